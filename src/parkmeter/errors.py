@@ -1,0 +1,225 @@
+"""Everything parkmeter can refuse or fail with: one small tree.
+
+Each error has a stable `code` that programs may branch on, a `detail` that says what happened and
+what to do next, and its `data`. Which HTTP status belongs to which error is the business of
+`web.problems`, not of this module; it knows nothing of parkmeter.
+"""
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from typing import Any, ClassVar
+
+
+class ParkmeterError(Exception):
+    """Root of the tree. `data` holds only what a client may see."""
+
+    code: ClassVar[str] = "internal"
+    title: ClassVar[str] = "Internal error"
+
+    def __init__(self, detail: str, **data: Any) -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.data: dict[str, Any] = data
+
+
+# ── What a client asked for cannot be done ─────────────────────────────────────────────────────
+
+
+class InvalidRequestError(ParkmeterError):
+    """Raised when a request is malformed; `field` names the culprit."""
+
+    code = "invalid_request"
+    title = "The request is not valid"
+
+    def __init__(self, detail: str, *, field: str | None = None) -> None:
+        super().__init__(detail, **({"field": field} if field else {}))
+
+
+class UnknownEndpointError(ParkmeterError):
+    """Raised when no endpoint of that name is configured."""
+
+    code = "unknown_endpoint"
+    title = "No such endpoint"
+
+    def __init__(self, name: str, known: Iterable[str]) -> None:
+        names = sorted(known)
+        shown = name if len(name) <= 63 else name[:60] + "…"  # noqa: PLR2004 (longest legal name)
+        super().__init__(
+            f"There is no endpoint {shown!r}. Configured: {', '.join(names) or 'none'}.",
+            endpoints=names,
+        )
+
+
+class LimitExceededError(ParkmeterError):
+    """Raised when a top-up is over a limit; says the limit and what would still fit (minutes)."""
+
+    code = "limit_exceeded"
+    title = "More time than the meter takes"
+
+    def __init__(self, detail: str, *, limit: timedelta, fits: timedelta) -> None:
+        super().__init__(
+            detail,
+            limit_minutes=limit.total_seconds() / 60,
+            fits_minutes=max(0.0, fits.total_seconds() / 60),
+        )
+
+
+class KeyReusedError(ParkmeterError):
+    """Raised when an idempotency key comes again with another request."""
+
+    code = "key_reused"
+    title = "Idempotency key used for another request"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "This Idempotency-Key was used in the last 7 days for a different request on this "
+            "endpoint. Send a new key with a new request."
+        )
+
+
+class ExpiryMovedError(ParkmeterError):
+    """Raised when an eject names an expiry that is no longer the meter's."""
+
+    code = "expiry_moved"
+    title = "Somebody changed the meter meanwhile"
+
+    def __init__(self, expires_at: datetime) -> None:
+        super().__init__(
+            "The expiry you saw is not the present one: somebody topped up or ejected meanwhile. "
+            "Look again, then repeat the eject with the present expires_at.",
+            expires_at=expires_at,
+        )
+
+
+class OverBudgetError(ParkmeterError):
+    """Raised when a token's minutes of the day do not suffice."""
+
+    code = "over_budget"
+    title = "This token's minutes for today are used up"
+
+    def __init__(self, *, limit_minutes: float, left_minutes: float) -> None:
+        super().__init__(
+            f"This token may add {limit_minutes:g} minutes a day (UTC); "
+            f"{left_minutes:g} are left today.",
+            limit_minutes=limit_minutes,
+            left_minutes=left_minutes,
+        )
+
+
+class TooLargeError(ParkmeterError):
+    """Raised when a body is larger than this route takes (bytes)."""
+
+    code = "too_large"
+    title = "Body too large"
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"The body may have at most {limit:,} bytes here.", limit_bytes=limit)
+
+
+# ── Who asks ────────────────────────────────────────────────────────────────────────────────────
+
+
+class TokenMissingError(ParkmeterError):
+    """Raised when a route that needs a token got none."""
+
+    code = "token_missing"
+    title = "A token is needed"
+
+    def __init__(self) -> None:
+        super().__init__("Send your token in the header: `Authorization: <token>`.")
+
+
+class TokenRefusedError(ParkmeterError):
+    """Raised when a token is unknown, expired or revoked; deliberately does not say which."""
+
+    code = "token_refused"
+    title = "Token refused"
+
+    def __init__(self) -> None:
+        super().__init__("This token is unknown, expired or revoked. Ask an admin for a new one.")
+
+
+class ScopeMissingError(ParkmeterError):
+    """Raised when a good token may not do this."""
+
+    code = "scope_missing"
+    title = "This token may not do that"
+
+    def __init__(self, scope: str, endpoint: str | None = None) -> None:
+        where = f" on endpoint {endpoint!r}" if endpoint else ""
+        super().__init__(f"The scope {scope!r} is needed{where}.", scope=scope)
+
+
+# ── The data plane ──────────────────────────────────────────────────────────────────────────────
+
+
+class MeterClosedError(ParkmeterError):
+    """Raised when a prompt reaches an endpoint whose meter holds no time."""
+
+    code = "meter_closed"
+    title = "The meter is closed"
+
+
+class NotServingError(ParkmeterError):
+    """Raised when the meter is open but the endpoint does not serve yet.
+
+    `retry_after` is in seconds; None when nothing will happen by itself.
+    """
+
+    code = "not_serving"
+    title = "The endpoint is not serving yet"
+
+    def __init__(self, detail: str, *, status: str, retry_after: int | None) -> None:
+        super().__init__(detail, status_shown=status)
+        self.retry_after = retry_after
+
+
+class UpstreamError(ParkmeterError):
+    """Raised when the model server could not be reached or broke off."""
+
+    code = "upstream_unreachable"
+    title = "The model server did not answer"
+
+
+class UpstreamTimeoutError(ParkmeterError):
+    """Raised when the model server took too long."""
+
+    code = "upstream_timeout"
+    title = "The model server took too long"
+
+
+# ── The house ───────────────────────────────────────────────────────────────────────────────────
+
+
+class ConfigError(ParkmeterError):
+    """Raised when the configuration cannot be used; says file, key, value and what is right."""
+
+    code = "config_invalid"
+    title = "The configuration is not valid"
+
+
+class StateLockedError(ParkmeterError):
+    """Raised when another gateway works in this state folder."""
+
+    code = "state_locked"
+    title = "Another gateway uses this state folder"
+
+
+class StoreBusyError(ParkmeterError):
+    """Raised when the store could not be written in time; nothing was changed."""
+
+    code = "store_busy"
+    title = "The store is busy"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The store could not take the change in time. Nothing was changed; send the same "
+            "request with the same Idempotency-Key again."
+        )
+
+
+class DriverError(ParkmeterError):
+    """Raised by a driver that cannot start, stop or see its endpoint; `detail` is for people."""
+
+    code = "driver_failed"
+    title = "The endpoint's driver failed"

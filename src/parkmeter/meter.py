@@ -1,0 +1,236 @@
+"""The rules of the meter: how time is added, given up, and when it is used up. Pure.
+
+Time is always an argument (`now`, aware, UTC). Nothing here knows of stores, drivers or HTTP.
+"""
+
+import math
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from enum import StrEnum
+
+from parkmeter.errors import InvalidRequestError, LimitExceededError
+
+ZERO = timedelta(0)
+NEVER = datetime(1970, 1, 1, tzinfo=UTC)
+"""The expiry of a meter that never held time."""
+
+
+class Phase(StrEnum):
+    """What the endpoint is seen to be."""
+
+    ABSENT = "absent"
+    STARTING = "starting"
+    READY = "ready"
+    STOPPING = "stopping"
+    BUSY = "busy"
+    FAILED = "failed"
+
+
+class Status(StrEnum):
+    """What people are shown."""
+
+    STOPPED = "stopped"
+    STARTING = "starting"
+    RUNNING = "running"
+    STOPPING = "stopping"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Spec:
+    """What the configuration says of one endpoint. Never stored with the meter.
+
+    How an endpoint is started is its driver's business and not in here. `variants` are the ways to
+    start it (instance types), best first. An unknown price is None, never zero.
+    """
+
+    name: str
+    max_top_up: timedelta = timedelta(minutes=1440)
+    max_ahead: timedelta = timedelta(minutes=10080)
+    startup_credit: timedelta = timedelta(minutes=30)
+    drain: timedelta = timedelta(seconds=30)
+    warn_before: tuple[timedelta, ...] = (timedelta(minutes=10), timedelta(minutes=2))
+    price_per_hour: Decimal | None = None
+    variants: tuple[str, ...] = ("local",)
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What is known of the present life of the endpoint. Only `reconcile` writes it.
+
+    `started_at`: since when it is being brought up; it stays through failed attempts until the
+    endpoint is ready, because all of that is waiting for one start. `created_at`: the start call of
+    the endpoint that exists now, from which it costs money. `address`: where it answers.
+    """
+
+    phase: Phase = Phase.ABSENT
+    reason: str = ""
+    started_at: datetime | None = None
+    created_at: datetime | None = None
+    ready_at: datetime | None = None
+    attempts: int = 0
+    next_try: datetime | None = None
+    variant: str | None = None
+    address: str | None = None
+    warned_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Meter:
+    """Until when one endpoint may live.
+
+    `opened_at`: when time was last put on a closed meter. `set_at`: when `expires_at` last changed.
+    `settled`: closed, and its endpoint seen absent: nothing to do until someone tops up.
+    `version` is the store's: the one that was read.
+    """
+
+    name: str
+    expires_at: datetime = NEVER
+    opened_at: datetime = NEVER
+    set_at: datetime = NEVER
+    credit_left: timedelta = ZERO
+    settled: bool = True
+    run: Run = field(default_factory=Run)
+    version: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """A status with its one plain reason."""
+
+    status: Status
+    reason: str
+
+
+def standing_still(meter: Meter, now: datetime) -> timedelta:
+    """How much of the start that is under way is not counted against the meter."""
+    started_at = meter.run.started_at
+    if started_at is None or meter.run.ready_at is not None:
+        return ZERO
+    since = max(started_at, meter.opened_at)
+    return max(ZERO, min(now - since, meter.credit_left))
+
+
+def closes_at(meter: Meter, now: datetime) -> datetime:
+    """When the meter closes, as far as is known at `now`: while it stands still this moves on."""
+    return meter.expires_at + standing_still(meter, now)
+
+
+def latest_close(meter: Meter) -> datetime:
+    """The close that cannot be passed without another top-up, whatever the start still takes."""
+    starting = meter.run.started_at is not None and meter.run.ready_at is None
+    return meter.expires_at + (meter.credit_left if starting else ZERO)
+
+
+def is_open(meter: Meter, now: datetime) -> bool:
+    """Whether the endpoint may live. Expiry is exclusive: at the close the meter is closed."""
+    return now < closes_at(meter, now)
+
+
+def time_left(meter: Meter, now: datetime) -> timedelta:
+    """Usable time on the meter, never negative."""
+    return max(ZERO, closes_at(meter, now) - now)
+
+
+def minutes_of(value: object) -> timedelta:
+    """A number of minutes as time.
+
+    Raises:
+        InvalidRequestError: not a finite number greater than zero, or too small to count.
+
+    """
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise InvalidRequestError("minutes must be a number greater than 0.", field="minutes")
+    if isinstance(value, float) and not math.isfinite(value):
+        raise InvalidRequestError("minutes must be a finite number.", field="minutes")
+    if value <= 0:
+        raise InvalidRequestError("minutes must be greater than 0.", field="minutes")
+    try:
+        amount = timedelta(minutes=value)
+    except OverflowError:
+        amount = timedelta.max
+    if not amount:
+        raise InvalidRequestError("minutes is too small to count.", field="minutes")
+    return amount
+
+
+def top_up(spec: Spec, meter: Meter, amount: timedelta, now: datetime) -> Meter:
+    """Add time. From a closed meter the base is `now`, otherwise the present expiry.
+
+    Raises:
+        LimitExceededError: over `max_top_up` at once or `max_ahead` on the meter.
+
+    """
+    fits = min(spec.max_top_up, spec.max_ahead - time_left(meter, now))
+    if amount > spec.max_top_up:
+        raise LimitExceededError(
+            f"At most {_minutes(spec.max_top_up)} minutes may be added at once; "
+            f"{_minutes(fits)} would fit now.",
+            limit=spec.max_top_up,
+            fits=fits,
+        )
+    if amount > fits:
+        raise LimitExceededError(
+            f"At most {_minutes(spec.max_ahead)} minutes may be on the meter; "
+            f"{_minutes(fits)} would fit now.",
+            limit=spec.max_ahead,
+            fits=fits,
+        )
+    if is_open(meter, now):
+        return replace(meter, expires_at=meter.expires_at + amount, set_at=now)
+    return replace(
+        meter,
+        expires_at=now + amount,
+        opened_at=now,
+        set_at=now,
+        credit_left=spec.startup_credit,
+        settled=False,
+    )
+
+
+def eject(meter: Meter, now: datetime) -> Meter:
+    """Give up the remaining time and the start-up credit. A closed meter stays as it is."""
+    if not is_open(meter, now):
+        return meter
+    return replace(meter, expires_at=now, set_at=now, credit_left=ZERO)
+
+
+def shown(meter: Meter, now: datetime) -> Shown:
+    """What people are shown: one status and one plain reason."""
+    run = meter.run
+    if is_open(meter, now):
+        match run.phase:
+            case Phase.ABSENT:
+                return Shown(Status.STARTING, "about to start")
+            case Phase.STARTING:
+                return Shown(Status.STARTING, run.reason or "starting")
+            case Phase.READY | Phase.BUSY:
+                return Shown(Status.RUNNING, run.reason or "serving")
+            case Phase.STOPPING:
+                return Shown(Status.STOPPING, "the one before is stopping; then it starts again")
+            case Phase.FAILED:
+                return Shown(Status.FAILED, run.reason)
+    match run.phase:
+        case Phase.ABSENT:
+            return Shown(Status.STOPPED, run.reason or "no time on the meter: top up to start it")
+        case Phase.STARTING | Phase.READY | Phase.BUSY:
+            return Shown(Status.STOPPING, "time used up; stopping")
+        case Phase.STOPPING:
+            return Shown(Status.STOPPING, run.reason or "time used up; stopping")
+        case Phase.FAILED:
+            return Shown(Status.STOPPING, f"time used up; clearing what failed: {run.reason}")
+
+
+def cost_so_far(spec: Spec, meter: Meter, now: datetime) -> Decimal | None:
+    """Dollars the endpoint that exists now has cost since its start call; None if unknown."""
+    if spec.price_per_hour is None:
+        return None
+    if meter.run.created_at is None:
+        return Decimal(0)
+    seconds = Decimal(max(0, round((now - meter.run.created_at).total_seconds())))
+    return (spec.price_per_hour * seconds / 3600).quantize(Decimal("0.0001"))
+
+
+def _minutes(amount: timedelta) -> str:
+    return f"{max(0.0, amount.total_seconds() / 60):.10g}"

@@ -1,0 +1,163 @@
+"""What the core needs from the world: each port with the contract every adapter keeps.
+
+One contract suite per port runs over every adapter (`tests/contract`). Knows only the pure modules.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Protocol
+
+from parkmeter.journal import Entry
+from parkmeter.meter import Meter, Spec, Status, closes_at, latest_close, shown
+from parkmeter.reconcile import Observed
+from parkmeter.tokens import Token
+
+
+class StaleError(Exception):
+    """Raised by `Store.commit` when the meter is no longer at the version that was read."""
+
+
+class DuplicateError(Exception):
+    """Raised by `Store.commit` when an entry's key is in the journal already; carries it."""
+
+    def __init__(self, entry: Entry) -> None:
+        super().__init__(entry.key)
+        self.entry = entry
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """Minutes a token may add on one day (UTC); counted in the very transaction that adds them."""
+
+    token_id: str
+    day: date
+    minutes: float
+    limit: float
+
+
+class Store(Protocol):
+    """Keeps meters, journal and tokens. Safe from any thread and, where shared, any process."""
+
+    def load(self, name: str) -> Meter:
+        """The meter; one never seen is closed, settled and of version 0."""
+
+    def unsettled(self) -> Iterable[Meter]:
+        """Every meter that is not settled, in no order."""
+
+    def commit(self, meter: Meter, entries: Sequence[Entry], budget: Budget | None = None) -> Meter:
+        """Write meter and entries, all or nothing, at the version that was read; returns it anew.
+
+        The returned meter's version is higher by one. Entries get the next numbers of their
+        endpoint, in order. A key that is older than `KEY_LIFETIME` (by the entries' own times) may
+        come again.
+
+        Raises:
+            StaleError: the meter changed since it was read.
+            DuplicateError: an entry's key is in the journal already. Tested before the version,
+                so that a repeated request always finds its first answer.
+            OverBudgetError: the budget does not suffice.
+            StoreBusyError: the store cannot be written now.
+
+        """
+
+    def entry(self, name: str, key: str, since: datetime) -> Entry | None:
+        """The entry with this key made at or after `since`, if there is one."""
+
+    def journal(self, name: str, limit: int, before: int | None = None) -> list[Entry]:
+        """The newest `limit` entries, newest first; with `before` those of a lower number."""
+
+    def tokens(self) -> list[Token]:
+        """Every token, oldest first."""
+
+    def put_token(self, token: Token) -> None:
+        """Add a token, or replace the one with the same id."""
+
+    def remove_token(self, token_id: str) -> bool:
+        """Remove a token for good; False if there was none."""
+
+    def close(self) -> None:
+        """Let go of files and connections."""
+
+
+class Driver(Protocol):
+    """Starts, stops and sees one kind of endpoint.
+
+    Every method is idempotent and returns without waiting for the endpoint. Raises DriverError with
+    a reason for people when the provider refuses or cannot be reached.
+    """
+
+    def observe(self, spec: Spec) -> Observed:
+        """What is there now."""
+
+    def start(self, spec: Spec, variant: str, until: datetime, version: int) -> None:
+        """Begin to start it; does nothing if one is there. `until`, `version`: as in `keep`."""
+
+    def keep(self, spec: Spec, until: datetime, version: int) -> None:
+        """Let it live until `until` even if nobody calls again; a lower `version` is ignored."""
+
+    def stop(self, spec: Spec) -> None:
+        """Begin to stop it, or clear what a failed one left; afterwards `observe` says so."""
+
+    def owned(self) -> Iterable[str]:
+        """Names of all endpoints this driver started that are not absent."""
+
+
+class Clock(Protocol):
+    """What time it is, and who calls reconcile."""
+
+    def now(self) -> datetime:
+        """Wall time, UTC."""
+
+    def wake(self, name: str, at: datetime | None = None) -> None:
+        """Have `name` reconciled at `at`, at once if None; from any thread, never blocks."""
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """What the data plane may know of a meter.
+
+    `open_until` is the latest close; `expires_at` the close as of the last look; `retry_at`: when
+    the next start is tried, if it is backing off.
+    """
+
+    name: str
+    version: int
+    open_until: datetime
+    expires_at: datetime
+    status: Status
+    reason: str
+    address: str | None = None
+    retry_at: datetime | None = None
+
+    @classmethod
+    def of(cls, meter: Meter, now: datetime) -> "View":
+        """The view of a meter as committed."""
+        seen = shown(meter, now)
+        return cls(
+            name=meter.name,
+            version=meter.version,
+            open_until=latest_close(meter),
+            expires_at=closes_at(meter, now),
+            status=seen.status,
+            reason=seen.reason,
+            address=meter.run.address,
+            retry_at=meter.run.next_try,
+        )
+
+
+class Gate(Protocol):
+    """What the data plane asks: is it open, where is it, how much is in flight."""
+
+    def show(self, view: View) -> None:
+        """Take a newer view; one of a lower version than the present one is ignored."""
+
+    def in_flight(self, name: str) -> int | None:
+        """Requests being answered right now; None where that cannot be seen."""
+
+
+class Notifier(Protocol):
+    """Tells people what the journal says."""
+
+    def send(self, entry: Entry) -> None:
+        """Deliver one entry; may raise, then it is tried again. `Entry.key` is the delivery id."""

@@ -1,0 +1,383 @@
+"""Compare what should be with what is seen, and decide the one next thing. Pure.
+
+Level-triggered: `decide` may be asked as often as one likes, by anyone, at any time; it looks only
+at the meter, at what the driver observed, and at the time. It is the only code that writes a
+meter's `run`. The caller commits the decided meter first and acts then (intent before action).
+"""
+
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import assert_never
+
+from parkmeter.journal import SYSTEM, Entry, Kind, fingerprint
+from parkmeter.meter import (
+    ZERO,
+    Meter,
+    Phase,
+    Run,
+    Spec,
+    is_open,
+    latest_close,
+    shown,
+    standing_still,
+    time_left,
+)
+
+BACKOFF_FIRST = timedelta(seconds=1)
+BACKOFF_MOST = timedelta(minutes=5)
+STABLE_AFTER = timedelta(minutes=5)
+"""Ready for this long, the next failure is a new story and its backoff begins anew."""
+
+SOON = timedelta(milliseconds=50)
+LOOK_AGAIN = timedelta(seconds=1)
+"""While anything is unsettled nobody waits longer than this before comparing again."""
+
+
+ENDING = "time used up; stopping"
+
+
+class Cause(StrEnum):
+    """Why an endpoint failed, as far as the next step depends on it."""
+
+    OTHER = "other"
+    CAPACITY = "capacity"
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """What a driver sees. `since`: when this phase began, where the driver knows."""
+
+    phase: Phase
+    reason: str = ""
+    since: datetime | None = None
+    address: str | None = None
+    cause: Cause = Cause.OTHER
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """Start the endpoint; a leash may let it live until `until`."""
+
+    variant: str
+    until: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Keep:
+    """Let the living endpoint live until `until`."""
+
+    until: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """Stop the endpoint, or clear away what is left of a failed one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rest:
+    """Nothing to do now."""
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What to do next.
+
+    `meter` with `entries` is to be committed at the version that was read, then `action` done, and
+    everything looked at again by `check_at` at the latest (None: when somebody tops up).
+    """
+
+    action: Start | Keep | Stop | Rest
+    meter: Meter
+    entries: tuple[Entry, ...] = ()
+    check_at: datetime | None = None
+
+
+def decide(
+    spec: Spec, meter: Meter, observed: Observed, in_flight: int | None, now: datetime
+) -> Decision:
+    """Decide the next thing for one endpoint.
+
+    `in_flight`: requests being answered; None where that cannot be seen, then the drain is a fixed
+    delay.
+    """
+    if is_open(meter, now):
+        return _serve(spec, meter, observed, now)
+    return _end(spec, meter, observed, in_flight, now)
+
+
+# ── The meter is open: the endpoint should serve ────────────────────────────────────────────────
+
+
+def _serve(spec: Spec, meter: Meter, observed: Observed, now: datetime) -> Decision:
+    run = meter.run
+    match observed.phase:
+        case Phase.ABSENT if run.phase in (Phase.READY, Phase.BUSY):
+            gone = Observed(Phase.FAILED, "it was gone although nobody stopped it")
+            return _failed(spec, meter, gone, now, clear=False)
+        case Phase.ABSENT if run.next_try is not None and now < run.next_try:
+            return Decision(Rest(), meter, check_at=run.next_try)
+        case Phase.ABSENT:
+            return _start(spec, meter, observed, now)
+        case Phase.STARTING:
+            return _starting(meter, observed, now)
+        case Phase.READY | Phase.BUSY:
+            return _ready(spec, meter, observed, now)
+        case Phase.STOPPING if run.phase is Phase.FAILED:
+            return Decision(Rest(), meter, check_at=now + SOON)
+        case Phase.STOPPING:
+            waiting = replace(run, phase=Phase.STOPPING, started_at=run.started_at or now)
+            if run.ready_at is not None:
+                waiting = replace(waiting, started_at=now, ready_at=None, address=None)
+            return Decision(Rest(), replace(meter, run=waiting), check_at=now + SOON)
+        case Phase.FAILED:
+            return _failed(spec, meter, observed, now, clear=True)
+        case _:
+            assert_never(observed.phase)
+
+
+def _start(spec: Spec, meter: Meter, observed: Observed, now: datetime) -> Decision:
+    run = meter.run
+    entries: tuple[Entry, ...] = ()
+    if run.phase is Phase.STOPPING:
+        entries = (_stopped(spec, meter, observed, now),)
+    attempts = run.attempts + 1
+    starting = Run(
+        phase=Phase.STARTING,
+        reason="starting" if attempts == 1 else f"starting, attempt {attempts}",
+        started_at=run.started_at or now,
+        created_at=now,
+        attempts=attempts,
+        # Also the earliest repetition, should this intent be recorded and then not carried out.
+        next_try=now + _backoff(attempts),
+        variant=run.variant if run.variant in spec.variants else spec.variants[0],
+    )
+    started = replace(meter, run=starting, settled=False)
+    entry = _entry(
+        spec, started, Kind.START, now, starting.reason, key=f"start:{_life(starting)}:{attempts}"
+    )
+    action = Start(starting.variant or spec.variants[0], latest_close(started))
+    return Decision(action, started, (*entries, entry), now + SOON)
+
+
+def _starting(meter: Meter, observed: Observed, now: datetime) -> Decision:
+    run = meter.run
+    begun = observed.since or now
+    starting = replace(
+        run,
+        phase=Phase.STARTING,
+        reason=observed.reason or run.reason or "starting",
+        started_at=run.started_at or begun,
+        created_at=run.created_at or begun,
+        ready_at=None,
+    )
+    looked_at = replace(meter, run=starting)
+    pace = max(SOON, min(LOOK_AGAIN, (now - begun) / 10))
+    return Decision(Keep(latest_close(looked_at)), looked_at, check_at=now + pace)
+
+
+def _ready(spec: Spec, meter: Meter, observed: Observed, now: datetime) -> Decision:
+    run = replace(
+        meter.run,
+        phase=observed.phase,
+        reason=observed.reason or "serving",
+        address=observed.address,
+        created_at=meter.run.created_at or observed.since or now,
+    )
+    if meter.run.ready_at is None:
+        return _became_ready(spec, meter, run, now)
+    serving = replace(meter, run=run)
+    close = serving.expires_at
+    due = [close - before for before in spec.warn_before]
+    # A warning counts for the expiry it was computed from: one whose moment had passed when that
+    # expiry was set is not given late.
+    after = max(serving.set_at, run.warned_at or serving.set_at)
+    passed = [moment for moment in due if after < moment <= now]
+    ahead = [moment for moment in due if moment > now]
+    entries: tuple[Entry, ...] = ()
+    if passed:
+        serving = replace(serving, run=replace(run, warned_at=max(passed)))
+        entries = (_warning(spec, serving, now),)
+    return Decision(Keep(close), serving, entries, min([close, now + LOOK_AGAIN, *ahead]))
+
+
+def _became_ready(spec: Spec, meter: Meter, run: Run, now: datetime) -> Decision:
+    credit = standing_still(meter, now)
+    started_at = run.started_at or now
+    ready = replace(
+        meter,
+        expires_at=meter.expires_at + credit,
+        credit_left=meter.credit_left - credit,
+        set_at=now if credit else meter.set_at,
+        run=replace(run, started_at=started_at, ready_at=now, next_try=None),
+    )
+    took = f"ready after {_span(now - started_at)}"
+    entries = []
+    if credit:
+        why = f"starting took {_span(now - started_at)}; {_span(credit)} given back"
+        key = f"credit:{_life(ready.run)}"
+        entries.append(_entry(spec, ready, Kind.CREDIT, now, why, key=key, amount=credit))
+    entries.append(_entry(spec, ready, Kind.READY, now, took, key=f"ready:{_life(ready.run)}"))
+    return Decision(
+        Keep(ready.expires_at), ready, tuple(entries), min(ready.expires_at, now + LOOK_AGAIN)
+    )
+
+
+def _failed(
+    spec: Spec, meter: Meter, observed: Observed, now: datetime, *, clear: bool
+) -> Decision:
+    """Time is left but the endpoint failed: clear it away, start again later."""
+    action = Stop() if clear else Rest()
+    run = meter.run
+    if run.phase is Phase.FAILED:
+        return Decision(action, meter, check_at=now + SOON)
+    served = run.ready_at is not None
+    attempts = run.attempts
+    if run.ready_at is not None and now - run.ready_at >= STABLE_AFTER:
+        attempts = 0
+    reason = observed.reason or "it failed without saying why"
+    again = now + _backoff(attempts)
+    failed = replace(
+        meter,
+        run=Run(
+            phase=Phase.FAILED,
+            reason=f"{reason}; trying again at {again:%H:%M:%S} UTC",
+            started_at=now if served else run.started_at or now,
+            attempts=attempts,
+            next_try=again,
+            variant=_next_variant(spec, run.variant, observed.cause),
+        ),
+    )
+    key = f"failure:{_life(run)}:{run.attempts}:{fingerprint(reason)}"
+    entry = _entry(spec, failed, Kind.FAILURE, now, reason, key=key)
+    return Decision(action, failed, (entry,), now + SOON)
+
+
+def start_refused(spec: Spec, meter: Meter, observed: Observed, now: datetime) -> Decision:
+    """The driver refused the start that was just decided: nothing is there; back off."""
+    return _failed(spec, meter, observed, now, clear=False)
+
+
+# ── The meter is closed: the endpoint should be gone ────────────────────────────────────────────
+
+
+def _end(
+    spec: Spec, meter: Meter, observed: Observed, in_flight: int | None, now: datetime
+) -> Decision:
+    run = meter.run
+    match observed.phase:
+        case Phase.ABSENT:
+            return _settle(spec, meter, observed, now)
+        case Phase.STOPPING:
+            stopping = replace(run, phase=Phase.STOPPING)
+            return Decision(
+                Rest(), replace(meter, run=stopping), check_at=_while_ending(meter, now)
+            )
+        case Phase.READY | Phase.BUSY if (
+            run.phase is not Phase.STOPPING
+            and in_flight != 0
+            and now < (drained := meter.expires_at + spec.drain)
+        ):
+            look = min(drained, now + (SOON if in_flight else LOOK_AGAIN))
+            return Decision(Keep(drained), meter, check_at=look)
+        case Phase.STARTING | Phase.READY | Phase.FAILED | Phase.BUSY:
+            stopping = replace(run, phase=Phase.STOPPING, reason=ENDING)
+            # A busy endpoint refuses to be deleted: the intent stands, the next look asks again.
+            action = Rest() if observed.phase is Phase.BUSY else Stop()
+            return Decision(
+                action, replace(meter, run=stopping), check_at=_while_ending(meter, now)
+            )
+        case _:
+            assert_never(observed.phase)
+
+
+def _settle(spec: Spec, meter: Meter, observed: Observed, now: datetime) -> Decision:
+    if meter.settled:
+        return Decision(Rest(), meter)
+    lived = meter.run.phase not in (Phase.ABSENT, Phase.FAILED)
+    settled = replace(meter, settled=True, run=Run())
+    entries = (_stopped(spec, settled, observed, now, of=meter.run),) if lived else ()
+    return Decision(Rest(), settled, entries)
+
+
+def _while_ending(meter: Meter, now: datetime) -> datetime:
+    overdue = now - latest_close(meter)
+    return now + max(SOON, min(LOOK_AGAIN, overdue / 10))
+
+
+# ── Lines of the journal ────────────────────────────────────────────────────────────────────────
+
+
+def _entry(  # noqa: PLR0913 (an entry has these facts)
+    spec: Spec,
+    meter: Meter,
+    kind: Kind,
+    now: datetime,
+    why: str,
+    *,
+    key: str,
+    amount: timedelta = ZERO,
+) -> Entry:
+    return Entry(
+        endpoint=meter.name,
+        kind=kind,
+        at=now,
+        who=SYSTEM,
+        why=why,
+        key=key,
+        expires_at=meter.expires_at,
+        amount=amount,
+        status=shown(meter, now).status,
+        left=time_left(meter, now),
+        variant=meter.run.variant,
+        price_per_hour=spec.price_per_hour,
+    )
+
+
+def _stopped(
+    spec: Spec, meter: Meter, observed: Observed, now: datetime, of: Run | None = None
+) -> Entry:
+    run = of or meter.run
+    ended = min(observed.since or now, now)
+    key = f"stop:{_life(run)}:{run.attempts}"
+    return _entry(spec, meter, Kind.STOP, ended, observed.reason or "stopped", key=key)
+
+
+def _warning(spec: Spec, meter: Meter, now: datetime) -> Entry:
+    left = time_left(meter, now)
+    minutes = max(1, round(left.total_seconds() / 60))
+    key = f"warn:{meter.expires_at.isoformat()}:{minutes}"
+    return _entry(spec, meter, Kind.WARNING, now, f"{_span(left)} left", key=key)
+
+
+def trouble(spec: Spec, meter: Meter, reason: str, now: datetime) -> Entry:
+    """A failure to act or to see, to be journaled once per cause however often it is met."""
+    key = f"trouble:{_life(meter.run)}:{fingerprint(reason)}"
+    return _entry(spec, meter, Kind.FAILURE, now, reason, key=key)
+
+
+# ── Small rules ─────────────────────────────────────────────────────────────────────────────────
+
+
+def _backoff(attempts: int) -> timedelta:
+    """1 s, 2 s, 4 s … 5 min: what to wait after so many starts in succession."""
+    doubled: int = 2 ** min(max(attempts, 1) - 1, 16)
+    return min(BACKOFF_MOST, BACKOFF_FIRST * doubled)
+
+
+def _next_variant(spec: Spec, variant: str | None, cause: Cause) -> str | None:
+    if cause is not Cause.CAPACITY or variant not in spec.variants:
+        return variant
+    return spec.variants[(spec.variants.index(variant) + 1) % len(spec.variants)]
+
+
+def _life(run: Run) -> str:
+    return run.started_at.isoformat() if run.started_at else "-"
+
+
+def _span(amount: timedelta) -> str:
+    seconds = amount.total_seconds()
+    if seconds < 60:  # noqa: PLR2004
+        return f"{seconds:.1f} s"
+    return f"{int(seconds // 60)} min {int(seconds % 60)} s"

@@ -1,0 +1,70 @@
+"""Tokens: who may do what. Pure; where tokens are kept is the store's business.
+
+A token that parkmeter issues is never stored: only `sha256:<hex>` of it is.
+"""
+
+import hashlib
+import secrets
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+PREFIX = "sha256:"
+"""Begins every stored form; a presented token that begins so is refused before any look-up,
+or a stolen table would be a list of working tokens."""
+
+
+class Scope(StrEnum):
+    """What a token may do. Any token sees status."""
+
+    INVOKE = "invoke"
+    TOP_UP = "top-up"
+    ADMIN = "admin"
+
+
+DEFAULT_SCOPES = frozenset({Scope.INVOKE, Scope.TOP_UP})
+"""What the ancestor's pass code may: a token stored without scopes has these."""
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """A credential as it is kept.
+
+    `endpoints` None: all. `minutes_per_day` None: no daily limit. `id` may be shown to anyone.
+    """
+
+    id: str
+    digest: str
+    name: str
+    created_at: datetime
+    scopes: frozenset[Scope] = DEFAULT_SCOPES
+    endpoints: frozenset[str] | None = None
+    expires_at: datetime | None = None
+    minutes_per_day: float | None = None
+
+    def may(self, scope: Scope, endpoint: str | None = None) -> bool:
+        """Whether this token has the scope, for this endpoint if one is named."""
+        return scope in self.scopes and self.covers(endpoint)
+
+    def covers(self, endpoint: str | None) -> bool:
+        """Whether this token reaches the endpoint at all."""
+        return self.endpoints is None or endpoint is None or endpoint in self.endpoints
+
+    def alive(self, now: datetime) -> bool:
+        """Whether it has not expired."""
+        return self.expires_at is None or now < self.expires_at
+
+
+def digest_of(secret: str) -> str:
+    """The stored form of a token."""
+    return PREFIX + hashlib.sha256(secret.encode("utf-8", "surrogateescape")).hexdigest()
+
+
+def new_secret() -> str:
+    """A fresh token: 192 random bits, safe in a header and in a shell."""
+    return "pm_" + secrets.token_urlsafe(24)
+
+
+def new_id() -> str:
+    """A fresh public id of a token."""
+    return secrets.token_hex(4)

@@ -1,0 +1,1 @@
+"""The gateway's HTTP face: control routes and the data plane."""

@@ -1,0 +1,56 @@
+"""Who asks: from an Authorization header to a token that may do the thing. No I/O.
+
+The book holds every token in memory, so that the data plane never waits for the store; the gateway
+is the only writer of its store and keeps the book in step.
+"""
+
+from collections.abc import Iterable
+from datetime import datetime
+
+from parkmeter.errors import ScopeMissingError, TokenMissingError, TokenRefusedError
+from parkmeter.tokens import PREFIX, Scope, Token, digest_of
+
+_LONGEST = 4096
+
+
+class TokenBook:
+    """All tokens by their digest. Reads are safe from any thread: the map is replaced whole."""
+
+    def __init__(self, tokens: Iterable[Token] = ()) -> None:
+        self._by_digest: dict[str, Token] = {}
+        self.replace(tokens)
+
+    def replace(self, tokens: Iterable[Token]) -> None:
+        """Make these the only tokens."""
+        self._by_digest = {token.digest: token for token in tokens}
+
+    def check(self, header: str | None, now: datetime) -> Token:
+        """The token of an Authorization header, bare or after `Bearer`.
+
+        Raises:
+            TokenMissingError: no header, or an empty one.
+            TokenRefusedError: unknown, expired, revoked, or the stored form of a token.
+
+        """
+        secret = presented(header)
+        if not secret:
+            raise TokenMissingError
+        if secret.startswith(PREFIX) or len(secret) > _LONGEST:
+            raise TokenRefusedError
+        token = self._by_digest.get(digest_of(secret))
+        if token is None or not token.alive(now):
+            raise TokenRefusedError
+        return token
+
+
+def presented(header: str | None) -> str:
+    """What follows the optional `Bearer` of an Authorization header; empty if nothing does."""
+    value = (header or "").strip()
+    scheme, _, rest = value.partition(" ")
+    return rest.strip() if scheme.lower() == "bearer" else value
+
+
+def require(token: Token, scope: Scope, endpoint: str | None = None) -> None:
+    """Pass, or raise ScopeMissingError naming what is missing."""
+    if not token.may(scope, endpoint):
+        raise ScopeMissingError(scope, endpoint if scope in token.scopes else None)

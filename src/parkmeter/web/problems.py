@@ -1,0 +1,91 @@
+"""Errors as RFC 9457 problems: the one place where a ParkmeterError becomes an HTTP answer."""
+
+import json
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from parkmeter import errors
+
+CONTENT_TYPE = "application/problem+json"
+TYPE_BASE = "https://parkmeter.dev/problems/"
+"""Names a kind of problem; a stable identifier, not a page."""
+
+_STATUS: dict[type[errors.ParkmeterError], int] = {
+    errors.InvalidRequestError: 400,
+    errors.TokenMissingError: 401,
+    errors.MeterClosedError: 402,
+    errors.TokenRefusedError: 403,
+    errors.ScopeMissingError: 403,
+    errors.UnknownEndpointError: 404,
+    errors.KeyReusedError: 409,
+    errors.ExpiryMovedError: 409,
+    errors.TooLargeError: 413,
+    errors.LimitExceededError: 422,
+    errors.OverBudgetError: 429,
+    errors.UpstreamError: 502,
+    errors.DriverError: 502,
+    errors.NotServingError: 503,
+    errors.StoreBusyError: 503,
+    errors.UpstreamTimeoutError: 504,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """A problem ready to be sent."""
+
+    status: int
+    body: bytes
+    headers: dict[str, str]
+
+
+def problem_of(error: errors.ParkmeterError) -> Problem:
+    """The answer for an error. What is not in the table is our own fault: 500, without detail."""
+    status = _STATUS.get(type(error), 500)
+    headers: dict[str, str] = {}
+    match error:
+        case errors.TokenMissingError():
+            headers["WWW-Authenticate"] = "Bearer"
+        case errors.NotServingError(retry_after=int(seconds)):
+            headers["Retry-After"] = str(seconds)
+        case errors.StoreBusyError():
+            headers["Retry-After"] = "1"
+        case _:
+            pass
+    if status == 500:  # noqa: PLR2004
+        return problem(status, "internal", "Internal error", "Something went wrong here; see log.")
+    return problem(status, error.code, error.title, error.detail, headers=headers, **error.data)
+
+
+def problem(
+    status: int,
+    code: str,
+    title: str,
+    detail: str,
+    *,
+    headers: dict[str, str] | None = None,
+    **data: Any,
+) -> Problem:
+    """A problem from its parts."""
+    members = {
+        "type": TYPE_BASE + code.replace("_", "-"),
+        "title": title,
+        "status": status,
+        "detail": detail,
+        "code": code,
+        **data,
+    }
+    body = json.dumps(members, default=_plain, ensure_ascii=False).encode("utf-8", "replace")
+    return Problem(status, body, {"Content-Type": CONTENT_TYPE, **(headers or {})})
+
+
+def _plain(value: object) -> object:
+    match value:
+        case datetime():
+            return value.isoformat().replace("+00:00", "Z")
+        case Decimal():
+            return str(value)
+        case _:
+            raise TypeError(type(value).__name__)
