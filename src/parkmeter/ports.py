@@ -62,7 +62,7 @@ class Store(Protocol):
         """
 
     def entry(self, name: str, key: str, since: datetime) -> Entry | None:
-        """The entry with this key made at or after `since`, if there is one."""
+        """The entry with this key made after `since`, if there is one."""
 
     def journal(self, name: str, limit: int, before: int | None = None) -> list[Entry]:
         """The newest `limit` entries, newest first; with `before` those of a lower number."""

@@ -1,0 +1,92 @@
+"""A store in memory: for tests and demos, with the whole behaviour of a store."""
+
+import threading
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from datetime import date, datetime
+
+from parkmeter.errors import OverBudgetError
+from parkmeter.journal import KEY_LIFETIME, Entry
+from parkmeter.meter import Meter
+from parkmeter.ports import Budget, DuplicateError, StaleError
+from parkmeter.tokens import Token
+
+
+class MemoryStore:
+    """Implements `ports.Store` for one process; gone when it ends."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._meters: dict[str, Meter] = {}
+        self._journal: defaultdict[str, list[Entry]] = defaultdict(list)
+        self._keys: dict[tuple[str, str], Entry] = {}
+        self._spent: defaultdict[tuple[str, date], float] = defaultdict(float)
+        self._tokens: dict[str, Token] = {}
+
+    def load(self, name: str) -> Meter:
+        """See `ports.Store`."""
+        with self._lock:
+            return self._meters.get(name) or Meter(name)
+
+    def unsettled(self) -> Iterable[Meter]:
+        """See `ports.Store`."""
+        with self._lock:
+            return [meter for meter in self._meters.values() if not meter.settled]
+
+    def commit(self, meter: Meter, entries: Sequence[Entry], budget: Budget | None = None) -> Meter:
+        """See `ports.Store`."""
+        with self._lock:
+            for entry in entries:
+                known = self._keys.get((entry.endpoint, entry.key))
+                if known is not None and known.at > entry.at - KEY_LIFETIME:
+                    raise DuplicateError(known)
+            present = self._meters.get(meter.name)
+            if (present.version if present else 0) != meter.version:
+                raise StaleError(meter.name)
+            if budget is not None:
+                spent = self._spent[budget.token_id, budget.day]
+                if spent + budget.minutes > budget.limit:
+                    raise OverBudgetError(
+                        limit_minutes=budget.limit, left_minutes=max(0.0, budget.limit - spent)
+                    )
+                self._spent[budget.token_id, budget.day] = spent + budget.minutes
+            committed = replace(meter, version=meter.version + 1)
+            self._meters[meter.name] = committed
+            for entry in entries:
+                lines = self._journal[entry.endpoint]
+                numbered = replace(entry, number=len(lines) + 1)
+                lines.append(numbered)
+                self._keys[entry.endpoint, entry.key] = numbered
+            return committed
+
+    def entry(self, name: str, key: str, since: datetime) -> Entry | None:
+        """See `ports.Store`."""
+        with self._lock:
+            known = self._keys.get((name, key))
+            return known if known is not None and known.at > since else None
+
+    def journal(self, name: str, limit: int, before: int | None = None) -> list[Entry]:
+        """See `ports.Store`."""
+        with self._lock:
+            lines = self._journal.get(name, [])
+            upto = len(lines) if before is None else max(0, min(len(lines), before - 1))
+            return lines[max(0, upto - limit) : upto][::-1]
+
+    def tokens(self) -> list[Token]:
+        """See `ports.Store`."""
+        with self._lock:
+            return sorted(self._tokens.values(), key=lambda token: token.created_at)
+
+    def put_token(self, token: Token) -> None:
+        """See `ports.Store`."""
+        with self._lock:
+            self._tokens[token.id] = token
+
+    def remove_token(self, token_id: str) -> bool:
+        """See `ports.Store`."""
+        with self._lock:
+            return self._tokens.pop(token_id, None) is not None
+
+    def close(self) -> None:
+        """See `ports.Store`: nothing to let go of."""

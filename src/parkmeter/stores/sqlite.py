@@ -1,0 +1,272 @@
+"""The store of the local gateway: one SQLite file, durable at every commit.
+
+Concurrency is SQLite's own: `BEGIN IMMEDIATE` admits one writer at a time, from any thread or
+process, and a commit that was acknowledged survives kill -9 and power loss (`synchronous=FULL`).
+"""
+
+import os
+import sqlite3
+import threading
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from parkmeter.errors import ConfigError, OverBudgetError, StoreBusyError
+from parkmeter.journal import KEY_LIFETIME, Entry
+from parkmeter.meter import Meter
+from parkmeter.ports import Budget, DuplicateError, StaleError
+from parkmeter.stores.records import ENTRY, METER, TOKEN, written
+from parkmeter.tokens import Token
+
+_BUSY_SECONDS = 10.0
+"""How long a writer waits for the others before it says that the store is busy."""
+
+_MIGRATIONS = (
+    """
+    CREATE TABLE meters (
+        name TEXT PRIMARY KEY,
+        version INTEGER NOT NULL,
+        settled INTEGER NOT NULL,
+        body TEXT NOT NULL
+    ) STRICT;
+    CREATE INDEX unsettled_meters ON meters (name) WHERE settled = 0;
+    CREATE TABLE journal (
+        endpoint TEXT NOT NULL,
+        number INTEGER NOT NULL,
+        body TEXT NOT NULL,
+        PRIMARY KEY (endpoint, number)
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE keys (
+        endpoint TEXT NOT NULL,
+        key TEXT NOT NULL,
+        at TEXT NOT NULL,
+        number INTEGER NOT NULL,
+        PRIMARY KEY (endpoint, key)
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE spent (
+        token_id TEXT NOT NULL,
+        day TEXT NOT NULL,
+        minutes REAL NOT NULL,
+        PRIMARY KEY (token_id, day)
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE tokens (
+        id TEXT PRIMARY KEY,
+        created_at TEXT NOT NULL,
+        body TEXT NOT NULL
+    ) STRICT, WITHOUT ROWID;
+    """,
+)
+"""Each brings the file from its index to the next number (`PRAGMA user_version`). Never edited."""
+
+
+class SqliteStore:
+    """Implements `ports.Store` on one file, made with mode 0600 if it is missing.
+
+    Raises:
+        ConfigError: the file was written by a newer parkmeter, or is no SQLite file.
+
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._local = threading.local()
+        self._connections: list[sqlite3.Connection] = []
+        self._guard = threading.Lock()
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+        try:
+            self._migrate()
+        except sqlite3.DatabaseError as error:
+            raise ConfigError(f"{path} cannot be used as parkmeter's store: {error}.") from error
+
+    def load(self, name: str) -> Meter:
+        """See `ports.Store`."""
+        row = self._one("SELECT body, version FROM meters WHERE name = ?", name)
+        return _meter(*row) if row else Meter(name)
+
+    def unsettled(self) -> Iterable[Meter]:
+        """See `ports.Store`."""
+        rows = self._all("SELECT body, version FROM meters WHERE settled = 0")
+        return [_meter(*row) for row in rows]
+
+    def commit(self, meter: Meter, entries: Sequence[Entry], budget: Budget | None = None) -> Meter:
+        """See `ports.Store`."""
+        committed = replace(meter, version=meter.version + 1)
+        with self._writing() as connection:
+            for entry in entries:
+                self._refuse_duplicate(entry)
+            body = written(METER, committed)
+            if meter.version == 0:
+                done = connection.execute(
+                    "INSERT INTO meters (name, version, settled, body) VALUES (?, 1, ?, ?)"
+                    " ON CONFLICT DO NOTHING",
+                    (meter.name, committed.settled, body),
+                )
+            else:
+                done = connection.execute(
+                    "UPDATE meters SET version = version + 1, settled = ?, body = ?"
+                    " WHERE name = ? AND version = ?",
+                    (committed.settled, body, meter.name, meter.version),
+                )
+            if done.rowcount != 1:
+                raise StaleError(meter.name)
+            if budget is not None:
+                self._spend(connection, budget)
+            for entry in entries:
+                self._append(connection, entry)
+        return committed
+
+    def entry(self, name: str, key: str, since: datetime) -> Entry | None:
+        """See `ports.Store`."""
+        row = self._one(
+            "SELECT journal.body, number FROM keys JOIN journal USING (endpoint, number)"
+            " WHERE keys.endpoint = ? AND keys.key = ? AND keys.at > ?",
+            name,
+            key,
+            _sortable(since),
+        )
+        return _entry(*row) if row else None
+
+    def journal(self, name: str, limit: int, before: int | None = None) -> list[Entry]:
+        """See `ports.Store`."""
+        rows = self._all(
+            "SELECT body, number FROM journal WHERE endpoint = ? AND number < ?"
+            " ORDER BY number DESC LIMIT ?",
+            name,
+            (1 << 62) if before is None else before,
+            limit,
+        )
+        return [_entry(*row) for row in rows]
+
+    def tokens(self) -> list[Token]:
+        """See `ports.Store`."""
+        rows = self._all("SELECT body FROM tokens ORDER BY created_at, id")
+        return [TOKEN.validate_json(body) for (body,) in rows]
+
+    def put_token(self, token: Token) -> None:
+        """See `ports.Store`."""
+        with self._writing() as connection:
+            connection.execute(
+                "INSERT OR REPLACE INTO tokens (id, created_at, body) VALUES (?, ?, ?)",
+                (token.id, _sortable(token.created_at), written(TOKEN, token)),
+            )
+
+    def remove_token(self, token_id: str) -> bool:
+        """See `ports.Store`."""
+        with self._writing() as connection:
+            done = connection.execute("DELETE FROM tokens WHERE id = ?", (token_id,))
+        return done.rowcount == 1
+
+    def close(self) -> None:
+        """See `ports.Store`."""
+        with self._guard:
+            for connection in self._connections:
+                connection.close()
+            self._connections.clear()
+        self._local = threading.local()
+
+    # ── Inside a transaction ────────────────────────────────────────────────────────────────────
+
+    def _refuse_duplicate(self, entry: Entry) -> None:
+        known = self.entry(entry.endpoint, entry.key, entry.at - KEY_LIFETIME)
+        if known is not None:
+            raise DuplicateError(known)
+
+    @staticmethod
+    def _spend(connection: sqlite3.Connection, budget: Budget) -> None:
+        row = connection.execute(
+            "SELECT minutes FROM spent WHERE token_id = ? AND day = ?",
+            (budget.token_id, budget.day.isoformat()),
+        ).fetchone()
+        spent = row[0] if row else 0.0
+        if spent + budget.minutes > budget.limit:
+            raise OverBudgetError(
+                limit_minutes=budget.limit, left_minutes=max(0.0, budget.limit - spent)
+            )
+        connection.execute(
+            "INSERT OR REPLACE INTO spent (token_id, day, minutes) VALUES (?, ?, ?)",
+            (budget.token_id, budget.day.isoformat(), spent + budget.minutes),
+        )
+
+    @staticmethod
+    def _append(connection: sqlite3.Connection, entry: Entry) -> None:
+        (last,) = connection.execute(
+            "SELECT coalesce(max(number), 0) FROM journal WHERE endpoint = ?", (entry.endpoint,)
+        ).fetchone()
+        connection.execute(
+            "INSERT INTO journal (endpoint, number, body) VALUES (?, ?, ?)",
+            (entry.endpoint, last + 1, written(ENTRY, entry)),
+        )
+        connection.execute(
+            "INSERT OR REPLACE INTO keys (endpoint, key, at, number) VALUES (?, ?, ?, ?)",
+            (entry.endpoint, entry.key, _sortable(entry.at), last + 1),
+        )
+
+    # ── Connections ─────────────────────────────────────────────────────────────────────────────
+
+    @property
+    def _connection(self) -> sqlite3.Connection:
+        """This thread's own connection: readers never wait for the writer (WAL)."""
+        connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
+        if connection is None:
+            connection = sqlite3.connect(
+                self._path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False
+            )
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("PRAGMA synchronous = FULL")
+            with self._guard:
+                self._connections.append(connection)
+            self._local.connection = connection
+        return connection
+
+    @contextmanager
+    def _writing(self) -> Iterator[sqlite3.Connection]:
+        connection = self._connection
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield connection
+                connection.execute("COMMIT")
+            except BaseException:
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
+                raise
+        except sqlite3.OperationalError as error:
+            raise StoreBusyError from error
+
+    def _one(self, query: str, *values: object) -> Any:
+        return self._connection.execute(query, values).fetchone()
+
+    def _all(self, query: str, *values: object) -> list[Any]:
+        return self._connection.execute(query, values).fetchall()
+
+    def _migrate(self) -> None:
+        connection = self._connection
+        connection.execute("BEGIN IMMEDIATE")
+        (version,) = connection.execute("PRAGMA user_version").fetchone()
+        if version > len(_MIGRATIONS):
+            connection.execute("ROLLBACK")
+            raise ConfigError(
+                f"{self._path} was written by a newer parkmeter (schema {version}, this one knows "
+                f"{len(_MIGRATIONS)}). Upgrade parkmeter, or name another state folder."
+            )
+        for number, script in enumerate(_MIGRATIONS[version:], start=version + 1):
+            for statement in filter(str.strip, script.split(";")):
+                connection.execute(statement)
+            connection.execute(f"PRAGMA user_version = {number}")
+        connection.execute("COMMIT")
+
+
+def _sortable(moment: datetime) -> str:
+    """Fixed width, so that text order is time order."""
+    return moment.isoformat(timespec="microseconds")
+
+
+def _meter(body: str, version: int) -> Meter:
+    return replace(METER.validate_json(body), version=version)
+
+
+def _entry(body: str, number: int) -> Entry:
+    return replace(ENTRY.validate_json(body), number=number)

@@ -1,0 +1,244 @@
+"""What every store promises (`ports.Store`), tried on each of them."""
+
+import multiprocessing
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from parkmeter.errors import OverBudgetError
+from parkmeter.journal import KEY_LIFETIME, Entry, Kind
+from parkmeter.meter import Meter, Phase, Run
+from parkmeter.ports import Budget, DuplicateError, StaleError, Store
+from parkmeter.stores.memory import MemoryStore
+from parkmeter.stores.sqlite import SqliteStore
+from parkmeter.tokens import Scope, Token
+
+NOW = datetime(2026, 6, 22, 8, 24, 12, 345678, tzinfo=UTC)
+TODAY = NOW.date()
+MINUTE = timedelta(minutes=1)
+
+
+@pytest.fixture(params=["memory", "sqlite"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
+    made = MemoryStore() if request.param == "memory" else SqliteStore(tmp_path / "store.sqlite")
+    yield made
+    made.close()
+
+
+def entry(key: str = "k", at: datetime = NOW, **changes: object) -> Entry:
+    line = Entry(
+        endpoint="flan-t5",
+        kind=Kind.TOP_UP,
+        at=at,
+        who="ada",
+        why="10 minutes",
+        key=key,
+        expires_at=NOW + 10 * MINUTE,
+        amount=10 * MINUTE,
+    )
+    return replace(line, **changes)
+
+
+def add_a_minute(store: Store, key: str) -> None:
+    while True:
+        meter = store.load("flan-t5")
+        try:
+            store.commit(replace(meter, expires_at=meter.expires_at + MINUTE), [entry(key)])
+        except StaleError:
+            continue
+        return
+
+
+def test_a_meter_never_seen_is_closed_settled_and_of_version_zero(store):
+    assert store.load("flan-t5") == Meter("flan-t5")
+    assert list(store.unsettled()) == []
+
+
+def test_everything_about_a_meter_comes_back_as_it_was_written(store):
+    meter = Meter(
+        name="flan-t5",
+        expires_at=NOW + 10 * MINUTE,
+        opened_at=NOW - MINUTE,
+        set_at=NOW,
+        credit_left=timedelta(minutes=29, microseconds=1),
+        settled=False,
+        run=Run(
+            phase=Phase.FAILED,
+            reason="no capacity “anywhere”",
+            started_at=NOW,
+            created_at=NOW,
+            ready_at=NOW,
+            attempts=3,
+            next_try=NOW + MINUTE,
+            variant="ml.g5.12xlarge",
+            address="http://127.0.0.1:4321",
+            warned_at=NOW,
+        ),
+    )
+    committed = store.commit(meter, [])
+    assert committed == replace(meter, version=1)
+    assert store.load("flan-t5") == committed
+
+
+def test_everything_about_an_entry_comes_back_as_it_was_written(store):
+    line = entry(
+        status="running",
+        left=timedelta(seconds=10, microseconds=211300),
+        request="abc",
+        variant="local",
+        price_per_hour=Decimal("7.09"),
+    )
+    store.commit(Meter("flan-t5"), [line])
+    assert store.journal("flan-t5", 10) == [replace(line, number=1)]
+
+
+def test_a_commit_at_an_old_version_is_stale_and_changes_nothing(store):
+    read = store.load("flan-t5")
+    first = store.commit(replace(read, expires_at=NOW), [entry("a")])
+    with pytest.raises(StaleError):
+        store.commit(replace(read, expires_at=NOW + MINUTE), [entry("b")])
+    with pytest.raises(StaleError):
+        store.commit(replace(first, version=7), [entry("c")])
+    assert store.load("flan-t5") == first
+    assert [line.key for line in store.journal("flan-t5", 10)] == ["a"]
+
+
+def test_a_key_comes_once_and_the_duplicate_carries_the_first_entry(store):
+    meter = store.commit(Meter("flan-t5"), [entry("a", who="ada")])
+    with pytest.raises(DuplicateError) as raised:
+        store.commit(replace(meter, expires_at=NOW), [entry("b"), entry("a", who="bob")])
+    assert raised.value.entry == replace(entry("a", who="ada"), number=1)
+    assert store.load("flan-t5") == meter
+    assert len(store.journal("flan-t5", 10)) == 1
+
+
+def test_a_duplicate_is_told_even_where_the_version_is_old(store):
+    store.commit(Meter("flan-t5"), [entry("a")])
+    with pytest.raises(DuplicateError):
+        store.commit(Meter("flan-t5"), [entry("a")])
+
+
+def test_the_same_key_on_another_endpoint_is_another_key(store):
+    store.commit(Meter("flan-t5"), [entry("a")])
+    store.commit(Meter("falcon"), [entry("a", endpoint="falcon")])
+    assert len(store.journal("falcon", 10)) == 1
+
+
+def test_a_key_may_come_again_after_its_lifetime(store):
+    meter = store.commit(Meter("flan-t5"), [entry("a")])
+    almost = NOW + KEY_LIFETIME - timedelta(seconds=1)
+    with pytest.raises(DuplicateError):
+        store.commit(meter, [entry("a", at=almost)])
+    meter = store.commit(meter, [entry("a", at=NOW + KEY_LIFETIME)])
+    assert [line.number for line in store.journal("flan-t5", 10)] == [2, 1]
+
+
+def test_an_entry_is_found_by_its_key_if_it_is_new_enough(store):
+    store.commit(Meter("flan-t5"), [entry("a")])
+    assert store.entry("flan-t5", "a", NOW - MINUTE) == replace(entry("a"), number=1)
+    assert store.entry("flan-t5", "a", NOW) is None
+    assert store.entry("flan-t5", "b", NOW - MINUTE) is None
+    assert store.entry("falcon", "a", NOW - MINUTE) is None
+
+
+def test_the_journal_is_newest_first_and_pages_backwards(store):
+    meter = Meter("flan-t5")
+    for number in range(5):
+        meter = store.commit(meter, [entry(f"k{number}")])
+    assert [line.number for line in store.journal("flan-t5", 2)] == [5, 4]
+    assert [line.number for line in store.journal("flan-t5", 2, before=4)] == [3, 2]
+    assert [line.number for line in store.journal("flan-t5", 9, before=2)] == [1]
+    assert store.journal("flan-t5", 2, before=1) == []
+    assert store.journal("falcon", 2) == []
+
+
+def test_several_entries_of_one_commit_keep_their_order(store):
+    store.commit(Meter("flan-t5"), [entry("credit"), entry("ready")])
+    assert [line.key for line in store.journal("flan-t5", 10)] == ["ready", "credit"]
+
+
+def test_only_meters_that_are_not_settled_are_listed_as_unsettled(store):
+    on = store.commit(Meter("on", settled=False), [])
+    store.commit(Meter("off", settled=True), [])
+    assert list(store.unsettled()) == [on]
+    store.commit(replace(on, settled=True), [])
+    assert list(store.unsettled()) == []
+
+
+def test_a_budget_is_spent_with_the_commit_and_not_without_it(store):
+    def budget(minutes: float, day: date = TODAY) -> Budget:
+        return Budget("token", day, minutes, limit=10)
+
+    meter = store.commit(Meter("flan-t5"), [entry("a")], budget(6))
+    with pytest.raises(StaleError):
+        store.commit(Meter("flan-t5"), [entry("b")], budget(4))
+    with pytest.raises(OverBudgetError) as raised:
+        store.commit(meter, [entry("c")], budget(5))
+    assert raised.value.data == {"limit_minutes": 10, "left_minutes": 4}
+    assert store.load("flan-t5") == meter
+    meter = store.commit(meter, [entry("d")], budget(4))
+    store.commit(meter, [entry("e")], budget(10, day=TODAY + timedelta(days=1)))
+
+
+def test_tokens_are_kept_replaced_and_removed(store):
+    token = Token(
+        id="t1",
+        digest="sha256:00",
+        name="ada",
+        created_at=NOW,
+        scopes=frozenset({Scope.ADMIN}),
+        endpoints=frozenset({"flan-t5"}),
+        expires_at=NOW + MINUTE,
+        minutes_per_day=60,
+    )
+    later = Token(id="t0", digest="sha256:01", name="bob", created_at=NOW + MINUTE)
+    store.put_token(later)
+    store.put_token(token)
+    assert store.tokens() == [token, later]
+    store.put_token(replace(token, digest="sha256:02"))
+    assert store.tokens()[0].digest == "sha256:02"
+    assert store.remove_token("t1")
+    assert not store.remove_token("t1")
+    assert store.tokens() == [later]
+
+
+def test_eight_threads_lose_no_minute(store):
+    threads = [
+        threading.Thread(
+            target=lambda who=who: [add_a_minute(store, f"{who}-{n}") for n in range(25)]
+        )
+        for who in range(8)
+    ]
+    before = store.load("flan-t5").expires_at
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert store.load("flan-t5").expires_at - before == 200 * MINUTE
+    assert len(store.journal("flan-t5", 1000)) == 200
+
+
+def _twenty_five_minutes(path: Path, who: int) -> None:
+    store = SqliteStore(path)
+    for number in range(25):
+        add_a_minute(store, f"{who}-{number}")
+    store.close()
+
+
+def test_eight_processes_on_one_sqlite_file_lose_no_minute(tmp_path):
+    path = tmp_path / "store.sqlite"
+    context = multiprocessing.get_context("spawn")
+    workers = [context.Process(target=_twenty_five_minutes, args=(path, n)) for n in range(8)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    assert [worker.exitcode for worker in workers] == [0] * 8
+    store = SqliteStore(path)
+    assert store.load("flan-t5").expires_at - Meter("flan-t5").expires_at == 200 * MINUTE
+    store.close()
