@@ -219,7 +219,14 @@ class StoreBusyError(ParkmeterError):
 
 
 class DriverError(ParkmeterError):
-    """Raised by a driver that cannot start, stop or see its endpoint; `detail` is for people."""
+    """Raised by a driver that cannot start, stop or see its endpoint; `detail` is for people.
+
+    `capacity`: the provider has none of what was asked for; something else may still be had.
+    """
 
     code = "driver_failed"
     title = "The endpoint's driver failed"
+
+    def __init__(self, detail: str, *, capacity: bool = False) -> None:
+        super().__init__(detail)
+        self.capacity = capacity

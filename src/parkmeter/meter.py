@@ -204,7 +204,8 @@ def shown(meter: Meter, now: datetime) -> Shown:
             case Phase.ABSENT:
                 return Shown(Status.STARTING, "about to start")
             case Phase.STARTING:
-                return Shown(Status.STARTING, run.reason or "starting")
+                since = f", {span(now - run.started_at)} so far" if run.started_at else ""
+                return Shown(Status.STARTING, (run.reason or "starting") + since)
             case Phase.READY | Phase.BUSY:
                 return Shown(Status.RUNNING, run.reason or "serving")
             case Phase.STOPPING:
@@ -230,6 +231,14 @@ def cost_so_far(spec: Spec, meter: Meter, now: datetime) -> Decimal | None:
         return Decimal(0)
     seconds = Decimal(max(0, round((now - meter.run.created_at).total_seconds())))
     return (spec.price_per_hour * seconds / 3600).quantize(Decimal("0.0001"))
+
+
+def span(amount: timedelta) -> str:
+    """A length of time as people say it: `12 s`, `3 min 5 s`."""
+    seconds = max(0, int(amount.total_seconds()))
+    if seconds < 60:  # noqa: PLR2004
+        return f"{seconds} s"
+    return f"{seconds // 60} min {seconds % 60} s"
 
 
 def _minutes(amount: timedelta) -> str:

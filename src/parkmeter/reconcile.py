@@ -20,6 +20,7 @@ from parkmeter.meter import (
     is_open,
     latest_close,
     shown,
+    span,
     standing_still,
     time_left,
 )
@@ -35,6 +36,7 @@ LOOK_AGAIN = timedelta(seconds=1)
 
 
 ENDING = "time used up; stopping"
+PARKED = "the gateway was stopped"
 
 
 class Cause(StrEnum):
@@ -154,7 +156,7 @@ def _start(spec: Spec, meter: Meter, observed: Observed, now: datetime) -> Decis
         variant=run.variant if run.variant in spec.variants else spec.variants[0],
     )
     started = replace(meter, run=starting, settled=False)
-    entry = _entry(
+    entry = line(
         spec, started, Kind.START, now, starting.reason, key=f"start:{_life(starting)}:{attempts}"
     )
     action = Start(starting.variant or spec.variants[0], latest_close(started))
@@ -212,13 +214,13 @@ def _became_ready(spec: Spec, meter: Meter, run: Run, now: datetime) -> Decision
         set_at=now if credit else meter.set_at,
         run=replace(run, started_at=started_at, ready_at=now, next_try=None),
     )
-    took = f"ready after {_span(now - started_at)}"
+    took = f"ready after {span(now - started_at)}"
     entries = []
     if credit:
-        why = f"starting took {_span(now - started_at)}; {_span(credit)} given back"
+        why = f"the start took {span(now - started_at)}; {span(credit)} of it given back"
         key = f"credit:{_life(ready.run)}"
-        entries.append(_entry(spec, ready, Kind.CREDIT, now, why, key=key, amount=credit))
-    entries.append(_entry(spec, ready, Kind.READY, now, took, key=f"ready:{_life(ready.run)}"))
+        entries.append(line(spec, ready, Kind.CREDIT, now, why, key=key, amount=credit))
+    entries.append(line(spec, ready, Kind.READY, now, took, key=f"ready:{_life(ready.run)}"))
     return Decision(
         Keep(ready.expires_at), ready, tuple(entries), min(ready.expires_at, now + LOOK_AGAIN)
     )
@@ -250,8 +252,34 @@ def _failed(
         ),
     )
     key = f"failure:{_life(run)}:{run.attempts}:{fingerprint(reason)}"
-    entry = _entry(spec, failed, Kind.FAILURE, now, reason, key=key)
+    entry = line(spec, failed, Kind.FAILURE, now, reason, key=key)
     return Decision(action, failed, (entry,), now + SOON)
+
+
+def trouble(spec: Spec, meter: Meter, reason: str, now: datetime) -> Decision:
+    """The driver could not act or see: journal it once per cause, show it, try again in a second.
+
+    Where the endpoint is believed to be does not change: nothing was learnt about it.
+    """
+    again = now + LOOK_AGAIN
+    if meter.run.reason == reason:
+        return Decision(Rest(), meter, check_at=again)
+    told = replace(meter, run=replace(meter.run, reason=reason))
+    key = f"trouble:{_life(meter.run)}:{fingerprint(reason)}"
+    return Decision(Rest(), told, (line(spec, told, Kind.FAILURE, now, reason, key=key),), again)
+
+
+def park(spec: Spec, meter: Meter, observed: Observed, now: datetime) -> Decision:
+    """The gateway leaves: stop the endpoint, leave the meter's time as it is."""
+    if observed.phase is Phase.ABSENT:
+        if meter.run.phase is Phase.ABSENT:
+            return Decision(Rest(), meter)
+        lived = meter.run.phase is not Phase.FAILED
+        parked = replace(meter, run=Run(reason=PARKED))
+        entries = (_stopped(spec, parked, observed, now, of=meter.run),) if lived else ()
+        return Decision(Rest(), parked, entries)
+    stopping = replace(meter.run, phase=Phase.STOPPING, reason=PARKED)
+    return Decision(Stop(), replace(meter, run=stopping), check_at=now + SOON)
 
 
 def start_refused(spec: Spec, meter: Meter, observed: Observed, now: datetime) -> Decision:
@@ -270,10 +298,7 @@ def _end(
         case Phase.ABSENT:
             return _settle(spec, meter, observed, now)
         case Phase.STOPPING:
-            stopping = replace(run, phase=Phase.STOPPING)
-            return Decision(
-                Rest(), replace(meter, run=stopping), check_at=_while_ending(meter, now)
-            )
+            return Decision(Rest(), _stopping(meter), check_at=_while_ending(meter, now))
         case Phase.READY | Phase.BUSY if (
             run.phase is not Phase.STOPPING
             and in_flight != 0
@@ -282,14 +307,18 @@ def _end(
             look = min(drained, now + (SOON if in_flight else LOOK_AGAIN))
             return Decision(Keep(drained), meter, check_at=look)
         case Phase.STARTING | Phase.READY | Phase.FAILED | Phase.BUSY:
-            stopping = replace(run, phase=Phase.STOPPING, reason=ENDING)
             # A busy endpoint refuses to be deleted: the intent stands, the next look asks again.
             action = Rest() if observed.phase is Phase.BUSY else Stop()
-            return Decision(
-                action, replace(meter, run=stopping), check_at=_while_ending(meter, now)
-            )
+            return Decision(action, _stopping(meter), check_at=_while_ending(meter, now))
         case _:
             assert_never(observed.phase)
+
+
+def _stopping(meter: Meter) -> Meter:
+    if meter.run.phase is Phase.STOPPING:
+        return meter
+    run = replace(meter.run, phase=Phase.STOPPING, reason=ENDING)
+    return replace(meter, settled=False, run=run)
 
 
 def _settle(spec: Spec, meter: Meter, observed: Observed, now: datetime) -> Decision:
@@ -309,7 +338,7 @@ def _while_ending(meter: Meter, now: datetime) -> datetime:
 # ── Lines of the journal ────────────────────────────────────────────────────────────────────────
 
 
-def _entry(  # noqa: PLR0913 (an entry has these facts)
+def line(  # noqa: PLR0913 (an entry has these facts)
     spec: Spec,
     meter: Meter,
     kind: Kind,
@@ -317,19 +346,23 @@ def _entry(  # noqa: PLR0913 (an entry has these facts)
     why: str,
     *,
     key: str,
+    who: str = SYSTEM,
     amount: timedelta = ZERO,
+    request: str = "",
 ) -> Entry:
+    """A line of the journal about a meter as it is after the change."""
     return Entry(
         endpoint=meter.name,
         kind=kind,
         at=now,
-        who=SYSTEM,
+        who=who,
         why=why,
         key=key,
         expires_at=meter.expires_at,
         amount=amount,
         status=shown(meter, now).status,
         left=time_left(meter, now),
+        request=request,
         variant=meter.run.variant,
         price_per_hour=spec.price_per_hour,
     )
@@ -341,20 +374,14 @@ def _stopped(
     run = of or meter.run
     ended = min(observed.since or now, now)
     key = f"stop:{_life(run)}:{run.attempts}"
-    return _entry(spec, meter, Kind.STOP, ended, observed.reason or "stopped", key=key)
+    return line(spec, meter, Kind.STOP, ended, observed.reason or "stopped", key=key)
 
 
 def _warning(spec: Spec, meter: Meter, now: datetime) -> Entry:
     left = time_left(meter, now)
     minutes = max(1, round(left.total_seconds() / 60))
     key = f"warn:{meter.expires_at.isoformat()}:{minutes}"
-    return _entry(spec, meter, Kind.WARNING, now, f"{_span(left)} left", key=key)
-
-
-def trouble(spec: Spec, meter: Meter, reason: str, now: datetime) -> Entry:
-    """A failure to act or to see, to be journaled once per cause however often it is met."""
-    key = f"trouble:{_life(meter.run)}:{fingerprint(reason)}"
-    return _entry(spec, meter, Kind.FAILURE, now, reason, key=key)
+    return line(spec, meter, Kind.WARNING, now, f"{span(left)} left", key=key)
 
 
 # ── Small rules ─────────────────────────────────────────────────────────────────────────────────
@@ -374,10 +401,3 @@ def _next_variant(spec: Spec, variant: str | None, cause: Cause) -> str | None:
 
 def _life(run: Run) -> str:
     return run.started_at.isoformat() if run.started_at else "-"
-
-
-def _span(amount: timedelta) -> str:
-    seconds = amount.total_seconds()
-    if seconds < 60:  # noqa: PLR2004
-        return f"{seconds:.1f} s"
-    return f"{int(seconds // 60)} min {int(seconds % 60)} s"
