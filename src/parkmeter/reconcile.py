@@ -119,7 +119,7 @@ def _serve(spec: Spec, meter: Meter, observed: Observed, now: datetime) -> Decis
             gone = Observed(Phase.FAILED, "it was gone although nobody stopped it")
             return _failed(spec, meter, gone, now, clear=False)
         case Phase.ABSENT if run.next_try is not None and now < run.next_try:
-            return Decision(Rest(), meter, check_at=run.next_try)
+            return Decision(Rest(), meter, check_at=min(run.next_try, latest_close(meter)))
         case Phase.ABSENT:
             return _start(spec, meter, observed, now)
         case Phase.STARTING:

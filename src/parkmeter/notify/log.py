@@ -1,0 +1,24 @@
+"""Tells the log what the journal says."""
+
+import logging
+
+from parkmeter.journal import Entry, Kind
+
+log = logging.getLogger("parkmeter.journal")
+
+
+class LogNotifier:
+    """Implements `ports.Notifier`: one line an entry; failures and warnings stand out."""
+
+    def send(self, entry: Entry) -> None:
+        """See `ports.Notifier`."""
+        loud = entry.kind in (Kind.FAILURE, Kind.WARNING, Kind.CLOCK)
+        log.log(
+            logging.WARNING if loud else logging.INFO,
+            "%s %s by %s: %s; expires %s UTC",
+            entry.endpoint,
+            entry.kind,
+            entry.who,
+            entry.why,
+            entry.expires_at.strftime("%Y-%m-%d %H:%M:%S"),
+        )

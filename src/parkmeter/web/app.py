@@ -1,0 +1,298 @@
+"""The control routes: status, top-up, eject, journal, and the ancestor's `/endpoint-expiry`.
+
+Routes only translate: HTTP to a use case, its answer to a shape. Rules live in the core, errors
+become answers in `problems`. Runs locally and on AWS; knows no adapter.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Annotated, Any
+
+from fastapi import Depends, FastAPI, Header, Path, Query, Request, Response, Security
+from fastapi.responses import HTMLResponse, RedirectResponse
+from fastapi.security import APIKeyHeader
+from starlette.concurrency import run_in_threadpool as in_thread
+
+from parkmeter import __version__
+from parkmeter.errors import InvalidRequestError, ScopeMissingError
+from parkmeter.service import Actor, Answer, Service
+from parkmeter.tokens import Scope, Token
+from parkmeter.web.auth import TokenBook, require
+from parkmeter.web.bodies import idempotency_key, parsed, read_json
+from parkmeter.web.docs_page import docs_page
+from parkmeter.web.error_answers import answer_errors
+from parkmeter.web.openapi import complete_document
+from parkmeter.web.seed_contract import seed_answer, seed_view
+from parkmeter.web.shapes import (
+    Changed,
+    Eject,
+    Endpoint,
+    Endpoints,
+    Health,
+    Journal,
+    JournalLine,
+    SeedTopUp,
+    TopUp,
+    problems,
+)
+
+_ABOUT = """
+An endpoint lives only while its meter holds time. Top it up, look at it, end it; prompts go to
+`POST /{api_resource}` and reach the model while the meter is open.
+
+Send your token as `Authorization: <token>` or `Authorization: Bearer <token>`. All times are UTC.
+A top-up or an eject that is sent again with the same `Idempotency-Key` is done once and answered
+alike, with `Idempotency-Replayed: true`. Errors are RFC 9457 problems with a stable `code`.
+"""
+
+_NEWEST = 50
+_LARGEST_NUMBER = 2**53
+
+
+@dataclass(frozen=True, slots=True)
+class Control:
+    """What the routes stand on. `resources`: api_resource by endpoint name."""
+
+    service: Service
+    book: TokenBook
+    resources: Callable[[str], str]
+    now: Callable[[], datetime]
+
+
+def control_app(control: Control) -> FastAPI:
+    """The control routes as an ASGI app; without lifespan, so that Lambda can serve it too."""
+    app = FastAPI(
+        title="parkmeter",
+        version=__version__,
+        summary="A parking meter for model endpoints.",
+        description=_ABOUT,
+        docs_url=None,
+        redoc_url=None,
+        responses=problems(401, 403),
+    )
+    _house_routes(app)
+    _endpoint_routes(app, control)
+    _seed_routes(app, control)
+    answer_errors(app)
+    complete_document(app)
+    return app
+
+
+# ── What every route needs ──────────────────────────────────────────────────────────────────────
+
+_header = APIKeyHeader(name="Authorization", scheme_name="token", auto_error=False)
+
+Name = Annotated[str, Path(description="Name of the endpoint.", examples=["flan-t5"])]
+IdempotencyKey = Annotated[
+    str | None,
+    Header(
+        alias="Idempotency-Key",
+        description="Makes a repetition harmless: 1 to 255 visible ASCII characters, kept 7 days.",
+        examples=["4f0a5a8e-monday"],
+    ),
+]
+
+
+def _token(control: Control) -> Any:
+    async def check(authorization: Annotated[str | None, Security(_header)]) -> Token:
+        return control.book.check(authorization, control.now())
+
+    return Depends(check)
+
+
+def _actor(token: Token) -> Actor:
+    return Actor(token.id, token.name, token.minutes_per_day)
+
+
+def _takes(shape: Any) -> dict[str, Any]:
+    """The body a route takes, for the document: bodies are read by `bodies`, not by FastAPI."""
+    schema = shape.model_json_schema(by_alias=True)
+    required = bool(schema.get("required"))
+    return {
+        "requestBody": {"required": required, "content": {"application/json": {"schema": schema}}}
+    }
+
+
+def _replayed(answer: Answer, response: Response) -> None:
+    if answer.replayed:
+        response.headers["Idempotency-Replayed"] = "true"
+
+
+# ── Routes ──────────────────────────────────────────────────────────────────────────────────────
+
+
+def _house_routes(app: FastAPI) -> None:
+    @app.get("/health", tags=["gateway"], responses={401: {}, 403: {}})
+    async def health() -> Health:
+        """Whether the gateway answers. Needs no token."""
+        return Health(status="ok", version=__version__)
+
+    @app.get("/docs", include_in_schema=False)
+    async def docs(request: Request) -> HTMLResponse:
+        return HTMLResponse(docs_page(app.openapi(), str(request.base_url).rstrip("/")))
+
+    @app.get("/", include_in_schema=False)
+    async def home(request: Request) -> RedirectResponse:
+        return RedirectResponse(f"{request.scope.get('root_path', '')}/docs")
+
+
+def _endpoint_routes(app: FastAPI, control: Control) -> None:
+    service, known_token = control.service, _token(control)
+
+    def shape(name: str) -> Endpoint:
+        return Endpoint.of(service.report(name), control.resources(name))
+
+    @app.get("/endpoints", tags=["endpoints"])
+    def endpoints(token: Token = known_token) -> Endpoints:
+        """How all endpoints are doing: status, time left, price."""
+        reports = [report for report in service.reports() if token.covers(report.spec.name)]
+        return Endpoints(
+            endpoints=[
+                Endpoint.of(report, control.resources(report.spec.name)) for report in reports
+            ]
+        )
+
+    @app.get("/endpoints/{name}", tags=["endpoints"], responses=problems(404))
+    def endpoint(name: Name, token: Token = known_token) -> Endpoint:
+        """How one endpoint is doing."""
+        _may_see(token, name)
+        return shape(name)
+
+    @app.post(
+        "/endpoints/{name}/top-ups",
+        tags=["endpoints"],
+        status_code=201,
+        responses=problems(400, 404, 409, 413, 422, 429, 503),
+        openapi_extra=_takes(TopUp),
+    )
+    async def top_up(
+        name: Name,
+        request: Request,
+        response: Response,
+        token: Token = known_token,
+        key: IdempotencyKey = None,
+    ) -> Changed:
+        """Add minutes. A closed meter counts from now, an open one from its expiry.
+
+        Never starts anything itself: the endpoint follows its meter within moments.
+        """
+        require(token, Scope.TOP_UP, name)
+        wanted = parsed(TopUp, await read_json(request))
+        answer = await in_thread(
+            service.top_up, name, wanted.minutes, _actor(token), idempotency_key(key)
+        )
+        _replayed(answer, response)
+        return Changed.of(answer.entry)
+
+    @app.post(
+        "/endpoints/{name}/eject",
+        tags=["endpoints"],
+        responses=problems(400, 404, 409, 413, 503),
+        openapi_extra=_takes(Eject),
+    )
+    async def eject(
+        name: Name,
+        request: Request,
+        response: Response,
+        token: Token = known_token,
+        key: IdempotencyKey = None,
+    ) -> Changed:
+        """End it now: the remaining time is given up.
+
+        Requests in flight still get their drain. With `expires_at` as you saw it, nothing is
+        ejected if somebody topped up meanwhile.
+        """
+        require(token, Scope.ADMIN, name)
+        document = await read_json(request)
+        wanted = Eject() if document is None else parsed(Eject, document)
+        answer = await in_thread(
+            service.eject, name, _actor(token), idempotency_key(key), wanted.expires_at
+        )
+        _replayed(answer, response)
+        return Changed.of(answer.entry)
+
+    @app.get("/endpoints/{name}/journal", tags=["endpoints"], responses=problems(400, 404))
+    def journal(
+        name: Name,
+        token: Token = known_token,
+        limit: Annotated[int, Query(ge=1, le=500, description="How many lines.")] = _NEWEST,
+        before: Annotated[
+            int | None,
+            Query(ge=1, le=_LARGEST_NUMBER, description="Only lines of a lower number."),
+        ] = None,
+    ) -> Journal:
+        """Who did what, when and why, newest first."""
+        _may_see(token, name)
+        lines = [JournalLine.of(entry) for entry in service.journal(name, limit, before)]
+        more = len(lines) == limit and lines[-1].number > 1
+        return Journal(lines=lines, before=lines[-1].number if more else None)
+
+
+def _seed_routes(app: FastAPI, control: Control) -> None:
+    service, known_token = control.service, _token(control)
+    one = {
+        "EndpointName": "flan-t5",
+        "EndpointExpiry ": "22-06-2023-08-24-12",
+        "EndpointExpiry": "22-06-2023-08-24-12",
+        "TimeLeft": "0:00:10.211300",
+        "Status": "running",
+    }
+    documented: dict[int | str, dict[str, Any]] = {
+        200: {
+            "description": "With one endpoint an object, with several a list.",
+            "content": {"application/json": {"example": one}},
+        },
+        **problems(404),
+    }
+
+    @app.get("/endpoint-expiry", tags=["endpoint-expiry"], responses=documented)
+    def endpoint_expiry(
+        token: Token = known_token,
+        name: Annotated[
+            str | None, Query(alias="EndpointName", description="Picks one of several.")
+        ] = None,
+    ) -> Any:
+        """Until when each endpoint lives, in the ancestor's words."""
+        if name is not None:
+            _may_see(token, name)
+            return seed_view(service.report(name))
+        if len(service.names) == 1 and token.covers(service.names[0]):
+            return seed_view(service.report(service.names[0]))
+        return [seed_view(report) for report in service.reports() if token.covers(report.spec.name)]
+
+    @app.post(
+        "/endpoint-expiry",
+        tags=["endpoint-expiry"],
+        responses={**documented, **problems(400, 409, 413, 422, 429, 503)},
+        openapi_extra=_takes(SeedTopUp),
+    )
+    async def extend(
+        request: Request,
+        response: Response,
+        token: Token = known_token,
+        key: IdempotencyKey = None,
+    ) -> Any:
+        """Add minutes, in the ancestor's words. `EndpointName` is needed when there are several."""
+        require(token, Scope.TOP_UP)
+        wanted = parsed(SeedTopUp, await read_json(request))
+        name = wanted.endpoint_name
+        if name is None:
+            if len(service.names) != 1:
+                raise InvalidRequestError(
+                    f"Say which endpoint by EndpointName: {', '.join(service.names)}.",
+                    field="EndpointName",
+                )
+            name = service.names[0]
+        require(token, Scope.TOP_UP, name)
+        answer = await in_thread(
+            service.top_up, name, wanted.minutes, _actor(token), idempotency_key(key)
+        )
+        _replayed(answer, response)
+        return seed_answer(answer.entry)
+
+
+def _may_see(token: Token, name: str) -> None:
+    """Any token sees status, of the endpoints it is for."""
+    if not token.covers(name):
+        raise ScopeMissingError("status", name)

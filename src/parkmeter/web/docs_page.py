@@ -1,0 +1,92 @@
+"""`/docs`: the OpenAPI document as one page to read and copy from; no script, nothing fetched."""
+
+import json
+from html import escape
+from typing import Any
+
+_STYLE = """
+:root { color-scheme: light dark; --line: #8884; --soft: #8881; --accent: #0a7d5a; }
+@media (prefers-color-scheme: dark) { :root { --accent: #4cc99a; } }
+body { font: 16px/1.55 system-ui, sans-serif; max-width: 52rem; margin: 2rem auto; padding: 0 1rem }
+h1 { margin-bottom: 0 } h2 { margin-top: 2.5rem; border-bottom: 1px solid var(--line) }
+h3 { font: 600 1rem/1.4 ui-monospace, monospace; margin: 1.8rem 0 .3rem }
+h3 b { color: var(--accent); display: inline-block; min-width: 4rem }
+pre, code { font: .875rem/1.5 ui-monospace, monospace; background: var(--soft) }
+pre { padding: .7rem .9rem; overflow-x: auto; border: 1px solid var(--line); border-radius: .4rem }
+code { padding: .1rem .25rem; border-radius: .2rem }
+table { border-collapse: collapse; width: 100%; font-size: .93rem }
+td { border-top: 1px solid var(--line); padding: .3rem .6rem .3rem 0; vertical-align: top }
+td:first-child { white-space: nowrap; font: .875rem/1.6 ui-monospace, monospace }
+"""
+
+
+def docs_page(document: dict[str, Any], base_url: str) -> str:
+    """The whole page for a gateway that is reached at `base_url`."""
+    parts: dict[str, list[str]] = {}
+    for path, operations in document["paths"].items():
+        for method, operation in operations.items():
+            tag = (operation.get("tags") or ["other"])[0]
+            parts.setdefault(tag, []).append(_operation(method, path, operation, base_url))
+    sections = "".join(f"<h2>{escape(tag)}</h2>{''.join(ops)}" for tag, ops in parts.items())
+    info = document["info"]
+    return (
+        '<!doctype html><html lang="en"><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<title>{escape(info['title'])} {escape(info['version'])}</title><style>{_STYLE}</style>"
+        f"<h1>{escape(info['title'])}</h1><p>{escape(info.get('summary', ''))}</p>"
+        f"{_prose(info.get('description', ''))}"
+        f'<p>Machine-readable: <a href="openapi.json">openapi.json</a>.</p>{sections}</html>'
+    )
+
+
+def _operation(method: str, path: str, operation: dict[str, Any], base_url: str) -> str:
+    rows = [
+        (f"{parameter['name']} ({parameter['in']})", parameter.get("description", ""))
+        for parameter in operation.get("parameters", [])
+    ]
+    rows += [
+        (status, response.get("description", ""))
+        for status, response in sorted(operation["responses"].items())
+        if response.get("description")
+    ]
+    table = "".join(f"<tr><td>{escape(a)}</td><td>{_code(b)}</td></tr>" for a, b in rows)
+    return (
+        f"<h3><b>{method.upper()}</b> {escape(path)}</h3>{_prose(operation.get('description', ''))}"
+        f"<pre>{escape(_curl(method, path, operation, base_url))}</pre><table>{table}</table>"
+    )
+
+
+def _curl(method: str, path: str, operation: dict[str, Any], base_url: str) -> str:
+    for parameter in operation.get("parameters", []):
+        if parameter["in"] == "path":
+            value = str((parameter.get("examples") or [parameter["name"]])[0])
+            path = path.replace("{" + parameter["name"] + "}", value)
+    line = f"curl {base_url}{path}"
+    if operation.get("security"):
+        line += " -H 'Authorization: '$TOKEN"
+    body = operation.get("requestBody")
+    if body is not None:
+        line += f" -d '{json.dumps(_example(body))}'"
+    elif method != "get":
+        line += f" -X {method.upper()}"
+    return line
+
+
+def _example(body: dict[str, Any]) -> dict[str, Any]:
+    media = body["content"]["application/json"]
+    if "example" in media:
+        return dict(media["example"])
+    properties = media["schema"].get("properties", {})
+    return {key: value["examples"][0] for key, value in properties.items() if "examples" in value}
+
+
+def _prose(text: str) -> str:
+    return "".join(f"<p>{_code(part)}</p>" for part in text.strip().split("\n\n") if part)
+
+
+def _code(text: str) -> str:
+    """Escaped, with `…` as code."""
+    pieces = escape(text).split("`")
+    return "".join(
+        f"<code>{piece}</code>" if place % 2 else piece for place, piece in enumerate(pieces)
+    )

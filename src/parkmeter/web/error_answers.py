@@ -1,0 +1,49 @@
+"""Whatever goes wrong in a control route is answered as a problem; nothing else leaves."""
+
+import logging
+
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+
+from parkmeter.errors import InvalidRequestError, ParkmeterError
+from parkmeter.web.problems import Problem, problem, problem_of
+
+log = logging.getLogger(__name__)
+
+
+def answer_errors(app: FastAPI) -> None:
+    """Install the handlers: our errors, FastAPI's and Starlette's, and what nobody foresaw."""
+    app.add_exception_handler(ParkmeterError, _ours)
+    app.add_exception_handler(RequestValidationError, _invalid)
+    app.add_exception_handler(HTTPException, _http)
+    app.add_exception_handler(Exception, _unforeseen)
+
+
+async def _ours(_: Request, error: Exception) -> Response:
+    assert isinstance(error, ParkmeterError)  # noqa: S101 (registered for it)
+    return _answer(problem_of(error))
+
+
+async def _invalid(_: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)  # noqa: S101 (registered for it)
+    finding = error.errors()[0]
+    field = ".".join(str(part) for part in finding["loc"][1:])
+    return _answer(problem_of(InvalidRequestError(f"{field}: {finding['msg']}.", field=field)))
+
+
+async def _http(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)  # noqa: S101 (registered for it)
+    code = str(error.detail).lower().replace(" ", "_")
+    detail = f"{request.method} {request.url.path} is not a route here. See /docs."
+    headers = dict(error.headers or {})
+    return _answer(problem(error.status_code, code, str(error.detail), detail, headers=headers))
+
+
+async def _unforeseen(request: Request, error: Exception) -> Response:
+    log.error("%s %s failed", request.method, request.url.path, exc_info=error)
+    return _answer(problem_of(ParkmeterError("")))
+
+
+def _answer(found: Problem) -> Response:
+    return Response(found.body, found.status, found.headers)

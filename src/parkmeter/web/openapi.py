@@ -1,0 +1,108 @@
+"""Completes the OpenAPI document that FastAPI writes: our problems, and the routes for prompts.
+
+The data plane is no FastAPI app, so its routes are described here by hand.
+"""
+
+from typing import Any
+
+from fastapi import FastAPI
+
+from parkmeter.web.shapes import Problem, problems
+
+_PROMPT_EXAMPLE = {
+    "text_inputs": "write a story about beautiful weather on a topical island.",
+    "max_length": 50,
+    "temperature": 0.0,
+    "seed": 321,
+}
+
+_PREFER = {
+    "name": "Prefer",
+    "in": "header",
+    "description": "`wait=N`: if the endpoint does not serve yet, hold the request up to N seconds "
+    "instead of answering 503 at once.",
+    "schema": {"type": "string"},
+    "examples": {"wait": {"value": "wait=60"}},
+}
+
+
+def complete_document(app: FastAPI) -> None:
+    """Make `app.openapi()` give the whole document."""
+    generate = app.openapi
+
+    def openapi() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            app.openapi_schema = _completed(generate())
+        return app.openapi_schema
+
+    app.openapi = openapi  # type: ignore[method-assign]
+
+
+def _completed(document: dict[str, Any]) -> dict[str, Any]:
+    schemas = document["components"]["schemas"]
+    schemas["Problem"] = Problem.model_json_schema()
+    for name in ("HTTPValidationError", "ValidationError"):
+        schemas.pop(name, None)
+    for path in document["paths"].values():
+        for operation in path.values():
+            _our_validation_error(operation)
+    document["paths"]["/endpoints/{name}/invocations"] = {
+        "post": _prompt("The same by the endpoint's name.", "name", "flan-t5")
+    }
+    document["paths"]["/{api_resource}"] = {
+        "post": _prompt(
+            "Send a prompt to the model. Body and answer are the model server's own, untouched and "
+            "streamed; `Parkmeter-Seconds-Left` and `Parkmeter-Expires-At` are added.\n\n"
+            "`/{api_resource}/{path}` reaches every other path of the server with any method, so "
+            "an OpenAI client works with `base_url=…/{api_resource}/v1`.",
+            "api_resource",
+            "flan",
+        )
+    }
+    return document
+
+
+def _our_validation_error(operation: dict[str, Any]) -> None:
+    """FastAPI announces its own 422 for bad parameters; here that is a problem with status 400."""
+    content = operation["responses"].get("422", {}).get("content", {})
+    if content.pop("application/json", None) is None:
+        return
+    if not content:
+        del operation["responses"]["422"]
+    for status, answer in problems(400).items():
+        operation["responses"].setdefault(str(status), answer)
+
+
+def _prompt(description: str, parameter: str, example: str) -> dict[str, Any]:
+    answers: dict[Any, Any] = {
+        "200": {
+            "description": "The model's answer.",
+            "content": {"application/json": {"example": {"generated_texts": ["…"]}}},
+        },
+        **{
+            str(status): answer
+            for status, answer in problems(400, 401, 402, 403, 404, 413, 502, 503, 504).items()
+        },
+    }
+    return {
+        "tags": ["prompts"],
+        "summary": "Prompt",
+        "description": description,
+        "operationId": f"prompt_by_{parameter}",
+        "security": [{"token": []}],
+        "parameters": [
+            {
+                "name": parameter,
+                "in": "path",
+                "required": True,
+                "schema": {"type": "string", "examples": [example]},
+                "examples": {"default": {"value": example}},
+            },
+            _PREFER,
+        ],
+        "requestBody": {
+            "required": True,
+            "content": {"application/json": {"schema": {}, "example": _PROMPT_EXAMPLE}},
+        },
+        "responses": answers,
+    }

@@ -1,0 +1,195 @@
+"""What control routes take and give, as JSON shapes. The examples are what the docs show."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from decimal import Decimal
+from typing import Annotated, Any, Self
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, PlainSerializer
+
+from parkmeter.journal import Entry, Kind
+from parkmeter.meter import Phase, Status
+from parkmeter.service import Report
+
+Money = Annotated[Decimal, PlainSerializer(float, return_type=float, when_used="json")]
+
+
+class _Shape(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Endpoint(_Shape):
+    """One endpoint as it is now. All times are UTC; an unknown price is null, never zero."""
+
+    name: str = Field(examples=["flan-t5"])
+    status: Status = Field(examples=["running"])
+    reason: str = Field(description="One plain sentence.", examples=["serving"])
+    expires_at: datetime = Field(
+        description="What the meter says. Changes only by top-up, credit and eject."
+    )
+    closes_at: datetime = Field(
+        description="When it closes. The same, but while a start is under way the meter stands "
+        "still and this moves on."
+    )
+    seconds_left: float = Field(description="Until closes_at, never negative.", examples=[598.2])
+    price_per_hour: Money | None = Field(description="Dollars.", examples=[7.09])
+    cost_so_far: Money | None = Field(
+        description="Dollars since the present start.", examples=[0.59]
+    )
+    api_resource: str = Field(description="Prompts go to POST /{api_resource}.", examples=["flan"])
+    since: datetime | None = Field(description="When the endpoint that exists now was started.")
+    attempts: int = Field(description="Starts in succession for this time on the meter.")
+    next_try: datetime | None = Field(description="When the next start is tried, if it failed.")
+
+    @classmethod
+    def of(cls, report: Report, api_resource: str) -> Self:
+        """The shape of a report."""
+        run = report.meter.run
+        return cls(
+            name=report.spec.name,
+            status=report.shown.status,
+            reason=report.shown.reason,
+            expires_at=report.meter.expires_at,
+            closes_at=report.closes_at,
+            seconds_left=report.left.total_seconds(),
+            price_per_hour=report.spec.price_per_hour,
+            cost_so_far=report.cost_so_far,
+            api_resource=api_resource,
+            since=run.created_at,
+            attempts=run.attempts,
+            next_try=run.next_try if run.phase is Phase.FAILED else None,
+        )
+
+
+class Endpoints(_Shape):
+    """All endpoints this token may see, in the order of the configuration."""
+
+    endpoints: list[Endpoint]
+
+
+class Changed(_Shape):
+    """What came of a top-up or an eject. A replayed request gets its first answer, unchanged."""
+
+    endpoint: str = Field(examples=["flan-t5"])
+    minutes: float = Field(description="Added; negative: given up.", examples=[10.0])
+    expires_at: datetime
+    closes_at: datetime
+    seconds_left: float = Field(examples=[1198.2])
+    status: str = Field(examples=["running"])
+    at: datetime
+    by: str = Field(description="Name of the token.", examples=["ada"])
+
+    @classmethod
+    def of(cls, entry: Entry) -> Self:
+        """The shape of the entry that recorded the change."""
+        return cls(
+            endpoint=entry.endpoint,
+            minutes=entry.amount.total_seconds() / 60,
+            expires_at=entry.expires_at,
+            closes_at=entry.at + entry.left,
+            seconds_left=entry.left.total_seconds(),
+            status=entry.status,
+            at=entry.at,
+            by=entry.who,
+        )
+
+
+class JournalLine(_Shape):
+    """One line of the journal."""
+
+    number: int = Field(description="Grows with every line of an endpoint.")
+    at: datetime
+    kind: Kind
+    by: str = Field(description="Name of the token, or parkmeter itself.")
+    why: str
+    minutes: float = Field(description="Added; negative: given up.")
+    expires_at: datetime = Field(description="After this line.")
+
+    @classmethod
+    def of(cls, entry: Entry) -> Self:
+        """The shape of an entry."""
+        return cls(
+            number=entry.number,
+            at=entry.at,
+            kind=entry.kind,
+            by=entry.who,
+            why=entry.why,
+            minutes=entry.amount.total_seconds() / 60,
+            expires_at=entry.expires_at,
+        )
+
+
+class Journal(_Shape):
+    """The newest lines, newest first; `before` asks for the older ones, null at the end."""
+
+    lines: list[JournalLine]
+    before: int | None
+
+
+class Health(_Shape):
+    """The gateway answers."""
+
+    status: str = Field(examples=["ok"])
+    version: str = Field(examples=["0.1.0"])
+
+
+class Problem(BaseModel):
+    """An RFC 9457 problem. `code` is stable; further members carry the error's data."""
+
+    model_config = ConfigDict(extra="allow")
+
+    type: str = Field(examples=["https://parkmeter.dev/problems/limit-exceeded"])
+    title: str = Field(examples=["More time than the meter takes"])
+    status: int = Field(examples=[422])
+    detail: str = Field(examples=["At most 1440 minutes may be added at once; 1440 would fit now."])
+    code: str = Field(examples=["limit_exceeded"])
+
+
+class TopUp(_Shape):
+    """Minutes to add: a finite number greater than 0, fractions allowed."""
+
+    # The rule of the meter judges the value, so that every edge refuses alike (meter.minutes_of).
+    minutes: Any = Field(json_schema_extra={"type": "number", "exclusiveMinimum": 0}, examples=[30])
+
+
+class SeedTopUp(BaseModel):
+    """The ancestor's body; further keys are ignored, as it did."""
+
+    minutes: Any = Field(json_schema_extra={"type": "number", "exclusiveMinimum": 0}, examples=[10])
+    endpoint_name: str | None = Field(
+        None, alias="EndpointName", description="Needed when there are several endpoints."
+    )
+
+
+class Eject(_Shape):
+    """Optionally the expiry as it was seen: if it moved since, nothing is ejected."""
+
+    expires_at: AwareDatetime | None = None
+
+
+def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """These statuses as problems, for the OpenAPI document."""
+    schema = {"$ref": "#/components/schemas/Problem"}
+    return {
+        status: {
+            "description": _MEANING[status],
+            "content": {"application/problem+json": {"schema": schema}},
+        }
+        for status in statuses
+    }
+
+
+_MEANING: Mapping[int, str] = {
+    400: "Malformed; `field` names the culprit.",
+    401: "No token.",
+    402: "The meter is closed; says what an hour costs and how to top up.",
+    403: "Token refused, or its scope is missing.",
+    404: "No such endpoint.",
+    409: "The idempotency key was used for another request, or the expiry moved.",
+    413: "Body too large.",
+    422: "Over a limit; says the limit and what would still fit.",
+    429: "The token's minutes of the day are used up.",
+    502: "The model server did not answer.",
+    503: "Not now; `Retry-After` says when, if it is known.",
+    504: "The model server took too long.",
+}
