@@ -49,8 +49,8 @@ class StateFolder:
         """What the command line reads."""
         return self.path / "client.json"
 
-    def lock(self, url: str) -> None:
-        """Take the folder for the gateway at `url`.
+    def lock(self) -> None:
+        """Take the folder.
 
         Raises:
             StateLockedError: another gateway has it; names that one's URL.
@@ -75,8 +75,12 @@ class StateFolder:
                 "Use that one, stop it, or name another folder with --state."
             ) from None
         os.ftruncate(handle, 0)
-        os.write(handle, url.encode())
         self._lock = handle
+
+    def write_holder(self, url: str) -> None:
+        """Say where the gateway that has the folder answers, for others who want it."""
+        assert self._lock is not None  # noqa: S101 (after `lock`)
+        os.pwrite(self._lock, url.encode(), 0)
 
     def release(self) -> None:
         """Let the folder go."""

@@ -1,0 +1,43 @@
+# Fixed verbs; each works from a bare clone with Python 3.11 or newer and make.
+.PHONY: run test check bench docs clean
+
+PYTHON ?= python3
+BIN := .venv/bin
+PIP := $(BIN)/pip --disable-pip-version-check --quiet
+
+run: .venv/.installed          ## all set-up, then the gateway with the embedded model
+	@exec $(BIN)/parkmeter up
+
+test: .venv/.developing        ## all set-up, then every test
+	$(BIN)/pytest -n auto
+
+check: .venv/.developing       ## style, types, layers, generated references
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python -m tools.reference --check
+
+bench: .venv/.developing       ## one table per claim
+	$(BIN)/python -m benchmarks
+
+docs: .venv/.developing        ## write the generated references
+	$(BIN)/python -m tools.reference
+
+clean:                         ## remove what the verbs made
+	rm -rf .venv build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+
+.venv/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "parkmeter needs Python 3.11 or newer; name one with: make PYTHON=python3.12 …"; exit 1; }
+	@$(PYTHON) -m venv .venv
+
+.venv/.installed: pyproject.toml | .venv/bin/python
+	@echo "Installing parkmeter into .venv (about half a minute, once) …"
+	@$(PIP) install --editable .
+	@touch $@
+
+.venv/.developing: pyproject.toml | .venv/bin/python
+	@echo "Installing parkmeter with its development tools into .venv …"
+	@$(PIP) install --editable '.[dev]'
+	@touch $@ .venv/.installed

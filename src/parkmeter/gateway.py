@@ -1,0 +1,204 @@
+"""The local gateway: one process that serves control routes and prompts, and keeps the clock.
+
+It begins in this order: folder, port, store, clock, HTTP. It ends the other way round: nobody new
+is let in, prompts finish, endpoints are stopped, the store is closed.
+"""
+
+import asyncio
+import contextlib
+import logging
+import signal
+import socket
+import time
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from types import FrameType
+
+import uvicorn
+import uvloop
+
+from parkmeter.config import Settings
+from parkmeter.errors import ConfigError
+from parkmeter.service import Report
+from parkmeter.state_folder import StateFolder
+from parkmeter.web.asgi_types import Receive, Scope, Send
+from parkmeter.web.http_protocol import GatewayProtocol
+from parkmeter.wiring import Parts, wire
+
+log = logging.getLogger(__name__)
+
+STAGE = "/prod"
+"""API Gateway's stage: every route answers with and without it."""
+
+_PARKING_SECONDS = 15.0
+"""Longer than the default grace of a server: its leash needs that long at most."""
+
+
+class Gateway:
+    """One run of the local gateway, on this thread until a signal or `stop` ends it."""
+
+    def __init__(self, settings: Settings, *, keep: bool = False) -> None:
+        self._settings = settings
+        self._keep = keep
+        self._server: _Server | None = None
+
+    def run(self, started: Callable[["Started"], None]) -> None:
+        """Serve; `started` is called once, from a thread of its own, as soon as requests are taken.
+
+        Raises:
+            StateLockedError: another gateway has the state folder.
+            ConfigError: the folder, the store or the address cannot be used.
+
+        """
+        gateway = self._settings.gateway
+        assert gateway.state is not None  # noqa: S101 (load_settings names one)
+        folder = StateFolder(gateway.state.expanduser().absolute())
+        folder.lock()
+        try:
+            with contextlib.closing(_bound(gateway.host, gateway.port)) as listener:
+                url = _url(gateway.host, listener.getsockname()[1])
+                folder.write_holder(url)
+                parts = wire(self._settings, folder, url)
+                try:
+                    begun = Started(url, self._settings, parts, folder)
+                    self._serve(parts, listener, lambda: started(begun))
+                finally:
+                    parts.store.close()
+        finally:
+            folder.release()
+
+    def stop(self) -> None:
+        """End the run as SIGTERM does; from any thread."""
+        if self._server is not None:
+            self._server.should_exit = True
+
+    def _serve(self, parts: Parts, listener: socket.socket, started: Callable[[], None]) -> None:
+        for name, endpoint in self._settings.endpoints.items():
+            minutes = endpoint.initial_provision_time_minutes
+            parts.service.provision(name, timedelta(minutes=minutes))
+        parts.clock.start(parts.service.reconcile, parts.service.sweep, parts.service.clock_jumped)
+        config = uvicorn.Config(
+            _Front(parts),
+            http=GatewayProtocol,
+            ws="none",
+            lifespan="off",
+            access_log=False,
+            log_config=None,
+            log_level="warning",
+            server_header=False,
+            # Slow loris and forgotten clients; longer than load balancers keep a connection.
+            timeout_keep_alive=75,
+            timeout_graceful_shutdown=round(self._settings.gateway.shutdown_seconds),
+        )
+        self._server = _Server(config, started)
+        try:
+            with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+                runner.run(self._server.serve(sockets=[listener]))
+        finally:
+            parts.clock.stop()
+            if not self._keep:
+                _park(parts)
+
+
+class Started:
+    """What is known as soon as requests are taken."""
+
+    def __init__(self, url: str, settings: Settings, parts: Parts, folder: StateFolder) -> None:
+        self.url = url
+        self.resource = settings.resource_of
+        self.new_token = parts.new_token
+        self.client_file = folder.client_file
+        self._parts = parts
+
+    def reports(self) -> list[Report]:
+        """How the endpoints are doing."""
+        return self._parts.service.reports()
+
+
+class _Front:
+    """The ASGI application: prompts to the data plane, everything else to the control routes."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._control = parts.control
+        self._data_plane = parts.data_plane
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        raw: bytes = scope["raw_path"]
+        if raw.startswith(_STAGE_SLASH) or raw == _STAGE:
+            scope["root_path"] = STAGE
+            raw = raw[len(STAGE) :] or b"/"
+        target = self._data_plane.match(raw)
+        if target is None:
+            await self._control(scope, receive, send)
+        else:
+            await self._data_plane.answer(target, scope, receive, send)
+
+
+_STAGE = STAGE.encode()
+_STAGE_SLASH = _STAGE + b"/"
+
+
+class _Server(uvicorn.Server):
+    """uvicorn's server with our own end: signals stop it and are not raised again afterwards."""
+
+    def __init__(self, config: uvicorn.Config, begun: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._begun = begun
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """See uvicorn."""
+        await super().startup(sockets)
+        asyncio.get_running_loop().run_in_executor(None, self._begun)
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """See uvicorn. A second signal cuts short what is in flight, never the parking."""
+        before = {
+            number: signal.signal(number, self._signalled)
+            for number in (signal.SIGINT, signal.SIGTERM)
+        }
+        try:
+            yield
+        finally:
+            for number in before:
+                signal.signal(number, signal.SIG_IGN)
+
+    def _signalled(self, number: int, frame: FrameType | None) -> None:
+        self.handle_exit(signal.SIGINT if self.should_exit else number, frame)
+
+
+def _park(parts: Parts) -> None:
+    """Stop every endpoint; meters keep their expiry. What takes too long is left to its leash."""
+    give_up = time.monotonic() + _PARKING_SECONDS
+    while present := parts.service.park():
+        if time.monotonic() > give_up:
+            log.warning("still stopping, left to its leash: %s", ", ".join(present))
+            return
+        time.sleep(0.02)
+
+
+def _bound(host: str, port: int) -> socket.socket:
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        listener = socket.socket(family, kind, protocol)
+    except OSError as error:
+        raise ConfigError(f"The gateway cannot listen on {host}: {error.strerror}.") from error
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+        listener.listen(2048)
+    except OSError as error:
+        listener.close()
+        raise ConfigError(
+            f"The gateway cannot listen on {host} port {port}: {error.strerror}. "
+            "Name another port with --port."
+        ) from error
+    listener.set_inheritable(False)
+    return listener
+
+
+def _url(host: str, port: int) -> str:
+    shown = "127.0.0.1" if host in ("", "0.0.0.0", "::") else host  # noqa: S104 (compared only)
+    return f"http://[{shown}]:{port}" if ":" in shown else f"http://{shown}:{port}"

@@ -1,0 +1,135 @@
+"""From settings to a working gateway: the only module that knows every adapter."""
+
+import sys
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+
+from parkmeter.config import EndpointSettings, Settings
+from parkmeter.drivers.process import Launch, ProcessDriver
+from parkmeter.local_clock import LocalClock
+from parkmeter.notify.log import LogNotifier
+from parkmeter.ports import Store
+from parkmeter.service import Service
+from parkmeter.state_folder import ClientFile, StateFolder
+from parkmeter.stores.sqlite import SqliteStore
+from parkmeter.tokens import Scope, Token, digest_of, new_secret
+from parkmeter.web.app import Control, control_app
+from parkmeter.web.asgi_types import Application
+from parkmeter.web.auth import TokenBook
+from parkmeter.web.data_plane import DataPlane
+from parkmeter.web.gate import LocalGate
+from parkmeter.web.routes import Limits, Route, Routes, Timeouts
+
+_FIRST_TOKEN = "first"  # noqa: S105 (its id, not its secret)
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """A local gateway, wired and not yet running. `new_token`: made just now, None later on."""
+
+    service: Service
+    clock: LocalClock
+    store: Store
+    control: Application
+    data_plane: DataPlane
+    new_token: str | None
+
+
+def wire(settings: Settings, folder: StateFolder, url: str) -> Parts:
+    """Put a local gateway together in a folder that is locked already.
+
+    Raises:
+        ConfigError: the store's file cannot be used.
+
+    """
+    clock = LocalClock()
+    gate = LocalGate(clock.now, on_idle=clock.wake)
+    store = SqliteStore(folder.store)
+    new_token = _first_token(settings, folder, store, clock, url)
+    book = TokenBook(store.tokens())
+    service = Service(
+        settings.specs(),
+        store=store,
+        driver=ProcessDriver(folder.endpoints, launches(settings, folder.models)),
+        clock=clock,
+        gate=gate,
+        notifier=LogNotifier(),
+    )
+    control = Control(service, book, settings.resource_of, clock.now)
+    data_plane = DataPlane(routes(settings), book, gate, clock.now)
+    return Parts(service, clock, store, control_app(control), data_plane, new_token)
+
+
+def launches(settings: Settings, models: Path) -> dict[str, Launch]:
+    """How the process driver starts each endpoint."""
+    return {
+        name: Launch(
+            command=endpoint.command or _embedded(endpoint, models),
+            stop_command=endpoint.stop_command,
+            health=endpoint.health,
+            start_timeout=timedelta(seconds=endpoint.start_timeout_seconds),
+            stop_grace=timedelta(seconds=endpoint.stop_grace_seconds),
+            environment=endpoint.environment,
+        )
+        for name, endpoint in settings.endpoints.items()
+    }
+
+
+def routes(settings: Settings) -> Routes:
+    """Where the data plane finds each endpoint."""
+    return Routes(
+        Route(
+            name=name,
+            api_resource=settings.resource_of(name),
+            invocations_path=endpoint.invocations_path,
+            price_per_hour=endpoint.price_per_hour,
+            limits=Limits(
+                max_body_bytes=endpoint.max_body_bytes,
+                max_wait_seconds=round(endpoint.max_wait_seconds),
+                max_waiting=endpoint.max_waiting,
+            ),
+            timeouts=Timeouts(
+                first_byte_seconds=endpoint.first_byte_timeout_seconds,
+                idle_seconds=endpoint.idle_timeout_seconds,
+            ),
+        )
+        for name, endpoint in settings.endpoints.items()
+    )
+
+
+def _embedded(endpoint: EndpointSettings, models: Path) -> tuple[str, ...]:
+    """The embedded model server, for `model = …`."""
+    server = (sys.executable, "-m", "parkmeter.model_server")
+    model = ("--model", endpoint.model or "demo", "--cache", str(models))
+    return (*server, *model, "--port", "{port}")
+
+
+def _first_token(
+    settings: Settings, folder: StateFolder, store: Store, clock: LocalClock, url: str
+) -> str | None:
+    """Make sure that somebody can use the gateway; `client.json` follows its address.
+
+    The bootstrap token, where one is given, is the first token, and replaces an older one.
+    """
+    first = next((token for token in store.tokens() if token.id == _FIRST_TOKEN), None)
+    secret = settings.bootstrap_token
+    if secret is None and first is None:
+        secret = new_secret()
+    if secret is None:
+        if (known := folder.client()) is not None:
+            folder.write_client(ClientFile(url, known.token))
+        return None
+    folder.write_client(ClientFile(url, secret))
+    if first is not None and first.digest == digest_of(secret):
+        return None
+    store.put_token(
+        Token(
+            id=_FIRST_TOKEN,
+            digest=digest_of(secret),
+            name="first",
+            created_at=clock.now(),
+            scopes=frozenset(Scope),
+        )
+    )
+    return secret if settings.bootstrap_token is None else None
