@@ -1,0 +1,431 @@
+"""The whole life of a metered endpoint, on a wound clock."""
+
+import threading
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from parkmeter.errors import (
+    ExpiryMovedError,
+    InvalidRequestError,
+    KeyReusedError,
+    LimitExceededError,
+    OverBudgetError,
+    StoreBusyError,
+    UnknownEndpointError,
+)
+from parkmeter.journal import Kind
+from parkmeter.meter import Phase, Spec
+from parkmeter.ports import StaleError
+from parkmeter.reconcile import Cause
+from parkmeter.service import Actor
+from parkmeter.stores.memory import MemoryStore
+from tests.world import ADA, BOB, MINUTE, NOON, SECOND, World, spec
+
+
+@pytest.fixture
+def world() -> World:
+    return World()
+
+
+def test_a_top_up_starts_the_endpoint_and_the_used_up_time_ends_it(world):
+    world.top_up(10)
+    assert world.status() == "starting"
+    world.wind(2 * SECOND)
+    assert world.status() == "running"
+    world.wind(10 * MINUTE + SECOND)
+    assert world.status() == "stopped"
+    assert world.lines() == [
+        Kind.TOP_UP,
+        Kind.START,
+        Kind.CREDIT,
+        Kind.READY,
+        Kind.WARNING,
+        Kind.STOP,
+    ]
+    assert world.clock.due == {}
+    assert list(world.store.unsettled()) == []
+
+
+def test_bought_minutes_are_usable_minutes_however_long_the_start_takes(world):
+    world.driver.start_takes = 20 * MINUTE
+    world.top_up(10)
+    world.wind(20 * MINUTE - SECOND)
+    assert (world.status(), world.left()) == ("starting", 10 * MINUTE)
+    world.wind(3 * SECOND)
+    ready = next(entry for entry in world.notifier.sent if entry.kind is Kind.READY)
+    assert ready.left == 10 * MINUTE
+    stopped_at = ready.at + 10 * MINUTE
+    world.wind(stopped_at - world.now - timedelta(milliseconds=1))
+    assert world.status() == "running"
+    world.wind(5 * SECOND)
+    assert world.status() == "stopped"
+
+
+def test_the_stop_is_asked_for_at_the_very_close(world):
+    world.top_up(10)
+    world.wind(15 * MINUTE)
+    stops = [call.at for call in world.driver.calls if call.method == "stop"]
+    close = next(e.expires_at for e in world.notifier.sent if e.kind is Kind.READY)
+    assert stops == [close]
+
+
+def test_requests_in_flight_at_the_close_are_waited_for(world):
+    world.top_up(10)
+    world.wind(5 * MINUTE)
+    world.gate.requests["flan-t5"] = 1
+    world.wind(5 * MINUTE + 10 * SECOND)
+    assert world.status() == "stopping"
+    assert world.calls("stop") == []
+    world.gate.requests["flan-t5"] = 0
+    world.clock.wake("flan-t5")
+    world.wind(5 * SECOND)
+    assert world.status() == "stopped"
+
+
+def test_requests_that_never_end_are_cut_off_after_the_drain(world):
+    world.top_up(10)
+    world.gate.requests["flan-t5"] = 1
+    world.wind(10 * MINUTE + 31 * SECOND + 5 * SECOND)
+    assert world.status() == "stopped"
+    close = next(e.expires_at for e in world.notifier.sent if e.kind is Kind.READY)
+    stops = [call.at for call in world.driver.calls if call.method == "stop"]
+    assert stops == [close + world.specs["flan-t5"].drain]
+
+
+def test_an_eject_ends_it_now_and_says_what_was_given_up(world):
+    world.top_up(10)
+    world.wind(2 * SECOND)
+    answer = world.service.eject("flan-t5", ADA)
+    world.wind(3 * SECOND)
+    assert world.status() == "stopped"
+    assert -10 * MINUTE < answer.entry.amount < -9 * MINUTE
+    assert answer.entry.left == timedelta(0)
+
+
+def test_an_eject_while_starting_leaves_nothing_running(world):
+    world.driver.start_takes = 10 * MINUTE
+    world.top_up(10)
+    world.wind(MINUTE)
+    world.service.eject("flan-t5", ADA)
+    world.wind(3 * SECOND)
+    assert world.status() == "stopped"
+    assert list(world.driver.owned()) == []
+
+
+def test_an_eject_with_an_expiry_that_moved_changes_nothing(world):
+    world.top_up(10)
+    seen = world.service.report("flan-t5").meter.expires_at
+    world.top_up(10)
+    with pytest.raises(ExpiryMovedError) as raised:
+        world.service.eject("flan-t5", ADA, seen=seen)
+    assert raised.value.data == {"expires_at": seen + 10 * MINUTE}
+    assert world.left() == 20 * MINUTE
+    world.service.eject("flan-t5", ADA, seen=seen + 10 * MINUTE)
+    assert world.left() == timedelta(0)
+
+
+def test_the_same_key_adds_once_and_answers_alike_later(world):
+    first = world.service.top_up("flan-t5", 10, ADA, "monday")
+    world.wind(3 * MINUTE)
+    again = world.service.top_up("flan-t5", 10.0, ADA, "monday")
+    assert (first.replayed, again.replayed) == (False, True)
+    assert replace(again.entry, number=0) == first.entry
+    assert world.lines().count(Kind.TOP_UP) == 1
+
+
+def test_the_same_key_with_another_request_is_refused(world):
+    world.service.top_up("flan-t5", 10, ADA, "monday")
+    with pytest.raises(KeyReusedError):
+        world.service.top_up("flan-t5", 11, ADA, "monday")
+    with pytest.raises(KeyReusedError):
+        world.service.eject("flan-t5", ADA, "monday")
+    assert world.left() == 10 * MINUTE
+
+
+def test_keys_of_different_tokens_and_endpoints_do_not_meet():
+    world = World(Spec("flan-t5"), Spec("falcon"))
+    world.service.top_up("flan-t5", 10, ADA, "monday")
+    world.service.top_up("flan-t5", 10, BOB, "monday")
+    world.service.top_up("falcon", 11, ADA, "monday")
+    assert world.left() == 20 * MINUTE
+    assert world.left("falcon") == 11 * MINUTE
+
+
+def test_a_key_is_forgotten_after_seven_days(world):
+    world.service.top_up("flan-t5", 10, ADA, "monday")
+    world.wind(timedelta(days=7))
+    assert not world.service.top_up("flan-t5", 20, ADA, "monday").replayed
+
+
+def test_a_refusal_is_not_remembered(world):
+    with pytest.raises(LimitExceededError):
+        world.service.top_up("flan-t5", 5000, ADA, "monday")
+    assert not world.service.top_up("flan-t5", 5, ADA, "monday").replayed
+
+
+def test_a_replay_is_answered_even_where_the_request_would_now_be_refused(world):
+    world.service.top_up("flan-t5", 1440, ADA, "first")
+    for number in range(6):
+        world.service.top_up("flan-t5", 1440, ADA, str(number))
+    assert world.service.top_up("flan-t5", 1440, ADA, "first").replayed
+
+
+@pytest.mark.parametrize("minutes", [None, "10", float("nan"), -1, 0, 1e12])
+def test_bad_minutes_change_nothing(world, minutes):
+    with pytest.raises((InvalidRequestError, LimitExceededError)):
+        world.top_up(minutes)
+    assert world.lines() == []
+    assert world.store.load("flan-t5").version == 0
+
+
+def test_an_unknown_endpoint_is_refused_with_the_names_there_are(world):
+    with pytest.raises(UnknownEndpointError) as raised:
+        world.service.top_up("falcon", 10, ADA)
+    assert raised.value.data == {"endpoints": ["flan-t5"]}
+
+
+def test_minutes_a_day_of_a_token_are_counted_with_the_top_up(world):
+    thrifty = Actor("c3", "cleo", minutes_per_day=30)
+    world.service.top_up("flan-t5", 20, thrifty)
+    with pytest.raises(OverBudgetError):
+        world.service.top_up("flan-t5", 20, thrifty)
+    assert world.left() == 20 * MINUTE
+    world.clock.time += timedelta(days=1)
+    world.service.top_up("flan-t5", 20, thrifty)
+
+
+def test_a_failed_endpoint_is_cleared_and_started_again(world):
+    world.driver.fail_next_start("flan-t5", "exit code 1: no such file")
+    world.top_up(10)
+    world.wind(2 * SECOND)
+    assert world.status() == "failed"
+    world.wind(10 * SECOND)
+    assert world.status() == "running"
+    assert world.left() > 9 * MINUTE + 59 * SECOND - 10 * SECOND
+
+
+def test_no_capacity_tries_the_next_variant():
+    world = World(spec(variants=("ml.g5.12xlarge", "ml.g6.12xlarge")))
+    world.driver.fail_next_start("flan-t5", "no capacity", Cause.CAPACITY)
+    world.top_up(10)
+    world.wind(10 * SECOND)
+    assert world.status() == "running"
+    variants = [call.variant for call in world.driver.calls if call.method == "start"]
+    assert variants == ["ml.g5.12xlarge", "ml.g6.12xlarge"]
+
+
+def test_a_start_that_the_driver_refuses_is_shown_and_tried_again(world):
+    world.driver.refuse("start", "flan-t5", reason="no such program: vllm")
+    world.top_up(10)
+    world.wind(SECOND / 2)
+    report = world.service.report("flan-t5")
+    assert report.shown.status == "failed"
+    assert report.shown.reason.startswith("no such program: vllm")
+    world.wind(5 * SECOND)
+    assert world.status() == "running"
+    assert world.lines().count(Kind.FAILURE) == 1
+
+
+def test_a_stop_that_fails_is_asked_again_every_second_and_journaled_once(world):
+    world.top_up(10)
+    world.wind(2 * SECOND)
+    world.driver.refuse("stop", "flan-t5", times=20, reason="the disk is full")
+    world.wind(10 * MINUTE + 10 * SECOND)
+    assert world.status() == "stopping"
+    assert 8 <= world.calls("stop").__len__() <= 12
+    assert world.lines().count(Kind.FAILURE) == 1
+    assert world.service.report("flan-t5").shown.reason == "the disk is full"
+    world.wind(15 * SECOND)
+    assert world.status() == "stopped"
+
+
+def test_an_endpoint_that_cannot_be_seen_is_trouble_journaled_once(world):
+    world.top_up(10)
+    world.wind(2 * SECOND)
+    world.driver.refuse("observe", "flan-t5", times=5, reason="cannot read its record")
+    world.wind(10 * SECOND)
+    assert world.lines().count(Kind.FAILURE) == 1
+    assert world.status() == "running"
+
+
+def test_a_crash_loop_ends_when_the_time_is_used_up(world):
+    for _ in range(100):
+        world.driver.fail_next_start("flan-t5", "exit code 139")
+    world.top_up(10)
+    world.wind(41 * MINUTE)
+    assert world.status() == "stopped"
+    assert 5 < len(world.calls("start")) < 20
+    asked = len(world.driver.calls)
+    world.wind(timedelta(days=1))
+    assert len(world.driver.calls) == asked
+
+
+def test_a_top_up_while_stopping_ends_with_a_running_endpoint(world):
+    world.driver.stop_takes = MINUTE
+    world.top_up(10)
+    world.wind(10 * MINUTE + 5 * SECOND)
+    assert world.status() == "stopping"
+    world.top_up(10)
+    world.wind(2 * MINUTE)
+    assert world.status() == "running"
+    # The waiting for the old one's end is part of the start, so no bought time is lost.
+    assert world.left() > 9 * MINUTE - 5 * SECOND
+
+
+def test_after_a_restart_a_running_endpoint_is_adopted(world):
+    world.top_up(10)
+    world.wind(2 * MINUTE)
+    world.service = world.another_service()
+    world.service.sweep()
+    world.wind(MINUTE)
+    assert world.status() == "running"
+    assert world.calls("start") == ["start"]
+    world.wind(10 * MINUTE)
+    assert world.status() == "stopped"
+
+
+def test_after_a_restart_past_the_close_the_meter_is_settled(world):
+    world.driver.leash = True
+    world.top_up(10)
+    world.wind(2 * MINUTE)
+    world.service = world.another_service()
+    world.wind(20 * MINUTE)
+    assert list(world.driver.owned()) == []
+    world.service.sweep()
+    world.wind(SECOND)
+    assert world.status() == "stopped"
+    assert world.lines()[-1] is Kind.STOP
+
+
+def test_the_sweep_stops_what_is_no_longer_configured_and_touches_nothing_else(world):
+    world.top_up(10)
+    world.wind(2 * SECOND)
+    world.driver.show("removed", Phase.READY)
+    world.service.sweep()
+    world.wind(2 * SECOND)
+    assert list(world.driver.owned()) == ["flan-t5"]
+
+
+def test_the_sweep_stops_what_runs_on_a_settled_meter(world):
+    world.driver.show("flan-t5", Phase.READY)
+    world.service.sweep()
+    world.wind(5 * SECOND)
+    assert list(world.driver.owned()) == []
+
+
+def test_first_provisioning_happens_once_and_never_again(world):
+    world.service.provision("flan-t5", 60 * MINUTE)
+    world.service.provision("flan-t5", 60 * MINUTE)
+    assert world.left() == 60 * MINUTE
+    world.wind(2 * timedelta(hours=1))
+    world.another_service().provision("flan-t5", 60 * MINUTE)
+    assert world.status() == "stopped"
+
+
+def test_first_provisioning_of_no_minutes_does_nothing(world):
+    world.service.provision("flan-t5", timedelta(0))
+    assert world.lines() == []
+
+
+def test_parking_stops_all_and_a_later_start_goes_on_with_the_time_left(world):
+    world.top_up(10)
+    world.wind(2 * MINUTE)
+    expires_at = world.service.report("flan-t5").meter.expires_at
+    assert world.service.park() == ["flan-t5"]
+    world.clock.time += SECOND
+    assert world.service.park() == []
+    assert list(world.driver.owned()) == []
+    assert world.service.report("flan-t5").meter.expires_at == expires_at
+    world.service = world.another_service()
+    world.service.sweep()
+    world.wind(5 * SECOND)
+    assert world.status() == "running"
+
+
+def test_a_jump_of_the_wall_clock_is_journaled_on_every_open_meter(world):
+    world.top_up(10)
+    world.service.clock_jumped(timedelta(hours=1))
+    assert Kind.CLOCK in world.lines()
+
+
+def test_views_reach_the_gate_with_every_change(world):
+    world.top_up(10)
+    world.wind(2 * SECOND)
+    view = world.gate.views["flan-t5"]
+    meter = world.store.load("flan-t5")
+    assert view.address == "http://flan-t5.test"
+    assert (view.version, view.open_until) == (meter.version, meter.expires_at)
+    world.top_up(10)
+    assert world.gate.views["flan-t5"].open_until == meter.expires_at + 10 * MINUTE
+
+
+def test_a_top_up_moves_the_deadline_before_it_is_answered(world):
+    world.top_up(10)
+    world.wind(2 * SECOND)
+    world.top_up(10)
+    kept = [call for call in world.driver.calls if call.method == "keep"][-1]
+    assert kept.until == world.store.load("flan-t5").expires_at
+
+
+def test_two_clocks_at_once_write_every_line_once(world):
+    other = world.another_service()
+    world.top_up(10)
+    for _ in range(700):
+        world.clock.time += SECOND
+        world.service.reconcile("flan-t5")
+        other.reconcile("flan-t5")
+    assert world.lines() == [
+        Kind.TOP_UP,
+        Kind.START,
+        Kind.CREDIT,
+        Kind.READY,
+        Kind.WARNING,
+        Kind.STOP,
+    ]
+
+
+def test_top_ups_of_many_threads_all_count(world):
+    threads = [
+        threading.Thread(target=lambda: [world.top_up(1) for _ in range(25)]) for _ in range(8)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert world.service.report("flan-t5").meter.expires_at == NOON + 200 * MINUTE
+
+
+def test_a_stop_is_decided_again_if_somebody_topped_up_in_between():
+    class TopsUpFirst(MemoryStore):
+        """Somebody tops up between the reading and the writing of the next stop."""
+
+        armed = False
+
+        def commit(self, meter, entries, budget=None):
+            if self.armed and meter.run.phase is Phase.STOPPING:
+                self.armed = False
+                world.top_up(10)
+            return super().commit(meter, entries, budget)
+
+    store = TopsUpFirst()
+    world = World(store=store)
+    world.top_up(10)
+    world.wind(10 * MINUTE)
+    store.armed = True
+    world.wind(2 * MINUTE)
+    assert not store.armed
+    assert world.calls("stop") == []
+    assert world.status() == "running"
+
+
+def test_a_store_that_never_agrees_is_busy_and_nothing_is_acted_upon():
+    class NeverAgrees(MemoryStore):
+        def commit(self, meter, entries, budget=None):
+            raise StaleError(meter.name)
+
+    world = World(store=NeverAgrees())
+    with pytest.raises(StoreBusyError):
+        world.top_up(10)
+    assert world.driver.calls == []
