@@ -59,7 +59,7 @@ def _operation(method: str, path: str, operation: dict[str, Any], base_url: str)
 def _curl(method: str, path: str, operation: dict[str, Any], base_url: str) -> str:
     for parameter in operation.get("parameters", []):
         if parameter["in"] == "path":
-            value = str((parameter.get("examples") or [parameter["name"]])[0])
+            value = parameter["schema"].get("examples", [parameter["name"]])[0]
             path = path.replace("{" + parameter["name"] + "}", value)
     line = f"curl {base_url}{path}"
     if operation.get("security"):

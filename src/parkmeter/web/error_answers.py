@@ -5,6 +5,7 @@ import logging
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
+from starlette.routing import Match
 
 from parkmeter.errors import InvalidRequestError, ParkmeterError
 from parkmeter.web.problems import Problem, problem, problem_of
@@ -35,9 +36,21 @@ async def _invalid(_: Request, error: Exception) -> Response:
 async def _http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # noqa: S101 (registered for it)
     code = str(error.detail).lower().replace(" ", "_")
-    detail = f"{request.method} {request.url.path} is not a route here. See /docs."
+    detail = f"There is no {request.method} {request.url.path} here. All routes: GET /docs."
     headers = dict(error.headers or {})
+    if error.status_code == 405:  # noqa: PLR2004
+        headers["Allow"] = ", ".join(sorted(_allowed(request)))
     return _answer(problem(error.status_code, code, str(error.detail), detail, headers=headers))
+
+
+def _allowed(request: Request) -> set[str]:
+    """Methods of every route on this path; the framework names those of the first one only."""
+    methods: set[str] = set()
+    for route in request.app.routes:
+        match, _ = route.matches(request.scope)
+        if match is not Match.NONE:
+            methods |= getattr(route, "methods", None) or set()
+    return methods
 
 
 async def _unforeseen(request: Request, error: Exception) -> Response:

@@ -1,0 +1,391 @@
+"""The control routes, over a whole parkmeter on a wound clock."""
+
+import re
+from dataclasses import dataclass
+from datetime import timedelta
+from decimal import Decimal
+
+import pytest
+from starlette.testclient import TestClient
+
+from parkmeter.meter import Spec
+from parkmeter.tokens import Scope, Token, digest_of
+from parkmeter.web.app import Control, control_app
+from parkmeter.web.auth import TokenBook
+from tests.world import MINUTE, NOON, SECOND, World, spec
+
+ADMIN = {"Authorization": "admin-pass-code"}
+SEED = {"Authorization": "seed-pass-code"}
+LOOKER = {"Authorization": "looker-pass-code"}
+FALCONER = {"Authorization": "falcon-pass-code"}
+EXPIRED = {"Authorization": "expired-pass-code"}
+
+
+@dataclass
+class Front:
+    world: World
+    client: TestClient
+
+    def get(self, path: str, headers: dict[str, str] | None = None, **more: object):
+        return self.client.get(path, headers=ADMIN if headers is None else headers, **more)
+
+    def post(self, path: str, json: object = None, headers: dict[str, str] | None = None, **more):
+        headers = ADMIN if headers is None else headers
+        return self.client.post(path, json=json, headers=headers, **more)
+
+
+def front_of(*specs: Spec) -> Front:
+    world = World(*specs)
+    tokens = [
+        _token("admin-pass-code", frozenset(Scope)),
+        _token("seed-pass-code"),
+        _token("looker-pass-code", frozenset()),
+        _token("falcon-pass-code", endpoints=frozenset({"falcon"})),
+        _token("expired-pass-code", expires_at=NOON),
+    ]
+    control = Control(world.service, TokenBook(tokens), lambda name: name, lambda: world.now)
+    return Front(world, TestClient(control_app(control), raise_server_exceptions=False))
+
+
+def _token(secret: str, scopes: frozenset[Scope] | None = None, **changes: object) -> Token:
+    name = secret.partition("-")[0]
+    more = changes if scopes is None else {**changes, "scopes": scopes}
+    return Token(id=name, digest=digest_of(secret), name=name, created_at=NOON, **more)
+
+
+@pytest.fixture
+def front() -> Front:
+    return front_of(spec(price_per_hour=Decimal("7.09")))
+
+
+@pytest.fixture
+def two() -> Front:
+    return front_of(Spec("flan-t5"), Spec("falcon"))
+
+
+def problem(response, status: int, code: str) -> dict:
+    assert response.headers["content-type"] == "application/problem+json"
+    body = response.json()
+    assert (response.status_code, body["code"]) == (status, code), body
+    assert body["status"] == status
+    assert body["title"]
+    assert body["detail"]
+    return body
+
+
+# ── The ancestor's contract ──────────────────────────────────────────────────────────────────────
+
+
+def test_the_ancestors_look_has_its_documented_keys(front):
+    front.world.top_up(10)
+    response = front.get("/endpoint-expiry")
+    assert response.status_code == 200
+    assert response.json() == {
+        "EndpointName": "flan-t5",
+        "EndpointExpiry ": "22-06-2026-12-10-00",
+        "EndpointExpiry": "22-06-2026-12-10-00",
+        "TimeLeft": "0:10:00.000000",
+        "Status": "starting",
+    }
+
+
+def test_the_ancestors_top_up_answers_with_the_same_object(front):
+    first = front.post("/endpoint-expiry", {"minutes": 10})
+    assert first.status_code == 200
+    assert first.json() == front.get("/endpoint-expiry").json()
+    named = front.post("/endpoint-expiry", {"minutes": 5, "EndpointName": "flan-t5"})
+    assert named.json()["TimeLeft"] == "0:15:00.000000"
+
+
+def test_a_body_is_json_whatever_its_content_type_says(front):
+    for content_type in ("application/x-www-form-urlencoded", "text/plain", "application/json"):
+        headers = {**ADMIN, "Content-Type": content_type}
+        response = front.client.post("/endpoint-expiry", content='{"minutes": 1}', headers=headers)
+        assert response.status_code == 200
+
+
+def test_an_expired_meters_top_up_counts_from_now(front):
+    front.world.top_up(10)
+    front.world.wind(60 * MINUTE)
+    closed = front.get("/endpoint-expiry").json()
+    assert (closed["TimeLeft"], closed["Status"]) == ("0:00:00.000000", "stopped")
+    assert front.post("/endpoint-expiry", {"minutes": 10}).json()["TimeLeft"] == "0:10:00.000000"
+
+
+def test_time_left_has_six_decimals_and_counts_days_as_the_ancestor_did(front):
+    front.world.clock.time += timedelta(microseconds=5)
+    front.world.top_up(10)
+    front.world.clock.time += timedelta(microseconds=211300)
+    left = front.get("/endpoint-expiry").json()["TimeLeft"]
+    assert re.fullmatch(r"0:09:59\.7887\d\d", left)
+    front.post("/endpoint-expiry", {"minutes": 1440})
+    assert front.get("/endpoint-expiry").json()["TimeLeft"].startswith("1 day, 0:09:59.")
+
+
+def test_with_several_endpoints_the_look_is_a_list_and_a_name_picks_one(two):
+    assert [one["EndpointName"] for one in two.get("/endpoint-expiry").json()] == [
+        "flan-t5",
+        "falcon",
+    ]
+    one = two.get("/endpoint-expiry", params={"EndpointName": "falcon"}).json()
+    assert one["EndpointName"] == "falcon"
+    problem(two.get("/endpoint-expiry", params={"EndpointName": "x"}), 404, "unknown_endpoint")
+
+
+def test_with_several_endpoints_the_top_up_must_name_one(two):
+    body = problem(two.post("/endpoint-expiry", {"minutes": 10}), 400, "invalid_request")
+    assert body["field"] == "EndpointName"
+    assert "falcon" in body["detail"]
+    two.post("/endpoint-expiry", {"minutes": 10, "EndpointName": "falcon"})
+    assert two.world.left("falcon") == 10 * MINUTE
+    assert two.world.left("flan-t5") == timedelta(0)
+
+
+# ── parkmeter's own ──────────────────────────────────────────────────────────────────────────────
+
+
+def test_an_endpoint_tells_status_time_and_money(front):
+    front.world.top_up(10)
+    front.world.wind(31 * SECOND)
+    one = front.get("/endpoints/flan-t5").json()
+    assert one["status"] == "running"
+    assert one["reason"] == "serving"
+    assert one["expires_at"] == one["closes_at"]
+    assert one["expires_at"].endswith("Z")
+    assert 569 < one["seconds_left"] < 571
+    assert one["price_per_hour"] == 7.09
+    assert one["cost_so_far"] == 0.0611
+    assert front.get("/endpoints").json() == {"endpoints": [one]}
+
+
+def test_an_unknown_price_is_null_and_never_zero(two):
+    two.world.top_up(10)
+    one = two.get("/endpoints/flan-t5").json()
+    assert (one["price_per_hour"], one["cost_so_far"]) == (None, None)
+
+
+def test_a_top_up_is_created_and_says_what_came_of_it(front):
+    response = front.post("/endpoints/flan-t5/top-ups", {"minutes": 30})
+    assert response.status_code == 201
+    changed = response.json()
+    assert changed["minutes"] == 30
+    assert changed["seconds_left"] == 1800
+    assert changed["by"] == "admin"
+    assert changed["expires_at"] == "2026-06-22T12:30:00Z"
+
+
+def test_the_same_key_gets_the_same_answer_and_adds_once(front):
+    headers = {**ADMIN, "Idempotency-Key": "monday"}
+    first = front.post("/endpoints/flan-t5/top-ups", {"minutes": 30}, headers)
+    front.world.wind(MINUTE)
+    again = front.post("/endpoints/flan-t5/top-ups", {"minutes": 30}, headers)
+    assert (first.status_code, first.json()) == (again.status_code, again.json())
+    assert "idempotency-replayed" not in first.headers
+    assert again.headers["idempotency-replayed"] == "true"
+    other = front.post("/endpoints/flan-t5/top-ups", {"minutes": 31}, headers)
+    problem(other, 409, "key_reused")
+    assert len(front.world.service.journal("flan-t5", 100)) == 4
+
+
+@pytest.mark.parametrize("key", ["", " ", "a" * 256, "a b"])
+def test_a_key_that_is_none_is_refused(front, key):
+    headers = {**ADMIN, "Idempotency-Key": key}
+    response = front.post("/endpoints/flan-t5/top-ups", {"minutes": 30}, headers)
+    assert problem(response, 400, "invalid_request")["field"] == "Idempotency-Key"
+
+
+def test_an_eject_ends_it_and_may_say_which_expiry_it_saw(front):
+    front.post("/endpoints/flan-t5/top-ups", {"minutes": 30})
+    seen = front.get("/endpoints/flan-t5").json()["expires_at"]
+    front.post("/endpoints/flan-t5/top-ups", {"minutes": 30})
+    moved = front.post("/endpoints/flan-t5/eject", {"expires_at": seen})
+    now_at = problem(moved, 409, "expiry_moved")["expires_at"]
+    ejected = front.post("/endpoints/flan-t5/eject", {"expires_at": now_at})
+    assert ejected.status_code == 200
+    assert ejected.json()["minutes"] == -60
+    assert front.post("/endpoints/flan-t5/eject").status_code == 200
+
+
+def test_the_journal_is_newest_first_and_pages(front):
+    for _ in range(5):
+        front.post("/endpoints/flan-t5/top-ups", {"minutes": 1})
+    page = front.get("/endpoints/flan-t5/journal", params={"limit": 2}).json()
+    assert [line["number"] for line in page["lines"]] == [5, 4]
+    assert page["lines"][0]["by"] == "admin"
+    rest = front.get("/endpoints/flan-t5/journal", params={"before": page["before"]}).json()
+    assert [line["number"] for line in rest["lines"]] == [3, 2, 1]
+    assert rest["before"] is None
+
+
+# ── Who may ──────────────────────────────────────────────────────────────────────────────────────
+
+ROUTES = [
+    ("GET", "/endpoint-expiry"),
+    ("POST", "/endpoint-expiry"),
+    ("GET", "/endpoints"),
+    ("GET", "/endpoints/flan-t5"),
+    ("POST", "/endpoints/flan-t5/top-ups"),
+    ("POST", "/endpoints/flan-t5/eject"),
+    ("GET", "/endpoints/flan-t5/journal"),
+]
+
+
+@pytest.mark.parametrize(("method", "path"), ROUTES)
+def test_without_a_token_it_is_401_and_with_a_wrong_one_403(front, method, path):
+    response = front.client.request(method, path)
+    problem(response, 401, "token_missing")
+    assert response.headers["www-authenticate"] == "Bearer"
+    for wrong in ("nonsense", "Bearer nonsense", digest_of("admin-pass-code"), "x" * 5000, "é☃"):
+        headers = {b"Authorization": wrong.encode()}
+        problem(front.client.request(method, path, headers=headers), 403, "token_refused")
+    problem(front.client.request(method, path, headers=EXPIRED), 403, "token_refused")
+
+
+def test_a_token_may_come_bare_or_as_bearer(front):
+    for value in ("admin-pass-code", "Bearer admin-pass-code", "bearer  admin-pass-code"):
+        assert front.get("/endpoints", {"Authorization": value}).status_code == 200
+
+
+def test_scopes_are_enforced_and_the_missing_one_is_named(front):
+    assert front.get("/endpoints", LOOKER).status_code == 200
+    body = problem(front.post("/endpoint-expiry", {"minutes": 1}, LOOKER), 403, "scope_missing")
+    assert body["scope"] == "top-up"
+    assert front.post("/endpoint-expiry", {"minutes": 1}, SEED).status_code == 200
+    body = problem(front.post("/endpoints/flan-t5/eject", None, SEED), 403, "scope_missing")
+    assert body["scope"] == "admin"
+
+
+def test_a_token_for_one_endpoint_reaches_no_other(two):
+    names = [one["name"] for one in two.get("/endpoints", FALCONER).json()["endpoints"]]
+    assert names == ["falcon"]
+    problem(two.get("/endpoints/flan-t5", FALCONER), 403, "scope_missing")
+    problem(two.get("/endpoints/flan-t5/journal", FALCONER), 403, "scope_missing")
+    top_up = two.post("/endpoints/flan-t5/top-ups", {"minutes": 1}, FALCONER)
+    problem(top_up, 403, "scope_missing")
+    assert two.post("/endpoints/falcon/top-ups", {"minutes": 1}, FALCONER).status_code == 201
+
+
+def test_house_routes_need_no_token(front):
+    for path in ("/health", "/docs", "/openapi.json", "/"):
+        assert front.client.get(path).status_code == 200
+
+
+# ── Bad input ────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        (b"", 400),
+        (b"{", 400),
+        (b"[]", 400),
+        (b"null", 400),
+        (b'"ten"', 400),
+        (b"\xff\xfe", 400),
+        (b"{}", 400),
+        (b'{"minutes": null}', 400),
+        (b'{"minutes": "10"}', 400),
+        (b'{"minutes": true}', 400),
+        (b'{"minutes": [10]}', 400),
+        (b'{"minutes": NaN}', 400),
+        (b'{"minutes": Infinity}', 400),
+        (b'{"minutes": -1}', 400),
+        (b'{"minutes": 0}', 400),
+        (b'{"minutes": 1e-12}', 400),
+        (b'{"minutes": 1e12}', 422),
+        (b'{"minutes": ' + b"9" * 400 + b"}", 422),
+        (b'{"minutes": ' + b"9" * 5000 + b"}", 400),
+        (b'{"minutes": 1e999}', 400),
+        (b"[" * 50_000, 400),
+        (b'{"minutes": 1, "minuets": "' + b"x" * 70_000 + b'"}', 413),
+    ],
+)
+@pytest.mark.parametrize("path", ["/endpoint-expiry", "/endpoints/flan-t5/top-ups"])
+def test_bad_bodies_are_refused_plainly_and_change_nothing(front, path, body, status):
+    response = front.client.post(path, content=body, headers=ADMIN)
+    assert response.status_code == status
+    assert response.headers["content-type"] == "application/problem+json"
+    assert front.world.store.load("flan-t5").version == 0
+
+
+def test_an_unknown_key_is_named(front):
+    body = {"minutes": 1, "minuets": 2}
+    refused = front.post("/endpoints/flan-t5/top-ups", body)
+    assert problem(refused, 400, "invalid_request")["field"] == "minuets"
+
+
+@pytest.mark.parametrize("value", ["yesterday", "", [], "2026-06-22T12:00:00"])
+def test_an_expiry_as_seen_must_be_a_time_with_its_zone(front, value):
+    response = front.post("/endpoints/flan-t5/eject", {"expires_at": value})
+    assert problem(response, 400, "invalid_request")["field"] == "expires_at"
+
+
+@pytest.mark.parametrize("query", ["limit=0", "limit=501", "limit=x", "before=0", "before=1e400"])
+def test_a_page_out_of_range_is_refused(front, query):
+    response = front.get(f"/endpoints/flan-t5/journal?{query}")
+    problem(response, 400, "invalid_request")
+
+
+def test_unknown_endpoints_are_404_everywhere(front):
+    for method, path in ROUTES[3:]:
+        response = front.client.request(
+            method, path.replace("flan-t5", "x"), json={"minutes": 1}, headers=ADMIN
+        )
+        if path.endswith("eject"):
+            response = front.post("/endpoints/x/eject")
+        body = problem(response, 404, "unknown_endpoint")
+        assert body["endpoints"] == ["flan-t5"]
+
+
+def test_unknown_paths_and_methods_are_problems(front):
+    problem(front.get("/nothing"), 404, "not_found")
+    response = front.client.delete("/endpoint-expiry", headers=ADMIN)
+    problem(response, 405, "method_not_allowed")
+    assert set(response.headers["allow"].split(", ")) == {"GET", "POST"}
+
+
+def test_over_a_limit_the_answer_says_the_limit_and_what_fits(front):
+    body = problem(front.post("/endpoint-expiry", {"minutes": 1441}), 422, "limit_exceeded")
+    assert (body["limit_minutes"], body["fits_minutes"]) == (1440, 1440)
+
+
+def test_what_nobody_foresaw_is_a_500_without_a_word_about_us(front, monkeypatch):
+    def broken(name: str) -> None:
+        raise RuntimeError("secret internals at arn:aws:123456789012")
+
+    monkeypatch.setattr(front.world.store, "load", broken)
+    response = front.get("/endpoints")
+    problem(response, 500, "internal")
+    assert "123456789012" not in response.text
+
+
+# ── What is written about it ─────────────────────────────────────────────────────────────────────
+
+
+def test_the_document_describes_every_route_and_its_problems(front):
+    document = front.client.get("/openapi.json").json()
+    assert set(document["paths"]) == {
+        "/health",
+        "/endpoints",
+        "/endpoints/{name}",
+        "/endpoints/{name}/top-ups",
+        "/endpoints/{name}/eject",
+        "/endpoints/{name}/journal",
+        "/endpoints/{name}/invocations",
+        "/endpoint-expiry",
+        "/{api_resource}",
+    }
+    for path, operations in document["paths"].items():
+        for operation in operations.values():
+            assert operation["description"], path
+    top_up = document["paths"]["/endpoints/{name}/top-ups"]["post"]
+    problem_schema = {"$ref": "#/components/schemas/Problem"}
+    for status in ("400", "401", "403", "404", "409", "413", "422", "429", "503"):
+        content = top_up["responses"][status]["content"]
+        assert content["application/problem+json"]["schema"] == problem_schema, status
+
+
+def test_the_docs_page_shows_calls_to_copy(front):
+    page = front.client.get("/docs").text
+    assert "curl http://testserver/endpoints/flan-t5/top-ups" in page
+    assert "<script" not in page
