@@ -234,11 +234,13 @@ def cost_so_far(spec: Spec, meter: Meter, now: datetime) -> Decimal | None:
 
 
 def span(amount: timedelta) -> str:
-    """A length of time as people say it: `12 s`, `3 min 5 s`."""
-    seconds = max(0, int(amount.total_seconds()))
+    """A length of time as people say it: `0.3 s`, `12 s`, `3 min 5 s`."""
+    seconds = max(0.0, amount.total_seconds())
+    if seconds < 10:  # noqa: PLR2004
+        return f"{seconds:.1f} s"
     if seconds < 60:  # noqa: PLR2004
-        return f"{seconds} s"
-    return f"{seconds // 60} min {seconds % 60} s"
+        return f"{seconds:.0f} s"
+    return f"{int(seconds) // 60} min {int(seconds) % 60} s"
 
 
 def _minutes(amount: timedelta) -> str:

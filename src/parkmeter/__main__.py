@@ -1,0 +1,5 @@
+"""`python -m parkmeter` is the `parkmeter` command."""
+
+from parkmeter.cli import main
+
+main()
