@@ -83,7 +83,7 @@ class EndpointSettings(_Settings):
     max_wait_seconds: Seconds = Field(120, description="Most that `Prefer: wait` gets.")
     max_waiting: int = Field(64, ge=0, description="Requests held at once.")
     first_byte_timeout_seconds: Seconds = Field(600, description="For the model's first byte.")
-    idle_timeout_seconds: Seconds = Field(300, description="Between two pieces of an answer.")
+    idle_timeout_seconds: Seconds = Field(600, description="Between two pieces of an answer.")
 
     @field_validator("health", "invocations_path")
     @classmethod

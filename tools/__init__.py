@@ -1,0 +1,1 @@
+"""What makes things that ship, and is not itself shipped."""
