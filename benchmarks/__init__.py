@@ -1,0 +1,1 @@
+"""One script per claim; each prints a table. `make bench` runs them all."""

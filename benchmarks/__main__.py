@@ -1,0 +1,9 @@
+"""Runs every benchmark, one after the other, each in a process of its own."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+for script in sorted(Path(__file__).parent.glob("[a-z]*.py")):
+    print(f"\n── {script.stem} ──", flush=True)
+    subprocess.run([sys.executable, "-m", f"benchmarks.{script.stem}"], check=True)

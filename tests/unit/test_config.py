@@ -1,0 +1,115 @@
+"""Settings: where they come from, and what is refused."""
+
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from parkmeter.config import load_settings
+from parkmeter.errors import ConfigError
+
+
+@pytest.fixture
+def write(tmp_path):
+    def to_file(text: str) -> Path:
+        file = tmp_path / "parkmeter.toml"
+        file.write_text(text)
+        return file
+
+    return to_file
+
+
+def test_without_a_file_there_is_the_ancestors_endpoint_with_the_shipped_model():
+    settings = load_settings(environment={})
+    (name,) = settings.endpoints
+    assert (name, settings.resource_of(name)) == ("flan-t5", "flan")
+    assert settings.endpoints[name].model == "demo"
+    assert settings.endpoints[name].initial_provision_time_minutes == 60
+    assert (settings.gateway.host, settings.gateway.port) == ("127.0.0.1", 8080)
+
+
+def test_the_command_line_goes_before_the_environment_and_that_before_the_file(write):
+    file = write('[gateway]\nport = 1\nhost = "1.1.1.1"\n[endpoints.a]\nmodel = "demo"')
+    environment = {"PARKMETER_CONFIG": str(file), "PARKMETER_PORT": "2"}
+    settings = load_settings(environment=environment)
+    assert (settings.gateway.host, settings.gateway.port) == ("1.1.1.1", 2)
+    assert load_settings(environment=environment, port=3).gateway.port == 3
+
+
+def test_the_state_folder_follows_the_environment():
+    def state(**environment: str) -> Path | None:
+        return load_settings(environment=environment).gateway.state
+
+    assert state(PARKMETER_STATE="/somewhere") == Path("/somewhere")
+    assert state(XDG_STATE_HOME="/xdg") == Path("/xdg/parkmeter")
+    assert state() == Path.home() / ".local/state/parkmeter"
+
+
+def test_an_endpoint_becomes_a_spec(write):
+    file = write(
+        """
+        [endpoints.qwen]
+        command = ["vllm", "serve", "--port", "{port}"]
+        price_per_hour = 1.20
+        drain_seconds = 0
+        startup_credit_minutes = 0
+        max_top_up_minutes = 0.5
+        """
+    )
+    settings = load_settings(config=file, environment={})
+    spec = settings.specs()["qwen"]
+    assert settings.resource_of("qwen") == "qwen"
+    assert spec.price_per_hour == Decimal("1.2")
+    assert (spec.drain.seconds, spec.startup_credit.seconds, spec.max_top_up.seconds) == (0, 0, 30)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("nonsense", "cannot be read"),
+        ("", "endpoints"),
+        ("[endpoints]", "at least one"),
+        ('[endpoints."no name"]\nmodel = "demo"', "letters, digits"),
+        ('[endpoints.a]\nmodel = "demo"\nprice = 1', "endpoints.a.price"),
+        ("[endpoints.a]", "either model or command"),
+        ('[endpoints.a]\nmodel = "demo"\ncommand = ["x"]', "either model or command"),
+        ("[endpoints.a]\ncommand = []", "begin with a program"),
+        ('[endpoints.a]\nmodel = "demo"\ndrain_seconds = -1', "endpoints.a.drain_seconds"),
+        ('[endpoints.a]\nmodel = "demo"\ndrain_seconds = nan', "endpoints.a.drain_seconds"),
+        ('[endpoints.a]\nmodel = "demo"\nprice_per_hour = -1', "endpoints.a.price_per_hour"),
+        ('[endpoints.a]\nmodel = "demo"\nhealth = "ping"', "begins with /"),
+        ('[endpoints.a]\nmodel = "demo"\napi_resource = "a/b"', "no path segment"),
+        ('[endpoints.a]\nmodel = "demo"\napi_resource = "docs"', "the gateway's own"),
+        ('[endpoints.endpoints]\nmodel = "demo"', "the gateway's own"),
+        (
+            '[endpoints.a]\nmodel = "demo"\n[endpoints.b]\nmodel = "demo"\napi_resource = "a"',
+            "taken by 'a'",
+        ),
+        ('[gateway]\nport = 70000\n[endpoints.a]\nmodel = "demo"', "gateway.port"),
+        ('[gateways]\nport = 1\n[endpoints.a]\nmodel = "demo"', "gateways"),
+    ],
+)
+def test_what_is_wrong_is_named(write, text, said):
+    with pytest.raises(ConfigError) as raised:
+        load_settings(config=write(text), environment={})
+    assert said in raised.value.detail
+    assert "parkmeter.toml" in raised.value.detail
+
+
+def test_a_missing_file_is_said():
+    with pytest.raises(ConfigError, match="There is no configuration file"):
+        load_settings(config=Path("/nowhere/parkmeter.toml"), environment={})
+
+
+@pytest.mark.parametrize(
+    "token", ["short", "with spaces in it, alas", "sha256:" + "0" * 64, "é" * 16]
+)
+def test_a_bootstrap_token_that_could_not_work_is_refused(token):
+    with pytest.raises(ConfigError, match="PARKMETER_BOOTSTRAP_TOKEN"):
+        load_settings(environment={"PARKMETER_BOOTSTRAP_TOKEN": token})
+
+
+def test_a_bootstrap_token_is_never_shown_with_the_settings():
+    settings = load_settings(environment={"PARKMETER_BOOTSTRAP_TOKEN": "a-secret-of-16-or-more"})
+    assert settings.bootstrap_token == "a-secret-of-16-or-more"
+    assert "a-secret" not in repr(settings)

@@ -1,0 +1,36 @@
+"""What the base install brings, and what it must not."""
+
+import re
+from importlib.metadata import PackageNotFoundError, requires
+from pathlib import Path
+
+import parkmeter
+
+HEAVY = {"torch", "transformers", "aws-cdk-lib", "constructs", "moto", "boto3", "tensorflow"}
+
+
+def _base_requirements(name: str, seen: set[str]) -> set[str]:
+    try:
+        lines = requires(name) or []
+    except PackageNotFoundError:  # for another platform
+        return seen
+    for line in lines:
+        if "extra ==" in line:
+            continue
+        required = re.split(r"[^\w.-]", line, maxsplit=1)[0].lower()
+        if required not in seen:
+            seen.add(required)
+            _base_requirements(required, seen)
+    return seen
+
+
+def test_the_base_install_is_light():
+    installed = _base_requirements("parkmeter", set())
+    assert {"fastapi", "uvicorn", "ctranslate2", "tokenizers"} <= installed
+    assert not installed & HEAVY
+
+
+def test_the_shipped_model_is_under_five_megabytes():
+
+    folder = Path(parkmeter.__file__).parent / "model_server" / "demo"
+    assert 0 < sum(file.stat().st_size for file in folder.iterdir()) < 5_000_000
