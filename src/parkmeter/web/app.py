@@ -71,9 +71,9 @@ def control_app(control: Control) -> FastAPI:
         redoc_url=None,
         responses=problems(401, 403),
     )
-    _house_routes(app)
     _endpoint_routes(app, control)
     _seed_routes(app, control)
+    _house_routes(app)
     answer_errors(app)
     complete_document(app)
     return app
@@ -123,7 +123,7 @@ def _replayed(answer: Answer, response: Response) -> None:
 
 
 def _house_routes(app: FastAPI) -> None:
-    @app.get("/health", tags=["gateway"], responses={401: {}, 403: {}})
+    @app.get("/health", tags=["gateway"])
     async def health() -> Health:
         """Whether the gateway answers. Needs no token."""
         return Health(status="ok", version=__version__)

@@ -63,10 +63,10 @@ def _curl(method: str, path: str, operation: dict[str, Any], base_url: str) -> s
             path = path.replace("{" + parameter["name"] + "}", value)
     line = f"curl {base_url}{path}"
     if operation.get("security"):
-        line += " -H 'Authorization: '$TOKEN"
+        line += ' -H "Authorization: $TOKEN"'
     body = operation.get("requestBody")
     if body is not None:
-        line += f" -d '{json.dumps(_example(body))}'"
+        line += f" \\\n     -d '{json.dumps(_example(body))}'"
     elif method != "get":
         line += f" -X {method.upper()}"
     return line

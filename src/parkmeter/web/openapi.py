@@ -45,7 +45,7 @@ def _completed(document: dict[str, Any]) -> dict[str, Any]:
         schemas.pop(name, None)
     for path in document["paths"].values():
         for operation in path.values():
-            _our_validation_error(operation)
+            _our_words(operation)
     document["paths"]["/endpoints/{name}/invocations"] = {
         "post": _prompt("The same by the endpoint's name.", "name", "flan-t5")
     }
@@ -62,8 +62,15 @@ def _completed(document: dict[str, Any]) -> dict[str, Any]:
     return document
 
 
-def _our_validation_error(operation: dict[str, Any]) -> None:
-    """FastAPI announces its own 422 for bad parameters; here that is a problem with status 400."""
+def _our_words(operation: dict[str, Any]) -> None:
+    """What FastAPI says by default gives way to what these routes do."""
+    for answer in operation["responses"].values():
+        if answer.get("description") == "Successful Response":
+            answer["description"] = "Done."
+    if "security" not in operation:
+        for status in ("401", "403"):
+            operation["responses"].pop(status, None)
+    # FastAPI announces its own 422 for bad parameters; here that is a problem with status 400.
     content = operation["responses"].get("422", {}).get("content", {})
     if content.pop("application/json", None) is None:
         return
