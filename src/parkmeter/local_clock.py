@@ -53,7 +53,7 @@ class LocalClock:
         sweep: Callable[[], None],
         jumped: Callable[[timedelta], None],
     ) -> None:
-        """Begin to call: `reconcile` per name, `sweep` now and every minute, `jumped` after a jump."""
+        """Begin to call `reconcile` per name, `sweep` every minute, `jumped` after a jump."""
         self._running = True
         self._workers = ThreadPoolExecutor(_WORKERS, thread_name_prefix="reconcile")
         self._thread = threading.Thread(
