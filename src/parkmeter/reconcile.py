@@ -10,19 +10,17 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import assert_never
 
-from parkmeter.journal import SYSTEM, Entry, Kind, fingerprint
+from parkmeter.entries import life, line, stop_line, warning_line
+from parkmeter.journal import Entry, Kind, fingerprint
 from parkmeter.meter import (
-    ZERO,
     Meter,
     Phase,
     Run,
     Spec,
     is_open,
     latest_close,
-    shown,
     span,
     standing_still,
-    time_left,
 )
 
 BACKOFF_FIRST = timedelta(seconds=1)
@@ -143,7 +141,7 @@ def _start(spec: Spec, meter: Meter, observed: Observed, now: datetime) -> Decis
     run = meter.run
     entries: tuple[Entry, ...] = ()
     if run.phase is Phase.STOPPING:
-        entries = (_stopped(spec, meter, observed, now),)
+        entries = (stop_line(spec, meter, run, observed.reason, observed.since, now),)
     attempts = run.attempts + 1
     starting = Run(
         phase=Phase.STARTING,
@@ -157,7 +155,7 @@ def _start(spec: Spec, meter: Meter, observed: Observed, now: datetime) -> Decis
     )
     started = replace(meter, run=starting, settled=False)
     entry = line(
-        spec, started, Kind.START, now, starting.reason, key=f"start:{_life(starting)}:{attempts}"
+        spec, started, Kind.START, now, starting.reason, key=f"start:{life(starting)}:{attempts}"
     )
     action = Start(starting.variant or spec.variants[0], latest_close(started))
     return Decision(action, started, (*entries, entry), now + SOON)
@@ -200,7 +198,7 @@ def _ready(spec: Spec, meter: Meter, observed: Observed, now: datetime) -> Decis
     entries: tuple[Entry, ...] = ()
     if passed:
         serving = replace(serving, run=replace(run, warned_at=max(passed)))
-        entries = (_warning(spec, serving, now),)
+        entries = (warning_line(spec, serving, now),)
     return Decision(Keep(close), serving, entries, min([close, now + LOOK_AGAIN, *ahead]))
 
 
@@ -218,9 +216,9 @@ def _became_ready(spec: Spec, meter: Meter, run: Run, now: datetime) -> Decision
     entries = []
     if credit:
         why = f"the start took {span(now - started_at)}; {span(credit)} of it given back"
-        key = f"credit:{_life(ready.run)}"
+        key = f"credit:{life(ready.run)}"
         entries.append(line(spec, ready, Kind.CREDIT, now, why, key=key, amount=credit))
-    entries.append(line(spec, ready, Kind.READY, now, took, key=f"ready:{_life(ready.run)}"))
+    entries.append(line(spec, ready, Kind.READY, now, took, key=f"ready:{life(ready.run)}"))
     return Decision(
         Keep(ready.expires_at), ready, tuple(entries), min(ready.expires_at, now + LOOK_AGAIN)
     )
@@ -251,7 +249,7 @@ def _failed(
             variant=_next_variant(spec, run.variant, observed.cause),
         ),
     )
-    key = f"failure:{_life(run)}:{run.attempts}:{fingerprint(reason)}"
+    key = f"failure:{life(run)}:{run.attempts}:{fingerprint(reason)}"
     entry = line(spec, failed, Kind.FAILURE, now, reason, key=key)
     return Decision(action, failed, (entry,), now + SOON)
 
@@ -265,7 +263,7 @@ def trouble(spec: Spec, meter: Meter, reason: str, now: datetime) -> Decision:
     if meter.run.reason == reason:
         return Decision(Rest(), meter, check_at=again)
     told = replace(meter, run=replace(meter.run, reason=reason))
-    key = f"trouble:{_life(meter.run)}:{fingerprint(reason)}"
+    key = f"trouble:{life(meter.run)}:{fingerprint(reason)}"
     return Decision(Rest(), told, (line(spec, told, Kind.FAILURE, now, reason, key=key),), again)
 
 
@@ -276,7 +274,11 @@ def park(spec: Spec, meter: Meter, observed: Observed, now: datetime) -> Decisio
             return Decision(Rest(), meter)
         lived = meter.run.phase is not Phase.FAILED
         parked = replace(meter, run=Run(reason=PARKED))
-        entries = (_stopped(spec, parked, observed, now, of=meter.run),) if lived else ()
+        entries = (
+            (stop_line(spec, parked, meter.run, observed.reason, observed.since, now),)
+            if lived
+            else ()
+        )
         return Decision(Rest(), parked, entries)
     stopping = replace(meter.run, phase=Phase.STOPPING, reason=PARKED)
     return Decision(Stop(), replace(meter, run=stopping), check_at=now + SOON)
@@ -326,62 +328,17 @@ def _settle(spec: Spec, meter: Meter, observed: Observed, now: datetime) -> Deci
         return Decision(Rest(), meter)
     lived = meter.run.phase not in (Phase.ABSENT, Phase.FAILED)
     settled = replace(meter, settled=True, run=Run())
-    entries = (_stopped(spec, settled, observed, now, of=meter.run),) if lived else ()
+    entries = (
+        (stop_line(spec, settled, meter.run, observed.reason, observed.since, now),)
+        if lived
+        else ()
+    )
     return Decision(Rest(), settled, entries)
 
 
 def _while_ending(meter: Meter, now: datetime) -> datetime:
     overdue = now - latest_close(meter)
     return now + max(SOON, min(LOOK_AGAIN, overdue / 10))
-
-
-# ── Lines of the journal ────────────────────────────────────────────────────────────────────────
-
-
-def line(  # noqa: PLR0913 (an entry has these facts)
-    spec: Spec,
-    meter: Meter,
-    kind: Kind,
-    now: datetime,
-    why: str,
-    *,
-    key: str,
-    who: str = SYSTEM,
-    amount: timedelta = ZERO,
-    request: str = "",
-) -> Entry:
-    """A line of the journal about a meter as it is after the change."""
-    return Entry(
-        endpoint=meter.name,
-        kind=kind,
-        at=now,
-        who=who,
-        why=why,
-        key=key,
-        expires_at=meter.expires_at,
-        amount=amount,
-        status=shown(meter, now).status,
-        left=time_left(meter, now),
-        request=request,
-        variant=meter.run.variant,
-        price_per_hour=spec.price_per_hour,
-    )
-
-
-def _stopped(
-    spec: Spec, meter: Meter, observed: Observed, now: datetime, of: Run | None = None
-) -> Entry:
-    run = of or meter.run
-    ended = min(observed.since or now, now)
-    key = f"stop:{_life(run)}:{run.attempts}"
-    return line(spec, meter, Kind.STOP, ended, observed.reason or "stopped", key=key)
-
-
-def _warning(spec: Spec, meter: Meter, now: datetime) -> Entry:
-    left = time_left(meter, now)
-    minutes = max(1, round(left.total_seconds() / 60))
-    key = f"warn:{meter.expires_at.isoformat()}:{minutes}"
-    return line(spec, meter, Kind.WARNING, now, f"{span(left)} left", key=key)
 
 
 # ── Small rules ─────────────────────────────────────────────────────────────────────────────────
@@ -397,7 +354,3 @@ def _next_variant(spec: Spec, variant: str | None, cause: Cause) -> str | None:
     if cause is not Cause.CAPACITY or variant not in spec.variants:
         return variant
     return spec.variants[(spec.variants.index(variant) + 1) % len(spec.variants)]
-
-
-def _life(run: Run) -> str:
-    return run.started_at.isoformat() if run.started_at else "-"

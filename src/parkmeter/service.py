@@ -10,10 +10,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import assert_never
+from typing import Self, assert_never
 
 from parkmeter import meter as rules
 from parkmeter import reconcile as decisions
+from parkmeter.entries import line
 from parkmeter.errors import (
     DriverError,
     ExpiryMovedError,
@@ -34,7 +35,7 @@ from parkmeter.ports import (
     Store,
     View,
 )
-from parkmeter.reconcile import Cause, Decision, Keep, Observed, Rest, Start, Stop, line
+from parkmeter.reconcile import Cause, Decision, Keep, Observed, Rest, Start, Stop
 
 log = logging.getLogger(__name__)
 
@@ -70,6 +71,19 @@ class Report:
     closes_at: datetime
     left: timedelta
     cost_so_far: Decimal | None
+
+    @classmethod
+    def of(cls, spec: Spec, meter: Meter, now: datetime) -> Self:
+        """The report on a meter as read."""
+        return cls(
+            spec=spec,
+            meter=meter,
+            at=now,
+            shown=rules.shown(meter, now),
+            closes_at=rules.closes_at(meter, now),
+            left=rules.time_left(meter, now),
+            cost_so_far=rules.cost_so_far(spec, meter, now),
+        )
 
 
 class Service:
@@ -141,7 +155,7 @@ class Service:
     def report(self, name: str) -> Report:
         """How one endpoint is doing. Raises UnknownEndpointError."""
         spec = self._spec(name)
-        return self._report(spec, self._store.load(name), self._clock.now())
+        return Report.of(spec, self._store.load(name), self._clock.now())
 
     def reports(self) -> list[Report]:
         """How all endpoints are doing, in the order of the configuration."""
@@ -349,18 +363,6 @@ class Service:
         for entry in entries:
             self._notifier.send(entry)
         return committed
-
-    @staticmethod
-    def _report(spec: Spec, meter: Meter, now: datetime) -> Report:
-        return Report(
-            spec=spec,
-            meter=meter,
-            at=now,
-            shown=rules.shown(meter, now),
-            closes_at=rules.closes_at(meter, now),
-            left=rules.time_left(meter, now),
-            cost_so_far=rules.cost_so_far(spec, meter, now),
-        )
 
 
 def _replay(first: Entry, request: str) -> Answer:

@@ -1,0 +1,62 @@
+"""How the lines of the journal are written: who, when, why, and the keys that make each unique. Pure.
+
+A key names the life of an endpoint (since when it is being brought up), so that the same event told
+twice, by one clock or by two, is the same line.
+"""
+
+from datetime import datetime, timedelta
+
+from parkmeter.journal import SYSTEM, Entry, Kind
+from parkmeter.meter import ZERO, Meter, Run, Spec, shown, span, time_left
+
+
+def line(  # noqa: PLR0913 (an entry has these facts)
+    spec: Spec,
+    meter: Meter,
+    kind: Kind,
+    now: datetime,
+    why: str,
+    *,
+    key: str,
+    who: str = SYSTEM,
+    amount: timedelta = ZERO,
+    request: str = "",
+) -> Entry:
+    """A line about a meter as it is after the change."""
+    return Entry(
+        endpoint=meter.name,
+        kind=kind,
+        at=now,
+        who=who,
+        why=why,
+        key=key,
+        expires_at=meter.expires_at,
+        amount=amount,
+        status=shown(meter, now).status,
+        left=time_left(meter, now),
+        request=request,
+        variant=meter.run.variant,
+        price_per_hour=spec.price_per_hour,
+    )
+
+
+def stop_line(  # noqa: PLR0913, PLR0917 (an end has these facts)
+    spec: Spec, meter: Meter, run: Run, reason: str, ended: datetime | None, now: datetime
+) -> Entry:
+    """The end of a run, at the time its driver knows, or now."""
+    at = min(ended or now, now)
+    key = f"stop:{life(run)}:{run.attempts}"
+    return line(spec, meter, Kind.STOP, at, reason or "stopped", key=key)
+
+
+def warning_line(spec: Spec, meter: Meter, now: datetime) -> Entry:
+    """The close is near: once per expiry and minutes."""
+    left = time_left(meter, now)
+    minutes = max(1, round(left.total_seconds() / 60))
+    key = f"warn:{meter.expires_at.isoformat()}:{minutes}"
+    return line(spec, meter, Kind.WARNING, now, f"{span(left)} left", key=key)
+
+
+def life(run: Run) -> str:
+    """Names the present life of an endpoint in keys."""
+    return run.started_at.isoformat() if run.started_at else "-"
