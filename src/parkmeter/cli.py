@@ -15,8 +15,7 @@ from rich.text import Text
 from parkmeter.config import load_settings
 from parkmeter.errors import ParkmeterError
 from parkmeter.gateway import STAGE, Gateway, Started
-from parkmeter.meter import Status
-from parkmeter.service import Report
+from parkmeter.meter import Report, Status
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 out = Console(highlight=False, soft_wrap=True)

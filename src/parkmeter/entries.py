@@ -1,4 +1,4 @@
-"""How the lines of the journal are written: who, when, why, and the keys that make each unique. Pure.
+"""How lines of the journal are written: who, when, why, and the keys that make each unique. Pure.
 
 A key names the life of an endpoint (since when it is being brought up), so that the same event told
 twice, by one clock or by two, is the same line.

@@ -19,7 +19,7 @@ import uvloop
 
 from parkmeter.config import Settings
 from parkmeter.errors import ConfigError
-from parkmeter.service import Report
+from parkmeter.meter import Report
 from parkmeter.state_folder import StateFolder
 from parkmeter.web.asgi_types import Receive, Scope, Send
 from parkmeter.web.http_protocol import GatewayProtocol

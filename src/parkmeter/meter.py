@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
+from typing import Self
 
 from parkmeter.errors import InvalidRequestError, LimitExceededError
 
@@ -231,6 +232,32 @@ def cost_so_far(spec: Spec, meter: Meter, now: datetime) -> Decimal | None:
         return Decimal(0)
     seconds = Decimal(max(0, round((now - meter.run.created_at).total_seconds())))
     return (spec.price_per_hour * seconds / 3600).quantize(Decimal("0.0001"))
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """One endpoint as people are shown it, as of `at`."""
+
+    spec: Spec
+    meter: Meter
+    at: datetime
+    shown: Shown
+    closes_at: datetime
+    left: timedelta
+    cost_so_far: Decimal | None
+
+    @classmethod
+    def of(cls, spec: Spec, meter: Meter, now: datetime) -> Self:
+        """The report on a meter as read."""
+        return cls(
+            spec=spec,
+            meter=meter,
+            at=now,
+            shown=shown(meter, now),
+            closes_at=closes_at(meter, now),
+            left=time_left(meter, now),
+            cost_so_far=cost_so_far(spec, meter, now),
+        )
 
 
 def span(amount: timedelta) -> str:

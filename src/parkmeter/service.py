@@ -9,8 +9,7 @@ import secrets
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from decimal import Decimal
-from typing import Self, assert_never
+from typing import assert_never
 
 from parkmeter import meter as rules
 from parkmeter import reconcile as decisions
@@ -23,7 +22,7 @@ from parkmeter.errors import (
     UnknownEndpointError,
 )
 from parkmeter.journal import KEY_LIFETIME, Entry, Kind, fingerprint
-from parkmeter.meter import Meter, Phase, Spec
+from parkmeter.meter import Meter, Phase, Report, Spec
 from parkmeter.ports import (
     Budget,
     Clock,
@@ -58,32 +57,6 @@ class Answer:
 
     entry: Entry
     replayed: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Report:
-    """One endpoint as people are shown it, as of `at`."""
-
-    spec: Spec
-    meter: Meter
-    at: datetime
-    shown: rules.Shown
-    closes_at: datetime
-    left: timedelta
-    cost_so_far: Decimal | None
-
-    @classmethod
-    def of(cls, spec: Spec, meter: Meter, now: datetime) -> Self:
-        """The report on a meter as read."""
-        return cls(
-            spec=spec,
-            meter=meter,
-            at=now,
-            shown=rules.shown(meter, now),
-            closes_at=rules.closes_at(meter, now),
-            left=rules.time_left(meter, now),
-            cost_so_far=rules.cost_so_far(spec, meter, now),
-        )
 
 
 class Service:

@@ -8,8 +8,7 @@ from typing import Annotated, Any, Self
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, PlainSerializer
 
 from parkmeter.journal import Entry, Kind
-from parkmeter.meter import Phase, Status
-from parkmeter.service import Report
+from parkmeter.meter import Phase, Report, Status
 
 Money = Annotated[Decimal, PlainSerializer(float, return_type=float, when_used="json")]
 
