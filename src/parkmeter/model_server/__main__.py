@@ -1,0 +1,132 @@
+"""``python -m parkmeter.model_server``: reads the arguments, loads the model, serves it.
+
+The port answers only when the model does. Whatever goes wrong before that ends the process at once
+with one last line on stderr, which the supervisor shows to people.
+"""
+
+import argparse
+import os
+import socket
+import sys
+import time
+import traceback
+from pathlib import Path
+from typing import NoReturn
+
+from parkmeter.model_server import sources
+from parkmeter.model_server.errors import CannotLoadError
+
+NAME = "parkmeter model server"
+INTERRUPTED = 130
+
+
+def main() -> NoReturn:
+    """Run the server until SIGTERM or SIGINT; exit 0 then, 1 if it cannot start."""
+    began = time.monotonic()
+    arguments = _arguments()
+    try:
+        listener = _bind(arguments.host, arguments.port)
+    except OSError as taken:
+        _fail(f"cannot listen on {arguments.host}:{arguments.port}: {taken.strerror or taken}")
+    try:
+        folder = sources.prepare(arguments.model, arguments.cache, _say)
+        _serve(arguments.model, folder, listener, began)
+    except CannotLoadError as refused:
+        _fail(f"cannot load {arguments.model}: {refused}")
+    except KeyboardInterrupt:
+        _leave(INTERRUPTED)
+    except Exception as bug:  # noqa: BLE001 (whatever it is, people get one line that says so)
+        traceback.print_exc()
+        _fail(f"cannot load {arguments.model}: {type(bug).__name__}: {bug}")
+
+
+def _serve(model: str, folder: Path, listener: socket.socket, began: float) -> NoReturn:
+    # The tokenizers' own threads would take the cores that the workers use.
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    # Not above: a wrong flag, a taken port or a missing model is told before the engine is loaded.
+    import asyncio  # noqa: PLC0415
+
+    import uvloop  # noqa: PLC0415
+
+    from parkmeter.model_server.app import App  # noqa: PLC0415
+    from parkmeter.model_server.engine import WORKERS, Engine  # noqa: PLC0415
+    from parkmeter.model_server.model import Model  # noqa: PLC0415
+    from parkmeter.model_server.server import Server  # noqa: PLC0415
+
+    loaded = Model(folder, workers=WORKERS)
+
+    def ready() -> None:
+        host, port = listener.getsockname()[:2]
+        _say(f"{model} ready on {host}:{port} after {time.monotonic() - began:.2f} s")
+
+    async def run() -> NoReturn:
+        engine = Engine(loaded, post=asyncio.get_running_loop().call_soon_threadsafe)
+        engine.start()
+        await Server(App(engine), on_ready=ready).serve(sockets=[listener])
+        # From in here, while the loop can still be posted to: a worker may not have noticed yet
+        # that the last reader has left.
+        _leave(0)
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(run())
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m parkmeter.model_server",
+        description="Serve a T5 or Flan-T5 on the CPU: GET /ping, POST /invocations.",
+    )
+    parser.add_argument(
+        "--model",
+        required=True,
+        help="demo (the shipped model), a model folder, or a Hugging Face hub id",
+    )
+    parser.add_argument("--port", required=True, type=_port, help="0 takes any free one")
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (%(default)s)")
+    parser.add_argument(
+        "--cache",
+        type=Path,
+        default=sources.default_cache(),
+        metavar="DIR",
+        help="where converted models are kept (%(default)s)",
+    )
+    return parser.parse_args()
+
+
+def _port(text: str) -> int:
+    port = int(text)
+    # Not left to the socket: some systems take 65536 for 0.
+    if not 0 <= port < 1 << 16:
+        raise argparse.ArgumentTypeError(f"{port} is not a port (0 to 65535)")
+    return port
+
+
+def _bind(host: str, port: int) -> socket.socket:
+    """Take the port without answering on it yet."""
+    family, kind, protocol, _, address = socket.getaddrinfo(
+        host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+    )[0]
+    listener = socket.socket(family, kind, protocol)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listener.bind(address)
+    return listener
+
+
+def _say(line: str) -> None:
+    print(f"{NAME}: {line}", file=sys.stderr, flush=True)  # noqa: T201 (what the supervisor logs)
+
+
+def _fail(reason: str) -> NoReturn:
+    _say(" ".join(reason.split()))
+    _leave(1)
+
+
+def _leave(code: int) -> NoReturn:
+    """End the process now: unloading libraries and joining idle workers takes longer than this."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
+
+
+if __name__ == "__main__":
+    main()
