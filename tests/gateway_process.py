@@ -144,6 +144,8 @@ class GatewayProcess:
 
     def clean_up(self) -> None:
         """Leave no gateway and no server behind, whatever the test did."""
+        if "--keep" in self.arguments and self.process.poll() is None:
+            self.stop(30)
         if self.process.poll() is not None:
             self.arguments = ()
             self.start()

@@ -1,0 +1,235 @@
+"""A driver without endpoints: for tests, demos and rehearsals of what providers do on a bad day.
+
+It keeps the driver's contract on whatever time it is given, in memory, and can be told to be slow,
+to fail, to refuse and to get stuck. It knows nothing of meters.
+"""
+
+import threading
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+
+from parkmeter.errors import DriverError
+from parkmeter.meter import ZERO, Phase, Spec
+from parkmeter.reconcile import Cause, Observed
+
+LIVING = (Phase.STARTING, Phase.READY, Phase.BUSY)
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One call that acted: `method` is start, keep or stop."""
+
+    at: datetime
+    method: str
+    name: str
+    variant: str | None = None
+    until: datetime | None = None
+    version: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Failure:
+    reason: str
+    cause: Cause
+
+
+@dataclass(slots=True)
+class _Endpoint:
+    """What "exists". `then` follows the present phase at `then_at`, unless it is stuck."""
+
+    seen: Observed
+    then: Observed | None = None
+    then_at: datetime | None = None
+    until: datetime | None = None
+    version: int = 0
+    stuck: bool = False
+
+
+@dataclass(slots=True)
+class _Refusals:
+    """Times left that a method raises, and with what words."""
+
+    times: int
+    reason: str
+
+
+@dataclass
+class FakeDriver:
+    """`ports.Driver` in memory; may be used from any thread.
+
+    `now`: what time it is. A start takes `start_takes`, a stop `stop_takes`. With `leash` an
+    endpoint ends itself when its deadline passes, as under the process driver; without, nothing
+    happens then, as on AWS. `calls` lists what was asked, also what was refused; `lives` counts how
+    often each endpoint came into being.
+    """
+
+    now: Callable[[], datetime]
+    start_takes: timedelta = timedelta(seconds=1)
+    stop_takes: timedelta = timedelta(seconds=1)
+    leash: bool = True
+    addresses: Mapping[str, str] = field(default_factory=dict)
+    calls: list[Call] = field(default_factory=list)
+    lives: Counter[str] = field(default_factory=Counter)
+
+    def __post_init__(self) -> None:
+        self._lock = threading.RLock()
+        self._endpoints: dict[str, _Endpoint] = {}
+        self._next_failures: dict[str, list[_Failure]] = {}
+        self._refusals: dict[tuple[str, str], _Refusals] = {}
+
+    # ── The driver ───────────────────────────────────────────────────────────────────────────────
+
+    def observe(self, spec: Spec) -> Observed:
+        """What there is by now."""
+        with self._lock:
+            self._refuse_if_told("observe", spec.name)
+            return self._at_present(spec.name).seen
+
+    def start(self, spec: Spec, variant: str, until: datetime, version: int) -> None:
+        """Begin to start it."""
+        with self._lock:
+            self._note("start", spec.name, variant=variant, until=until, version=version)
+            endpoint = self._at_present(spec.name)
+            if endpoint.seen.phase is not Phase.ABSENT:
+                self._keep(endpoint, until, version)
+                return
+            endpoint.until, endpoint.version = until, version
+            self.lives[spec.name] += 1
+            failures = self._next_failures.get(spec.name)
+            if failures:
+                failure = failures.pop(0)
+                then = Observed(Phase.FAILED, failure.reason, cause=failure.cause)
+            else:
+                address = self.addresses.get(spec.name, f"http://{spec.name}.test")
+                then = Observed(Phase.READY, address=address)
+            self._go(endpoint, Observed(Phase.STARTING, "starting"), then, self.start_takes)
+
+    def keep(self, spec: Spec, until: datetime, version: int) -> None:
+        """Move the deadline."""
+        with self._lock:
+            self._note("keep", spec.name, until=until, version=version)
+            self._keep(self._at_present(spec.name), until, version)
+
+    def stop(self, spec: Spec) -> None:
+        """Begin to stop it, or to clear what failed.
+
+        Raises:
+            DriverError: it is busy, or a refusal was ordered.
+
+        """
+        with self._lock:
+            self._note("stop", spec.name)
+            endpoint = self._at_present(spec.name)
+            if endpoint.seen.phase is Phase.BUSY:
+                raise DriverError("It is being updated and cannot be stopped now.")
+            if endpoint.seen.phase not in (Phase.ABSENT, Phase.STOPPING):
+                self._stop(endpoint, self.now(), "stopped")
+
+    def owned(self) -> list[str]:
+        """Names of all that are not absent."""
+        with self._lock:
+            self._refuse_if_told("owned", "")
+            return [
+                name
+                for name in sorted(self._endpoints)
+                if self._at_present(name).seen.phase is not Phase.ABSENT
+            ]
+
+    # ── The script ───────────────────────────────────────────────────────────────────────────────
+
+    def fail_next_start(self, name: str, reason: str, cause: Cause = Cause.OTHER) -> None:
+        """The next start ends `failed` instead of ready; more calls, more starts."""
+        with self._lock:
+            self._next_failures.setdefault(name, []).append(_Failure(reason, cause))
+
+    def refuse(self, method: str, name: str = "", times: int = 1, reason: str = "refused") -> None:
+        """`method` raises DriverError the next `times` times, without any effect."""
+        with self._lock:
+            self._refusals[method, name] = _Refusals(times, reason)
+
+    def crash(self, name: str, reason: str, cause: Cause = Cause.OTHER) -> None:
+        """It fails at once, whatever it is doing."""
+        self.show(name, Phase.FAILED, reason, cause)
+
+    def vanish(self, name: str) -> None:
+        """It is gone, although nobody asked."""
+        self.show(name, Phase.ABSENT)
+
+    def show(self, name: str, phase: Phase, reason: str = "", cause: Cause = Cause.OTHER) -> None:
+        """It is in this phase now and stays in it until something is asked of it."""
+        with self._lock:
+            endpoint = self._at_present(name)
+            address = self.addresses.get(name, f"http://{name}.test")
+            serves = phase in (Phase.READY, Phase.BUSY)
+            seen = Observed(phase, reason, address=address if serves else None, cause=cause)
+            self._go(endpoint, seen)
+
+    def stick(self, name: str) -> None:
+        """From now on it does not get out of its phase, nor out of later ones, by itself."""
+        with self._lock:
+            self._at_present(name).stuck = True
+
+    def unstick(self, name: str) -> None:
+        """It goes on, as if the time it was stuck had not been lost."""
+        with self._lock:
+            self._at_present(name).stuck = False
+
+    # ── Inside ───────────────────────────────────────────────────────────────────────────────────
+
+    def _note(
+        self,
+        method: str,
+        name: str,
+        *,
+        variant: str | None = None,
+        until: datetime | None = None,
+        version: int | None = None,
+    ) -> None:
+        self.calls.append(Call(self.now(), method, name, variant, until, version))
+        self._refuse_if_told(method, name)
+
+    def _refuse_if_told(self, method: str, name: str) -> None:
+        refusals = self._refusals.get((method, name))
+        if refusals and refusals.times > 0:
+            refusals.times -= 1
+            raise DriverError(refusals.reason)
+
+    def _at_present(self, name: str) -> _Endpoint:
+        """The endpoint after all that has happened by itself up to now, in its order."""
+        endpoint = self._endpoints.setdefault(name, _Endpoint(Observed(Phase.ABSENT)))
+        now = self.now()
+        while not endpoint.stuck:
+            due = endpoint.then_at
+            cut_off = endpoint.until if self._is_on_leash(endpoint) else None
+            if cut_off is not None and cut_off <= now and (due is None or cut_off < due):
+                self._stop(endpoint, cut_off, "its time was used up; its leash ended it")
+            elif due is not None and due <= now and endpoint.then is not None:
+                self._go(endpoint, endpoint.then, at=due)
+            else:
+                break
+        return endpoint
+
+    def _is_on_leash(self, endpoint: _Endpoint) -> bool:
+        return self.leash and endpoint.seen.phase in LIVING
+
+    def _keep(self, endpoint: _Endpoint, until: datetime, version: int) -> None:
+        if version >= endpoint.version:
+            endpoint.until, endpoint.version = until, version
+
+    def _stop(self, endpoint: _Endpoint, at: datetime, reason: str) -> None:
+        gone = Observed(Phase.ABSENT, reason)
+        self._go(endpoint, Observed(Phase.STOPPING, "stopping"), gone, self.stop_takes, at)
+
+    def _go(
+        self,
+        endpoint: _Endpoint,
+        phase: Observed,
+        then: Observed | None = None,
+        after: timedelta = ZERO,
+        at: datetime | None = None,
+    ) -> None:
+        moment = at or self.now()
+        endpoint.seen = replace(phase, since=moment)
+        endpoint.then, endpoint.then_at = then, None if then is None else moment + after

@@ -1,0 +1,266 @@
+"""Endpoints that are local processes, each under a leash of its own.
+
+The driver only reads and writes the files of an endpoint and starts leashes; it never waits for a
+server and is never its parent. What it needs to see and stop an endpoint is in the files, so any
+driver on the same folder goes on where another one ended. It knows nothing of meters.
+"""
+
+import contextlib
+import os
+import threading
+import time
+import uuid
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, assert_never
+
+from parkmeter.drivers.process_health import HealthCheck
+from parkmeter.drivers.process_leash import put_on_leash
+from parkmeter.drivers.process_log import last_lines
+from parkmeter.drivers.process_look import Look, State, look, of_this_run
+from parkmeter.errors import DriverError
+from parkmeter.leash.files import (
+    FAILED,
+    REFUSED,
+    STUCK,
+    Content,
+    Files,
+    boot_id,
+    hold,
+    read_json,
+    remove,
+    ring,
+    write_json,
+)
+from parkmeter.meter import Phase, Spec
+from parkmeter.reconcile import Observed
+
+
+@dataclass(frozen=True, slots=True)
+class Launch:
+    """How one endpoint is started and stopped.
+
+    `{port}` in any argument of the commands becomes the port to listen on (127.0.0.1). Ready when
+    `GET health` answers 200; failed when that takes longer than `start_timeout`. To stop it,
+    `stop_command` is run, or SIGTERM sent to its process group; after `stop_grace`, SIGKILL.
+    `environment` is added to the gateway's own.
+    """
+
+    command: tuple[str, ...]
+    stop_command: tuple[str, ...] | None = None
+    health: str = "/ping"
+    start_timeout: timedelta = timedelta(minutes=10)
+    stop_grace: timedelta = timedelta(seconds=10)
+    environment: Mapping[str, str] = field(default_factory=dict)
+    working_folder: Path | None = None
+
+
+class ProcessDriver:
+    """`ports.Driver` for local processes; may be used from any thread.
+
+    Keeps its files below `folder`: `run/` and `logs/`. `launches` may be replaced at any time; an
+    endpoint that is no longer in it can still be seen, kept and stopped.
+    """
+
+    def __init__(self, folder: Path, launches: Mapping[str, Launch]) -> None:
+        self.launches = launches
+        self._folder = folder.absolute()
+        self._health = HealthCheck()
+        self._keeping = threading.Lock()
+
+    # ── Seeing ───────────────────────────────────────────────────────────────────────────────────
+
+    def observe(self, spec: Spec) -> Observed:
+        """What is there now; asks the server only until it has answered once in this run.
+
+        Raises:
+            DriverError: its files cannot be read.
+
+        """
+        files = self._files(spec.name)
+        with _plain_words("It cannot be seen"):
+            seen = look(files)
+            match seen.state:
+                case State.NOTHING:
+                    reason = seen.record.get("why", "")
+                    return Observed(Phase.ABSENT, reason, seen.moment("ended_at"))
+                case State.BEGINNING:
+                    return Observed(Phase.STARTING, "starting")
+                case State.RUNNING:
+                    return self._observe_running(files, seen)
+                case State.ENDING:
+                    return Observed(Phase.STOPPING, "stopping")
+                case State.FAILED:
+                    reason = _with_log(seen.record["why"], files)
+                    return Observed(Phase.FAILED, reason, seen.moment("ended_at"))
+                case State.ORPHANED:
+                    return Observed(Phase.FAILED, _why_orphaned(seen.record))
+                case _:
+                    assert_never(seen.state)
+
+    def _observe_running(self, files: Files, seen: Look) -> Observed:
+        record = seen.record
+        address = f"http://127.0.0.1:{record['port']}"
+        ready = of_this_run(files.ready, seen)
+        if ready is None and self._health.passes(record["run"], record["port"], record["health"]):
+            # Kept in a file, so that a model too busy to answer a restarted gateway is not taken
+            # for one that never got ready.
+            ready = {"run": record["run"], "at": time.time()}
+            with contextlib.suppress(OSError):  # a full disk is no reason not to serve
+                write_json(files.ready, ready)
+        if ready is not None:
+            since = datetime.fromtimestamp(ready["at"], UTC)
+            return Observed(Phase.READY, "", since, address)
+        began, limit = seen.moment("started_at"), float(record["start_timeout"])
+        waited = time.time() - record["started_at"]
+        if waited > limit:
+            return Observed(Phase.FAILED, _with_log(f"not ready after {limit:g} s", files))
+        # Without the time: a reason that changed every second would be committed every second.
+        reason = _with_log("loading", files, lines=1, length=120)
+        return Observed(Phase.STARTING, reason, began)
+
+    def owned(self) -> list[str]:
+        """Names of all endpoints with files in this folder that are not absent."""
+        with _plain_words("The endpoints cannot be listed"):
+            names = sorted(path.stem for path in (self._folder / "run").glob("*.lock"))
+            return [name for name in names if look(self._files(name)).state is not State.NOTHING]
+
+    def log_file(self, name: str) -> Path:
+        """Where the output of this endpoint goes; need not exist."""
+        return Path(self._files(name).log)
+
+    # ── Acting ───────────────────────────────────────────────────────────────────────────────────
+
+    def start(
+        self,
+        spec: Spec,
+        variant: str,  # noqa: ARG002 (a local process has no variants)
+        until: datetime,
+        version: int,
+    ) -> None:
+        """Start it under a new leash that lets it live until `until`; returns when both exist.
+
+        Raises:
+            DriverError: it is not configured or cannot be started; nothing is there then.
+
+        """
+        files = self._files(spec.name)
+        with _plain_words("It could not be started"):
+            if look(files).state is not State.NOTHING:
+                self.keep(spec, until, version)
+                return
+            launch = self.launches.get(spec.name)
+            if launch is None:
+                raise DriverError("It has no command in the configuration.")
+            files.make_folders()
+            with self._keeping:
+                # Not compared with the version that is there: it belongs to a run that is over.
+                write_json(files.deadline, {"version": version, "until": until.timestamp()})
+            answer, why = put_on_leash(
+                spec.name,
+                {
+                    "do": "start",
+                    "folder": str(self._folder),
+                    "run": uuid.uuid4().hex,
+                    "command": launch.command,
+                    "stop_command": launch.stop_command,
+                    "stop_grace": launch.stop_grace.total_seconds(),
+                    "start_timeout": launch.start_timeout.total_seconds(),
+                    "health": launch.health,
+                    "until": until.timestamp(),
+                    "version": version,
+                    **_surroundings(launch),
+                },
+            )
+        if answer == REFUSED:
+            raise DriverError(f"It could not be started: {why}.")
+
+    def keep(self, spec: Spec, until: datetime, version: int) -> None:
+        """Move the leash's deadline; the same version may move it again, a lower one may not.
+
+        Raises:
+            DriverError: the deadline cannot be written; the leash keeps to the one before.
+
+        """
+        files = self._files(spec.name)
+        deadline = {"version": version, "until": until.timestamp()}
+        with _plain_words("Its deadline could not be moved"), self._keeping:
+            if look(files).state in (State.NOTHING, State.FAILED):
+                return
+            known = read_json(files.deadline)
+            # The clock keeps it every second: unchanged, there is nothing to write.
+            if known is None or (known["version"] <= version and known != deadline):
+                write_json(files.deadline, deadline)
+                ring(files.bell, b"deadline\n")
+
+    def stop(self, spec: Spec) -> None:
+        """Tell its leash to end it, or clear what a failed run left.
+
+        Raises:
+            DriverError: what a killed leash left cannot be cleared now.
+
+        """
+        files = self._files(spec.name)
+        with _plain_words("It could not be stopped"):
+            seen = look(files)
+            match seen.state:
+                case State.NOTHING | State.BEGINNING:
+                    return
+                case State.RUNNING | State.ENDING:
+                    run = seen.record["run"]
+                    # A full disk keeps the note from being written but not the bell from ringing.
+                    with contextlib.suppress(OSError):
+                        write_json(files.stop, {"run": run, "at": time.time()})
+                    ring(files.bell, run.encode())
+                case State.FAILED:
+                    _forget(files)
+                case State.ORPHANED:
+                    surroundings = _surroundings(self.launches.get(spec.name))
+                    orders = {"do": "clear", "folder": str(self._folder), **surroundings}
+                    put_on_leash(spec.name, orders)
+                case _:
+                    assert_never(seen.state)
+
+    def _files(self, name: str) -> Files:
+        return Files(str(self._folder), name)
+
+
+def _forget(files: Files) -> None:
+    """Remove the record of a failed run, unless a new leash has just taken its place."""
+    lock = hold(files.lock)
+    if lock is None:
+        return
+    record = read_json(files.record)
+    if record is not None and record["state"] == FAILED:
+        remove(files.record)
+    os.close(lock)
+
+
+def _surroundings(launch: Launch | None) -> dict[str, Any]:
+    return {
+        "environment": dict(launch.environment) if launch else {},
+        "working_folder": str(launch.working_folder) if launch and launch.working_folder else None,
+    }
+
+
+def _why_orphaned(record: Content) -> str:
+    if record["boot"] != boot_id():
+        return "the machine was restarted"
+    if record["state"] == STUCK:
+        return str(record["why"])
+    return "its supervisor was killed"
+
+
+def _with_log(reason: str, files: Files, **bounds: int) -> str:
+    lines = last_lines(files.log, **bounds)
+    return f"{reason}: {lines}" if lines else reason
+
+
+@contextlib.contextmanager
+def _plain_words(what: str) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise DriverError(f"{what}: {error.strerror or error}.") from error

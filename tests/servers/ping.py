@@ -1,0 +1,75 @@
+"""A model server as small as can be: answers 200 to every GET. Its flags are its vices.
+
+Standard library, sockets only: it must be up in some ten milliseconds, for tests wait for it.
+"""
+
+import argparse
+import contextlib
+import os
+import signal
+import socket
+import sys
+import time
+from pathlib import Path
+
+flags = argparse.ArgumentParser()
+flags.add_argument("port", type=int)
+flags.add_argument("--ready-after", type=float, default=0, help="seconds of 503")
+flags.add_argument("--slow-answers", type=float, default=0, help="seconds each answer takes")
+flags.add_argument("--mute-file", type=Path, help="while this file exists nothing is answered")
+flags.add_argument("--ignore-sigterm", action="store_true")
+flags.add_argument("--say", default="", help="a line on stderr")
+flags.add_argument("--say-much", type=int, default=0, help="bytes on stdout")
+flags.add_argument("--crash-after", type=float, help="seconds until it ends with exit code 3")
+flags.add_argument("--pid-file", type=Path)
+flags.add_argument("--worker-pid-file", type=Path, help="fork a worker in a session of its own")
+flags.add_argument("--wiped-worker-pid-file", type=Path, help="a worker without its environment")
+flags.add_argument("--environment-file", type=Path, help="writes its environment there")
+given = flags.parse_args()
+born = time.monotonic()
+
+
+def sleep_for_ever():
+    while True:
+        time.sleep(60)
+
+
+if given.ignore_sigterm:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+if given.pid_file:
+    given.pid_file.write_text(str(os.getpid()))
+if given.environment_file:
+    given.environment_file.write_text("\n".join(f"{k}={v}" for k, v in os.environ.items()))
+if given.worker_pid_file and (worker := os.fork()) == 0:
+    os.setsid()
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    sleep_for_ever()
+elif given.worker_pid_file:
+    given.worker_pid_file.write_text(str(worker))
+if given.wiped_worker_pid_file:
+    command = [sys.executable, "-I", "-S", "-c", "import time; time.sleep(600)"]
+    given.wiped_worker_pid_file.write_text(str(os.posix_spawn(command[0], command, {})))
+if given.say:
+    sys.stderr.write(f"{given.say}\n")
+    sys.stderr.flush()
+for _ in range(given.say_much // 1000):
+    sys.stdout.write("x" * 999 + "\n")
+sys.stdout.flush()
+
+listener = socket.create_server(("127.0.0.1", given.port), backlog=64)
+while True:
+    if given.crash_after is not None:
+        listener.settimeout(max(0.001, given.crash_after - (time.monotonic() - born)))
+    try:
+        connection, _ = listener.accept()
+    except TimeoutError:
+        sys.exit(3)
+    with connection:
+        connection.recv(65536)
+        while given.mute_file and given.mute_file.exists():
+            time.sleep(0.01)
+        time.sleep(given.slow_answers)
+        ready = time.monotonic() - born >= given.ready_after
+        status = b"200 OK" if ready else b"503 Service Unavailable"
+        with contextlib.suppress(OSError):
+            connection.sendall(b"HTTP/1.1 " + status + b"\r\nContent-Length: 0\r\n\r\n")
