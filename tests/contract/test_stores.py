@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,20 +15,37 @@ from parkmeter.errors import OverBudgetError
 from parkmeter.journal import KEY_LIFETIME, Entry, Kind
 from parkmeter.meter import Meter, Phase, Run
 from parkmeter.ports import Budget, DuplicateError, StaleError, Store
+from parkmeter.stores.dynamodb import DynamoStore
 from parkmeter.stores.memory import MemoryStore
 from parkmeter.stores.sqlite import SqliteStore
 from parkmeter.tokens import Scope, Token
+from tests.cloud.tables import dynamodb_client, make_tables, moto_server
 
 NOW = datetime(2026, 6, 22, 8, 24, 12, 345678, tzinfo=UTC)
 TODAY = NOW.date()
 MINUTE = timedelta(minutes=1)
 
 
-@pytest.fixture(params=["memory", "sqlite"])
+@pytest.fixture(scope="module")
+def dynamodb() -> Iterator[Any]:
+    with moto_server() as url:
+        client = dynamodb_client(url)
+        yield client
+        client.close()
+
+
+@pytest.fixture(params=["memory", "sqlite", "dynamodb"])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
-    made = MemoryStore() if request.param == "memory" else SqliteStore(tmp_path / "store.sqlite")
-    yield made
-    made.close()
+    match request.param:
+        case "memory":
+            yield MemoryStore()
+        case "sqlite":
+            made = SqliteStore(tmp_path / "store.sqlite")
+            yield made
+            made.close()
+        case "dynamodb":
+            client = request.getfixturevalue("dynamodb")
+            yield DynamoStore(client, make_tables(client))
 
 
 def entry(key: str = "k", at: datetime = NOW, **changes: object) -> Entry:
