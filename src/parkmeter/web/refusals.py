@@ -1,0 +1,149 @@
+"""What the data plane says when it does not forward: errors and problems with all a client needs.
+
+Pure: from a view, a route and the request's scope to an error; nothing here sends anything.
+"""
+
+import json
+import math
+from datetime import datetime
+from typing import Any
+
+from parkmeter.errors import MeterClosedError, NotServingError
+from parkmeter.meter import Status
+from parkmeter.ports import View
+from parkmeter.web.asgi_types import Scope
+from parkmeter.web.fields import host_of, scheme_of
+from parkmeter.web.problems import Problem, problem
+from parkmeter.web.routes import Route
+
+TOP_UP_MINUTES = 30
+RETRY_SECONDS = 5
+"""Told to a client whose endpoint is starting: nobody knows better, and a look costs little."""
+
+
+class Refusal(Exception):  # noqa: N818 (an answer, not a fault)
+    """Raised for what is wrong with HTTP itself and so has no place in the tree of errors."""
+
+    def __init__(self, answer: Problem) -> None:
+        super().__init__(answer.status)
+        self.problem = answer
+
+
+def meter_closed(route: Route, view: View | None, scope: Scope) -> MeterClosedError:
+    """402: the price, and the exact call that puts time on this meter."""
+    body = json.dumps({"minutes": TOP_UP_MINUTES})
+    # Quoted for a shell: host and prefix are checked text, the name is the configuration's.
+    url = f"{_base(scope)}/endpoints/{route.name}/top-ups"
+    call = {
+        "method": "POST",
+        "url": url,
+        "body": {"minutes": TOP_UP_MINUTES},
+        "curl": (
+            f"curl -X POST '{url}' -H \"Authorization: $TOKEN\" "
+            f"-H 'Content-Type: application/json' -d '{body}'"
+        ),
+    }
+    price = route.price_per_hour
+    cost = "" if price is None else f" (${price * TOP_UP_MINUTES / 60:.2f} at ${price} an hour)"
+    return MeterClosedError(
+        f"The meter of {route.name!r} holds no time. Put {TOP_UP_MINUTES} minutes on it{cost} "
+        f"with POST {url}, then send this request again.",
+        endpoint=route.name,
+        expires_at=view.expires_at if view is not None else None,
+        price_per_hour=price,
+        top_up=call,
+    )
+
+
+def not_serving(route: Route, view: View | None, now: datetime) -> NotServingError:
+    """503: why it does not serve yet, and when to ask again if anything will happen by itself."""
+    if view is None:
+        return NotServingError(
+            f"The gateway has just started and does not know {route.name!r} yet.",
+            status=Status.STARTING.value,
+            retry_after=1,
+        )
+    retry_after: int | None = RETRY_SECONDS
+    if view.retry_at is not None:
+        retry_after = max(1, math.ceil((view.retry_at - now).total_seconds()))
+    elif view.status is Status.FAILED:
+        retry_after = None
+    reason = view.reason.rstrip(".") or "no reason is known"
+    return NotServingError(
+        f"{route.name!r} is {_PLAIN.get(view.status, view.status.value)}: {reason}.",
+        status=view.status.value,
+        retry_after=retry_after,
+    )
+
+
+_PLAIN = {Status.RUNNING: "about to serve", Status.STOPPED: "about to start"}
+
+
+def crowded(route: Route, view: View | None) -> NotServingError:
+    """503: too many requests are held for this endpoint already."""
+    return NotServingError(
+        f"{route.limits.max_waiting} requests wait for {route.name!r} already; no more are held.",
+        status=(view.status if view is not None else Status.STARTING).value,
+        retry_after=RETRY_SECONDS,
+    )
+
+
+def method_not_allowed() -> Refusal:
+    """405: prompts are posted."""
+    return _refusal(
+        405,
+        "method_not_allowed",
+        "Method not allowed",
+        "Send a prompt with POST.",
+        headers={"Allow": "POST"},
+    )
+
+
+def upload_stalled(seconds: float) -> Refusal:
+    """408: the client did not go on sending its body."""
+    return _refusal(
+        408,
+        "upload_stalled",
+        "The body did not arrive",
+        f"Nothing of the request's body came for {seconds:g} seconds.",
+    )
+
+
+def head_too_large(limit: int) -> Refusal:
+    """431: a request's headers are larger than a model server is made to read."""
+    return _refusal(
+        431,
+        "headers_too_large",
+        "Headers too large",
+        f"The request's headers may have at most {limit:,} bytes.",
+        limit_bytes=limit,
+    )
+
+
+def no_upgrade() -> Refusal:
+    """501: neither WebSocket nor HTTP/2 on this port."""
+    return _refusal(
+        501,
+        "upgrade_not_supported",
+        "No protocol upgrade here",
+        "The gateway speaks HTTP/1.1 to model servers. Send the request without Upgrade; answers "
+        "are streamed as they arrive.",
+    )
+
+
+def unknown_coding() -> Refusal:
+    """501: a body in a transfer coding nobody here can undo."""
+    return _refusal(
+        501,
+        "transfer_coding_not_supported",
+        "Transfer coding not supported",
+        "Send the body with Content-Length or with `Transfer-Encoding: chunked`.",
+    )
+
+
+def _refusal(status: int, code: str, title: str, detail: str, **parts: Any) -> Refusal:
+    return Refusal(problem(status, code, title, detail, **parts))
+
+
+def _base(scope: Scope) -> str:
+    return f"{scheme_of(scope)}://{host_of(scope)}{scope.get('root_path', '')}"
