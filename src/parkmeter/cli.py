@@ -150,3 +150,5 @@ def _log_to_stderr() -> None:
         datefmt="%H:%M:%S",
     )
     logging.getLogger("parkmeter.journal").setLevel(logging.INFO)
+    # It warns of every malformed request, without saying whose; the answer says what was wrong.
+    logging.getLogger("uvicorn.error").setLevel(logging.ERROR)

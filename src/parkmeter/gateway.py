@@ -12,6 +12,7 @@ import socket
 import time
 from collections.abc import Callable, Iterator
 from datetime import timedelta
+from email.utils import formatdate
 from types import FrameType
 
 import uvicorn
@@ -21,7 +22,7 @@ from parkmeter.config import Settings
 from parkmeter.errors import ConfigError
 from parkmeter.meter import Report
 from parkmeter.state_folder import StateFolder
-from parkmeter.web.asgi_types import Receive, Scope, Send
+from parkmeter.web.asgi_types import Message, Receive, Scope, Send
 from parkmeter.web.http_protocol import GatewayProtocol
 from parkmeter.wiring import Parts, wire
 
@@ -86,11 +87,15 @@ class Gateway:
             log_config=None,
             log_level="warning",
             server_header=False,
+            # The model's own Date passes; a second one beside it would be uvicorn's.
+            date_header=False,
+            # Who connects is who asks: a header that anybody can send says nothing.
+            proxy_headers=False,
             # Slow loris and forgotten clients; longer than load balancers keep a connection.
             timeout_keep_alive=75,
             timeout_graceful_shutdown=round(self._settings.gateway.shutdown_seconds),
         )
-        self._server = _Server(config, started)
+        self._server = _Server(config, begun=started, ending=parts.data_plane.close)
         try:
             with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
                 runner.run(self._server.serve(sockets=[listener]))
@@ -128,10 +133,16 @@ class _Front:
             scope["root_path"] = STAGE
             raw = raw[len(STAGE) :] or b"/"
         target = self._data_plane.match(raw)
-        if target is None:
-            await self._control(scope, receive, send)
-        else:
+        if target is not None:
             await self._data_plane.answer(target, scope, receive, send)
+            return
+
+        async def dated(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"].append((b"date", formatdate(usegmt=True).encode()))
+            await send(message)
+
+        await self._control(scope, receive, dated)
 
 
 _STAGE = STAGE.encode()
@@ -141,14 +152,22 @@ _STAGE_SLASH = _STAGE + b"/"
 class _Server(uvicorn.Server):
     """uvicorn's server with our own end: signals stop it and are not raised again afterwards."""
 
-    def __init__(self, config: uvicorn.Config, begun: Callable[[], None]) -> None:
+    def __init__(
+        self, config: uvicorn.Config, *, begun: Callable[[], None], ending: Callable[[], None]
+    ) -> None:
         super().__init__(config)
         self._begun = begun
+        self._ending = ending
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """See uvicorn."""
         await super().startup(sockets)
         asyncio.get_running_loop().run_in_executor(None, self._begun)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """See uvicorn. Held requests are told at once, or they would use up the time to end."""
+        self._ending()
+        await super().shutdown(sockets)
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
