@@ -210,6 +210,7 @@ def _starts(gateway: GatewayProcess) -> int:
     return sum(line["kind"] == "start" for line in lines)
 
 
+@pytest.mark.timeout(400)  # twenty starts of a gateway, on a machine that may be busy
 def test_a_killed_gateway_loses_no_acknowledged_minute_and_adopts_its_server(gateway):
     gateway.start()
     gateway.until("running")
