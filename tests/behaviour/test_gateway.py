@@ -2,6 +2,7 @@
 
 import concurrent.futures
 import contextlib
+import http.client
 import json
 import multiprocessing
 import os
@@ -242,7 +243,7 @@ def _top_ups_until_killed(gateway: GatewayProcess, round_number: int) -> tuple[i
             try:
                 if gateway.top_up(1, **{"Idempotency-Key": key}).status == 200:
                     acknowledged.append(key)
-            except (OSError, ValueError):
+            except (OSError, http.client.HTTPException):
                 return
 
     with concurrent.futures.ThreadPoolExecutor(4) as pool:
