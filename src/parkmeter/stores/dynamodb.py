@@ -20,7 +20,7 @@ from parkmeter.errors import OverBudgetError, StoreBusyError
 from parkmeter.journal import KEY_LIFETIME, Entry
 from parkmeter.meter import Meter
 from parkmeter.ports import Budget, DuplicateError, StaleError
-from parkmeter.stores.records import ENTRY, METER, written
+from parkmeter.stores.records import read, written
 from parkmeter.tokens import DEFAULT_SCOPES, PREFIX, Scope, Token, digest_of
 
 UNSETTLED = "unsettled"
@@ -142,10 +142,10 @@ class DynamoStore:
     # ── One transaction ─────────────────────────────────────────────────────────────────────────
 
     def _commit_once(self, meter: Meter, entries: Sequence[Entry], budget: Budget | None) -> Meter:
-        for entry in entries:
-            self._refuse_duplicate(entry)
         present = self._item(meter.name, _METER)
         if (int(present["version"]) if present else 0) != meter.version:
+            for entry in entries:
+                self._refuse_duplicate(entry)
             raise StaleError(meter.name)
         first = int(present["lines"]) + 1 if present else 1
         committed = replace(meter, version=meter.version + 1)
@@ -184,7 +184,7 @@ class DynamoStore:
             "version": committed.version,
             "lines": lines,
             "expires_at": committed.expires_at.isoformat(),
-            "body": written(METER, committed),
+            "body": written(committed),
         }
         if not committed.settled:
             item[UNSETTLED] = 1
@@ -197,7 +197,7 @@ class DynamoStore:
         return {"Put": put}
 
     def _write_entry(self, entry: Entry, number: int) -> list[dict[str, Any]]:
-        line = {"pk": entry.endpoint, "sk": _number(number), "body": written(ENTRY, entry)}
+        line = {"pk": entry.endpoint, "sk": _number(number), "body": written(entry)}
         key = {
             "pk": entry.endpoint,
             "sk": _key(entry.key),
@@ -321,12 +321,12 @@ def _pages(call: Callable[..., Any], **arguments: Any) -> Iterator[dict[str, Any
 def _meter(name: str, item: dict[str, Any] | None) -> Meter:
     if item is None:
         return Meter(name)
-    return replace(METER.validate_json(item["body"]), version=int(item["version"]))
+    return replace(read(Meter, item["body"]), version=int(item["version"]))
 
 
 def _entry(item: dict[str, Any]) -> Entry:
     number = int(item["sk"].removeprefix("entry#"))
-    return replace(ENTRY.validate_json(item["body"]), number=number)
+    return replace(read(Entry, item["body"]), number=number)
 
 
 def _token(item: dict[str, Any]) -> Token:

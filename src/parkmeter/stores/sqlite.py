@@ -18,7 +18,7 @@ from parkmeter.errors import ConfigError, OverBudgetError, StoreBusyError
 from parkmeter.journal import KEY_LIFETIME, Entry
 from parkmeter.meter import Meter
 from parkmeter.ports import Budget, DuplicateError, StaleError
-from parkmeter.stores.records import ENTRY, METER, TOKEN, written
+from parkmeter.stores.records import read, written
 from parkmeter.tokens import Token
 
 _BUSY_SECONDS = 10.0
@@ -97,7 +97,7 @@ class SqliteStore:
         with self._writing() as connection:
             for entry in entries:
                 self._refuse_duplicate(entry)
-            body = written(METER, committed)
+            body = written(committed)
             if meter.version == 0:
                 done = connection.execute(
                     "INSERT INTO meters (name, version, settled, body) VALUES (?, 1, ?, ?)"
@@ -143,14 +143,14 @@ class SqliteStore:
     def tokens(self) -> list[Token]:
         """See `ports.Store`."""
         rows = self._all("SELECT body FROM tokens ORDER BY created_at, id")
-        return [TOKEN.validate_json(body) for (body,) in rows]
+        return [read(Token, body) for (body,) in rows]
 
     def put_token(self, token: Token) -> None:
         """See `ports.Store`."""
         with self._writing() as connection:
             connection.execute(
                 "INSERT OR REPLACE INTO tokens (id, created_at, body) VALUES (?, ?, ?)",
-                (token.id, _sortable(token.created_at), written(TOKEN, token)),
+                (token.id, _sortable(token.created_at), written(token)),
             )
 
     def remove_token(self, token_id: str) -> bool:
@@ -197,7 +197,7 @@ class SqliteStore:
         ).fetchone()
         connection.execute(
             "INSERT INTO journal (endpoint, number, body) VALUES (?, ?, ?)",
-            (entry.endpoint, last + 1, written(ENTRY, entry)),
+            (entry.endpoint, last + 1, written(entry)),
         )
         connection.execute(
             "INSERT OR REPLACE INTO keys (endpoint, key, at, number) VALUES (?, ?, ?, ?)",
@@ -265,8 +265,8 @@ def _sortable(moment: datetime) -> str:
 
 
 def _meter(body: str, version: int) -> Meter:
-    return replace(METER.validate_json(body), version=version)
+    return replace(read(Meter, body), version=version)
 
 
 def _entry(body: str, number: int) -> Entry:
-    return replace(ENTRY.validate_json(body), number=number)
+    return replace(read(Entry, body), number=number)
