@@ -1,0 +1,1 @@
+"""Builds the tiny text-to-text model that parkmeter ships, from nothing but its own grammar."""

@@ -1,0 +1,90 @@
+"""The ways people ask for a story or a poem."""
+
+ASKS = (
+    "write {kind} {about} {topic}.",
+    "Write {kind} {about} {topic}.",
+    "Write {kind} {about} {topic}",
+    "Tell me {kind} {about} {topic}.",
+    "tell me {kind} {about} {topic}",
+    "Please write {kind} {about} {topic}.",
+    "Can you write {kind} {about} {topic}?",
+    "Could you tell me {kind} {about} {topic}?",
+    "Give me {kind} {about} {topic}.",
+    "I want {kind} {about} {topic}.",
+    "I would like to read {kind} {about} {topic}.",
+    "Make up {kind} {about} {topic}.",
+    "Create {kind} {about} {topic}.",
+    "Compose {kind} {about} {topic}.",
+    "Generate {kind} {about} {topic}.",
+    "Invent {kind} {about} {topic}.",
+    "{kind} {about} {topic}",
+    "Start {kind} {about} {topic}.",
+)
+KINDS = (
+    "a story",
+    "a story",
+    "a story",
+    "a short story",
+    "a short story",
+    "a tale",
+    "a little story",
+    "a very short story",
+    "a nice story",
+    "a bedtime story",
+    "a fairy tale",
+    "a fantasy story",
+    "a funny story",
+    "a children's story",
+    "a paragraph",
+    "a few sentences",
+    "a text",
+    "something",
+)
+POEM_KINDS = ("a poem", "a short poem", "a little poem", "a rhyme", "a verse", "a song")
+ABOUT = ("about", "about", "about", "about", "about", "on", "of")
+SHORT_ASKS = ("story about {topic}", "Tell me about {topic}.", "write about {topic}", "{topic}")
+ADD_ONS = (
+    " Make it short.",
+    " It should have a happy ending.",
+    " Use simple words.",
+    " for my children",
+    " in three sentences",
+    " in less than 50 words",
+)
+OPEN_ASKS = (
+    "Tell me a story.",
+    "Write a story.",
+    "write me a short story",
+    "story",
+    "Once upon a time",
+    "Tell me something.",
+    "Write something nice.",
+    "Surprise me.",
+    "",
+    "?",
+    "...",
+    "Write a story about anything you like.",
+)
+WHO = (
+    "who wants to fly",
+    "who wants to see the world",
+    "who lives alone",
+    "who is afraid of the dark",
+    "who finds a friend",
+    "who saves the day",
+    "that learns to sing",
+    "that gets lost",
+    "that goes on a journey",
+    "that cannot sleep",
+    "and a big adventure",
+    "and its friends",
+)
+MEETINGS = (
+    "{a} and {b}",
+    "{a} and {b}",
+    "{a} and {b}",
+    "{a} and {h} {second}",
+    "{a} who meets {b}",
+    "{a} meeting {b}",
+    "the friendship of {a} and {b}",
+)
