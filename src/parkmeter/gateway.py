@@ -77,6 +77,7 @@ class Gateway:
         for name, endpoint in self._settings.endpoints.items():
             minutes = endpoint.initial_provision_time_minutes
             parts.service.provision(name, timedelta(minutes=minutes))
+        parts.service.show_all()
         parts.clock.start(parts.service.reconcile, parts.service.sweep, parts.service.clock_jumped)
         config = uvicorn.Config(
             _Front(parts),
@@ -212,7 +213,7 @@ def _bound(host: str, port: int) -> socket.socket:
         listener.close()
         raise ConfigError(
             f"The gateway cannot listen on {host} port {port}: {error.strerror}. "
-            "Name another port with --port."
+            "Name another port with --port or PARKMETER_PORT."
         ) from error
     listener.set_inheritable(False)
     return listener

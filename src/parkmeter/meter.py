@@ -206,7 +206,7 @@ def shown(meter: Meter, now: datetime) -> Shown:
                 return Shown(Status.STARTING, "about to start")
             case Phase.STARTING:
                 since = f", {span(now - run.started_at)} so far" if run.started_at else ""
-                return Shown(Status.STARTING, (run.reason or "starting") + since)
+                return Shown(Status.STARTING, (run.reason or "loading") + since)
             case Phase.READY | Phase.BUSY:
                 return Shown(Status.RUNNING, run.reason or "serving")
             case Phase.STOPPING:

@@ -127,14 +127,28 @@ def _serve(spec: Spec, meter: Meter, observed: Observed, now: datetime) -> Decis
         case Phase.STOPPING if run.phase is Phase.FAILED:
             return Decision(Rest(), meter, check_at=now + SOON)
         case Phase.STOPPING:
-            waiting = replace(run, phase=Phase.STOPPING, started_at=run.started_at or now)
-            if run.ready_at is not None:
-                waiting = replace(waiting, started_at=now, ready_at=None, address=None)
-            return Decision(Rest(), replace(meter, run=waiting), check_at=now + SOON)
+            return _wait_for_the_end(meter, now)
         case Phase.FAILED:
             return _failed(spec, meter, observed, now, clear=True)
         case _:
             assert_never(observed.phase)
+
+
+def _wait_for_the_end(meter: Meter, now: datetime) -> Decision:
+    """Time was bought while the one before is stopping: its end is part of the next start."""
+    run = meter.run
+    if run.phase is Phase.STOPPING and _is_of_an_earlier_life(meter):
+        run = Run(started_at=meter.opened_at)
+    elif run.ready_at is not None:  # it served until now, and somebody else stops it
+        run = Run(started_at=now)
+    waiting = replace(meter, run=replace(run, phase=Phase.STOPPING))
+    return Decision(Rest(), waiting, check_at=now + SOON)
+
+
+def _is_of_an_earlier_life(meter: Meter) -> bool:
+    """Whether the run began before the time that is on the meter now was bought."""
+    started_at = meter.run.started_at
+    return started_at is None or started_at < meter.opened_at
 
 
 def _start(spec: Spec, meter: Meter, observed: Observed, now: datetime) -> Decision:
@@ -142,10 +156,12 @@ def _start(spec: Spec, meter: Meter, observed: Observed, now: datetime) -> Decis
     entries: tuple[Entry, ...] = ()
     if run.phase is Phase.STOPPING:
         entries = (stop_line(spec, meter, run, observed.reason, observed.since, now),)
+        if _is_of_an_earlier_life(meter):
+            run = Run(started_at=meter.opened_at)
     attempts = run.attempts + 1
     starting = Run(
         phase=Phase.STARTING,
-        reason="starting" if attempts == 1 else f"starting, attempt {attempts}",
+        reason="loading" if attempts == 1 else f"attempt {attempts}",
         started_at=run.started_at or now,
         created_at=now,
         attempts=attempts,
@@ -167,7 +183,7 @@ def _starting(meter: Meter, observed: Observed, now: datetime) -> Decision:
     starting = replace(
         run,
         phase=Phase.STARTING,
-        reason=observed.reason or run.reason or "starting",
+        reason=observed.reason or run.reason or "loading",
         started_at=run.started_at or begun,
         created_at=run.created_at or begun,
         ready_at=None,
@@ -236,7 +252,7 @@ def _failed(
     attempts = run.attempts
     if run.ready_at is not None and now - run.ready_at >= STABLE_AFTER:
         attempts = 0
-    reason = observed.reason or "it failed without saying why"
+    reason = observed.reason.rstrip(".") or "it failed without saying why"
     again = now + _backoff(attempts)
     failed = replace(
         meter,

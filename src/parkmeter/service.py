@@ -159,6 +159,12 @@ class Service:
         except (StaleError, DuplicateError):
             log.debug("%s was provisioned by somebody else", name)
 
+    def show_all(self) -> None:
+        """Tell the gate of every meter, before the first prompt asks."""
+        now = self._clock.now()
+        for name in self._specs:
+            self._gate.show(View.of(self._store.load(name), now))
+
     # ── What the clock asks for ─────────────────────────────────────────────────────────────────
 
     def reconcile(self, name: str) -> datetime | None:

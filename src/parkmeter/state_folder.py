@@ -63,7 +63,7 @@ class StateFolder:
         except OSError as error:
             raise ConfigError(
                 f"The state folder {self.path} cannot be used: {error.strerror}. "
-                "Name another one with --state."
+                "Name another one with --state or PARKMETER_STATE."
             ) from error
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -72,7 +72,7 @@ class StateFolder:
             os.close(handle)
             raise StateLockedError(
                 f"Another gateway works in {self.path}: {holder or 'it is just starting'}. "
-                "Use that one, stop it, or name another folder with --state."
+                "Use that one, stop it, or name another folder with --state or PARKMETER_STATE."
             ) from None
         os.ftruncate(handle, 0)
         self._lock = handle

@@ -75,7 +75,7 @@ def test_a_starting_endpoint_is_kept_until_the_close_plus_what_credit_is_left():
     decision = at(STARTED, STARTING, NOW + MINUTE)
     assert decision.action == Keep(NOW + 50 * MINUTE)
     assert decision.entries == ()
-    assert decision.meter == replace(STARTED, run=replace(STARTED.run, reason="starting"))
+    assert decision.meter == replace(STARTED, run=replace(STARTED.run, reason="loading"))
 
 
 def test_when_ready_the_time_of_the_start_is_given_back_once():
@@ -264,7 +264,18 @@ def test_a_top_up_while_stopping_waits_for_the_end_and_starts_anew():
     assert isinstance(started.action, Start)
     assert kinds(started) == [Kind.STOP, Kind.START]
     ready = at(started.meter, READY, CLOSE + 65 * SECOND)
-    assert time_left(ready.meter, CLOSE + 65 * SECOND) == timedelta(minutes=9, seconds=59)
+    assert time_left(ready.meter, CLOSE + 65 * SECOND) == 10 * MINUTE
+
+
+def test_what_was_served_on_reopened_time_is_not_given_back_as_a_start():
+    reopened = replace(
+        SERVING, expires_at=CLOSE + 60 * MINUTE, opened_at=CLOSE, credit_left=30 * MINUTE
+    )
+    late = CLOSE + 40 * MINUTE
+    serving = at(reopened, READY, CLOSE + SECOND).meter
+    waiting = at(serving, STOPPING, late).meter
+    again = at(at(waiting, ABSENT, late).meter, READY, late + SECOND).meter
+    assert time_left(again, late + SECOND) == 20 * MINUTE
 
 
 def test_a_top_up_that_comes_before_the_stop_had_effect_takes_it_back():

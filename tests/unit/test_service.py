@@ -274,6 +274,47 @@ def test_a_top_up_while_stopping_ends_with_a_running_endpoint(world):
     assert world.left() > 9 * MINUTE - 5 * SECOND
 
 
+def test_a_top_up_right_after_an_eject_begins_a_new_life_with_all_its_lines(world):
+    world.driver.stop_takes = timedelta(0)
+    world.top_up(10)
+    world.wind(2 * MINUTE)
+    world.service.eject("flan-t5", ADA)
+    world.service.reconcile("flan-t5")
+    world.top_up(10)
+    world.wind(MINUTE)
+    assert world.lines()[-5:] == [Kind.TOP_UP, Kind.STOP, Kind.START, Kind.CREDIT, Kind.READY]
+    report = world.service.report("flan-t5")
+    assert report.meter.run.attempts == 1
+    newest = world.service.journal("flan-t5", 1)[0]
+    assert newest.expires_at == report.meter.expires_at
+
+
+def test_a_top_up_after_an_eject_while_starting_begins_a_new_life(world):
+    world.driver.start_takes = 5 * MINUTE
+    world.driver.stop_takes = timedelta(0)
+    world.top_up(10)
+    world.wind(2 * MINUTE)
+    world.service.eject("flan-t5", ADA)
+    world.service.reconcile("flan-t5")
+    world.top_up(10)
+    world.wind(6 * MINUTE)
+    report = world.service.report("flan-t5")
+    assert report.shown.status == "running"
+    assert report.meter.run.attempts == 1
+    assert world.lines()[-4:] == [Kind.STOP, Kind.START, Kind.CREDIT, Kind.READY]
+
+
+def test_at_the_start_of_a_gateway_the_gate_knows_every_meter():
+    world = World(Spec("flan-t5"), Spec("falcon"))
+    world.top_up(10)
+    world.gate.views.clear()
+    world.another_service().show_all()
+    assert {name: view.status for name, view in world.gate.views.items()} == {
+        "flan-t5": "starting",
+        "falcon": "stopped",
+    }
+
+
 def test_after_a_restart_a_running_endpoint_is_adopted(world):
     world.top_up(10)
     world.wind(2 * MINUTE)
