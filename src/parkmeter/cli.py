@@ -1,6 +1,7 @@
 """The command line. Thin: it reads settings, runs the gateway, and prints what people read."""
 
 import logging
+import shlex
 import sys
 import time
 from datetime import UTC, datetime
@@ -32,11 +33,22 @@ _COLOURS = {
     Status.FAILED: "red",
 }
 
-_PROMPT = '{"text_inputs": "write a story about beautiful weather on a topical island."}'
+_PROMPT = '{"text_inputs": "write a story about beautiful weather on a tropical island."}'
+
+
+def _print_version(wanted: bool) -> None:  # noqa: FBT001 (typer's callback)
+    if wanted:
+        out.print(f"parkmeter {version('parkmeter')}")
+        raise typer.Exit
 
 
 @app.callback()
-def parkmeter() -> None:
+def parkmeter(
+    *,
+    _version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print it.")
+    ] = False,
+) -> None:
     """A parking meter for model endpoints: a GPU endpoint lives only while its meter holds time."""
 
 
@@ -91,11 +103,13 @@ def _banner(started: Started) -> None:
     if to_a_person:
         out.print(f"token    {started.new_token}")
     else:
-        out.print(Text(f"TOKEN is in {started.client_file}", "dim"))
+        out.print(f"  TOKEN=$(cat {shlex.quote(str(started.token_file))})")
     token = f"'Authorization: {started.new_token}'" if to_a_person else '"Authorization: $TOKEN"'
     for command in _commands(started, reports, token):
         out.print(f"  {command}")
     out.print(Text(f"every route, with examples: {started.url}/docs", "dim"))
+    # From here on the terminal tells what happens; before, it would have torn the lines above.
+    logging.getLogger("parkmeter.journal").setLevel(logging.INFO)
 
 
 def _settled_reports(started: Started) -> list[Report]:
@@ -111,7 +125,7 @@ def _settled_reports(started: Started) -> list[Report]:
 
 def _commands(started: Started, reports: list[Report], token: str) -> list[str]:
     """The ancestor's three calls; with a closed meter the top-up comes first."""
-    first = reports[0]
+    first = next((report for report in reports if report.left), reports[0])
     expiry = f"{started.url}{STAGE}/endpoint-expiry"
     if len(reports) > 1:
         top_up = f'{{"minutes": 10, "EndpointName": "{first.spec.name}"}}'
@@ -119,9 +133,11 @@ def _commands(started: Started, reports: list[Report], token: str) -> list[str]:
         top_up = '{"minutes": 10}'
     look = f"curl {expiry} -H {token}"
     add = f"curl {expiry} -H {token} -d '{top_up}'"
+    settings = started.settings
+    body = _PROMPT if settings.endpoints[first.spec.name].model else "{…}"
     prompt = (
-        f"curl {started.url}{STAGE}/{started.resource(first.spec.name)} -H {token} "
-        f"-H 'Content-Type: application/json' -d '{_PROMPT}'"
+        f"curl {started.url}{STAGE}/{settings.resource_of(first.spec.name)} -H {token} "
+        f"-H 'Content-Type: application/json' -d '{body}'"
     )
     return [look, add, prompt] if first.left else [add, look, prompt]
 
@@ -149,6 +165,5 @@ def _log_to_stderr() -> None:
         format="%(asctime)s %(message)s",
         datefmt="%H:%M:%S",
     )
-    logging.getLogger("parkmeter.journal").setLevel(logging.INFO)
     # It warns of every malformed request, without saying whose; the answer says what was wrong.
     logging.getLogger("uvicorn.error").setLevel(logging.ERROR)

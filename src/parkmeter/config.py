@@ -4,6 +4,7 @@ Order of precedence: command line, environment (`PARKMETER_…`), file, defaults
 anything; `wiring` makes things from settings.
 """
 
+import difflib
 import os
 import re
 import tomllib
@@ -102,7 +103,7 @@ class EndpointSettings(_Settings):
     @model_validator(mode="after")
     def _one_way_to_start(self) -> Self:
         if (self.model is None) == (self.command is None):
-            raise ValueError("give either model or command")
+            raise ValueError("give model or command, and not both")
         return self
 
 
@@ -141,7 +142,8 @@ class Settings(_Settings):
                 )
             if resource in taken:
                 raise ValueError(
-                    f"endpoints.{name}.api_resource: {resource!r} is taken by {taken[resource]!r}"
+                    f"endpoints.{name}.api_resource: {resource!r} is taken by endpoint "
+                    f"{taken[resource]!r}"
                 )
             taken[resource] = name
         return self
@@ -219,15 +221,35 @@ def _check_token(token: str | None) -> None:
 
 
 def _plain(error: ValidationError, file: Path | None) -> str:
-    """Pydantic's findings, a line each: where, what was given, what is wrong."""
+    """Pydantic's findings in our words: where, what was given, what would be right."""
     lines = []
     for finding in error.errors(include_url=False):
-        where = ".".join(map(str, finding["loc"]))
-        what = finding["msg"].removeprefix("Value error, ")
+        path = [str(part) for part in finding["loc"]]
+        wrong = finding["msg"].removeprefix("Value error, ")
+        if finding["type"] == "extra_forbidden":
+            wrong = "there is no such setting" + _meant(path)
+        wrong = _WRONG.get(finding["type"], wrong)
         given = finding["input"]
-        shown = f" (given: {given!r})" if where and isinstance(given, str | int | float) else ""
-        lines.append(f"{where}: {what}{shown}" if where else what)
+        shown = f" (given: {given!r})" if path and isinstance(given, str | int | float) else ""
+        lines.append(f"{'.'.join(path)}: {wrong}{shown}" if path else wrong)
     return f"{file or 'The environment'}: " + "; ".join(lines)
+
+
+_WRONG = {
+    "tuple_type": 'must be a list, for example ["vllm", "serve", "--port", "{port}"]',
+    "decimal_parsing": "must be a number of dollars",
+    "missing": "is missing",
+}
+
+
+def _meant(path: list[str]) -> str:
+    """A known name much like the unknown one, as a question."""
+    known: list[str] = list(Settings.model_fields)
+    if len(path) > 1:
+        section = EndpointSettings if path[0] == "endpoints" else GatewaySettings
+        known = list(section.model_fields)
+    near = difflib.get_close_matches(path[-1], known, n=1)
+    return f"; did you mean {near[0]!r}?" if near else ""
 
 
 def _spec(name: str, endpoint: EndpointSettings) -> Spec:

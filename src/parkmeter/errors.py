@@ -126,7 +126,10 @@ class TokenMissingError(ParkmeterError):
     title = "A token is needed"
 
     def __init__(self) -> None:
-        super().__init__("Send your token in the header: `Authorization: <token>`.")
+        super().__init__(
+            "Send your token in the header `Authorization: <token>`. Whoever runs the gateway "
+            "finds one in the file `token` of its state folder."
+        )
 
 
 class TokenRefusedError(ParkmeterError):
@@ -136,7 +139,10 @@ class TokenRefusedError(ParkmeterError):
     title = "Token refused"
 
     def __init__(self) -> None:
-        super().__init__("This token is unknown, expired or revoked. Ask an admin for a new one.")
+        super().__init__(
+            "This token is unknown, expired or revoked. Whoever runs the gateway finds one in the "
+            "file `token` of its state folder."
+        )
 
 
 class ScopeMissingError(ParkmeterError):
@@ -167,7 +173,7 @@ class NotServingError(ParkmeterError):
     """
 
     code = "not_serving"
-    title = "The endpoint is not serving yet"
+    title = "The endpoint does not serve now"
 
     def __init__(self, detail: str, *, status: str, retry_after: int | None) -> None:
         super().__init__(detail, status_shown=status)

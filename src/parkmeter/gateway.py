@@ -111,9 +111,9 @@ class Started:
 
     def __init__(self, url: str, settings: Settings, parts: Parts, folder: StateFolder) -> None:
         self.url = url
-        self.resource = settings.resource_of
+        self.settings = settings
         self.new_token = parts.new_token
-        self.client_file = folder.client_file
+        self.token_file = folder.token_file
         self._parts = parts
 
     def reports(self) -> list[Report]:

@@ -49,6 +49,11 @@ class StateFolder:
         """What the command line reads."""
         return self.path / "client.json"
 
+    @property
+    def token_file(self) -> Path:
+        """The token alone, for a shell: `TOKEN=$(cat …)`."""
+        return self.path / "token"
+
     def lock(self) -> None:
         """Take the folder.
 
@@ -97,10 +102,15 @@ class StateFolder:
         return None
 
     def write_client(self, client: ClientFile) -> None:
-        """Write `client.json`, readable by its owner only, never half."""
-        new = self.client_file.with_suffix(".new")
-        with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
-            json.dump({"url": client.url, "token": client.token}, file)
-            file.flush()
-            os.fsync(file.fileno())
-        new.replace(self.client_file)
+        """Write `client.json` and `token`, readable by their owner only, never half."""
+        _write(self.token_file, client.token + "\n")
+        _write(self.client_file, json.dumps({"url": client.url, "token": client.token}) + "\n")
+
+
+def _write(path: Path, text: str) -> None:
+    new = path.with_suffix(".new")
+    with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    new.replace(path)

@@ -104,6 +104,19 @@ def test_a_body_is_json_whatever_its_content_type_says(front):
         assert response.status_code == 200
 
 
+def test_a_top_up_may_be_typed_without_json(front):
+    response = front.client.post("/endpoint-expiry", content="minutes=2.5", headers=ADMIN)
+    assert response.json()["TimeLeft"] == "0:02:30.000000"
+    for body in ("minutes=", "minutes=-1", "minutes=1e9", "minutes=1&minutes=2", "hours=1"):
+        refused = front.client.post("/endpoint-expiry", content=body, headers=ADMIN)
+        problem(refused, 400, "invalid_request")
+
+
+def test_a_meter_that_was_never_used_has_no_expiry(front):
+    one = front.get("/endpoints/flan-t5").json()
+    assert (one["expires_at"], one["closes_at"], one["seconds_left"]) == (None, None, 0)
+
+
 def test_an_expired_meters_top_up_counts_from_now(front):
     front.world.top_up(10)
     front.world.wind(60 * MINUTE)
@@ -340,7 +353,8 @@ def test_unknown_endpoints_are_404_everywhere(front):
 def test_unknown_paths_and_methods_are_problems(front):
     problem(front.get("/nothing"), 404, "not_found")
     response = front.client.delete("/endpoint-expiry", headers=ADMIN)
-    problem(response, 405, "method_not_allowed")
+    body = problem(response, 405, "method_not_allowed")
+    assert body["detail"] == "/endpoint-expiry takes GET, POST, not DELETE."
     assert set(response.headers["allow"].split(", ")) == {"GET", "POST"}
 
 

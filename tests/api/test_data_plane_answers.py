@@ -38,14 +38,13 @@ async def test_a_closed_meter_is_a_402_with_the_price_and_the_exact_call():
     assert reply.fields["content-type"] == "application/problem+json"
     assert reply.fields["parkmeter-seconds-left"] == "0"
     assert reply.json["code"] == "meter_closed"
-    assert reply.json["price_per_hour"] == "1.10"
+    assert reply.json["price_per_hour"] == 1.10
     url = "http://gateway.test:8080/endpoints/flan-t5/top-ups"
     assert reply.json["top_up"] == {
         "method": "POST",
         "url": url,
         "body": {"minutes": 30},
-        "curl": f"curl -X POST '{url}' -H \"Authorization: $TOKEN\" "
-        "-H 'Content-Type: application/json' -d '{\"minutes\": 30}'",
+        "curl": f"curl '{url}' -H 'Authorization: '$TOKEN -d minutes=30",
     }
     assert "$0.55 at $1.10 an hour" in reply.json["detail"]
     assert b"t-invoke" not in reply.body

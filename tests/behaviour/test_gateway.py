@@ -18,6 +18,7 @@ from pathlib import Path
 
 import pytest
 
+from parkmeter.tokens import digest_of
 from tests.gateway_process import (
     TOKEN,
     GatewayProcess,
@@ -109,13 +110,19 @@ def test_the_first_start_leaves_a_private_client_file_and_no_token_in_the_output
     file = gateway.state / "client.json"
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     client = json.loads(file.read_text())
+    alone = gateway.state / "token"
+    assert stat.S_IMODE(alone.stat().st_mode) == 0o600
+    assert alone.read_text().strip() == client["token"]
     assert client["url"] == gateway.url
     answer = gateway.request(
         "GET", "/prod/endpoint-expiry", headers={"Authorization": client["token"]}
     )
     assert answer.status == 200
     assert client["token"] not in gateway.output()
-    assert client["token"].encode() not in (gateway.state / "parkmeter.sqlite").read_bytes()
+    files = gateway.state.glob("parkmeter.sqlite*")
+    stored = b"".join(file.read_bytes() for file in files)
+    assert digest_of(client["token"]).encode() in stored
+    assert client["token"].encode() not in stored
 
 
 def test_every_route_answers_with_and_without_the_stage(gateway):
@@ -156,6 +163,18 @@ def test_the_server_is_gone_half_a_second_after_the_close_with_nothing_in_flight
     assert (datetime.now(UTC) - close).total_seconds() <= 0.5
     gateway.until("stopped")
     assert gateway.request("POST", "/flan", {"seconds": 0}).status == 402
+
+
+def test_a_meter_that_was_never_topped_up_answers_402_with_a_call_that_works_as_it_is(gateway):
+    gateway.config = ping_config(initial_provision_time_minutes=0)
+    gateway.start()
+    refused = gateway.request("POST", "/prod/flan", {"seconds": 0})
+    assert refused.status == 402
+    call = refused.json["top_up"]["curl"]
+    assert call.encode() in refused.body, "it must survive being copied out of the JSON text"
+    command = f"TOKEN=$(cat {gateway.state}/token); {call} --silent --fail"
+    subprocess.run(["sh", "-c", command], check=True, capture_output=True, timeout=30)
+    gateway.until("running")
 
 
 def test_a_request_in_flight_at_the_close_finishes_and_a_new_one_is_402(gateway):

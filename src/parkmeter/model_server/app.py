@@ -126,7 +126,7 @@ class App:
         finally:
             watch.cancel()
         if outcome is not None:
-            body = answer.body(_texts(outcome))
+            body = answer.body(_texts(outcome)) + b"\n"
             await _respond(send, 200, [(b"content-type", b"application/json")], body)
 
     async def _stream(

@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Annotated, Any
 
 from fastapi import Depends, FastAPI, Header, Path, Query, Request, Response, Security
-from fastapi.responses import HTMLResponse, RedirectResponse
+from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse
 from fastapi.security import APIKeyHeader
 from starlette.concurrency import run_in_threadpool as in_thread
 
@@ -41,6 +41,9 @@ _ABOUT = """
 An endpoint lives only while its meter holds time. Top it up, look at it, end it; prompts go to
 `POST /{api_resource}` and reach the model while the meter is open.
 
+`/endpoint-expiry` keeps the contract of the AWS sample that parkmeter grew from, with its time
+format (UTC) and the trailing blank in `EndpointExpiry `.
+
 Send your token as `Authorization: <token>` or `Authorization: Bearer <token>`. All times are UTC.
 A top-up or an eject that is sent again with the same `Idempotency-Key` is done once and answered
 alike, with `Idempotency-Replayed: true`. Errors are RFC 9457 problems with a stable `code`.
@@ -67,6 +70,7 @@ def control_app(control: Control) -> FastAPI:
         version=__version__,
         summary="A parking meter for model endpoints.",
         description=_ABOUT,
+        default_response_class=Line,
         docs_url=None,
         redoc_url=None,
         responses=problems(401, 403),
@@ -77,6 +81,14 @@ def control_app(control: Control) -> FastAPI:
     answer_errors(app)
     complete_document(app)
     return app
+
+
+class Line(JSONResponse):
+    """JSON that ends with a newline: people read it at a shell."""
+
+    def render(self, content: Any) -> bytes:
+        """See Starlette."""
+        return super().render(content) + b"\n"
 
 
 # ── What every route needs ──────────────────────────────────────────────────────────────────────
@@ -253,7 +265,7 @@ def _seed_routes(app: FastAPI, control: Control) -> None:
             str | None, Query(alias="EndpointName", description="Picks one of several.")
         ] = None,
     ) -> Any:
-        """Until when each endpoint lives, in the ancestor's words."""
+        """Until when each endpoint lives, in the words of the AWS sample."""
         if name is not None:
             _may_see(token, name)
             return seed_view(service.report(name))
@@ -273,7 +285,7 @@ def _seed_routes(app: FastAPI, control: Control) -> None:
         token: Token = known_token,
         key: IdempotencyKey = None,
     ) -> Any:
-        """Add minutes, in the ancestor's words. `EndpointName` is needed when there are several."""
+        """Add minutes, as the AWS sample did; with several endpoints also `EndpointName`."""
         require(token, Scope.TOP_UP)
         wanted = parsed(SeedTopUp, await read_json(request))
         name = wanted.endpoint_name

@@ -1,7 +1,7 @@
-"""JSON bodies of the control routes: bounded, whatever their content type says, refused plainly.
+"""Bodies of the control routes: bounded, JSON or `minutes=30`, refused plainly.
 
-The content type is not asked for because the ancestor's users type `curl -d '{…}'`, which sends
-another one.
+The content type is not asked for, because `curl -d` sends the same one for both. The short form
+is for people at a shell, and for calls shown inside JSON, where quotes would be escaped.
 """
 
 import json
@@ -17,11 +17,12 @@ LARGEST = 64 * 1024
 """Bytes. No control route needs more than a few hundred."""
 
 _Shape = TypeVar("_Shape", bound=BaseModel)
+_FORM = re.compile(rb"minutes=([0-9]{1,9}(?:\.[0-9]{1,9})?)")
 _KEY = re.compile(r"[\x21-\x7e]{1,255}")
 
 
 async def read_json(request: Request) -> object:
-    """The body as JSON; an empty one is None.
+    """What the body says; an empty one is None.
 
     Raises:
         TooLargeError: over `LARGEST`; the rest is not read.
@@ -38,6 +39,8 @@ async def read_json(request: Request) -> object:
     try:
         return json.loads(body)
     except (ValueError, RecursionError):
+        if (form := _FORM.fullmatch(body.strip())) is not None:
+            return {"minutes": float(form[1])}
         raise InvalidRequestError("The body is not JSON.", field="body") from None
 
 
@@ -56,7 +59,8 @@ def parsed(shape: type[_Shape], document: object) -> _Shape:
     except ValidationError as error:
         finding = error.errors(include_url=False, include_context=False)[0]
         field = ".".join(map(str, finding["loc"]))
-        raise InvalidRequestError(f"{field}: {finding['msg']}.", field=field) from None
+        wrong = _WRONG.get(finding["type"], finding["msg"])
+        raise InvalidRequestError(f"{field}: {wrong}.", field=field) from None
 
 
 def idempotency_key(value: str | None) -> str | None:
@@ -71,6 +75,13 @@ def idempotency_key(value: str | None) -> str | None:
             "An Idempotency-Key has 1 to 255 visible ASCII characters.", field="Idempotency-Key"
         )
     return value
+
+
+_WRONG = {
+    "missing": "is missing",
+    "extra_forbidden": "is not known here",
+    "timezone_aware": "needs its time zone, for example a Z at the end",
+}
 
 
 def _names(shape: type[BaseModel]) -> list[Any]:

@@ -40,6 +40,7 @@ async def _http(request: Request, error: Exception) -> Response:
     headers = dict(error.headers or {})
     if error.status_code == 405:  # noqa: PLR2004
         headers["Allow"] = ", ".join(sorted(_allowed(request)))
+        detail = f"{request.url.path} takes {headers['Allow']}, not {request.method}."
     return _answer(problem(error.status_code, code, str(error.detail), detail, headers=headers))
 
 

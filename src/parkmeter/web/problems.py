@@ -77,7 +77,9 @@ def problem(
         "code": code,
         **data,
     }
-    body = json.dumps(members, default=_plain, ensure_ascii=False).encode("utf-8", "replace")
+    body = (
+        json.dumps(members, default=_plain, ensure_ascii=False).encode("utf-8", "replace") + b"\n"
+    )
     return Problem(status, body, {"Content-Type": CONTENT_TYPE, **(headers or {})})
 
 
@@ -86,6 +88,6 @@ def _plain(value: object) -> object:
         case datetime():
             return value.isoformat().replace("+00:00", "Z")
         case Decimal():
-            return str(value)
+            return float(value)
         case _:
             raise TypeError(type(value).__name__)

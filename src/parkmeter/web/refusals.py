@@ -3,7 +3,6 @@
 Pure: from a view, a route and the request's scope to an error; nothing here sends anything.
 """
 
-import json
 import math
 from datetime import datetime
 from typing import Any
@@ -31,20 +30,17 @@ class Refusal(Exception):  # noqa: N818 (an answer, not a fault)
 
 def meter_closed(route: Route, view: View | None, scope: Scope) -> MeterClosedError:
     """402: the price, and the exact call that puts time on this meter."""
-    body = json.dumps({"minutes": TOP_UP_MINUTES})
     # Quoted for a shell: host and prefix are checked text, the name is the configuration's.
     url = f"{_base(scope)}/endpoints/{route.name}/top-ups"
     call = {
         "method": "POST",
         "url": url,
         "body": {"minutes": TOP_UP_MINUTES},
-        "curl": (
-            f"curl -X POST '{url}' -H \"Authorization: $TOKEN\" "
-            f"-H 'Content-Type: application/json' -d '{body}'"
-        ),
+        # No double quotes: people copy this out of JSON, where they would be escaped.
+        "curl": f"curl '{url}' -H 'Authorization: '$TOKEN -d minutes={TOP_UP_MINUTES}",
     }
     price = route.price_per_hour
-    cost = "" if price is None else f" (${price * TOP_UP_MINUTES / 60:.2f} at ${price} an hour)"
+    cost = "" if price is None else f" (${price * TOP_UP_MINUTES / 60:.2f} at ${price:.2f} an hour)"
     return MeterClosedError(
         f"The meter of {route.name!r} holds no time. Put {TOP_UP_MINUTES} minutes on it{cost} "
         f"with POST {url}, then send this request again.",
@@ -69,8 +65,12 @@ def not_serving(route: Route, view: View | None, now: datetime) -> NotServingErr
     elif view.status is Status.FAILED:
         retry_after = None
     reason = view.reason.rstrip(".") or "no reason is known"
+    if view.status is Status.FAILED:
+        said = f"{route.name!r} failed: {reason}."
+    else:
+        said = f"{route.name!r} is {_PLAIN.get(view.status, view.status.value)}: {reason}."
     return NotServingError(
-        f"{route.name!r} is {_PLAIN.get(view.status, view.status.value)}: {reason}.",
+        f"{said} With the header `Prefer: wait=60` the request waits for it.",
         status=view.status.value,
         retry_after=retry_after,
     )

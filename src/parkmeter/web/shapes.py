@@ -8,7 +8,7 @@ from typing import Annotated, Any, Self
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, PlainSerializer
 
 from parkmeter.journal import Entry, Kind
-from parkmeter.meter import Phase, Report, Status
+from parkmeter.meter import NEVER, Phase, Report, Status
 
 Money = Annotated[Decimal, PlainSerializer(float, return_type=float, when_used="json")]
 
@@ -23,10 +23,11 @@ class Endpoint(_Shape):
     name: str = Field(examples=["flan-t5"])
     status: Status = Field(examples=["running"])
     reason: str = Field(description="One plain sentence.", examples=["serving"])
-    expires_at: datetime = Field(
-        description="What the meter says. Changes only by top-up, credit and eject."
+    expires_at: datetime | None = Field(
+        description="What the meter says. Changes only by top-up, credit and eject; null before "
+        "the first top-up."
     )
-    closes_at: datetime = Field(
+    closes_at: datetime | None = Field(
         description="When it closes. The same, but while a start is under way the meter stands "
         "still and this moves on."
     )
@@ -44,12 +45,13 @@ class Endpoint(_Shape):
     def of(cls, report: Report, api_resource: str) -> Self:
         """The shape of a report."""
         run = report.meter.run
+        used = report.meter.expires_at != NEVER
         return cls(
             name=report.spec.name,
             status=report.shown.status,
             reason=report.shown.reason,
-            expires_at=report.meter.expires_at,
-            closes_at=report.closes_at,
+            expires_at=report.meter.expires_at if used else None,
+            closes_at=report.closes_at if used else None,
             seconds_left=report.left.total_seconds(),
             price_per_hour=report.spec.price_per_hour,
             cost_so_far=report.cost_so_far,
@@ -97,7 +99,7 @@ class JournalLine(_Shape):
     """One line of the journal."""
 
     number: int = Field(description="Grows with every line of an endpoint.")
-    at: datetime
+    at: datetime = Field(description="When it happened; an end may be noticed a little later.")
     kind: Kind
     by: str = Field(description="Name of the token, or parkmeter itself.")
     why: str
