@@ -49,12 +49,11 @@ def stop_line(  # noqa: PLR0913, PLR0917 (an end has these facts)
     return line(spec, meter, Kind.STOP, at, reason or "stopped", key=key)
 
 
-def warning_line(spec: Spec, meter: Meter, now: datetime) -> Entry:
-    """The close is near: once per expiry and minutes."""
-    left = time_left(meter, now)
-    minutes = max(1, round(left.total_seconds() / 60))
-    key = f"warn:{meter.expires_at.isoformat()}:{minutes}"
-    return line(spec, meter, Kind.WARNING, now, f"{span(left)} left", key=key)
+def warning_line(spec: Spec, meter: Meter, before: timedelta, now: datetime) -> Entry:
+    """The close is near: once per expiry and configured time before it."""
+    key = f"warn:{meter.expires_at.isoformat()}:{before.total_seconds() / 60:g}"
+    left = span(time_left(meter, now))
+    return line(spec, meter, Kind.WARNING, now, f"{left} left", key=key)
 
 
 def life(run: Run) -> str:

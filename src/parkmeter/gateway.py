@@ -77,7 +77,7 @@ class Gateway:
         for name, endpoint in self._settings.endpoints.items():
             minutes = endpoint.initial_provision_time_minutes
             parts.service.provision(name, timedelta(minutes=minutes))
-        parts.service.show_all()
+        parts.service.begin()
         parts.clock.start(parts.service.reconcile, parts.service.sweep, parts.service.clock_jumped)
         config = uvicorn.Config(
             _Front(parts),

@@ -63,6 +63,7 @@ class Run:
     `started_at`: since when it is being brought up; it stays through failed attempts until the
     endpoint is ready, because all of that is waiting for one start. `created_at`: the start call of
     the endpoint that exists now, from which it costs money. `address`: where it answers.
+    `trouble`: why its driver could not see it or act at the last look; empty when it could.
     """
 
     phase: Phase = Phase.ABSENT
@@ -75,6 +76,7 @@ class Run:
     variant: str | None = None
     address: str | None = None
     warned_at: datetime | None = None
+    trouble: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,6 +201,11 @@ def eject(meter: Meter, now: datetime) -> Meter:
 
 def shown(meter: Meter, now: datetime) -> Shown:
     """What people are shown: one status and one plain reason."""
+    seen = _shown(meter, now)
+    return replace(seen, reason=meter.run.trouble) if meter.run.trouble else seen
+
+
+def _shown(meter: Meter, now: datetime) -> Shown:
     run = meter.run
     if is_open(meter, now):
         match run.phase:

@@ -9,7 +9,7 @@ from datetime import date, datetime
 from typing import Protocol
 
 from parkmeter.journal import Entry
-from parkmeter.meter import Meter, Spec, Status, closes_at, latest_close, shown
+from parkmeter.meter import Meter, Phase, Spec, Status, closes_at, latest_close, shown
 from parkmeter.reconcile import Observed
 from parkmeter.tokens import Token
 
@@ -142,7 +142,7 @@ class View:
             status=seen.status,
             reason=seen.reason,
             address=meter.run.address,
-            retry_at=meter.run.next_try,
+            retry_at=meter.run.next_try if meter.run.phase is Phase.FAILED else None,
         )
 
 
@@ -160,4 +160,4 @@ class Notifier(Protocol):
     """Tells people what the journal says."""
 
     def send(self, entry: Entry) -> None:
-        """Deliver one entry; may raise, then it is tried again. `Entry.key` is the delivery id."""
+        """Deliver one entry. `Entry.key` is the delivery id; what is raised is logged."""

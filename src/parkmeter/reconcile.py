@@ -113,9 +113,11 @@ def decide(
 def _serve(spec: Spec, meter: Meter, observed: Observed, now: datetime) -> Decision:
     run = meter.run
     match observed.phase:
-        case Phase.ABSENT if run.phase in (Phase.READY, Phase.BUSY):
-            gone = Observed(Phase.FAILED, "it was gone although nobody stopped it")
-            return _failed(spec, meter, gone, now, clear=False)
+        case Phase.ABSENT if run.phase in (Phase.READY, Phase.BUSY) and not _ended_in_time(
+            meter, observed
+        ):
+            reason = observed.reason or "it was gone although nobody stopped it"
+            return _failed(spec, meter, Observed(Phase.FAILED, reason), now, clear=False)
         case Phase.ABSENT if run.next_try is not None and now < run.next_try:
             return Decision(Rest(), meter, check_at=min(run.next_try, latest_close(meter)))
         case Phase.ABSENT:
@@ -151,13 +153,19 @@ def _is_of_an_earlier_life(meter: Meter) -> bool:
     return started_at is None or started_at < meter.opened_at
 
 
+def _ended_in_time(meter: Meter, observed: Observed) -> bool:
+    """Whether it ended before the time that is on the meter now was bought: rightly, so."""
+    return observed.since is not None and observed.since <= meter.opened_at
+
+
 def _start(spec: Spec, meter: Meter, observed: Observed, now: datetime) -> Decision:
     run = meter.run
     entries: tuple[Entry, ...] = ()
-    if run.phase is Phase.STOPPING:
+    existed = run.phase not in (Phase.ABSENT, Phase.FAILED)
+    if run.phase is Phase.STOPPING or (existed and _ended_in_time(meter, observed)):
         entries = (stop_line(spec, meter, run, observed.reason, observed.since, now),)
         if _is_of_an_earlier_life(meter):
-            run = Run(started_at=meter.opened_at)
+            run = Run(started_at=meter.opened_at, variant=run.variant)
     attempts = run.attempts + 1
     starting = Run(
         phase=Phase.STARTING,
@@ -168,6 +176,7 @@ def _start(spec: Spec, meter: Meter, observed: Observed, now: datetime) -> Decis
         # Also the earliest repetition, should this intent be recorded and then not carried out.
         next_try=now + _backoff(attempts),
         variant=run.variant if run.variant in spec.variants else spec.variants[0],
+        warned_at=run.warned_at,
     )
     started = replace(meter, run=starting, settled=False)
     entry = line(
@@ -179,12 +188,14 @@ def _start(spec: Spec, meter: Meter, observed: Observed, now: datetime) -> Decis
 
 def _starting(meter: Meter, observed: Observed, now: datetime) -> Decision:
     run = meter.run
-    begun = observed.since or now
+    # What was served is no start, even if it should have to get ready once more.
+    begun = now if run.ready_at is not None else observed.since or now
+    started_at = begun if run.ready_at is not None else run.started_at or begun
     starting = replace(
         run,
         phase=Phase.STARTING,
         reason=observed.reason or run.reason or "loading",
-        started_at=run.started_at or begun,
+        started_at=started_at,
         created_at=run.created_at or begun,
         ready_at=None,
     )
@@ -205,7 +216,7 @@ def _ready(spec: Spec, meter: Meter, observed: Observed, now: datetime) -> Decis
         return _became_ready(spec, meter, run, now)
     serving = replace(meter, run=run)
     close = serving.expires_at
-    due = [close - before for before in spec.warn_before]
+    due = {close - before: before for before in spec.warn_before}
     # A warning counts for the expiry it was computed from: one whose moment had passed when that
     # expiry was set is not given late.
     after = max(serving.set_at, run.warned_at or serving.set_at)
@@ -214,30 +225,37 @@ def _ready(spec: Spec, meter: Meter, observed: Observed, now: datetime) -> Decis
     entries: tuple[Entry, ...] = ()
     if passed:
         serving = replace(serving, run=replace(run, warned_at=max(passed)))
-        entries = (warning_line(spec, serving, now),)
+        entries = (warning_line(spec, serving, due[max(passed)], now),)
     return Decision(Keep(close), serving, entries, min([close, now + LOOK_AGAIN, *ahead]))
 
 
 def _became_ready(spec: Spec, meter: Meter, run: Run, now: datetime) -> Decision:
-    credit = standing_still(meter, now)
     started_at = run.started_at or now
-    ready = replace(
+    credited, credit = _give_back(spec, meter, now)
+    ready = replace(credited, run=replace(run, started_at=started_at, ready_at=now, next_try=None))
+    took = f"ready after {span(now - started_at)}"
+    entry = line(spec, ready, Kind.READY, now, took, key=f"ready:{life(ready.run)}")
+    return Decision(
+        Keep(ready.expires_at), ready, (*credit, entry), min(ready.expires_at, now + LOOK_AGAIN)
+    )
+
+
+def _give_back(spec: Spec, meter: Meter, now: datetime) -> tuple[Meter, tuple[Entry, ...]]:
+    """Put the time that a start took onto the expiry, as far as the credit goes."""
+    credit = standing_still(meter, now)
+    if not credit:
+        return meter, ()
+    credited = replace(
         meter,
         expires_at=meter.expires_at + credit,
         credit_left=meter.credit_left - credit,
-        set_at=now if credit else meter.set_at,
-        run=replace(run, started_at=started_at, ready_at=now, next_try=None),
+        set_at=now,
+        run=replace(meter.run, ready_at=now),
     )
-    took = f"ready after {span(now - started_at)}"
-    entries = []
-    if credit:
-        why = f"the start took {span(now - started_at)}; {span(credit)} of it given back"
-        key = f"credit:{life(ready.run)}"
-        entries.append(line(spec, ready, Kind.CREDIT, now, why, key=key, amount=credit))
-    entries.append(line(spec, ready, Kind.READY, now, took, key=f"ready:{life(ready.run)}"))
-    return Decision(
-        Keep(ready.expires_at), ready, tuple(entries), min(ready.expires_at, now + LOOK_AGAIN)
-    )
+    took = span(now - (meter.run.started_at or now))
+    why = f"the start took {took}; {span(credit)} of it given back"
+    key = f"credit:{life(meter.run)}"
+    return credited, (line(spec, credited, Kind.CREDIT, now, why, key=key, amount=credit),)
 
 
 def _failed(
@@ -263,6 +281,7 @@ def _failed(
             attempts=attempts,
             next_try=again,
             variant=_next_variant(spec, run.variant, observed.cause),
+            warned_at=run.warned_at,
         ),
     )
     key = f"failure:{life(run)}:{run.attempts}:{fingerprint(reason)}"
@@ -276,11 +295,16 @@ def trouble(spec: Spec, meter: Meter, reason: str, now: datetime) -> Decision:
     Where the endpoint is believed to be does not change: nothing was learnt about it.
     """
     again = now + LOOK_AGAIN
-    if meter.run.reason == reason:
+    if meter.run.trouble == reason:
         return Decision(Rest(), meter, check_at=again)
-    told = replace(meter, run=replace(meter.run, reason=reason))
+    told = replace(meter, run=replace(meter.run, trouble=reason))
     key = f"trouble:{life(meter.run)}:{fingerprint(reason)}"
     return Decision(Rest(), told, (line(spec, told, Kind.FAILURE, now, reason, key=key),), again)
+
+
+def untroubled(meter: Meter) -> Meter:
+    """The driver could see and act again."""
+    return replace(meter, run=replace(meter.run, trouble=""))
 
 
 def park(spec: Spec, meter: Meter, observed: Observed, now: datetime) -> Decision:
@@ -288,14 +312,12 @@ def park(spec: Spec, meter: Meter, observed: Observed, now: datetime) -> Decisio
     if observed.phase is Phase.ABSENT:
         if meter.run.phase is Phase.ABSENT:
             return Decision(Rest(), meter)
-        lived = meter.run.phase is not Phase.FAILED
-        parked = replace(meter, run=Run(reason=PARKED))
-        entries = (
-            (stop_line(spec, parked, meter.run, observed.reason, observed.since, now),)
-            if lived
-            else ()
-        )
-        return Decision(Rest(), parked, entries)
+        credited, credit = _give_back(spec, meter, now)
+        parked = replace(credited, run=Run(reason=PARKED))
+        if meter.run.phase is Phase.FAILED:
+            return Decision(Rest(), parked, credit)
+        stop = stop_line(spec, parked, meter.run, observed.reason, observed.since, now)
+        return Decision(Rest(), parked, (*credit, stop))
     stopping = replace(meter.run, phase=Phase.STOPPING, reason=PARKED)
     return Decision(Stop(), replace(meter, run=stopping), check_at=now + SOON)
 

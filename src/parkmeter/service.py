@@ -18,6 +18,7 @@ from parkmeter.errors import (
     DriverError,
     ExpiryMovedError,
     KeyReusedError,
+    ParkmeterError,
     StoreBusyError,
     UnknownEndpointError,
 )
@@ -123,7 +124,15 @@ class Service:
             left = rules.span(rules.time_left(meter, now))
             return rules.eject(meter, now), f"{left} given up"
 
-        return self._change(spec, Kind.EJECT, rule, who, key, fingerprint("eject", seen))
+        try:
+            return self._change(
+                spec, Kind.EJECT, rule, who, key, fingerprint("eject", seen), shortens=True
+            )
+        except ParkmeterError:
+            # Its leash may have been told already; what was refused must not end anything.
+            meter = self._store.load(name)
+            self._keep(spec, rules.latest_close(meter), meter.version + 1)
+            raise
 
     def report(self, name: str) -> Report:
         """How one endpoint is doing. Raises UnknownEndpointError."""
@@ -159,11 +168,12 @@ class Service:
         except (StaleError, DuplicateError):
             log.debug("%s was provisioned by somebody else", name)
 
-    def show_all(self) -> None:
-        """Tell the gate of every meter, before the first prompt asks."""
+    def begin(self) -> None:
+        """Tell the gate of every meter before the first prompt asks, and have each looked at."""
         now = self._clock.now()
         for name in self._specs:
             self._gate.show(View.of(self._store.load(name), now))
+            self._clock.wake(name)
 
     # ── What the clock asks for ─────────────────────────────────────────────────────────────────
 
@@ -185,22 +195,26 @@ class Service:
         Wakes every unsettled meter and everything that exists; stops what we created and is no
         longer configured.
         """
-        awake = {meter.name for meter in self._store.unsettled()}
-        awake.update(self._driver.owned())
-        for name in sorted(awake):
+        unsettled = {meter.name for meter in self._store.unsettled()}
+        for name in unsettled & self._specs.keys():
+            self._clock.wake(name)
+        # After that, because a driver that cannot list must not keep the others from being stopped.
+        for name in sorted(unsettled.union(self._driver.owned())):
             if name in self._specs:
                 self._clock.wake(name)
-                continue
-            try:
-                self._driver.stop(Spec(name))
-            except DriverError as error:
-                log.warning("%s is not configured any more and cannot be stopped: %s", name, error)
+            else:
+                self._remove(Spec(name))
 
     def park(self) -> list[str]:
         """Stop all endpoints and leave their meters as they are; returns who is still there."""
         present = []
         for name, spec in self._specs.items():
-            if self._treat(spec, self._park) is not None:
+            try:
+                gone = self._treat(spec, self._park) is None
+            except Exception:
+                log.exception("%s could not be stopped", name)
+                gone = False
+            if not gone:
                 present.append(name)
         return present
 
@@ -232,7 +246,9 @@ class Service:
         who: Actor,
         key: str | None,
         request: str,
+        *,
         spends: timedelta | None = None,
+        shortens: bool = False,
     ) -> Answer:
         """One change that a person asked for: recomputed until it is committed, once per key."""
         scoped = f"{who.id}:{key or secrets.token_hex(16)}"
@@ -254,20 +270,25 @@ class Service:
                 amount=gained,
                 request=request,
             )
+            moved = changed.expires_at != meter.expires_at
+            if moved and shortens:
+                # Before the commit: killed right after it, nobody would be left to tell the leash.
+                self._keep(spec, changed.expires_at + spec.drain, meter.version + 1)
             try:
                 committed = self._commit(changed, [entry], _budget(who, spends, now))
             except StaleError:
                 continue
             except DuplicateError as duplicate:
                 return _replay(duplicate.entry, request)
-            self._keep(spec, committed)
+            if moved:  # or a drain that is under way would be cut short
+                self._keep(spec, rules.latest_close(committed), committed.version)
             self._clock.wake(spec.name)
             return Answer(entry)
         raise StoreBusyError
 
-    def _keep(self, spec: Spec, meter: Meter) -> None:
+    def _keep(self, spec: Spec, until: datetime, version: int) -> None:
         try:
-            self._driver.keep(spec, rules.latest_close(meter), meter.version)
+            self._driver.keep(spec, until, version)
         except DriverError as error:
             # The time is on the meter; the reconcile that is woken now keeps it again.
             log.warning("%s: the new expiry did not reach the endpoint yet: %s", spec.name, error)
@@ -277,30 +298,48 @@ class Service:
     ) -> datetime | None:
         for _ in range(_TRIES):
             meter = self._store.load(spec.name)
+            seen = True
             try:
                 decision = next_thing(spec, meter, self._driver.observe(spec))
             except DriverError as error:
+                seen = False
                 decision = decisions.trouble(spec, meter, error.detail, self._clock.now())
             try:
                 committed = self._record(meter, decision)
                 refused = self._act(spec, committed, decision.action)
                 if refused is not None:
                     self._record(committed, refused)
+                elif seen and committed.run.trouble:
+                    self._commit(decisions.untroubled(committed), [])
             except StaleError:
                 continue
             return (refused or decision).check_at
         raise StoreBusyError
 
     def _decide(self, spec: Spec, meter: Meter, observed: Observed) -> Decision:
-        in_flight = self._gate.in_flight(spec.name)
-        return decisions.decide(spec, meter, observed, in_flight, self._clock.now())
+        # The time first: whom the gate admits after it is then counted, or comes too late.
+        now = self._clock.now()
+        return decisions.decide(spec, meter, observed, self._gate.in_flight(spec.name), now)
+
+    def _remove(self, spec: Spec) -> None:
+        """End what is left of an endpoint that is no longer configured; its time stays."""
+
+        def next_thing(spec: Spec, meter: Meter, observed: Observed) -> Decision:
+            if rules.is_open(meter, self._clock.now()):
+                return self._park(spec, meter, observed)
+            return self._decide(spec, meter, observed)
+
+        self._treat(spec, next_thing)
 
     def _park(self, spec: Spec, meter: Meter, observed: Observed) -> Decision:
         return decisions.park(spec, meter, observed, self._clock.now())
 
     def _record(self, read: Meter, decision: Decision) -> Meter:
         """Commit what was decided, if it changes anything."""
-        if decision.meter == read and not decision.entries:
+        unchanged = decision.meter == read and not decision.entries
+        # A stop is committed even if it changes nothing: at a version that somebody topped up
+        # meanwhile it must not be carried out.
+        if unchanged and not isinstance(decision.action, Stop):
             self._gate.show(View.of(read, self._clock.now()))
             return read
         entries = list(decision.entries)
@@ -340,7 +379,10 @@ class Service:
         committed = self._store.commit(meter, entries, budget)
         self._gate.show(View.of(committed, self._clock.now()))
         for entry in entries:
-            self._notifier.send(entry)
+            try:
+                self._notifier.send(entry)
+            except Exception:
+                log.exception("%s: nobody was told of: %s", meter.name, entry.why)
         return committed
 
 

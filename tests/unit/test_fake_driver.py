@@ -61,7 +61,7 @@ def test_what_happened_unseen_happened_at_its_time(driver, clock):
     clock.wind(timedelta(hours=1))
     gone = driver.observe(SPEC)
     assert gone.phase is Phase.ABSENT
-    assert gone.since == NOON + 65 * SECOND
+    assert gone.since == NOON + 65.5 * SECOND
 
 
 def test_without_a_leash_nothing_ends_by_itself(clock):

@@ -7,6 +7,7 @@ from datetime import timedelta
 import pytest
 
 from parkmeter.errors import (
+    DriverError,
     ExpiryMovedError,
     InvalidRequestError,
     KeyReusedError,
@@ -27,6 +28,14 @@ from tests.world import ADA, BOB, MINUTE, NOON, SECOND, World, spec
 @pytest.fixture
 def world() -> World:
     return World()
+
+
+@pytest.fixture
+def leashed() -> World:
+    """With a driver whose endpoints end themselves at their deadline, as processes do."""
+    world = World()
+    world.driver.leash = True
+    return world
 
 
 def test_a_top_up_starts_the_endpoint_and_the_used_up_time_ends_it(world):
@@ -308,7 +317,7 @@ def test_at_the_start_of_a_gateway_the_gate_knows_every_meter():
     world = World(Spec("flan-t5"), Spec("falcon"))
     world.top_up(10)
     world.gate.views.clear()
-    world.another_service().show_all()
+    world.another_service().begin()
     assert {name: view.status for name, view in world.gate.views.items()} == {
         "flan-t5": "starting",
         "falcon": "stopped",
@@ -459,6 +468,239 @@ def test_a_stop_is_decided_again_if_somebody_topped_up_in_between():
     assert not store.armed
     assert world.calls("stop") == []
     assert world.status() == "running"
+
+
+def test_a_second_eject_does_not_cut_the_drain_short(leashed):
+    world = leashed
+    world.top_up(10)
+    world.wind(2 * MINUTE)
+    world.gate.requests["flan-t5"] = 1
+    world.service.eject("flan-t5", ADA)
+    world.wind(5 * SECOND)
+    world.service.eject("flan-t5", ADA)
+    world.wind(10 * SECOND)
+    assert world.driver.observe(spec()).phase is Phase.READY
+    world.wind(20 * SECOND)
+    assert world.status() == "stopped"
+
+
+def test_killed_right_after_an_ejects_commit_the_leash_knows_already(leashed):
+    world = leashed
+    world.top_up(10)
+    world.wind(2 * MINUTE)
+
+    def killed(meter: object, entries: object, budget: object = None) -> None:
+        MemoryStore.commit(world.store, meter, entries, budget)
+        raise KeyboardInterrupt
+
+    world.store.commit = killed
+    with pytest.raises(KeyboardInterrupt):
+        world.service.eject("flan-t5", ADA)
+    world.clock.time += world.specs["flan-t5"].drain + 3 * SECOND
+    assert list(world.driver.owned()) == []
+
+
+def test_an_eject_that_is_refused_ends_nothing(leashed):
+    world = leashed
+    world.top_up(10)
+    world.wind(2 * MINUTE)
+    world.store.commit = _never_agrees
+    with pytest.raises(StoreBusyError):
+        world.service.eject("flan-t5", ADA)
+    del world.store.commit
+    world.wind(5 * MINUTE)
+    assert world.status() == "running"
+
+
+def _never_agrees(meter, entries, budget=None):
+    raise StaleError(meter.name)
+
+
+def test_parking_during_a_slow_start_does_not_eat_the_bought_time(world):
+    world.driver.start_takes = 5 * MINUTE
+    world.top_up(1)
+    world.wind(3 * MINUTE)
+    world.service.park()
+    world.clock.time += SECOND
+    assert world.service.park() == []
+    assert world.left() == MINUTE
+    assert world.lines()[-2:] == [Kind.CREDIT, Kind.STOP]
+
+
+def test_what_was_served_is_not_given_back_when_a_ready_endpoint_starts_once_more(world):
+    world.top_up(10)
+    world.wind(5 * MINUTE)
+    left = world.left()
+    world.driver.show("flan-t5", Phase.STARTING)
+    world.wind(2 * SECOND)
+    assert world.left() <= left
+    world.driver.show("flan-t5", Phase.READY)
+    world.wind(2 * SECOND)
+    assert world.left() <= left - SECOND
+    newest = world.service.journal("flan-t5", 1)[0]
+    assert newest.expires_at == world.service.report("flan-t5").meter.expires_at
+
+
+def test_a_crash_after_an_hour_gives_no_hour_back(world):
+    world.top_up(120)
+    world.wind(60 * MINUTE)
+    left = world.left()
+    world.driver.crash("flan-t5", "exit code 139")
+    world.wind(10 * SECOND)
+    assert world.status() == "running"
+    assert left - 10 * SECOND <= world.left() <= left
+
+
+def test_a_driver_that_cannot_list_does_not_keep_meters_from_being_looked_at(world):
+    world.top_up(10)
+    world.clock.due.clear()
+    world.driver.refuse("owned", "", reason="access denied")
+    with pytest.raises(DriverError):
+        world.service.sweep()
+    assert world.clock.due.keys() == {"flan-t5"}
+
+
+def test_a_stop_that_is_repeated_is_not_carried_out_if_somebody_topped_up_meanwhile(world):
+    world.top_up(10)
+    world.wind(2 * SECOND)
+    world.driver.refuse("stop", "flan-t5", times=1, reason="the disk is full")
+    world.wind(world.left() + SECOND / 2)
+    observe = world.driver.observe
+
+    def tops_up_first(of: Spec) -> object:
+        world.driver.observe = observe
+        seen = observe(of)
+        world.top_up(10)
+        return seen
+
+    world.driver.observe = tops_up_first
+    asked = len(world.calls("stop"))
+    world.service.reconcile("flan-t5")
+    assert len(world.calls("stop")) == asked
+    world.wind(SECOND)
+    assert world.status() == "running"
+
+
+def test_a_request_admitted_between_two_readings_still_gets_its_drain(world):
+    world.top_up(10)
+    world.wind(2 * SECOND)
+    close = world.store.load("flan-t5").expires_at
+    world.clock.time = close - SECOND / 1000
+
+    def admits_late(name: str) -> int:
+        world.clock.time = close + SECOND / 1000
+        return 0
+
+    world.gate.in_flight = admits_late
+    world.service.reconcile("flan-t5")
+    assert world.calls("stop") == []
+
+
+def test_a_notifier_that_fails_stops_nothing_else(world):
+    def broken(entry: object) -> None:
+        raise OSError("smtp down")
+
+    world.notifier.send = broken
+    world.top_up(10)
+    world.wind(2 * SECOND)
+    assert world.status() == "running"
+
+
+def test_one_endpoint_that_cannot_be_parked_does_not_keep_the_others():
+    world = World(Spec("a"), Spec("b"))
+    for name in ("a", "b"):
+        world.service.top_up(name, 10, ADA)
+    world.wind(2 * SECOND)
+    commit = world.store.commit
+
+    def busy_for_a(meter, entries, budget=None):
+        if meter.name == "a":
+            raise StoreBusyError
+        return commit(meter, entries, budget)
+
+    world.store.commit = busy_for_a
+    world.service.park()
+    world.clock.time += 2 * SECOND
+    assert world.service.park() == ["a"]
+    assert world.status("b") == "starting"
+    assert list(world.driver.owned()) == ["a"]
+
+
+def test_trouble_is_shown_on_a_closed_meter_and_forgotten_when_it_is_over(world):
+    world.top_up(10)
+    world.wind(2 * SECOND)
+    world.driver.refuse("observe", "flan-t5", times=10_000, reason="access denied")
+    world.wind(11 * MINUTE)
+    shown = world.service.report("flan-t5").shown
+    assert (shown.status, shown.reason) == ("stopping", "access denied")
+    world.driver.refuse("observe", "flan-t5", times=0)
+    world.wind(3 * SECOND)
+    assert world.service.report("flan-t5").shown.status == "stopped"
+
+
+def test_a_refused_keep_is_journaled_once_and_not_committed_every_tick(world):
+    world.top_up(10)
+    world.wind(2 * SECOND)
+    world.driver.refuse("keep", "flan-t5", times=10_000, reason="read-only file system")
+    before = world.store.load("flan-t5").version
+    world.wind(MINUTE)
+    assert world.store.load("flan-t5").version <= before + 2
+    world.driver.refuse("keep", "flan-t5", times=0)
+    world.wind(2 * SECOND)
+    assert world.service.report("flan-t5").shown.reason == "serving"
+
+
+def test_an_end_at_the_close_while_nobody_looked_is_no_failure(leashed):
+    world = leashed
+    world.top_up(10)
+    world.wind(2 * MINUTE)
+    world.clock.time += 20 * MINUTE
+    world.top_up(10)
+    world.wind(5 * SECOND)
+    assert world.status() == "running"
+    assert Kind.FAILURE not in world.lines()
+    assert world.lines().count(Kind.STOP) == 1
+
+
+def test_the_drivers_own_words_on_an_end_are_kept(world):
+    world.top_up(10)
+    world.wind(2 * MINUTE)
+    world.driver.show("flan-t5", Phase.ABSENT, "its supervisor was told to end it")
+    world.wind(SECOND / 2)
+    assert world.service.report("flan-t5").shown.reason.startswith("its supervisor was told")
+
+
+def test_a_warning_is_not_repeated_after_a_crash():
+    world = World(spec(startup_credit=timedelta(0)))
+    world.top_up(20)
+    world.wind(11 * MINUTE)
+    assert world.lines().count(Kind.WARNING) == 1
+    world.driver.crash("flan-t5", "exit code 1")
+    world.wind(4 * MINUTE)
+    assert world.status() == "running"
+    assert world.lines().count(Kind.WARNING) == 1
+
+
+def test_what_is_no_longer_configured_comes_to_rest(world):
+    world.top_up(10)
+    world.wind(2 * SECOND)
+    world.specs = {"falcon": Spec("falcon")}
+    world.service = world.another_service()
+    for _ in range(4):
+        world.service.sweep()
+        world.clock.time += 10 * MINUTE
+    assert list(world.store.unsettled()) == []
+    assert world.store.journal("flan-t5", 1)[0].kind is Kind.STOP
+
+
+def test_a_view_says_when_the_next_start_is_only_while_backing_off(world):
+    world.top_up(10)
+    assert world.gate.views["flan-t5"].retry_at is None
+    world.wind(SECOND / 2)
+    assert world.gate.views["flan-t5"].retry_at is None
+    world.driver.crash("flan-t5", "exit code 1")
+    world.wind(SECOND)
+    assert world.gate.views["flan-t5"].retry_at is not None
 
 
 def test_a_store_that_never_agrees_is_busy_and_nothing_is_acted_upon():

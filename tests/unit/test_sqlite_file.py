@@ -1,13 +1,20 @@
 """What is particular to the SQLite store: its file."""
 
+import contextlib
 import sqlite3
 import stat
+import threading
+from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 
 from parkmeter.errors import ConfigError, StoreBusyError
+from parkmeter.journal import KEY_LIFETIME, Entry, Kind
 from parkmeter.meter import Meter
 from parkmeter.stores.sqlite import SqliteStore
+
+NOW = datetime(2026, 6, 22, tzinfo=UTC)
 
 
 def test_its_files_are_for_their_owner_only(tmp_path):
@@ -55,9 +62,53 @@ def test_a_store_that_another_writer_holds_for_too_long_is_busy(tmp_path, monkey
 
 def test_commits_are_durable_before_they_are_acknowledged(tmp_path):
     store = SqliteStore(tmp_path / "store.sqlite")
-    settings = [
-        store._connection.execute(f"PRAGMA {name}").fetchone()[0]
-        for name in ("journal_mode", "synchronous")
-    ]
+    with store._connection() as connection:
+        settings = [
+            connection.execute(f"PRAGMA {name}").fetchone()[0]
+            for name in ("journal_mode", "synchronous")
+        ]
     store.close()
     assert settings == ["wal", 2]
+
+
+def test_many_short_lived_threads_leave_few_files_open(tmp_path):
+    store = SqliteStore(tmp_path / "store.sqlite")
+    for _ in range(5):
+        threads = [threading.Thread(target=store.load, args=("flan-t5",)) for _ in range(20)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    names = []
+    for link in Path("/proc/self/fd").iterdir():
+        with contextlib.suppress(OSError):
+            names.append(str(link.readlink()))
+    assert 1 <= sum(name == str(tmp_path / "store.sqlite") for name in names) <= 8
+    store.close()
+
+
+def test_a_read_that_fails_is_a_busy_store_and_no_crash(tmp_path):
+    store = SqliteStore(tmp_path / "store.sqlite")
+    with store._connection() as connection:
+        connection.execute("DROP TABLE meters")
+    with pytest.raises(StoreBusyError):
+        store.load("flan-t5")
+    store.close()
+
+
+def test_old_keys_are_forgotten_as_new_ones_come(tmp_path):
+    store = SqliteStore(tmp_path / "store.sqlite")
+    meter = Meter("flan-t5")
+    for number in range(10):
+        meter = store.commit(meter, [_entry(f"old{number}", NOW)])
+    for number in range(5):
+        meter = store.commit(meter, [_entry(f"new{number}", NOW + KEY_LIFETIME)])
+    with store._connection() as connection:
+        (kept,) = connection.execute("SELECT count(*) FROM keys").fetchone()
+    assert kept == 5
+    assert len(store.journal("flan-t5", 100)) == 15
+    store.close()
+
+
+def _entry(key: str, at: datetime) -> Entry:
+    return Entry("flan-t5", Kind.TOP_UP, at, "ada", "10 min", key, expires_at=at)

@@ -14,6 +14,9 @@ from parkmeter.errors import DriverError
 from parkmeter.meter import ZERO, Phase, Spec
 from parkmeter.reconcile import Cause, Observed
 
+HEAD_START = timedelta(seconds=0.5)
+"""Let pass after a deadline, as the process driver's leash does: time to move it for a drain."""
+
 LIVING = (Phase.STARTING, Phase.READY, Phase.BUSY)
 
 
@@ -202,7 +205,8 @@ class FakeDriver:
         now = self.now()
         while not endpoint.stuck:
             due = endpoint.then_at
-            cut_off = endpoint.until if self._is_on_leash(endpoint) else None
+            on_leash = endpoint.until is not None and self._is_on_leash(endpoint)
+            cut_off = endpoint.until + HEAD_START if on_leash and endpoint.until else None
             if cut_off is not None and cut_off <= now and (due is None or cut_off < due):
                 self._stop(endpoint, cut_off, "its time was used up; its leash ended it")
             elif due is not None and due <= now and endpoint.then is not None:

@@ -4,9 +4,10 @@ Concurrency is SQLite's own: `BEGIN IMMEDIATE` admits one writer at a time, from
 process, and a commit that was acknowledged survives kill -9 and power loss (`synchronous=FULL`).
 """
 
+import logging
 import os
+import queue
 import sqlite3
-import threading
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -20,6 +21,11 @@ from parkmeter.meter import Meter
 from parkmeter.ports import Budget, DuplicateError, StaleError
 from parkmeter.stores.records import read, written
 from parkmeter.tokens import Token
+
+log = logging.getLogger(__name__)
+
+_MOST_IDLE = 8
+"""Connections kept open; each costs three files."""
 
 _BUSY_SECONDS = 10.0
 """How long a writer waits for the others before it says that the store is busy."""
@@ -46,6 +52,7 @@ _MIGRATIONS = (
         number INTEGER NOT NULL,
         PRIMARY KEY (endpoint, key)
     ) STRICT, WITHOUT ROWID;
+    CREATE INDEX keys_by_age ON keys (at);
     CREATE TABLE spent (
         token_id TEXT NOT NULL,
         day TEXT NOT NULL,
@@ -72,9 +79,8 @@ class SqliteStore:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._local = threading.local()
-        self._connections: list[sqlite3.Connection] = []
-        self._guard = threading.Lock()
+        # The last one given back is the first one taken, so few are ever open.
+        self._idle: queue.LifoQueue[sqlite3.Connection] = queue.LifoQueue(_MOST_IDLE)
         os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
         try:
             self._migrate()
@@ -96,7 +102,7 @@ class SqliteStore:
         committed = replace(meter, version=meter.version + 1)
         with self._writing() as connection:
             for entry in entries:
-                self._refuse_duplicate(entry)
+                self._refuse_duplicate(connection, entry)
             body = written(committed)
             if meter.version == 0:
                 done = connection.execute(
@@ -120,14 +126,8 @@ class SqliteStore:
 
     def entry(self, name: str, key: str, since: datetime) -> Entry | None:
         """See `ports.Store`."""
-        row = self._one(
-            "SELECT journal.body, number FROM keys JOIN journal USING (endpoint, number)"
-            " WHERE keys.endpoint = ? AND keys.key = ? AND keys.at > ?",
-            name,
-            key,
-            _sortable(since),
-        )
-        return _entry(*row) if row else None
+        with self._connection() as connection:
+            return _entry_of_key(connection, name, key, since)
 
     def journal(self, name: str, limit: int, before: int | None = None) -> list[Entry]:
         """See `ports.Store`."""
@@ -161,16 +161,15 @@ class SqliteStore:
 
     def close(self) -> None:
         """See `ports.Store`."""
-        with self._guard:
-            for connection in self._connections:
-                connection.close()
-            self._connections.clear()
-        self._local = threading.local()
+        while not self._idle.empty():
+            self._idle.get_nowait().close()
 
     # ── Inside a transaction ────────────────────────────────────────────────────────────────────
 
-    def _refuse_duplicate(self, entry: Entry) -> None:
-        known = self.entry(entry.endpoint, entry.key, entry.at - KEY_LIFETIME)
+    @staticmethod
+    def _refuse_duplicate(connection: sqlite3.Connection, entry: Entry) -> None:
+        since = entry.at - KEY_LIFETIME
+        known = _entry_of_key(connection, entry.endpoint, entry.key, since)
         if known is not None:
             raise DuplicateError(known)
 
@@ -203,28 +202,48 @@ class SqliteStore:
             "INSERT OR REPLACE INTO keys (endpoint, key, at, number) VALUES (?, ?, ?, ?)",
             (entry.endpoint, entry.key, _sortable(entry.at), last + 1),
         )
+        # Few at a time, so that no commit is slow; more than it adds, so that it comes to an end.
+        connection.execute(
+            "DELETE FROM keys WHERE (endpoint, key) IN"
+            " (SELECT endpoint, key FROM keys WHERE at <= ? ORDER BY at LIMIT 4)",
+            (_sortable(entry.at - KEY_LIFETIME),),
+        )
 
     # ── Connections ─────────────────────────────────────────────────────────────────────────────
 
-    @property
-    def _connection(self) -> sqlite3.Connection:
-        """This thread's own connection: readers never wait for the writer (WAL)."""
-        connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
-        if connection is None:
+    @contextmanager
+    def _connection(self) -> Iterator[sqlite3.Connection]:
+        """A connection for this moment alone: readers never wait for the writer (WAL)."""
+        try:
+            connection = self._idle.get_nowait()
+        except queue.Empty:
+            connection = self._open()
+        try:
+            yield connection
+        except sqlite3.OperationalError as error:
+            log.warning("the store: %s", error)
+            raise StoreBusyError from error
+        finally:
+            try:
+                self._idle.put_nowait(connection)
+            except queue.Full:
+                connection.close()
+
+    def _open(self) -> sqlite3.Connection:
+        try:
             connection = sqlite3.connect(
                 self._path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False
             )
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = FULL")
-            with self._guard:
-                self._connections.append(connection)
-            self._local.connection = connection
+        except sqlite3.OperationalError as error:
+            log.warning("the store: %s", error)
+            raise StoreBusyError from error
         return connection
 
     @contextmanager
     def _writing(self) -> Iterator[sqlite3.Connection]:
-        connection = self._connection
-        try:
+        with self._connection() as connection:
             connection.execute("BEGIN IMMEDIATE")
             try:
                 yield connection
@@ -233,17 +252,20 @@ class SqliteStore:
                 if connection.in_transaction:
                     connection.execute("ROLLBACK")
                 raise
-        except sqlite3.OperationalError as error:
-            raise StoreBusyError from error
 
     def _one(self, query: str, *values: object) -> Any:
-        return self._connection.execute(query, values).fetchone()
+        with self._connection() as connection:
+            return connection.execute(query, values).fetchone()
 
     def _all(self, query: str, *values: object) -> list[Any]:
-        return self._connection.execute(query, values).fetchall()
+        with self._connection() as connection:
+            return connection.execute(query, values).fetchall()
 
     def _migrate(self) -> None:
-        connection = self._connection
+        with self._connection() as connection:
+            self._migrate_with(connection)
+
+    def _migrate_with(self, connection: sqlite3.Connection) -> None:
         connection.execute("BEGIN IMMEDIATE")
         (version,) = connection.execute("PRAGMA user_version").fetchone()
         if version > len(_MIGRATIONS):
@@ -266,6 +288,17 @@ def _sortable(moment: datetime) -> str:
 
 def _meter(body: str, version: int) -> Meter:
     return replace(read(Meter, body), version=version)
+
+
+def _entry_of_key(
+    connection: sqlite3.Connection, name: str, key: str, since: datetime
+) -> Entry | None:
+    row = connection.execute(
+        "SELECT journal.body, number FROM keys JOIN journal USING (endpoint, number)"
+        " WHERE keys.endpoint = ? AND keys.key = ? AND keys.at > ?",
+        (name, key, _sortable(since)),
+    ).fetchone()
+    return _entry(*row) if row else None
 
 
 def _entry(body: str, number: int) -> Entry:
