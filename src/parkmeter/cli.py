@@ -70,11 +70,15 @@ def up(
     _log_to_stderr()
     try:
         settings = load_settings(config=config, host=host, port=port, state=state)
-        Gateway(settings, keep=keep).run(_banner)
+        left = Gateway(settings, keep=keep).run(_banner)
     except ParkmeterError as error:
         err.print(Text.assemble(("parkmeter: ", "bold red"), error.detail))
         raise typer.Exit(1) from None
-    ending = "Servers run on until their meters close." if keep else "Endpoints are stopped."
+    ending = "Endpoints are stopped."
+    if keep:
+        ending = "Servers run on until their meters close."
+    elif left:
+        ending = f"Still stopping, watched by their leashes: {', '.join(left)}."
     out.print(f"{ending} Meters keep their expiry: time goes on while the gateway is away.")
 
 

@@ -42,8 +42,9 @@ _RESOURCE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._~-]{0,62}")
 
 SHORTEST_BOOTSTRAP_TOKEN = 16
 
-Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-SecondsOrZero = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+_A_WEEK = 604_800
+Seconds = Annotated[float, Field(gt=0, le=_A_WEEK, allow_inf_nan=False)]
+SecondsOrZero = Annotated[float, Field(ge=0, le=_A_WEEK, allow_inf_nan=False)]
 Minutes = Annotated[float, Field(ge=0, le=525_600, allow_inf_nan=False)]
 
 
@@ -104,6 +105,8 @@ class EndpointSettings(_Settings):
     def _one_way_to_start(self) -> Self:
         if (self.model is None) == (self.command is None):
             raise ValueError("give model or command, and not both")
+        if self.command and not any("{port}" in word for word in self.command):
+            raise ValueError("command must contain {port}, the port its server is to listen on")
         return self
 
 
@@ -123,7 +126,7 @@ class Settings(_Settings):
 
     gateway: GatewaySettings = GatewaySettings()
     endpoints: dict[str, EndpointSettings]
-    bootstrap_token: str | None = Field(None, repr=False)
+    bootstrap_token: Annotated[str | None, Field(repr=False, exclude=True)] = None
 
     @model_validator(mode="after")
     def _names(self) -> Self:
@@ -178,7 +181,12 @@ def load_settings(
     """
     file = config or (Path(named) if (named := environment.get("PARKMETER_CONFIG")) else None)
     document = _read(file) if file else {"endpoints": default_endpoints()}
-    gateway = dict(document.get("gateway") or {})
+    if "bootstrap_token" in document:
+        raise ConfigError(f"{file}: a token does not belong here; set PARKMETER_BOOTSTRAP_TOKEN.")
+    gateway = document.get("gateway", {})
+    if not isinstance(gateway, dict):
+        raise ConfigError(f"{file}: gateway must be a section, [gateway].")
+    gateway = dict(gateway)
     for key, given in (("host", host), ("port", port), ("state", state)):
         value = given if given is not None else environment.get(f"PARKMETER_{key.upper()}")
         if value not in (None, ""):

@@ -6,7 +6,6 @@ is let in, prompts finish, endpoints are stopped, the store is closed.
 
 import asyncio
 import contextlib
-import logging
 import signal
 import socket
 import time
@@ -26,13 +25,11 @@ from parkmeter.web.asgi_types import Message, Receive, Scope, Send
 from parkmeter.web.http_protocol import GatewayProtocol
 from parkmeter.wiring import Parts, wire
 
-log = logging.getLogger(__name__)
-
 STAGE = "/prod"
 """API Gateway's stage: every route answers with and without it."""
 
-_PARKING_SECONDS = 15.0
-"""Longer than the default grace of a server: its leash needs that long at most."""
+_PARKING_SECONDS = 5.0
+"""What a leash may need beyond the grace of its server, to kill and to clear away."""
 
 
 class Gateway:
@@ -43,8 +40,10 @@ class Gateway:
         self._keep = keep
         self._server: _Server | None = None
 
-    def run(self, started: Callable[["Started"], None]) -> None:
-        """Serve; `started` is called once, from a thread of its own, as soon as requests are taken.
+    def run(self, started: Callable[["Started"], None]) -> list[str]:
+        """Serve; returns the endpoints that could not be stopped at the end.
+
+        `started` is called once, from a thread of its own, as soon as requests are taken.
 
         Raises:
             StateLockedError: another gateway has the state folder.
@@ -62,7 +61,7 @@ class Gateway:
                 parts = wire(self._settings, folder, url)
                 try:
                     begun = Started(url, self._settings, parts, folder)
-                    self._serve(parts, listener, lambda: started(begun))
+                    return self._serve(parts, listener, lambda: started(begun))
                 finally:
                     parts.store.close()
         finally:
@@ -73,7 +72,9 @@ class Gateway:
         if self._server is not None:
             self._server.should_exit = True
 
-    def _serve(self, parts: Parts, listener: socket.socket, started: Callable[[], None]) -> None:
+    def _serve(
+        self, parts: Parts, listener: socket.socket, started: Callable[[], None]
+    ) -> list[str]:
         for name, endpoint in self._settings.endpoints.items():
             minutes = endpoint.initial_provision_time_minutes
             parts.service.provision(name, timedelta(minutes=minutes))
@@ -102,8 +103,16 @@ class Gateway:
                 runner.run(self._server.serve(sockets=[listener]))
         finally:
             parts.clock.stop()
-            if not self._keep:
-                _park(parts)
+            left = [] if self._keep else self._park(parts)
+        return left
+
+    def _park(self, parts: Parts) -> list[str]:
+        """Stop every endpoint; meters keep their expiry. What takes too long, its leash ends."""
+        graces = [endpoint.stop_grace_seconds for endpoint in self._settings.endpoints.values()]
+        give_up = time.monotonic() + max(graces) + _PARKING_SECONDS
+        while (present := parts.service.park()) and time.monotonic() < give_up:
+            time.sleep(0.02)
+        return present
 
 
 class Started:
@@ -185,16 +194,6 @@ class _Server(uvicorn.Server):
 
     def _signalled(self, number: int, frame: FrameType | None) -> None:
         self.handle_exit(signal.SIGINT if self.should_exit else number, frame)
-
-
-def _park(parts: Parts) -> None:
-    """Stop every endpoint; meters keep their expiry. What takes too long is left to its leash."""
-    give_up = time.monotonic() + _PARKING_SECONDS
-    while present := parts.service.park():
-        if time.monotonic() > give_up:
-            log.warning("still stopping, left to its leash: %s", ", ".join(present))
-            return
-        time.sleep(0.02)
 
 
 def _bound(host: str, port: int) -> socket.socket:

@@ -1,5 +1,6 @@
 """From settings to a working gateway: the only module that knows every adapter."""
 
+import math
 import sys
 from dataclasses import dataclass
 from datetime import timedelta
@@ -84,9 +85,10 @@ def routes(settings: Settings) -> Routes:
             api_resource=settings.resource_of(name),
             invocations_path=endpoint.invocations_path,
             price_per_hour=endpoint.price_per_hour,
+            suggested_minutes=min(30.0, endpoint.max_top_up_minutes),
             limits=Limits(
                 max_body_bytes=endpoint.max_body_bytes,
-                max_wait_seconds=round(endpoint.max_wait_seconds),
+                max_wait_seconds=math.ceil(endpoint.max_wait_seconds),
                 max_waiting=endpoint.max_waiting,
             ),
             timeouts=Timeouts(
@@ -100,7 +102,8 @@ def routes(settings: Settings) -> Routes:
 
 def _embedded(endpoint: EndpointSettings, models: Path) -> tuple[str, ...]:
     """The embedded model server, for `model = …`."""
-    server = (sys.executable, "-m", "parkmeter.model_server")
+    # -P: nothing is imported from the folder the gateway happens to be started in.
+    server = (sys.executable, "-P", "-m", "parkmeter.model_server")
     model = ("--model", endpoint.model or "demo", "--cache", str(models))
     return (*server, *model, "--port", "{port}")
 

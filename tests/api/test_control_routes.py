@@ -278,6 +278,30 @@ def test_a_token_for_one_endpoint_reaches_no_other(two):
     assert two.post("/endpoints/falcon/top-ups", {"minutes": 1}, FALCONER).status_code == 201
 
 
+def test_the_journal_shows_others_lines_to_admins_only(front):
+    front.post("/endpoint-expiry", {"minutes": 1}, ADMIN)
+    front.post("/endpoint-expiry", {"minutes": 2}, SEED)
+    front.world.wind(5 * SECOND)
+
+    def seen_by(headers: dict[str, str]) -> set[str]:
+        return {
+            line["by"] for line in front.get("/endpoints/flan-t5/journal", headers).json()["lines"]
+        }
+
+    assert seen_by(ADMIN) == {"admin", "seed", "parkmeter"}
+    assert seen_by(SEED) == {"seed", "parkmeter"}
+
+
+def test_a_token_for_one_endpoint_tops_up_no_other_in_the_ancestors_words_either(two):
+    body = {"minutes": 1, "EndpointName": "flan-t5"}
+    problem(two.post("/endpoint-expiry", body, FALCONER), 403, "scope_missing")
+    unnamed = problem(
+        two.post("/endpoint-expiry", {"minutes": 1}, FALCONER), 400, "invalid_request"
+    )
+    assert "flan-t5" not in unnamed["detail"]
+    assert two.world.left("flan-t5") == timedelta(0)
+
+
 def test_house_routes_need_no_token(front):
     for path in ("/health", "/docs", "/openapi.json", "/"):
         assert front.client.get(path).status_code == 200

@@ -320,6 +320,28 @@ def test_with_keep_the_servers_are_left_to_their_leashes_and_adopted_again(gatew
     assert server_pid(gateway) == pid
 
 
+def test_a_server_that_ignores_sigterm_gets_its_grace_and_then_the_end_is_told_rightly(gateway):
+    gateway.config = ping_config("--ignore-sigterm", stop_grace_seconds=1)
+    gateway.start()
+    gateway.until("running")
+    pid = server_pid(gateway)
+    assert gateway.stop() == 0
+    assert not alive(pid)
+    assert "Endpoints are stopped." in gateway.output()
+
+
+def test_the_model_server_imports_nothing_from_the_folder_the_gateway_was_started_in(
+    tmp_path, monkeypatch
+):
+    (tmp_path / "tokenizers.py").write_text("raise SystemExit('imported from the folder')")
+    monkeypatch.chdir(tmp_path)
+    gateway = GatewayProcess(tmp_path / "state", environment={"PYTHONSAFEPATH": "1"}).start()
+    try:
+        gateway.until("running")
+    finally:
+        gateway.clean_up()
+
+
 def test_ctrl_c_ends_it_cleanly_even_when_pressed_twice(gateway):
     gateway.start()
     gateway.until("running")

@@ -16,6 +16,7 @@ from starlette.concurrency import run_in_threadpool as in_thread
 
 from parkmeter import __version__
 from parkmeter.errors import InvalidRequestError, ScopeMissingError
+from parkmeter.journal import SYSTEM
 from parkmeter.service import Actor, Answer, Service
 from parkmeter.tokens import Scope, Token
 from parkmeter.web.auth import TokenBook, require
@@ -234,11 +235,20 @@ def _endpoint_routes(app: FastAPI, control: Control) -> None:
             Query(ge=1, le=_LARGEST_NUMBER, description="Only lines of a lower number."),
         ] = None,
     ) -> Journal:
-        """Who did what, when and why, newest first."""
+        """Who did what, when and why, newest first.
+
+        Without the scope `admin` only your own lines and parkmeter's; a page may then be short.
+        """
         _may_see(token, name)
-        lines = [JournalLine.of(entry) for entry in service.journal(name, limit, before)]
-        more = len(lines) == limit and lines[-1].number > 1
-        return Journal(lines=lines, before=lines[-1].number if more else None)
+        entries = service.journal(name, limit, before)
+        everybodys = token.may(Scope.ADMIN, name)
+        lines = [
+            JournalLine.of(entry)
+            for entry in entries
+            if everybodys or entry.who in (SYSTEM, token.name)
+        ]
+        more = len(entries) == limit and entries[-1].number > 1
+        return Journal(lines=lines, before=entries[-1].number if more else None)
 
 
 def _seed_routes(app: FastAPI, control: Control) -> None:
@@ -290,9 +300,10 @@ def _seed_routes(app: FastAPI, control: Control) -> None:
         wanted = parsed(SeedTopUp, await read_json(request))
         name = wanted.endpoint_name
         if name is None:
+            known = [name for name in service.names if token.covers(name)]
             if len(service.names) != 1:
                 raise InvalidRequestError(
-                    f"Say which endpoint by EndpointName: {', '.join(service.names)}.",
+                    f"Say which endpoint by EndpointName: {', '.join(known)}.",
                     field="EndpointName",
                 )
             name = service.names[0]

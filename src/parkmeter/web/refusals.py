@@ -5,6 +5,7 @@ Pure: from a view, a route and the request's scope to an error; nothing here sen
 
 import math
 from datetime import datetime
+from decimal import Decimal
 from typing import Any
 
 from parkmeter.errors import MeterClosedError, NotServingError
@@ -15,7 +16,6 @@ from parkmeter.web.fields import host_of, scheme_of
 from parkmeter.web.problems import Problem, problem
 from parkmeter.web.routes import Route
 
-TOP_UP_MINUTES = 30
 RETRY_SECONDS = 5
 """Told to a client whose endpoint is starting: nobody knows better, and a look costs little."""
 
@@ -31,18 +31,21 @@ class Refusal(Exception):  # noqa: N818 (an answer, not a fault)
 def meter_closed(route: Route, view: View | None, scope: Scope) -> MeterClosedError:
     """402: the price, and the exact call that puts time on this meter."""
     # Quoted for a shell: host and prefix are checked text, the name is the configuration's.
+    minutes = route.suggested_minutes
     url = f"{_base(scope)}/endpoints/{route.name}/top-ups"
     call = {
         "method": "POST",
         "url": url,
-        "body": {"minutes": TOP_UP_MINUTES},
+        "body": {"minutes": minutes},
         # No double quotes: people copy this out of JSON, where they would be escaped.
-        "curl": f"curl '{url}' -H 'Authorization: '$TOKEN -d minutes={TOP_UP_MINUTES}",
+        "curl": f"curl '{url}' -H 'Authorization: '$TOKEN -d minutes={minutes:g}",
     }
     price = route.price_per_hour
-    cost = "" if price is None else f" (${price * TOP_UP_MINUTES / 60:.2f} at ${price:.2f} an hour)"
+    cost = ""
+    if price is not None:
+        cost = f" (${price * Decimal(minutes) / 60:.2f} at ${price:.2f} an hour)"
     return MeterClosedError(
-        f"The meter of {route.name!r} holds no time. Put {TOP_UP_MINUTES} minutes on it{cost} "
+        f"The meter of {route.name!r} holds no time. Put {minutes:g} minutes on it{cost} "
         f"with POST {url}, then send this request again.",
         endpoint=route.name,
         expires_at=view.expires_at if view is not None else None,

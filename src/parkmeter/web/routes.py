@@ -44,6 +44,8 @@ class Route:
     price_per_hour: Decimal | None = None
     limits: Limits = field(default_factory=Limits)
     timeouts: Timeouts = field(default_factory=Timeouts)
+    suggested_minutes: float = 30
+    """What a client is told to top up when the meter is closed: within the endpoint's limit."""
 
 
 @dataclass(frozen=True, slots=True)
