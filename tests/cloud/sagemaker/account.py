@@ -22,6 +22,7 @@ from tests.cloud.sagemaker.endpoint import (
     EndpointConfig,
     Status,
 )
+from tests.cloud.sagemaker.events import state_change
 from tests.cloud.sagemaker.troubles import Troubles
 
 ACCOUNT = "111122223333"
@@ -33,8 +34,8 @@ class Account:
 
     `calls` lists what was asked, refused or not; `jobs` the asynchronous invocations that were
     accepted. `lives` counts how often each endpoint came into being. `trespasses` lists what the
-    service lets pass although its documentation says that it must not be done. `changed` is called
-    with every change of an endpoint's state.
+    service lets pass although its documentation says that it must not be done. `notify` gets
+    the event of every change of an endpoint's state, while `lock` is held: it must not wait.
     """
 
     def __init__(
@@ -47,7 +48,7 @@ class Account:
         self.calls: list[Call] = []
         self.jobs: list[AsyncJob] = []
         self.trespasses: list[str] = []
-        self.changed: Callable[[Endpoint], None] = lambda _endpoint: None
+        self.notify: Callable[[dict[str, Any]], None] = lambda _event: None
         self._launch = launch
         self.lock = threading.RLock()
         self._models: dict[str, str] = {}
@@ -132,7 +133,7 @@ class Account:
                 endpoint.plan(Status.IN_SERVICE, now + self.delays.create)
             self._endpoints[arn] = endpoint
             self.lives[name] += 1
-            self.changed(endpoint)
+            self.notify(state_change(endpoint, ACCOUNT, REGION))
             return endpoint
 
     def _within_quota(self, config: EndpointConfig) -> None:
@@ -242,9 +243,9 @@ class Account:
                     break
                 if not endpoint.advance(now, self.delays):
                     break
-                self.changed(endpoint)
+                self.notify(state_change(endpoint, ACCOUNT, REGION))
         return list(self._endpoints.values())
 
     def _go(self, endpoint: Endpoint, status: Status, at: datetime, failure: str = "") -> None:
         endpoint.go(status, at, failure)
-        self.changed(endpoint)
+        self.notify(state_change(endpoint, ACCOUNT, REGION))

@@ -47,7 +47,7 @@ class _CannedAnswers(BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         seen = {
             "path": self.path,
-            "body": body.decode("utf-8", "replace"),
+            "body": body[:1000].decode("utf-8", "replace"),
             "content_type": self.headers.get("Content-Type"),
             "accept": self.headers.get("Accept"),
         }
@@ -72,23 +72,32 @@ class _CannedAnswers(BaseHTTPRequestHandler):
 
 
 class Canned:
-    """Answers at once, always the same, and tells what it was asked."""
+    """Answers at once, always the same, and tells what it was asked.
+
+    Made when it is first called: most endpoints of most tests never are.
+    """
 
     def __init__(self) -> None:
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), _CannedAnswers)
-        self._server.daemon_threads = True
-        self.address = f"127.0.0.1:{self._server.server_port}"
-        serve = threading.Thread(
-            target=self._server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True
-        )
-        serve.start()
+        self._server: ThreadingHTTPServer | None = None
+        self._making = threading.Lock()
+
+    @property
+    def address(self) -> str:
+        with self._making:
+            if self._server is None:
+                self._server = ThreadingHTTPServer(("127.0.0.1", 0), _CannedAnswers)
+                self._server.daemon_threads = True
+                serve, often = self._server.serve_forever, {"poll_interval": 0.01}
+                threading.Thread(target=serve, kwargs=often, daemon=True).start()
+            return f"127.0.0.1:{self._server.server_port}"
 
     def healthy(self) -> bool:
         return True
 
     def close(self) -> None:
-        self._server.shutdown()
-        self._server.server_close()
+        if self._server is not None:
+            self._server.shutdown()
+            self._server.server_close()
 
 
 class Process:

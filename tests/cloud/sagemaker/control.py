@@ -12,7 +12,7 @@ from tests.cloud.sagemaker.account import Account
 from tests.cloud.sagemaker.answers import Answer, Call, Request
 from tests.cloud.sagemaker.endpoint import SERVING, Endpoint
 from tests.cloud.sagemaker.refusals import RefusedError, invalid
-from tests.cloud.sagemaker.shapes import hold_to_model, plain, service, wrong_with
+from tests.cloud.sagemaker.shapes import errors_of, hold_to_model, plain, service, wrong_with
 
 CONTENT_TYPE = "application/x-amz-json-1.1"
 DEFAULT_PAGE = 10
@@ -34,7 +34,7 @@ class Control:
         self._account = account
         self._model = service("sagemaker")
         # The few errors that the model knows spell their message in upper case, the others do not.
-        self._modelled = {shape.name for shape in self._model.error_shapes}
+        self._modelled = errors_of("sagemaker")
         self._operations: dict[str, Callable[[Json], Json]] = {
             "AddTags": self._add_tags,
             "CreateEndpoint": self._create_endpoint,

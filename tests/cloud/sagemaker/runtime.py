@@ -19,7 +19,13 @@ from tests.cloud.sagemaker.account import ACCOUNT, REGION, Account
 from tests.cloud.sagemaker.answers import Answer, AsyncJob, Call, Request
 from tests.cloud.sagemaker.endpoint import Endpoint
 from tests.cloud.sagemaker.refusals import RefusedError
-from tests.cloud.sagemaker.shapes import hold_to_model, hold_to_shape, service, wrong_with
+from tests.cloud.sagemaker.shapes import (
+    errors_of,
+    hold_to_model,
+    hold_to_shape,
+    service,
+    wrong_with,
+)
 
 PATH = re.compile(r"/endpoints/(?P<name>[^/]+)/(?P<what>[a-z-]+)$")
 STREAM = "application/vnd.amazon.eventstream"
@@ -99,6 +105,9 @@ class Runtime:
             raise self._model_error(0, refusals.TIMED_OUT, endpoint) from None
         finally:
             connection.close()
+        most = self._model.shape_for("BodyBlob").metadata["max"]
+        if len(body) > most:
+            raise self._model_error(0, f"The answer has more than {most} bytes.", endpoint)
         said = {
             "Body": body,
             "ContentType": response.headers.get("Content-Type", "application/octet-stream"),
@@ -200,10 +209,9 @@ class Runtime:
 
     def _refusal(self, refusal: RefusedError) -> Answer:
         said: Json = {"Message": refusal.message, **refusal.members}
-        modelled = {shape.name: shape for shape in self._model.error_shapes}
         status = refusal.status
-        if refusal.code in modelled:
-            shape = modelled[refusal.code]
+        shape = errors_of("sagemaker-runtime").get(refusal.code)
+        if shape is not None:
             hold_to_shape(said, shape)
             status = shape.metadata["error"]["httpStatusCode"]
         headers = {"Content-Type": "application/json", "x-amzn-errortype": refusal.code}

@@ -33,6 +33,12 @@ def service(name: str) -> ServiceModel:
     return botocore.session.get_session().get_service_model(name)
 
 
+@cache
+def errors_of(name: str) -> dict[str, Shape]:
+    """The errors that a service's model knows; slow to find among thousands of shapes."""
+    return {shape.name: shape for shape in service(name).error_shapes}
+
+
 def wrong_with(request: dict[str, Any], operation: OperationModel) -> str | None:
     """What the service would say is wrong with these parameters, in its words; None if nothing."""
     report = ParamValidator().validate(request, operation.input_shape)

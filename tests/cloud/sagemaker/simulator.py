@@ -54,7 +54,7 @@ class SageMakerSimulator:
         self.bugs: list[Exception] = []
         self._control = Control(self.account)
         self._runtime = Runtime(self.account, answer_within)
-        self._clients: list[Any] = []
+        self._clients: dict[tuple[str, Config], Any] = {}
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
         self._server.daemon_threads = True
         self._thread = threading.Thread(
@@ -66,7 +66,7 @@ class SageMakerSimulator:
         return self
 
     def __exit__(self, *_error: object) -> None:
-        for client in self._clients:
+        for client in self._clients.values():
             client.close()
         self._server.shutdown()
         self._server.server_close()
@@ -87,10 +87,11 @@ class SageMakerSimulator:
         }
 
     def client(self, service: str = "sagemaker", config: Config = ONE_ATTEMPT) -> Any:
-        """A boto3 client of `sagemaker` or `sagemaker-runtime`, closed with the simulator."""
-        client = _session().client(service, endpoint_url=self.url, config=config)
-        self._clients.append(client)
-        return client
+        """The boto3 client of `sagemaker` or `sagemaker-runtime`, closed with the simulator."""
+        if (service, config) not in self._clients:
+            client = _session().client(service, endpoint_url=self.url, config=config)
+            self._clients[service, config] = client
+        return self._clients[service, config]
 
     def add_config(self, name: str, instance_type: str, **more: Any) -> None:
         """What a stack deploys: a model, and an EndpointConfig that hosts it."""
