@@ -377,6 +377,13 @@ def test_what_is_no_longer_configured_goes_by_its_name_there_and_can_be_stopped(
     assert here.driver.owned() == []
 
 
+def test_one_that_goes_before_its_tags_are_read_is_absent_and_nobody_elses(here, sagemaker):
+    here.start()
+    sagemaker.troubles.refuse("ListTags", refusals.no_such_resource())
+    seen = here.seen()
+    assert (seen.phase, seen.reason) == (Phase.ABSENT, "")
+
+
 def test_one_that_goes_while_the_list_is_read_is_left_out(here, sagemaker):
     here.start()
     sagemaker.troubles.refuse("ListTags", refusals.no_such_resource())

@@ -114,10 +114,9 @@ class SageMakerDriver:
         """
         with _plain_words("It cannot be seen"):
             found = self._describe(spec.name)
-            if found is not None and self._is_ours(found):
-                return self._seen(spec.name, found)
-            if found is not None:
-                return Observed(Phase.ABSENT, FOREIGN)
+            ours = None if found is None else self._is_ours(found)
+            if found is not None and ours is not None:
+                return self._seen(spec.name, found) if ours else Observed(Phase.ABSENT, FOREIGN)
             if spec.name in self._leaving:
                 # Told once, at the first look that finds it gone: another driver may have started
                 # and ended it again before the next look, and then this moment would be a wrong
@@ -216,7 +215,7 @@ class SageMakerDriver:
     def _accept_existing(self, name: str) -> None:
         """Nothing to start: ours may be there already, or on its way out."""
         found = self._describe(name)
-        if found is not None and not self._is_ours(found):
+        if found is not None and self._is_ours(found) is False:
             raise DriverError(
                 f"It could not be started: {FOREIGN}. Delete that one, or name yours otherwise."
             )
@@ -262,14 +261,15 @@ class SageMakerDriver:
                 return None
             raise
 
-    def _is_ours(self, found: Mapping[str, Any]) -> bool:
+    def _is_ours(self, found: Mapping[str, Any]) -> bool | None:
+        """Whether it bears our tag; None if it has just gone."""
         if _life(found) in self._ours:
             return True
         try:
             tags = list(_every("Tags", self._sagemaker.list_tags, ResourceArn=found["EndpointArn"]))
         except ClientError as error:
-            if refusal_of(error) is Refused.MISSING:  # it has just gone
-                return False
+            if refusal_of(error) is Refused.MISSING:
+                return None
             raise
         if {"Key": TAG, "Value": self._deployment} not in tags:
             return False
