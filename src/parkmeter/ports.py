@@ -97,7 +97,11 @@ class Driver(Protocol):
         """Let it live until `until` even if nobody calls again; a lower `version` is ignored."""
 
     def stop(self, spec: Spec) -> None:
-        """Begin to stop it, or clear what a failed one left; afterwards `observe` says so."""
+        """Begin to stop it, or clear what a failed one left; afterwards `observe` says so.
+
+        Where the provider does not permit it yet (an endpoint that is still being made), nothing
+        has changed and `observe` goes on saying what it is: to be asked for again.
+        """
 
     def owned(self) -> Iterable[str]:
         """Names of all endpoints this driver started that are not absent."""

@@ -32,6 +32,8 @@ class Handle(Protocol):
 
     driver: Driver
     on_leash: bool  # an endpoint nobody keeps any more ends by itself
+    stops_while_starting: bool  # otherwise the stop is to be asked for until it is possible
+    address_begins: str  # the address of what `good` makes
 
     def good(self) -> Spec:
         """An endpoint that gets ready and stops when asked."""
@@ -60,13 +62,17 @@ def start(handle: Handle, spec: Spec, seconds: float = 600, version: int = 1) ->
     handle.driver.start(spec, spec.variants[0], until, version)
 
 
-def watch(handle: Handle, spec: Spec, until: Phase) -> list[Observed]:
+def watch(
+    handle: Handle, spec: Spec, until: Phase, before_each_look: Callable[[], None] = lambda: None
+) -> list[Observed]:
     """What is seen until this phase comes, one observation per change of phase."""
+    before_each_look()
     seen = [handle.driver.observe(spec)]
     give_up = time.monotonic() + PATIENCE
     while seen[-1].phase is not until:
         assert time.monotonic() < give_up, f"never {until}; seen: {seen}"
         handle.pass_time()
+        before_each_look()
         now = handle.driver.observe(spec)
         if now.phase is not seen[-1].phase:
             seen.append(now)
@@ -88,6 +94,8 @@ def wait_for(condition: Callable[[], bool], what: str, within: float = PATIENCE)
 
 class FakeHandle:
     on_leash = True
+    stops_while_starting = True
+    address_begins = "http://"
 
     def __init__(self) -> None:
         self._now = datetime(2026, 6, 22, 8, 0, tzinfo=UTC)
@@ -123,6 +131,8 @@ class ProcessHandle:
 
     folder: Path
     on_leash: bool = True
+    stops_while_starting: bool = True
+    address_begins: str = "http://"
     launches: dict[str, Launch] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
