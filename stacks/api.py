@@ -1,0 +1,224 @@
+"""`APIStack`: the address that people know. One REST API, tokens, and two kinds of functions.
+
+Prompts go to the inference function of their endpoint, found by its literal name; everything else
+goes to control. Knows how routes are shared out, not what they answer.
+"""
+
+import json
+from typing import Any
+
+from aws_cdk import (
+    Acknowledgment,
+    Aws,
+    CfnOutput,
+    Duration,
+    Stack,
+    Validations,
+    aws_apigateway,
+)
+from constructs import Construct
+
+from stacks.functions import MeterFunction, Packages
+from stacks.gateway_responses import speak_problems
+from stacks.grants import Grants, role
+from stacks.inference import TIMEOUT_SECONDS
+from stacks.names import STAGE
+from stacks.settings import Settings
+from stacks.tables import auth_table
+
+AUTHORIZER_CACHE_SECONDS = 60
+"""A revoked token works for so long at most."""
+
+REQUESTS_A_SECOND, REQUESTS_AT_ONCE = 50, 100
+"""For the whole stage: keeps a client gone wild from using up the account's Lambda concurrency."""
+
+OPEN_PATHS = ("/", "/health", "/docs", "/openapi.json", "/favicon.ico", "/assets/{proxy+}")
+"""What a browser loads before anybody has typed a token. GET only."""
+
+
+class ApiStack(Stack):
+    """Auth table, authorizer, control, REST API."""
+
+    def __init__(
+        self,
+        scope: Construct,
+        construct_id: str,
+        settings: Settings,
+        packages: Packages,
+        **of: Any,
+    ) -> None:
+        super().__init__(scope, construct_id, **of)
+        self._settings, self._packages = settings, packages
+        self._may = Grants(self, settings.names)
+        table = auth_table(self, settings.names.auth_table)
+        authorizer, control = self._authorizer(), self._control()
+        for function in (authorizer, control):
+            function.node.add_dependency(table)
+        self._api(authorizer, control)
+
+    def _authorizer(self) -> MeterFunction:
+        return MeterFunction(
+            self,
+            "Authorizer",
+            settings=self._settings,
+            packages=self._packages,
+            grants=[self._may.read_token()],
+            name=self._settings.names.authorizer,
+            module="parkmeter.aws.authorizer",
+            description="Who asks: from an Authorization header to a token with scopes.",
+            timeout_seconds=10,
+            memory_megabytes=1024,
+        )
+
+    def _control(self) -> MeterFunction:
+        may, names = self._may, self._settings.names
+        endpoints = [endpoint.name for endpoint in self._settings.endpoints]
+        hosted = [names.endpoint(name) for name in endpoints]
+        buckets = [self._async_bucket(name) for name in endpoints]
+        return MeterFunction(
+            self,
+            "Control",
+            settings=self._settings,
+            packages=self._packages,
+            grants=[
+                may.keep_meters(),
+                may.keep_tokens(),
+                may.read_endpoints(),
+                may.wake(names.clock),
+                may.read_endpoint_logs(hosted),
+                may.invoke(hosted),
+                may.invoke_async([names.async_endpoint(name) for name in endpoints]),
+                *(grant for bucket in buckets for grant in may.use_async_bucket(bucket)),
+            ],
+            name=names.control,
+            module="parkmeter.aws.control",
+            description="All routes but prompts: status, top-ups, journal, tokens, async, docs.",
+            timeout_seconds=TIMEOUT_SECONDS,
+            memory_megabytes=1024,
+            environment={"PARKMETER_ASYNC": self._async_json()},
+        )
+
+    def _async_bucket(self, endpoint: str) -> str:
+        return self._settings.names.async_bucket(endpoint, Aws.ACCOUNT_ID, self._settings.region)
+
+    def _async_json(self) -> str:
+        """Literal names: the async stack may or may not be there, and deploying it starts a GPU."""
+        return json.dumps(
+            {
+                endpoint.resource: {
+                    "endpoint": self._settings.names.async_endpoint(endpoint.name),
+                    "bucket": self._async_bucket(endpoint.name),
+                    "stack": f"{endpoint.title}AsyncStack",
+                }
+                for endpoint in self._settings.endpoints
+            },
+            separators=(",", ":"),
+        )
+
+    # ── Routes ──────────────────────────────────────────────────────────────────────────────────
+
+    def _api(self, authorizer: MeterFunction, control: MeterFunction) -> None:
+        names = self._settings.names
+        inference = [names.inference(endpoint.name) for endpoint in self._settings.endpoints]
+        self._caller = role(
+            self,
+            "ApiRole",
+            "apigateway.amazonaws.com",
+            # By literal names, and from this side: a permission on the function's side would go
+            # whenever its stack is destroyed and made again.
+            [self._may.wake(name) for name in (names.authorizer, names.control, *inference)],
+        )
+        api = aws_apigateway.RestApi(
+            self,
+            "Api",
+            rest_api_name=names.api,
+            description="parkmeter: endpoints with a meter.",
+            endpoint_types=[aws_apigateway.EndpointType.REGIONAL],
+            binary_media_types=["*/*"],
+            cloud_watch_role=False,
+            deploy_options=aws_apigateway.StageOptions(
+                stage_name=STAGE,
+                throttling_rate_limit=REQUESTS_A_SECOND,
+                throttling_burst_limit=REQUESTS_AT_ONCE,
+            ),
+            default_method_options=aws_apigateway.MethodOptions(
+                authorizer=self._request_authorizer(authorizer)
+            ),
+        )
+        speak_problems(api)
+        by_control = self._integration(names.control)
+        self._open(api, by_control)
+        api.root.add_resource("{proxy+}").add_method("ANY", by_control)
+        for endpoint in self._settings.endpoints:
+            prompts = api.root.add_resource(endpoint.resource)
+            prompts.add_method("POST", self._integration(names.inference(endpoint.name)))
+            # A path that exists does not fall through to {proxy+}, whatever the method.
+            prompts.add_method("ANY", by_control)
+        api.deployment_stage.node.add_dependency(authorizer, control)
+        CfnOutput(self, "Url", value=api.url, description="Base address of the API")
+        _accept_api_findings(api)
+
+    def _open(self, api: aws_apigateway.RestApi, by_control: aws_apigateway.Integration) -> None:
+        for path in OPEN_PATHS:
+            method = api.root.resource_for_path(path).add_method(
+                "GET",
+                by_control,
+                authorization_type=aws_apigateway.AuthorizationType.NONE,
+            )
+            for rule in ("APIG4", "COG4"):
+                Validations.of(method).acknowledge(
+                    Acknowledgment(
+                        id=f"AwsSolutions-{rule}",
+                        reason="health, documentation and the dashboard's files hold nothing of "
+                        "anybody's, and a browser loads them before a token is typed",
+                    )
+                )
+
+    def _request_authorizer(self, authorizer: MeterFunction) -> aws_apigateway.RequestAuthorizer:
+        return aws_apigateway.RequestAuthorizer(
+            self,
+            "TokenAuthorizer",
+            handler=authorizer.function,
+            identity_sources=[aws_apigateway.IdentitySource.header("Authorization")],
+            results_cache_ttl=Duration.seconds(AUTHORIZER_CACHE_SECONDS),
+            # It may call the authorizer already; CDK would add all of its versions.
+            assume_role=self._caller.without_policy_updates(),
+        )
+
+    def _integration(self, function: str) -> aws_apigateway.Integration:
+        arn = self._may.function(function)
+        return aws_apigateway.Integration(
+            type=aws_apigateway.IntegrationType.AWS_PROXY,
+            integration_http_method="POST",
+            uri=f"arn:{Aws.PARTITION}:apigateway:{self.region}:lambda:path/2015-03-31/functions/"
+            f"{arn}/invocations",
+            options=aws_apigateway.IntegrationOptions(
+                credentials_role=self._caller, timeout=Duration.seconds(TIMEOUT_SECONDS)
+            ),
+        )
+
+
+def _accept_api_findings(api: aws_apigateway.RestApi) -> None:
+    for rule, reason in (
+        (
+            "APIG1",
+            "access logs need a role that is set once for the whole account, which is not this "
+            "project's to set; control and inference log what they answer",
+        ),
+        (
+            "APIG6",
+            "execution logs need the same account-wide role, and would hold people's prompts",
+        ),
+        (
+            "APIG2",
+            "bodies are checked where they are understood: by control, and by the model, whose "
+            "contract is its own",
+        ),
+        (
+            "APIG3",
+            "a web ACL costs money every month; every route but the open ones asks for a token, "
+            "and the stage is throttled",
+        ),
+        ("COG4", "tokens come from the table `auth`, by the request authorizer, as documented"),
+    ):
+        Validations.of(api).acknowledge(Acknowledgment(id=f"AwsSolutions-{rule}", reason=reason))
