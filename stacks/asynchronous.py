@@ -19,12 +19,12 @@ from aws_cdk import (
 )
 from constructs import Construct
 
-from stacks.functions import MeterFunction, Packages, kept_log_group
+from stacks.functions import Deployment, MeterFunction, Program, kept_log_group
 from stacks.grants import Grant, Grants
 from stacks.hosting import hosted_model, production_variant
 from stacks.names import ASYNC_FAILURES, ASYNC_INPUTS, ASYNC_RESULTS, endpoint_log_group
 from stacks.scaling import Scaling
-from stacks.settings import Endpoint, Settings
+from stacks.settings import Endpoint
 
 
 class AsyncStack(Stack):
@@ -34,13 +34,13 @@ class AsyncStack(Stack):
         self,
         scope: Construct,
         construct_id: str,
-        settings: Settings,
+        deployment: Deployment,
         endpoint: Endpoint,
-        packages: Packages,
         **of: Any,
     ) -> None:
         super().__init__(scope, construct_id, **of)
-        self._settings, self._endpoint, self._packages = settings, endpoint, packages
+        self._deployment, self._settings, self._endpoint = deployment, deployment.settings, endpoint
+        settings = self._settings
         self._name = settings.names.async_endpoint(endpoint.name)
         self._bucket_name = settings.names.async_bucket(
             endpoint.name, Aws.ACCOUNT_ID, settings.region
@@ -88,13 +88,14 @@ class AsyncStack(Stack):
         function = MeterFunction(
             self,
             "BucketFunction",
-            settings=self._settings,
-            packages=self._packages,
-            grants=may.empty_bucket(self._bucket_name),
-            name=names.async_bucket_function(self._endpoint.name),
-            module="parkmeter.aws.async_bucket",
-            description=f"Empties the async bucket of {self._endpoint.name} before it is deleted.",
-            timeout_seconds=900,
+            self._deployment,
+            Program(
+                name=names.async_bucket_function(self._endpoint.name),
+                module="parkmeter.aws.async_bucket",
+                description=f"Empties the async bucket of {self._endpoint.name} before it goes.",
+                timeout_seconds=900,
+            ),
+            may.empty_bucket(self._bucket_name),
         )
         resource = CustomResource(
             self,

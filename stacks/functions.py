@@ -4,26 +4,24 @@ Knows the runtime and where the code comes from; what a function may do is told 
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from aws_cdk import Duration, RemovalPolicy, Stack, aws_lambda, aws_logs
 from constructs import Construct
 
 from stacks.grants import Grant, Grants, role
-from stacks.names import log_group
+from stacks.names import Names, log_group
 from stacks.settings import Settings
 
 RUNTIME = aws_lambda.Runtime.PYTHON_3_14
 ARCHITECTURE = aws_lambda.Architecture.ARM_64
 
 _RETENTION = {
-    days: kind
-    for days, kind in (
-        (7, aws_logs.RetentionDays.ONE_WEEK),
-        (30, aws_logs.RetentionDays.ONE_MONTH),
-        (90, aws_logs.RetentionDays.THREE_MONTHS),
-        (365, aws_logs.RetentionDays.ONE_YEAR),
-    )
+    7: aws_logs.RetentionDays.ONE_WEEK,
+    30: aws_logs.RetentionDays.ONE_MONTH,
+    90: aws_logs.RetentionDays.THREE_MONTHS,
+    365: aws_logs.RetentionDays.ONE_YEAR,
 }
 
 
@@ -35,6 +33,28 @@ class Packages(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Deployment:
+    """What every stack with functions is made from."""
+
+    settings: Settings
+    packages: Packages
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Program:
+    """What one function is. `retries` and `event_age_seconds`: of asynchronous invocations."""
+
+    name: str
+    module: str
+    description: str
+    timeout_seconds: int
+    memory_megabytes: int = 512
+    environment: Mapping[str, str] = field(default_factory=dict)
+    retries: int | None = None
+    event_age_seconds: int | None = None
+
+
 class MeterFunction(Construct):
     """A function with its role and its log group; all of it goes when the stack goes."""
 
@@ -42,56 +62,42 @@ class MeterFunction(Construct):
         self,
         scope: Construct,
         construct_id: str,
-        *,
-        settings: Settings,
-        packages: Packages,
+        deployment: Deployment,
+        program: Program,
         grants: Sequence[Grant],
-        name: str,
-        module: str,
-        description: str,
-        timeout_seconds: int,
-        memory_megabytes: int = 512,
-        environment: Mapping[str, str] | None = None,
-        retries: int | None = None,
-        event_age_seconds: int | None = None,
     ) -> None:
         super().__init__(scope, construct_id)
-        names = settings.names
-        statements = Grants(Stack.of(self), names)
-        logs = kept_log_group(self, "Logs", log_group(name), settings.log_days)
-        self.role = role(
-            self,
-            "Role",
-            "lambda.amazonaws.com",
-            [statements.write_logs(log_group(name)), *grants],
-        )
+        settings, name = deployment.settings, program.name
+        write_logs = Grants(Stack.of(self), settings.names).write_logs(log_group(name))
+        age = program.event_age_seconds
         self.function = aws_lambda.Function(
             self,
             "Function",
             function_name=name,
-            description=description,
+            description=program.description,
             runtime=RUNTIME,
             architecture=ARCHITECTURE,
-            handler=f"{module}.handler",
-            code=packages.code(module),
-            role=self.role,
-            log_group=logs,
-            timeout=Duration.seconds(timeout_seconds),
-            memory_size=memory_megabytes,
-            retry_attempts=retries,
-            max_event_age=None
-            if event_age_seconds is None
-            else Duration.seconds(event_age_seconds),
-            environment={
-                "PARKMETER_PREFIX": names.prefix,
-                "PARKMETER_METERS_TABLE": names.meters_table,
-                "PARKMETER_AUTH_TABLE": names.auth_table,
-                "PARKMETER_ENDPOINTS_PATH": names.endpoints_path,
-                "PARKMETER_EXPIRY_PATH": names.expiry_path,
-                "PARKMETER_CLOCK_FUNCTION": names.clock,
-                **(environment or {}),
-            },
+            handler=f"{program.module}.handler",
+            code=deployment.packages.code(program.module),
+            role=role(self, "Role", "lambda.amazonaws.com", [write_logs, *grants]),
+            log_group=kept_log_group(self, "Logs", log_group(name), settings.log_days),
+            timeout=Duration.seconds(program.timeout_seconds),
+            memory_size=program.memory_megabytes,
+            retry_attempts=program.retries,
+            max_event_age=None if age is None else Duration.seconds(age),
+            environment={**_environment(settings.names), **program.environment},
         )
+
+
+def _environment(names: Names) -> dict[str, str]:
+    return {
+        "PARKMETER_PREFIX": names.prefix,
+        "PARKMETER_METERS_TABLE": names.meters_table,
+        "PARKMETER_AUTH_TABLE": names.auth_table,
+        "PARKMETER_ENDPOINTS_PATH": names.endpoints_path,
+        "PARKMETER_EXPIRY_PATH": names.expiry_path,
+        "PARKMETER_CLOCK_FUNCTION": names.clock,
+    }
 
 
 def kept_log_group(scope: Construct, construct_id: str, name: str, days: int) -> aws_logs.LogGroup:

@@ -8,9 +8,9 @@ from typing import Any
 from aws_cdk import Stack
 from constructs import Construct
 
-from stacks.functions import MeterFunction, Packages
+from stacks.functions import Deployment, MeterFunction, Program
 from stacks.grants import Grants
-from stacks.settings import Endpoint, Settings
+from stacks.settings import Endpoint
 
 TIMEOUT_SECONDS = 29
 """API Gateway waits no longer; the handler gives the model 27."""
@@ -23,28 +23,29 @@ class LambdaStack(Stack):
         self,
         scope: Construct,
         construct_id: str,
-        settings: Settings,
+        deployment: Deployment,
         endpoint: Endpoint,
-        packages: Packages,
         **of: Any,
     ) -> None:
         super().__init__(scope, construct_id, **of)
-        names, may = settings.names, Grants(self, settings.names)
+        names = deployment.settings.names
+        may = Grants(self, names)
         MeterFunction(
             self,
             "Inference",
-            settings=settings,
-            packages=packages,
-            grants=[
+            deployment,
+            Program(
+                name=names.inference(endpoint.name),
+                module="parkmeter.aws.inference",
+                description=f"Prompts of {endpoint.name}: meter open? then the model's own answer.",
+                timeout_seconds=TIMEOUT_SECONDS,
+                # CPU comes with memory, and start-up is what people wait for.
+                memory_megabytes=1024,
+                environment={"PARKMETER_ENDPOINT": endpoint.name},
+            ),
+            [
                 may.read_meter(),
                 may.read_endpoints(),
                 may.invoke([names.endpoint(endpoint.name)]),
             ],
-            name=names.inference(endpoint.name),
-            module="parkmeter.aws.inference",
-            description=f"Prompts of {endpoint.name}: meter open? then the model's own answer.",
-            timeout_seconds=TIMEOUT_SECONDS,
-            # CPU comes with memory, and start-up is what people wait for.
-            memory_megabytes=1024,
-            environment={"PARKMETER_ENDPOINT": endpoint.name},
         )

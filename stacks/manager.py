@@ -14,11 +14,10 @@ from aws_cdk import (
 )
 from constructs import Construct
 
-from stacks.functions import MeterFunction, Packages, kept_log_group
+from stacks.functions import Deployment, MeterFunction, Program, kept_log_group
 from stacks.grants import Grants
 from stacks.names import endpoint_log_group
 from stacks.notifications import NotificationTopic
-from stacks.settings import Settings
 from stacks.tables import meters_table
 from stacks.watching import Watching
 
@@ -39,13 +38,12 @@ class EndpointManagerStack(Stack):
         self,
         scope: Construct,
         construct_id: str,
-        settings: Settings,
-        packages: Packages,
+        deployment: Deployment,
         **of: Any,
     ) -> None:
         super().__init__(scope, construct_id, **of)
-        self._settings = settings
-        self._packages = packages
+        self._deployment, self._settings = deployment, deployment.settings
+        settings = self._settings
         self._may = Grants(self, settings.names)
         table = meters_table(self, settings.names.meters_table)
         topic = NotificationTopic(self, "Notifications", settings)
@@ -61,9 +59,19 @@ class EndpointManagerStack(Stack):
         return MeterFunction(
             self,
             "Clock",
-            settings=self._settings,
-            packages=self._packages,
-            grants=[
+            self._deployment,
+            Program(
+                name=self._settings.names.clock,
+                module="parkmeter.aws.clock",
+                description="Every minute and at each expiry: starts and stops as meters say.",
+                timeout_seconds=CLOCK_TIMEOUT_SECONDS,
+                environment={"PARKMETER_TOPIC_ARN": topic.topic.topic_arn},
+                # No reserved concurrency: overlapping runs are harmless, because every step is a
+                # conditional commit, and a run that waits must not keep another one out.
+                retries=0,
+                event_age_seconds=EVENT_AGE_SECONDS,
+            ),
+            [
                 may.keep_meters(),
                 may.read_endpoints(),
                 may.publish_expiry(),
@@ -72,15 +80,6 @@ class EndpointManagerStack(Stack):
                 may.list_endpoints(),
                 topic.publish(),
             ],
-            name=self._settings.names.clock,
-            module="parkmeter.aws.clock",
-            description="Every minute and at each expiry: starts and stops what the meters say.",
-            timeout_seconds=CLOCK_TIMEOUT_SECONDS,
-            environment={"PARKMETER_TOPIC_ARN": topic.topic.topic_arn},
-            # No reserved concurrency: overlapping runs are harmless, because every step is a
-            # conditional commit, and a run that waits must not keep another one out.
-            retries=0,
-            event_age_seconds=EVENT_AGE_SECONDS,
         )
 
     def _events(self, clock: MeterFunction) -> list[Construct]:
@@ -130,9 +129,14 @@ class EndpointManagerStack(Stack):
         return MeterFunction(
             self,
             "Lifecycle",
-            settings=self._settings,
-            packages=self._packages,
-            grants=[
+            self._deployment,
+            Program(
+                name=names.lifecycle,
+                module="parkmeter.aws.lifecycle",
+                description="First provisioning of an endpoint; on destroy, its end.",
+                timeout_seconds=LIFECYCLE_TIMEOUT_SECONDS,
+            ),
+            [
                 may.keep_meters(),
                 may.read_endpoints(),
                 may.withdraw_expiry(),
@@ -140,10 +144,6 @@ class EndpointManagerStack(Stack):
                 may.wake(names.clock),
                 may.wake(names.lifecycle),
             ],
-            name=names.lifecycle,
-            module="parkmeter.aws.lifecycle",
-            description="First provisioning of an endpoint; on destroy, its end.",
-            timeout_seconds=LIFECYCLE_TIMEOUT_SECONDS,
         )
 
     def _endpoints(self, lifecycle: MeterFunction, *needed: Construct) -> None:

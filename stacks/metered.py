@@ -6,11 +6,10 @@ nothing of the other stacks.
 
 from typing import Any
 
-from aws_cdk import RemovalPolicy, Stack, Tags, aws_sagemaker, aws_ssm
+from aws_cdk import RemovalPolicy, Stack, aws_sagemaker, aws_ssm
 from constructs import Construct
 
 from stacks.hosting import hosted_model, production_variant
-from stacks.names import TAG
 from stacks.settings import Endpoint, Settings
 
 
@@ -33,7 +32,6 @@ class MeteredStack(Stack):
             # removed one may be taken from under it. Names are CloudFormation's, or the next one
             # could not be made beside it. They cost nothing.
             kept.apply_removal_policy(RemovalPolicy.RETAIN)
-            Tags.of(kept).add(TAG, names.prefix)
         price = endpoint.price_per_hour
         aws_ssm.CfnParameter(
             self,

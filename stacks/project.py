@@ -5,11 +5,10 @@ from constructs import Construct
 
 from stacks.api import ApiStack
 from stacks.asynchronous import AsyncStack
-from stacks.functions import Packages
+from stacks.functions import Deployment, Packages
 from stacks.inference import LambdaStack
 from stacks.manager import EndpointManagerStack
 from stacks.metered import MeteredStack
-from stacks.names import TAG
 from stacks.settings import Settings
 
 MANAGER = "EndpointManagerStack"
@@ -23,7 +22,7 @@ def add_stacks(app: Construct, settings: Settings, packages: Packages) -> None:
     exported. An async stack depends on nothing, and nothing on it: it starts a GPU, so it is
     deployed only when it is asked for.
     """
-    names = settings.names
+    names, deployment = settings.names, Deployment(settings, packages)
     environment = aws_cdk.Environment(region=settings.region)
 
     def of(stack_id: str, description: str) -> dict[str, object]:
@@ -31,7 +30,8 @@ def add_stacks(app: Construct, settings: Settings, packages: Packages) -> None:
             "stack_name": names.stack(stack_id),
             "description": f"parkmeter: {description}",
             "env": environment,
-            "tags": {"project": "parkmeter", TAG: names.prefix},
+            # Not the tag of our endpoints: it would hand the async ones over to the clock's sweep.
+            "tags": {"project": "parkmeter"},
         }
 
     metered = []
@@ -41,7 +41,7 @@ def add_stacks(app: Construct, settings: Settings, packages: Packages) -> None:
         metered.append(MeteredStack(app, stack_id, settings, endpoint, **what))
 
     what = of(MANAGER, "meters, clock, and the life of every endpoint")
-    manager = EndpointManagerStack(app, MANAGER, settings, packages, **what)
+    manager = EndpointManagerStack(app, MANAGER, deployment, **what)
     for stack in metered:
         manager.add_stack_dependency(stack, "it provisions the endpoint that this one defines")
 
@@ -49,15 +49,15 @@ def add_stacks(app: Construct, settings: Settings, packages: Packages) -> None:
     for endpoint in settings.endpoints:
         stack_id = f"{endpoint.title}LambdaStack"
         what = of(stack_id, f"prompts of {endpoint.name}")
-        inference.append(LambdaStack(app, stack_id, settings, endpoint, packages, **what))
+        inference.append(LambdaStack(app, stack_id, deployment, endpoint, **what))
         inference[-1].add_stack_dependency(manager, "it reads the meters")
 
     what = of(API, "the REST API and its tokens")
-    api = ApiStack(app, API, settings, packages, **what)
+    api = ApiStack(app, API, deployment, **what)
     for other in inference:
         api.add_stack_dependency(other, "it forwards prompts to this function")
 
     for endpoint in settings.endpoints:
         stack_id = f"{endpoint.title}AsyncStack"
         what = of(stack_id, f"{endpoint.name} behind a queue, scaling to zero")
-        AsyncStack(app, stack_id, settings, endpoint, packages, **what)
+        AsyncStack(app, stack_id, deployment, endpoint, **what)

@@ -161,6 +161,9 @@ class Settings:
                     )
                 taken[path] = endpoint.name
             self.initial_minutes(endpoint)
+        made = [name for one in self.endpoints for name in (one.name, f"{one.name}-async")]
+        if len(set(made)) != len(made):
+            raise ValueError("endpoints: none may be called like another one's -async")
         for what in ("name", "title"):
             if len({getattr(one, what) for one in self.endpoints}) != len(self.endpoints):
                 raise ValueError(f"endpoints: each {what} once; stacks are named after them")
