@@ -6,6 +6,7 @@ Everything below SETTINGS may be left alone.
 from decimal import Decimal
 
 import aws_cdk
+
 from stacks.bundling import LambdaPackages
 from stacks.project import add_stacks
 from stacks.settings import Container, Endpoint, JumpStart, Settings

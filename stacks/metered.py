@@ -4,6 +4,7 @@ The endpoint itself is made and ended by the clock, from what this stack writes 
 nothing of the other stacks.
 """
 
+import json
 from typing import Any
 
 from aws_cdk import RemovalPolicy, Stack, aws_sagemaker, aws_ssm
@@ -39,7 +40,8 @@ class MeteredStack(Stack):
             name=f"{names.endpoints_path}{endpoint.name}",
             type="String",
             description=f"How parkmeter hosts {endpoint.name}; written by this stack only.",
-            value=self.to_json_string(
+            # Not to_json_string, which drops what is null.
+            value=json.dumps(
                 {
                     "name": endpoint.name,
                     "endpoint": sagemaker_endpoint,

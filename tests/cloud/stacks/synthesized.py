@@ -90,7 +90,9 @@ def synthesized(
         {stack.hierarchical_id: stack.stack_name for stack in assembly.stacks},
         {
             stack.hierarchical_id: {
-                needed.hierarchical_id for needed in stack.dependencies if hasattr(needed, "template")
+                needed.hierarchical_id
+                for needed in stack.dependencies
+                if hasattr(needed, "template")
             }
             for stack in assembly.stacks
         },
