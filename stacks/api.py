@@ -10,7 +10,6 @@ from typing import Any
 from aws_cdk import (
     Acknowledgment,
     Aws,
-    CfnOutput,
     Duration,
     Stack,
     Validations,
@@ -155,7 +154,6 @@ class ApiStack(Stack):
             # A path that exists does not fall through to {proxy+}, whatever the method.
             prompts.add_method("ANY", by_control)
         api.deployment_stage.node.add_dependency(authorizer, control)
-        CfnOutput(self, "Url", value=api.url, description="Base address of the API")
         _accept_api_findings(api)
 
     def _open(self, api: aws_apigateway.RestApi, by_control: aws_apigateway.Integration) -> None:

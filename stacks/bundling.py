@@ -10,7 +10,9 @@ import subprocess
 import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Self
 
 import jsii
@@ -113,28 +115,8 @@ class LambdaPackages:
             copy.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(file, copy)
         if pinned.file is not None:
-            self._install(pinned.file, folder)
-
-    def _install(self, requirements: Path, folder: Path) -> None:
-        command = [
-            sys.executable,
-            "-m",
-            "pip",
-            "--disable-pip-version-check",
-            "install",
-            "--quiet",
-            "--no-deps",
-            "--no-compile",
-            "--only-binary=:all:",
-            "--requirement",
-            str(requirements),
-            "--target",
-            str(folder),
-            *(_WHEELS_FOR_LAMBDA if self.platform == LAMBDA else ()),
-        ]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
-        if done.returncode != 0:
-            raise RuntimeError(f"pip could not build a Lambda package:\n{done.stderr}")
+            installed = _installed(pinned.file, self.platform)
+            shutil.copytree(installed.name, folder, dirs_exist_ok=True)
 
     def _digest(self, module: str, needed: Needed, pinned: Pinned) -> str:
         python = sys.version if self.platform == LOCAL else RUNTIME.name
@@ -142,6 +124,34 @@ class LambdaPackages:
         for file in (*needed.files, *((pinned.file,) if pinned.file else ())):
             digest.update(f"\0{file.name}\0".encode() + file.read_bytes())
         return digest.hexdigest()
+
+
+@cache
+def _installed(requirements: Path, platform: str) -> TemporaryDirectory[str]:
+    """A folder with pinned requirements, made once for all functions; it goes with the process."""
+    folder = TemporaryDirectory(prefix="parkmeter-lambda-")
+    command = [
+        sys.executable,
+        "-m",
+        "pip",
+        "--disable-pip-version-check",
+        "install",
+        "--quiet",
+        "--no-deps",
+        "--no-compile",
+        "--only-binary=:all:",
+        "--requirement",
+        str(requirements),
+        "--target",
+        folder.name,
+        *(_WHEELS_FOR_LAMBDA if platform == LAMBDA else ()),
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
+    if done.returncode != 0:
+        raise RuntimeError(f"pip could not build a Lambda package:\n{done.stderr}")
+    # Command line tools of the packages; nothing runs them in a Lambda.
+    shutil.rmtree(Path(folder.name) / "bin", ignore_errors=True)
+    return folder
 
 
 @jsii.implements(ILocalBundling)

@@ -4,7 +4,7 @@ An endpoint that outlives its meter is money, so silence is an alarm too. Knows 
 CloudWatch has by itself and the one line the clock prints (see `names.py`).
 """
 
-from aws_cdk import Duration, aws_cloudwatch, aws_cloudwatch_actions, aws_sns
+from aws_cdk import ArnFormat, Duration, Stack, aws_cloudwatch, aws_cloudwatch_actions, aws_sns
 from constructs import Construct
 
 from stacks.names import METRICS, METRICS_DIMENSION, OVERDUE, UNSETTLED, VARIANT
@@ -25,17 +25,22 @@ class Watching(Construct):
     ) -> None:
         super().__init__(scope, construct_id)
         self._names = settings.names
-        self._alarms = [self._clock_errors(), self._missing_heartbeat(), self._endpoint_overdue()]
-        for alarm in self._alarms:
+        makers = {
+            f"{self._names.clock}-errors": self._clock_errors,
+            f"{self._names.clock}-missing": self._missing_heartbeat,
+            f"{self._names.prefix}-endpoint-overdue": self._endpoint_overdue,
+        }
+        self._alarms = {name: make(name) for name, make in makers.items()}
+        for alarm in self._alarms.values():
             alarm.add_alarm_action(aws_cloudwatch_actions.SnsAction(topic))
             alarm.add_ok_action(aws_cloudwatch_actions.SnsAction(topic))
         self._dashboard(settings)
 
-    def _clock_errors(self) -> aws_cloudwatch.Alarm:
+    def _clock_errors(self, name: str) -> aws_cloudwatch.Alarm:
         return self._of_lambda("Errors").create_alarm(
             self,
             "ClockErrors",
-            alarm_name=f"{self._names.clock}-errors",
+            alarm_name=name,
             alarm_description="The clock could not treat every meter in three of five minutes. "
             "Its log names the meter and the cause.",
             threshold=1,
@@ -46,13 +51,13 @@ class Watching(Construct):
             treat_missing_data=aws_cloudwatch.TreatMissingData.NOT_BREACHING,
         )
 
-    def _missing_heartbeat(self) -> aws_cloudwatch.Alarm:
+    def _missing_heartbeat(self, name: str) -> aws_cloudwatch.Alarm:
         # Counts ticks that came to their end: a rule that is off, a clock that cannot start and one
         # that never finishes all look the same here.
         return self._of_ticks(OVERDUE, "SampleCount", _FIVE_MINUTES).create_alarm(
             self,
             "MissingHeartbeat",
-            alarm_name=f"{self._names.clock}-missing",
+            alarm_name=name,
             alarm_description="No tick of the clock has come to its end for five minutes: nothing "
             "is started or stopped any more.",
             threshold=1,
@@ -61,11 +66,11 @@ class Watching(Construct):
             treat_missing_data=aws_cloudwatch.TreatMissingData.BREACHING,
         )
 
-    def _endpoint_overdue(self) -> aws_cloudwatch.Alarm:
+    def _endpoint_overdue(self, name: str) -> aws_cloudwatch.Alarm:
         return self._of_ticks(OVERDUE, "Maximum", _MINUTE).create_alarm(
             self,
             "EndpointOverdue",
-            alarm_name=f"{self._names.prefix}-endpoint-overdue",
+            alarm_name=name,
             alarm_description=f"An endpoint has lived {OVERDUE_SECONDS // 60} minutes past its "
             "meter and costs money. The journal says why it could not be stopped.",
             threshold=OVERDUE_SECONDS,
@@ -77,7 +82,7 @@ class Watching(Construct):
     def _dashboard(self, settings: Settings) -> None:
         board = aws_cloudwatch.Dashboard(self, "Dashboard", dashboard_name=self._names.dashboard)
         board.add_widgets(
-            aws_cloudwatch.AlarmStatusWidget(alarms=list(self._alarms), title="Alarms", width=6),
+            aws_cloudwatch.AlarmStatusWidget(alarms=self._shown(), title="Alarms", width=6),
             _graph(
                 "Clock",
                 self._of_lambda("Invocations"),
@@ -111,6 +116,22 @@ class Watching(Construct):
                     _of_instance(hosted, "GPUMemoryUtilization"),
                 ),
             )
+
+    def _shown(self) -> list[aws_cloudwatch.IAlarm]:
+        """The alarms by their literal names: the dashboard can do without any of them."""
+        return [
+            aws_cloudwatch.Alarm.from_alarm_arn(
+                self,
+                f"Shown{alarm.node.id}",
+                Stack.of(self).format_arn(
+                    service="cloudwatch",
+                    resource="alarm",
+                    resource_name=name,
+                    arn_format=ArnFormat.COLON_RESOURCE_NAME,
+                ),
+            )
+            for name, alarm in self._alarms.items()
+        ]
 
     def _of_lambda(self, name: str) -> aws_cloudwatch.Metric:
         return aws_cloudwatch.Metric(
