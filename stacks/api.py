@@ -30,6 +30,9 @@ AUTHORIZER_CACHE_SECONDS = 60
 REQUESTS_A_SECOND, REQUESTS_AT_ONCE = 50, 100
 """For the whole stage: keeps a client gone wild from using up the account's Lambda concurrency."""
 
+LONGEST_ASYNC_JSON = 3_700
+"""Of the 4 KB that AWS gives to all environment variables of a function together."""
+
 OPEN_PATHS = ("/", "/health", "/docs", "/openapi.json", "/favicon.ico", "/assets/{proxy+}")
 """What a browser loads before anybody has typed a token. GET only."""
 
@@ -70,9 +73,6 @@ class ApiStack(Stack):
 
     def _control(self) -> MeterFunction:
         may, names = self._may, self._settings.names
-        endpoints = [endpoint.name for endpoint in self._settings.endpoints]
-        hosted = [names.endpoint(name) for name in endpoints]
-        buckets = [self._async_bucket(name) for name in endpoints]
         return MeterFunction(
             self,
             "Control",
@@ -90,43 +90,46 @@ class ApiStack(Stack):
                 may.keep_tokens(),
                 may.read_endpoints(),
                 may.wake(names.clock),
-                may.read_endpoint_logs(hosted),
-                may.invoke(hosted),
-                may.invoke_async([names.async_endpoint(name) for name in endpoints]),
-                *(grant for bucket in buckets for grant in may.use_async_bucket(bucket)),
+                may.read_endpoint_logs(),
+                may.invoke_any(),
+                *may.use_async_buckets(),
             ],
         )
 
-    def _async_bucket(self, endpoint: str) -> str:
-        return self._settings.names.async_bucket(endpoint, Aws.ACCOUNT_ID, self._settings.region)
-
     def _async_json(self) -> str:
-        """Literal names: the async stack may or may not be there, and deploying it starts a GPU."""
-        return json.dumps(
+        """Literal names: the async stack may or may not be there, and deploying it starts a GPU.
+
+        Raises:
+            ValueError: too many endpoints for a Lambda's environment.
+
+        """
+        names, region = self._settings.names, self._settings.region
+        written = json.dumps(
             {
                 endpoint.resource: {
-                    "endpoint": self._settings.names.async_endpoint(endpoint.name),
-                    "bucket": self._async_bucket(endpoint.name),
+                    "endpoint": names.async_endpoint(endpoint.name),
+                    "bucket": names.async_bucket(endpoint.name, Aws.ACCOUNT_ID, region),
                     "stack": f"{endpoint.title}AsyncStack",
                 }
                 for endpoint in self._settings.endpoints
             },
             separators=(",", ":"),
         )
+        if len(written.replace(Aws.ACCOUNT_ID, "0" * 12)) > LONGEST_ASYNC_JSON:
+            raise ValueError(
+                f"{len(self._settings.endpoints)} endpoints do not fit into one deployment (the "
+                "environment of a Lambda is 4 KB); put some under another prefix"
+            )
+        return written
 
     # ── Routes ──────────────────────────────────────────────────────────────────────────────────
 
     def _api(self, authorizer: MeterFunction, control: MeterFunction) -> None:
         names = self._settings.names
-        inference = [names.inference(endpoint.name) for endpoint in self._settings.endpoints]
-        self._caller = role(
-            self,
-            "ApiRole",
-            "apigateway.amazonaws.com",
-            # By literal names, and from this side: a permission on the function's side would go
-            # whenever its stack is destroyed and made again.
-            [self._may.wake(name) for name in (names.authorizer, names.control, *inference)],
-        )
+        # By literal names, and from this side: a permission on the function's side would go
+        # whenever its stack is destroyed and made again.
+        grants = self._may.call_from_api()
+        self._caller = role(self, "ApiRole", "apigateway.amazonaws.com", grants)
         api = aws_apigateway.RestApi(
             self,
             "Api",

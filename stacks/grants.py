@@ -25,6 +25,12 @@ WILDCARDS = "parkmeter:wildcards"
 """Key in a role's metadata: for each resource with a `*` the reason."""
 
 
+_ONE_FOR_EACH = (
+    "one for each endpoint of this deployment, all under its prefix; listed one by one they would "
+    "outgrow what IAM takes, 10,240 characters a role, at some twenty endpoints"
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Grant:
     """One statement."""
@@ -225,18 +231,16 @@ class Grants:
             because="ListEndpoints knows no resource (AWS); it only reads names and states",
         )
 
-    def invoke(self, endpoints: Sequence[str]) -> Grant:
-        """Send prompts to endpoints, by their names on SageMaker."""
-        return Grant(
-            ("sagemaker:InvokeEndpoint",),
-            tuple(self.sagemaker("endpoint", name) for name in endpoints),
-        )
+    def invoke(self, endpoint: str) -> Grant:
+        """Send prompts to one endpoint, by its name on SageMaker."""
+        return Grant(("sagemaker:InvokeEndpoint",), (self.sagemaker("endpoint", endpoint),))
 
-    def invoke_async(self, endpoints: Sequence[str]) -> Grant:
-        """Queue prompts."""
+    def invoke_any(self) -> Grant:
+        """Send prompts to any endpoint of this deployment, at once or through its queue."""
         return Grant(
-            ("sagemaker:InvokeEndpointAsync",),
-            tuple(self.sagemaker("endpoint", name) for name in endpoints),
+            ("sagemaker:InvokeEndpoint", "sagemaker:InvokeEndpointAsync"),
+            (self.sagemaker("endpoint", f"{self._names.endpoint_prefix}*"),),
+            because=_ONE_FOR_EACH,
         )
 
     # ── The rest ────────────────────────────────────────────────────────────────────────────────
@@ -245,27 +249,39 @@ class Grants:
         """Invoke a function by its literal name."""
         return Grant(("lambda:InvokeFunction",), (self.function(function),))
 
-    def read_endpoint_logs(self, endpoints: Sequence[str]) -> Grant:
+    def call_from_api(self) -> list[Grant]:
+        """Invoke what the API forwards to."""
+        names = self._names
+        return [
+            self.wake(names.authorizer),
+            self.wake(names.control),
+            Grant(
+                ("lambda:InvokeFunction",),
+                (self.function(names.inference("*")),),
+                because=_ONE_FOR_EACH,
+            ),
+        ]
+
+    def read_endpoint_logs(self) -> Grant:
         """Show what containers print."""
+        group = endpoint_log_group(f"{self._names.endpoint_prefix}*")
         return Grant(
             ("logs:FilterLogEvents",),
-            tuple(
-                self.arn("logs", f"log-group:{endpoint_log_group(name)}:*") for name in endpoints
-            ),
-            because="the streams of one endpoint's log group; SageMaker makes up their names",
+            (self.arn("logs", f"log-group:{group}"),),
+            because=_ONE_FOR_EACH,
         )
 
-    def use_async_bucket(self, bucket: str) -> list[Grant]:
+    def use_async_buckets(self) -> list[Grant]:
         """Put inputs, read results. Listing makes a missing result a 404 instead of a 403."""
-        arn = f"arn:{Aws.PARTITION}:s3:::{bucket}"
-        because = "objects of one folder; their names are the requests' ids"
+        name = self._names.async_bucket("*", Aws.ACCOUNT_ID, self._region)
+        arn = f"arn:{Aws.PARTITION}:s3:::{name}"
         return [
-            Grant(("s3:ListBucket",), (arn,)),
-            Grant(("s3:PutObject",), (f"{arn}/{ASYNC_INPUTS}/*",), because=because),
+            Grant(("s3:ListBucket",), (arn,), because=_ONE_FOR_EACH),
+            Grant(("s3:PutObject",), (f"{arn}/{ASYNC_INPUTS}/*",), because=_ONE_FOR_EACH),
             Grant(
                 ("s3:GetObject",),
                 tuple(f"{arn}/{each}/*" for each in (ASYNC_INPUTS, ASYNC_RESULTS, ASYNC_FAILURES)),
-                because=because,
+                because=_ONE_FOR_EACH,
             ),
         ]
 

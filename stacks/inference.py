@@ -46,6 +46,6 @@ class LambdaStack(Stack):
             [
                 may.read_meter(),
                 may.read_endpoints(),
-                may.invoke([names.endpoint(endpoint.name)]),
+                may.invoke(names.endpoint(endpoint.name)),
             ],
         )

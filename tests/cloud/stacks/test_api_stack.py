@@ -1,10 +1,15 @@
 """The API: routes, authorizer, words of its own errors."""
 
+import dataclasses
 import json
 import re
+from pathlib import Path
 
+import pytest
+
+import app
 from parkmeter.web.problems import TYPE_BASE
-from tests.cloud.stacks.synthesized import Templates, flat
+from tests.cloud.stacks.synthesized import Templates, flat, synthesized
 
 STACK = "APIStack"
 
@@ -160,6 +165,14 @@ def test_control_finds_the_async_stack_by_literal_names(seed: Templates):
     assert flat(made) == given["flan"]["bucket"]
     endpoint = seed.one(stack, "AWS::SageMaker::Endpoint")["Properties"]["EndpointName"]
     assert endpoint == given["flan"]["endpoint"]
+
+
+def test_more_endpoints_than_control_can_be_told_of_are_refused(
+    tmp_path: Path, context: dict[str, object]
+):
+    many = tuple(dataclasses.replace(app.SMOLLM, name=f"model-{number}") for number in range(40))
+    with pytest.raises(ValueError, match="40 endpoints do not fit"):
+        synthesized(dataclasses.replace(app.SETTINGS, endpoints=many), tmp_path, context)
 
 
 def test_a_function_of_another_stack_is_named_and_not_imported(seed: Templates):

@@ -1,5 +1,6 @@
 """Least privilege, function by function, and nothing wider than its written reason."""
 
+import json
 import re
 
 import pytest
@@ -160,6 +161,12 @@ def test_a_prompt_function_reaches_its_own_endpoint_only(several: Templates):
         if "sagemaker:InvokeEndpoint" in statement["Action"]
     )
     assert flat(invoke["Resource"]).endswith(":endpoint/acme-falcon-7b")
+
+
+def test_roles_that_serve_all_endpoints_do_not_grow_with_them(seed: Templates, several: Templates):
+    for stack, role in ((API, "ControlRole"), (API, "ApiRole"), (MANAGER, "ClockRole")):
+        assert len(seed.statements(stack, role)) == len(several.statements(stack, role))
+        assert len(json.dumps(several.statements(stack, role))) < 10_240
 
 
 def test_a_container_may_write_to_its_log_group_but_not_make_it_again(several: Templates):
