@@ -11,11 +11,12 @@ run: .venv/.installed          ## all set-up, then the gateway with the embedded
 test: .venv/.developing        ## all set-up, then every test
 	$(BIN)/pytest -n auto
 
-check: .venv/.developing       ## style, types, layers, generated references
+check: .venv/.developing       ## style, types, layers, generated references, templates
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/pytest -q tests/cloud/stacks/test_review.py
 	$(BIN)/python -m tools.reference --check
 
 bench: .venv/.developing       ## one table per claim

@@ -1,0 +1,71 @@
+"""The configuration of parkmeter on AWS. Edit it, then `cdk deploy`.
+
+Everything below SETTINGS may be left alone.
+"""
+
+from decimal import Decimal
+
+import aws_cdk
+
+from stacks.bundling import LambdaPackages
+from stacks.project import add_stacks
+from stacks.settings import Container, Endpoint, JumpStart, Settings
+
+# What may be put on a meter. Prices are dollars an hour of the first instance type in us-east-1,
+# for people to see; None where you do not know yours. Instance types: best first.
+
+FLAN_T5_XXL = Endpoint(
+    name="flan-t5",
+    # 1.x is the container that takes `text_inputs`; 2.x speaks another contract.
+    model=JumpStart("huggingface-text2text-flan-t5-xxl", "1.1.2"),
+    instance_types=("ml.g5.12xlarge", "ml.g5.24xlarge"),
+    api_resource="flan",
+    price_per_hour=Decimal("7.09"),
+)
+
+FALCON_7B = Endpoint(
+    name="falcon-7b",
+    model=JumpStart("huggingface-llm-falcon-7b-instruct-bf16", "4.6.16"),
+    instance_types=("ml.g5.2xlarge", "ml.g5.4xlarge", "ml.g5.8xlarge"),
+    api_resource="falcon",
+)
+
+QWEN_7B = Endpoint(
+    name="qwen-7b",
+    model=JumpStart("huggingface-llm-qwen2-5-7b-instruct", "1.27.2"),
+    instance_types=("ml.g5.12xlarge", "ml.g6.12xlarge"),
+    api_resource="qwen",
+    initial_provision_time_minutes=0,  # nothing runs until somebody tops up
+)
+
+# Any container with SageMaker's contract: this one, AWS's for text generation, fetches a model from
+# the hub. With `own_registry=True` the image is one of your own account's, for example vLLM's.
+SMOLLM = Endpoint(
+    name="smollm",
+    model=Container(
+        image="huggingface-pytorch-tgi-inference:2.6.0-tgi3.1.1-gpu-py311-cu124-ubuntu22.04",
+        environment={"HF_MODEL_ID": "HuggingFaceTB/SmolLM2-1.7B-Instruct", "SM_NUM_GPUS": "1"},
+    ),
+    instance_types=("ml.g5.xlarge", "ml.g5.2xlarge"),
+)
+
+EXAMPLES = (FLAN_T5_XXL, FALCON_7B, QWEN_7B, SMOLLM)
+
+SETTINGS = Settings(
+    region="us-east-1",
+    prefix="parkmeter",  # another one for a second deployment in the same account
+    endpoints=(FLAN_T5_XXL,),  # or several, or all of EXAMPLES
+    initial_provision_time_minutes=60,
+    notification_email=None,  # "you@example.org": told of starts, stops, warnings and alarms
+)
+
+
+def main() -> None:
+    """Write the templates; `cdk` runs this."""
+    app = aws_cdk.App()
+    add_stacks(app, SETTINGS, LambdaPackages.for_app(app))
+    app.synth()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""The CDK app: what parkmeter is on AWS, as templates. Nothing here runs in the cloud."""

@@ -1,0 +1,167 @@
+"""Lambda packages without Docker: parkmeter's modules, and pinned wheels for Lambda's machine.
+
+`-c platform=local` builds for the machine and the Python at hand instead, for running the packages
+right here. What AWS's runtime brings along (boto3) is not packed.
+"""
+
+import hashlib
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Self
+
+import jsii
+from aws_cdk import App, AssetHashType, BundlingOptions, ILocalBundling, aws_lambda
+
+from stacks.functions import RUNTIME
+from stacks.modules import Needed, needed_by
+
+CONTEXT = "platform"
+LAMBDA, LOCAL = "arm64", "local"
+
+PROVIDED = frozenset({"boto3", "botocore"})
+"""By Lambda's own runtime, and where packages are run locally by the environment."""
+
+_HERE = Path(__file__).parent
+_SOURCE = _HERE.parent / "src"
+_WHEELS_FOR_LAMBDA = (
+    "--platform=manylinux_2_28_aarch64",
+    "--platform=manylinux_2_17_aarch64",
+    "--platform=manylinux2014_aarch64",
+    "--implementation=cp",
+    f"--python-version={RUNTIME.name.removeprefix('python')}",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Pinned:
+    """A file of pinned requirements. `brings`: what may be imported when it is installed.
+
+    Each file is complete, with what its packages need in turn, and installed without looking
+    further: pip would judge conditions such as `python_version < "3.13"` by the Python it runs on,
+    not by Lambda's.
+    """
+
+    file: Path | None
+    brings: frozenset[str]
+
+
+PINNED = (
+    Pinned(None, frozenset()),
+    Pinned(_HERE / "requirements" / "store.txt", frozenset({"pydantic"})),
+    Pinned(
+        _HERE / "requirements" / "web.txt",
+        frozenset({"pydantic", "fastapi", "starlette", "mangum"}),
+    ),
+)
+"""Smallest first: a package gets the first one that has all it imports."""
+
+
+def pinned_for(others: Iterable[str]) -> Pinned:
+    """The smallest set of requirements with all of these top names.
+
+    Raises:
+        ValueError: none has; names what is missing.
+
+    """
+    wanted = frozenset(others) - PROVIDED
+    for pinned in PINNED:
+        if wanted <= pinned.brings:
+            return pinned
+    missing = ", ".join(sorted(wanted - PINNED[-1].brings))
+    raise ValueError(f"{missing}: not in the Lambda packages; pin it in stacks/requirements/")
+
+
+@dataclass(frozen=True, slots=True)
+class LambdaPackages:
+    """Packages for a platform: `arm64` (Lambda's) or `local`."""
+
+    platform: str = LAMBDA
+    source: Path = _SOURCE
+
+    def __post_init__(self) -> None:
+        if self.platform not in (LAMBDA, LOCAL):
+            raise ValueError(f"-c {CONTEXT}={self.platform}: {LAMBDA} or {LOCAL}")
+
+    @classmethod
+    def for_app(cls, app: App) -> Self:
+        """As the command line's context says."""
+        return cls(app.node.try_get_context(CONTEXT) or LAMBDA)
+
+    def code(self, module: str) -> aws_lambda.Code:
+        """The package whose handler is `<module>.handler`."""
+        needed = needed_by(module, self.source)
+        pinned = pinned_for(needed.others)
+        return aws_lambda.Code.from_asset(
+            str(_HERE / "requirements"),
+            # Of all that goes in, not of what comes out: equal input is not built again.
+            asset_hash_type=AssetHashType.CUSTOM,
+            asset_hash=self._digest(module, needed, pinned),
+            bundling=BundlingOptions(
+                image=RUNTIME.bundling_image,  # must be named; never used
+                local=_Bundling(self, needed, pinned),
+            ),
+        )
+
+    def build(self, needed: Needed, pinned: Pinned, folder: Path) -> None:
+        """Put a package together in a folder."""
+        for file in needed.files:
+            copy = folder / file.relative_to(self.source)
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(file, copy)
+        if pinned.file is not None:
+            installed = _installed(pinned.file, self.platform)
+            shutil.copytree(installed.name, folder, dirs_exist_ok=True)
+
+    def _digest(self, module: str, needed: Needed, pinned: Pinned) -> str:
+        python = sys.version if self.platform == LOCAL else RUNTIME.name
+        digest = hashlib.sha256(f"{module} {self.platform} {python}".encode())
+        for file in (*needed.files, *((pinned.file,) if pinned.file else ())):
+            digest.update(f"\0{file.name}\0".encode() + file.read_bytes())
+        return digest.hexdigest()
+
+
+@cache
+def _installed(requirements: Path, platform: str) -> TemporaryDirectory[str]:
+    """A folder with pinned requirements, made once for all functions; it goes with the process."""
+    folder = TemporaryDirectory(prefix="parkmeter-lambda-")
+    command = [
+        sys.executable,
+        "-m",
+        "pip",
+        "--disable-pip-version-check",
+        "install",
+        "--quiet",
+        "--no-deps",
+        "--no-compile",
+        "--only-binary=:all:",
+        "--requirement",
+        str(requirements),
+        "--target",
+        folder.name,
+        *(_WHEELS_FOR_LAMBDA if platform == LAMBDA else ()),
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
+    if done.returncode != 0:
+        raise RuntimeError(f"pip could not build a Lambda package:\n{done.stderr}")
+    # Command line tools of the packages; nothing runs them in a Lambda.
+    shutil.rmtree(Path(folder.name) / "bin", ignore_errors=True)
+    return folder
+
+
+@jsii.implements(ILocalBundling)
+class _Bundling:
+    """What CDK calls in place of Docker; only for stacks that are deployed, and changed."""
+
+    def __init__(self, packages: LambdaPackages, needed: Needed, pinned: Pinned) -> None:
+        self._packages, self._needed, self._pinned = packages, needed, pinned
+
+    def try_bundle(self, output_dir: str, *_: object, **__: object) -> bool:
+        """Build into CDK's folder. Always, or raise: there is no Docker to fall back to."""
+        self._packages.build(self._needed, self._pinned, Path(output_dir))
+        return True

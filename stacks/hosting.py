@@ -1,0 +1,158 @@
+"""From a model in `app.py` to a SageMaker Model with the role that its container runs under.
+
+Used by the metered and by the async stack. Knows JumpStart's facts; knows nothing of meters.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from aws_cdk import Aws, Stack, aws_iam, aws_sagemaker
+from constructs import Construct
+
+from stacks import jumpstart
+from stacks.grants import Grant, Grants, role
+from stacks.names import VARIANT, endpoint_log_group
+from stacks.settings import Container, Endpoint, JumpStart, Settings
+
+_READING_REASON = (
+    "a live endpoint keeps its former model while a new one is deployed, "
+    "and must still be able to replace a broken instance"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Source:
+    """What a container is made of, whoever provides it."""
+
+    registry: str
+    image: str
+    environment: Mapping[str, str]
+    bucket: str | None
+    key: str
+    is_prefix: bool
+    isolated: bool
+
+
+def hosted_model(
+    scope: Construct,
+    settings: Settings,
+    endpoint: Endpoint,
+    *,
+    sagemaker_endpoint: str,
+    grants: Sequence[Grant] = (),
+) -> aws_sagemaker.CfnModel:
+    """The Model of an endpoint, which logs as `sagemaker_endpoint` and may do `grants` besides."""
+    stack = Stack.of(scope)
+    source = _source(endpoint.model, settings.region)
+    container = aws_sagemaker.CfnModel.ContainerDefinitionProperty(
+        image=f"{source.registry}.dkr.ecr.{settings.region}.{stack.url_suffix}/{source.image}",
+        environment=dict(source.environment),
+        **_artifact(source),
+    )
+    return aws_sagemaker.CfnModel(
+        scope,
+        "Model",
+        execution_role_arn=_role(scope, settings, source, sagemaker_endpoint, grants).role_arn,
+        primary_container=container,
+        # No VPC: its endpoints or NAT would cost money while no model runs.
+        enable_network_isolation=source.isolated,
+    )
+
+
+def production_variant(
+    model: aws_sagemaker.CfnModel, endpoint: Endpoint, instance_type: str
+) -> aws_sagemaker.CfnEndpointConfig.ProductionVariantProperty:
+    """One instance, with the time that a large model needs to load."""
+    return aws_sagemaker.CfnEndpointConfig.ProductionVariantProperty(
+        variant_name=VARIANT,
+        model_name=model.attr_model_name,
+        instance_type=instance_type,
+        initial_instance_count=1,
+        initial_variant_weight=1,
+        model_data_download_timeout_in_seconds=endpoint.startup_timeout_seconds,
+        container_startup_health_check_timeout_in_seconds=endpoint.startup_timeout_seconds,
+    )
+
+
+def _source(model: JumpStart | Container, region: str) -> _Source:
+    match model:
+        case JumpStart():
+            fact = jumpstart.fact(model.model_id, model.version, region)
+            return _Source(
+                registry=fact.account,
+                image=fact.image,
+                environment=fact.environment,
+                bucket=jumpstart.bucket(region),
+                key=fact.artifact_key,
+                is_prefix=fact.artifact_is_prefix,
+                isolated=True,
+            )
+        case Container():
+            own = model.own_registry
+            bucket, _, key = (model.artifact or "").removeprefix("s3://").partition("/")
+            return _Source(
+                registry=Aws.ACCOUNT_ID if own else jumpstart.containers_account(region),
+                image=model.image,
+                environment=model.environment,
+                bucket=bucket or None,
+                key=key,
+                is_prefix=False,
+                # Without an artifact the container fetches its model from a hub by itself.
+                isolated=model.artifact is not None,
+            )
+
+
+def _artifact(source: _Source) -> dict[str, Any]:
+    if source.bucket is None:
+        return {}
+    address = f"s3://{source.bucket}/{source.key}"
+    if not source.is_prefix:
+        return {"model_data_url": address}
+    definition = aws_sagemaker.CfnModel
+    return {
+        "model_data_source": definition.ModelDataSourceProperty(
+            s3_data_source=definition.S3DataSourceProperty(
+                s3_uri=address, s3_data_type="S3Prefix", compression_type="None"
+            )
+        )
+    }
+
+
+def _role(
+    scope: Construct,
+    settings: Settings,
+    source: _Source,
+    sagemaker_endpoint: str,
+    grants: Sequence[Grant],
+) -> aws_iam.Role:
+    stack = Stack.of(scope)
+    statements = Grants(stack, settings.names)
+    registry = f"arn:{Aws.PARTITION}:ecr:{settings.region}:{source.registry}:repository"
+    allowed = [
+        statements.write_logs(endpoint_log_group(sagemaker_endpoint)),
+        Grant(
+            ("ecr:GetAuthorizationToken",),
+            ("*",),
+            because="GetAuthorizationToken knows no resource (AWS)",
+        ),
+        Grant(
+            ("ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"),
+            (f"{registry}/*",),
+            because=f"reading images only: {_READING_REASON}",
+        ),
+        Grant(
+            ("cloudwatch:PutMetricData",),
+            ("*",),
+            {"StringLike": {"cloudwatch:namespace": "/aws/sagemaker/*"}},
+            "PutMetricData knows no resource (AWS); the condition keeps it to SageMaker's metrics",
+        ),
+        *grants,
+    ]
+    if source.bucket is not None:
+        bucket = f"arn:{Aws.PARTITION}:s3:::{source.bucket}"
+        allowed += [
+            Grant(("s3:ListBucket",), (bucket,)),
+            Grant(("s3:GetObject",), (f"{bucket}/*",), because=f"reading only: {_READING_REASON}"),
+        ]
+    return role(scope, "Role", "sagemaker.amazonaws.com", allowed)

@@ -1,0 +1,51 @@
+"""`<Name>LambdaStack`: the function that takes one endpoint's prompts.
+
+Its name is literal, so that the API finds it without knowing this stack.
+"""
+
+from typing import Any
+
+from aws_cdk import Stack
+from constructs import Construct
+
+from stacks.functions import Deployment, MeterFunction, Program
+from stacks.grants import Grants
+from stacks.settings import Endpoint
+
+TIMEOUT_SECONDS = 29
+"""API Gateway waits no longer; the handler gives the model 27."""
+
+
+class LambdaStack(Stack):
+    """Looks at the meter, asks the model, and may do nothing else."""
+
+    def __init__(
+        self,
+        scope: Construct,
+        construct_id: str,
+        deployment: Deployment,
+        endpoint: Endpoint,
+        **of: Any,
+    ) -> None:
+        super().__init__(scope, construct_id, **of)
+        names = deployment.settings.names
+        may = Grants(self, names)
+        MeterFunction(
+            self,
+            "Inference",
+            deployment,
+            Program(
+                name=names.inference(endpoint.name),
+                module="parkmeter.aws.inference",
+                description=f"Prompts of {endpoint.name}: meter open? then the model's own answer.",
+                timeout_seconds=TIMEOUT_SECONDS,
+                # CPU comes with memory, and start-up is what people wait for.
+                memory_megabytes=1024,
+                environment={"PARKMETER_ENDPOINT": endpoint.name},
+            ),
+            [
+                may.read_meter(),
+                may.read_endpoints(),
+                may.invoke(names.endpoint(endpoint.name)),
+            ],
+        )

@@ -1,0 +1,170 @@
+"""`EndpointManagerStack`: the meters, the clock that acts on them, and the end of every endpoint.
+
+Deployed after the metered stacks, destroyed before them. It alone may create and delete endpoints.
+"""
+
+from typing import Any
+
+from aws_cdk import (
+    CustomResource,
+    Duration,
+    Stack,
+    aws_events,
+    aws_events_targets,
+)
+from constructs import Construct
+
+from stacks.functions import Deployment, MeterFunction, Program, kept_log_group
+from stacks.grants import Grants
+from stacks.names import endpoint_log_group
+from stacks.notifications import NotificationTopic
+from stacks.tables import meters_table
+from stacks.watching import Watching
+
+CLOCK_TIMEOUT_SECONDS = 150
+"""It looks 75 s ahead and waits for what expires meanwhile; the rest is for acting."""
+
+EVENT_AGE_SECONDS = 60
+"""A tick that is older than the next one is of no use; also the least that AWS allows."""
+
+LIFECYCLE_TIMEOUT_SECONDS = 900
+"""The most that a Lambda may live; the handler calls itself again before that."""
+
+
+class EndpointManagerStack(Stack):
+    """Table, clock with its events, lifecycle, alarms."""
+
+    def __init__(
+        self,
+        scope: Construct,
+        construct_id: str,
+        deployment: Deployment,
+        **of: Any,
+    ) -> None:
+        super().__init__(scope, construct_id, **of)
+        self._deployment, self._settings = deployment, deployment.settings
+        settings = self._settings
+        self._may = Grants(self, settings.names)
+        table = meters_table(self, settings.names.meters_table)
+        topic = NotificationTopic(self, "Notifications", settings)
+        clock = self._clock(topic)
+        events = self._events(clock)
+        lifecycle = self._lifecycle()
+        # What an endpoint's end needs is there before its custom resource, so it goes after it.
+        self._endpoints(lifecycle, table, clock, topic, *events)
+        Watching(self, "Watching", settings=settings, topic=topic.topic)
+
+    def _clock(self, topic: NotificationTopic) -> MeterFunction:
+        may = self._may
+        return MeterFunction(
+            self,
+            "Clock",
+            self._deployment,
+            Program(
+                name=self._settings.names.clock,
+                module="parkmeter.aws.clock",
+                description="Every minute and at each expiry: starts and stops as meters say.",
+                timeout_seconds=CLOCK_TIMEOUT_SECONDS,
+                environment={"PARKMETER_TOPIC_ARN": topic.topic.topic_arn},
+                # No reserved concurrency: overlapping runs are harmless, because every step is a
+                # conditional commit, and a run that waits must not keep another one out.
+                retries=0,
+                event_age_seconds=EVENT_AGE_SECONDS,
+            ),
+            [
+                may.keep_meters(),
+                may.read_endpoints(),
+                may.publish_expiry(),
+                *may.start_endpoints(),
+                *may.see_and_stop_endpoints(),
+                may.list_endpoints(),
+                topic.publish(),
+            ],
+        )
+
+    def _events(self, clock: MeterFunction) -> list[Construct]:
+        names = self._settings.names
+
+        def target(event: aws_events.RuleTargetInput | None = None) -> aws_events.IRuleTarget:
+            return aws_events_targets.LambdaFunction(
+                clock.function,
+                event=event,
+                retry_attempts=0,
+                max_event_age=Duration.seconds(EVENT_AGE_SECONDS),
+            )
+
+        tick = aws_events.Rule(
+            self,
+            "Tick",
+            rule_name=names.tick_rule,
+            schedule=aws_events.Schedule.rate(Duration.minutes(1)),
+            targets=[target(aws_events.RuleTargetInput.from_object({"kind": "tick"}))],
+        )
+        changed = aws_events.Rule(
+            self,
+            "EndpointChanged",
+            description="An endpoint of this deployment became ready, failed, or is gone.",
+            event_pattern=aws_events.EventPattern(
+                source=["aws.sagemaker"],
+                detail_type=["SageMaker Endpoint State Change"],
+                detail={"EndpointName": aws_events.Match.prefix(names.endpoint_prefix)},
+            ),
+            targets=[target()],
+        )
+        edited = aws_events.Rule(
+            self,
+            "ExpiryEdited",
+            description="Somebody changed a published expiry by hand.",
+            event_pattern=aws_events.EventPattern(
+                source=["aws.ssm"],
+                detail_type=["Parameter Store Change"],
+                detail={"name": aws_events.Match.prefix(names.expiry_path)},
+            ),
+            targets=[target()],
+        )
+        return [tick, changed, edited]
+
+    def _lifecycle(self) -> MeterFunction:
+        may, names = self._may, self._settings.names
+        return MeterFunction(
+            self,
+            "Lifecycle",
+            self._deployment,
+            Program(
+                name=names.lifecycle,
+                module="parkmeter.aws.lifecycle",
+                description="First provisioning of an endpoint; on destroy, its end.",
+                timeout_seconds=LIFECYCLE_TIMEOUT_SECONDS,
+            ),
+            [
+                may.keep_meters(),
+                may.read_endpoints(),
+                may.withdraw_expiry(),
+                *may.see_and_stop_endpoints(),
+                may.wake(names.clock),
+                may.wake(names.lifecycle),
+            ],
+        )
+
+    def _endpoints(self, lifecycle: MeterFunction, *needed: Construct) -> None:
+        names = self._settings.names
+        for endpoint in self._settings.endpoints:
+            logs = kept_log_group(
+                self,
+                f"{endpoint.title}Logs",
+                endpoint_log_group(names.endpoint(endpoint.name)),
+                self._settings.log_days,
+            )
+            resource = CustomResource(
+                self,
+                endpoint.title,
+                resource_type="Custom::ParkmeterEndpoint",
+                service_token=lifecycle.function.function_arn,
+                # An endpoint that is still being created cannot be deleted until it is there.
+                service_timeout=Duration.hours(1),
+                properties={
+                    "Name": endpoint.name,
+                    "InitialProvisionTimeMinutes": f"{self._settings.initial_minutes(endpoint):g}",
+                },
+            )
+            resource.node.add_dependency(lifecycle, logs, *needed)

@@ -1,0 +1,75 @@
+"""`<Name>MeteredStack`: the model and how it can be hosted. Nothing in it costs money.
+
+The endpoint itself is made and ended by the clock, from what this stack writes to SSM. Knows
+nothing of the other stacks.
+"""
+
+import json
+from typing import Any
+
+from aws_cdk import RemovalPolicy, Stack, aws_sagemaker, aws_ssm
+from constructs import Construct
+
+from stacks.hosting import hosted_model, production_variant
+from stacks.settings import Endpoint, Settings
+
+
+class MeteredStack(Stack):
+    """Model, one EndpointConfig for each instance type, and the definition that ties them up."""
+
+    def __init__(
+        self, scope: Construct, construct_id: str, settings: Settings, endpoint: Endpoint, **of: Any
+    ) -> None:
+        super().__init__(scope, construct_id, **of)
+        names = settings.names
+        sagemaker_endpoint = names.endpoint(endpoint.name)
+        model = hosted_model(self, settings, endpoint, sagemaker_endpoint=sagemaker_endpoint)
+        configs = {
+            instance_type: self._config(model, endpoint, instance_type)
+            for instance_type in endpoint.instance_types
+        }
+        for kept in (model, *configs.values()):
+            # A live endpoint goes on using what it was created from: neither a changed nor a
+            # removed one may be taken from under it. Names are CloudFormation's, or the next one
+            # could not be made beside it. They cost nothing.
+            kept.apply_removal_policy(RemovalPolicy.RETAIN)
+        price = endpoint.price_per_hour
+        aws_ssm.CfnParameter(
+            self,
+            "Definition",
+            name=f"{names.endpoints_path}{endpoint.name}",
+            type="String",
+            description=f"How parkmeter hosts {endpoint.name}; written by this stack only.",
+            # Not to_json_string, which drops what is null.
+            value=json.dumps(
+                {
+                    "name": endpoint.name,
+                    "endpoint": sagemaker_endpoint,
+                    "variants": [
+                        {
+                            "instance_type": instance_type,
+                            "config": config.attr_endpoint_config_name,
+                        }
+                        for instance_type, config in configs.items()
+                    ],
+                    "api_resource": endpoint.resource,
+                    "price_per_hour": None if price is None else str(price),
+                    "max_top_up_minutes": endpoint.max_top_up_minutes,
+                    "max_minutes_ahead": endpoint.max_minutes_ahead,
+                    "startup_credit_minutes": endpoint.startup_credit_minutes,
+                    "drain_seconds": endpoint.drain_seconds,
+                    "warn_minutes": list(endpoint.warn_minutes),
+                }
+            ),
+        )
+
+    def _config(
+        self, model: aws_sagemaker.CfnModel, endpoint: Endpoint, instance_type: str
+    ) -> aws_sagemaker.CfnEndpointConfig:
+        # The id names the instance type, so that a change of the list adds and removes configs and
+        # never turns one into another.
+        return aws_sagemaker.CfnEndpointConfig(
+            self,
+            f"Config-{instance_type}",
+            production_variants=[production_variant(model, endpoint, instance_type)],
+        )

@@ -1,0 +1,77 @@
+"""Which modules of parkmeter a Lambda handler needs, and which packages of others they import.
+
+Found by reading the imports, so that a package holds what its handler uses and nothing else, and no
+list has to be kept. Imports inside functions count too. Runs nothing of what it reads.
+"""
+
+import ast
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+_PROJECT = "parkmeter"
+
+
+@dataclass(frozen=True, slots=True)
+class Needed:
+    """`files`: below the source folder, in order. `others`: top names that are not Python's own."""
+
+    files: tuple[Path, ...]
+    others: frozenset[str]
+
+
+def needed_by(module: str, source: Path) -> Needed:
+    """Everything that importing `module` (`parkmeter.…`) reaches, in the folder `source`.
+
+    Raises:
+        ValueError: there is no such module.
+
+    """
+    if _file(module, source) is None:
+        raise ValueError(f"there is no module {module} in {source}")
+    seen: set[str] = set()
+    others: set[str] = set()
+    waiting = [module]
+    while waiting:
+        name = waiting.pop()
+        if name in seen or (file := _file(name, source)) is None:
+            continue
+        seen.add(name)
+        waiting += _parents(name)
+        for imported in _imports(file):
+            top = imported.partition(".")[0]
+            if top == _PROJECT:
+                waiting += [imported, *_parents(imported)]
+            elif top not in sys.stdlib_module_names:
+                others.add(top)
+    files = {file for name in seen if (file := _file(name, source)) is not None}
+    return Needed(tuple(sorted(files)), frozenset(others))
+
+
+def _imports(file: Path) -> Iterator[str]:
+    """Names of what a file imports; for `from a import b` both `a` and, if it is one, `a.b`."""
+    for node in ast.walk(ast.parse(file.read_bytes())):
+        match node:
+            case ast.Import(names=names):
+                yield from (alias.name for alias in names)
+            case ast.ImportFrom(module=str(module), names=names, level=0):
+                yield module
+                yield from (f"{module}.{alias.name}" for alias in names)
+            case ast.ImportFrom():
+                raise ValueError(f"{file}: imports here are absolute")
+            case _:
+                pass
+
+
+def _parents(module: str) -> list[str]:
+    parts = module.split(".")
+    return [".".join(parts[:count]) for count in range(1, len(parts))]
+
+
+def _file(module: str, source: Path) -> Path | None:
+    path = source.joinpath(*module.split("."))
+    for file in (path / "__init__.py", path.with_suffix(".py")):
+        if file.is_file():
+            return file
+    return None

@@ -1,0 +1,170 @@
+"""Every name that two stacks, or a stack and a Lambda handler, must agree on.
+
+Stacks share nothing but these literal names: no exports, so that each can be deployed and destroyed
+on its own. Knows no construct.
+
+What the handlers in `parkmeter.aws` find:
+
+* The environment of every function: `PARKMETER_PREFIX`, `PARKMETER_METERS_TABLE`,
+  `PARKMETER_AUTH_TABLE`, `PARKMETER_ENDPOINTS_PATH`, `PARKMETER_EXPIRY_PATH`,
+  `PARKMETER_CLOCK_FUNCTION`; in the clock also `PARKMETER_TOPIC_ARN`, in an inference function
+  `PARKMETER_ENDPOINT`, in control `PARKMETER_ASYNC` (JSON: api_resource → endpoint, bucket, stack).
+* One SSM parameter per endpoint under `PARKMETER_ENDPOINTS_PATH`, JSON: see `metered.py`.
+* The custom resource `Custom::ParkmeterEndpoint` with `Name` and `InitialProvisionTimeMinutes`;
+  `Custom::ParkmeterBucket` with `AsyncBucket`.
+* The clock is invoked with `{"kind": "tick"}` every minute, and with EventBridge's plain events.
+* At the end of each tick the clock prints one line in CloudWatch's embedded metric format:
+  namespace `METRICS`, dimension `METRICS_DIMENSION` = prefix, metrics `OVERDUE` (seconds that the
+  endpoint worst overdue has lived past close and drain, 0 if none) and `UNSETTLED` (meters). Two
+  alarms live on it: too high, and missing.
+"""
+
+import re
+from dataclasses import dataclass
+
+DEFAULT_PREFIX = "parkmeter"
+TAG = "parkmeter:deployment"
+"""Set on an endpoint by the clock when it creates it; what lacks it is never deleted."""
+
+METRICS = "parkmeter"
+METRICS_DIMENSION = "Deployment"
+OVERDUE = "OverdueSeconds"
+UNSETTLED = "UnsettledMeters"
+
+UNSETTLED_INDEX = "unsettled"
+"""The sparse index of the meters table; `parkmeter.stores.dynamodb` queries it by this name."""
+
+STAGE = "prod"
+VARIANT = "AllTraffic"
+"""The one production variant of every endpoint; the scaling of async endpoints names it."""
+
+ASYNC_INPUTS, ASYNC_RESULTS, ASYNC_FAILURES = "inputs", "results", "failures"
+"""Folders of an async bucket."""
+
+LONGEST_BUCKET = 63
+LONGEST_ENDPOINT = 63
+LONGEST_FUNCTION = 64
+
+_PREFIX = re.compile(r"[a-z](-?[a-z0-9])*")
+
+
+@dataclass(frozen=True, slots=True)
+class Names:
+    """All literal names of one deployment. A prefix other than the default is in every one."""
+
+    prefix: str = DEFAULT_PREFIX
+
+    def __post_init__(self) -> None:
+        # Lower case, because IAM compares ARNs by case and SageMaker's are lower case.
+        if not _PREFIX.fullmatch(self.prefix):
+            raise ValueError(f"prefix {self.prefix!r}: lower-case letters, digits, inner hyphens")
+
+    def _bare(self, word: str) -> str:
+        """The ancestor's own word under the default prefix."""
+        return word if self.prefix == DEFAULT_PREFIX else f"{self.prefix}-{word}"
+
+    def _prefixed(self, word: str) -> str:
+        return f"{self.prefix}-{word}"
+
+    def stack(self, stack_id: str) -> str:
+        """What CloudFormation calls a stack; `cdk deploy` always takes the plain id."""
+        return self._bare(stack_id)
+
+    @property
+    def meters_table(self) -> str:
+        """Meters, journal, keys."""
+        return self._bare("meters")
+
+    @property
+    def auth_table(self) -> str:
+        """Tokens, under the name that the ancestor gave it."""
+        return self._bare("auth")
+
+    @property
+    def endpoints_path(self) -> str:
+        """SSM path of the definitions."""
+        return f"/{self.prefix}/endpoints/"
+
+    @property
+    def expiry_path(self) -> str:
+        """SSM path of the published expiries."""
+        return f"/{self.prefix}/expiry/"
+
+    @property
+    def clock(self) -> str:
+        """Function that reconciles."""
+        return self._prefixed("clock")
+
+    @property
+    def lifecycle(self) -> str:
+        """Function behind the custom resources of the manager."""
+        return self._prefixed("lifecycle")
+
+    @property
+    def authorizer(self) -> str:
+        """Function that knows tokens."""
+        return self._prefixed("authorizer")
+
+    @property
+    def control(self) -> str:
+        """Function that serves all routes but prompts."""
+        return self._prefixed("control")
+
+    def inference(self, endpoint: str) -> str:
+        """Function that takes an endpoint's prompts."""
+        return self._prefixed(f"{endpoint}-inference")
+
+    def async_bucket_function(self, endpoint: str) -> str:
+        """Function that empties the async bucket before it goes."""
+        return self._prefixed(f"{endpoint}-async-bucket")
+
+    @property
+    def tick_rule(self) -> str:
+        """EventBridge rule of every minute."""
+        return self._prefixed("tick")
+
+    @property
+    def notifications(self) -> str:
+        """SNS topic of journal messages and alarms."""
+        return self._prefixed("notifications")
+
+    @property
+    def dashboard(self) -> str:
+        """CloudWatch dashboard."""
+        return self.prefix
+
+    @property
+    def api(self) -> str:
+        """The REST API."""
+        return self.prefix
+
+    @property
+    def endpoint_prefix(self) -> str:
+        """What every endpoint of this deployment begins with, on SageMaker."""
+        return f"{self.prefix}-"
+
+    def endpoint(self, endpoint: str) -> str:
+        """A metered endpoint's name on SageMaker."""
+        return self._prefixed(endpoint)
+
+    def async_endpoint(self, endpoint: str) -> str:
+        """An async endpoint's name on SageMaker."""
+        return self._prefixed(f"{endpoint}-async")
+
+    def async_bucket(self, endpoint: str, account: str, region: str) -> str:
+        """Bucket of async inputs and results. The whole world shares these names."""
+        return f"{self.prefix}-{endpoint}-async-{account}-{region}"
+
+    def async_topic(self, endpoint: str, outcome: str) -> str:
+        """SNS topic told of async results (`outcome`: succeeded, failed)."""
+        return self._prefixed(f"{endpoint}-async-{outcome}")
+
+
+def log_group(function: str) -> str:
+    """Where a function's output goes."""
+    return f"/aws/lambda/{function}"
+
+
+def endpoint_log_group(sagemaker_endpoint: str) -> str:
+    """Where SageMaker puts the output of an endpoint's container."""
+    return f"/aws/sagemaker/Endpoints/{sagemaker_endpoint}"

@@ -1,0 +1,41 @@
+"""The SNS topic for what people should hear of: messages of the journal, and alarms.
+
+Knows names and settings; who publishes is told by the stack.
+"""
+
+from aws_cdk import Aws, aws_iam, aws_sns, aws_sns_subscriptions
+from constructs import Construct
+
+from stacks.grants import Grant
+from stacks.settings import Settings
+
+
+class NotificationTopic(Construct):
+    """The topic, with an e-mail subscription if `app.py` names an address."""
+
+    def __init__(self, scope: Construct, construct_id: str, settings: Settings) -> None:
+        super().__init__(scope, construct_id)
+        self.topic = aws_sns.Topic(
+            self,
+            "Topic",
+            topic_name=settings.names.notifications,
+            display_name="parkmeter",
+            enforce_ssl=True,
+        )
+        # A topic with a policy of its own has lost the one by which the account's alarms publish.
+        self.topic.add_to_resource_policy(
+            aws_iam.PolicyStatement(
+                principals=[aws_iam.ServicePrincipal("cloudwatch.amazonaws.com")],
+                actions=["sns:Publish"],
+                resources=[self.topic.topic_arn],
+                conditions={"StringEquals": {"aws:SourceAccount": Aws.ACCOUNT_ID}},
+            )
+        )
+        if settings.notification_email is not None:
+            self.topic.add_subscription(
+                aws_sns_subscriptions.EmailSubscription(settings.notification_email)
+            )
+
+    def publish(self) -> Grant:
+        """Send messages."""
+        return Grant(("sns:Publish",), (self.topic.topic_arn,))

@@ -1,0 +1,63 @@
+"""Puts the stacks together: the only module that knows all of them."""
+
+import aws_cdk
+from constructs import Construct
+
+from stacks.api import ApiStack
+from stacks.asynchronous import AsyncStack
+from stacks.functions import Deployment, Packages
+from stacks.inference import LambdaStack
+from stacks.manager import EndpointManagerStack
+from stacks.metered import MeteredStack
+from stacks.settings import Settings
+
+MANAGER = "EndpointManagerStack"
+API = "APIStack"
+
+
+def add_stacks(app: Construct, settings: Settings, packages: Packages) -> None:
+    """All stacks of a deployment, in the order in which they are deployed.
+
+    Dependencies say what must be there first and what must go last; names are literal, nothing is
+    exported. An async stack depends on nothing, and nothing on it: it starts a GPU, so it is
+    deployed only when it is asked for.
+    """
+    names, deployment = settings.names, Deployment(settings, packages)
+    environment = aws_cdk.Environment(region=settings.region)
+
+    def of(stack_id: str, description: str) -> dict[str, object]:
+        return {
+            "stack_name": names.stack(stack_id),
+            "description": f"parkmeter: {description}",
+            "env": environment,
+            # Not the tag of our endpoints: it would hand the async ones over to the clock's sweep.
+            "tags": {"project": "parkmeter"},
+        }
+
+    metered = []
+    for endpoint in settings.endpoints:
+        stack_id = f"{endpoint.title}MeteredStack"
+        what = of(stack_id, f"model and endpoint configurations of {endpoint.name}")
+        metered.append(MeteredStack(app, stack_id, settings, endpoint, **what))
+
+    what = of(MANAGER, "meters, clock, and the life of every endpoint")
+    manager = EndpointManagerStack(app, MANAGER, deployment, **what)
+    for stack in metered:
+        manager.add_stack_dependency(stack, "it provisions the endpoint that this one defines")
+
+    inference = []
+    for endpoint in settings.endpoints:
+        stack_id = f"{endpoint.title}LambdaStack"
+        what = of(stack_id, f"prompts of {endpoint.name}")
+        inference.append(LambdaStack(app, stack_id, deployment, endpoint, **what))
+        inference[-1].add_stack_dependency(manager, "it reads the meters")
+
+    what = of(API, "the REST API and its tokens")
+    api = ApiStack(app, API, deployment, **what)
+    for other in inference:
+        api.add_stack_dependency(other, "it forwards prompts to this function")
+
+    for endpoint in settings.endpoints:
+        stack_id = f"{endpoint.title}AsyncStack"
+        what = of(stack_id, f"{endpoint.name} behind a queue, scaling to zero")
+        AsyncStack(app, stack_id, deployment, endpoint, **what)

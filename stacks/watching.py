@@ -1,0 +1,178 @@
+"""Who watches the clock: three alarms and a dashboard.
+
+An endpoint that outlives its meter is money, so silence is an alarm too. Knows the metrics that
+CloudWatch has by itself and the one line the clock prints (see `names.py`).
+"""
+
+from aws_cdk import ArnFormat, Duration, Stack, aws_cloudwatch, aws_cloudwatch_actions, aws_sns
+from constructs import Construct
+
+from stacks.names import METRICS, METRICS_DIMENSION, OVERDUE, UNSETTLED, VARIANT
+from stacks.settings import Settings
+
+OVERDUE_SECONDS = 900
+"""SageMaker refuses to delete what it is still creating or updating; most of that takes less."""
+
+_MINUTE = Duration.minutes(1)
+_FIVE_MINUTES = Duration.minutes(5)
+
+
+class Watching(Construct):
+    """Alarms that tell the topic, and a dashboard with them and with every endpoint."""
+
+    def __init__(
+        self, scope: Construct, construct_id: str, *, settings: Settings, topic: aws_sns.ITopic
+    ) -> None:
+        super().__init__(scope, construct_id)
+        self._names = settings.names
+        makers = {
+            f"{self._names.clock}-errors": self._clock_errors,
+            f"{self._names.clock}-missing": self._missing_heartbeat,
+            f"{self._names.prefix}-endpoint-overdue": self._endpoint_overdue,
+        }
+        self._alarms = {name: make(name) for name, make in makers.items()}
+        for alarm in self._alarms.values():
+            alarm.add_alarm_action(aws_cloudwatch_actions.SnsAction(topic))
+            alarm.add_ok_action(aws_cloudwatch_actions.SnsAction(topic))
+        self._dashboard(settings)
+
+    def _clock_errors(self, name: str) -> aws_cloudwatch.Alarm:
+        return self._of_lambda("Errors").create_alarm(
+            self,
+            "ClockErrors",
+            alarm_name=name,
+            alarm_description="The clock could not treat every meter in three of five minutes. "
+            "Its log names the meter and the cause.",
+            threshold=1,
+            evaluation_periods=5,
+            # One failure is retried at the next minute; AWS has passing troubles.
+            datapoints_to_alarm=3,
+            comparison_operator=_AT_LEAST,
+            treat_missing_data=aws_cloudwatch.TreatMissingData.NOT_BREACHING,
+        )
+
+    def _missing_heartbeat(self, name: str) -> aws_cloudwatch.Alarm:
+        # Counts ticks that came to their end: a rule that is off, a clock that cannot start and one
+        # that never finishes all look the same here.
+        return self._of_ticks(OVERDUE, "SampleCount", _FIVE_MINUTES).create_alarm(
+            self,
+            "MissingHeartbeat",
+            alarm_name=name,
+            alarm_description="No tick of the clock has come to its end for five minutes: nothing "
+            "is started or stopped any more.",
+            threshold=1,
+            evaluation_periods=1,
+            comparison_operator=aws_cloudwatch.ComparisonOperator.LESS_THAN_THRESHOLD,
+            treat_missing_data=aws_cloudwatch.TreatMissingData.BREACHING,
+        )
+
+    def _endpoint_overdue(self, name: str) -> aws_cloudwatch.Alarm:
+        return self._of_ticks(OVERDUE, "Maximum", _MINUTE).create_alarm(
+            self,
+            "EndpointOverdue",
+            alarm_name=name,
+            alarm_description=f"An endpoint has lived {OVERDUE_SECONDS // 60} minutes past its "
+            "meter and costs money. The journal says why it could not be stopped.",
+            threshold=OVERDUE_SECONDS,
+            evaluation_periods=1,
+            comparison_operator=_AT_LEAST,
+            treat_missing_data=aws_cloudwatch.TreatMissingData.NOT_BREACHING,
+        )
+
+    def _dashboard(self, settings: Settings) -> None:
+        board = aws_cloudwatch.Dashboard(self, "Dashboard", dashboard_name=self._names.dashboard)
+        board.add_widgets(
+            aws_cloudwatch.AlarmStatusWidget(alarms=self._shown(), title="Alarms", width=6),
+            _graph(
+                "Clock",
+                self._of_lambda("Invocations"),
+                self._of_lambda("Errors"),
+                self._of_lambda("Throttles"),
+            ),
+            _graph(
+                "Meters that need looking at", self._of_ticks(UNSETTLED, "Maximum", _FIVE_MINUTES)
+            ),
+            _graph(
+                "Seconds past close and drain", self._of_ticks(OVERDUE, "Maximum", _FIVE_MINUTES)
+            ),
+        )
+        for endpoint in settings.endpoints:
+            hosted = self._names.endpoint(endpoint.name)
+            board.add_widgets(
+                _graph(
+                    f"{endpoint.name}: prompts",
+                    _of_endpoint(hosted, "Invocations", "Sum"),
+                    _of_endpoint(hosted, "Invocation4XXErrors", "Sum"),
+                    _of_endpoint(hosted, "Invocation5XXErrors", "Sum"),
+                ),
+                _graph(
+                    f"{endpoint.name}: model latency, microseconds",
+                    _of_endpoint(hosted, "ModelLatency", "p50"),
+                    _of_endpoint(hosted, "ModelLatency", "p90"),
+                ),
+                _graph(
+                    f"{endpoint.name}: use, percent",
+                    _of_instance(hosted, "GPUUtilization"),
+                    _of_instance(hosted, "GPUMemoryUtilization"),
+                ),
+            )
+
+    def _shown(self) -> list[aws_cloudwatch.IAlarm]:
+        """The alarms by their literal names: the dashboard can do without any of them."""
+        return [
+            aws_cloudwatch.Alarm.from_alarm_arn(
+                self,
+                f"Shown{alarm.node.id}",
+                Stack.of(self).format_arn(
+                    service="cloudwatch",
+                    resource="alarm",
+                    resource_name=name,
+                    arn_format=ArnFormat.COLON_RESOURCE_NAME,
+                ),
+            )
+            for name, alarm in self._alarms.items()
+        ]
+
+    def _of_lambda(self, name: str) -> aws_cloudwatch.Metric:
+        return aws_cloudwatch.Metric(
+            namespace="AWS/Lambda",
+            metric_name=name,
+            dimensions_map={"FunctionName": self._names.clock},
+            statistic="Sum",
+            period=_MINUTE,
+        )
+
+    def _of_ticks(self, name: str, statistic: str, period: Duration) -> aws_cloudwatch.Metric:
+        return aws_cloudwatch.Metric(
+            namespace=METRICS,
+            metric_name=name,
+            dimensions_map={METRICS_DIMENSION: self._names.prefix},
+            statistic=statistic,
+            period=period,
+        )
+
+
+_AT_LEAST = aws_cloudwatch.ComparisonOperator.GREATER_THAN_OR_EQUAL_TO_THRESHOLD
+
+
+def _of_endpoint(name: str, metric: str, statistic: str) -> aws_cloudwatch.Metric:
+    return aws_cloudwatch.Metric(
+        namespace="AWS/SageMaker",
+        metric_name=metric,
+        dimensions_map={"EndpointName": name, "VariantName": VARIANT},
+        statistic=statistic,
+        label=f"{metric} {statistic}",
+    )
+
+
+def _of_instance(name: str, metric: str) -> aws_cloudwatch.Metric:
+    return aws_cloudwatch.Metric(
+        namespace="/aws/sagemaker/Endpoints",
+        metric_name=metric,
+        dimensions_map={"EndpointName": name, "VariantName": VARIANT},
+        statistic="Average",
+    )
+
+
+def _graph(title: str, *metrics: aws_cloudwatch.IMetric) -> aws_cloudwatch.GraphWidget:
+    return aws_cloudwatch.GraphWidget(title=title, left=list(metrics))

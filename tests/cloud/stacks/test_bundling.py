@@ -1,0 +1,108 @@
+"""Lambda packages: what goes in, and that one can really be built without Docker."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from stacks.bundling import LOCAL, PINNED, LambdaPackages, pinned_for
+from stacks.modules import needed_by
+
+ROOT = Path(__file__).parents[3]
+SOURCE = ROOT / "src"
+STORE = "parkmeter.stores.dynamodb"
+
+
+def _written(folder: Path, files: dict[str, str]) -> Path:
+    for name, text in files.items():
+        file = folder / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text)
+    return folder
+
+
+def test_a_package_has_the_modules_that_its_handler_reaches_and_no_others(tmp_path: Path):
+    source = _written(
+        tmp_path,
+        {
+            "parkmeter/__init__.py": "",
+            "parkmeter/aws/__init__.py": "",
+            "parkmeter/aws/one.py": "import json, boto3\nfrom parkmeter import rules\n",
+            "parkmeter/rules.py": "def f():\n    from parkmeter.late import g\n",
+            "parkmeter/late.py": "import pydantic.fields\ng = 1\n",
+            "parkmeter/other.py": "import fastapi\n",
+        },
+    )
+    needed = needed_by("parkmeter.aws.one", source)
+    names = {file.relative_to(source).as_posix() for file in needed.files}
+    assert names == {
+        "parkmeter/__init__.py",
+        "parkmeter/aws/__init__.py",
+        "parkmeter/aws/one.py",
+        "parkmeter/rules.py",
+        "parkmeter/late.py",
+    }
+    assert needed.others == {"boto3", "pydantic"}
+
+
+def test_a_package_gets_the_smallest_requirements_that_are_enough():
+    assert pinned_for({"boto3", "botocore"}).file is None
+    assert pinned_for({"boto3", "pydantic"}) == PINNED[1]
+    assert pinned_for({"fastapi"}) == PINNED[2]
+
+
+def test_what_is_not_pinned_stops_the_build_by_name():
+    with pytest.raises(ValueError, match="uvicorn"):
+        pinned_for({"boto3", "uvicorn"})
+
+
+def test_a_handler_that_is_not_there_stops_the_build(tmp_path: Path):
+    with pytest.raises(ValueError, match=r"no module parkmeter\.aws\.none"):
+        needed_by("parkmeter.aws.none", tmp_path)
+
+
+def test_pinned_versions_are_those_that_the_tests_run_with():
+    from importlib.metadata import version  # noqa: PLC0415
+
+    installed_only_there = {"mangum"}
+    for pinned in PINNED[1:]:
+        for line in pinned.file.read_text().splitlines():
+            name, _, pin = line.partition("==")
+            if not line.startswith("#") and name not in installed_only_there:
+                assert version(name) == pin
+
+
+def test_larger_requirements_contain_the_smaller_ones_with_the_same_versions():
+    store, web = (set(pinned.file.read_text().splitlines()[1:]) for pinned in PINNED[1:])
+    assert {line for line in store if "==" in line} <= web
+
+
+@pytest.mark.timeout(300)
+def test_a_package_for_lambda_holds_wheels_for_its_machine_and_stays_small(tmp_path: Path):
+    needed = needed_by(STORE, SOURCE)
+    LambdaPackages().build(needed, pinned_for(needed.others), tmp_path)
+    built = {file.relative_to(tmp_path).as_posix() for file in tmp_path.rglob("*.so")}
+    assert any("cpython-314-aarch64-linux-gnu" in name for name in built)
+    assert not (tmp_path / "fastapi").exists()
+    assert not (tmp_path / "boto3").exists()
+    assert (tmp_path / "parkmeter" / "stores" / "dynamodb.py").is_file()
+    assert not (tmp_path / "parkmeter" / "stores" / "sqlite.py").exists()
+    size = sum(file.stat().st_size for file in tmp_path.rglob("*") if file.is_file())
+    assert size < 12_000_000
+
+
+@pytest.mark.timeout(300)
+def test_a_package_for_the_machine_at_hand_runs_here(tmp_path: Path):
+    needed = needed_by(STORE, SOURCE)
+    LambdaPackages(LOCAL).build(needed, pinned_for(needed.others), tmp_path)
+    code = f"import {STORE}, pydantic; print({STORE}.__file__, pydantic.__file__, sep='\\n')"
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=tmp_path,
+        env={"PYTHONPATH": str(tmp_path)},
+    )
+    assert all(line.startswith(str(tmp_path)) for line in done.stdout.split())

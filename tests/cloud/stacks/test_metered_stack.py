@@ -1,0 +1,146 @@
+"""Model, configurations, definition: a live endpoint keeps what it was created from."""
+
+import dataclasses
+import json
+from pathlib import Path
+
+import pytest
+
+import app
+from stacks import jumpstart
+from stacks.settings import Container, JumpStart
+from tests.cloud.stacks.synthesized import Templates, flat, synthesized
+
+STACK = "FlanT5MeteredStack"
+CONFIG = "AWS::SageMaker::EndpointConfig"
+
+
+def _configs(templates: Templates, stack: str = STACK) -> dict[str, str]:
+    """Logical ids by instance type."""
+    return {
+        resource["Properties"]["ProductionVariants"][0]["InstanceType"]: logical_id
+        for logical_id, resource in templates.of_type(stack, CONFIG).items()
+    }
+
+
+def test_flan_is_the_version_that_takes_text_inputs(seed: Templates):
+    container = seed.one(STACK, "AWS::SageMaker::Model")["Properties"]["PrimaryContainer"]
+    assert "huggingface-pytorch-inference:1.13.1-transformers4.26.0" in flat(container["Image"])
+    assert container["ModelDataUrl"].startswith("s3://jumpstart-cache-prod-us-east-1/")
+    assert container["ModelDataUrl"].endswith("text2text-flan-t5-xxl.tar.gz")
+    assert "ModelDataSource" not in container
+
+
+def test_an_artifact_that_is_a_folder_is_given_as_one(several: Templates):
+    container = several.one("Falcon7bMeteredStack", "AWS::SageMaker::Model")["Properties"][
+        "PrimaryContainer"
+    ]
+    source = container["ModelDataSource"]["S3DataSource"]
+    assert source["S3DataType"] == "S3Prefix"
+    assert source["CompressionType"] == "None"
+    assert source["S3Uri"].endswith("/")
+
+
+def test_a_container_that_fetches_its_model_has_a_network_and_others_have_none(several: Templates):
+    def isolated(stack: str) -> bool:
+        return several.one(stack, "AWS::SageMaker::Model")["Properties"]["EnableNetworkIsolation"]
+
+    assert isolated("FlanT5MeteredStack")
+    assert not isolated("SmollmMeteredStack")
+
+
+def test_models_and_configs_have_generated_names_and_are_kept(several: Templates):
+    for stack, logical_id, resource in several.everything():
+        if stack.endswith("MeteredStack") and resource["Type"] in (CONFIG, "AWS::SageMaker::Model"):
+            assert resource["DeletionPolicy"] == "Retain", logical_id
+            assert resource["UpdateReplacePolicy"] == "Retain", logical_id
+            assert not {"EndpointConfigName", "ModelName"} & set(resource["Properties"])
+
+
+def test_no_endpoint_is_made_by_a_metered_stack(several: Templates):
+    kinds = {
+        resource["Type"]
+        for stack, _, resource in several.everything()
+        if stack.endswith("MeteredStack")
+    }
+    assert kinds == {
+        "AWS::IAM::Role",
+        "AWS::SageMaker::Model",
+        CONFIG,
+        "AWS::SSM::Parameter",
+    }
+
+
+def test_the_definition_has_all_that_the_handlers_read(seed: Templates):
+    parameter = seed.one(STACK, "AWS::SSM::Parameter")["Properties"]
+    assert parameter["Name"] == "/parkmeter/endpoints/flan-t5"
+    ids = _configs(seed)
+    assert json.loads(flat(parameter["Value"])) == {
+        "name": "flan-t5",
+        "endpoint": "parkmeter-flan-t5",
+        "variants": [
+            {"instance_type": kind, "config": f"<{ids[kind]}.EndpointConfigName>"}
+            for kind in ("ml.g5.12xlarge", "ml.g5.24xlarge")
+        ],
+        "api_resource": "flan",
+        "price_per_hour": "7.09",
+        "max_top_up_minutes": 1440,
+        "max_minutes_ahead": 10080,
+        "startup_credit_minutes": 30,
+        "drain_seconds": 30,
+        "warn_minutes": [10, 2],
+    }
+
+
+def test_an_unknown_price_is_null_and_not_zero(several: Templates):
+    parameter = several.one("Qwen7bMeteredStack", "AWS::SSM::Parameter")["Properties"]
+    assert json.loads(flat(parameter["Value"]))["price_per_hour"] is None
+
+
+def test_a_changed_instance_type_is_a_new_config_and_the_old_one_is_kept(
+    seed: Templates, tmp_path: Path, context: dict[str, object]
+):
+    changed = dataclasses.replace(
+        app.FLAN_T5_XXL, instance_types=("ml.g5.48xlarge", "ml.g5.12xlarge")
+    )
+    after = synthesized(dataclasses.replace(app.SETTINGS, endpoints=(changed,)), tmp_path, context)
+    before_ids, after_ids = _configs(seed), _configs(after)
+    assert after_ids["ml.g5.48xlarge"] not in before_ids.values()
+    assert after_ids["ml.g5.12xlarge"] == before_ids["ml.g5.12xlarge"]
+    dropped = before_ids["ml.g5.24xlarge"]
+    assert dropped not in after_ids.values()
+    assert seed.of_type(STACK, CONFIG)[dropped]["DeletionPolicy"] == "Retain"
+    same = before_ids["ml.g5.12xlarge"]
+    assert seed.of_type(STACK, CONFIG)[same] == after.of_type(STACK, CONFIG)[same]
+
+
+def test_unknown_models_versions_and_regions_are_refused_with_what_is_known():
+    with pytest.raises(ValueError, match="flan-t5-xxl"):
+        jumpstart.fact("flan", "1.1.2", "us-east-1")
+    with pytest.raises(ValueError, match=r"1\.1\.2"):
+        jumpstart.fact("huggingface-text2text-flan-t5-xxl", "9", "us-east-1")
+    with pytest.raises(ValueError, match="us-east-1"):
+        jumpstart.fact("huggingface-text2text-flan-t5-xxl", "1.1.2", "xx-nowhere-1")
+
+
+def test_the_examples_ask_for_instance_types_that_their_models_are_known_to_fit():
+    for endpoint in app.EXAMPLES:
+        if isinstance(endpoint.model, JumpStart):
+            fact = jumpstart.fact(endpoint.model.model_id, endpoint.model.version, "us-east-1")
+            assert set(endpoint.instance_types) <= set(fact.instance_types), endpoint.name
+
+
+def test_an_image_of_the_own_account_comes_from_its_own_registry(
+    tmp_path: Path, context: dict[str, object]
+):
+    own = dataclasses.replace(app.SMOLLM, model=Container(image="vllm:0.11", own_registry=True))
+    made = synthesized(dataclasses.replace(app.SETTINGS, endpoints=(own,)), tmp_path, context)
+    container = made.one("SmollmMeteredStack", "AWS::SageMaker::Model")["Properties"][
+        "PrimaryContainer"
+    ]
+    assert flat(container["Image"]).startswith("<AWS::AccountId>.dkr.ecr.us-east-1.")
+
+
+def test_an_image_is_named_without_a_host():
+    with pytest.raises(ValueError, match="without a host"):
+        Container(image="vllm")

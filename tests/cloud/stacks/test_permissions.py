@@ -1,0 +1,180 @@
+"""Least privilege, function by function, and nothing wider than its written reason."""
+
+import json
+import re
+
+import pytest
+
+from stacks.grants import WILDCARDS, Grant
+from tests.cloud.stacks.synthesized import Templates, flat, listed
+
+MANAGER, API = "EndpointManagerStack", "APIStack"
+LOGS = {"logs:CreateLogStream", "logs:PutLogEvents"}
+METERS = {
+    "dynamodb:BatchGetItem",
+    "dynamodb:GetItem",
+    "dynamodb:PutItem",
+    "dynamodb:Query",
+    "dynamodb:UpdateItem",
+}
+ENDPOINTS = {"ssm:GetParameter", "ssm:GetParametersByPath"}
+STOP = {"sagemaker:DeleteEndpoint", "sagemaker:DescribeEndpoint", "sagemaker:ListTags"}
+
+
+def _documents(templates: Templates):
+    """Every statement of every role and policy, with the reasons written beside it."""
+    for stack, logical_id, resource in templates.everything():
+        properties = resource.get("Properties", {})
+        documents = [one["PolicyDocument"] for one in properties.get("Policies", ())]
+        if resource["Type"] == "AWS::IAM::Policy":
+            documents.append(properties["PolicyDocument"])
+        reasons = resource.get("Metadata", {}).get(WILDCARDS, {})
+        for document in documents:
+            for statement in document["Statement"]:
+                yield f"{stack} {logical_id}", statement, reasons
+
+
+def test_no_action_is_a_wildcard(several: Templates):
+    for where, statement, _ in _documents(several):
+        for action in listed(statement["Action"]):
+            assert "*" not in action, where
+
+
+def test_every_wildcard_resource_has_its_reason_in_the_template(several: Templates):
+    for where, statement, reasons in _documents(several):
+        for resource in map(flat, listed(statement["Resource"])):
+            if "*" in resource:
+                assert reasons.get(resource), f"{where}: {resource}"
+
+
+def test_a_wildcard_without_a_reason_cannot_be_written():
+    with pytest.raises(ValueError, match="reason"):
+        Grant(("sagemaker:DescribeEndpoint",), ("*",))
+    with pytest.raises(ValueError, match="each action"):
+        Grant(("sagemaker:*",), ("arn:x",))
+
+
+def test_sagemaker_arns_are_lower_case(several: Templates):
+    seen = 0
+    for where, statement, _ in _documents(several):
+        for resource in map(flat, listed(statement["Resource"])):
+            if ":sagemaker:" in resource:
+                seen += 1
+                name = resource.rpartition(":")[2]
+                assert name == name.lower(), where
+    assert seen > 10
+
+
+def test_only_clock_may_create_and_only_clock_and_lifecycle_may_delete(several: Templates):
+    may: dict[str, set[str]] = {}
+    for where, statement, _ in _documents(several):
+        for action in listed(statement["Action"]):
+            may.setdefault(action, set()).add(re.sub(r"[0-9A-F]{8}$", "", where))
+    assert may["sagemaker:CreateEndpoint"] == {f"{MANAGER} ClockRole"}
+    assert may["sagemaker:AddTags"] == {f"{MANAGER} ClockRole"}
+    assert may["sagemaker:DeleteEndpoint"] == {
+        f"{MANAGER} ClockRole",
+        f"{MANAGER} LifecycleRole",
+    }
+
+
+@pytest.mark.parametrize(
+    ("stack", "role", "actions"),
+    [
+        (
+            MANAGER,
+            "ClockRole",
+            LOGS
+            | METERS
+            | ENDPOINTS
+            | STOP
+            | {
+                "ssm:PutParameter",
+                "sagemaker:AddTags",
+                "sagemaker:CreateEndpoint",
+                "sagemaker:ListEndpoints",
+                "sns:Publish",
+            },
+        ),
+        (
+            MANAGER,
+            "LifecycleRole",
+            LOGS | METERS | ENDPOINTS | STOP | {"lambda:InvokeFunction", "ssm:DeleteParameter"},
+        ),
+        (API, "AuthorizerRole", LOGS | {"dynamodb:GetItem"}),
+        (API, "ApiRole", {"lambda:InvokeFunction"}),
+        (
+            API,
+            "ControlRole",
+            LOGS
+            | METERS
+            | ENDPOINTS
+            | {
+                "dynamodb:DeleteItem",
+                "dynamodb:Scan",
+                "lambda:InvokeFunction",
+                "logs:FilterLogEvents",
+                "sagemaker:InvokeEndpoint",
+                "sagemaker:InvokeEndpointAsync",
+                "s3:GetObject",
+                "s3:ListBucket",
+                "s3:PutObject",
+            },
+        ),
+        (
+            "FlanT5LambdaStack",
+            "InferenceRole",
+            LOGS | ENDPOINTS | {"dynamodb:GetItem", "sagemaker:InvokeEndpoint"},
+        ),
+        ("FlanT5AsyncStack", "BucketFunctionRole", LOGS | {"s3:DeleteObject", "s3:ListBucket"}),
+    ],
+)
+def test_each_role_may_do_this_and_no_more(
+    seed: Templates, stack: str, role: str, actions: set[str]
+):
+    assert seed.actions(stack, role) == actions
+
+
+def _statement(templates: Templates, role: str, action: str, resource: str) -> dict[str, object]:
+    return next(
+        statement
+        for statement in templates.statements(MANAGER, role)
+        if action in statement["Action"]
+        and any(flat(one).endswith(resource) for one in listed(statement["Resource"]))
+    )
+
+
+def test_endpoints_are_created_and_deleted_only_with_our_name_and_tag(several: Templates):
+    create = _statement(several, "ClockRole", "sagemaker:CreateEndpoint", ":endpoint/acme-*")
+    assert create["Condition"] == {"StringEquals": {"aws:RequestTag/parkmeter:deployment": "acme"}}
+    for role in ("ClockRole", "LifecycleRole"):
+        delete = _statement(several, role, "sagemaker:DeleteEndpoint", ":endpoint/acme-*")
+        assert delete["Condition"] == {
+            "StringEquals": {"aws:ResourceTag/parkmeter:deployment": "acme"}
+        }
+
+
+def test_a_prompt_function_reaches_its_own_endpoint_only(several: Templates):
+    (invoke,) = (
+        statement
+        for statement in several.statements("Falcon7bLambdaStack", "InferenceRole")
+        if "sagemaker:InvokeEndpoint" in statement["Action"]
+    )
+    assert flat(invoke["Resource"]).endswith(":endpoint/acme-falcon-7b")
+
+
+def test_roles_that_serve_all_endpoints_do_not_grow_with_them(seed: Templates, several: Templates):
+    for stack, role in ((API, "ControlRole"), (API, "ApiRole"), (MANAGER, "ClockRole")):
+        assert len(seed.statements(stack, role)) == len(several.statements(stack, role))
+        assert len(json.dumps(several.statements(stack, role))) < 10_240
+
+
+def test_a_container_may_write_to_its_log_group_but_not_make_it_again(several: Templates):
+    for where, statement, _ in _documents(several):
+        assert "logs:CreateLogGroup" not in listed(statement["Action"]), where
+
+
+def test_no_role_has_a_managed_policy_of_somebody_else(several: Templates):
+    for stack, logical_id, resource in several.everything():
+        if resource["Type"] == "AWS::IAM::Role":
+            assert "ManagedPolicyArns" not in resource["Properties"], (stack, logical_id)
