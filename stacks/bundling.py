@@ -53,7 +53,7 @@ class Pinned:
 
 PINNED = (
     Pinned(None, frozenset()),
-    Pinned(_HERE / "requirements" / "store.txt", frozenset({"pydantic"})),
+    Pinned(_HERE / "requirements" / "pydantic.txt", frozenset({"pydantic"})),
     Pinned(
         _HERE / "requirements" / "web.txt",
         frozenset({"pydantic", "fastapi", "starlette", "mangum"}),
