@@ -116,6 +116,13 @@ class TooLargeError(ParkmeterError):
         super().__init__(f"The body may have at most {limit:,} bytes here.", limit_bytes=limit)
 
 
+class UploadStalledError(ParkmeterError):
+    """Raised when a client stops sending its body, or sends it too slowly."""
+
+    code = "upload_stalled"
+    title = "The body did not arrive"
+
+
 # ── Who asks ────────────────────────────────────────────────────────────────────────────────────
 
 

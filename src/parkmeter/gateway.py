@@ -93,7 +93,8 @@ class Gateway:
             date_header=False,
             # Who connects is who asks: a header that anybody can send says nothing.
             proxy_headers=False,
-            # Slow loris and forgotten clients; longer than load balancers keep a connection.
+            # Between two requests; longer than load balancers keep a connection. How long a head
+            # may take is GatewayProtocol's business.
             timeout_keep_alive=75,
             timeout_graceful_shutdown=round(self._settings.gateway.shutdown_seconds),
         )

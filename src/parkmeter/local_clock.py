@@ -10,8 +10,9 @@ import logging
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from queue import SimpleQueue
 
 log = logging.getLogger(__name__)
 
@@ -24,9 +25,31 @@ _AFTER_AN_ERROR = timedelta(seconds=1)
 _WORKERS = 8
 """One slow endpoint must not hold up the stopping of another."""
 
+_STOP_WITHIN = 5.0
+"""Seconds for what is being called to return. Nothing that behaves takes longer; what does not must
+not keep the gateway from parking its endpoints, and then from ending."""
+
+_ALIVE_WITHIN = 5.0
+"""Seconds: five times the longest sleep. A clock that did not go round for so long is not late."""
+
+_Work = tuple[Callable[..., None], tuple[object, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Calls:
+    """Whom the clock calls; see `LocalClock.start`."""
+
+    reconcile: Callable[[str], datetime | None]
+    sweep: Callable[[], None]
+    jumped: Callable[[timedelta], None]
+
 
 class LocalClock:
-    """Implements `ports.Clock` with one waiting thread and a few workers."""
+    """Implements `ports.Clock` with one waiting thread and a few workers.
+
+    All are daemons, and no pool of the standard library: its threads are joined when the
+    interpreter ends, so that one stuck call would keep the process for ever.
+    """
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
@@ -34,8 +57,11 @@ class LocalClock:
         self._heap: list[tuple[datetime, str]] = []
         self._treated: set[str] = set()
         self._running = False
-        self._thread: threading.Thread | None = None
-        self._workers: ThreadPoolExecutor | None = None
+        self._ending = threading.Event()
+        self._work: SimpleQueue[_Work | None] = SimpleQueue()
+        self._threads: list[threading.Thread] = []
+        self._wall = self._next_sweep = self.now()
+        self._ticks = self._ticked_at = time.monotonic()
 
     def now(self) -> datetime:
         """See `ports.Clock`."""
@@ -55,63 +81,97 @@ class LocalClock:
     ) -> None:
         """Begin to call `reconcile` per name, `sweep` every minute, `jumped` after a jump."""
         self._running = True
-        self._workers = ThreadPoolExecutor(_WORKERS, thread_name_prefix="reconcile")
-        self._thread = threading.Thread(
-            target=self._run, args=(reconcile, sweep, jumped), name="clock", daemon=True
-        )
-        self._thread.start()
+        self._wall = self._next_sweep = self.now()
+        self._ticks = self._ticked_at = time.monotonic()
+        calls = _Calls(reconcile, sweep, jumped)
+        self._threads = [
+            threading.Thread(target=self._serve, name=f"reconcile-{number}")
+            for number in range(_WORKERS)
+        ]
+        self._threads.append(threading.Thread(target=self._run, args=(calls,), name="clock"))
+        for thread in self._threads:
+            thread.daemon = True
+            thread.start()
 
     def stop(self) -> None:
-        """Call nothing any more; returns when what was being called has returned."""
+        """Call nothing any more; returns when what was being called has returned.
+
+        What does not return within `_STOP_WITHIN` is left behind: it ends with the process.
+        """
         with self._changed:
             self._running = False
             self._changed.notify()
-        if self._thread is not None:
-            self._thread.join()
-        if self._workers is not None:
-            self._workers.shutdown(wait=True)
+        self._ending.set()
+        for _ in range(_WORKERS):
+            self._work.put(None)
+        give_up = time.monotonic() + _STOP_WITHIN
+        for thread in self._threads:
+            thread.join(max(0.0, give_up - time.monotonic()))
+        if stuck := [thread.name for thread in self._threads if thread.is_alive()]:
+            log.warning("the clock leaves behind what does not return: %s", ", ".join(stuck))
 
-    def _run(
-        self,
-        reconcile: Callable[[str], datetime | None],
-        sweep: Callable[[], None],
-        jumped: Callable[[timedelta], None],
-    ) -> None:
-        wall, monotonic = self.now(), time.monotonic()
-        self._submit(sweep)
-        next_sweep = wall + _SWEEP_EVERY
-        while True:
-            name = self._next_due()
-            if not self._running:
-                return
-            now, ticks = self.now(), time.monotonic()
-            jump = (now - wall) - timedelta(seconds=ticks - monotonic)
-            wall, monotonic = now, ticks
-            if abs(jump) > _JUMP:
-                log.warning("the wall clock jumped by %.1f s", jump.total_seconds())
-                next_sweep = now
-                self._submit(jumped, jump)
-            if now >= next_sweep:
-                next_sweep = now + _SWEEP_EVERY
-                self._submit(sweep)
+    def alive(self) -> bool:
+        """Whether the clock goes round without stumbling; cheap, from any thread."""
+        return self._running and time.monotonic() - self._ticked_at < _ALIVE_WITHIN
+
+    def _run(self, calls: _Calls) -> None:
+        while self._running:
+            try:
+                self._go_round(calls)
+                self._ticked_at = time.monotonic()
+            except Exception:
+                # Without this thread no meter would ever be closed again.
+                log.exception("the clock stumbled; it goes on in a second")
+                self._ending.wait(_AFTER_AN_ERROR.total_seconds())
+
+    def _go_round(self, calls: _Calls) -> None:
+        name = self._next_due()
+        if not self._running:
+            return
+        try:
+            self._look_at_the_time(calls)
             if name is not None:
-                self._submit(self._treat, reconcile, name)
+                self._submit(self._treat, calls.reconcile, name)
+        except Exception:
+            if name is not None:
+                self._settle(name, self.now() + _AFTER_AN_ERROR)
+            raise
+
+    def _look_at_the_time(self, calls: _Calls) -> None:
+        now, ticks = self.now(), time.monotonic()
+        jump = (now - self._wall) - timedelta(seconds=ticks - self._ticks)
+        if abs(jump) > _JUMP:
+            log.warning("the wall clock jumped by %.1f s", jump.total_seconds())
+            self._submit(calls.jumped, jump)
+            self._next_sweep = now
+        self._wall, self._ticks = now, ticks
+        if now >= self._next_sweep:
+            self._submit(calls.sweep)
+            self._next_sweep = now + _SWEEP_EVERY
 
     def _submit(self, call: Callable[..., None], *arguments: object) -> None:
-        assert self._workers is not None  # noqa: S101 (started before the thread)
-        self._workers.submit(_logged, call, *arguments)
+        self._work.put((call, arguments))
+
+    def _serve(self) -> None:
+        while (work := self._work.get()) is not None:
+            if self._running:
+                _logged(work[0], *work[1])
 
     def _treat(self, reconcile: Callable[[str], datetime | None], name: str) -> None:
         again: datetime | None = self.now() + _AFTER_AN_ERROR
         try:
             again = reconcile(name)
         finally:
-            with self._changed:
-                self._treated.discard(name)
-                woken = self._due.pop(name, None)
-                if times := [at for at in (again, woken) if at is not None]:
-                    self._schedule(name, min(times))
-                self._changed.notify()
+            self._settle(name, again)
+
+    def _settle(self, name: str, again: datetime | None) -> None:
+        """Call it again at this time, or earlier if it was woken meanwhile."""
+        with self._changed:
+            self._treated.discard(name)
+            woken = self._due.pop(name, None)
+            if times := [at for at in (again, woken) if at is not None]:
+                self._schedule(name, min(times))
+            self._changed.notify()
 
     def _schedule(self, name: str, at: datetime) -> None:
         if name not in self._due or at < self._due[name]:
@@ -124,7 +184,7 @@ class LocalClock:
         One name is never treated twice at once: woken meanwhile, it comes again afterwards.
         """
         with self._changed:
-            wait = _LONGEST_SLEEP
+            wait = min(_LONGEST_SLEEP, (self._next_sweep - self.now()).total_seconds())
             while self._heap:
                 at, name = self._heap[0]
                 if self._due.get(name) != at:
@@ -141,7 +201,7 @@ class LocalClock:
                 self._treated.add(name)
                 return name
             if self._running:
-                self._changed.wait(wait)
+                self._changed.wait(max(0.0, wait))
             return None
 
 

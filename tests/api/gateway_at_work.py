@@ -206,6 +206,43 @@ def book() -> TokenBook:
 
 
 @asynccontextmanager
+async def served(
+    app: Any,
+    *,
+    http: Any = "httptools",
+    keep_alive: int = 5,
+    part: Callable[[], None] = lambda: None,
+) -> AsyncIterator[int]:
+    """The port of a uvicorn that serves this application; at the end clients `part` from it."""
+    config = uvicorn.Config(
+        app,
+        port=0,
+        http=http,
+        lifespan="off",
+        log_level="critical",
+        server_header=False,
+        date_header=False,
+        proxy_headers=False,
+        timeout_keep_alive=keep_alive,
+    )
+    config.load()
+    server = uvicorn.Server(config)
+    server.lifespan = config.lifespan_class(config)
+    await server.startup()
+    try:
+        yield server.servers[0].sockets[0].getsockname()[1]
+    except BaseException:
+        for task in server.server_state.tasks:
+            task.cancel()  # a failed test shall not wait for what it left
+        raise
+    finally:
+        part()
+        for listening in server.servers:
+            listening.close()
+        await until(lambda: not server.server_state.tasks and not server.server_state.connections)
+
+
+@asynccontextmanager
 async def gateway(
     address: str | None = None,
     *,
@@ -217,32 +254,8 @@ async def gateway(
     made = Gateway(limits or Limits(), timeouts or Timeouts(), pool or UpstreamPool())
     if address is not None:
         made.show(address=address)
-    config = uvicorn.Config(
-        made.plane,
-        port=0,
-        http="httptools",
-        lifespan="off",
-        log_level="critical",
-        server_header=False,
-        date_header=False,
-        proxy_headers=False,
-    )
-    config.load()
-    server = uvicorn.Server(config)
-    server.lifespan = config.lifespan_class(config)
-    await server.startup()
-    made.port = server.servers[0].sockets[0].getsockname()[1]
-    try:
+    async with served(made.plane, part=made.part) as made.port:
         yield made
-    except BaseException:
-        for task in server.server_state.tasks:
-            task.cancel()  # a failed test shall not wait for what it left
-        raise
-    finally:
-        made.part()
-        for listening in server.servers:
-            listening.close()
-        await until(lambda: not server.server_state.tasks and not server.server_state.connections)
-        made.plane.close()
+    made.plane.close()
     assert made.gate.in_flight("flan-t5") == 0
     assert made.gate.waiting("flan-t5") == 0

@@ -84,6 +84,7 @@ WRONG_TYPES = [True, None, "5", [5], {"value": 5}]
         ("num_beams", 33),
         ("no_repeat_ngram_size", 1),
         ("no_repeat_ngram_size", 0),
+        ("no_repeat_ngram_size", 2049),
         ("temperature", -0.1),
         ("top_k", -1),
         ("top_p", -0.01),
@@ -108,6 +109,23 @@ def test_a_value_that_is_not_allowed_is_refused_by_the_name_of_its_field(field, 
     refused = refusal({"text_inputs": "hello", field: value})
     assert refused.field == field
     assert field in refused.detail
+
+
+HUGE = ["1e30", str(2**63), str(10**400)]
+
+
+@pytest.mark.parametrize("value", HUGE)
+@pytest.mark.parametrize("field", [name for name in [*INTEGERS, "seed"] if name != "top_k"])
+def test_an_integer_larger_than_any_engine_takes_is_refused_by_the_name_of_its_field(field, value):
+    refused = refusal(f'{{"text_inputs": "hello", "{field}": {value}}}'.encode())
+    assert refused.field == field
+    assert field in refused.detail
+
+
+@pytest.mark.parametrize("value", HUGE)
+def test_a_choice_among_more_tokens_than_there_are_is_one_among_all(value):
+    payload = parse_json(f'{{"text_inputs": "hello", "top_k": {value}}}'.encode())
+    assert payload.top_k == (int(1e30) if value == "1e30" else int(value))
 
 
 @pytest.mark.parametrize(

@@ -175,6 +175,13 @@ class TestStreams:
         assert time.perf_counter() - began < 10
 
 
+@pytest.mark.parametrize(
+    "most", [{"no_repeat_ngram_size": 2048}, {"top_k": 1e30}, {"top_k": 10**400}]
+)
+def test_the_engine_takes_the_largest_value_that_is_allowed(server, most):
+    assert server.texts(PROMPT, max_length=5, seed=1, **most)
+
+
 class TestProblems:
     @pytest.mark.parametrize(
         ("payload", "field"),
@@ -182,6 +189,7 @@ class TestProblems:
             ({"text_inputs": PROMPT, "max_length": "long"}, "max_length"),
             ({"text_inputs": PROMPT, "temprature": 0.5}, "temprature"),
             ({"text_inputs": ""}, "text_inputs"),
+            ({"text_inputs": PROMPT, "no_repeat_ngram_size": 1e30}, "no_repeat_ngram_size"),
             ({"max_length": 5}, "text_inputs"),
             ({"text_inputs": ["fine", "x " * 3000]}, "text_inputs"),
         ],

@@ -1,5 +1,7 @@
 """The local clock, in real time, which is what it is about."""
 
+import subprocess
+import sys
 import threading
 import time
 from collections import defaultdict
@@ -80,6 +82,31 @@ def test_the_time_that_reconcile_names_is_kept(clock, calls):
     assert second - first > 100 * MILLISECOND
 
 
+@pytest.mark.parametrize(
+    ("woken_for", "named"),
+    [(0.0, 3600.0), (0.3, 3600.0), (3600.0, 0.3)],
+    ids=["woken at once", "woken for soon", "named for soon"],
+)
+def test_a_wake_during_a_treatment_and_the_time_it_names_do_not_postpone_each_other(
+    woken_for, named
+):
+    entered, leave = threading.Semaphore(0), threading.Event()
+
+    def reconcile(name: str) -> datetime:
+        entered.release()
+        leave.wait(10)
+        return clock.now() + timedelta(seconds=named)
+
+    clock = LocalClock()
+    clock.start(reconcile, lambda: None, lambda _: None)
+    clock.wake("a")
+    assert entered.acquire(timeout=5)
+    clock.wake("a", clock.now() + timedelta(seconds=woken_for))
+    leave.set()
+    assert entered.acquire(timeout=5)
+    clock.stop()
+
+
 def test_a_name_is_never_treated_twice_at_once_and_comes_again_if_woken_meanwhile():
     entered, leave = threading.Semaphore(0), threading.Semaphore(0)
     at_once: list[int] = []
@@ -157,3 +184,123 @@ def test_a_jump_of_the_wall_clock_is_told_and_everything_swept(calls):
     assert calls.swept.wait(5)
     clock.stop()
     assert [round(jump.total_seconds() / 3600, 2) for jump in calls.jumps] == [1.0]
+
+
+# ── What must not end it ─────────────────────────────────────────────────────────────────────────
+
+
+class Stumbling(LocalClock):
+    """Cannot hand out work as often as it is told."""
+
+    def __init__(self, times: int) -> None:
+        super().__init__()
+        self.times = times
+
+    def _submit(self, *work: object) -> None:
+        if self.times:
+            self.times -= 1
+            raise RuntimeError("can't start new thread")
+        super()._submit(*work)
+
+
+def test_work_that_cannot_be_handed_out_is_handed_out_a_second_later(calls, caplog):
+    clock = Stumbling(0)
+    clock.start(calls.reconcile, calls.swept.set, calls.jumps.append)
+    assert calls.swept.wait(5)
+    clock.times = 1
+    woken = clock.now()
+    clock.wake("a")
+    calls.until("a", 1)
+    assert timedelta(seconds=0.9) < calls.times["a"][0] - woken < timedelta(seconds=3)
+    clock.wake("b")
+    calls.until("b", 1)
+    clock.stop()
+    assert "can't start new thread" in caplog.text
+
+
+def test_a_sweep_that_cannot_be_handed_out_is_handed_out_a_second_later(calls):
+    clock = Stumbling(1)
+    clock.start(calls.reconcile, calls.swept.set, calls.jumps.append)
+    assert calls.swept.wait(5)
+    clock.stop()
+
+
+def test_it_is_alive_as_long_as_it_goes_round(calls, monkeypatch):
+    monkeypatch.setattr("parkmeter.local_clock._LONGEST_SLEEP", 0.02)
+    monkeypatch.setattr("parkmeter.local_clock._ALIVE_WITHIN", 0.6)
+    clock = Stumbling(0)
+    assert not clock.alive()
+    clock.start(calls.reconcile, calls.swept.set, calls.jumps.append)
+    for _ in range(10):
+        assert clock.alive()
+        time.sleep(0.1)
+    clock.times = 1000
+    clock.wake("a")
+    time.sleep(0.8)
+    assert not clock.alive()
+    clock.times = 0
+    calls.until("a", 1)
+    time.sleep(0.1)
+    assert clock.alive()
+    clock.stop()
+    assert not clock.alive()
+
+
+def test_a_call_that_never_returns_does_not_keep_it_from_stopping(monkeypatch, caplog):
+    monkeypatch.setattr("parkmeter.local_clock._STOP_WITHIN", 0.3)
+    entered, leave = threading.Event(), threading.Event()
+
+    def stuck() -> None:
+        entered.set()
+        leave.wait(10)
+
+    clock = LocalClock()
+    clock.start(lambda _: None, stuck, lambda _: None)
+    assert entered.wait(5)
+    began = time.monotonic()
+    clock.stop()
+    assert time.monotonic() - began < 1
+    assert "leaves behind what does not return: reconcile-" in caplog.text
+    leave.set()
+
+
+def test_what_was_due_but_not_begun_is_not_called_after_the_stop():
+    entered, leave = threading.Semaphore(0), threading.Event()
+
+    def reconcile(name: str) -> None:
+        entered.release()
+        leave.wait(10)
+
+    clock = LocalClock()
+    clock.start(reconcile, lambda: None, lambda _: None)
+    for number in range(20):
+        clock.wake(str(number))
+    for _ in range(8):
+        assert entered.acquire(timeout=5)
+    threading.Timer(0.1, leave.set).start()
+    clock.stop()
+    assert not entered.acquire(blocking=False)
+
+
+STUCK = """
+import threading, time
+from parkmeter import local_clock
+
+local_clock._STOP_WITHIN = 0.1
+entered = threading.Event()
+
+def stuck():
+    entered.set()
+    time.sleep(60)
+
+clock = local_clock.LocalClock()
+clock.start(lambda _: None, stuck, lambda _: None)
+entered.wait(10)
+clock.stop()
+"""
+
+
+def test_a_call_that_never_returns_does_not_keep_the_process_alive():
+    began = time.monotonic()
+    subprocess.run([sys.executable, "-c", STUCK], check=True, timeout=30)
+    assert time.monotonic() - began < 20

@@ -184,11 +184,12 @@ _CHECKS: Mapping[str, Check] = {
     "max_time": _number("a number of seconds above 0", lambda value: value > 0),
     "num_return_sequences": _integer(1, MAX_BEAMS),
     "num_beams": _integer(1, MAX_BEAMS),
-    "no_repeat_ngram_size": _integer(2),
+    # A text has no n-gram longer than itself; the engine's integers end at 2**64.
+    "no_repeat_ngram_size": _integer(2, MAX_LENGTH),
     "temperature": _number("a number of at least 0", lambda value: value >= 0),
     "early_stopping": _boolean,
     "do_sample": _boolean,
-    "top_k": _integer(0),
+    "top_k": _integer(0),  # more than the model has tokens is all of them
     "top_p": _number("a number, 0 to 1", lambda value: 0 <= value <= 1),
     "seed": _integer(0, MAX_SEED),
 }

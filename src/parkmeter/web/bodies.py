@@ -1,9 +1,10 @@
-"""Bodies of the control routes: bounded, JSON or `minutes=30`, refused plainly.
+"""Bodies of the control routes: bounded in size and time, JSON or `minutes=30`, refused plainly.
 
 The content type is not asked for, because `curl -d` sends the same one for both. The short form
 is for people at a shell, and for calls shown inside JSON, where quotes would be escaped.
 """
 
+import asyncio
 import json
 import re
 from typing import Any, TypeVar
@@ -11,10 +12,14 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 from starlette.requests import Request
 
-from parkmeter.errors import InvalidRequestError, TooLargeError
+from parkmeter.errors import InvalidRequestError, TooLargeError, UploadStalledError
 
 LARGEST = 64 * 1024
 """Bytes. No control route needs more than a few hundred."""
+
+_ARRIVES_WITHIN = 30.0
+"""Seconds for a whole body. A few hundred bytes take so long on no line that works, and whoever
+sends one byte after the other would hold a connection and a task for as long as they like."""
 
 _Shape = TypeVar("_Shape", bound=BaseModel)
 _FORM = re.compile(rb"minutes=([0-9]{1,9}(?:\.[0-9]{1,9})?)")
@@ -26,14 +31,21 @@ async def read_json(request: Request) -> object:
 
     Raises:
         TooLargeError: over `LARGEST`; the rest is not read.
+        UploadStalledError: it did not arrive in time.
         InvalidRequestError: not JSON.
 
     """
     body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > LARGEST:
-            raise TooLargeError(LARGEST)
+    try:
+        async with asyncio.timeout(_ARRIVES_WITHIN):
+            async for chunk in request.stream():
+                body += chunk
+                if len(body) > LARGEST:
+                    raise TooLargeError(LARGEST)
+    except TimeoutError:
+        raise UploadStalledError(
+            f"The request's body did not arrive within {_ARRIVES_WITHIN:g} seconds."
+        ) from None
     if not body.strip():
         return None
     try:

@@ -15,16 +15,13 @@ from parkmeter.web.asgi_types import Receive, Scope, Send
 from parkmeter.web.auth import TokenBook, require
 from parkmeter.web.caller import Caller, ClientGoneError
 from parkmeter.web.exchange import Exchange
-from parkmeter.web.fields import Fields, forwarded_for, named_once, request_head
+from parkmeter.web.fields import HEAD_LIMIT, Fields, forwarded_for, named_once, request_head
 from parkmeter.web.gate import LocalGate, Seat
 from parkmeter.web.patience import Rounds
 from parkmeter.web.problems import Problem, problem, problem_of
 from parkmeter.web.prompt import Prompt
 from parkmeter.web.routes import Route, Routes, Target
 from parkmeter.web.upstream import UpstreamPool, address_of
-
-HEAD_LIMIT = 64 * 1024
-"""Bytes of a request's head: what common model servers read at most."""
 
 _INVOKE = TokenScope.INVOKE
 _log = logging.getLogger(__name__)

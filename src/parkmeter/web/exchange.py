@@ -86,7 +86,7 @@ class Exchange:
             UpstreamTimeoutError: a side was silent for longer than its time-out.
             TooLargeError: a body without a length passed the limit.
             InvalidRequestError: the body was not as long as announced.
-            Refusal: the client stopped sending its body.
+            UploadStalledError: the client stopped sending its body.
 
         """
         with self._patience:

@@ -15,6 +15,10 @@ from parkmeter.web.asgi_types import Scope
 Fields = list[tuple[bytes, bytes]]
 """Names in lower case, as ASGI has them."""
 
+HEAD_LIMIT = 64 * 1024
+"""Bytes of a head, of requests and answers alike: what common servers read at most. Without a bound
+either side could make us keep headers without end."""
+
 _HOP_BY_HOP = frozenset(
     {
         b"connection",

@@ -88,7 +88,7 @@ def _prompt(description: str, parameter: str, example: str) -> dict[str, Any]:
         },
         **{
             str(status): answer
-            for status, answer in problems(400, 401, 402, 403, 404, 413, 502, 503, 504).items()
+            for status, answer in problems(400, 401, 402, 403, 404, 408, 413, 502, 503, 504).items()
         },
     }
     return {

@@ -19,6 +19,7 @@ _STATUS: dict[type[errors.ParkmeterError], int] = {
     errors.TokenRefusedError: 403,
     errors.ScopeMissingError: 403,
     errors.UnknownEndpointError: 404,
+    errors.UploadStalledError: 408,
     errors.KeyReusedError: 409,
     errors.ExpiryMovedError: 409,
     errors.TooLargeError: 413,
@@ -52,6 +53,8 @@ def problem_of(error: errors.ParkmeterError) -> Problem:
             headers["Retry-After"] = str(seconds)
         case errors.StoreBusyError():
             headers["Retry-After"] = "1"
+        case errors.UploadStalledError():
+            headers["Connection"] = "close"  # the rest of the body would have to be waited for
         case _:
             pass
     if status == 500:  # noqa: PLR2004

@@ -8,7 +8,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from parkmeter.errors import MeterClosedError, NotServingError
+from parkmeter.errors import MeterClosedError, NotServingError, UploadStalledError
 from parkmeter.meter import Status
 from parkmeter.ports import View
 from parkmeter.web.asgi_types import Scope
@@ -102,13 +102,28 @@ def method_not_allowed() -> Refusal:
     )
 
 
-def upload_stalled(seconds: float) -> Refusal:
+def upload_stalled(seconds: float) -> UploadStalledError:
     """408: the client did not go on sending its body."""
+    return UploadStalledError(f"Nothing of the request's body came for {seconds:g} seconds.")
+
+
+def head_stalled(seconds: float) -> Refusal:
+    """408: the client began a request and did not go on."""
     return _refusal(
         408,
-        "upload_stalled",
-        "The body did not arrive",
-        f"Nothing of the request's body came for {seconds:g} seconds.",
+        "head_stalled",
+        "The headers did not arrive",
+        f"A request's line and headers must arrive within {seconds:g} seconds.",
+    )
+
+
+def malformed() -> Refusal:
+    """400: nothing that can be read as a request."""
+    return _refusal(
+        400,
+        "invalid_request",
+        "The request is not valid",
+        "This is not a well-formed HTTP/1.1 request.",
     )
 
 
@@ -118,7 +133,7 @@ def head_too_large(limit: int) -> Refusal:
         431,
         "headers_too_large",
         "Headers too large",
-        f"The request's headers may have at most {limit:,} bytes.",
+        f"A request's line and headers may have at most {limit:,} bytes together.",
         limit_bytes=limit,
     )
 

@@ -186,6 +186,7 @@ _MEANING: Mapping[int, str] = {
     402: "The meter is closed; says what an hour costs and how to top up.",
     403: "Token refused, or its scope is missing.",
     404: "No such endpoint.",
+    408: "The body did not arrive in time.",
     409: "The idempotency key was used for another request, or the expiry moved.",
     413: "Body too large.",
     422: "Over a limit; says the limit and what would still fit.",

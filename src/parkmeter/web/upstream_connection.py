@@ -11,9 +11,8 @@ from typing import cast
 import httptools
 
 from parkmeter.errors import UpstreamError
+from parkmeter.web.fields import HEAD_LIMIT
 
-HEAD_LIMIT = 64 * 1024
-"""Bytes of an answer's head, interim answers included; a server that sends more is broken."""
 BUFFER_LIMIT = 64 * 1024
 """Bytes of an answer's body kept here before the server has to wait for the client to read."""
 
@@ -198,7 +197,8 @@ class UpstreamConnection(asyncio.Protocol):
             self._keep_alive = False
             self._fail("The model server's answer is not valid HTTP.")
         if self.state is _ASKED:
-            # Here too, not only header by header: one endless header is never complete.
+            # Interim answers count too; and not only header by header: one without an end is never
+            # complete.
             self._head_bytes += len(data)
             if self._head_bytes > HEAD_LIMIT:
                 self._fail("The model server's answer has too large a head.")

@@ -1,0 +1,117 @@
+"""The health check of local servers, tried on real sockets that behave badly."""
+
+import contextlib
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from parkmeter.drivers.process_health import HealthCheck
+
+
+@contextlib.contextmanager
+def server(answer: Callable[[socket.socket], None]) -> Iterator[int]:
+    """The port of a server that treats one connection after the other as told."""
+    listener = socket.create_server(("127.0.0.1", 0))
+
+    def serve() -> None:
+        while True:
+            try:
+                connection, _ = listener.accept()
+            except OSError:
+                return
+            with connection, contextlib.suppress(OSError):
+                connection.recv(65536)
+                answer(connection)
+
+    thread = threading.Thread(target=serve)
+    thread.start()
+    try:
+        yield listener.getsockname()[1]
+    finally:
+        listener.shutdown(socket.SHUT_RDWR)
+        listener.close()
+        thread.join(20)
+
+
+def dripping(text: bytes, every: float) -> Callable[[socket.socket], None]:
+    def answer(connection: socket.socket) -> None:
+        for byte in text:
+            connection.sendall(bytes([byte]))
+            time.sleep(every)
+
+    return answer
+
+
+def saying(text: bytes) -> Callable[[socket.socket], None]:
+    return lambda connection: connection.sendall(text)
+
+
+def test_a_server_that_drips_its_answer_costs_the_clock_no_more_than_a_silent_one():
+    with server(dripping(b"HTTP/1.1 200 OK\r\n", every=0.1)) as port:
+        began = time.monotonic()
+        assert not HealthCheck().passes("run", port, "/ping")
+        assert time.monotonic() - began < 1.0
+
+
+def test_only_the_first_line_of_the_answer_is_waited_for():
+    def answer(connection: socket.socket) -> None:
+        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-")
+        dripping(b"Length: 0", every=0.1)(connection)
+
+    with server(answer) as port:
+        began = time.monotonic()
+        assert HealthCheck().passes("run", port, "/ping")
+        assert time.monotonic() - began < 0.5
+
+
+def test_a_first_line_may_come_in_pieces():
+    with server(dripping(b"HTTP/1.0 200 OK\r\n\r\n", every=0.001)) as port:
+        assert HealthCheck().passes("run", port, "/ping")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"",
+        b"HTTP/1.1 200",
+        b"HTTP/1.1 2000 OK\r\n\r\n",
+        b"HTTP/1.1 204 No Content\r\n\r\n",
+        b"HTTP/1.1 503 Service Unavailable\r\n\r\n",
+        b"SSH-2.0-OpenSSH_9.6\r\n",
+        b"x" * 100_000,
+    ],
+)
+def test_what_is_no_200_is_no_answer(text):
+    with server(saying(text)) as port:
+        assert not HealthCheck().passes("run", port, "/ping")
+
+
+def test_a_server_that_is_not_there_is_asked_again_at_once():
+    with server(saying(b"HTTP/1.1 200 OK\r\n\r\n")) as port:
+        pass
+    check = HealthCheck()
+    assert not check.passes("run", port, "/ping")
+    assert check._not_before == {}
+
+
+def test_a_server_that_hung_is_let_breathe_and_forgotten_after_its_end(monkeypatch):
+    monkeypatch.setattr("parkmeter.drivers.process_health.PING_TIMEOUT", 0.05)
+    monkeypatch.setattr("parkmeter.drivers.process_health.BREATHER", 0.2)
+    asked = []
+
+    def hang(connection: socket.socket) -> None:
+        asked.append(time.monotonic())
+        connection.recv(1)  # until the other side gives up
+
+    check = HealthCheck()
+    with server(hang) as port:
+        for run in ("first", "second", "second", "third"):
+            assert not check.passes(run, port, "/ping")
+        assert set(check._not_before) == {"first", "second", "third"}
+        time.sleep(0.25)
+        check.passes("fourth", port, "/ping")
+    assert set(check._not_before) == {"fourth"}
+    assert len(asked) == 4
