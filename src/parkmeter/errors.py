@@ -231,6 +231,19 @@ class StoreBusyError(ParkmeterError):
         )
 
 
+class ClockStoppedError(ParkmeterError):
+    """Raised when nobody calls reconcile any more: meters are not watched by this gateway."""
+
+    code = "clock_stopped"
+    title = "The clock does not go round"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The gateway answers, but its clock stands still, so no endpoint is started or stopped "
+            "in time. Restart it; what its servers' leashes know goes on."
+        )
+
+
 class DriverError(ParkmeterError):
     """Raised by a driver that cannot start, stop or see its endpoint; `detail` is for people.
 

@@ -57,7 +57,7 @@ def wire(settings: Settings, folder: StateFolder, url: str) -> Parts:
         gate=gate,
         notifier=LogNotifier(),
     )
-    control = Control(service, book, settings.resource_of, clock.now)
+    control = Control(service, book, settings.resource_of, clock.now, clock.alive)
     data_plane = DataPlane(routes(settings), book, gate, clock.now)
     return Parts(service, clock, store, control_app(control), data_plane, new_token)
 

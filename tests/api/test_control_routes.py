@@ -302,6 +302,14 @@ def test_a_token_for_one_endpoint_tops_up_no_other_in_the_ancestors_words_either
     assert two.world.left("flan-t5") == timedelta(0)
 
 
+def test_health_tells_when_the_clock_does_not_go_round(front):
+    standing = Control(
+        front.world.service, TokenBook(), str, lambda: front.world.now, lambda: False
+    )
+    client = TestClient(control_app(standing))
+    problem(client.get("/health"), 503, "clock_stopped")
+
+
 def test_house_routes_need_no_token(front):
     for path in ("/health", "/docs", "/openapi.json", "/"):
         assert front.client.get(path).status_code == 200

@@ -15,7 +15,7 @@ from fastapi.security import APIKeyHeader
 from starlette.concurrency import run_in_threadpool as in_thread
 
 from parkmeter import __version__
-from parkmeter.errors import InvalidRequestError, ScopeMissingError
+from parkmeter.errors import ClockStoppedError, InvalidRequestError, ScopeMissingError
 from parkmeter.journal import SYSTEM
 from parkmeter.service import Actor, Answer, Service
 from parkmeter.tokens import Scope, Token
@@ -56,12 +56,16 @@ _LARGEST_NUMBER = 2**53
 
 @dataclass(frozen=True, slots=True)
 class Control:
-    """What the routes stand on. `resources`: api_resource by endpoint name."""
+    """What the routes stand on.
+
+    `resources`: api_resource by endpoint name. `alive`: whether the clock goes round.
+    """
 
     service: Service
     book: TokenBook
     resources: Callable[[str], str]
     now: Callable[[], datetime]
+    alive: Callable[[], bool] = lambda: True
 
 
 def control_app(control: Control) -> FastAPI:
@@ -78,7 +82,7 @@ def control_app(control: Control) -> FastAPI:
     )
     _endpoint_routes(app, control)
     _seed_routes(app, control)
-    _house_routes(app)
+    _house_routes(app, control)
     answer_errors(app)
     complete_document(app)
     return app
@@ -135,10 +139,12 @@ def _replayed(answer: Answer, response: Response) -> None:
 # ── Routes ──────────────────────────────────────────────────────────────────────────────────────
 
 
-def _house_routes(app: FastAPI) -> None:
-    @app.get("/health", tags=["gateway"])
+def _house_routes(app: FastAPI, control: Control) -> None:
+    @app.get("/health", tags=["gateway"], responses=problems(503))
     async def health() -> Health:
-        """Whether the gateway answers. Needs no token."""
+        """Whether the gateway answers and its clock goes round. Needs no token."""
+        if not control.alive():
+            raise ClockStoppedError
         return Health(status="ok", version=__version__)
 
     @app.get("/docs", include_in_schema=False)

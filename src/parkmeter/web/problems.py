@@ -29,6 +29,7 @@ _STATUS: dict[type[errors.ParkmeterError], int] = {
     errors.DriverError: 502,
     errors.NotServingError: 503,
     errors.StoreBusyError: 503,
+    errors.ClockStoppedError: 503,
     errors.UpstreamTimeoutError: 504,
 }
 
