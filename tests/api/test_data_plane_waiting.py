@@ -8,14 +8,14 @@ import pytest
 
 from parkmeter.meter import Status
 from parkmeter.web.routes import Limits
-from tests.api.gateway_at_work import NOON, Gateway, gateway, on_both_loops, until
+from tests.api.gateway_at_work import NOON, Gateway, gateway, on_both_loops, until, waiting
 from tests.api.scripted_upstream import OK, answering, upstream
 
 WAIT = "Prefer: wait=60\r\n"
 
 
 async def held(meter: Gateway, number: int = 1) -> None:
-    await until(lambda: meter.gate.waiting("flan-t5") == number)
+    await until(lambda: waiting(meter.gate) == number)
 
 
 @on_both_loops

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from parkmeter.drivers.process import Launch
+from parkmeter.leash.files import read_json, ring, write_json
 from parkmeter.leash.log import Log
 from parkmeter.leash.processes import process_of
 from parkmeter.meter import Phase, Spec
@@ -112,6 +113,42 @@ def test_a_deadline_brought_forward_is_noticed_at_once(handle):
     ready(handle, spec)
     handle.driver.keep(spec, handle.now(), 2)
     assert 0.4 < wait_for(lambda: handle.driver.observe(spec).phase is Phase.ABSENT, "it ends") < 3
+
+
+def test_a_deadline_of_a_lower_version_is_not_taken(handle):
+    spec = handle.good()
+    ready(handle, spec)
+    handle.driver.keep(spec, handle.now() + timedelta(seconds=600), 5)
+    files = handle.files(spec)
+    time.sleep(0.3)  # for the leash, which was rung, to have read it
+    # As a driver writes it that looked at the file before the other one wrote it.
+    write_json(files.deadline, {"version": 4, "until": time.time()})
+    ring(files.bell, b"\n")
+    time.sleep(1.5)  # longer than head start and longest nap
+    assert handle.driver.observe(spec).phase is Phase.READY
+    write_json(files.deadline, {"version": 5, "until": time.time()})
+    ring(files.bell, b"\n")
+    assert wait_for(lambda: handle.driver.observe(spec).phase is Phase.ABSENT, "it ends") < 3
+
+
+def test_a_file_is_on_the_disk_before_it_takes_the_place_of_the_one_before(tmp_path, monkeypatch):
+    path, steps = str(tmp_path / "file"), []
+
+    def recorded(step):
+        done = getattr(os, step)
+
+        def call(*arguments):
+            steps.append(step)
+            return done(*arguments)
+
+        monkeypatch.setattr(os, step, call)
+
+    write_json(path, {"old": True})
+    for step in ("fsync", "replace"):
+        recorded(step)
+    write_json(path, {"old": False})
+    assert steps == ["fsync", "replace"]
+    assert read_json(path) == {"old": False}
 
 
 def test_a_note_to_stop_is_found_even_if_the_bell_was_not_heard(handle, monkeypatch):

@@ -139,9 +139,8 @@ def test_held_requests_are_counted_apart_and_at_most_so_many():
     async def hold():
         gate = Story().gate
         with gate.hold("flan", 1):
-            assert (gate.waiting("flan"), gate.in_flight("flan")) == (1, 0)
+            assert gate.in_flight("flan") == 0
             assert gate.hold("flan", 1) is None
-        assert gate.waiting("flan") == 0
         assert gate.hold("flan", 1) is not None
 
     asyncio.run(hold())

@@ -1,4 +1,4 @@
-"""The way of a prompt: token, length, meter, model server. A raw ASGI application.
+"""The way of a prompt: token, length, meter, model server. In raw ASGI, for HTTP requests.
 
 It asks only the gate and the token book, both in memory, and never the core; a web framework here
 would cost more than everything else it does.
@@ -18,7 +18,7 @@ from parkmeter.web.exchange import Exchange
 from parkmeter.web.fields import HEAD_LIMIT, Fields, forwarded_for, named_once, request_head
 from parkmeter.web.gate import LocalGate, Seat
 from parkmeter.web.patience import Rounds
-from parkmeter.web.problems import Problem, problem, problem_of
+from parkmeter.web.problems import Problem, problem_of
 from parkmeter.web.prompt import Prompt
 from parkmeter.web.routes import Route, Routes, Target
 from parkmeter.web.upstream import UpstreamPool, address_of
@@ -60,16 +60,6 @@ class DataPlane:
         """
         self._gate.dismiss()
         self._pool.close()
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one request as an application of its own; unknown paths are 404."""
-        target = self.match(relative_path(scope))
-        if scope["type"] == "websocket":
-            await refuse_websocket(scope, send)
-        elif target is None:
-            await _say(send, problem(404, "not_found", "Not found", "There is nothing here."), [])
-        else:
-            await self.answer(target, scope, receive, send)
 
     async def answer(self, target: Target, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one HTTP request for what `match` found.
@@ -134,26 +124,8 @@ class DataPlane:
         await exchange.run(method, head, prompt.stamp)
 
 
-def relative_path(scope: Scope) -> bytes:
-    """The raw path of a request without its `root_path`, whether the server left that in or not."""
-    path: bytes = scope.get("raw_path") or scope["path"].encode()
-    root: bytes = scope.get("root_path", "").encode()
-    if root and path.startswith(root) and path[len(root) : len(root) + 1] in {b"", b"/"}:
-        return path[len(root) :]
-    return path
-
-
-async def refuse_websocket(scope: Scope, send: Send) -> None:
-    """Say 501 before the handshake where the server can, close politely where it cannot."""
-    if "websocket.http.response" not in (scope.get("extensions") or {}):
-        await send({"type": "websocket.close", "code": 1003, "reason": "HTTP/1.1 only"})
-        return
-    said = refusals.no_upgrade().problem
-    await _say(send, said, [], kind="websocket.http.response")
-
-
-async def _say(send: Send, said: Problem, fields: Fields, kind: str = "http.response") -> None:
+async def _say(send: Send, said: Problem, fields: Fields) -> None:
     own = [(name.lower().encode(), value.encode()) for name, value in said.headers.items()]
     own.append((b"content-length", b"%d" % len(said.body)))
-    await send({"type": f"{kind}.start", "status": said.status, "headers": own + fields})
-    await send({"type": f"{kind}.body", "body": said.body})
+    await send({"type": "http.response.start", "status": said.status, "headers": own + fields})
+    await send({"type": "http.response.body", "body": said.body})
