@@ -183,8 +183,10 @@ async def test_an_endpoint_nobody_configured_is_a_404_that_names_the_others():
     async with gateway() as meter:
         reply = await meter.exchange("/endpoints/bert/invocations")
         hidden = await meter.exchange("/endpoints/bert/invocations", token=None)
+        partly = await meter.exchange("/endpoints/bert/invocations", token="t-elsewhere")
     assert (reply.status, reply.json["endpoints"]) == (404, ["flan-t5", "other"])
     assert hidden.status == 401
+    assert (partly.status, partly.json["endpoints"]) == (404, ["other"])
 
 
 @on_both_loops

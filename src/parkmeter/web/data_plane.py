@@ -98,7 +98,7 @@ class DataPlane:
         header = named.get(b"authorization", b"").decode("latin-1")
         token = self._book.check(header, self._now())
         if target.route is None:
-            raise UnknownEndpointError(target.name, self.routes.names)
+            raise UnknownEndpointError(target.name, filter(token.covers, self.routes.names))
         require(token, _INVOKE, target.name)
         return target.route
 
