@@ -212,6 +212,28 @@ async def test_a_reader_that_does_not_come_back_bounds_what_is_buffered():
 
 
 @on_both_loops
+async def test_nothing_is_kept_of_an_address_whose_connections_are_used_up_or_bad():
+    pool = UpstreamPool(idle_seconds=0.1)
+    async with upstream(answering(OK)) as model:
+        where = address_of(model.address)
+        connection = await pool.open(where)
+        pool.give_back(where, connection)  # never asked: good for nothing
+        assert pool._idle == {}
+        connection = await pool.open(where)
+        connection.ask(ASK, headless=False)
+        connection.request_sent = True
+        await connection.head()
+        await connection.piece()
+        pool.give_back(where, connection)
+        assert set(pool._idle) == {where.authority}
+        assert pool.reuse(where) is connection
+        await until(lambda: not pool._idle)
+        connection.abort()
+        pool.give_back(where, connection)
+        assert pool._idle == {}
+
+
+@on_both_loops
 async def test_nobody_there_is_an_upstream_error():
     async with upstream(answering(OK)) as model:
         pass

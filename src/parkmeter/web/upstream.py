@@ -16,6 +16,7 @@ IDLE_SECONDS = 4.0
 """Shorter than the 5 s after which uvicorn (vLLM) and llama.cpp close an idle connection: whoever
 closes first decides whether a request can be lost on its way to a closed door."""
 IDLE_LIMIT = 64
+_NONE: deque[UpstreamConnection] = deque(maxlen=0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,12 +94,12 @@ class UpstreamPool:
 
     def give_back(self, address: Address, connection: UpstreamConnection) -> None:
         """Keep a connection for another request if it is good for one; close it otherwise."""
-        idle = self._idle.get(address.authority)
-        if idle is None:
-            idle = self._idle[address.authority] = deque()
+        idle = self._idle.get(address.authority, _NONE)
         if len(idle) >= self._idle_limit or not connection.recycle():
             connection.abort()
             return
+        if idle is _NONE:  # not before: what is here without a connection is never swept
+            idle = self._idle[address.authority] = deque()
         loop = asyncio.get_running_loop()
         connection.idle_since = loop.time()
         idle.append(connection)
