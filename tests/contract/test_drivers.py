@@ -171,7 +171,11 @@ def test_a_stop_clears_a_failure_and_it_can_start_again(handle):
     assert handle.driver.observe(spec).phase is not Phase.FAILED
     watch(handle, spec, Phase.ABSENT)
     start(handle, spec, version=2)
-    assert phases(watch(handle, spec, Phase.READY)) == [Phase.STARTING, Phase.READY]
+    # It may be ready before the first look.
+    assert phases(watch(handle, spec, Phase.READY))[-2:] in (
+        [Phase.STARTING, Phase.READY],
+        [Phase.READY],
+    )
 
 
 def test_a_refused_start_raises_and_leaves_nothing(handle):
