@@ -30,9 +30,11 @@ import uvloop
 from parkmeter.meter import Status
 from parkmeter.ports import View
 from parkmeter.tokens import Token, digest_of
+from parkmeter.web.asgi_types import Receive, Scope, Send
 from parkmeter.web.auth import TokenBook
 from parkmeter.web.data_plane import DataPlane
 from parkmeter.web.gate import LocalGate
+from parkmeter.web.http_protocol import GatewayProtocol
 from parkmeter.web.routes import Route, Routes
 
 TOKEN = "pm_benchmark_benchmark"
@@ -102,11 +104,16 @@ def _gateway(upstream: int) -> None:
     token = Token("bench", digest_of(TOKEN), "bench", now())
     plane = DataPlane(Routes([Route("flan-t5", "flan")]), TokenBook([token]), gate, now)
 
+    async def front(scope: Scope, receive: Receive, send: Send) -> None:
+        target = plane.match(scope["raw_path"])
+        assert target is not None
+        await plane.answer(target, scope, receive, send)
+
     config = uvicorn.Config(
-        plane,
+        front,
         port=0,
         loop="uvloop",
-        http="httptools",
+        http=GatewayProtocol,
         ws="none",
         lifespan="off",
         access_log=False,

@@ -145,7 +145,8 @@ class ProcessHandle:
         return Spec(name)
 
     def good(self) -> Spec:
-        return self.server("good")
+        # Not at once, so that even a look that comes late still sees it starting.
+        return self.server("good", "--ready-after", "0.2")
 
     def slow(self) -> Spec:
         return self.server("slow", "--ready-after", "600")

@@ -1,0 +1,33 @@
+"""Every benchmark runs, in its shortest form, so that none of them rots."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+SHORTEST = {
+    "data_plane": ("--seconds", "0.2", "--rounds", "1"),
+    "model_server": ("--seconds", "0.2", "--rounds", "1"),
+    "start": ("--rounds", "1"),
+}
+
+
+def test_every_benchmark_is_tried_here():
+    scripts = {file.stem for file in (ROOT / "benchmarks").glob("[a-z]*.py")}
+    assert scripts == set(SHORTEST)
+
+
+@pytest.mark.parametrize("script", SHORTEST)
+def test_it_measures_something(script):
+    done = subprocess.run(
+        [sys.executable, "-m", f"benchmarks.{script}", *SHORTEST[script]],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "median" in done.stdout or "answers/s" in done.stdout
