@@ -5,6 +5,7 @@ starts for a prompt reads one too.
 """
 
 import json
+import logging
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
@@ -13,6 +14,8 @@ from typing import Any, Protocol
 
 from parkmeter.errors import ConfigError
 from parkmeter.meter import Spec
+
+_log = logging.getLogger(__name__)
 
 _SUGGESTED_MINUTES = 30.0
 _A_PAGE = 10
@@ -59,15 +62,17 @@ def definition(ssm: Parameters, path: str, name: str) -> Definition:
 def definitions(ssm: Parameters, path: str) -> dict[str, Definition]:
     """All of them by name, in the order of their names.
 
-    Raises:
-        ConfigError: one is none.
-
+    One that cannot be read is logged and left out: the others must not suffer for it.
     """
-    found = [
-        definition_from(parameter["Value"], parameter["Name"])
-        for parameter in _parameters(ssm, path)
-    ]
-    return {one.spec.name: one for one in sorted(found, key=lambda one: one.spec.name)}
+    found = {}
+    for parameter in _parameters(ssm, path):
+        try:
+            one = definition_from(parameter["Value"], parameter["Name"])
+        except ConfigError:
+            _log.exception("a definition is left out")
+        else:
+            found[one.spec.name] = one
+    return dict(sorted(found.items()))
 
 
 def definition_from(document: str, parameter: str) -> Definition:

@@ -65,11 +65,10 @@ def test_a_handler_that_is_not_there_stops_the_build(tmp_path: Path):
 def test_pinned_versions_are_those_that_the_tests_run_with():
     from importlib.metadata import version  # noqa: PLC0415
 
-    installed_only_there = {"mangum"}
     for pinned in PINNED[1:]:
         for line in pinned.file.read_text().splitlines():
             name, _, pin = line.partition("==")
-            if not line.startswith("#") and name not in installed_only_there:
+            if not line.startswith("#"):
                 assert version(name) == pin
 
 
@@ -106,3 +105,12 @@ def test_a_package_for_the_machine_at_hand_runs_here(tmp_path: Path):
         env={"PYTHONPATH": str(tmp_path)},
     )
     assert all(line.startswith(str(tmp_path)) for line in done.stdout.split())
+
+
+@pytest.mark.parametrize("handler", ["authorizer", "inference"])
+def test_what_a_prompt_passes_through_needs_only_what_lambda_has(handler: str):
+    assert pinned_for(needed_by(f"parkmeter.aws.{handler}", SOURCE).others).file is None
+
+
+def test_control_gets_the_web_framework():
+    assert pinned_for(needed_by("parkmeter.aws.control", SOURCE).others) == PINNED[2]
