@@ -20,8 +20,9 @@ from parkmeter.errors import OverBudgetError, StoreBusyError
 from parkmeter.journal import KEY_LIFETIME, Entry
 from parkmeter.meter import Meter
 from parkmeter.ports import Budget, DuplicateError, StaleError
+from parkmeter.stores.dynamodb_tokens import item_of, presented_token, token_from
 from parkmeter.stores.records import read, written
-from parkmeter.tokens import DEFAULT_SCOPES, PREFIX, Scope, Token, digest_of
+from parkmeter.tokens import Token
 
 UNSETTLED = "unsettled"
 """Name of the sparse index, and of the attribute that puts a meter into it."""
@@ -121,13 +122,15 @@ class DynamoStore:
 
     def tokens(self) -> list[Token]:
         """See `ports.Store`. A pass code that somebody put there by hand is a token like others."""
-        found = [_token(item) for item in _pages(self._client.scan, TableName=self._tables.auth)]
+        found = [
+            token_from(item) for item in _pages(self._client.scan, TableName=self._tables.auth)
+        ]
         return sorted(found, key=lambda token: (token.created_at, token.id))
 
     def put_token(self, token: Token) -> None:
         """See `ports.Store`."""
         old = self._token_keys(token.id) - {token.digest}
-        self._client.put_item(TableName=self._tables.auth, Item=_token_item(token))
+        self._client.put_item(TableName=self._tables.auth, Item=item_of(token))
         self._delete_tokens(old)
 
     def remove_token(self, token_id: str) -> bool:
@@ -284,7 +287,7 @@ class DynamoStore:
         return {
             item["token"]
             for item in _pages(self._client.scan, TableName=self._tables.auth)
-            if _token(item).id == token_id
+            if token_from(item).id == token_id
         }
 
 
@@ -295,15 +298,15 @@ class _ConflictError(Exception):
 def token_of(client: Any, auth_table: str, secret: str) -> Token | None:
     """The token for a presented secret, issued by us or put there by hand; None if there is none.
 
-    A secret that is itself the stored form of a token is none: a stolen table opens nothing.
+    See `presented_token`. Read consistently: a token works as soon as it is there.
     """
-    if not secret or secret.startswith(PREFIX):
-        return None
-    for key in (digest_of(secret), secret):
-        item = client.get_item(TableName=auth_table, Key={"token": key}).get("Item")
-        if item is not None:
-            return _token(item)
-    return None
+
+    def find(key: str) -> dict[str, Any] | None:
+        found = client.get_item(TableName=auth_table, Key={"token": key}, ConsistentRead=True)
+        item: dict[str, Any] | None = found.get("Item")
+        return item
+
+    return presented_token(find, secret)
 
 
 # ── Items ───────────────────────────────────────────────────────────────────────────────────────
@@ -327,40 +330,6 @@ def _meter(name: str, item: dict[str, Any] | None) -> Meter:
 def _entry(item: dict[str, Any]) -> Entry:
     number = int(item["sk"].removeprefix("entry#"))
     return replace(read(Entry, item["body"]), number=number)
-
-
-def _token(item: dict[str, Any]) -> Token:
-    """A token from its item; everything but `token` is optional, as the ancestor's was alone."""
-    key = item["token"]
-    digest = key if key.startswith(PREFIX) else digest_of(key)
-    scopes, endpoints = item.get("scopes"), item.get("endpoints")
-    expires_at, minutes = item.get("expires_at"), item.get("minutes_per_day")
-    return Token(
-        id=item.get("id") or digest.removeprefix(PREFIX)[:8],
-        digest=digest,
-        name=item.get("name") or "pass code",
-        created_at=datetime.fromisoformat(item.get("created_at") or "1970-01-01T00:00:00+00:00"),
-        scopes=DEFAULT_SCOPES if scopes is None else frozenset(map(Scope, scopes)),
-        endpoints=None if endpoints is None else frozenset(endpoints),
-        expires_at=None if expires_at is None else datetime.fromisoformat(expires_at),
-        minutes_per_day=None if minutes is None else float(minutes),
-    )
-
-
-def _token_item(token: Token) -> dict[str, Any]:
-    item = {
-        "token": token.digest,
-        "id": token.id,
-        "name": token.name,
-        "created_at": token.created_at.isoformat(),
-        "scopes": sorted(token.scopes),
-        "endpoints": None if token.endpoints is None else sorted(token.endpoints),
-        "expires_at": None if token.expires_at is None else token.expires_at.isoformat(),
-        "minutes_per_day": None
-        if token.minutes_per_day is None
-        else _decimal(token.minutes_per_day),
-    }
-    return {name: value for name, value in item.items() if value is not None}
 
 
 def _key(key: str) -> str:

@@ -19,7 +19,7 @@ from parkmeter.errors import ClockStoppedError, InvalidRequestError, ScopeMissin
 from parkmeter.journal import SYSTEM
 from parkmeter.service import Actor, Answer, Service
 from parkmeter.tokens import Scope, Token
-from parkmeter.web.auth import TokenBook, require
+from parkmeter.web.auth import Book, require
 from parkmeter.web.bodies import idempotency_key, parsed, read_json
 from parkmeter.web.docs_page import docs_page
 from parkmeter.web.error_answers import answer_errors
@@ -62,7 +62,7 @@ class Control:
     """
 
     service: Service
-    book: TokenBook
+    book: Book
     resources: Callable[[str], str]
     now: Callable[[], datetime]
     alive: Callable[[], bool] = lambda: True

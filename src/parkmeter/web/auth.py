@@ -6,6 +6,7 @@ is the only writer of its store and keeps the book in step.
 
 from collections.abc import Iterable
 from datetime import datetime
+from typing import Protocol
 
 from parkmeter.errors import ScopeMissingError, TokenMissingError, TokenRefusedError
 from parkmeter.tokens import PREFIX, Scope, Token, digest_of
@@ -13,8 +14,24 @@ from parkmeter.tokens import PREFIX, Scope, Token, digest_of
 _LONGEST = 4096
 
 
+class Book(Protocol):
+    """Knows whose token a header holds."""
+
+    def check(self, header: str | None, now: datetime) -> Token:
+        """The token of an Authorization header, bare or after `Bearer`.
+
+        Raises:
+            TokenMissingError: no header, or an empty one.
+            TokenRefusedError: unknown, expired, revoked, or the stored form of a token.
+
+        """
+
+
 class TokenBook:
-    """All tokens by their digest. Reads are safe from any thread: the map is replaced whole."""
+    """Implements `Book` by all tokens, by their digest.
+
+    Reads are safe from any thread: the map is replaced whole.
+    """
 
     def __init__(self, tokens: Iterable[Token] = ()) -> None:
         self._by_digest: dict[str, Token] = {}
@@ -25,13 +42,7 @@ class TokenBook:
         self._by_digest = {token.digest: token for token in tokens}
 
     def check(self, header: str | None, now: datetime) -> Token:
-        """The token of an Authorization header, bare or after `Bearer`.
-
-        Raises:
-            TokenMissingError: no header, or an empty one.
-            TokenRefusedError: unknown, expired, revoked, or the stored form of a token.
-
-        """
+        """See `Book`."""
         secret = presented(header)
         if not secret:
             raise TokenMissingError

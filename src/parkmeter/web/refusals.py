@@ -54,8 +54,13 @@ def meter_closed(route: Route, view: View | None, scope: Scope) -> MeterClosedEr
     )
 
 
-def not_serving(route: Route, view: View | None, now: datetime) -> NotServingError:
-    """503: why it does not serve yet, and when to ask again if anything will happen by itself."""
+def not_serving(
+    route: Route, view: View | None, now: datetime, *, held: bool = True
+) -> NotServingError:
+    """503: why it does not serve yet, and when to ask again if anything will happen by itself.
+
+    `held`: requests that wish so are held until it serves.
+    """
     if view is None:
         return NotServingError(
             f"The gateway has just started and does not know {route.name!r} yet.",
@@ -72,8 +77,9 @@ def not_serving(route: Route, view: View | None, now: datetime) -> NotServingErr
         said = f"{route.name!r} failed: {reason}."
     else:
         said = f"{route.name!r} is {_PLAIN.get(view.status, view.status.value)}: {reason}."
+    advice = " With the header `Prefer: wait=60` the request waits for it." if held else ""
     return NotServingError(
-        f"{said} With the header `Prefer: wait=60` the request waits for it.",
+        said + advice,
         status=view.status.value,
         retry_after=retry_after,
     )

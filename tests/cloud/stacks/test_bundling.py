@@ -113,3 +113,12 @@ def test_a_package_for_the_machine_at_hand_runs_here(tmp_path: Path):
         env={"PYTHONPATH": str(tmp_path)},
     )
     assert all(line.startswith(str(tmp_path)) for line in done.stdout.split())
+
+
+@pytest.mark.parametrize("handler", ["authorizer", "inference"])
+def test_what_a_prompt_passes_through_needs_only_what_lambda_has(handler: str):
+    assert pinned_for(needed_by(f"parkmeter.aws.{handler}", SOURCE).others).file is None
+
+
+def test_control_gets_the_web_framework():
+    assert pinned_for(needed_by("parkmeter.aws.control", SOURCE).others) == PINNED[2]

@@ -1,0 +1,96 @@
+"""The Lambda that API Gateway asks who is there: from an Authorization header to a policy.
+
+API Gateway keeps the answer for a while and for the whole stage, so the policy covers all of it and
+what a token may do travels in the context, to those who do it. Knows tokens; no meter and no route.
+It is the first to run for every client, so it imports little.
+"""
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cache
+from typing import Any
+
+import boto3
+from boto3.dynamodb.types import TypeDeserializer
+from botocore.config import Config
+
+from parkmeter.aws.asking import context_of
+from parkmeter.stores.dynamodb_tokens import presented_token
+from parkmeter.tokens import Token
+from parkmeter.web.auth import presented
+
+_PATIENCE = Config(
+    connect_timeout=1,
+    read_timeout=2,
+    retries={"mode": "standard", "total_max_attempts": 3},
+)
+"""All of it within the function's ten seconds."""
+
+
+def handler(event: dict[str, Any], _context: Any) -> dict[str, Any]:
+    """The policy for this request's token: Allow, or Deny, which clients see as 403.
+
+    Raises:
+        Exception: `Unauthorized`, which clients see as 401: there is no token. Any other, the
+            store's for example, is a 500 and, unlike a Deny, not kept.
+
+    """
+    return authorizer().answer(event)
+
+
+@cache
+def authorizer() -> "Authorizer":
+    """The authorizer of this function, from its environment."""
+    client = boto3.client("dynamodb", config=_PATIENCE)
+    table = os.environ["PARKMETER_AUTH_TABLE"]
+    plain = TypeDeserializer().deserialize
+
+    def find(key: str) -> dict[str, Any] | None:
+        # Consistently: a Deny for a token that was made a moment ago would be kept.
+        found = client.get_item(
+            TableName=table, Key={"token": {"S": key}}, ConsistentRead=True
+        ).get("Item")
+        return None if found is None else {name: plain(value) for name, value in found.items()}
+
+    return Authorizer(lambda secret: presented_token(find, secret))
+
+
+@dataclass(frozen=True, slots=True)
+class Authorizer:
+    """Answers API Gateway. `token_of`: the token for a secret, None if there is none."""
+
+    token_of: Callable[[str], Token | None]
+    now: Callable[[], datetime] = lambda: datetime.now(UTC)
+
+    def answer(self, event: dict[str, Any]) -> dict[str, Any]:
+        """See `handler`."""
+        headers = {name.lower(): value for name, value in (event.get("headers") or {}).items()}
+        secret = presented(headers.get("authorization"))
+        if not secret:
+            # API Gateway makes a 401 of this very text and of no other.
+            raise Exception("Unauthorized")  # noqa: TRY002
+        token = self.token_of(secret)
+        if token is None or not token.alive(self.now()):
+            return _policy("Deny", "nobody", event["methodArn"])
+        return _policy("Allow", token.id, event["methodArn"]) | {"context": context_of(token)}
+
+
+def _policy(effect: str, who: str, method_arn: str) -> dict[str, Any]:
+    """`method_arn`: `arn:…:API/STAGE/METHOD/PATH`."""
+    stage = "/".join(method_arn.split("/")[:2])
+    return {
+        "principalId": who,
+        "policyDocument": {
+            "Version": "2012-10-17",
+            "Statement": [
+                {"Action": "execute-api:Invoke", "Effect": effect, "Resource": f"{stage}/*"}
+            ],
+        },
+    }
+
+
+if "AWS_LAMBDA_FUNCTION_NAME" in os.environ:
+    # While the function is being made it has more of a processor than when it is asked.
+    authorizer()

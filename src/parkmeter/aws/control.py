@@ -1,0 +1,160 @@
+"""The Lambda behind every route but prompts: the same web application as everywhere, on AWS.
+
+API Gateway's event is translated for it, and its answer back. Knows who asks from the authorizer;
+the rules and the routes are not here.
+"""
+
+import asyncio
+import logging
+import os
+import time
+from collections.abc import Callable, Mapping
+from contextvars import ContextVar
+from datetime import datetime
+from functools import cache
+from typing import Any
+
+import boto3
+from botocore.exceptions import BotoCoreError, ClientError
+from mangum import Mangum
+
+from parkmeter.aws.asking import token_in
+from parkmeter.aws.definitions import Definition, definitions
+from parkmeter.aws.wiring import PATIENCE, Environment, Ports, dynamodb, service_of
+from parkmeter.errors import TokenMissingError, TokenRefusedError
+from parkmeter.stores.dynamodb import token_of
+from parkmeter.tokens import Token
+from parkmeter.web.app import Control, control_app
+from parkmeter.web.asgi_types import Application, Receive, Scope, Send
+from parkmeter.web.auth import presented
+
+log = logging.getLogger(__name__)
+
+REMEMBER_SECONDS = 60.0
+"""So long a definition that a stack has just written may be unknown here."""
+
+
+def handler(event: dict[str, Any], context: Any) -> Any:
+    """API Gateway's proxy event, answered."""
+    return front().answer(event, context)
+
+
+@cache
+def front() -> "Front":
+    """The control routes of this function, from its environment."""
+    environment = Environment.given()
+    plain = dynamodb()
+    ssm = boto3.client("ssm", config=PATIENCE)
+    return Front(
+        Ports.of(environment, plain),
+        AskedBook(lambda secret: token_of(plain, environment.tables.auth, secret)),
+        lambda: definitions(ssm, environment.endpoints_path),
+    )
+
+
+class AskedBook:
+    """Implements `web.auth.Book` by what the authorizer said; where none was asked, by the table.
+
+    `asked` holds the authorizer's context of the request that is being answered.
+    """
+
+    def __init__(self, find: Callable[[str], Token | None]) -> None:
+        self._find = find
+        self.asked: ContextVar[Mapping[str, str] | None] = ContextVar("asked", default=None)
+
+    def check(self, header: str | None, now: datetime) -> Token:
+        """See `web.auth.Book`."""
+        token = token_in(self.asked.get(), now)
+        if token is not None:
+            return token
+        secret = presented(header)
+        if not secret:
+            raise TokenMissingError
+        token = self._find(secret)
+        if token is None or not token.alive(now):
+            raise TokenRefusedError
+        return token
+
+
+class Front:
+    """Answers events. The application is made anew when the definitions have changed.
+
+    `ticks` is a clock that only goes forward.
+    """
+
+    def __init__(
+        self,
+        ports: Ports,
+        book: AskedBook,
+        read: Callable[[], dict[str, Definition]],
+        ticks: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._ports = ports
+        self._book = book
+        self._read = read
+        self._ticks = ticks
+        self._read_at = float("-inf")
+        self._definitions: dict[str, Definition] | None = None
+        self._answer: Callable[[Any, Any], Any] | None = None
+        self._loop = asyncio.new_event_loop()
+
+    def close(self) -> None:
+        """Let go of the event loop."""
+        asyncio.set_event_loop(None)
+        self._loop.close()
+
+    def answer(self, event: dict[str, Any], context: Any) -> Any:
+        """The application's answer, for API Gateway."""
+        answer = self._application()
+        asked = self._book.asked.set(event["requestContext"].get("authorizer"))
+        try:
+            return answer(event, context)
+        finally:
+            self._book.asked.reset(asked)
+
+    def _application(self) -> Callable[[Any, Any], Any]:
+        # The adapter takes the thread's event loop; one that it made itself could not be closed.
+        asyncio.set_event_loop(self._loop)
+        if self._answer is None or self._ticks() - self._read_at >= REMEMBER_SECONDS:
+            found = self._found()
+            self._read_at = self._ticks()
+            if self._answer is None or found != self._definitions:
+                self._definitions = found
+                self._answer = Mangum(below_stage(self._app(found)), lifespan="off")
+        return self._answer
+
+    def _found(self) -> dict[str, Definition]:
+        try:
+            return self._read()
+        except (BotoCoreError, ClientError) as error:
+            if self._definitions is None:
+                raise
+            log.warning("definitions cannot be read; those known stay: %s", error)
+            return self._definitions
+
+    def _app(self, found: Mapping[str, Definition]) -> Application:
+        def resource(name: str) -> str:
+            return found[name].api_resource
+
+        service = service_of(self._ports, found)
+        return control_app(Control(service, self._book, resource, self._ports.clock.now))
+
+
+def below_stage(app: Application) -> Any:
+    """Tell an application where it is: API Gateway's event has its path without the stage."""
+
+    async def located(scope: Scope, receive: Receive, send: Send) -> None:
+        path: str = scope["path"]
+        whole: str = scope["aws.event"]["requestContext"].get("path") or path
+        root = whole.removesuffix(path).rstrip("/") if whole.endswith(path) else ""
+        if path == "/" and not root:
+            # At its root the stage may be named without a slash.
+            root = whole.rstrip("/")
+        await app({**scope, "root_path": root, "path": root + path}, receive, send)
+
+    return located
+
+
+if "AWS_LAMBDA_FUNCTION_NAME" in os.environ:
+    # While the function is being made it has more of a processor than when it is asked.
+    front()

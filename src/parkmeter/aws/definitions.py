@@ -1,0 +1,119 @@
+"""Definitions of endpoints: what the metered stacks write to SSM, one JSON document for each.
+
+Read at run time, so that no stack needs anything of another. Standard library only: a function that
+starts for a prompt reads one too.
+"""
+
+import json
+import logging
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from decimal import Decimal
+from typing import Any, Protocol
+
+from parkmeter.errors import ConfigError
+from parkmeter.meter import Spec
+
+_log = logging.getLogger(__name__)
+
+_SUGGESTED_MINUTES = 30.0
+_A_PAGE = 10
+"""The most that GetParametersByPath gives at once (AWS)."""
+
+
+class Parameters(Protocol):
+    """The calls of boto3's SSM client that are made here."""
+
+    def get_parameter(self, **request: Any) -> Mapping[str, Any]: ...  # noqa: D102
+    def get_parameters_by_path(self, **request: Any) -> Mapping[str, Any]: ...  # noqa: D102
+
+
+@dataclass(frozen=True, slots=True)
+class Definition:
+    """How one endpoint is hosted and metered.
+
+    `endpoint`: its name on SageMaker. `configs`: the EndpointConfig of each instance type, the
+    preferred one first.
+    """
+
+    spec: Spec
+    endpoint: str
+    configs: Mapping[str, str]
+    api_resource: str
+
+    @property
+    def suggested_minutes(self) -> float:
+        """What a client is told to top up."""
+        return min(_SUGGESTED_MINUTES, self.spec.max_top_up.total_seconds() / 60)
+
+
+def definition(ssm: Parameters, path: str, name: str) -> Definition:
+    """The definition of one endpoint; `path` ends with a slash.
+
+    Raises:
+        ConfigError: it is not one.
+
+    """
+    parameter = ssm.get_parameter(Name=path + name)["Parameter"]
+    return definition_from(parameter["Value"], parameter["Name"])
+
+
+def definitions(ssm: Parameters, path: str) -> dict[str, Definition]:
+    """All of them by name, in the order of their names.
+
+    One that cannot be read is logged and left out: the others must not suffer for it.
+    """
+    found = {}
+    for parameter in _parameters(ssm, path):
+        try:
+            one = definition_from(parameter["Value"], parameter["Name"])
+        except ConfigError:
+            _log.exception("a definition is left out")
+        else:
+            found[one.spec.name] = one
+    return dict(sorted(found.items()))
+
+
+def definition_from(document: str, parameter: str) -> Definition:
+    """What a metered stack wrote; `parameter` is where, and ends with the endpoint's name.
+
+    Raises:
+        ConfigError: this is none of its documents.
+
+    """
+    try:
+        said = json.loads(document)
+        price = said["price_per_hour"]
+        configs = {variant["instance_type"]: variant["config"] for variant in said["variants"]}
+        return Definition(
+            spec=Spec(
+                name=parameter.rpartition("/")[2],
+                max_top_up=timedelta(minutes=said["max_top_up_minutes"]),
+                max_ahead=timedelta(minutes=said["max_minutes_ahead"]),
+                startup_credit=timedelta(minutes=said["startup_credit_minutes"]),
+                drain=timedelta(seconds=said["drain_seconds"]),
+                warn_before=tuple(timedelta(minutes=ahead) for ahead in said["warn_minutes"]),
+                price_per_hour=None if price is None else Decimal(price),
+                variants=tuple(configs),
+            ),
+            endpoint=said["endpoint"],
+            configs=configs,
+            api_resource=said["api_resource"],
+        )
+    except (ArithmeticError, KeyError, TypeError, ValueError) as error:
+        raise ConfigError(
+            f"The SSM parameter {parameter} is no definition of an endpoint "
+            f"({type(error).__name__}: {error}). Deploy the endpoint's MeteredStack again."
+        ) from error
+
+
+def _parameters(ssm: Parameters, path: str) -> Iterator[Mapping[str, Any]]:
+    # Without its slash: SSM takes a path either way, moto this one only.
+    request: dict[str, Any] = {"Path": path.rstrip("/"), "MaxResults": _A_PAGE}
+    while True:
+        answer = ssm.get_parameters_by_path(**request)
+        yield from answer["Parameters"]
+        if not answer.get("NextToken"):
+            return
+        request["NextToken"] = answer["NextToken"]

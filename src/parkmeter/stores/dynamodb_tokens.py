@@ -1,0 +1,74 @@
+"""Tokens as items of the table `auth`: from an item to a Token and back, and who presents which.
+
+Beside `dynamodb`, because the authorizer needs nothing else of the store and must start in no time.
+Items are plain values; whoever calls knows how to get them. Imports nothing of AWS.
+"""
+
+from collections.abc import Callable
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from parkmeter.tokens import DEFAULT_SCOPES, PREFIX, Scope, Token, digest_of
+
+Find = Callable[[str], dict[str, Any] | None]
+"""Gives the item under a key of the table `auth`, None if there is none."""
+
+_LONGEST_KEY = 2048
+"""Bytes; DynamoDB refuses to look for a longer one."""
+
+
+def presented_token(find: Find, secret: str) -> Token | None:
+    """The token for a presented secret, issued by us or put there by hand; None if there is none.
+
+    A secret that is itself the stored form of a token is none: a stolen table opens nothing.
+    """
+    if not secret or secret.startswith(PREFIX) or not _can_be_a_key(secret):
+        return None
+    for key in (digest_of(secret), secret):
+        item = find(key)
+        if item is not None:
+            return token_from(item)
+    return None
+
+
+def _can_be_a_key(secret: str) -> bool:
+    try:
+        return len(secret.encode()) <= _LONGEST_KEY
+    except UnicodeEncodeError:
+        return False
+
+
+def token_from(item: dict[str, Any]) -> Token:
+    """A token from its item; everything but `token` is optional, as the ancestor's was alone."""
+    key = item["token"]
+    digest = key if key.startswith(PREFIX) else digest_of(key)
+    scopes, endpoints = item.get("scopes"), item.get("endpoints")
+    expires_at, minutes = item.get("expires_at"), item.get("minutes_per_day")
+    return Token(
+        id=item.get("id") or digest.removeprefix(PREFIX)[:8],
+        digest=digest,
+        name=item.get("name") or "pass code",
+        created_at=datetime.fromisoformat(item.get("created_at") or "1970-01-01T00:00:00+00:00"),
+        scopes=DEFAULT_SCOPES if scopes is None else frozenset(map(Scope, scopes)),
+        endpoints=None if endpoints is None else frozenset(endpoints),
+        expires_at=None if expires_at is None else datetime.fromisoformat(expires_at),
+        minutes_per_day=None if minutes is None else float(minutes),
+    )
+
+
+def item_of(token: Token) -> dict[str, Any]:
+    """The item of a token; what it does not say is left out."""
+    item = {
+        "token": token.digest,
+        "id": token.id,
+        "name": token.name,
+        "created_at": token.created_at.isoformat(),
+        "scopes": sorted(token.scopes),
+        "endpoints": None if token.endpoints is None else sorted(token.endpoints),
+        "expires_at": None if token.expires_at is None else token.expires_at.isoformat(),
+        "minutes_per_day": None
+        if token.minutes_per_day is None
+        else Decimal(repr(token.minutes_per_day)),
+    }
+    return {name: value for name, value in item.items() if value is not None}

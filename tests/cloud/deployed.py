@@ -1,0 +1,75 @@
+"""What the stacks leave for the functions: tables, definitions in SSM, the environment."""
+
+import json
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import boto3
+import pytest
+
+from parkmeter.stores.dynamodb import DynamoStore, Tables
+from tests.cloud.tables import dynamodb_client, make_tables
+
+
+@dataclass
+class Deployed:
+    """One deployment on moto; `path` is where its definitions are."""
+
+    dynamodb: Any
+    ssm: Any
+    tables: Tables
+    path: str
+    store: DynamoStore
+
+    def define(self, name: str = "flan-t5", **more: Any) -> None:
+        """As `stacks/metered.py` does."""
+        document = {
+            "name": name,
+            "endpoint": f"parkmeter-{name}",
+            "variants": [
+                {"instance_type": "ml.g5.12xlarge", "config": "on-a10g"},
+                {"instance_type": "ml.p4d.24xlarge", "config": "on-a100"},
+            ],
+            "api_resource": name.partition("-")[0],
+            "price_per_hour": "7.09",
+            "max_top_up_minutes": 1440,
+            "max_minutes_ahead": 10080,
+            "startup_credit_minutes": 30,
+            "drain_seconds": 30,
+            "warn_minutes": [10, 2],
+            **more,
+        }
+        self.put(name, json.dumps(document))
+
+    def put(self, name: str, value: str) -> None:
+        self.ssm.put_parameter(Name=self.path + name, Value=value, Type="String", Overwrite=True)
+
+
+@contextmanager
+def deployed(moto: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Deployed]:
+    """A new deployment, and the environment in which its functions find it."""
+    dynamodb = dynamodb_client(moto)
+    tables, prefix = make_tables(dynamodb), f"p{uuid.uuid4().hex[:8]}"
+    for name, value in {
+        "AWS_ENDPOINT_URL": moto,
+        "AWS_DEFAULT_REGION": "us-east-1",
+        "AWS_ACCESS_KEY_ID": "testing",
+        "AWS_SECRET_ACCESS_KEY": "testing",
+        "PARKMETER_PREFIX": prefix,
+        "PARKMETER_METERS_TABLE": tables.meters,
+        "PARKMETER_AUTH_TABLE": tables.auth,
+        "PARKMETER_ENDPOINTS_PATH": f"/{prefix}/endpoints/",
+        "PARKMETER_EXPIRY_PATH": f"/{prefix}/expiry/",
+        "PARKMETER_CLOCK_FUNCTION": f"{prefix}-clock",
+        "PARKMETER_ENDPOINT": "flan-t5",
+        "PARKMETER_ASYNC": "{}",
+    }.items():
+        monkeypatch.setenv(name, value)
+    ssm = boto3.client("ssm")
+    path = f"/{prefix}/endpoints/"
+    yield Deployed(dynamodb, ssm, tables, path, DynamoStore(dynamodb, tables))
+    dynamodb.close()
+    ssm.close()

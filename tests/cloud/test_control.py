@@ -1,0 +1,350 @@
+"""The control routes on AWS: API Gateway's events in, over tables and definitions on moto."""
+
+import base64
+import json
+import os
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from typing import Any
+
+import boto3
+import pytest
+
+from parkmeter.aws import control
+from parkmeter.aws.definitions import definition, definition_from, definitions
+from parkmeter.errors import ConfigError
+from parkmeter.meter import is_open
+from parkmeter.tokens import Scope, Token, digest_of
+from tests.cloud.conftest import Wound
+from tests.cloud.deployed import Deployed, deployed
+from tests.cloud.sagemaker.simulator import SageMakerSimulator
+from tests.cloud.tables import moto_server
+
+ADA = {"id": "a1", "name": "ada", "scopes": "admin,invoke,top-up", "endpoints": "*"}
+BOB = {"id": "b2", "name": "bob", "scopes": "invoke", "endpoints": "*"}
+
+
+@dataclass
+class Said:
+    status: int
+    headers: dict[str, str]
+    body: str
+
+    @property
+    def document(self) -> Any:
+        return json.loads(self.body)
+
+
+@dataclass
+class Gateway:
+    """API Gateway before the control function."""
+
+    deployment: Deployed
+
+    def ask(
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        *,
+        by: dict[str, str] | None = ADA,
+        query: dict[str, list[str]] | None = None,
+        **headers: str,
+    ) -> Said:
+        context: dict[str, Any] = {
+            "stage": "prod",
+            "path": f"/prod{path}",
+            "identity": {"sourceIp": "192.0.2.1"},
+        }
+        if by is not None:
+            context["authorizer"] = {"principalId": by["id"], "integrationLatency": 3, **by}
+        raw = None if body is None else base64.b64encode(json.dumps(body).encode()).decode()
+        given = {
+            "Host": "abc.execute-api.us-east-1.amazonaws.com",
+            "X-Forwarded-Proto": "https",
+            **{name.replace("_", "-"): value for name, value in headers.items()},
+        }
+        event = {
+            "resource": "/{proxy+}",
+            "httpMethod": method,
+            "path": path,
+            "headers": given,
+            "multiValueHeaders": {name: [value] for name, value in given.items()},
+            "queryStringParameters": None,
+            "multiValueQueryStringParameters": query,
+            "requestContext": context,
+            "body": raw,
+            "isBase64Encoded": raw is not None,
+        }
+        answer = control.handler(event, None)
+        text = answer["body"]
+        if answer["isBase64Encoded"]:
+            text = base64.b64decode(text).decode()
+        return Said(answer["statusCode"], answer["headers"], text)
+
+
+@pytest.fixture(scope="module")
+def moto() -> Iterator[str]:
+    with moto_server() as url:
+        yield url
+
+
+@pytest.fixture
+def gateway(
+    moto: str, sagemaker: SageMakerSimulator, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Gateway]:
+    with deployed(moto, monkeypatch) as deployment:
+        monkeypatch.setenv("AWS_ENDPOINT_URL_SAGEMAKER", sagemaker.url)
+        deployment.define()
+        control.front.cache_clear()
+        yield Gateway(deployment)
+        control.front().close()
+        control.front.cache_clear()
+
+
+# ── Routes ───────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_the_ancestors_top_up_and_look_work(gateway: Gateway) -> None:
+    topped = gateway.ask("POST", "/endpoint-expiry", {"minutes": 10})
+    assert topped.status == 200
+    assert topped.document["EndpointName"] == "flan-t5"
+    seen = gateway.ask("GET", "/endpoint-expiry").document
+    assert seen["EndpointExpiry "] == topped.document["EndpointExpiry"]
+    meter = gateway.deployment.store.load("flan-t5")
+    assert is_open(meter, datetime.now(UTC) + timedelta(minutes=9))
+    assert not is_open(meter, datetime.now(UTC) + timedelta(minutes=10))
+
+
+def test_an_endpoint_is_told_with_price_and_resource_of_its_definition(gateway: Gateway) -> None:
+    said = gateway.ask("GET", "/endpoints/flan-t5").document
+    assert said["price_per_hour"] == 7.09
+    assert said["api_resource"] == "flan"
+    assert said["status"] == "stopped"
+
+
+def test_the_same_key_adds_time_once(gateway: Gateway) -> None:
+    answers = [
+        gateway.ask("POST", "/endpoints/flan-t5/top-ups", {"minutes": 5}, Idempotency_Key="monday")
+        for _ in range(2)
+    ]
+    assert [said.status for said in answers] == [201, 201]
+    assert answers[1].headers["idempotency-replayed"] == "true"
+    assert answers[0].body == answers[1].body
+
+
+def test_an_eject_closes_the_meter(gateway: Gateway) -> None:
+    gateway.ask("POST", "/endpoints/flan-t5/top-ups", {"minutes": 5})
+    assert gateway.ask("POST", "/endpoints/flan-t5/eject").status == 200
+    assert not is_open(gateway.deployment.store.load("flan-t5"), datetime.now(UTC))
+
+
+def test_a_page_of_the_journal_is_as_long_as_asked_for(gateway: Gateway) -> None:
+    for _ in range(3):
+        gateway.ask("POST", "/endpoints/flan-t5/top-ups", {"minutes": 5})
+    path = "/endpoints/flan-t5/journal"
+    lines = gateway.ask("GET", path, query={"limit": ["2"]}).document["lines"]
+    assert [line["number"] for line in lines] == [3, 2]
+
+
+def test_limits_of_the_definition_hold(gateway: Gateway) -> None:
+    said = gateway.ask("POST", "/endpoint-expiry", {"minutes": 1441})
+    assert said.status == 422
+    assert said.document["limit_minutes"] == 1440
+
+
+def test_nothing_is_asked_of_sagemaker(gateway: Gateway, sagemaker: SageMakerSimulator) -> None:
+    before = len(sagemaker.account.calls)
+    gateway.ask("POST", "/endpoint-expiry", {"minutes": 10})
+    gateway.ask("GET", "/endpoints")
+    assert len(sagemaker.account.calls) == before
+
+
+def test_documentation_and_links_know_the_stage(gateway: Gateway) -> None:
+    home = gateway.ask("GET", "/", by=None)
+    assert home.status == 307
+    assert home.headers["location"] == "/prod/docs"
+    assert gateway.ask("GET", "/docs", by=None).status == 200
+    document = gateway.ask("GET", "/openapi.json", by=None).document
+    assert {"url": "/prod"} in document["servers"]
+
+
+def test_health_needs_no_token(gateway: Gateway) -> None:
+    assert gateway.ask("GET", "/health", by=None).document["status"] == "ok"
+
+
+def test_what_is_not_there_is_a_problem(gateway: Gateway) -> None:
+    said = gateway.ask("GET", "/nowhere")
+    assert said.status == 404
+    assert said.headers["content-type"] == "application/problem+json"
+    assert said.document["code"] == "not_found"
+
+
+# ── Who asks ─────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_the_authorizers_word_says_what_a_token_may_do(gateway: Gateway) -> None:
+    said = gateway.ask("POST", "/endpoint-expiry", {"minutes": 10}, by=BOB)
+    assert said.status == 403
+    assert said.document["scope"] == "top-up"
+    assert gateway.ask("GET", "/endpoint-expiry", by=BOB).status == 200
+
+
+def test_a_tokens_minutes_a_day_hold(gateway: Gateway) -> None:
+    frugal = ADA | {"minutes_per_day": "15.0"}
+    path, body = "/endpoints/flan-t5/top-ups", {"minutes": 10}
+    assert gateway.ask("POST", path, body, by=frugal).status == 201
+    assert gateway.ask("POST", path, body, by=frugal).status == 429
+
+
+def test_one_requests_word_is_not_kept_for_the_next(gateway: Gateway) -> None:
+    assert gateway.ask("GET", "/endpoints", by=ADA).status == 200
+    assert gateway.ask("GET", "/endpoints", by=None).status == 401
+
+
+def test_where_no_authorizer_was_asked_the_table_is(gateway: Gateway) -> None:
+    store = gateway.deployment.store
+    now = datetime.now(UTC)
+    store.put_token(Token("c3", digest_of("pm_good"), "carol", now, frozenset(Scope)))
+    old = Token("d4", digest_of("pm_old"), "dave", now, expires_at=now)
+    store.put_token(old)
+
+    def status(secret: str) -> int:
+        return gateway.ask("GET", "/endpoints", by=None, Authorization=secret).status
+
+    assert status("pm_good") == 200
+    assert status("Bearer pm_good") == 200
+    assert [status(secret) for secret in ("pm_old", "wrong", old.digest)] == [403] * 3
+
+
+# ── The clock ────────────────────────────────────────────────────────────────────────────────────
+
+
+class _Lambda(HTTPServer):
+    """Takes asynchronous invocations as Lambda does, and keeps them."""
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), _Invocation)
+        self.asked: list[tuple[str, str, Any]] = []
+
+
+class _Invocation(BaseHTTPRequestHandler):
+    server: _Lambda
+
+    def do_POST(self) -> None:
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        kind = self.headers["X-Amz-Invocation-Type"]
+        self.server.asked.append((self.path, kind, body))
+        self.send_response(202)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        """Nothing: what was asked says it all."""
+
+
+def test_the_clock_is_woken_by_name_after_a_change(
+    gateway: Gateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with _Lambda() as functions:
+        thread = threading.Thread(target=functions.serve_forever)
+        thread.start()
+        url = f"http://127.0.0.1:{functions.server_port}"
+        monkeypatch.setenv("AWS_ENDPOINT_URL_LAMBDA", url)
+        gateway.ask("GET", "/endpoints")
+        gateway.ask("POST", "/endpoint-expiry", {"minutes": 10})
+        functions.shutdown()
+        thread.join()
+    ((path, kind, body),) = functions.asked
+    assert path.endswith(f"/functions/{os.environ['PARKMETER_CLOCK_FUNCTION']}/invocations")
+    assert kind == "Event"
+    assert body == {"kind": "wake", "name": "flan-t5"}
+
+
+def test_a_clock_that_cannot_be_woken_costs_nobody_a_top_up(
+    gateway: Gateway, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert gateway.ask("POST", "/endpoint-expiry", {"minutes": 10}).status == 200
+    assert "the clock was not woken" in caplog.text
+
+
+# ── Definitions ──────────────────────────────────────────────────────────────────────────────────
+
+
+def test_more_definitions_than_one_page_are_all_read(gateway: Gateway) -> None:
+    deployment = gateway.deployment
+    for number in range(22):
+        deployment.define(f"m{number:02}")
+    found = definitions(deployment.ssm, deployment.path)
+    assert len(found) == 23
+    assert list(found) == sorted(found)
+    said = gateway.ask("GET", "/endpoints").document["endpoints"]
+    assert [endpoint["name"] for endpoint in said] == sorted(found)
+
+
+def test_a_definition_says_how_an_endpoint_is_hosted_and_metered(gateway: Gateway) -> None:
+    deployment = gateway.deployment
+    deployment.define(max_top_up_minutes=20, drain_seconds=12.5, price_per_hour=None)
+    one = definition(deployment.ssm, deployment.path, "flan-t5")
+    assert one.endpoint == "parkmeter-flan-t5"
+    assert one.configs == {"ml.g5.12xlarge": "on-a10g", "ml.p4d.24xlarge": "on-a100"}
+    assert one.spec.variants == ("ml.g5.12xlarge", "ml.p4d.24xlarge")
+    assert one.spec.drain == timedelta(seconds=12.5)
+    assert one.spec.warn_before == (timedelta(minutes=10), timedelta(minutes=2))
+    assert one.spec.price_per_hour is None
+    assert one.suggested_minutes == 20
+
+
+@pytest.mark.parametrize("document", ["", "[]", "{}", '{"price_per_hour": 1, "variants": 2}'])
+def test_what_is_no_definition_names_the_parameter(document: str) -> None:
+    with pytest.raises(ConfigError, match="/p/endpoints/flan-t5"):
+        definition_from(document, "/p/endpoints/flan-t5")
+
+
+def test_one_broken_definition_does_not_hide_the_others(gateway: Gateway) -> None:
+    gateway.deployment.put("falcon", "{}")
+    said = gateway.ask("GET", "/endpoints").document["endpoints"]
+    assert [endpoint["name"] for endpoint in said] == ["flan-t5"]
+
+
+def test_an_endpoint_deployed_later_is_found_within_a_minute(gateway: Gateway) -> None:
+    time = Wound()
+    first = control.front()
+    deployment = gateway.deployment
+    front = control.Front(
+        first._ports,
+        first._book,
+        lambda: definitions(deployment.ssm, deployment.path),
+        ticks=lambda: time.now().timestamp(),
+    )
+    before = front._application()
+    deployment.define("phi")
+    time.wind(seconds=59)
+    assert front._application() is before
+    time.wind(seconds=1)
+    assert front._application() is not before
+    later = front._application()
+    time.wind(minutes=2)
+    assert front._application() is later
+    front.close()
+
+
+def test_when_ssm_fails_the_known_definitions_stay(gateway: Gateway) -> None:
+    first, time = control.front(), Wound()
+    found = definitions(gateway.deployment.ssm, gateway.deployment.path)
+    answers = iter([lambda: found])
+
+    def read() -> Any:
+        known = next(answers, None)
+        if known is None:
+            return definitions(boto3.client("ssm", endpoint_url="http://localhost:9"), "/p/")
+        return known()
+
+    front = control.Front(first._ports, first._book, read, ticks=lambda: time.now().timestamp())
+    before = front._application()
+    time.wind(minutes=2)
+    assert front._application() is before
+    front.close()
