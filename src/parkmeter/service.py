@@ -18,7 +18,6 @@ from parkmeter.errors import (
     DriverError,
     ExpiryMovedError,
     KeyReusedError,
-    ParkmeterError,
     StoreBusyError,
     UnknownEndpointError,
 )
@@ -124,15 +123,8 @@ class Service:
             left = rules.span(rules.time_left(meter, now))
             return rules.eject(meter, now), f"{left} given up"
 
-        try:
-            return self._change(
-                spec, Kind.EJECT, rule, who, key, fingerprint("eject", seen), shortens=True
-            )
-        except ParkmeterError:
-            # Its leash may have been told already; what was refused must not end anything.
-            meter = self._store.load(name)
-            self._keep(spec, rules.latest_close(meter), meter.version + 1)
-            raise
+        request = fingerprint("eject", seen)
+        return self._change(spec, Kind.EJECT, rule, who, key, request, shortens=True)
 
     def report(self, name: str) -> Report:
         """How one endpoint is doing. Raises UnknownEndpointError."""
@@ -273,13 +265,18 @@ class Service:
             moved = changed.expires_at != meter.expires_at
             if moved and shortens:
                 # Before the commit: killed right after it, nobody would be left to tell the leash.
-                self._keep(spec, changed.expires_at + spec.drain, meter.version + 1)
+                # At the version that was read, so that whoever commits first has the last word.
+                self._keep(spec, changed.expires_at + spec.drain, meter.version)
             try:
                 committed = self._commit(changed, [entry], _budget(who, spends, now))
             except StaleError:
                 continue
             except DuplicateError as duplicate:
                 return _replay(duplicate.entry, request)
+            except Exception:
+                if moved and shortens:
+                    self._keep(spec, rules.latest_close(meter), meter.version)
+                raise
             if moved:  # or a drain that is under way would be cut short
                 self._keep(spec, rules.latest_close(committed), committed.version)
             self._clock.wake(spec.name)

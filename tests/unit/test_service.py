@@ -484,6 +484,20 @@ def test_a_second_eject_does_not_cut_the_drain_short(leashed):
     assert world.status() == "stopped"
 
 
+@pytest.mark.parametrize("draining", [True, False])
+def test_an_eject_that_is_refused_does_not_cut_a_drain_short(leashed, draining):
+    world = leashed
+    world.top_up(10)
+    world.wind(2 * MINUTE)
+    world.gate.requests["flan-t5"] = 1
+    if draining:
+        world.wind(world.left() + 5 * SECOND)
+    with pytest.raises(ExpiryMovedError):
+        world.service.eject("flan-t5", ADA, seen=NOON)
+    world.wind(world.left() + 10 * SECOND)
+    assert world.driver.observe(spec()).phase is Phase.READY
+
+
 def test_killed_right_after_an_ejects_commit_the_leash_knows_already(leashed):
     world = leashed
     world.top_up(10)
