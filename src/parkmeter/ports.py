@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Protocol
 
+from parkmeter.decision import Observed
 from parkmeter.journal import Entry
 from parkmeter.meter import Meter, Phase, Spec, Status, closes_at, latest_close, shown
-from parkmeter.reconcile import Observed
 from parkmeter.tokens import Token
 
 
