@@ -265,7 +265,7 @@ class Service:
             DriverError: what exists cannot be listed; the meters have been woken.
 
         """
-        unsettled = {meter.name for meter in self._store.unsettled()}
+        unsettled = set(self._store.unsettled())
         for name in unsettled:
             self._clock.wake(name)
         # After that, because a driver that cannot list must not keep the others from being stopped.
@@ -289,13 +289,13 @@ class Service:
         """Journal a jump of the wall clock on every meter it concerns."""
         now = self._clock.now()
         why = f"the wall clock jumped by {by.total_seconds():+.1f} s"
-        for meter in self._store.unsettled():
-            spec = self._specs.get(meter.name, Spec(meter.name))
+        for name in self._store.unsettled():
+            spec, meter = self._specs.get(name, Spec(name)), self._store.load(name)
             entry = line(spec, meter, Kind.CLOCK, now, why, key=f"clock:{now.isoformat()}")
             try:
                 self._treatment.commit(meter, [entry])
             except (StaleError, DuplicateError):
-                log.warning("%s: %s (not journaled, the meter was changing)", meter.name, why)
+                log.warning("%s: %s (not journaled, the meter was changing)", name, why)
 
     # ── Inside ──────────────────────────────────────────────────────────────────────────────────
 

@@ -38,6 +38,7 @@ PATIENCE = Config(
     read_timeout=10,
     # One quick repetition spares the journal a passing 500; longer waiting is the clock's business.
     retries={"mode": "standard", "total_max_attempts": 2},
+    max_pool_connections=20,  # the clock looks at several endpoints at once
 )
 
 PAGE = 100
