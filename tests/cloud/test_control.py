@@ -318,6 +318,7 @@ def test_an_endpoint_deployed_later_is_found_within_a_minute(gateway: Gateway) -
         first._ports,
         first._book,
         lambda: definitions(deployment.ssm, deployment.path),
+        first._add_prompts,
         ticks=lambda: time.now().timestamp(),
     )
     before = front._application()
@@ -343,7 +344,8 @@ def test_when_ssm_fails_the_known_definitions_stay(gateway: Gateway) -> None:
             return definitions(boto3.client("ssm", endpoint_url="http://localhost:9"), "/p/")
         return known()
 
-    front = control.Front(first._ports, first._book, read, ticks=lambda: time.now().timestamp())
+    ticks = lambda: time.now().timestamp()  # noqa: E731
+    front = control.Front(first._ports, first._book, read, first._add_prompts, ticks)
     before = front._application()
     time.wind(minutes=2)
     assert front._application() is before

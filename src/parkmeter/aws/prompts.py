@@ -4,7 +4,6 @@ One look at the meter, one call of the model; it starts and stops nothing and wr
 API Gateway's events and SageMaker's runtime; not where meters are kept. No web framework.
 """
 
-import json
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -27,6 +26,7 @@ from parkmeter.aws.events import (
     Answer,
     answer,
     headers_of,
+    kind_of,
     prompt_in,
     refused,
     scope_of,
@@ -158,7 +158,7 @@ class Inference:
         original = said.get("OriginalMessage") or ""
         if 300 <= status < 600:  # noqa: PLR2004 (what HTTP calls no success)
             body = original.encode()
-            return answer(status, body, {"Content-Type": _kind(original)})
+            return answer(status, body, {"Content-Type": kind_of(original)})
         # Without a status these are SageMaker's words, not the model's.
         _log.warning("%s gave no answer: %s", self.name, original)
         if "timed out" in original:
@@ -178,12 +178,3 @@ def _stamp(meter: Meter, now: datetime) -> dict[str, str]:
         "Parkmeter-Seconds-Left": str(left),
         "Parkmeter-Expires-At": closes.astimezone(UTC).isoformat().replace("+00:00", "Z"),
     }
-
-
-def _kind(text: str) -> str:
-    """The model's own type is lost; JSON is told apart."""
-    try:
-        json.loads(text)
-    except ValueError:
-        return "text/plain; charset=utf-8"
-    return "application/json"
