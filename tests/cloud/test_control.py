@@ -1,11 +1,9 @@
 """The control routes on AWS: API Gateway's events in, over tables and definitions on moto."""
 
-import base64
 import json
 import os
 import threading
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
@@ -18,72 +16,10 @@ from parkmeter.aws.definitions import definition, definition_from, definitions
 from parkmeter.errors import ConfigError
 from parkmeter.meter import is_open
 from parkmeter.tokens import Scope, Token, digest_of
+from tests.cloud.api_gateway import ADA, BOB, Gateway, gateway_to_control
 from tests.cloud.conftest import Wound
-from tests.cloud.deployed import Deployed, deployed
 from tests.cloud.sagemaker.simulator import SageMakerSimulator
 from tests.cloud.tables import moto_server
-
-ADA = {"id": "a1", "name": "ada", "scopes": "admin,invoke,top-up", "endpoints": "*"}
-BOB = {"id": "b2", "name": "bob", "scopes": "invoke", "endpoints": "*"}
-
-
-@dataclass
-class Said:
-    status: int
-    headers: dict[str, str]
-    body: str
-
-    @property
-    def document(self) -> Any:
-        return json.loads(self.body)
-
-
-@dataclass
-class Gateway:
-    """API Gateway before the control function."""
-
-    deployment: Deployed
-
-    def ask(
-        self,
-        method: str,
-        path: str,
-        body: Any = None,
-        *,
-        by: dict[str, str] | None = ADA,
-        query: dict[str, list[str]] | None = None,
-        **headers: str,
-    ) -> Said:
-        context: dict[str, Any] = {
-            "stage": "prod",
-            "path": f"/prod{path}",
-            "identity": {"sourceIp": "192.0.2.1"},
-        }
-        if by is not None:
-            context["authorizer"] = {"principalId": by["id"], "integrationLatency": 3, **by}
-        raw = None if body is None else base64.b64encode(json.dumps(body).encode()).decode()
-        given = {
-            "Host": "abc.execute-api.us-east-1.amazonaws.com",
-            "X-Forwarded-Proto": "https",
-            **{name.replace("_", "-"): value for name, value in headers.items()},
-        }
-        event = {
-            "resource": "/{proxy+}",
-            "httpMethod": method,
-            "path": path,
-            "headers": given,
-            "multiValueHeaders": {name: [value] for name, value in given.items()},
-            "queryStringParameters": None,
-            "multiValueQueryStringParameters": query,
-            "requestContext": context,
-            "body": raw,
-            "isBase64Encoded": raw is not None,
-        }
-        answer = control.handler(event, None)
-        text = answer["body"]
-        if answer["isBase64Encoded"]:
-            text = base64.b64decode(text).decode()
-        return Said(answer["statusCode"], answer["headers"], text)
 
 
 @pytest.fixture(scope="module")
@@ -96,13 +32,8 @@ def moto() -> Iterator[str]:
 def gateway(
     moto: str, sagemaker: SageMakerSimulator, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Gateway]:
-    with deployed(moto, monkeypatch) as deployment:
-        monkeypatch.setenv("AWS_ENDPOINT_URL_SAGEMAKER", sagemaker.url)
-        deployment.define()
-        control.front.cache_clear()
-        yield Gateway(deployment)
-        control.front().close()
-        control.front.cache_clear()
+    with gateway_to_control(moto, sagemaker, monkeypatch) as gateway:
+        yield gateway
 
 
 # ── Routes ───────────────────────────────────────────────────────────────────────────────────────
