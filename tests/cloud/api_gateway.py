@@ -4,7 +4,7 @@ import base64
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
@@ -31,9 +31,10 @@ class Said:
 
 @dataclass
 class Gateway:
-    """API Gateway before the control function."""
+    """API Gateway before the control function. `answers`: what control gave it."""
 
     deployment: Deployed
+    answers: list[dict[str, Any]] = field(default_factory=list)
 
     def ask(
         self,
@@ -73,6 +74,7 @@ class Gateway:
             "isBase64Encoded": raw is not None,
         }
         answer = control.handler(event, None)
+        self.answers.append(answer)
         raw_answer = answer["body"].encode()
         if answer["isBase64Encoded"]:
             raw_answer = base64.b64decode(raw_answer)

@@ -87,7 +87,7 @@ class AsyncPrompts:
         """Queue a prompt (`events.prompt_in`) under a new id, which nobody can guess.
 
         With a key (token's id, Idempotency-Key) that was used for the same prompt before: its id,
-        and nothing is queued.
+        and nothing is queued. Only if SageMaker's answer to the first one was lost it runs twice.
 
         Raises:
             AsyncNotDeployedError, NotServingError, UpstreamError: nothing is queued.
