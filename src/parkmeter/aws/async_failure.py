@@ -16,7 +16,7 @@ _SHOWN = 2000
 """Characters of a model's words in a problem; what is longer is in the log of its container."""
 
 _QUOTED = re.compile(
-    r'Received (?:client|server) error \(([3-5]\d\d)\) from \S+ with message "(.*)"\. See ',
+    r'Received (?:client|server) error \(([45]\d\d)\) from \S+ with message "(.*)"\. See ',
     re.DOTALL,
 )
 _NAMES_AN_ACCOUNT = re.compile(r"arn:aws|\b\d{12}\b")

@@ -127,7 +127,8 @@ class AsyncPrompts:
         receipt = json.loads(found.body)
         if (result := objects.read(receipt["result"], LARGEST)) is not None:
             if result.body is None:
-                return answer(303, b"", {"Location": objects.address(receipt["result"])})
+                address = objects.address(receipt["result"])
+                return answer(303, b"", {"Location": address, "Cache-Control": "no-store"})
             return answer(200, result.body, {"Content-Type": result.content_type})
         failure = receipt["failure"] and objects.read(receipt["failure"], async_failure.LARGEST)
         if failure:
