@@ -2,6 +2,8 @@
 
 import json
 import os
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -112,6 +114,15 @@ def test_what_is_not_there_is_a_problem(gateway: Gateway) -> None:
     assert said.status == 404
     assert said.headers["content-type"] == "application/problem+json"
     assert said.document["code"] == "not_found"
+
+
+def test_control_starts_without_an_endpoint_of_its_own_or_a_word_to_aws(gateway: Gateway) -> None:
+    # As Lambda does it: whatever control imports must not take itself for another function.
+    nowhere = {"AWS_LAMBDA_FUNCTION_NAME": "p-control", "AWS_ENDPOINT_URL": "http://localhost:9"}
+    environment = {**os.environ, **nowhere}
+    del environment["PARKMETER_ENDPOINT"]
+    code = "import parkmeter.aws.control"
+    subprocess.run([sys.executable, "-c", code], env=environment, check=True)
 
 
 # ── Who asks ─────────────────────────────────────────────────────────────────────────────────────

@@ -24,7 +24,6 @@ from parkmeter.web.shapes import problems
 ASK_AGAIN_SECONDS = 5
 
 Resource = Annotated[str, Path(description="The endpoint's api_resource.", examples=["flan"])]
-PromptId = Annotated[str, Path(description="From the answer to the prompt.")]
 
 _ID = "5d41402abc4b2a76b9719d911017c592"
 
@@ -45,6 +44,9 @@ _TAKES: dict[str, Any] = {
         "content": {"application/json": {"schema": {}, "example": PROMPT_EXAMPLE}},
     }
 }
+_NOT_THERE: dict[int | str, dict[str, Any]] = {
+    404: problems(404)[404] | {"description": "Unknown, expired, or not deployed; says which."}
+}
 _RESULT: dict[int | str, dict[str, Any]] = {
     200: {
         "description": "The model's own result, with its content type.",
@@ -52,7 +54,13 @@ _RESULT: dict[int | str, dict[str, Any]] = {
     },
     202: {"model": AsyncPrompt, "description": "Not yet; `Retry-After` says when to ask again."},
     303: {"description": "The result has over 4 MB: fetch it at `Location`, without a token."},
-    **problems(404, 502, 504),
+    **_NOT_THERE,
+    **problems(502, 504),
+}
+_ACCEPTED: dict[int | str, dict[str, Any]] = {
+    202: {"description": "Queued; `Location` is where to ask for the result."},
+    **_NOT_THERE,
+    **problems(400, 409, 413, 502, 503),
 }
 
 
@@ -80,10 +88,10 @@ def add_async_routes(
         tags=["prompts"],
         status_code=202,
         response_model=AsyncPrompt,
-        responses=problems(400, 404, 409, 413, 502, 503),
+        responses=_ACCEPTED,
         openapi_extra=_TAKES,
     )
-    def send(
+    def async_prompt(
         api_resource: Resource,
         request: Request,
         token: Token = known_token,
@@ -104,9 +112,12 @@ def add_async_routes(
         replayed = {} if claimed.ours else {"Idempotency-Replayed": "true"}
         return Line(document, 202, {"Location": document["url"], **replayed})
 
-    @app.get("/{api_resource}-async/{prompt_id}", tags=["prompts"], responses=_RESULT)
-    def look(
-        api_resource: Resource, prompt_id: PromptId, request: Request, token: Token = known_token
+    @app.get("/{api_resource}-async/{id}", tags=["prompts"], responses=_RESULT)
+    def async_result(
+        api_resource: Resource,
+        prompt_id: Annotated[str, Path(alias="id", description="From the prompt's answer.")],
+        request: Request,
+        token: Token = known_token,
     ) -> Response:
         """The result of an async prompt, once it is there.
 
