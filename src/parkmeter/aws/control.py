@@ -26,7 +26,14 @@ from parkmeter.aws.async_routes import add_async_routes
 from parkmeter.aws.definitions import Definition, definitions
 from parkmeter.aws.prompt_routes import add_prompt_routes
 from parkmeter.aws.prompts import models_runtime
-from parkmeter.aws.wiring import PATIENCE, Environment, Ports, dynamodb, service_of
+from parkmeter.aws.wiring import (
+    PATIENCE,
+    DistantClock,
+    Environment,
+    Ports,
+    dynamodb,
+    service_of,
+)
 from parkmeter.errors import TokenMissingError, TokenRefusedError
 from parkmeter.stores.dynamodb import token_of
 from parkmeter.tokens import Token
@@ -55,7 +62,7 @@ def front() -> "Front":
     environment = Environment.given()
     plain = dynamodb()
     ssm = boto3.client("ssm", config=PATIENCE)
-    ports = Ports.of(environment, plain)
+    ports = Ports.of(environment, plain, DistantClock.of(environment))
     queues = queues_in(os.environ["PARKMETER_ASYNC"], environment.prefix)
     # Made for the first prompt: most requests here are none, and clients take their time.
     runtime = cache(models_runtime)
