@@ -20,7 +20,7 @@ from mangum import Mangum
 
 from parkmeter.aws.asking import token_in
 from parkmeter.aws.async_objects import s3_client
-from parkmeter.aws.async_prompts import AsyncPrompts, queues_in
+from parkmeter.aws.async_prompts import AsyncPrompts
 from parkmeter.aws.async_routes import add_async_routes
 from parkmeter.aws.definitions import Definition, definitions
 from parkmeter.aws.heartbeat import Heartbeat
@@ -63,7 +63,6 @@ def front() -> "Front":
     plain = dynamodb()
     ssm = boto3.client("ssm", config=PATIENCE)
     ports = Ports.of(environment, plain, DistantClock.of(environment))
-    queues = queues_in(os.environ["PARKMETER_ASYNC"], environment.prefix)
     # Made for the first prompt: most requests here are none, and clients take their time.
     runtime = cache(models_runtime)
     prompts = cache(lambda: AsyncPrompts(s3_client(), runtime(), ports.clock.now))
@@ -81,7 +80,7 @@ def front() -> "Front":
             whole_servers=False,
         )
         app = control_app(control)
-        add_async_routes(app, control, queues, prompts)
+        add_async_routes(app, control, found, prompts)
         add_prompt_routes(app, control, found, ports.store.load, runtime)
         return app
 
