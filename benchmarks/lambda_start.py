@@ -1,17 +1,16 @@
 """How fast the functions in a prompt's way start on AWS, against handlers that do the bare minimum.
 
 For the authorizer and for inference: import of the handler's module and its first answer, measured
-inside a fresh process, beside a bare boto3 handler that makes the same calls and nothing else (its
-tables and clients are the same; it knows no meter, no token and no refusal). Target: 1.3 times.
+inside a fresh process, beside a bare boto3 handler that looks at the same table and asks the same
+model, and knows no scope, no expiry and no refusal. The target is 1.3 times as long.
 
 The packages are those of `cdk deploy`, built by the same code. A process can import its package,
-boto3 with what that needs, and Python's own modules; as on Lambda, boto3 has its bytecode, and the
-packages have none and cannot keep any, so that every start compiles parkmeter anew. (Which Python
-Lambda runs is not told here, so bytecode could not be brought along either.) DynamoDB is moto and
-SageMaker the simulator of the tests, both in this process, over loopback; they take the same time
-from either handler, which flatters the ratio: the one of processor time is without them.
+boto3 with what that needs, and Python's own modules. boto3 comes with its bytecode, packages come
+without and cannot keep any, as on Lambda: every start compiles parkmeter anew. DynamoDB is moto,
+SageMaker the simulator of the tests, both in this process and over loopback. What they take is in
+the time of either handler, which flatters the ratio; it is not in the processor time.
 
-Then the size of every function's package. Building those for Lambda (`arm64`) loads wheels once.
+The second table has the size of every function's package, boto3 not counted: Lambda has it.
 
     python -m benchmarks.lambda_start [--rounds 15] [--platform arm64|local]
 """
@@ -38,11 +37,15 @@ import pytest
 
 from parkmeter.meter import Phase, Run
 from parkmeter.tokens import Token, digest_of
-from stacks.bundling import LAMBDA, LOCAL, LambdaPackages, pinned_for
-from stacks.modules import needed_by
 from tests.cloud.deployed import Deployed, deployed
 from tests.cloud.sagemaker.simulator import SageMakerSimulator
+from tests.cloud.stacks.node import use_packaged_node
 from tests.cloud.tables import moto_server
+
+use_packaged_node()
+
+from stacks.bundling import LAMBDA, LOCAL, LambdaPackages, pinned_for  # noqa: E402 (needs node)
+from stacks.modules import needed_by  # noqa: E402
 
 TARGET = 1.3
 FUNCTIONS = Path(__file__).parent / "lambda_functions"
