@@ -9,6 +9,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 SHORTEST = {
     "data_plane": ("--seconds", "0.2", "--rounds", "1"),
+    "lambda_start": ("--rounds", "1", "--platform", "local"),
     "model_server": ("--seconds", "0.2", "--rounds", "1"),
     "start": ("--rounds", "1"),
 }

