@@ -70,7 +70,9 @@ class Authorizer:
         try:
             answer = json.loads(outcome.payload)
             valid = answer["principalId"] and answer["policyDocument"]["Statement"]
-            plain = all(isinstance(v, str | int | float) for v in answer.get("context", {}).values())
+            plain = all(
+                isinstance(v, str | int | float) for v in answer.get("context", {}).values()
+            )
         except (ValueError, KeyError, TypeError, AttributeError):
             valid = plain = False
         if not valid or not plain:

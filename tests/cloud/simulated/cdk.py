@@ -3,13 +3,16 @@
 Knows where npm's `aws-cdk` and a Node are; nothing of the stacks.
 """
 
+import contextlib
 import os
-import shutil
+import shlex
+import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import TemporaryDirectory, mkdtemp
 from typing import Self
 
 HERE = Path(__file__).resolve().parents[3]
@@ -27,10 +30,10 @@ class CdkError(Exception):
 
 
 class Cdk:
-    """`cdk` with an application, as it would be typed in the folder of the application.
+    """`cdk` with an application, as it would be typed in the application's folder.
 
-    `say` gets each line that it prints. The application is run anew only when `changed` was called;
-    what it writes stays out of its folder.
+    The application is run by `synth`, and what it wrote is used until the next one; it stays out of
+    the application's folder. `say` gets each line that is printed.
     """
 
     def __init__(
@@ -39,16 +42,12 @@ class Cdk:
         account: str,
         region: str,
         say: Callable[[str], None],
-        application: Path = HERE,
     ) -> None:
         self._environment = {
             **os.environ,
             **environment,
             "PATH": os.pathsep.join([str(_node_folder()), os.environ.get("PATH", "")]),
             "CDK_DISABLE_CLI_TELEMETRY": "true",
-            "CDK_DEFAULT_ACCOUNT": account,
-            "CDK_DEFAULT_REGION": region,
-            "NODE_NO_WARNINGS": "1",
             # Credentials are taken from above and from nowhere else.
             "AWS_EC2_METADATA_DISABLED": "true",
             "AWS_CONFIG_FILE": os.devnull,
@@ -58,75 +57,86 @@ class Cdk:
             self._environment.pop(name, None)
         self._target = f"aws://{account}/{region}"
         self._say = say
-        self._output = TemporaryDirectory(prefix="simulated-cdk-")
-        self.application = application
+        self._folder = TemporaryDirectory(prefix="simulated-cdk-")
+        self._written: Path | None = None
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_error: object) -> None:
-        self._output.cleanup()
+        self._folder.cleanup()
 
     def bootstrap(self) -> None:
-        """`cdk bootstrap`."""
-        self._run("bootstrap", self._target)
-
-    def deploy(self, *stacks: str, context: Mapping[str, str] | None = None) -> None:
-        """`cdk deploy STACK…`, of these stacks alone.
+        """`cdk bootstrap`, which needs no application when it is told where.
 
         Raises:
-            CdkError: it did not work.
+            CdkError: it did not work; so do all of them.
 
         """
-        # Direct, because change sets that refer to others do not work on moto; without previous
-        # parameters for the same reason.
+        self._run("bootstrap", self._target, at=Path(self._folder.name))
+
+    def synth(self, application: Path = HERE, context: Mapping[str, str] | None = None) -> None:
+        """`cdk synth`: run the `app.py` of a folder, and build packages for this machine."""
+        self._written = Path(mkdtemp(dir=self._folder.name))
+        given = {"platform": "local", **(context or {})}
+        self._run(
+            "synth",
+            "--quiet",
+            f"--app={shlex.quote(sys.executable)} app.py",
+            f"--output={self._written}",
+            *(f"--context={name}={value}" for name, value in given.items()),
+            at=application,
+        )
+
+    def deploy(self, *stacks: str) -> None:
+        """`cdk deploy STACK…`, with those that they depend on if they have changed."""
+        # Direct, because moto cannot make change sets of stacks that refer to others; and without
+        # previous parameters, because it cannot tell them.
         how = ("--require-approval=never", "--method=direct", "--previous-parameters=false")
-        self._run("deploy", *stacks, "--exclusively", *how, context=context)
+        self._run("deploy", *stacks, *how, *self._assembly())
 
     def destroy(self, *stacks: str) -> None:
-        """`cdk destroy STACK… --force`; without names, all of them.
+        """`cdk destroy STACK… --force`, with those that depend on them; without names, all."""
+        self._run("destroy", *(stacks or ("--all",)), "--force", *self._assembly())
 
-        Raises:
-            CdkError: it did not work.
+    def _assembly(self) -> tuple[str, ...]:
+        if self._written is None:
+            self.synth()
+        return (f"--app={self._written}",)
 
-        """
-        self._run("destroy", *(stacks or ("--all",)), "--force")
-
-    def _run(self, *words: str, context: Mapping[str, str] | None = None) -> None:
-        given = {"platform": "local", **(context or {})}
-        command = [
-            str(_cli()),
-            *words,
-            f"--app={sys.executable} app.py",
-            f"--output={self._output.name}",
-            "--no-notices",
-            "--ci",
-            *(f"--context={name}={value}" for name, value in given.items()),
-        ]
+    def _run(self, *words: str, at: Path = HERE) -> None:
         process = subprocess.Popen(
-            command,
-            cwd=self.application,
+            [str(_cli()), *words, "--no-notices", "--ci"],
+            cwd=at,
             env=self._environment,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
+            # So that all of it can be ended, the application's own Node included.
             start_new_session=True,
         )
+        assert process.stdout is not None
+        too_long = threading.Timer(PATIENCE, _kill, [process])
+        too_long.start()
         lines = []
         try:
-            assert process.stdout is not None
             with process.stdout as output:
                 for line in output:
                     lines.append(line.rstrip())
                     self._say(line.rstrip())
-            status = process.wait(PATIENCE)
+            status = process.wait()
         finally:
-            if process.poll() is None:
-                process.kill()
-                process.wait()
+            too_long.cancel()
+            _kill(process)
+            process.wait()
         if status != 0:
-            raise CdkError(f"cdk {' '.join(words)} ended with {status}:\n" + "\n".join(lines[-25:]))
+            raise CdkError(f"cdk {words[0]} ended with {status}:\n" + "\n".join(lines[-25:]))
+
+
+def _kill(process: "subprocess.Popen[str]") -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
 
 
 def _cli() -> Path:

@@ -1,9 +1,9 @@
 """The way in: all of the simulated cloud, put together and ended in order.
 
-    with SimulatedCloud() as cloud:
-        cloud.cdk.bootstrap()
-        cloud.cdk.deploy("FlanT5MeteredStack")
-        cloud.tick()
+with SimulatedCloud() as cloud:
+    cloud.cdk.bootstrap()
+    cloud.cdk.deploy("FlanT5MeteredStack")
+    cloud.tick()
 """
 
 import contextlib
@@ -27,6 +27,9 @@ from tests.cloud.simulated.jobs import Jobs
 from tests.cloud.simulated.resources import Kinds, Moto, SageMaker
 from tests.cloud.simulated.services import Services
 from tests.cloud.simulated.stacks import Stacks
+from tests.cloud.simulated.takeover import in_place_of_motos
+
+_LOG = logging.getLogger(__name__)
 
 QUICK = Delays(
     create=timedelta(seconds=2),
@@ -50,7 +53,7 @@ class SimulatedCloud:
         port: int = 0,
         launch: Launch = embedded_model,
         delays: Delays = QUICK,
-        say: Callable[[str], None] = logging.getLogger(__name__).info,
+        say: Callable[[str], None] = _LOG.info,
     ) -> None:
         self._port, self._say = port, say
         self._ending = contextlib.ExitStack()
@@ -71,7 +74,7 @@ class SimulatedCloud:
             stacks.kinds = Kinds(Moto(services.lock), SageMaker(sagemaker.client()), custom)
             services.doors += [self.functions.door, custom.door]
             services.afterwards = stacks.settle
-            started.enter_context(stacks.in_place_of_motos())
+            started.enter_context(in_place_of_motos(stacks))
             self.events = started.enter_context(Events(stacks, self.functions.start))
             started.enter_context(self.events.of_parameters())
             sagemaker.account.notify = self.events.put

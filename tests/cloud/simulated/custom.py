@@ -40,7 +40,11 @@ class Custom:
         self._waiting: dict[str, queue.Queue[Answer]] = {}
 
     def create(self, wanted: Wanted) -> Made:
-        return self._made(wanted, self._ask("Create", wanted))
+        try:
+            return self._made(wanted, self._ask("Create", wanted))
+        except ResourceError as error:
+            # It may have done a part: in the rollback it is asked to delete that.
+            raise ResourceError(str(error), Made(wanted, wanted.generated_name)) from None
 
     def update(self, made: Made, former: dict[str, Any], wanted: Wanted) -> Made:
         answer = self._ask(

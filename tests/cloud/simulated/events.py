@@ -1,4 +1,4 @@
-"""EventBridge: the rules that are deployed, told of what happens, and a clock that is wound by hand.
+"""EventBridge: the rules that are deployed, told of what happens; its minute is wound by hand.
 
 Knows the patterns that our templates use (equality and prefix) and refuses to guess at others.
 """

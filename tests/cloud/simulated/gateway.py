@@ -30,9 +30,7 @@ class RestApi:
     def __init__(self, api: Resource, resources: list[Resource], functions: Functions) -> None:
         self.id = api.physical_id
         of = [r for r in resources if r.properties.get("RestApiId") == self.id]
-        self.stages = {
-            r.properties["StageName"] for r in of if r.kind == "AWS::ApiGateway::Stage"
-        }
+        self.stages = {r.properties["StageName"] for r in of if r.kind == "AWS::ApiGateway::Stage"}
         self._root = routes.tree(self.id, resources)
         self._refusals = Refusals(r for r in of if r.kind == "AWS::ApiGateway::GatewayResponse")
         self._authorizers = {
@@ -51,7 +49,7 @@ class RestApi:
             return self._refusals.response(error.kind, asked.request_id)
 
     def _answer(self, asked: proxy.Asked, waiting: ThreadPoolExecutor) -> Response:
-        if len(asked.body) > LARGEST_BODY:
+        if asked.body is None:
             raise GatewayError("REQUEST_TOO_LARGE")
         found = routes.find(self._root, asked.path)
         method = found and found.resource.method(asked.method)
@@ -60,7 +58,9 @@ class RestApi:
         common = proxy.event(asked, self.id, found.resource.path, found.parameters)
         if method.get("AuthorizationType") == "CUSTOM":
             authorizer = self._authorizers[method["AuthorizerId"]]
-            context = authorizer.context({"type": "REQUEST", "methodArn": self._arn(asked), **common})
+            context = authorizer.context(
+                {"type": "REQUEST", "methodArn": self._arn(asked), **common}
+            )
             common["requestContext"]["authorizer"] = context
         return self._integrated(method["Integration"], asked, common, waiting)
 
@@ -99,8 +99,7 @@ class Gateway:
         self._lock = threading.Lock()
         self._seen = -1
         self._api: RestApi | None = None
-        self._server = ThreadingHTTPServer(("127.0.0.1", port), _handler(self.answer))
-        self._server.daemon_threads = True
+        self._server = _Server(port, self.answer)
         self._thread = threading.Thread(
             target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True
         )
@@ -138,55 +137,65 @@ class Gateway:
             return self._api
 
 
-def _handler(answer: Callable[[proxy.Asked], Response]) -> type[BaseHTTPRequestHandler]:
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-        disable_nagle_algorithm = True
-        timeout = 120
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
 
-        def handle_one_request(self) -> None:
-            try:
-                super().handle_one_request()
-            except ConnectionError:
-                self.close_connection = True
+    def __init__(self, port: int, answer: Callable[[proxy.Asked], Response]) -> None:
+        super().__init__(("127.0.0.1", port), _Handler)
+        self.answer = answer
 
-        def _any(self) -> None:
-            length = int(self.headers.get("Content-Length", 0))
-            if length > LARGEST_BODY:
-                # Not read: only its size matters, and the connection is of no more use.
-                self.close_connection = True
-                body = bytes(LARGEST_BODY + 1)
-            else:
-                body = self.rfile.read(length)
-            split = urlsplit(self.path)
-            stage, slash, path = split.path.removeprefix("/").partition("/")
-            self._send(
-                answer(
-                    proxy.Asked(
-                        method=self.command,
-                        stage=stage,
-                        path=slash + path or "/",
-                        query=split.query,
-                        headers=list(self.headers.items()),
-                        body=body,
-                        source_ip=self.client_address[0],
-                        request_id=str(uuid.uuid4()),
-                    )
-                )
-            )
 
-        do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = do_OPTIONS = _any
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+    timeout = 120
+    server: _Server
 
-        def _send(self, said: Response) -> None:
-            self.send_response(said.status)
-            for name, value in said.headers:
-                self.send_header(name, value)
-            self.send_header("Content-Length", str(len(said.body)))
-            self.end_headers()
-            if self.command != "HEAD":
-                self.wfile.write(said.body)
+    def __getattr__(self, name: str) -> Any:
+        # `do_POST` and whatever else may be sent: the API decides what it takes.
+        if name.startswith("do_"):
+            return self._any
+        raise AttributeError(name)
 
-        def log_message(self, *_words: object) -> None:
-            pass
+    def handle_one_request(self) -> None:
+        try:
+            super().handle_one_request()
+        except ConnectionError:
+            self.close_connection = True
 
-    return Handler
+    def _any(self) -> None:
+        body = self._body()
+        split = urlsplit(self.path)
+        stage, slash, path = split.path.removeprefix("/").partition("/")
+        asked = proxy.Asked(
+            method=self.command,
+            stage=stage,
+            path=slash + path or "/",
+            query=split.query,
+            headers=list(self.headers.items()),
+            body=body,
+            source_ip=self.client_address[0],
+            request_id=str(uuid.uuid4()),
+        )
+        self._send(self.server.answer(asked))
+
+    def _body(self) -> bytes | None:
+        length = int(self.headers.get("Content-Length", 0))
+        if length <= LARGEST_BODY:
+            return self.rfile.read(length)
+        # Most clients listen only when they have sent everything.
+        while length > 0 and (piece := self.rfile.read(min(length, 1 << 20))):
+            length -= len(piece)
+        return None
+
+    def _send(self, said: Response) -> None:
+        self.send_response(said.status)
+        for name, value in said.headers:
+            self.send_header(name, value)
+        self.send_header("Content-Length", str(len(said.body)))
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(said.body)
+
+    def log_message(self, *_words: object) -> None:
+        pass

@@ -23,14 +23,17 @@ _DROPPED = frozenset({"content-length", "transfer-encoding"})
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """One request. `path` is below the stage, as it was sent; `query` likewise."""
+    """One request. `path` is below the stage, as it was sent; `query` likewise.
+
+    `body` is None if there was too much of it.
+    """
 
     method: str
     stage: str
     path: str
     query: str
     headers: list[tuple[str, str]]
-    body: bytes
+    body: bytes | None
     source_ip: str
     request_id: str
 

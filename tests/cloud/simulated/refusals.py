@@ -57,7 +57,7 @@ class Refusals:
         status, message = _TYPES[kind]
         general = "DEFAULT_4XX" if status < 500 else "DEFAULT_5XX"
         given = self._given.get(kind) or self._given.get(general) or {}
-        headers = {"Content-Type": "application/json", "x-amzn-ErrorType": f"{kind}Exception"}
+        headers = {"Content-Type": "application/json", "x-amzn-ErrorType": _said(kind)}
         for name, value in given.get("ResponseParameters", {}).items():
             headers[name.removeprefix("gatewayresponse.header.")] = value.strip("'")
         template = given.get("ResponseTemplates", {}).get("application/json", _DEFAULT_TEMPLATE)
@@ -71,3 +71,8 @@ class Refusals:
         body = _VARIABLE.sub(lambda found: values.get(found[1], ""), template)
         headers["x-amzn-RequestId"] = request_id
         return Response(int(given.get("StatusCode", status)), list(headers.items()), body.encode())
+
+
+def _said(kind: str) -> str:
+    """`ACCESS_DENIED` as AWS says it: `AccessDeniedException`."""
+    return kind.title().replace("_", "") + "Exception"

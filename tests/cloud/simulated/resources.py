@@ -22,7 +22,14 @@ SETTLES_WITHIN = 180.0
 
 
 class ResourceError(Exception):
-    """A resource could not be made, changed or deleted; the stack operation fails with this."""
+    """A resource could not be made, changed or deleted; the stack operation fails with this.
+
+    `made`: what came of it nevertheless, and is to be deleted in the rollback.
+    """
+
+    def __init__(self, message: str, made: "Made | None" = None) -> None:
+        super().__init__(message)
+        self.made = made
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +53,7 @@ class Wanted:
 
 
 class Made:
-    """What templates can refer to: an id and attributes. moto's own resources look like this too."""
+    """What templates can refer to: an id and attributes. moto's own resources look the same."""
 
     def __init__(self, wanted: Wanted, physical_id: str, **attributes: Any) -> None:
         self.cf_resource_type = wanted.kind
@@ -76,13 +83,18 @@ class Kind(Protocol):
         """It is gone when this returns."""
 
 
+_REFERRED_TO_BY = {"AWS::ApiGateway::Stage": "StageName"}
+"""What a reference to them gives, where it is not a generated name."""
+
+
 class Remembered:
     """Kinds that nobody here acts on: alarms, scaling, stages, authorizers."""
 
     replaces_by_itself = False
 
     def create(self, wanted: Wanted) -> Made:
-        return Made(wanted, wanted.generated_name)
+        name = wanted.properties.get(_REFERRED_TO_BY.get(wanted.kind, ""))
+        return Made(wanted, name or wanted.generated_name)
 
     def update(self, made: Made, former: dict[str, Any], wanted: Wanted) -> Made:
         return made

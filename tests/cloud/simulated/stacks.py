@@ -1,24 +1,19 @@
 """CloudFormation's stack operations: in the order of need, in the background, with an end.
 
-moto keeps stacks, templates and events, and speaks the protocol; it makes resources while the
-request waits, deletes them in any order, and asks custom resources only at their creation. So its
-three operations are replaced by these. Change sets (`cdk bootstrap`) stay moto's own.
+Works on moto's stacks, which keep templates, parameters, status and events. Knows no kind of
+resource, and not how the operations come to be called.
 """
 
-import contextlib
 import copy
 import logging
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
-from types import SimpleNamespace
 from typing import Any
-from unittest import mock
 
 from moto.cloudformation import models, parsing
 
-from tests.cloud.sagemaker.account import ACCOUNT
-from tests.cloud.simulated.resources import Kinds, Wanted
+from tests.cloud.simulated.resources import Kind, Kinds, ResourceError, Wanted
 from tests.cloud.simulated.template import in_order
 
 ANSWERED_WITHIN = 20.0
@@ -64,67 +59,6 @@ class Stacks:
         self.changes = 0
         self._started = threading.local()
 
-    @contextlib.contextmanager
-    def in_place_of_motos(self) -> Iterator[None]:
-        """While this lasts, moto's stacks of our account are handled here."""
-        stacks, former_delete = self, models.CloudFormationBackend.delete_stack
-        motos = {name: getattr(models.Stack, name) for name in ("create_resources", "update")}
-        outputs, listed = models.Stack.outputs, models.Stack.stack_resources
-
-        def ours(stack: Any) -> bool:
-            return isinstance(stack.resource_map, _Map)
-
-        def create_resources(stack: Any) -> None:
-            if stack.account_id != ACCOUNT:
-                motos["create_resources"](stack)
-                return
-            stacks._begin(stack, "CREATE", lambda: stacks._create(stack))
-
-        def update(stack: Any, template: str, role_arn: Any, parameters: Any, tags: Any) -> None:
-            if not ours(stack):
-                motos["update"](stack, template, role_arn, parameters, tags)
-                return
-            former = stack.template_dict
-            stack.template, stack.tags = template, stack.tags if tags is None else tags
-            stack.parameters = parameters or stack.parameters
-            stack._parse_template()
-            stacks._begin(stack, "UPDATE", lambda: stacks._update(stack, former))
-
-        def delete_stack(backend: Any, name: str) -> None:
-            found = [s for s in backend.stacks.values() if name in (s.name, s.stack_id)]
-            if not found or not ours(found[0]):
-                former_delete(backend, name)
-                return
-
-            def gone() -> None:
-                stacks._delete(found[0])
-                with stacks.lock:
-                    backend.stacks.pop(found[0].stack_id)
-                    backend.deleted_stacks[found[0].stack_id] = found[0]
-
-            stacks._begin(found[0], "DELETE", gone)
-
-        def complete_outputs(stack: Any) -> Any:
-            unfinished = ours(stack) and not stack.status.endswith("_COMPLETE")
-            return None if unfinished else outputs.fget(stack)
-
-        def there(stack: Any) -> Any:
-            known = stacks.resources.get(stack.name, {})
-            return [r.made for r in known.values()] if ours(stack) else listed.fget(stack)
-
-        with contextlib.ExitStack() as patches:
-            for owner, name, replacement in (
-                (models.Stack, "create_resources", create_resources),
-                (models.Stack, "update", update),
-                (models.Stack, "outputs", property(complete_outputs)),
-                (models.Stack, "stack_resources", property(there)),
-                (models.CloudFormationBackend, "delete_stack", delete_stack),
-                # What moto does not know is remembered; its warnings would be noise, or errors.
-                (parsing, "warnings", SimpleNamespace(warn=lambda *_, **__: None)),
-            ):
-                patches.enter_context(mock.patch.object(owner, name, replacement))
-            yield
-
     def all(self) -> list[Resource]:
         """What there is, in all stacks."""
         with self.lock:
@@ -134,6 +68,29 @@ class Stacks:
         """Wait for the operations that this thread's request began, but not for too long."""
         for operation in self._started.__dict__.pop("operations", ()):
             operation.join(ANSWERED_WITHIN)
+
+    def create(self, stack: Any) -> None:
+        """Begin to make a new stack's resources."""
+        self._begin(stack, "CREATE", lambda: self._create(stack))
+
+    def update(self, stack: Any) -> None:
+        """Begin to bring a stack's resources to its template, which has changed."""
+        self._begin(stack, "UPDATE", lambda: self._update(stack))
+
+    def delete(self, stack: Any, then: Callable[[], None]) -> None:
+        """Begin to delete a stack's resources; `then` is called, with `lock`, if all are gone."""
+
+        def work() -> None:
+            self._delete(stack)
+            with self.lock:
+                then()
+
+        self._begin(stack, "DELETE", work)
+
+    @staticmethod
+    def ours(stack: Any) -> bool:
+        """Whether its resources were made here; moto makes those of change sets by itself."""
+        return isinstance(stack.resource_map, _Map)
 
     # ── Operations ──────────────────────────────────────────────────────────────────────────────
 
@@ -181,20 +138,20 @@ class Stacks:
             self._new_map(stack)
         self._bring_about(stack, {})
 
-    def _update(self, stack: Any, former: dict[str, Any]) -> None:
+    def _update(self, stack: Any) -> None:
         """An update that fails is not rolled back: it stays as far as it came."""
         known = self.resources[stack.name]
         with self.lock:
-            kept = stack.resource_map._parsed_resources
             self._new_map(stack)
-            for name in known:
-                stack.resource_map._parsed_resources[name] = kept[name]
+            for name, resource in known.items():
+                stack.resource_map._parsed_resources[name] = resource.made
         superseded = self._bring_about(stack, known)
-        removed = [n for n in known if n not in stack.template_dict["Resources"]]
-        for resource in superseded:
+        for resource in reversed(superseded):
             if resource.said.get("UpdateReplacePolicy") != "Retain":
                 self._end(stack, resource)
-        for name in reversed(in_order({n: former["Resources"][n] for n in removed})):
+        wanted = stack.template_dict["Resources"]
+        removed = {name: known[name].said for name in known if name not in wanted}
+        for name in reversed(in_order(removed)):
             self._remove(stack, name)
 
     def _delete(self, stack: Any) -> None:
@@ -214,18 +171,30 @@ class Stacks:
                 continue
             former, kind = there.get(name), self.kinds(wanted.kind)
             if former is None:
-                made = kind.create(wanted)
+                made = self._created(stack, kind, wanted)
             elif former.properties != wanted.properties:
                 made = kind.update(former.made, former.properties, wanted)
                 if made is not former.made and not kind.replaces_by_itself:
                     superseded.append(former)
             else:
                 made = former.made
-            with self.lock:
-                made.logical_resource_id, made.cf_resource_type = name, wanted.kind
-                stack.resource_map._parsed_resources[name] = made
-                there[name] = Resource(said[name], wanted.properties, made)
+            self._keep(stack, wanted, made)
         return superseded
+
+    def _created(self, stack: Any, kind: Kind, wanted: Wanted) -> Any:
+        try:
+            return kind.create(wanted)
+        except ResourceError as error:
+            if error.made is not None:
+                self._keep(stack, wanted, error.made)
+            raise
+
+    def _keep(self, stack: Any, wanted: Wanted, made: Any) -> None:
+        with self.lock:
+            made.logical_resource_id, made.cf_resource_type = wanted.logical_id, wanted.kind
+            stack.resource_map._parsed_resources[wanted.logical_id] = made
+            kept = Resource(dict(wanted.said), wanted.properties, made)
+            self.resources[stack.name][wanted.logical_id] = kept
 
     def _remove(self, stack: Any, name: str) -> None:
         resource = self.resources[stack.name][name]
@@ -237,9 +206,7 @@ class Stacks:
 
     def _end(self, stack: Any, resource: Resource) -> None:
         name = resource.made.logical_resource_id
-        wanted = Wanted(
-            name, resource.kind, resource.said, resource.properties, stack.resource_map
-        )
+        wanted = Wanted(name, resource.kind, resource.said, resource.properties, stack.resource_map)
         self.kinds(resource.kind).delete(resource.made, wanted)
 
     def _wanted(self, stack: Any, name: str, said: dict[str, Any]) -> Wanted | None:
