@@ -142,7 +142,6 @@ class Grants:
         table = self._table(self._names.meters_table)
         return Grant(
             (
-                "dynamodb:BatchGetItem",
                 "dynamodb:GetItem",
                 "dynamodb:PutItem",
                 "dynamodb:Query",
@@ -167,7 +166,7 @@ class Grants:
     def read_endpoints(self) -> Grant:
         """Read the definitions that the metered stacks wrote."""
         return Grant(
-            ("ssm:GetParameter", "ssm:GetParametersByPath"),
+            ("ssm:GetParameter", "ssm:GetParameters", "ssm:GetParametersByPath"),
             self._below(self._names.endpoints_path),
             because="one parameter for each endpoint; which ones exist is found out at run time",
         )

@@ -24,6 +24,8 @@ from stacks.watching import Watching
 CLOCK_TIMEOUT_SECONDS = 150
 """It looks 75 s ahead and waits for what expires meanwhile; the rest is for acting."""
 
+SWEEP_MINUTES = 10
+
 EVENT_AGE_SECONDS = 60
 """A tick that is older than the next one is of no use; also the least that AWS allows."""
 
@@ -100,6 +102,13 @@ class EndpointManagerStack(Stack):
             schedule=aws_events.Schedule.rate(Duration.minutes(1)),
             targets=[target(aws_events.RuleTargetInput.from_object({"kind": "tick"}))],
         )
+        sweep = aws_events.Rule(
+            self,
+            "Sweep",
+            description="What ticks and events could have missed: unmetered endpoints, edits.",
+            schedule=aws_events.Schedule.rate(Duration.minutes(SWEEP_MINUTES)),
+            targets=[target(aws_events.RuleTargetInput.from_object({"kind": "sweep"}))],
+        )
         changed = aws_events.Rule(
             self,
             "EndpointChanged",
@@ -122,7 +131,7 @@ class EndpointManagerStack(Stack):
             ),
             targets=[target()],
         )
-        return [tick, changed, edited]
+        return [tick, sweep, changed, edited]
 
     def _lifecycle(self) -> MeterFunction:
         may, names = self._may, self._settings.names

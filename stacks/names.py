@@ -12,8 +12,9 @@ What the handlers in `parkmeter.aws` find:
 * One SSM parameter per endpoint under `PARKMETER_ENDPOINTS_PATH`, JSON: see `metered.py`.
 * The custom resource `Custom::ParkmeterEndpoint` with `Name` and `InitialProvisionTimeMinutes`;
   `Custom::ParkmeterBucket` with `AsyncBucket`.
-* The clock is invoked with `{"kind": "tick"}` every minute, with EventBridge's plain events, and
-  after a top-up or an eject with `{"kind": "wake", "name": endpoint}`.
+* The clock is invoked with `{"kind": "tick"}` every minute, with `{"kind": "sweep"}` every ten,
+  with EventBridge's plain events, and after a top-up or an eject with
+  `{"kind": "wake", "name": endpoint}`.
 * At the end of each tick the clock prints one line in CloudWatch's embedded metric format:
   namespace `METRICS`, dimension `METRICS_DIMENSION` = prefix, metrics `OVERDUE` (seconds that the
   endpoint worst overdue has lived past close and drain, 0 if none) and `UNSETTLED` (meters). Two

@@ -64,6 +64,19 @@ class LimitExceededError(ParkmeterError):
         )
 
 
+class EndpointRemovedError(ParkmeterError):
+    """Raised when time is put on an endpoint that is being taken away for good."""
+
+    code = "endpoint_removed"
+    title = "The endpoint is being removed"
+
+    def __init__(self, name: str) -> None:
+        super().__init__(
+            f"{name} is being removed with its deployment: it is not started any more. Deploy it "
+            "again to use it."
+        )
+
+
 class KeyReusedError(ParkmeterError):
     """Raised when an idempotency key comes again with another request."""
 

@@ -29,6 +29,8 @@ class Kind(StrEnum):
     FAILURE = "failure"
     WARNING = "warning"
     CLOCK = "clock"
+    EDIT = "edit"
+    REMOVE = "remove"
 
 
 @dataclass(frozen=True, slots=True)

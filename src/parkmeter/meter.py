@@ -10,7 +10,7 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Self
 
-from parkmeter.errors import InvalidRequestError, LimitExceededError
+from parkmeter.errors import EndpointRemovedError, InvalidRequestError, LimitExceededError
 
 ZERO = timedelta(0)
 NEVER = datetime(1970, 1, 1, tzinfo=UTC)
@@ -43,7 +43,8 @@ class Spec:
     """What the configuration says of one endpoint. Never stored with the meter.
 
     How an endpoint is started is its driver's business and not in here. `variants` are the ways to
-    start it (instance types), best first. An unknown price is None, never zero.
+    start it (instance types), best first. An unknown price is None, never zero. `look_again`: while
+    nothing falls due, how long until it is worth asking the driver anew.
     """
 
     name: str
@@ -54,6 +55,7 @@ class Spec:
     warn_before: tuple[timedelta, ...] = (timedelta(minutes=10), timedelta(minutes=2))
     price_per_hour: Decimal | None = None
     variants: tuple[str, ...] = ("local",)
+    look_again: timedelta = timedelta(seconds=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +86,8 @@ class Meter:
     """Until when one endpoint may live.
 
     `opened_at`: when time was last put on a closed meter. `set_at`: when `expires_at` last changed.
-    `settled`: closed, and its endpoint seen absent: nothing to do until someone tops up.
+    `settled`: closed, and its endpoint seen absent: nothing to do until someone tops up. `removed`:
+    taken away for good with its deployment; takes no time any more.
     `version` is the store's: the one that was read.
     """
 
@@ -94,6 +97,7 @@ class Meter:
     set_at: datetime = NEVER
     credit_left: timedelta = ZERO
     settled: bool = True
+    removed: bool = False
     run: Run = field(default_factory=Run)
     version: int = 0
 
@@ -162,9 +166,12 @@ def top_up(spec: Spec, meter: Meter, amount: timedelta, now: datetime) -> Meter:
     """Add time. From a closed meter the base is `now`, otherwise the present expiry.
 
     Raises:
+        EndpointRemovedError: it takes no time any more.
         LimitExceededError: over `max_top_up` at once or `max_ahead` on the meter.
 
     """
+    if meter.removed:
+        raise EndpointRemovedError(meter.name)
     fits = min(spec.max_top_up, spec.max_ahead - time_left(meter, now))
     if amount > spec.max_top_up:
         raise LimitExceededError(
@@ -182,9 +189,13 @@ def top_up(spec: Spec, meter: Meter, amount: timedelta, now: datetime) -> Meter:
         )
     if is_open(meter, now):
         return replace(meter, expires_at=meter.expires_at + amount, set_at=now)
+    return _opened(spec, meter, now + amount, now)
+
+
+def _opened(spec: Spec, meter: Meter, expires_at: datetime, now: datetime) -> Meter:
     return replace(
         meter,
-        expires_at=now + amount,
+        expires_at=expires_at,
         opened_at=now,
         set_at=now,
         credit_left=spec.startup_credit,
@@ -197,6 +208,32 @@ def eject(meter: Meter, now: datetime) -> Meter:
     if not is_open(meter, now):
         return meter
     return replace(meter, expires_at=now, set_at=now, credit_left=ZERO)
+
+
+def set_expiry(spec: Spec, meter: Meter, wanted: datetime, now: datetime) -> Meter:
+    """Put the expiry where somebody wants it, as far as the limits of a top-up allow.
+
+    A wanted expiry that has passed is an eject. What cannot change the meter leaves it as it is.
+    """
+    if meter.removed or wanted <= now:
+        return eject(meter, now)
+    base = meter.expires_at if is_open(meter, now) else now
+    expires_at = min(wanted, base + spec.max_top_up, now + spec.max_ahead)
+    if not is_open(meter, now):
+        return _opened(spec, meter, expires_at, now)
+    return meter if expires_at == base else replace(meter, expires_at=expires_at, set_at=now)
+
+
+def remove(meter: Meter, now: datetime) -> Meter:
+    """Take it away for good: it ends now and takes no time any more, until provisioned anew."""
+    return replace(eject(meter, now), removed=True, settled=False)
+
+
+def overdue(spec: Spec, meter: Meter, now: datetime) -> timedelta:
+    """How long an endpoint has lived past its close and drain; zero if it is settled."""
+    if meter.settled or is_open(meter, now):
+        return ZERO
+    return max(ZERO, now - meter.expires_at - spec.drain)
 
 
 def shown(meter: Meter, now: datetime) -> Shown:
@@ -221,6 +258,8 @@ def _shown(meter: Meter, now: datetime) -> Shown:
             case Phase.FAILED:
                 return Shown(Status.FAILED, run.reason)
     match run.phase:
+        case Phase.ABSENT if meter.removed:
+            return Shown(Status.STOPPED, "removed with its deployment")
         case Phase.ABSENT:
             return Shown(Status.STOPPED, run.reason or "no time on the meter: top up to start it")
         case Phase.STARTING | Phase.READY | Phase.BUSY:

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Protocol
 
+from parkmeter.decision import Observed
 from parkmeter.journal import Entry
 from parkmeter.meter import Meter, Phase, Spec, Status, closes_at, latest_close, shown
-from parkmeter.reconcile import Observed
 from parkmeter.tokens import Token
 
 
@@ -42,8 +42,11 @@ class Store(Protocol):
     def load(self, name: str) -> Meter:
         """The meter; one never seen is closed, settled and of version 0."""
 
-    def unsettled(self) -> Iterable[Meter]:
-        """Every meter that is not settled, in no order."""
+    def unsettled(self) -> Iterable[str]:
+        """Names of all meters that are not settled, in no order; of late changes it may not know.
+
+        Names only: one meter that cannot be read must not hide the others.
+        """
 
     def commit(self, meter: Meter, entries: Sequence[Entry], budget: Budget | None = None) -> Meter:
         """Write meter and entries, all or nothing, at the version that was read; returns it anew.

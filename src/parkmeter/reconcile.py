@@ -5,11 +5,11 @@ at the meter, at what the driver observed, and at the time. It is the only code 
 meter's `run`. The caller commits the decided meter first and acts then (intent before action).
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
-from enum import StrEnum
 from typing import assert_never
 
+from parkmeter.decision import Cause, Decision, Keep, Observed, Rest, Start, Stop
 from parkmeter.entries import life, line, stop_line, warning_line
 from parkmeter.journal import Entry, Kind, fingerprint
 from parkmeter.meter import (
@@ -29,69 +29,15 @@ STABLE_AFTER = timedelta(minutes=5)
 """Ready for this long, the next failure is a new story and its backoff begins anew."""
 
 SOON = timedelta(milliseconds=50)
-LOOK_AGAIN = timedelta(seconds=1)
-"""While anything is unsettled nobody waits longer than this before comparing again."""
+INSIST = timedelta(seconds=1)
+"""What should be gone and is not is asked to go at least so often, however slow its provider."""
+
+_FIRST_LOOK = 20
+"""After something was begun, the first look is this many times sooner than `Spec.look_again`."""
 
 
 ENDING = "time used up; stopping"
 PARKED = "the gateway was stopped"
-
-
-class Cause(StrEnum):
-    """Why an endpoint failed, as far as the next step depends on it."""
-
-    OTHER = "other"
-    CAPACITY = "capacity"
-
-
-@dataclass(frozen=True, slots=True)
-class Observed:
-    """What a driver sees. `since`: when this phase began, where the driver knows."""
-
-    phase: Phase
-    reason: str = ""
-    since: datetime | None = None
-    address: str | None = None
-    cause: Cause = Cause.OTHER
-
-
-@dataclass(frozen=True, slots=True)
-class Start:
-    """Start the endpoint; a leash may let it live until `until`."""
-
-    variant: str
-    until: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class Keep:
-    """Let the living endpoint live until `until`."""
-
-    until: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class Stop:
-    """Stop the endpoint, or clear away what is left of a failed one."""
-
-
-@dataclass(frozen=True, slots=True)
-class Rest:
-    """Nothing to do now."""
-
-
-@dataclass(frozen=True, slots=True)
-class Decision:
-    """What to do next.
-
-    `meter` with `entries` is to be committed at the version that was read, then `action` done, and
-    everything looked at again by `check_at` at the latest (None: when somebody tops up).
-    """
-
-    action: Start | Keep | Stop | Rest
-    meter: Meter
-    entries: tuple[Entry, ...] = ()
-    check_at: datetime | None = None
 
 
 def decide(
@@ -123,20 +69,20 @@ def _serve(spec: Spec, meter: Meter, observed: Observed, now: datetime) -> Decis
         case Phase.ABSENT:
             return _start(spec, meter, observed, now)
         case Phase.STARTING:
-            return _starting(meter, observed, now)
+            return _starting(spec, meter, observed, now)
         case Phase.READY | Phase.BUSY:
             return _ready(spec, meter, observed, now)
         case Phase.STOPPING if run.phase is Phase.FAILED:
-            return Decision(Rest(), meter, check_at=now + SOON)
+            return Decision(Rest(), meter, check_at=_soon(spec, meter, observed.since, now))
         case Phase.STOPPING:
-            return _wait_for_the_end(meter, now)
+            return _wait_for_the_end(spec, meter, observed, now)
         case Phase.FAILED:
             return _failed(spec, meter, observed, now, clear=True)
         case _:
             assert_never(observed.phase)
 
 
-def _wait_for_the_end(meter: Meter, now: datetime) -> Decision:
+def _wait_for_the_end(spec: Spec, meter: Meter, observed: Observed, now: datetime) -> Decision:
     """Time was bought while the one before is stopping: its end is part of the next start."""
     run = meter.run
     if run.phase is Phase.STOPPING and _is_of_an_earlier_life(meter):
@@ -144,7 +90,7 @@ def _wait_for_the_end(meter: Meter, now: datetime) -> Decision:
     elif run.ready_at is not None:  # it served until now, and somebody else stops it
         run = Run(started_at=now)
     waiting = replace(meter, run=replace(run, phase=Phase.STOPPING))
-    return Decision(Rest(), waiting, check_at=now + SOON)
+    return Decision(Rest(), waiting, check_at=_soon(spec, meter, observed.since, now))
 
 
 def _is_of_an_earlier_life(meter: Meter) -> bool:
@@ -183,10 +129,10 @@ def _start(spec: Spec, meter: Meter, observed: Observed, now: datetime) -> Decis
         spec, started, Kind.START, now, starting.reason, key=f"start:{life(starting)}:{attempts}"
     )
     action = Start(starting.variant or spec.variants[0], latest_close(started))
-    return Decision(action, started, (*entries, entry), now + SOON)
+    return Decision(action, started, (*entries, entry), _soon(spec, started, now, now))
 
 
-def _starting(meter: Meter, observed: Observed, now: datetime) -> Decision:
+def _starting(spec: Spec, meter: Meter, observed: Observed, now: datetime) -> Decision:
     run = meter.run
     # What was served is no start, even if it should have to get ready once more.
     begun = now if run.ready_at is not None else observed.since or now
@@ -200,8 +146,8 @@ def _starting(meter: Meter, observed: Observed, now: datetime) -> Decision:
         ready_at=None,
     )
     looked_at = replace(meter, run=starting)
-    pace = max(SOON, min(LOOK_AGAIN, (now - begun) / 10))
-    return Decision(Keep(latest_close(looked_at)), looked_at, check_at=now + pace)
+    again = _soon(spec, looked_at, begun, now)
+    return Decision(Keep(latest_close(looked_at)), looked_at, check_at=again)
 
 
 def _ready(spec: Spec, meter: Meter, observed: Observed, now: datetime) -> Decision:
@@ -216,17 +162,27 @@ def _ready(spec: Spec, meter: Meter, observed: Observed, now: datetime) -> Decis
         return _became_ready(spec, meter, run, now)
     serving = replace(meter, run=run)
     close = serving.expires_at
-    due = {close - before: before for before in spec.warn_before}
+    due = _warnings(spec, serving)
     # A warning counts for the expiry it was computed from: one whose moment had passed when that
     # expiry was set is not given late.
     after = max(serving.set_at, run.warned_at or serving.set_at)
     passed = [moment for moment in due if after < moment <= now]
-    ahead = [moment for moment in due if moment > now]
     entries: tuple[Entry, ...] = ()
     if passed:
         serving = replace(serving, run=replace(run, warned_at=max(passed)))
         entries = (warning_line(spec, serving, due[max(passed)], now),)
-    return Decision(Keep(close), serving, entries, min([close, now + LOOK_AGAIN, *ahead]))
+    return Decision(Keep(close), serving, entries, _next_due(spec, serving, now))
+
+
+def _warnings(spec: Spec, meter: Meter) -> dict[datetime, timedelta]:
+    """When to warn, and how long before the close each of these moments is."""
+    return {meter.expires_at - before: before for before in spec.warn_before}
+
+
+def _next_due(spec: Spec, meter: Meter, now: datetime) -> datetime:
+    """The next moment at which a serving endpoint's meter asks for something."""
+    ahead = [moment for moment in _warnings(spec, meter) if moment > now]
+    return min([meter.expires_at, now + spec.look_again, *ahead])
 
 
 def _became_ready(spec: Spec, meter: Meter, run: Run, now: datetime) -> Decision:
@@ -235,9 +191,7 @@ def _became_ready(spec: Spec, meter: Meter, run: Run, now: datetime) -> Decision
     ready = replace(credited, run=replace(run, started_at=started_at, ready_at=now, next_try=None))
     took = f"ready after {span(now - started_at)}"
     entry = line(spec, ready, Kind.READY, now, took, key=f"ready:{life(ready.run)}")
-    return Decision(
-        Keep(ready.expires_at), ready, (*credit, entry), min(ready.expires_at, now + LOOK_AGAIN)
-    )
+    return Decision(Keep(ready.expires_at), ready, (*credit, entry), _next_due(spec, ready, now))
 
 
 def _give_back(spec: Spec, meter: Meter, now: datetime) -> tuple[Meter, tuple[Entry, ...]]:
@@ -265,7 +219,7 @@ def _failed(
     action = Stop() if clear else Rest()
     run = meter.run
     if run.phase is Phase.FAILED:
-        return Decision(action, meter, check_at=now + SOON)
+        return Decision(action, meter, check_at=_soon(spec, meter, observed.since, now))
     served = run.ready_at is not None
     attempts = run.attempts
     if run.ready_at is not None and now - run.ready_at >= STABLE_AFTER:
@@ -286,15 +240,15 @@ def _failed(
     )
     key = f"failure:{life(run)}:{run.attempts}:{fingerprint(reason)}"
     entry = line(spec, failed, Kind.FAILURE, now, reason, key=key)
-    return Decision(action, failed, (entry,), now + SOON)
+    return Decision(action, failed, (entry,), _soon(spec, failed, now, now))
 
 
 def trouble(spec: Spec, meter: Meter, reason: str, now: datetime) -> Decision:
-    """The driver could not act or see: journal it once per cause, show it, try again in a second.
+    """The driver could not act or see: journal it once per cause, show it, try again.
 
     Where the endpoint is believed to be does not change: nothing was learnt about it.
     """
-    again = now + LOOK_AGAIN
+    again = min(now + spec.look_again, latest_close(meter)) if is_open(meter, now) else now + INSIST
     if meter.run.trouble == reason:
         return Decision(Rest(), meter, check_at=again)
     told = replace(meter, run=replace(meter.run, trouble=reason))
@@ -338,13 +292,14 @@ def _end(
         case Phase.ABSENT:
             return _settle(spec, meter, observed, now)
         case Phase.STOPPING:
-            return Decision(Rest(), _stopping(meter), check_at=_while_ending(meter, now))
+            begun = observed.since or latest_close(meter)
+            return Decision(Rest(), _stopping(meter), check_at=_paced(spec, begun, now))
         case Phase.READY | Phase.BUSY if (
             run.phase is not Phase.STOPPING
             and in_flight != 0
             and now < (drained := meter.expires_at + spec.drain)
         ):
-            look = min(drained, now + (SOON if in_flight else LOOK_AGAIN))
+            look = min(drained, now + (SOON if in_flight else spec.look_again))
             return Decision(Keep(drained), meter, check_at=look)
         case Phase.STARTING | Phase.READY | Phase.FAILED | Phase.BUSY:
             # A busy endpoint refuses to be deleted: the intent stands, the next look asks again.
@@ -376,10 +331,21 @@ def _settle(spec: Spec, meter: Meter, observed: Observed, now: datetime) -> Deci
 
 def _while_ending(meter: Meter, now: datetime) -> datetime:
     overdue = now - latest_close(meter)
-    return now + max(SOON, min(LOOK_AGAIN, overdue / 10))
+    return now + max(SOON, min(INSIST, overdue / 10))
 
 
 # ── Small rules ─────────────────────────────────────────────────────────────────────────────────
+
+
+def _soon(spec: Spec, meter: Meter, begun: datetime | None, now: datetime) -> datetime:
+    """When to look at an open meter again while something is under way, at its close at most."""
+    return min(_paced(spec, begun, now), latest_close(meter))
+
+
+def _paced(spec: Spec, begun: datetime | None, now: datetime) -> datetime:
+    """The longer something takes, the more slowly it is looked at."""
+    elapsed = now - (begun or now)
+    return now + max(spec.look_again / _FIRST_LOOK, min(spec.look_again, elapsed / 10))
 
 
 def _backoff(attempts: int) -> timedelta:

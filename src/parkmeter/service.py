@@ -1,4 +1,4 @@
-"""The use cases: top-up, eject, status, reconcile, sweep. The only place that orders the ports.
+"""The use cases: top-up, eject, status, reconcile, sweep. With `treatment`, what orders the ports.
 
 Synchronous and safe from any thread: what must be exclusive is decided by the store's conditional
 commit, never by a lock here.
@@ -6,23 +6,22 @@ commit, never by a lock here.
 
 import logging
 import secrets
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import assert_never
 
 from parkmeter import meter as rules
 from parkmeter import reconcile as decisions
+from parkmeter.decision import Decision, Observed
 from parkmeter.entries import line
 from parkmeter.errors import (
-    DriverError,
     ExpiryMovedError,
     KeyReusedError,
     StoreBusyError,
     UnknownEndpointError,
 )
 from parkmeter.journal import KEY_LIFETIME, Entry, Kind, fingerprint
-from parkmeter.meter import Meter, Phase, Report, Spec
+from parkmeter.meter import Meter, Report, Spec
 from parkmeter.ports import (
     Budget,
     Clock,
@@ -34,12 +33,12 @@ from parkmeter.ports import (
     Store,
     View,
 )
-from parkmeter.reconcile import Cause, Decision, Keep, Observed, Rest, Start, Stop
+from parkmeter.treatment import TRIES, Treatment
 
 log = logging.getLogger(__name__)
 
-_TRIES = 500
-"""Each lost race means that somebody else won one; so many in a row is not a race any more."""
+_RECENT_LINES = 100
+"""So far back an expiry that was published late is known for our own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +76,7 @@ class Service:
         self._driver = driver
         self._clock = clock
         self._gate = gate
-        self._notifier = notifier
+        self._treatment = Treatment(store, driver, clock, gate, notifier)
 
     @property
     def names(self) -> list[str]:
@@ -126,6 +125,55 @@ class Service:
         request = fingerprint("eject", seen)
         return self._change(spec, Kind.EJECT, rule, who, key, request, shortens=True)
 
+    def adopt(self, name: str, seen: datetime, who: str) -> datetime:
+        """Take over an expiry that was found where ours is published; returns the one that holds.
+
+        `seen` is in whole seconds. One that a recent line of the journal resulted in is our own,
+        published late, and nobody's wish. Any other is somebody's (`who`): it becomes the meter's,
+        within the limits, and is journaled.
+
+        Raises:
+            UnknownEndpointError, StoreBusyError: nothing changed.
+
+        """
+        spec = self._spec(name)
+        for _ in range(TRIES):
+            meter, now = self._store.load(name), self._clock.now()
+            recent = {entry.expires_at for entry in self._store.journal(name, _RECENT_LINES)}
+            if seen in {expiry.replace(microsecond=0) for expiry in recent | {meter.expires_at}}:
+                return meter.expires_at
+            changed = rules.set_expiry(spec, meter, seen, now)
+            if changed == meter:
+                return meter.expires_at
+            gained = rules.time_left(changed, now) - rules.time_left(meter, now)
+            why = f"set to {seen:%Y-%m-%d %H:%M:%S} UTC by hand"
+            entry = line(
+                spec,
+                changed,
+                Kind.EDIT,
+                now,
+                why if changed.expires_at == seen else f"{why}; kept within the limits",
+                key=f"edit:{meter.version}",
+                who=who,
+                amount=gained,
+            )
+            try:
+                return self._treatment.commit(changed, [entry]).expires_at
+            except (StaleError, DuplicateError):
+                continue
+        raise StoreBusyError
+
+    def warn(self, name: str, why: str, key: str) -> None:
+        """Journal something that people should know of, once per key; the meter stays as it is."""
+        spec, meter = self._spec(name), self._store.load(name)
+        entry = line(spec, meter, Kind.WARNING, self._clock.now(), why, key=key)
+        try:
+            self._treatment.commit(meter, [entry])
+        except DuplicateError:
+            log.debug("%s: told already: %s", name, why)
+        except StaleError:
+            log.warning("%s: %s (not journaled, the meter was changing)", name, why)
+
     def report(self, name: str) -> Report:
         """How one endpoint is doing. Raises UnknownEndpointError."""
         spec = self._spec(name)
@@ -140,25 +188,51 @@ class Service:
         return self._store.journal(self._spec(name).name, limit, before)
 
     def provision(self, name: str, initial: timedelta) -> None:
-        """Put the first time on a meter that was never used; later calls do nothing."""
+        """Put the first time on a meter that was never used, or was removed.
+
+        Any other one stays as it is, so that this may be repeated whenever one likes.
+        """
         meter, now = self._store.load(name), self._clock.now()
-        if meter.version != 0 or not initial:
+        if meter.version != 0 and not meter.removed:
             return
-        spec = replace(self._spec(name), max_top_up=initial, max_ahead=initial)
-        provisioned = rules.top_up(spec, meter, initial, now)
-        entry = line(
-            spec,
-            provisioned,
-            Kind.TOP_UP,
-            now,
-            "first provisioning",
-            key="provision",
-            amount=initial,
-        )
+        meter = replace(meter, removed=False)
+        entries = []
+        if initial:
+            spec = replace(self._spec(name), max_top_up=initial, max_ahead=initial)
+            key = f"provision:{meter.version}"
+            why = "first provisioning"
+            meter = rules.top_up(spec, meter, initial, now)
+            entries = [line(spec, meter, Kind.TOP_UP, now, why, key=key, amount=initial)]
+        elif meter.version == 0:
+            return
         try:
-            self._commit(provisioned, [entry])
+            self._treatment.commit(meter, entries)
         except (StaleError, DuplicateError):
             log.debug("%s was provisioned by somebody else", name)
+
+    def remove(self, name: str) -> None:
+        """Take an endpoint away for good, configured or not: it ends now, and takes no more time.
+
+        Reconciling then brings it to its end. May be repeated.
+
+        Raises:
+            StoreBusyError: nothing changed.
+
+        """
+        spec = self._specs.get(name, Spec(name))
+        for _ in range(TRIES):
+            meter, now = self._store.load(name), self._clock.now()
+            if meter.removed:
+                return
+            removed = rules.remove(meter, now)
+            key = f"remove:{meter.version}"
+            entry = line(spec, removed, Kind.REMOVE, now, "its deployment is taken away", key=key)
+            try:
+                self._treatment.commit(removed, [entry])
+            except (StaleError, DuplicateError):
+                continue
+            return
+        raise StoreBusyError
 
     def begin(self) -> None:
         """Tell the gate of every meter before the first prompt asks, and have each looked at."""
@@ -172,37 +246,38 @@ class Service:
     def reconcile(self, name: str) -> datetime | None:
         """Do the one next thing for one endpoint; returns when to look again at the latest.
 
-        None: nothing to do until somebody tops up.
+        None: nothing to do until somebody tops up. What is left of an endpoint that is no longer
+        configured is ended; its meter keeps its time.
 
         Raises:
-            UnknownEndpointError: not configured; the sweep ends what may be left of it.
             StoreBusyError: look again soon.
 
         """
-        return self._treat(self._spec(name), self._decide)
+        spec = self._specs.get(name)
+        if spec is None:
+            return self._treatment.treat(Spec(name), self._end_unconfigured)
+        return self._treatment.treat(spec, self._treatment.decide)
 
     def sweep(self) -> None:
-        """Look at everything that could have been missed.
+        """Wake everything that could have been missed: every unsettled meter and all that exists.
 
-        Wakes every unsettled meter and everything that exists; stops what we created and is no
-        longer configured.
+        Raises:
+            DriverError: what exists cannot be listed; the meters have been woken.
+
         """
-        unsettled = {meter.name for meter in self._store.unsettled()}
-        for name in unsettled & self._specs.keys():
+        unsettled = set(self._store.unsettled())
+        for name in unsettled:
             self._clock.wake(name)
         # After that, because a driver that cannot list must not keep the others from being stopped.
-        for name in sorted(unsettled.union(self._driver.owned())):
-            if name in self._specs:
-                self._clock.wake(name)
-            else:
-                self._remove(Spec(name))
+        for name in set(self._driver.owned()) - unsettled:
+            self._clock.wake(name)
 
     def park(self) -> list[str]:
         """Stop all endpoints and leave their meters as they are; returns who is still there."""
         present = []
         for name, spec in self._specs.items():
             try:
-                gone = self._treat(spec, self._park) is None
+                gone = self._treatment.treat(spec, self._park) is None
             except Exception:
                 log.exception("%s could not be stopped", name)
                 gone = False
@@ -214,13 +289,13 @@ class Service:
         """Journal a jump of the wall clock on every meter it concerns."""
         now = self._clock.now()
         why = f"the wall clock jumped by {by.total_seconds():+.1f} s"
-        for meter in self._store.unsettled():
-            spec = self._specs.get(meter.name, Spec(meter.name))
+        for name in self._store.unsettled():
+            spec, meter = self._specs.get(name, Spec(name)), self._store.load(name)
             entry = line(spec, meter, Kind.CLOCK, now, why, key=f"clock:{now.isoformat()}")
             try:
-                self._commit(meter, [entry])
+                self._treatment.commit(meter, [entry])
             except (StaleError, DuplicateError):
-                log.warning("%s: %s (not journaled, the meter was changing)", meter.name, why)
+                log.warning("%s: %s (not journaled, the meter was changing)", name, why)
 
     # ── Inside ──────────────────────────────────────────────────────────────────────────────────
 
@@ -247,7 +322,7 @@ class Service:
         first = self._store.entry(spec.name, scoped, self._clock.now() - KEY_LIFETIME)
         if first is not None:
             return _replay(first, request)
-        for _ in range(_TRIES):
+        for _ in range(TRIES):
             meter, now = self._store.load(spec.name), self._clock.now()
             changed, why = rule(meter, now)
             gained = rules.time_left(changed, now) - rules.time_left(meter, now)
@@ -266,121 +341,30 @@ class Service:
             if moved and shortens:
                 # Before the commit: killed right after it, nobody would be left to tell the leash.
                 # At the version that was read, so that whoever commits first has the last word.
-                self._keep(spec, changed.expires_at + spec.drain, meter.version)
+                self._treatment.keep(spec, changed.expires_at + spec.drain, meter.version)
             try:
-                committed = self._commit(changed, [entry], _budget(who, spends, now))
+                committed = self._treatment.commit(changed, [entry], _budget(who, spends, now))
             except StaleError:
                 continue
             except DuplicateError as duplicate:
                 return _replay(duplicate.entry, request)
             except Exception:
                 if moved and shortens:
-                    self._keep(spec, rules.latest_close(meter), meter.version)
+                    self._treatment.keep(spec, rules.latest_close(meter), meter.version)
                 raise
             if moved:  # or a drain that is under way would be cut short
-                self._keep(spec, rules.latest_close(committed), committed.version)
+                self._treatment.keep(spec, rules.latest_close(committed), committed.version)
             self._clock.wake(spec.name)
             return Answer(entry)
         raise StoreBusyError
 
-    def _keep(self, spec: Spec, until: datetime, version: int) -> None:
-        try:
-            self._driver.keep(spec, until, version)
-        except DriverError as error:
-            # The time is on the meter; the reconcile that is woken now keeps it again.
-            log.warning("%s: the new expiry did not reach the endpoint yet: %s", spec.name, error)
-
-    def _treat(
-        self, spec: Spec, next_thing: Callable[[Spec, Meter, Observed], Decision]
-    ) -> datetime | None:
-        for _ in range(_TRIES):
-            meter = self._store.load(spec.name)
-            seen = True
-            try:
-                decision = next_thing(spec, meter, self._driver.observe(spec))
-            except DriverError as error:
-                seen = False
-                decision = decisions.trouble(spec, meter, error.detail, self._clock.now())
-            try:
-                committed = self._record(meter, decision)
-                refused = self._act(spec, committed, decision.action)
-                if refused is not None:
-                    self._record(committed, refused)
-                elif seen and committed.run.trouble:
-                    self._commit(decisions.untroubled(committed), [])
-            except StaleError:
-                continue
-            return (refused or decision).check_at
-        raise StoreBusyError
-
-    def _decide(self, spec: Spec, meter: Meter, observed: Observed) -> Decision:
-        # The time first: whom the gate admits after it is then counted, or comes too late.
-        now = self._clock.now()
-        return decisions.decide(spec, meter, observed, self._gate.in_flight(spec.name), now)
-
-    def _remove(self, spec: Spec) -> None:
-        """End what is left of an endpoint that is no longer configured; its time stays."""
-
-        def next_thing(spec: Spec, meter: Meter, observed: Observed) -> Decision:
-            if rules.is_open(meter, self._clock.now()):
-                return self._park(spec, meter, observed)
-            return self._decide(spec, meter, observed)
-
-        self._treat(spec, next_thing)
+    def _end_unconfigured(self, spec: Spec, meter: Meter, observed: Observed) -> Decision:
+        if rules.is_open(meter, self._clock.now()):
+            return self._park(spec, meter, observed)
+        return self._treatment.decide(spec, meter, observed)
 
     def _park(self, spec: Spec, meter: Meter, observed: Observed) -> Decision:
         return decisions.park(spec, meter, observed, self._clock.now())
-
-    def _record(self, read: Meter, decision: Decision) -> Meter:
-        """Commit what was decided, if it changes anything."""
-        unchanged = decision.meter == read and not decision.entries
-        # A stop is committed even if it changes nothing: at a version that somebody topped up
-        # meanwhile it must not be carried out.
-        if unchanged and not isinstance(decision.action, Stop):
-            self._gate.show(View.of(read, self._clock.now()))
-            return read
-        entries = list(decision.entries)
-        while True:
-            try:
-                return self._commit(decision.meter, entries)
-            except DuplicateError as duplicate:
-                # Journaled already, by us or by another clock: once is enough.
-                entries = [entry for entry in entries if entry.key != duplicate.entry.key]
-
-    def _act(self, spec: Spec, meter: Meter, action: Start | Keep | Stop | Rest) -> Decision | None:
-        """Carry an intent out; what the driver refuses comes back as the decision that follows."""
-        try:
-            match action:
-                case Start(variant, until):
-                    self._driver.start(spec, variant, until, meter.version)
-                case Keep(until):
-                    self._driver.keep(spec, until, meter.version)
-                case Stop():
-                    self._driver.stop(spec)
-                case Rest():
-                    pass
-                case _:
-                    assert_never(action)
-        except DriverError as error:
-            now = self._clock.now()
-            if isinstance(action, Start):
-                cause = Cause.CAPACITY if error.capacity else Cause.OTHER
-                seen = Observed(Phase.FAILED, error.detail, cause=cause)
-                return decisions.start_refused(spec, meter, seen, now)
-            return decisions.trouble(spec, meter, error.detail, now)
-        return None
-
-    def _commit(
-        self, meter: Meter, entries: Sequence[Entry], budget: Budget | None = None
-    ) -> Meter:
-        committed = self._store.commit(meter, entries, budget)
-        self._gate.show(View.of(committed, self._clock.now()))
-        for entry in entries:
-            try:
-                self._notifier.send(entry)
-            except Exception:
-                log.exception("%s: nobody was told of: %s", meter.name, entry.why)
-        return committed
 
 
 def _replay(first: Entry, request: str) -> Answer:

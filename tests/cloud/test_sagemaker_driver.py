@@ -9,10 +9,10 @@ from datetime import timedelta
 import pytest
 from botocore.config import Config
 
+from parkmeter.decision import Cause
 from parkmeter.drivers.sagemaker import FOREIGN, PATIENCE, TAG, Hosting, SageMakerDriver
 from parkmeter.errors import DriverError
 from parkmeter.meter import Phase, Spec
-from parkmeter.reconcile import Cause
 from tests.cloud.sagemaker import refusals
 from tests.cloud.sagemaker.account import ACCOUNT
 from tests.cloud.sagemaker.endpoint import Delays, Status

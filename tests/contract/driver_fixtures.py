@@ -15,12 +15,12 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Protocol
 
+from parkmeter.decision import Observed
 from parkmeter.drivers.fake import FakeDriver
 from parkmeter.drivers.process import Launch, ProcessDriver
 from parkmeter.leash.files import Files, read_json
 from parkmeter.meter import Phase, Spec
 from parkmeter.ports import Driver
-from parkmeter.reconcile import Observed
 
 SERVER = Path(__file__).parents[1] / "servers" / "ping.py"
 PATIENCE = 30.0

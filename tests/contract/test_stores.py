@@ -183,7 +183,7 @@ def test_several_entries_of_one_commit_keep_their_order(store):
 def test_only_meters_that_are_not_settled_are_listed_as_unsettled(store):
     on = store.commit(Meter("on", settled=False), [])
     store.commit(Meter("off", settled=True), [])
-    assert list(store.unsettled()) == [on]
+    assert list(store.unsettled()) == ["on"]
     store.commit(replace(on, settled=True), [])
     assert list(store.unsettled()) == []
 

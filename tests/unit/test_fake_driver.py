@@ -4,10 +4,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from parkmeter.decision import Cause
 from parkmeter.drivers.fake import Call, FakeDriver
 from parkmeter.errors import DriverError
 from parkmeter.meter import Phase, Spec
-from parkmeter.reconcile import Cause
 
 NOON = datetime(2026, 6, 22, 12, 0, tzinfo=UTC)
 SECOND = timedelta(seconds=1)

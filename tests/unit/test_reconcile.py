@@ -7,22 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
+from parkmeter.decision import Cause, Keep, Observed, Rest, Start, Stop
 from parkmeter.journal import Kind
 from parkmeter.meter import Meter, Phase, Run, Spec, Status, is_open, latest_close, shown, time_left
-from parkmeter.reconcile import (
-    BACKOFF_MOST,
-    LOOK_AGAIN,
-    Cause,
-    Keep,
-    Observed,
-    Rest,
-    Start,
-    Stop,
-    decide,
-    park,
-    start_refused,
-    trouble,
-)
+from parkmeter.reconcile import BACKOFF_MOST, decide, park, start_refused, trouble
 
 NOW = datetime(2026, 6, 22, 8, 0, tzinfo=UTC)
 SECOND = timedelta(seconds=1)
@@ -95,7 +83,7 @@ def test_a_start_that_took_longer_than_the_credit_gives_back_the_credit():
 
 
 def test_a_serving_endpoint_is_looked_at_every_second_and_at_its_very_close():
-    assert at(SERVING, READY, NOW + 2 * MINUTE).check_at == NOW + 2 * MINUTE + LOOK_AGAIN
+    assert at(SERVING, READY, NOW + 2 * MINUTE).check_at == NOW + 2 * MINUTE + SECOND
     assert at(SERVING, READY, CLOSE - SECOND / 4).check_at == CLOSE
 
 
@@ -306,7 +294,7 @@ def test_trouble_is_journaled_once_per_cause_and_shown():
     assert kinds(first) == [Kind.FAILURE]
     assert shown(first.meter, NOW).reason == "the disk is full"
     assert trouble(SPEC, first.meter, "the disk is full", NOW).entries == ()
-    assert first.check_at == NOW + LOOK_AGAIN
+    assert first.check_at == NOW + SECOND
 
 
 def test_parking_stops_the_endpoint_and_leaves_the_time_on_the_meter():
@@ -367,4 +355,43 @@ def test_whatever_is_seen_a_decision_keeps_the_rules(steps):
 @pytest.mark.parametrize("observed", [STARTING, READY, BUSY, STOPPING, FAILED])
 def test_a_closed_meter_is_looked_at_at_least_every_second_until_all_is_gone(observed):
     late = CLOSE + timedelta(hours=1)
-    assert at(SERVING, observed, late).check_at <= late + LOOK_AGAIN
+    assert at(SERVING, observed, late).check_at <= late + SECOND
+
+
+# ── Where every look costs a call to somebody else ──────────────────────────────────────────────
+
+DISTANT = replace(SPEC, look_again=90 * SECOND)
+
+
+def paced(meter: Meter, observed: Observed, now: datetime) -> timedelta:
+    return decide(DISTANT, meter, observed, None, now).check_at - now
+
+
+def test_far_away_nobody_looks_again_while_nothing_is_due():
+    assert paced(SERVING, READY, NOW + 2 * MINUTE) == 90 * SECOND
+
+
+def test_far_away_a_close_and_a_warning_are_looked_at_when_they_are_due():
+    assert paced(SERVING, READY, CLOSE - 30 * SECOND) == 30 * SECOND
+    ahead = CLOSE - max(SPEC.warn_before)
+    assert paced(SERVING, READY, ahead - 7 * SECOND) == 7 * SECOND
+
+
+def test_far_away_a_start_is_looked_at_more_slowly_the_longer_it_takes():
+    assert paced(STARTED, STARTING, NOW) == 4.5 * SECOND
+    five = replace(STARTING, since=NOW)
+    assert paced(STARTED, five, NOW + 5 * MINUTE) == 30 * SECOND
+    assert paced(STARTED, five, NOW + 16 * MINUTE) == 90 * SECOND
+
+
+def test_far_away_what_must_go_is_asked_to_go_every_second_all_the_same():
+    late = CLOSE + 10 * MINUTE
+    assert paced(SERVING, STARTING, late) == SECOND
+    assert paced(SERVING, BUSY, late) == SECOND
+    # One that is going needs no asking.
+    assert paced(SERVING, replace(STOPPING, since=late), late) == 4.5 * SECOND
+
+
+def test_far_away_trouble_with_a_closed_meter_is_tried_every_second():
+    assert trouble(DISTANT, SERVING, "no answer", CLOSE + SECOND).check_at == CLOSE + 2 * SECOND
+    assert trouble(DISTANT, SERVING, "no answer", NOW).check_at == NOW + 90 * SECOND

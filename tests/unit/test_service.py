@@ -6,6 +6,7 @@ from datetime import timedelta
 
 import pytest
 
+from parkmeter.decision import Cause
 from parkmeter.errors import (
     DriverError,
     ExpiryMovedError,
@@ -19,7 +20,6 @@ from parkmeter.errors import (
 from parkmeter.journal import Kind
 from parkmeter.meter import Phase, Spec
 from parkmeter.ports import StaleError
-from parkmeter.reconcile import Cause
 from parkmeter.service import Actor
 from parkmeter.stores.memory import MemoryStore
 from tests.world import ADA, BOB, MINUTE, NOON, SECOND, World, spec
@@ -702,7 +702,7 @@ def test_what_is_no_longer_configured_comes_to_rest(world):
     world.service = world.another_service()
     for _ in range(4):
         world.service.sweep()
-        world.clock.time += 10 * MINUTE
+        world.wind(10 * MINUTE)
     assert list(world.store.unsettled()) == []
     assert world.store.journal("flan-t5", 1)[0].kind is Kind.STOP
 

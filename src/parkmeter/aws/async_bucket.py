@@ -1,31 +1,32 @@
 """The Lambda that lets an async bucket go: behind a custom resource, so it must always answer.
 
 CloudFormation deletes no bucket that holds anything. By the time this is asked, the endpoint that
-wrote into the bucket is gone. Knows CloudFormation's protocol and S3; nothing else of parkmeter.
+wrote into the bucket is gone. Knows S3; nothing of meters.
 """
 
-import json
 import logging
 from typing import Any
-from urllib.request import Request, urlopen
 
 import boto3
 from botocore.exceptions import ClientError
 
-_LOG = logging.getLogger(__name__)
+from parkmeter.aws import custom_resource
+
+log = logging.getLogger(__name__)
 
 
 def handler(event: dict[str, Any], _context: Any) -> None:
     """On Delete empty the bucket `AsyncBucket`; on Create and Update there is nothing to do."""
     bucket = event["ResourceProperties"]["AsyncBucket"]
-    status, reason = "SUCCESS", ""
     try:
         if event["RequestType"] == "Delete":
             empty(boto3.client("s3"), bucket)
-    except Exception:  # noqa: BLE001 (whatever it was: without an answer the stack hangs)
-        _LOG.exception("bucket %s could not be emptied", bucket)
-        status, reason = "FAILED", f"{bucket} could not be emptied; empty it by hand. See the log."
-    _answer(event, status, reason)
+    except Exception:
+        log.exception("bucket %s could not be emptied", bucket)
+        reason = f"{bucket} could not be emptied; empty it by hand. See the log."
+        custom_resource.fail(event, bucket, reason)
+    else:
+        custom_resource.succeed(event, bucket)
 
 
 def empty(s3: Any, bucket: str) -> None:
@@ -39,21 +40,3 @@ def empty(s3: Any, bucket: str) -> None:
     except ClientError as error:
         if error.response["Error"]["Code"] != "NoSuchBucket":
             raise
-
-
-def _answer(event: dict[str, Any], status: str, reason: str) -> None:
-    body = {
-        "Status": status,
-        "Reason": reason,
-        "PhysicalResourceId": event["ResourceProperties"]["AsyncBucket"],
-        **{key: event[key] for key in ("StackId", "RequestId", "LogicalResourceId")},
-    }
-    # The address is CloudFormation's own, signed; it takes no other content type than none.
-    request = Request(  # noqa: S310
-        event["ResponseURL"],
-        data=json.dumps(body).encode(),
-        method="PUT",
-        headers={"Content-Type": ""},
-    )
-    with urlopen(request, timeout=30):  # noqa: S310
-        pass

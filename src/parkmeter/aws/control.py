@@ -20,7 +20,14 @@ from mangum import Mangum
 
 from parkmeter.aws.asking import token_in
 from parkmeter.aws.definitions import Definition, definitions
-from parkmeter.aws.wiring import PATIENCE, Environment, Ports, dynamodb, service_of
+from parkmeter.aws.wiring import (
+    PATIENCE,
+    DistantClock,
+    Environment,
+    Ports,
+    dynamodb,
+    service_of,
+)
 from parkmeter.errors import TokenMissingError, TokenRefusedError
 from parkmeter.stores.dynamodb import token_of
 from parkmeter.tokens import Token
@@ -46,7 +53,7 @@ def front() -> "Front":
     plain = dynamodb()
     ssm = boto3.client("ssm", config=PATIENCE)
     return Front(
-        Ports.of(environment, plain),
+        Ports.of(environment, plain, DistantClock.of(environment)),
         AskedBook(lambda secret: token_of(plain, environment.tables.auth, secret)),
         lambda: definitions(ssm, environment.endpoints_path),
     )

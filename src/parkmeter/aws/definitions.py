@@ -6,7 +6,7 @@ starts for a prompt reads one too.
 
 import json
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
@@ -17,15 +17,19 @@ from parkmeter.meter import Spec
 
 _log = logging.getLogger(__name__)
 
+LOOK_AGAIN = timedelta(seconds=90)
+"""Longer than one run of the clock looks ahead: while nothing is due, the next tick will do."""
+
 _SUGGESTED_MINUTES = 30.0
 _A_PAGE = 10
-"""The most that GetParametersByPath gives at once (AWS)."""
+"""The most that GetParameters and GetParametersByPath give at once (AWS)."""
 
 
 class Parameters(Protocol):
     """The calls of boto3's SSM client that are made here."""
 
     def get_parameter(self, **request: Any) -> Mapping[str, Any]: ...  # noqa: D102
+    def get_parameters(self, **request: Any) -> Mapping[str, Any]: ...  # noqa: D102
     def get_parameters_by_path(self, **request: Any) -> Mapping[str, Any]: ...  # noqa: D102
 
 
@@ -48,6 +52,20 @@ class Definition:
         return min(_SUGGESTED_MINUTES, self.spec.max_top_up.total_seconds() / 60)
 
 
+class Pages(Protocol):
+    """The call that `parameters_below` makes."""
+
+    def get_parameters_by_path(self, **request: Any) -> Mapping[str, Any]: ...  # noqa: D102
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What is defined of some endpoints. `broken`: a definition is there and cannot be read."""
+
+    definitions: Mapping[str, Definition]
+    broken: frozenset[str] = frozenset()
+
+
 def definition(ssm: Parameters, path: str, name: str) -> Definition:
     """The definition of one endpoint; `path` ends with a slash.
 
@@ -65,7 +83,7 @@ def definitions(ssm: Parameters, path: str) -> dict[str, Definition]:
     One that cannot be read is logged and left out: the others must not suffer for it.
     """
     found = {}
-    for parameter in _parameters(ssm, path):
+    for parameter in parameters_below(ssm, path):
         try:
             one = definition_from(parameter["Value"], parameter["Name"])
         except ConfigError:
@@ -73,6 +91,23 @@ def definitions(ssm: Parameters, path: str) -> dict[str, Definition]:
         else:
             found[one.spec.name] = one
     return dict(sorted(found.items()))
+
+
+def definitions_of(ssm: Parameters, path: str, names: Iterable[str]) -> Found:
+    """The definitions of these endpoints, as far as there are any."""
+    found: dict[str, Definition] = {}
+    broken = set()
+    wanted = sorted(path + name for name in names)
+    for start in range(0, len(wanted), _A_PAGE):
+        answer = ssm.get_parameters(Names=wanted[start : start + _A_PAGE])
+        for parameter in answer["Parameters"]:
+            name = parameter["Name"].removeprefix(path)
+            try:
+                found[name] = definition_from(parameter["Value"], parameter["Name"])
+            except ConfigError:
+                _log.exception("%s goes by what its meter says, and is not started", name)
+                broken.add(name)
+    return Found(found, frozenset(broken))
 
 
 def definition_from(document: str, parameter: str) -> Definition:
@@ -96,6 +131,7 @@ def definition_from(document: str, parameter: str) -> Definition:
                 warn_before=tuple(timedelta(minutes=ahead) for ahead in said["warn_minutes"]),
                 price_per_hour=None if price is None else Decimal(price),
                 variants=tuple(configs),
+                look_again=LOOK_AGAIN,
             ),
             endpoint=said["endpoint"],
             configs=configs,
@@ -108,7 +144,8 @@ def definition_from(document: str, parameter: str) -> Definition:
         ) from error
 
 
-def _parameters(ssm: Parameters, path: str) -> Iterator[Mapping[str, Any]]:
+def parameters_below(ssm: Pages, path: str) -> Iterator[Mapping[str, Any]]:
+    """Every parameter below a path (which ends with a slash), page by page."""
     # Without its slash: SSM takes a path either way, moto this one only.
     request: dict[str, Any] = {"Path": path.rstrip("/"), "MaxResults": _A_PAGE}
     while True:

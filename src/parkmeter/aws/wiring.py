@@ -6,7 +6,7 @@ Knows no handler and no web framework, so that each function packs only what it 
 import json
 import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Self
@@ -28,6 +28,7 @@ PATIENCE = Config(
     connect_timeout=1,
     read_timeout=5,
     retries={"mode": "standard", "total_max_attempts": 3},
+    max_pool_connections=20,  # the clock looks at several meters at once
 )
 
 
@@ -38,6 +39,7 @@ class Environment:
     prefix: str
     tables: Tables
     endpoints_path: str
+    expiry_path: str
     clock_function: str
 
     @classmethod
@@ -47,6 +49,7 @@ class Environment:
             prefix=os.environ["PARKMETER_PREFIX"],
             tables=Tables(os.environ["PARKMETER_METERS_TABLE"], os.environ["PARKMETER_AUTH_TABLE"]),
             endpoints_path=os.environ["PARKMETER_ENDPOINTS_PATH"],
+            expiry_path=os.environ["PARKMETER_EXPIRY_PATH"],
             clock_function=os.environ["PARKMETER_CLOCK_FUNCTION"],
         )
 
@@ -62,6 +65,11 @@ class DistantClock:
     def __init__(self, client: Any, function: str) -> None:
         self._client = client
         self._function = function
+
+    @classmethod
+    def of(cls, environment: Environment) -> Self:
+        """The clock of this deployment."""
+        return cls(boto3.client("lambda", config=PATIENCE), environment.clock_function)
 
     def now(self) -> datetime:
         """See `ports.Clock`."""
@@ -108,22 +116,34 @@ class Ports:
     deployment: str
 
     @classmethod
-    def of(cls, environment: Environment, plain_dynamodb: Any) -> Self:
-        """The ports of a function that changes meters and leaves reconciling to the clock's."""
-        waker = boto3.client("lambda", config=PATIENCE)
+    def of(
+        cls,
+        environment: Environment,
+        plain_dynamodb: Any,
+        clock: Clock,
+        notifier: Notifier | None = None,
+    ) -> Self:
+        """The ports of a function; where nobody else is to be told, the log is."""
         return cls(
             store=DynamoStore(plain_dynamodb, environment.tables),
             sagemaker=control_plane(),
-            clock=DistantClock(waker, environment.clock_function),
+            clock=clock,
             gate=NoGate(),
-            notifier=LogNotifier(),
+            notifier=notifier or LogNotifier(),
             deployment=environment.prefix,
         )
 
 
-def service_of(ports: Ports, definitions: Mapping[str, Definition]) -> Service:
-    """The use cases over these endpoints."""
-    hostings = {name: Hosting(one.endpoint, one.configs) for name, one in definitions.items()}
+def service_of(
+    ports: Ports, definitions: Mapping[str, Definition], others: Collection[str] = ()
+) -> Service:
+    """The use cases over these endpoints.
+
+    `others` have no definition; what may be left of them on SageMaker goes by the name that the
+    stacks give every endpoint (`stacks/names.py`).
+    """
+    hostings = {name: Hosting(f"{ports.deployment}-{name}", {}) for name in others}
+    hostings |= {name: Hosting(one.endpoint, one.configs) for name, one in definitions.items()}
     return Service(
         {name: one.spec for name, one in definitions.items()},
         store=ports.store,

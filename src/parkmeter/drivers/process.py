@@ -16,6 +16,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, assert_never
 
+from parkmeter.decision import Observed
 from parkmeter.drivers.process_health import HealthCheck
 from parkmeter.drivers.process_leash import put_on_leash
 from parkmeter.drivers.process_log import last_lines
@@ -35,7 +36,6 @@ from parkmeter.leash.files import (
     write_json,
 )
 from parkmeter.meter import Phase, Spec
-from parkmeter.reconcile import Observed
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
+from parkmeter.decision import Observed
 from parkmeter.drivers.sagemaker_words import (
     Refused,
     cause_of,
@@ -29,7 +30,6 @@ from parkmeter.drivers.sagemaker_words import (
 )
 from parkmeter.errors import DriverError
 from parkmeter.meter import Phase, Spec
-from parkmeter.reconcile import Observed
 
 TAG = "parkmeter:deployment"
 
@@ -38,6 +38,7 @@ PATIENCE = Config(
     read_timeout=10,
     # One quick repetition spares the journal a passing 500; longer waiting is the clock's business.
     retries={"mode": "standard", "total_max_attempts": 2},
+    max_pool_connections=20,  # the clock looks at several endpoints at once
 )
 
 PAGE = 100

@@ -11,8 +11,8 @@ from enum import Enum, auto
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from parkmeter.decision import Cause
 from parkmeter.errors import DriverError
-from parkmeter.reconcile import Cause
 
 
 class Refused(Enum):

@@ -32,8 +32,6 @@ _GIVE_UP_SECONDS = 10.0
 """Another transaction on the same items cancels ours; so long it is tried again, with jitter."""
 
 _LONGEST_PAUSE_SECONDS = 0.2
-_A_BATCH = 100
-"""BatchGetItem takes so many keys at once (AWS)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,24 +66,17 @@ class DynamoStore:
         """See `ports.Store`."""
         return _meter(name, self._item(name, _METER))
 
-    def unsettled(self) -> Iterable[Meter]:
-        """See `ports.Store`. The index lags; what it names is read consistently."""
-        names = [
-            item["pk"]
-            for item in _pages(
-                self._client.query,
-                TableName=self._tables.meters,
-                IndexName=UNSETTLED,
-                KeyConditionExpression="#u = :yes",
-                ExpressionAttributeNames={"#u": UNSETTLED},
-                ExpressionAttributeValues={":yes": 1},
-            )
-        ]
-        for start in range(0, len(names), _A_BATCH):
-            for item in self._batch(names[start : start + _A_BATCH]):
-                meter = _meter(item["pk"], item)
-                if not meter.settled:
-                    yield meter
+    def unsettled(self) -> Iterator[str]:
+        """See `ports.Store`. The index lags by a moment."""
+        for item in _pages(
+            self._client.query,
+            TableName=self._tables.meters,
+            IndexName=UNSETTLED,
+            KeyConditionExpression="#u = :yes",
+            ExpressionAttributeNames={"#u": UNSETTLED},
+            ExpressionAttributeValues={":yes": 1},
+        ):
+            yield item["pk"]
 
     def commit(self, meter: Meter, entries: Sequence[Entry], budget: Budget | None = None) -> Meter:
         """See `ports.Store`."""
@@ -265,19 +256,6 @@ class DynamoStore:
         )
         item: dict[str, Any] | None = found.get("Item")
         return item
-
-    def _batch(self, names: Sequence[str]) -> Iterator[dict[str, Any]]:
-        table = self._tables.meters
-        asked: dict[str, Any] = {
-            table: {
-                "Keys": [{"pk": name, "sk": _METER} for name in names],
-                "ConsistentRead": True,
-            }
-        }
-        while asked:
-            answer = self._client.batch_get_item(RequestItems=asked)
-            yield from answer["Responses"].get(table, [])
-            asked = answer.get("UnprocessedKeys") or {}
 
     def _delete_tokens(self, keys: Iterable[str]) -> None:
         for key in keys:

@@ -29,10 +29,10 @@ class MemoryStore:
         with self._lock:
             return self._meters.get(name) or Meter(name)
 
-    def unsettled(self) -> Iterable[Meter]:
+    def unsettled(self) -> Iterable[str]:
         """See `ports.Store`."""
         with self._lock:
-            return [meter for meter in self._meters.values() if not meter.settled]
+            return [meter.name for meter in self._meters.values() if not meter.settled]
 
     def commit(self, meter: Meter, entries: Sequence[Entry], budget: Budget | None = None) -> Meter:
         """See `ports.Store`."""

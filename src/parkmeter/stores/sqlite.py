@@ -92,10 +92,9 @@ class SqliteStore:
         row = self._one("SELECT body, version FROM meters WHERE name = ?", name)
         return _meter(*row) if row else Meter(name)
 
-    def unsettled(self) -> Iterable[Meter]:
+    def unsettled(self) -> Iterable[str]:
         """See `ports.Store`."""
-        rows = self._all("SELECT body, version FROM meters WHERE settled = 0")
-        return [_meter(*row) for row in rows]
+        return [name for (name,) in self._all("SELECT name FROM meters WHERE settled = 0")]
 
     def commit(self, meter: Meter, entries: Sequence[Entry], budget: Budget | None = None) -> Meter:
         """See `ports.Store`."""

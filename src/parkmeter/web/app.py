@@ -182,7 +182,7 @@ def _endpoint_routes(app: FastAPI, control: Control) -> None:
         "/endpoints/{name}/top-ups",
         tags=["endpoints"],
         status_code=201,
-        responses=problems(400, 404, 408, 409, 413, 422, 429, 503),
+        responses=problems(400, 404, 408, 409, 410, 413, 422, 429, 503),
         openapi_extra=_takes(TopUp),
     )
     async def top_up(
@@ -292,7 +292,7 @@ def _seed_routes(app: FastAPI, control: Control) -> None:
     @app.post(
         "/endpoint-expiry",
         tags=["endpoint-expiry"],
-        responses={**documented, **problems(400, 408, 409, 413, 422, 429, 503)},
+        responses={**documented, **problems(400, 408, 409, 410, 413, 422, 429, 503)},
         openapi_extra=_takes(SeedTopUp),
     )
     async def extend(

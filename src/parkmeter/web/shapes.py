@@ -188,6 +188,7 @@ _MEANING: Mapping[int, str] = {
     404: "No such endpoint.",
     408: "The body did not arrive in time.",
     409: "The idempotency key was used for another request, or the expiry moved.",
+    410: "The endpoint is being removed with its deployment.",
     413: "Body too large.",
     422: "Over a limit; says the limit and what would still fit.",
     429: "The token's minutes of the day are used up.",

@@ -57,6 +57,15 @@ def test_the_clock_ticks_every_minute_and_is_never_retried_or_kept_out(seed: Tem
             }
 
 
+def test_every_ten_minutes_the_clock_sweeps(seed: Templates):
+    (sweep,) = (
+        rule["Properties"]
+        for rule in seed.of_type(STACK, "AWS::Events::Rule").values()
+        if rule["Properties"].get("ScheduleExpression") == "rate(10 minutes)"
+    )
+    assert [target["Input"] for target in sweep["Targets"]] == ['{"kind":"sweep"}']
+
+
 def test_the_clock_hears_of_its_own_endpoints_and_of_edited_expiries_only(seed: Templates):
     patterns = {
         rule["Properties"]["EventPattern"]["detail-type"][0]: rule["Properties"]["EventPattern"]
@@ -75,7 +84,7 @@ def test_the_clock_hears_of_its_own_endpoints_and_of_edited_expiries_only(seed: 
             "detail": {"name": [{"prefix": "/parkmeter/expiry/"}]},
         },
     }
-    assert len(seed.of_type(STACK, "AWS::Lambda::Permission")) == 3
+    assert len(seed.of_type(STACK, "AWS::Lambda::Permission")) == 4
 
 
 def test_each_endpoint_has_a_custom_resource_that_goes_before_what_its_end_needs(

@@ -11,13 +11,12 @@ from tests.cloud.stacks.synthesized import Templates, flat, listed
 MANAGER, API = "EndpointManagerStack", "APIStack"
 LOGS = {"logs:CreateLogStream", "logs:PutLogEvents"}
 METERS = {
-    "dynamodb:BatchGetItem",
     "dynamodb:GetItem",
     "dynamodb:PutItem",
     "dynamodb:Query",
     "dynamodb:UpdateItem",
 }
-ENDPOINTS = {"ssm:GetParameter", "ssm:GetParametersByPath"}
+ENDPOINTS = {"ssm:GetParameter", "ssm:GetParameters", "ssm:GetParametersByPath"}
 STOP = {"sagemaker:DeleteEndpoint", "sagemaker:DescribeEndpoint", "sagemaker:ListTags"}
 
 

@@ -1,0 +1,254 @@
+"""The Lambda that makes endpoints follow their meters: all that need it each minute, one by name.
+
+By name it is called after a top-up or an eject, when SageMaker says that an endpoint changed, and
+when somebody edits a published expiry. Runs may overlap: every step is a conditional commit, and
+who loses it does nothing. Knows the core and when to ask it; decides nothing.
+"""
+
+import json
+import logging
+import os
+import time
+from collections.abc import Callable, Collection, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from functools import cache
+from typing import Any
+
+import boto3
+from botocore.exceptions import BotoCoreError, ClientError
+
+from parkmeter.aws.definitions import LOOK_AGAIN, Definition, Found, definitions_of
+from parkmeter.aws.expiry_parameter import ExpiryParameters, published
+from parkmeter.aws.round import WORKERS, Round
+from parkmeter.aws.wiring import PATIENCE, Environment, Ports, dynamodb, service_of
+from parkmeter.drivers.sagemaker import SageMakerDriver
+from parkmeter.errors import DriverError
+from parkmeter.meter import NEVER, ZERO, Spec, overdue
+from parkmeter.notify.sns import SnsNotifier
+from parkmeter.service import Service
+
+log = logging.getLogger(__name__)
+
+LOOK_AHEAD = timedelta(seconds=75)
+"""A tick comes every minute, not to the second: what is due before the next one is waited for."""
+
+METRICS = "parkmeter"
+"""Namespace of the metrics that two alarms live on (`stacks/names.py`)."""
+
+
+class UntreatedError(Exception):
+    """Raised at the end of a run in which some meters could not be treated; all others were."""
+
+
+def handler(event: dict[str, Any], _context: Any) -> None:
+    """One run; see `MeterClock.run`."""
+    meter_clock().run(event)
+
+
+@cache
+def meter_clock() -> "MeterClock":
+    """The clock of this function, from its environment."""
+    environment = Environment.given()
+    ssm = boto3.client("ssm", config=PATIENCE)
+    notifier = SnsNotifier(boto3.client("sns", config=PATIENCE), os.environ["PARKMETER_TOPIC_ARN"])
+    return MeterClock(
+        ports=Ports.of(environment, dynamodb(), _between_runs(), notifier),
+        find=lambda names: definitions_of(ssm, environment.endpoints_path, names),
+        expiries=ExpiryParameters(ssm, environment.expiry_path),
+    )
+
+
+def _between_runs() -> Round:
+    """A clock that nobody has look at anything; each run brings its own."""
+    return Round(lambda: datetime.now(UTC), time.sleep, until=NEVER)
+
+
+@dataclass(frozen=True, slots=True)
+class MeterClock:
+    """Runs reconcile for the meters that an event is about.
+
+    `find` reads definitions; `pause` sleeps for some seconds; `say` prints a line where CloudWatch
+    finds metrics.
+    """
+
+    ports: Ports
+    find: Callable[[Collection[str]], Found]
+    expiries: ExpiryParameters
+    now: Callable[[], datetime] = lambda: datetime.now(UTC)
+    pause: Callable[[float], None] = time.sleep
+    say: Callable[[str], None] = print
+
+    def run(self, event: Mapping[str, Any]) -> None:
+        """Treat what the event is about, and stay until what falls due soon is done.
+
+        Raises:
+            UntreatedError: names those that could not be treated. Also for what passed by itself
+                nobody repeats the event: the next tick does.
+
+        """
+        match event:
+            case {"kind": "tick"}:
+                self._tick()
+            case {"kind": "sweep"}:
+                self._sweep()
+            case {"kind": "wake", "name": str(name)}:
+                self._by_name(name)
+            case {"source": "aws.sagemaker", "detail": {"EndpointName": str(endpoint)}}:
+                self._by_name(self._name_of(endpoint))
+            case {"source": "aws.ssm", "detail": {"name": str(parameter)}}:
+                self._by_name(self.expiries.endpoint_of(parameter))
+            case _:
+                raise ValueError(f"the clock does not know what to do with {sorted(event)}")
+
+    # ── What there is to treat ───────────────────────────────────────────────────────────────────
+
+    def _tick(self) -> None:
+        """All that are not settled; the line printed at its end is the clock's heartbeat."""
+        treated = self._treat(set(self.ports.store.unsettled()))
+        self._heartbeat(treated)
+        _complain(treated.failed)
+
+    def _sweep(self) -> None:
+        """What ticks and events could have missed: unmetered endpoints, edits nobody told of."""
+        names, failed = set(self.ports.store.unsettled()), set()
+        driver = SageMakerDriver(self.ports.sagemaker, self.ports.deployment, {}, self.now)
+        try:
+            names |= {self._name_of(endpoint) or endpoint for endpoint in driver.owned()}
+        except DriverError as error:
+            log.error("the sweep goes on without a list: %s", error)  # noqa: TRY400 (in words)
+            failed.add("the list of endpoints")
+        try:
+            names |= self._edited()
+        except (BotoCoreError, ClientError):
+            log.exception("the sweep goes on without published expiries")
+            failed.add("the published expiries")
+        _complain(failed | self._treat(names).failed)
+
+    def _by_name(self, name: str | None) -> None:
+        if name is not None:
+            _complain(self._treat({name}).failed)
+
+    def _name_of(self, endpoint: str) -> str | None:
+        """Whose endpoint this is, by the names that the stacks give."""
+        prefix = f"{self.ports.deployment}-"
+        return endpoint.removeprefix(prefix) if endpoint.startswith(prefix) else None
+
+    def _edited(self) -> set[str]:
+        """Endpoints whose published expiry is not their meter's."""
+
+        def edited(one: tuple[str, str]) -> str | None:
+            name, value = one
+            return name if value != published(self.ports.store.load(name).expires_at) else None
+
+        with ThreadPoolExecutor(WORKERS) as pool:
+            return {name for name in pool.map(edited, self.expiries.values()) if name is not None}
+
+    # ── Treating ─────────────────────────────────────────────────────────────────────────────────
+
+    def _treat(self, names: set[str]) -> "_Treated":
+        found, failed = self._found(names)
+        around = Round(self.now, self.pause, self.now() + LOOK_AHEAD)
+        service = service_of(replace(self.ports, clock=around), found.definitions, names)
+        synced: set[str] = set()
+
+        def look(name: str) -> datetime | None:
+            if name in found.definitions and name not in synced:
+                synced.add(name)
+                if not self._synced(service, name):
+                    failed.add(name)
+            return service.reconcile(name)
+
+        for name in names:
+            around.wake(name)
+        failed |= around.run(look)
+        return self._looked_over(names, found.definitions, failed)
+
+    def _found(self, names: set[str]) -> tuple[Found, set[str]]:
+        """Definitions; one that is there but cannot be read is no reason to end an endpoint early.
+
+        Such a one lives as long as its meter says, and is not started anew.
+        """
+        try:
+            found, unread = self.find(names), set()
+        except (BotoCoreError, ClientError):
+            log.exception("definitions cannot be read")
+            found, unread = Found({}, frozenset(names)), {"the definitions"}
+        stand_ins = {
+            name: Definition(Spec(name, look_again=LOOK_AGAIN), self._hosted(name), {}, name)
+            for name in found.broken
+        }
+        return Found({**found.definitions, **stand_ins}, found.broken), unread | found.broken
+
+    def _hosted(self, name: str) -> str:
+        return f"{self.ports.deployment}-{name}"
+
+    def _synced(self, service: Service, name: str) -> bool:
+        """Whether the published expiry is in step; if not, the meter goes on all the same."""
+        try:
+            self.expiries.sync(service, name)
+        except Exception:
+            log.exception("%s: its published expiry could not be kept in step", name)
+            return False
+        return True
+
+    def _looked_over(
+        self, names: set[str], definitions: Mapping[str, Definition], failed: set[str]
+    ) -> "_Treated":
+        """How those that were treated stand now."""
+
+        def stands(name: str) -> tuple[bool, timedelta, str | None]:
+            try:
+                meter = self.ports.store.load(name)
+            except Exception:  # noqa: BLE001 (said already: it could not be treated)
+                return True, ZERO, name
+            spec = definitions[name].spec if name in definitions else Spec(name)
+            late = overdue(spec, meter, self.now())
+            return not meter.settled, late, name if meter.run.trouble else None
+
+        with ThreadPoolExecutor(WORKERS) as pool:
+            seen = list(pool.map(stands, names))
+        return _Treated(
+            unsettled=sum(unsettled for unsettled, _, _ in seen),
+            overdue=max((late for _, late, _ in seen), default=ZERO),
+            failed=failed | {name for _, _, name in seen if name is not None},
+        )
+
+    def _heartbeat(self, treated: "_Treated") -> None:
+        """One line in CloudWatch's embedded metric format."""
+        metrics = [
+            {"Name": "OverdueSeconds", "Unit": "Seconds"},
+            {"Name": "UnsettledMeters", "Unit": "Count"},
+        ]
+        line = {
+            "_aws": {
+                "Timestamp": int(self.now().timestamp() * 1000),
+                "CloudWatchMetrics": [
+                    {"Namespace": METRICS, "Dimensions": [["Deployment"]], "Metrics": metrics}
+                ],
+            },
+            "Deployment": self.ports.deployment,
+            "OverdueSeconds": round(treated.overdue.total_seconds(), 3),
+            "UnsettledMeters": treated.unsettled,
+        }
+        self.say(json.dumps(line))
+
+
+@dataclass(frozen=True, slots=True)
+class _Treated:
+    """How a run ended. `overdue`: of the one that has lived longest past close and drain."""
+
+    unsettled: int
+    overdue: timedelta
+    failed: set[str]
+
+
+def _complain(failed: Collection[str]) -> None:
+    if failed:
+        raise UntreatedError(f"could not be treated: {', '.join(sorted(failed))}; see above")
+
+
+if "AWS_LAMBDA_FUNCTION_NAME" in os.environ:
+    # While the function is being made it has more of a processor than when it is asked.
+    meter_clock()

@@ -1,0 +1,70 @@
+"""The end of a deployment: endpoints are taken away for good, and may come back."""
+
+from datetime import timedelta
+
+import pytest
+
+from parkmeter.errors import EndpointRemovedError
+from parkmeter.journal import Kind
+from parkmeter.meter import Status
+from tests.world import MINUTE, NOON, World, spec
+
+
+@pytest.fixture
+def world() -> World:
+    world = World(spec(startup_credit=timedelta(0)))
+    world.top_up(20)
+    world.wind(MINUTE)
+    return world
+
+
+def test_a_removed_endpoint_is_stopped_and_its_time_given_up(world):
+    world.service.remove("flan-t5")
+    world.service.reconcile("flan-t5")
+    world.service.begin()
+    world.wind(MINUTE)
+    assert world.store.load("flan-t5").settled
+    assert world.calls("stop") == ["stop"]
+    shown = world.service.report("flan-t5").shown
+    assert (shown.status, shown.reason) == (Status.STOPPED, "removed with its deployment")
+
+
+def test_it_takes_no_time_any_more(world):
+    world.service.remove("flan-t5")
+    with pytest.raises(EndpointRemovedError):
+        world.top_up(10)
+    removed = world.store.load("flan-t5").expires_at
+    assert world.service.adopt("flan-t5", NOON + timedelta(hours=2), "operator") == removed
+    assert world.left() == timedelta(0)
+
+
+def test_removing_twice_is_one_line(world):
+    for _ in range(3):
+        world.service.remove("flan-t5")
+    assert world.lines().count(Kind.REMOVE) == 1
+
+
+def test_what_was_never_used_or_is_not_configured_can_be_removed():
+    world = World()
+    for name in ("flan-t5", "stranger"):
+        world.service.remove(name)
+        assert world.service.reconcile(name) is None
+        assert world.store.load(name).settled
+
+
+@pytest.mark.parametrize("minutes", [0, 60])
+def test_deployed_again_it_is_provisioned_like_new(world, minutes):
+    world.service.remove("flan-t5")
+    world.service.begin()
+    world.wind(MINUTE)
+    for _ in range(2):
+        world.service.provision("flan-t5", minutes * MINUTE)
+    assert world.left() == minutes * MINUTE
+    world.top_up(10)
+    assert world.left() == (minutes + 10) * MINUTE
+
+
+def test_provisioning_never_changes_a_meter_that_is_in_use(world):
+    before = world.store.load("flan-t5")
+    world.service.provision("flan-t5", 60 * MINUTE)
+    assert world.store.load("flan-t5") == before
