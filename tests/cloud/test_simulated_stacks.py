@@ -219,6 +219,7 @@ def test_an_endpoint_that_fails_fails_its_stack(cloud):
     status = deploy(cloud, "doomed", {**hosted("model:1"), "Endpoint": endpoint})
     assert status == "ROLLBACK_COMPLETE"
     assert "the model is broken" in reasons(cloud, "doomed")
+    assert cloud.sagemaker.client().list_endpoints()["Endpoints"] == []
 
 
 # ── Events ──────────────────────────────────────────────────────────────────────────────────────

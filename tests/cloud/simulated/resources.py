@@ -147,10 +147,14 @@ class SageMaker:
             )
         except ClientError as error:
             raise ResourceError(str(error)) from error
-        if what == "endpoint":
-            self._settled(name)
         arn = next(value for key, value in answer.items() if key.endswith("Arn"))
-        return Made(wanted, arn, **{name_key: name})
+        made = Made(wanted, arn, **{name_key: name})
+        if what == "endpoint":
+            try:
+                self._settled(name)
+            except ResourceError as error:
+                raise ResourceError(str(error), made) from None
+        return made
 
     def update(self, made: Made, former: dict[str, Any], wanted: Wanted) -> Made:
         what, name_key = _SAGEMAKER[wanted.kind]
