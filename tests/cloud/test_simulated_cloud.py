@@ -158,41 +158,24 @@ def test_two_hundred_top_ups_by_eight_clients_all_count_although_transactions_co
     assert expiry(cloud) - before == timedelta(minutes=200)
 
 
-def test_an_expiry_written_by_hand_is_adopted_and_ends_the_endpoint(cloud):
-    now = f"{datetime.now(UTC):{FORMAT}}"
-    cloud.client("ssm").put_parameter(Name=EXPIRY_PARAMETER, Value=now, Overwrite=True)
-    until(lambda: curl(cloud, "/flan", "-d", "{}")[0] == 402)
-    _, kind, said = curl(cloud, "/flan", "-d", "{}")
-    assert kind == "application/problem+json"
-    assert said["code"] == "meter_closed"
-    # The drain is 30 s; no tick is needed for what falls due that soon.
-    until(lambda: endpoints(cloud) == [], within=90)
-
-
-def test_a_top_up_starts_it_again(cloud):
-    assert curl(cloud, "/endpoint-expiry", "-d", '{"minutes": 30}')[0] == 200
-    until(lambda: status(cloud) == "running")
-
-
-def test_the_minute_is_treated_and_leaves_a_heartbeat(cloud):
-    before = len(cloud.logs("parkmeter-clock"))
-    assert cloud.tick() >= 1
-    until(lambda: any("UnsettledMeters" in line for line in cloud.logs("parkmeter-clock")[before:]))
+def edit(file: Path, former: str, new: str) -> None:
+    """As a user edits the configuration."""
+    text = file.read_text()
+    assert former in text
+    file.write_text(text.replace(former, new, 1))
 
 
 @pytest.fixture(scope="module")
 def redeployed(cloud, tmp_path_factory) -> dict[str, Any]:
-    """As it was before another version of the project, with other instance types, was deployed."""
+    """As it was before another version of the project, with other settings, was deployed."""
     copy: Path = tmp_path_factory.mktemp("changed")
     for name in ("app.py", "cdk.json"):
         shutil.copy(HERE / name, copy)
     for name in ("stacks", "src"):
         ignored = shutil.ignore_patterns("__pycache__")
         shutil.copytree(HERE / name, copy / name, ignore=ignored)
-    app = (copy / "app.py").read_text()
-    (copy / "app.py").write_text(
-        app.replace('"ml.g5.12xlarge", "ml.g5.24', '"ml.g5.48xlarge", "ml.g5.24')
-    )
+    edit(copy / "app.py", "FLAN_T5_XXL = Endpoint(", "FLAN_T5_XXL = Endpoint(drain_seconds=1,")
+    edit(copy / "app.py", '"ml.g5.12xlarge", "ml.g5.24', '"ml.g5.48xlarge", "ml.g5.24')
     for handler in ("clock", "lifecycle"):
         with (copy / "src" / "parkmeter" / "aws" / f"{handler}.py").open("a") as code:
             code.write("# changed\n")
@@ -227,6 +210,28 @@ def test_changed_instance_types_are_deployed_while_the_endpoint_lives(cloud, red
     assert config["ProductionVariants"][0]["InstanceType"] == "ml.g5.12xlarge"
     assert cloud.sagemaker.account.trespasses == []
     assert status(cloud) == "running"
+
+
+def test_an_expiry_written_by_hand_is_adopted_and_ends_the_endpoint(cloud):
+    now = f"{datetime.now(UTC):{FORMAT}}"
+    cloud.client("ssm").put_parameter(Name=EXPIRY_PARAMETER, Value=now, Overwrite=True)
+    until(lambda: curl(cloud, "/flan", "-d", "{}")[0] == 402)
+    _, kind, said = curl(cloud, "/flan", "-d", "{}")
+    assert kind == "application/problem+json"
+    assert said["code"] == "meter_closed"
+    # No tick is needed: what falls due soon is waited for.
+    until(lambda: endpoints(cloud) == [])
+
+
+def test_a_top_up_starts_it_again(cloud):
+    assert curl(cloud, "/endpoint-expiry", "-d", '{"minutes": 30}')[0] == 200
+    until(lambda: status(cloud) == "running")
+
+
+def test_the_minute_is_treated_and_leaves_a_heartbeat(cloud):
+    before = len(cloud.logs("parkmeter-clock"))
+    assert cloud.tick() >= 1
+    until(lambda: any("UnsettledMeters" in line for line in cloud.logs("parkmeter-clock")[before:]))
 
 
 def test_the_async_stack_takes_a_prompt_and_leaves_the_answer_in_its_bucket(cloud):

@@ -3,6 +3,7 @@
 Standard output has two lines for programs, `API    …` and `TOKEN  …`; all else is for people.
 """
 
+import errno
 import os
 import secrets
 import signal
@@ -51,7 +52,9 @@ def main() -> int:
         _say(str(error))
         return 1
     except OSError as error:
-        _say(f"The simulated cloud cannot start: {error}")
+        if error.errno != errno.EADDRINUSE:
+            raise
+        _say(f"The simulated cloud cannot start: port {_port()} is taken")
         return 1
 
 

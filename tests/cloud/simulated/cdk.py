@@ -90,9 +90,8 @@ class Cdk:
 
     def deploy(self, *stacks: str) -> None:
         """`cdk deploy STACK…`, with those that they depend on if they have changed."""
-        # Direct, because moto cannot make change sets of stacks that refer to others; and without
-        # previous parameters, because it cannot tell them.
-        how = ("--require-approval=never", "--method=direct", "--previous-parameters=false")
+        # Direct, because change sets are moto's own, which is not told of custom resources.
+        how = ("--require-approval=never", "--method=direct")
         self._run("deploy", *stacks, *how, *self._assembly())
 
     def destroy(self, *stacks: str) -> None:

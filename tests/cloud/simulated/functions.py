@@ -23,7 +23,7 @@ from werkzeug.wrappers import Request, Response
 from tests.cloud.simulated.services import Services
 from tests.cloud.simulated.worker import Outcome, Settings, Worker, link_runtime
 
-MOST_PROCESSES = 6
+MOST_PROCESSES = 4
 """Of one function at once; AWS starts a thousand. More invocations wait for one to be free."""
 
 LINES_KEPT = 5000

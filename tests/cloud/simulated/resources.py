@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from botocore.exceptions import ClientError
+from moto.backends import get_backend
 from moto.cloudformation import parsing
 
 from tests.cloud.sagemaker.account import ACCOUNT, REGION
@@ -122,7 +123,12 @@ class Moto:
 
     def delete(self, made: Any, wanted: Wanted) -> None:
         with self._lock:
-            wanted.within._delete_resource(made, {"Type": wanted.kind, **wanted.said})
+            if wanted.kind == "AWS::ApiGateway::RestApi":
+                # The one that moto's CloudFormation leaves behind, with all that belongs to it.
+                apis = get_backend("apigateway")[ACCOUNT][REGION]
+                apis.delete_rest_api(made.physical_resource_id)
+            else:
+                wanted.within._delete_resource(made, dict(wanted.said))
 
     @staticmethod
     def _asked(wanted: Wanted) -> tuple[Any, ...]:

@@ -25,10 +25,14 @@ def in_place_of_motos(stacks: Stacks) -> Iterator[None]:
     moto_delete = backend_type.delete_stack
 
     def create_resources(stack: Any) -> None:
-        if stack.account_id == ACCOUNT:
-            stacks.create(stack)
-        else:
+        if stack.account_id != ACCOUNT:
             moto_create(stack)
+            return
+        # An update may ask for the previous value of one that was never given.
+        parameters = stack.template_dict.get("Parameters", {})
+        defaults = {name: said["Default"] for name, said in parameters.items() if "Default" in said}
+        stack.parameters = {**defaults, **stack.parameters}
+        stacks.create(stack)
 
     def update(stack: Any, template: str, role_arn: Any, parameters: Any, tags: Any) -> None:
         if not stacks.ours(stack):
