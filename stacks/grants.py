@@ -271,16 +271,22 @@ class Grants:
         )
 
     def use_async_buckets(self) -> list[Grant]:
-        """Put inputs, read results. Listing makes a missing result a 404 instead of a 403."""
+        """Put inputs, read results. Listing makes a missing result a 404 instead of a 403.
+
+        Only in buckets of this account: the whole world shares their names, and whoever took one
+        before its async stack is deployed would be sent people's prompts.
+        """
+        ours = {"StringEquals": {"s3:ResourceAccount": Aws.ACCOUNT_ID}}
         name = self._names.async_bucket("*", Aws.ACCOUNT_ID, self._region)
         arn = f"arn:{Aws.PARTITION}:s3:::{name}"
         return [
-            Grant(("s3:ListBucket",), (arn,), because=_ONE_FOR_EACH),
-            Grant(("s3:PutObject",), (f"{arn}/{ASYNC_INPUTS}/*",), because=_ONE_FOR_EACH),
+            Grant(("s3:ListBucket",), (arn,), ours, _ONE_FOR_EACH),
+            Grant(("s3:PutObject",), (f"{arn}/{ASYNC_INPUTS}/*",), ours, _ONE_FOR_EACH),
             Grant(
                 ("s3:GetObject",),
                 tuple(f"{arn}/{each}/*" for each in (ASYNC_INPUTS, ASYNC_RESULTS, ASYNC_FAILURES)),
-                because=_ONE_FOR_EACH,
+                ours,
+                _ONE_FOR_EACH,
             ),
         ]
 

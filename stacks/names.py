@@ -8,7 +8,8 @@ What the handlers in `parkmeter.aws` find:
 * The environment of every function: `PARKMETER_PREFIX`, `PARKMETER_METERS_TABLE`,
   `PARKMETER_AUTH_TABLE`, `PARKMETER_ENDPOINTS_PATH`, `PARKMETER_EXPIRY_PATH`,
   `PARKMETER_CLOCK_FUNCTION`; in the clock also `PARKMETER_TOPIC_ARN`, in an inference function
-  `PARKMETER_ENDPOINT`, in control `PARKMETER_ASYNC` (JSON: api_resource → endpoint, bucket, stack).
+  `PARKMETER_ENDPOINT`, in control `PARKMETER_ASYNC` (JSON: api_resource → endpoint, bucket, stack;
+  of `endpoint` it takes prefix and `-async` away to know which endpoint a token must be for).
 * One SSM parameter per endpoint under `PARKMETER_ENDPOINTS_PATH`, JSON: see `metered.py`.
 * The custom resource `Custom::ParkmeterEndpoint` with `Name` and `InitialProvisionTimeMinutes`;
   `Custom::ParkmeterBucket` with `AsyncBucket`.

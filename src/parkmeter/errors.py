@@ -214,6 +214,70 @@ class UpstreamTimeoutError(ParkmeterError):
     title = "The model server took too long"
 
 
+class PathNotServedError(ParkmeterError):
+    """Raised where a model is reached by prompts only, and another path was asked for."""
+
+    code = "path_not_served"
+    title = "No such path at this model"
+
+
+class AsyncNotDeployedError(ParkmeterError):
+    """Raised when an endpoint's async stack is not there; names the stack to deploy."""
+
+    code = "async_not_deployed"
+    title = "This endpoint takes no async prompts yet"
+
+    def __init__(self, stack: str) -> None:
+        super().__init__(
+            f"The async stack of this endpoint is not deployed. Run `cdk deploy {stack}`, then "
+            "send this request again.",
+            stack=stack,
+        )
+
+
+class UnknownPromptError(ParkmeterError):
+    """Raised when no async prompt has this id, or not any more."""
+
+    code = "unknown_prompt"
+    title = "No such prompt"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "There is no async prompt with this id. Prompts and results expire some days after "
+            "they were sent."
+        )
+
+
+class KeyBusyError(ParkmeterError):
+    """Raised when the first request with an idempotency key has not been answered yet.
+
+    `retry_after` is in seconds.
+    """
+
+    code = "key_busy"
+    title = "The first request with this key is under way"
+
+    def __init__(self, retry_after: int) -> None:
+        super().__init__(
+            "Another request with this Idempotency-Key is being worked on, or broke off a moment "
+            "ago. Send this one again a little later; it is done once."
+        )
+        self.retry_after = retry_after
+
+
+class ModelFailedError(ParkmeterError):
+    """Raised when a model answered a prompt with an error whose status is not known any more.
+
+    `said`: its words, as far as they may be passed on.
+    """
+
+    code = "model_failed"
+    title = "The model failed"
+
+    def __init__(self, said: str) -> None:
+        super().__init__("The model answered this prompt with an error.", said=said)
+
+
 # ── The house ───────────────────────────────────────────────────────────────────────────────────
 
 

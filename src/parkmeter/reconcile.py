@@ -272,8 +272,10 @@ def park(spec: Spec, meter: Meter, observed: Observed, now: datetime) -> Decisio
             return Decision(Rest(), parked, credit)
         stop = stop_line(spec, parked, meter.run, observed.reason, observed.since, now)
         return Decision(Rest(), parked, (*credit, stop))
-    stopping = replace(meter.run, phase=Phase.STOPPING, reason=PARKED)
-    return Decision(Stop(), replace(meter, run=stopping), check_at=now + SOON)
+    stopping = replace(meter, run=replace(meter.run, phase=Phase.STOPPING, reason=PARKED))
+    if observed.phase is Phase.STOPPING:
+        return Decision(Rest(), stopping, check_at=_paced(spec, observed.since, now))
+    return Decision(Stop(), stopping, check_at=now + INSIST)
 
 
 def start_refused(spec: Spec, meter: Meter, observed: Observed, now: datetime) -> Decision:

@@ -4,7 +4,7 @@ import json
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import boto3
@@ -23,6 +23,7 @@ class Deployed:
     tables: Tables
     path: str
     store: DynamoStore
+    names: list[str] = field(default_factory=list)
 
     def define(self, name: str = "flan-t5", **more: Any) -> None:
         """As `stacks/metered.py` does."""
@@ -43,6 +44,7 @@ class Deployed:
             **more,
         }
         self.put(name, json.dumps(document))
+        self.names.append(name)
 
     def put(self, name: str, value: str) -> None:
         self.ssm.put_parameter(Name=self.path + name, Value=value, Type="String", Overwrite=True)

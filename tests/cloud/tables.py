@@ -1,5 +1,6 @@
 """DynamoDB on moto, over HTTP, with the two tables as the stacks make them."""
 
+import logging
 import threading
 import uuid
 from collections.abc import Iterator
@@ -12,6 +13,9 @@ from moto.server import DomainDispatcherApplication, create_backend_app
 from werkzeug.serving import make_server
 
 from parkmeter.stores.dynamodb import UNSETTLED, Tables
+
+# A line for each request would bury what a failing test has to say.
+logging.getLogger("werkzeug").setLevel(logging.WARNING)
 
 
 @contextmanager

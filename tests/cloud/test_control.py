@@ -1,11 +1,11 @@
 """The control routes on AWS: API Gateway's events in, over tables and definitions on moto."""
 
-import base64
 import json
 import os
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
@@ -18,72 +18,10 @@ from parkmeter.aws.definitions import definition, definition_from, definitions
 from parkmeter.errors import ConfigError
 from parkmeter.meter import is_open
 from parkmeter.tokens import Scope, Token, digest_of
+from tests.cloud.api_gateway import ADA, BOB, Gateway, gateway_to_control
 from tests.cloud.conftest import Wound
-from tests.cloud.deployed import Deployed, deployed
 from tests.cloud.sagemaker.simulator import SageMakerSimulator
 from tests.cloud.tables import moto_server
-
-ADA = {"id": "a1", "name": "ada", "scopes": "admin,invoke,top-up", "endpoints": "*"}
-BOB = {"id": "b2", "name": "bob", "scopes": "invoke", "endpoints": "*"}
-
-
-@dataclass
-class Said:
-    status: int
-    headers: dict[str, str]
-    body: str
-
-    @property
-    def document(self) -> Any:
-        return json.loads(self.body)
-
-
-@dataclass
-class Gateway:
-    """API Gateway before the control function."""
-
-    deployment: Deployed
-
-    def ask(
-        self,
-        method: str,
-        path: str,
-        body: Any = None,
-        *,
-        by: dict[str, str] | None = ADA,
-        query: dict[str, list[str]] | None = None,
-        **headers: str,
-    ) -> Said:
-        context: dict[str, Any] = {
-            "stage": "prod",
-            "path": f"/prod{path}",
-            "identity": {"sourceIp": "192.0.2.1"},
-        }
-        if by is not None:
-            context["authorizer"] = {"principalId": by["id"], "integrationLatency": 3, **by}
-        raw = None if body is None else base64.b64encode(json.dumps(body).encode()).decode()
-        given = {
-            "Host": "abc.execute-api.us-east-1.amazonaws.com",
-            "X-Forwarded-Proto": "https",
-            **{name.replace("_", "-"): value for name, value in headers.items()},
-        }
-        event = {
-            "resource": "/{proxy+}",
-            "httpMethod": method,
-            "path": path,
-            "headers": given,
-            "multiValueHeaders": {name: [value] for name, value in given.items()},
-            "queryStringParameters": None,
-            "multiValueQueryStringParameters": query,
-            "requestContext": context,
-            "body": raw,
-            "isBase64Encoded": raw is not None,
-        }
-        answer = control.handler(event, None)
-        text = answer["body"]
-        if answer["isBase64Encoded"]:
-            text = base64.b64decode(text).decode()
-        return Said(answer["statusCode"], answer["headers"], text)
 
 
 @pytest.fixture(scope="module")
@@ -96,13 +34,8 @@ def moto() -> Iterator[str]:
 def gateway(
     moto: str, sagemaker: SageMakerSimulator, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Gateway]:
-    with deployed(moto, monkeypatch) as deployment:
-        monkeypatch.setenv("AWS_ENDPOINT_URL_SAGEMAKER", sagemaker.url)
-        deployment.define()
-        control.front.cache_clear()
-        yield Gateway(deployment)
-        control.front().close()
-        control.front.cache_clear()
+    with gateway_to_control(moto, sagemaker, monkeypatch) as gateway:
+        yield gateway
 
 
 # ── Routes ───────────────────────────────────────────────────────────────────────────────────────
@@ -181,6 +114,15 @@ def test_what_is_not_there_is_a_problem(gateway: Gateway) -> None:
     assert said.status == 404
     assert said.headers["content-type"] == "application/problem+json"
     assert said.document["code"] == "not_found"
+
+
+def test_control_starts_without_an_endpoint_of_its_own_or_a_word_to_aws(gateway: Gateway) -> None:
+    # As Lambda does it: whatever control imports must not take itself for another function.
+    nowhere = {"AWS_LAMBDA_FUNCTION_NAME": "p-control", "AWS_ENDPOINT_URL": "http://localhost:9"}
+    environment = {**os.environ, **nowhere}
+    del environment["PARKMETER_ENDPOINT"]
+    code = "import parkmeter.aws.control"
+    subprocess.run([sys.executable, "-c", code], env=environment, check=True)
 
 
 # ── Who asks ─────────────────────────────────────────────────────────────────────────────────────
@@ -318,6 +260,7 @@ def test_an_endpoint_deployed_later_is_found_within_a_minute(gateway: Gateway) -
         first._ports,
         first._book,
         lambda: definitions(deployment.ssm, deployment.path),
+        first._add_prompts,
         ticks=lambda: time.now().timestamp(),
     )
     before = front._application()
@@ -343,7 +286,8 @@ def test_when_ssm_fails_the_known_definitions_stay(gateway: Gateway) -> None:
             return definitions(boto3.client("ssm", endpoint_url="http://localhost:9"), "/p/")
         return known()
 
-    front = control.Front(first._ports, first._book, read, ticks=lambda: time.now().timestamp())
+    ticks = lambda: time.now().timestamp()  # noqa: E731
+    front = control.Front(first._ports, first._book, read, first._add_prompts, ticks)
     before = front._application()
     time.wind(minutes=2)
     assert front._application() is before

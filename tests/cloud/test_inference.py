@@ -10,8 +10,10 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from botocore.config import Config
 
 from parkmeter.aws import inference
+from parkmeter.aws.prompts import PATIENCE, Inference
 from parkmeter.meter import Meter, Phase, Run
 from tests.cloud.conftest import Wound
 from tests.cloud.deployed import Deployed, deployed
@@ -39,7 +41,7 @@ class Prompts:
     deployment: Deployed
     sagemaker: SageMakerSimulator
     clock: Wound
-    function: inference.Inference
+    function: Inference
 
     def put_meter(self, minutes: float = 10, **run: Any) -> Meter:
         """With `minutes` left, and the endpoint ready unless told otherwise."""
@@ -252,7 +254,7 @@ def test_a_model_that_takes_too_long_for_sagemaker_is_a_time_out(prompts: Prompt
 def test_a_model_that_takes_too_long_for_us_is_a_time_out(prompts: Prompts) -> None:
     prompts.serve()
     impatient = prompts.sagemaker.client(
-        "sagemaker-runtime", inference._MODELS_PATIENCE.merge(inference.Config(read_timeout=0.2))
+        "sagemaker-runtime", PATIENCE.merge(Config(read_timeout=0.2))
     )
     prompts.function = replace(prompts.function, runtime=impatient)
     with prompts.sagemaker.account.lock:

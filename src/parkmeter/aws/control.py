@@ -1,4 +1,4 @@
-"""The Lambda behind every route but prompts: the same web application as everywhere, on AWS.
+"""The Lambda behind every route but `POST /{api_resource}`: the web application, on AWS.
 
 API Gateway's event is translated for it, and its answer back. Knows who asks from the authorizer;
 the rules and the routes are not here.
@@ -16,10 +16,16 @@ from typing import Any
 
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
+from fastapi import FastAPI
 from mangum import Mangum
 
 from parkmeter.aws.asking import token_in
+from parkmeter.aws.async_objects import s3_client
+from parkmeter.aws.async_prompts import AsyncPrompts, queues_in
+from parkmeter.aws.async_routes import add_async_routes
 from parkmeter.aws.definitions import Definition, definitions
+from parkmeter.aws.prompt_routes import add_prompt_routes
+from parkmeter.aws.prompts import models_runtime
 from parkmeter.aws.wiring import (
     PATIENCE,
     DistantClock,
@@ -40,6 +46,10 @@ log = logging.getLogger(__name__)
 REMEMBER_SECONDS = 60.0
 """So long a definition that a stack has just written may be unknown here."""
 
+_NONE_IS_TEXT = "\0"
+"""No content type has it. As base64 an answer's size is known; as text in JSON some characters take
+twice the space, and a result of 4 MB could be more than Lambda gives."""
+
 
 def handler(event: dict[str, Any], context: Any) -> Any:
     """API Gateway's proxy event, answered."""
@@ -52,10 +62,21 @@ def front() -> "Front":
     environment = Environment.given()
     plain = dynamodb()
     ssm = boto3.client("ssm", config=PATIENCE)
+    ports = Ports.of(environment, plain, DistantClock.of(environment))
+    queues = queues_in(os.environ["PARKMETER_ASYNC"], environment.prefix)
+    # Made for the first prompt: most requests here are none, and clients take their time.
+    runtime = cache(models_runtime)
+    prompts = cache(lambda: AsyncPrompts(s3_client(), runtime(), ports.clock.now))
+
+    def add_prompts(app: FastAPI, control: Control, found: Mapping[str, Definition]) -> None:
+        add_async_routes(app, control, queues, prompts)
+        add_prompt_routes(app, control, found, ports.store.load, runtime)
+
     return Front(
-        Ports.of(environment, plain, DistantClock.of(environment)),
+        ports,
         AskedBook(lambda secret: token_of(plain, environment.tables.auth, secret)),
         lambda: definitions(ssm, environment.endpoints_path),
+        add_prompts,
     )
 
 
@@ -83,10 +104,13 @@ class AskedBook:
         return token
 
 
+AddRoutes = Callable[[FastAPI, Control, Mapping[str, Definition]], None]
+
+
 class Front:
     """Answers events. The application is made anew when the definitions have changed.
 
-    `ticks` is a clock that only goes forward.
+    `add_prompts` adds the routes of AWS alone; `ticks` is a clock that only goes forward.
     """
 
     def __init__(
@@ -94,11 +118,13 @@ class Front:
         ports: Ports,
         book: AskedBook,
         read: Callable[[], dict[str, Definition]],
+        add_prompts: AddRoutes,
         ticks: Callable[[], float] = time.monotonic,
     ) -> None:
         self._ports = ports
         self._book = book
         self._read = read
+        self._add_prompts = add_prompts
         self._ticks = ticks
         self._read_at = float("-inf")
         self._definitions: dict[str, Definition] | None = None
@@ -127,7 +153,8 @@ class Front:
             self._read_at = self._ticks()
             if self._answer is None or found != self._definitions:
                 self._definitions = found
-                self._answer = Mangum(below_stage(self._app(found)), lifespan="off")
+                app = below_stage(self._app(found))
+                self._answer = Mangum(app, lifespan="off", text_mime_types=[_NONE_IS_TEXT])
         return self._answer
 
     def _found(self) -> dict[str, Definition]:
@@ -144,7 +171,11 @@ class Front:
             return found[name].api_resource
 
         service = service_of(self._ports, found)
-        return control_app(Control(service, self._book, resource, self._ports.clock.now))
+        now = self._ports.clock.now
+        control = Control(service, self._book, resource, now, whole_servers=False)
+        app = control_app(control)
+        self._add_prompts(app, control, found)
+        return app
 
 
 def below_stage(app: Application) -> Any:

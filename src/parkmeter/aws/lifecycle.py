@@ -33,7 +33,9 @@ GIVE_UP_AFTER = timedelta(minutes=55)
 _HAND_OVER_MILLISECONDS = 60_000
 """With so little left to live the function calls itself anew."""
 
-_LONGEST_PAUSE = 1.0
+_LONGEST_PAUSE = 5.0
+"""Seconds."""
+
 _SINCE = "ParkmeterSince"
 """In the event by which the function calls itself: since when it has been trying."""
 

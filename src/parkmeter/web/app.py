@@ -59,6 +59,8 @@ class Control:
     """What the routes stand on.
 
     `resources`: api_resource by endpoint name. `alive`: whether the clock goes round.
+    `whole_servers`: prompts are streamed, wait if asked to, and every path of a model server is
+    reached; on AWS none of that.
     """
 
     service: Service
@@ -66,6 +68,7 @@ class Control:
     resources: Callable[[str], str]
     now: Callable[[], datetime]
     alive: Callable[[], bool] = lambda: True
+    whole_servers: bool = True
 
 
 def control_app(control: Control) -> FastAPI:
@@ -84,7 +87,7 @@ def control_app(control: Control) -> FastAPI:
     _seed_routes(app, control)
     _house_routes(app, control)
     answer_errors(app)
-    complete_document(app)
+    complete_document(app, whole_servers=control.whole_servers)
     return app
 
 
@@ -111,7 +114,9 @@ IdempotencyKey = Annotated[
 ]
 
 
-def _token(control: Control) -> Any:
+def token_of(control: Control) -> Any:
+    """What a route depends on to know who asks: a Token, or the request is refused."""
+
     async def check(authorization: Annotated[str | None, Security(_header)]) -> Token:
         return control.book.check(authorization, control.now())
 
@@ -157,7 +162,7 @@ def _house_routes(app: FastAPI, control: Control) -> None:
 
 
 def _endpoint_routes(app: FastAPI, control: Control) -> None:
-    service, known_token = control.service, _token(control)
+    service, known_token = control.service, token_of(control)
 
     def shape(name: str) -> Endpoint:
         return Endpoint.of(service.report(name), control.resources(name))
@@ -258,7 +263,7 @@ def _endpoint_routes(app: FastAPI, control: Control) -> None:
 
 
 def _seed_routes(app: FastAPI, control: Control) -> None:
-    service, known_token = control.service, _token(control)
+    service, known_token = control.service, token_of(control)
     one = {
         "EndpointName": "flan-t5",
         "EndpointExpiry ": "22-06-2023-08-24-12",

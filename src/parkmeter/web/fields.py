@@ -126,6 +126,11 @@ def scheme_of(scope: Scope) -> str:
     return "https" if scope.get("scheme") == "https" else "http"
 
 
+def base_of(scope: Scope) -> str:
+    """The address the client called, up to where our own paths begin: with a stage, if any."""
+    return f"{scheme_of(scope)}://{host_of(scope)}{scope.get('root_path', '')}"
+
+
 def forwarded_for(scope: Scope) -> bytes:
     """The value of Forwarded (RFC 7239) that tells a model server who called, where and how."""
     client = scope.get("client")

@@ -9,7 +9,7 @@ from fastapi import FastAPI
 
 from parkmeter.web.shapes import Problem, problems
 
-_PROMPT_EXAMPLE = {
+PROMPT_EXAMPLE = {
     "text_inputs": "write a story about beautiful weather on a topical island.",
     "max_length": 50,
     "temperature": 0.0,
@@ -26,19 +26,32 @@ _PREFER = {
 }
 
 
-def complete_document(app: FastAPI) -> None:
-    """Make `app.openapi()` give the whole document."""
+_STREAMED = (
+    "Send a prompt to the model. Body and answer are the model server's own, untouched and "
+    "streamed; `Parkmeter-Seconds-Left` and `Parkmeter-Expires-At` are added.\n\n"
+    "`/{api_resource}/{path}` reaches every other path of the server with any method, so "
+    "an OpenAI client works with `base_url=…/{api_resource}/v1`."
+)
+_WHOLE = (
+    "Send a prompt to the model. Body and answer are the model's own, untouched, up to 4 MB each; "
+    "`Parkmeter-Seconds-Left` and `Parkmeter-Expires-At` are added.\n\n"
+    "The model has 27 seconds; what takes longer goes to `/{api_resource}-async`."
+)
+
+
+def complete_document(app: FastAPI, *, whole_servers: bool) -> None:
+    """Make `app.openapi()` give the whole document; see `app.Control` for `whole_servers`."""
     generate = app.openapi
 
     def openapi() -> dict[str, Any]:
         if app.openapi_schema is None:
-            app.openapi_schema = _completed(generate())
+            app.openapi_schema = _completed(generate(), whole_servers)
         return app.openapi_schema
 
     app.openapi = openapi  # type: ignore[method-assign]
 
 
-def _completed(document: dict[str, Any]) -> dict[str, Any]:
+def _completed(document: dict[str, Any], whole_servers: bool) -> dict[str, Any]:  # noqa: FBT001
     schemas = document["components"]["schemas"]
     schemas["Problem"] = Problem.model_json_schema()
     for name in ("HTTPValidationError", "ValidationError"):
@@ -46,19 +59,12 @@ def _completed(document: dict[str, Any]) -> dict[str, Any]:
     for path in document["paths"].values():
         for operation in path.values():
             _our_words(operation)
-    document["paths"]["/endpoints/{name}/invocations"] = {
-        "post": _prompt("The same by the endpoint's name.", "name", "flan-t5")
-    }
-    document["paths"]["/{api_resource}"] = {
-        "post": _prompt(
-            "Send a prompt to the model. Body and answer are the model server's own, untouched and "
-            "streamed; `Parkmeter-Seconds-Left` and `Parkmeter-Expires-At` are added.\n\n"
-            "`/{api_resource}/{path}` reaches every other path of the server with any method, so "
-            "an OpenAI client works with `base_url=…/{api_resource}/v1`.",
-            "api_resource",
-            "flan",
-        )
-    }
+    headers = [_PREFER] if whole_servers else []
+    by_name = _prompt("The same by the endpoint's name.", "name", "flan-t5", headers)
+    document["paths"]["/endpoints/{name}/invocations"] = {"post": by_name}
+    about = _STREAMED if whole_servers else _WHOLE
+    by_resource = _prompt(about, "api_resource", "flan", headers)
+    document["paths"]["/{api_resource}"] = {"post": by_resource}
     return document
 
 
@@ -80,7 +86,9 @@ def _our_words(operation: dict[str, Any]) -> None:
         operation["responses"].setdefault(str(status), answer)
 
 
-def _prompt(description: str, parameter: str, example: str) -> dict[str, Any]:
+def _prompt(
+    description: str, parameter: str, example: str, headers: list[dict[str, Any]]
+) -> dict[str, Any]:
     answers: dict[Any, Any] = {
         "200": {
             "description": "The model's answer.",
@@ -105,11 +113,11 @@ def _prompt(description: str, parameter: str, example: str) -> dict[str, Any]:
                 "schema": {"type": "string", "examples": [example]},
                 "examples": {"default": {"value": example}},
             },
-            _PREFER,
+            *headers,
         ],
         "requestBody": {
             "required": True,
-            "content": {"application/json": {"schema": {}, "example": _PROMPT_EXAMPLE}},
+            "content": {"application/json": {"schema": {}, "example": PROMPT_EXAMPLE}},
         },
         "responses": answers,
     }

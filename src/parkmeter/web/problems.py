@@ -19,6 +19,9 @@ _STATUS: dict[type[errors.ParkmeterError], int] = {
     errors.TokenRefusedError: 403,
     errors.ScopeMissingError: 403,
     errors.UnknownEndpointError: 404,
+    errors.PathNotServedError: 404,
+    errors.AsyncNotDeployedError: 404,
+    errors.UnknownPromptError: 404,
     errors.UploadStalledError: 408,
     errors.KeyReusedError: 409,
     errors.ExpiryMovedError: 409,
@@ -27,9 +30,11 @@ _STATUS: dict[type[errors.ParkmeterError], int] = {
     errors.LimitExceededError: 422,
     errors.OverBudgetError: 429,
     errors.UpstreamError: 502,
+    errors.ModelFailedError: 502,
     errors.DriverError: 502,
     errors.NotServingError: 503,
     errors.StoreBusyError: 503,
+    errors.KeyBusyError: 503,
     errors.ClockStoppedError: 503,
     errors.UpstreamTimeoutError: 504,
 }
@@ -51,7 +56,10 @@ def problem_of(error: errors.ParkmeterError) -> Problem:
     match error:
         case errors.TokenMissingError():
             headers["WWW-Authenticate"] = "Bearer"
-        case errors.NotServingError(retry_after=int(seconds)):
+        case (
+            errors.NotServingError(retry_after=int(seconds))
+            | errors.KeyBusyError(retry_after=seconds)
+        ):
             headers["Retry-After"] = str(seconds)
         case errors.StoreBusyError():
             headers["Retry-After"] = "1"

@@ -12,7 +12,7 @@ from parkmeter.errors import MeterClosedError, NotServingError, UploadStalledErr
 from parkmeter.meter import Status
 from parkmeter.ports import View
 from parkmeter.web.asgi_types import Scope
-from parkmeter.web.fields import host_of, scheme_of
+from parkmeter.web.fields import base_of
 from parkmeter.web.problems import Problem, problem
 from parkmeter.web.routes import Route
 
@@ -32,7 +32,7 @@ def meter_closed(route: Route, view: View | None, scope: Scope) -> MeterClosedEr
     """402: the price, and the exact call that puts time on this meter."""
     # Quoted for a shell: host and prefix are checked text, the name is the configuration's.
     minutes = route.suggested_minutes
-    url = f"{_base(scope)}/endpoints/{route.name}/top-ups"
+    url = f"{base_of(scope)}/endpoints/{route.name}/top-ups"
     call = {
         "method": "POST",
         "url": url,
@@ -167,7 +167,3 @@ def unknown_coding() -> Refusal:
 
 def _refusal(status: int, code: str, title: str, detail: str, **parts: Any) -> Refusal:
     return Refusal(problem(status, code, title, detail, **parts))
-
-
-def _base(scope: Scope) -> str:
-    return f"{scheme_of(scope)}://{host_of(scope)}{scope.get('root_path', '')}"

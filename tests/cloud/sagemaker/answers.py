@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 
 from tests.cloud.sagemaker.refusals import unsigned
 
@@ -37,11 +38,12 @@ class Answer:
 
 @dataclass(frozen=True)
 class Call:
-    """One call that was made, refused or not. `refused`: the code, if it was."""
+    """One call that was made. `refused`: the code, if it was; `at`: when it came."""
 
     operation: str
-    endpoint: str = ""
-    refused: str = ""
+    endpoint: str
+    refused: str
+    at: datetime
 
 
 @dataclass(frozen=True)

@@ -73,7 +73,7 @@ class Control:
             return _encoded(refusal.status, {"__type": refusal.code, member: refusal.message})
         finally:
             name = str(request.get("EndpointName", request.get("ResourceArn", "")))
-            self._account.calls.append(Call(operation, name, refused))
+            self._account.calls.append(Call(operation, name, refused, self._account.now()))
         return _encoded(200, said)
 
     def _operation(self, asked: Request) -> str:

@@ -66,7 +66,7 @@ class Runtime:
             refused = refusal.code
             return self._refusal(refusal)
         finally:
-            self._account.calls.append(Call(operation, name, refused))
+            self._account.calls.append(Call(operation, name, refused, self._account.now()))
         return said
 
     def _operation(self, asked: Request) -> tuple[str, str]:

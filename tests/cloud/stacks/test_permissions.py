@@ -177,3 +177,17 @@ def test_no_role_has_a_managed_policy_of_somebody_else(several: Templates):
     for stack, logical_id, resource in several.everything():
         if resource["Type"] == "AWS::IAM::Role":
             assert "ManagedPolicyArns" not in resource["Properties"], (stack, logical_id)
+
+
+def test_control_uses_async_buckets_of_this_account_only(seed: Templates):
+    used = [
+        statement
+        for where, statement, _ in _documents(seed)
+        if where.startswith(f"{API} ControlRole")
+        and any(action.startswith("s3:") for action in listed(statement["Action"]))
+    ]
+    assert len(used) == 3
+    for statement in used:
+        assert statement["Condition"] == {
+            "StringEquals": {"s3:ResourceAccount": {"Ref": "AWS::AccountId"}}
+        }

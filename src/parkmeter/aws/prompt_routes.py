@@ -1,0 +1,71 @@
+"""Prompts through control: by the endpoint's name, and what is said of paths that AWS cannot serve.
+
+API Gateway sends `POST /{api_resource}` to the endpoint's own function and everything else here.
+Answers come from the same `prompts.Inference`. Not in the document by themselves: `web.openapi`
+describes prompts.
+"""
+
+import base64
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Any
+
+from fastapi import FastAPI, Request, Response
+
+from parkmeter.aws.definitions import Definition
+from parkmeter.aws.events import Answer
+from parkmeter.aws.prompts import Inference, route_of
+from parkmeter.errors import PathNotServedError, UnknownEndpointError
+from parkmeter.meter import Meter
+from parkmeter.tokens import Scope, Token
+from parkmeter.web.app import Control, token_of
+from parkmeter.web.auth import require
+from parkmeter.web.fields import base_of
+
+_ANY_METHOD = ["DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"]
+
+
+def add_prompt_routes(
+    app: FastAPI,
+    control: Control,
+    definitions: Mapping[str, Definition],
+    meter: Callable[[str], Meter],
+    runtime: Callable[[], Any],
+) -> None:
+    """Add them for these endpoints. `meter` reads one; `runtime` gives SageMaker's client."""
+    known_token = token_of(control)
+
+    def prompted(name: str, event: Mapping[str, Any], now: Callable[[], datetime]) -> Response:
+        one = definitions[name]
+        model = Inference(name, lambda: meter(name), lambda: route_of(one), runtime(), now)
+        return response_of(model.answer(event))
+
+    @app.post("/endpoints/{name}/invocations", include_in_schema=False)
+    def prompt(name: str, request: Request, token: Token = known_token) -> Response:
+        """As `POST /{api_resource}`."""
+        require(token, Scope.INVOKE, name)
+        if name not in definitions:
+            raise UnknownEndpointError(name, definitions)
+        return prompted(name, request.scope["aws.event"], control.now)
+
+    def add(name: str, resource: str) -> None:
+        # API Gateway sends this one elsewhere. With it, other methods are told which one is right.
+        @app.post(f"/{resource}", include_in_schema=False)
+        def by_resource(request: Request, _: Token = known_token) -> Response:
+            return prompted(name, request.scope["aws.event"], control.now)
+
+        @app.api_route(f"/{resource}/{{path:path}}", methods=_ANY_METHOD, include_in_schema=False)
+        def below(request: Request, _: Token = known_token) -> Response:
+            raise PathNotServedError(
+                f"SageMaker passes on prompts only, so there is no {request.url.path} here. Send "
+                f"the model's own contract with POST {base_of(request.scope)}/{resource}."
+            )
+
+    for name, one in definitions.items():
+        add(name, one.api_resource)
+
+
+def response_of(answer: Answer) -> Response:
+    """What was put together for API Gateway, as the web framework has it."""
+    body = base64.b64decode(answer["body"])
+    return Response(body, answer["statusCode"], answer["headers"])

@@ -1,0 +1,241 @@
+"""A deployment whose time is wound: the real handlers over moto and the SageMaker simulator.
+
+EventBridge is played here: its minute, its ten minutes, SageMaker's events. Each run of the clock
+is a thread of a timeline, so runs overlap as they do on AWS.
+"""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from parkmeter.aws.clock import MeterClock, UntreatedError
+from parkmeter.aws.definitions import definitions_of
+from parkmeter.aws.expiry_parameter import ExpiryParameters, published
+from parkmeter.aws.lifecycle import Lifecycle
+from parkmeter.aws.wiring import NoGate, Ports, service_of
+from parkmeter.journal import Entry, Kind
+from parkmeter.meter import Meter, Report
+from parkmeter.notify.log import LogNotifier
+from parkmeter.notify.sns import SnsNotifier
+from parkmeter.service import Actor, Service
+from tests.cloud.conftest import Wound
+from tests.cloud.deployed import Deployed
+from tests.cloud.sagemaker.simulator import SageMakerSimulator
+from tests.cloud.timeline import Timeline
+
+ADA = Actor("a1", "ada")
+FLAN = "flan-t5"
+SECOND = timedelta(seconds=1)
+
+
+@dataclass
+class Waker:
+    """The clock of the control function: waking is an event for the clock's function."""
+
+    life: "Life"
+
+    def now(self) -> datetime:
+        return self.life.now
+
+    def wake(self, name: str, at: datetime | None = None) -> None:
+        if at is None:
+            self.life.events.append({"kind": "wake", "name": name})
+
+
+@dataclass
+class Life:
+    """One deployment; `wind` lets time pass.
+
+    `heard`: what the clock printed. `failures`: what its runs raised. `deaf`: no event is heard of.
+    `at_once`: so many times everything runs that runs.
+    """
+
+    deployment: Deployed
+    sagemaker: SageMakerSimulator
+    wound: Wound
+    sns: Any
+    topic: str
+    sqs: Any
+    queue: str
+    events: list[dict[str, Any]] = field(default_factory=list)
+    heard: list[dict[str, Any]] = field(default_factory=list)
+    failures: list[str] = field(default_factory=list)
+    deaf: bool = False
+    at_once: int = 1
+
+    def __post_init__(self) -> None:
+        self.sagemaker.account.notify = self.events.append
+        self.timeline = Timeline(self.wound)
+        self._next_tick = self.now + timedelta(minutes=1)
+        self._ticks = 0
+
+    # ── The functions ────────────────────────────────────────────────────────────────────────────
+
+    @property
+    def ports(self) -> Ports:
+        return Ports(
+            store=self.deployment.store,
+            sagemaker=self.sagemaker.client(),
+            clock=Waker(self),
+            gate=NoGate(),
+            notifier=LogNotifier(),
+            deployment="parkmeter",
+        )
+
+    @property
+    def expiries(self) -> ExpiryParameters:
+        return ExpiryParameters(self.deployment.ssm, self.expiry_path)
+
+    @property
+    def expiry_path(self) -> str:
+        return self.deployment.path.replace("/endpoints/", "/expiry/")
+
+    def find(self, names: Any) -> Any:
+        return definitions_of(self.deployment.ssm, self.deployment.path, names)
+
+    def clock(self, **changes: Any) -> MeterClock:
+        made = MeterClock(
+            ports=replace(self.ports, notifier=SnsNotifier(self.sns, self.topic)),
+            find=self.find,
+            expiries=self.expiries,
+            now=self.wound.now,
+            pause=self.timeline.sleep,
+            say=lambda text: self.heard.append(json.loads(text)),
+        )
+        return replace(made, **changes)
+
+    def lifecycle(self, again: Callable[[Any], None] = lambda event: None) -> Lifecycle:
+        return Lifecycle(
+            ports=self.ports,
+            find=self.find,
+            expiries=self.expiries,
+            again=again,
+            now=self.wound.now,
+            pause=self.pause,
+        )
+
+    def service(self) -> Service:
+        """What control and tests ask."""
+        names = [FLAN, *self.deployment.names]
+        return service_of(self.ports, self.find(names).definitions)
+
+    # ── Time ─────────────────────────────────────────────────────────────────────────────────────
+
+    @property
+    def now(self) -> datetime:
+        return self.wound.now()
+
+    def wind(self, **amount: float) -> None:
+        """Let time pass; ticks, sweeps and events come when they are due."""
+        until = self.now + timedelta(**amount)
+        while True:
+            self._deliver()
+            if self.now >= until:
+                return
+            # By the second, to notice what SageMaker does by itself.
+            moments = [until, self._next_tick, self.timeline.next_wake(), self.now + SECOND]
+            self.timeline.go_to(min(moment for moment in moments if moment is not None))
+            self.timeline.settle()
+            if self.now >= self._next_tick:
+                self._next_tick += timedelta(minutes=1)
+                self._ticks += 1
+                self._run({"kind": "tick"})
+                if self._ticks % 10 == 0:
+                    self._run({"kind": "sweep"})
+
+    def pause(self, seconds: float) -> None:
+        """What a function sleeps that the test itself called: time passes for all."""
+        self.wind(seconds=seconds)
+
+    def _deliver(self) -> None:
+        """Run the clock for everything that has happened up to now."""
+        self.sagemaker.account.endpoints()
+        while self.events:
+            event = self.events.pop(0)
+            if not self.deaf:
+                self._run(event)
+            self.sagemaker.account.endpoints()
+
+    def _run(self, event: dict[str, Any]) -> None:
+        for _ in range(self.at_once):
+            self.timeline.spawn(lambda: self._clock_runs(event))
+        self.timeline.settle()
+
+    def _clock_runs(self, event: dict[str, Any]) -> None:
+        try:
+            self.clock().run(event)
+        except UntreatedError as error:
+            self.failures.append(str(error))
+
+    # ── What people do and see ───────────────────────────────────────────────────────────────────
+
+    def top_up(self, minutes: float = 10, name: str = FLAN) -> Entry:
+        return self.service().top_up(name, minutes, ADA).entry
+
+    def eject(self, name: str = FLAN) -> None:
+        self.service().eject(name, ADA)
+
+    def report(self, name: str = FLAN) -> Report:
+        return self.service().report(name)
+
+    def meter(self, name: str = FLAN) -> Meter:
+        return self.deployment.store.load(name)
+
+    def status(self, name: str = FLAN) -> str:
+        return self.report(name).shown.status
+
+    def lines(self, name: str = FLAN) -> list[Kind]:
+        """Kinds of the journal's lines, oldest first."""
+        return [entry.kind for entry in self.deployment.store.journal(name, 1000)][::-1]
+
+    def there(self) -> dict[str, str]:
+        """What SageMaker has: endpoints and their states."""
+        return {one.name: str(one.status) for one in self.sagemaker.account.endpoints()}
+
+    def calls(self, operation: str) -> list[str]:
+        """How each call of this operation ended: the refusal's code, or nothing."""
+        calls = self.sagemaker.account.calls
+        return [call.refused for call in calls if call.operation == operation]
+
+    def moments(self, operation: str) -> list[datetime]:
+        """When each call of this operation came."""
+        calls = self.sagemaker.account.calls
+        return [call.at for call in calls if call.operation == operation]
+
+    def mails(self) -> list[str]:
+        """Subjects of what was sent since the last look, in no order."""
+        subjects = []
+        while True:
+            got = self.sqs.receive_message(QueueUrl=self.queue, MaxNumberOfMessages=10)
+            messages = got.get("Messages", [])
+            if not messages:
+                return subjects
+            for message in messages:
+                subjects.append(json.loads(message["Body"])["Subject"])
+                self.sqs.delete_message(QueueUrl=self.queue, ReceiptHandle=message["ReceiptHandle"])
+
+    # ── The published expiry ─────────────────────────────────────────────────────────────────────
+
+    def published(self, name: str = FLAN) -> str | None:
+        return dict(self.expiries.values()).get(name)
+
+    def publish(self, value: datetime | str, name: str = FLAN, *, tell: bool = True) -> None:
+        """What an operator does in the console; `tell`: EventBridge's event comes."""
+        text = value if isinstance(value, str) else published(value)
+        parameter = self.expiry_path + name
+        self.deployment.ssm.put_parameter(Name=parameter, Value=text, Type="String", Overwrite=True)
+        if tell:
+            self.events.append(
+                {
+                    "source": "aws.ssm",
+                    "detail-type": "Parameter Store Change",
+                    "detail": {"name": parameter, "operation": "Update", "type": "String"},
+                }
+            )
+
+
+def utc(text: str) -> datetime:
+    """`13:05:00` of the day on which tests take place."""
+    return datetime.fromisoformat(f"2026-06-22T{text}").replace(tzinfo=UTC)

@@ -1,0 +1,113 @@
+"""Prompts that reach control on AWS: by the endpoint's name, and paths SageMaker does not have."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from parkmeter.meter import Phase, Run
+from tests.cloud.api_gateway import ADA, BOB, Gateway, gateway_to_control
+from tests.cloud.conftest import Wound
+from tests.cloud.sagemaker.simulator import SageMakerSimulator
+from tests.cloud.tables import moto_server
+
+BY_NAME = "/endpoints/flan-t5/invocations"
+
+
+@pytest.fixture(scope="module")
+def moto() -> Iterator[str]:
+    with moto_server() as url:
+        yield url
+
+
+@pytest.fixture
+def gateway(
+    moto: str, sagemaker: SageMakerSimulator, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Gateway]:
+    with gateway_to_control(moto, sagemaker, monkeypatch) as gateway:
+        yield gateway
+
+
+@pytest.fixture
+def serving(gateway: Gateway, sagemaker: SageMakerSimulator, clock: Wound) -> Gateway:
+    """Endpoint in service, meter open for ten minutes."""
+    sagemaker.client().create_endpoint(
+        EndpointName="parkmeter-flan-t5", EndpointConfigName="on-a10g"
+    )
+    clock.wind(hours=1)
+    store, now = gateway.deployment.store, datetime.now(UTC)
+    meter = replace(
+        store.load("flan-t5"),
+        expires_at=now + timedelta(minutes=10),
+        opened_at=now,
+        settled=False,
+        run=Run(phase=Phase.READY, address="parkmeter-flan-t5"),
+    )
+    store.commit(meter, [])
+    return gateway
+
+
+def test_a_prompt_by_name_gets_the_models_own_answer(serving: Gateway) -> None:
+    said = serving.ask("POST", BY_NAME, {"text_inputs": "hi"}, by=BOB, Content_Type="text/x")
+    assert said.status == 200
+    assert said.headers["content-type"] == "application/json"
+    assert said.headers["parkmeter-seconds-left"] in {"598", "599"}
+    assert said.document["generated_texts"] == ["a canned answer"]
+    assert said.document["seen"]["body"] == '{"text_inputs": "hi"}'
+    assert said.document["seen"]["content_type"] == "text/x"
+
+
+def test_what_the_model_itself_refuses_passes(serving: Gateway) -> None:
+    said = serving.ask("POST", BY_NAME, {"answer_with": 418})
+    assert (said.status, said.document) == (418, {"error": "told to"})
+
+
+def test_a_closed_meter_says_how_to_top_it_up(gateway: Gateway) -> None:
+    said = gateway.ask("POST", BY_NAME, {})
+    assert said.status == 402
+    url = "https://abc.execute-api.us-east-1.amazonaws.com/prod/endpoints/flan-t5/top-ups"
+    assert said.document["top_up"]["url"] == url
+    assert said.document["price_per_hour"] == 7.09
+
+
+def test_a_prompt_by_name_needs_the_scope_invoke_there(serving: Gateway) -> None:
+    for by in (ADA | {"scopes": "admin"}, ADA | {"endpoints": "phi"}):
+        assert serving.ask("POST", BY_NAME, {}, by=by).document["scope"] == "invoke"
+
+
+def test_an_unknown_endpoint_is_named(gateway: Gateway) -> None:
+    said = gateway.ask("POST", "/endpoints/falcon/invocations", {})
+    assert (said.status, said.document["code"]) == (404, "unknown_endpoint")
+
+
+@pytest.mark.parametrize("method", ["GET", "POST", "PUT", "DELETE"])
+def test_below_a_prompts_path_there_is_nothing_and_it_says_why(
+    gateway: Gateway, method: str
+) -> None:
+    said = gateway.ask(method, "/flan/v1/chat/completions")
+    assert (said.status, said.document["code"]) == (404, "path_not_served")
+    assert "SageMaker passes on prompts only" in said.document["detail"]
+    assert (
+        "POST https://abc.execute-api.us-east-1.amazonaws.com/prod/flan."
+        in (said.document["detail"])
+    )
+
+
+def test_a_prompts_path_takes_post_and_says_so(gateway: Gateway) -> None:
+    said = gateway.ask("GET", "/flan")
+    assert (said.status, said.headers["allow"]) == (405, "POST")
+
+
+def test_other_paths_are_not_found_as_before(gateway: Gateway) -> None:
+    assert gateway.ask("GET", "/falcon/v1/models").document["code"] == "not_found"
+
+
+def test_nothing_on_aws_speaks_of_waiting_or_streaming(gateway: Gateway) -> None:
+    text = gateway.ask("GET", "/openapi.json", by=None).body.decode()
+    assert "/{api_resource}-async" in text
+    for word in ("Prefer", "wait=", "streamed", "base_url"):
+        assert word not in text
+    assert "Prefer" not in gateway.ask("GET", "/docs", by=None).body.decode()
+    waited = gateway.ask("POST", BY_NAME, {}, Prefer="wait=60")
+    assert "preference-applied" not in waited.headers
