@@ -212,6 +212,21 @@ def test_changed_instance_types_are_deployed_while_the_endpoint_lives(cloud, red
     assert status(cloud) == "running"
 
 
+def test_the_async_stack_answers_later_through_the_api(cloud):
+    payload = '{"text_inputs": "Tell me a story."}'
+    code, _, said = curl(cloud, "/flan-async", "-d", payload)
+    assert code == 404
+    assert "FlanT5AsyncStack" in said["detail"]
+    cloud.cdk.deploy("FlanT5AsyncStack")
+    code, _, said = curl(cloud, "/flan-async", "-d", payload)
+    assert code == 202
+    assert said["url"] == f"{cloud.url}/prod/flan-async/{said['id']}"
+    path = f"/flan-async/{said['id']}"
+    until(lambda: curl(cloud, path)[0] != 202)
+    code, _, said = curl(cloud, path)
+    assert (code, len(said["generated_texts"])) == (200, 1)
+
+
 def test_an_expiry_written_by_hand_is_adopted_and_ends_the_endpoint(cloud):
     now = f"{datetime.now(UTC):{FORMAT}}"
     cloud.client("ssm").put_parameter(Name=EXPIRY_PARAMETER, Value=now, Overwrite=True)
@@ -232,22 +247,6 @@ def test_the_minute_is_treated_and_leaves_a_heartbeat(cloud):
     before = len(cloud.logs("parkmeter-clock"))
     assert cloud.tick() >= 1
     until(lambda: any("UnsettledMeters" in line for line in cloud.logs("parkmeter-clock")[before:]))
-
-
-def test_the_async_stack_takes_a_prompt_and_leaves_the_answer_in_its_bucket(cloud):
-    cloud.cdk.deploy("FlanT5AsyncStack")
-    s3 = cloud.client("s3")
-    (bucket,) = [b["Name"] for b in s3.list_buckets()["Buckets"] if "flan-t5" in b["Name"]]
-    s3.put_object(Bucket=bucket, Key="inputs/1", Body=b'{"text_inputs": "Hello"}')
-    answer = cloud.sagemaker.client("sagemaker-runtime").invoke_endpoint_async(
-        EndpointName=f"{ENDPOINT}-async",
-        ContentType="application/json",
-        InputLocation=f"s3://{bucket}/inputs/1",
-    )
-    key = answer["OutputLocation"].removeprefix(f"s3://{bucket}/")
-    until(lambda: s3.list_objects_v2(Bucket=bucket, Prefix=key).get("KeyCount"))
-    with s3.get_object(Bucket=bucket, Key=key)["Body"] as body:
-        assert json.load(body)["generated_texts"]
 
 
 def test_destroying_the_manager_stops_the_endpoint(cloud):

@@ -172,12 +172,20 @@ class _Handler(BaseHTTPRequestHandler):
             stage=stage,
             path=slash + path or "/",
             query=split.query,
-            headers=list(self.headers.items()),
+            headers=[*self.headers.items(), *self._forwarded()],
             body=body,
             source_ip=self.client_address[0],
             request_id=str(uuid.uuid4()),
         )
         self._send(self.server.answer(asked))
+
+    def _forwarded(self) -> list[tuple[str, str]]:
+        """What API Gateway says of how the request came to it."""
+        return [
+            ("X-Forwarded-For", self.client_address[0]),
+            ("X-Forwarded-Port", str(self.server.server_port)),
+            ("X-Forwarded-Proto", "http"),
+        ]
 
     def _body(self) -> bytes | None:
         length = int(self.headers.get("Content-Length", 0))
