@@ -21,7 +21,7 @@ import pytest
 from moto.dynamodb.exceptions import TransactionCanceledException
 from moto.dynamodb.models import DynamoDBBackend
 
-from tests.cloud.simulated.cdk import HERE
+from tests.cloud.simulated.cdk import HERE, CdkError
 from tests.cloud.simulated.cloud import SimulatedCloud
 
 pytestmark = [pytest.mark.timeout(600), pytest.mark.xdist_group("simulated cloud")]
@@ -267,3 +267,8 @@ def test_destroying_all_leaves_nothing_that_costs(cloud):
     names = [p["Name"] for p in cloud.client("ssm").describe_parameters()["Parameters"]]
     assert [name for name in names if name.startswith("/parkmeter/")] == []
     assert cloud.client("apigateway").get_rest_apis()["items"] == []
+
+
+def test_a_custom_resource_that_fails_fails_the_deploy_with_its_own_words(cloud):
+    with pytest.raises(CdkError, match="Deploy its MeteredStack first"):
+        cloud.cdk.deploy("EndpointManagerStack", "--exclusively")

@@ -111,7 +111,7 @@ class Process:
             port = free.getsockname()[1]
         self.address = f"127.0.0.1:{port}"
         self.process = subprocess.Popen(
-            [part.replace("{port}", str(port)) for part in command], stdout=sys.stderr.fileno()
+            [part.replace("{port}", str(port)) for part in command], stdout=sys.__stderr__
         )
 
     def healthy(self) -> bool:

@@ -21,6 +21,9 @@ from tests.cloud.simulated.cloud import SimulatedCloud
 PORT = "PARKMETER_CLOUD_PORT"
 """Environment: where the API is served; any free port if it is not said."""
 
+SHOW = "PARKMETER_CLOUD_LOGS"
+"""Environment: anything in it shows what the functions print."""
+
 STACKS = (
     "FlanT5MeteredStack",
     "EndpointManagerStack",
@@ -39,7 +42,7 @@ def main() -> int:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     printed: deque[str] = deque(maxlen=25)
     try:
-        with SimulatedCloud(port=_port(), say=printed.append) as cloud:
+        with SimulatedCloud(port=_port(), say=printed.append, show=_show) as cloud:
             token = _deploy(cloud)
             print(f"API    {cloud.url}/prod", flush=True)
             print(f"TOKEN  {token}", flush=True)
@@ -98,7 +101,7 @@ The endpoint has been provisioned with its first hour, and starts. In another te
   curl {api}/flan -H 'Authorization: {token}' -H 'Content-Type: application/json' \\
     -d '{{"text_inputs": "How long may I park here?", "max_length": 50}}'
 
-Ctrl-C ends it.""")
+Ctrl-C ends it. To see what the functions print: make cloud {SHOW}=1""")
 
 
 def _keep_time(cloud: SimulatedCloud) -> NoReturn:
@@ -107,6 +110,11 @@ def _keep_time(cloud: SimulatedCloud) -> NoReturn:
     while True:
         never.wait(MINUTE)
         cloud.tick()
+
+
+def _show(function: str, line: str) -> None:
+    if os.environ.get(SHOW):
+        _say(f"{function}: {line}")
 
 
 def _say(words: str) -> None:

@@ -10,6 +10,7 @@ import contextlib
 import logging
 from collections.abc import Callable
 from datetime import timedelta
+from functools import partial
 from typing import Any, Self
 
 import boto3
@@ -44,7 +45,8 @@ class SimulatedCloud:
     """One AWS account in one region, empty at first; ends everything it started when it is left.
 
     `cdk` is the command line, `sagemaker` the strict simulator behind it, `events` the bus.
-    `port`: where the API is served, 0 for any that is free. `say`: gets what `cdk` prints.
+    `port`: where the API is served, 0 for any that is free. `say` gets what `cdk` prints, `show`
+    what functions print: a function's name, and a line.
     """
 
     def __init__(
@@ -54,8 +56,9 @@ class SimulatedCloud:
         launch: Launch = embedded_model,
         delays: Delays = QUICK,
         say: Callable[[str], None] = _LOG.info,
+        show: Callable[[str, str], None] = partial(_LOG.info, "%s: %s"),  # noqa: B008 (holds nothing)
     ) -> None:
-        self._port, self._say = port, say
+        self._port, self._say, self._show = port, say, show
         self._ending = contextlib.ExitStack()
         self.sagemaker = SageMakerSimulator(launch=launch, delays=delays)
 
@@ -66,7 +69,7 @@ class SimulatedCloud:
             # The port first, so that one that is taken is told at once.
             stacks = self.stacks = Stacks(services.lock)
             environment = {**services.environment(), **sagemaker.environment()}
-            self.functions = Functions(services, environment)
+            self.functions = Functions(services, environment, self._show)
             self._gateway = started.enter_context(Gateway(stacks, self.functions, self._port))
             started.enter_context(services)
             started.enter_context(self.functions)

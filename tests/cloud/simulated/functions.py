@@ -11,7 +11,8 @@ import logging
 import threading
 import zipfile
 from collections import defaultdict, deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Self
@@ -37,11 +38,20 @@ class UnknownFunctionError(Exception):
 
 
 class Functions:
-    """All functions of the cloud. `environment` is added to each one's own variables."""
+    """All functions of the cloud. `environment` is added to each one's own variables.
 
-    def __init__(self, services: Services, environment: Mapping[str, str]) -> None:
+    `show` gets each line that a function prints, after the function's name.
+    """
+
+    def __init__(
+        self,
+        services: Services,
+        environment: Mapping[str, str],
+        show: Callable[[str, str], None] = lambda _name, _line: None,
+    ) -> None:
         self._services = services
         self._environment = environment
+        self._show = show
         self._folder = TemporaryDirectory(prefix="simulated-lambda-")
         self._pools: dict[str, _Pool] = {}
         self._lock = threading.Lock()
@@ -126,6 +136,10 @@ class Functions:
             with self._lock:
                 self._running.discard(threading.current_thread())
 
+    def _printed(self, name: str, line: str) -> None:
+        self._logs[name].append(line)
+        self._show(name, line)
+
     @property
     def _runtime(self) -> Path:
         return Path(self._folder.name) / "runtime"
@@ -136,7 +150,7 @@ class Functions:
             pool = self._pools.get(name)
             if pool is not None and pool.settings == settings:
                 return pool
-            fresh = _Pool(settings, self._runtime, self._logs[name])
+            fresh = _Pool(settings, self._runtime, partial(self._printed, name))
             self._pools[name] = fresh
         if pool is not None:
             pool.retire()
@@ -172,10 +186,10 @@ class Functions:
 class _Pool:
     """The processes of one function in one configuration."""
 
-    def __init__(self, settings: Settings, runtime: Path, output: deque[str]) -> None:
+    def __init__(self, settings: Settings, runtime: Path, say: Callable[[str], None]) -> None:
         self.settings = settings
         self._runtime = runtime
-        self._output = output
+        self._say = say
         self._lock = threading.Lock()
         self._free = threading.Semaphore(MOST_PROCESSES)
         self._idle: list[Worker] = []
@@ -198,7 +212,7 @@ class _Pool:
                     return worker
                 self._all.discard(worker)
                 worker.close()
-            worker = Worker(self.settings, self._runtime, self._output.append)
+            worker = Worker(self.settings, self._runtime, self._say)
             self._all.add(worker)
             return worker
 
