@@ -4,7 +4,6 @@ Prompts go to the inference function of their endpoint, found by its literal nam
 goes to control. Knows how routes are shared out, not what they answer.
 """
 
-import json
 from typing import Any
 
 from aws_cdk import (
@@ -29,9 +28,6 @@ AUTHORIZER_CACHE_SECONDS = 60
 
 REQUESTS_A_SECOND, REQUESTS_AT_ONCE = 50, 100
 """For the whole stage: keeps a client gone wild from using up the account's Lambda concurrency."""
-
-LONGEST_ASYNC_JSON = 3_700
-"""Of the 4 KB that AWS gives to all environment variables of a function together."""
 
 OPEN_PATHS = ("/", "/health", "/docs", "/openapi.json", "/favicon.ico", "/assets/{proxy+}")
 """What a browser loads before anybody has typed a token. GET only."""
@@ -83,7 +79,6 @@ class ApiStack(Stack):
                 description="All but prompts: status, top-ups, journal, tokens, async, docs.",
                 timeout_seconds=TIMEOUT_SECONDS,
                 memory_megabytes=1024,
-                environment={"PARKMETER_ASYNC": self._async_json()},
             ),
             [
                 may.keep_meters(),
@@ -95,32 +90,6 @@ class ApiStack(Stack):
                 *may.use_async_buckets(),
             ],
         )
-
-    def _async_json(self) -> str:
-        """Literal names: the async stack may or may not be there, and deploying it starts a GPU.
-
-        Raises:
-            ValueError: too many endpoints for a Lambda's environment.
-
-        """
-        names, region = self._settings.names, self._settings.region
-        written = json.dumps(
-            {
-                endpoint.resource: {
-                    "endpoint": names.async_endpoint(endpoint.name),
-                    "bucket": names.async_bucket(endpoint.name, Aws.ACCOUNT_ID, region),
-                    "stack": f"{endpoint.title}AsyncStack",
-                }
-                for endpoint in self._settings.endpoints
-            },
-            separators=(",", ":"),
-        )
-        if len(written.replace(Aws.ACCOUNT_ID, "0" * 12)) > LONGEST_ASYNC_JSON:
-            raise ValueError(
-                f"{len(self._settings.endpoints)} endpoints do not fit into one deployment (the "
-                "environment of a Lambda is 4 KB); put some under another prefix"
-            )
-        return written
 
     # ── Routes ──────────────────────────────────────────────────────────────────────────────────
 

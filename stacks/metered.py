@@ -7,7 +7,7 @@ nothing of the other stacks.
 import json
 from typing import Any
 
-from aws_cdk import RemovalPolicy, Stack, aws_sagemaker, aws_ssm
+from aws_cdk import Aws, RemovalPolicy, Stack, aws_sagemaker, aws_ssm
 from constructs import Construct
 
 from stacks.hosting import hosted_model, production_variant
@@ -53,6 +53,14 @@ class MeteredStack(Stack):
                         for instance_type, config in configs.items()
                     ],
                     "api_resource": endpoint.resource,
+                    # By literal names: the async stack may or may not be there.
+                    "async": {
+                        "endpoint": names.async_endpoint(endpoint.name),
+                        "bucket": names.async_bucket(
+                            endpoint.name, Aws.ACCOUNT_ID, settings.region
+                        ),
+                        "stack": names.async_stack(endpoint.title),
+                    },
                     "price_per_hour": None if price is None else str(price),
                     "max_top_up_minutes": endpoint.max_top_up_minutes,
                     "max_minutes_ahead": endpoint.max_minutes_ahead,

@@ -8,8 +8,7 @@ What the handlers in `parkmeter.aws` find:
 * The environment of every function: `PARKMETER_PREFIX`, `PARKMETER_METERS_TABLE`,
   `PARKMETER_AUTH_TABLE`, `PARKMETER_ENDPOINTS_PATH`, `PARKMETER_EXPIRY_PATH`,
   `PARKMETER_CLOCK_FUNCTION`; in the clock also `PARKMETER_TOPIC_ARN`, in an inference function
-  `PARKMETER_ENDPOINT`, in control `PARKMETER_ASYNC` (JSON: api_resource → endpoint, bucket, stack;
-  of `endpoint` it takes prefix and `-async` away to know which endpoint a token must be for).
+  `PARKMETER_ENDPOINT`.
 * One SSM parameter per endpoint under `PARKMETER_ENDPOINTS_PATH`, JSON: see `metered.py`.
 * The custom resource `Custom::ParkmeterEndpoint` with `Name` and `InitialProvisionTimeMinutes`;
   `Custom::ParkmeterBucket` with `AsyncBucket`.
@@ -116,6 +115,10 @@ class Names:
     def inference(self, endpoint: str) -> str:
         """Function that takes an endpoint's prompts."""
         return self._prefixed(f"{endpoint}-inference")
+
+    def async_stack(self, title: str) -> str:
+        """Id of the stack behind an endpoint's queue."""
+        return f"{title}AsyncStack"
 
     def async_bucket_function(self, endpoint: str) -> str:
         """Function that empties the async bucket before it goes."""

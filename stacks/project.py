@@ -58,6 +58,6 @@ def add_stacks(app: Construct, settings: Settings, packages: Packages) -> None:
         api.add_stack_dependency(other, "it forwards prompts to this function")
 
     for endpoint in settings.endpoints:
-        stack_id = f"{endpoint.title}AsyncStack"
+        stack_id = names.async_stack(endpoint.title)
         what = of(stack_id, f"{endpoint.name} behind a queue, scaling to zero")
         AsyncStack(app, stack_id, deployment, endpoint, **what)

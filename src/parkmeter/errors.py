@@ -147,8 +147,8 @@ class TokenMissingError(ParkmeterError):
 
     def __init__(self) -> None:
         super().__init__(
-            "Send your token in the header `Authorization: <token>`. Whoever runs the gateway "
-            "finds one in the file `token` of its state folder."
+            "Send your token in the header `Authorization: <token>`. On your own machine one is "
+            "in the file `token` of the gateway's state folder, on AWS in the table `auth`."
         )
 
 
@@ -160,8 +160,8 @@ class TokenRefusedError(ParkmeterError):
 
     def __init__(self) -> None:
         super().__init__(
-            "This token is unknown, expired or revoked. Whoever runs the gateway finds one in the "
-            "file `token` of its state folder."
+            "This token is unknown, expired or revoked. On your own machine one is in the file "
+            "`token` of the gateway's state folder, on AWS in the table `auth`."
         )
 
 
@@ -316,8 +316,9 @@ class ClockStoppedError(ParkmeterError):
 
     def __init__(self) -> None:
         super().__init__(
-            "The gateway answers, but its clock stands still, so no endpoint is started or stopped "
-            "in time. Restart it; what its servers' leashes know goes on."
+            "There are answers, but the clock stands still, so no endpoint is started or stopped "
+            "in time. Restart the gateway; what its servers' leashes know goes on. On AWS look "
+            "into the log of the clock's function."
         )
 
 

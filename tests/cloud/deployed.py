@@ -67,7 +67,6 @@ def deployed(moto: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Deployed]:
         "PARKMETER_EXPIRY_PATH": f"/{prefix}/expiry/",
         "PARKMETER_CLOCK_FUNCTION": f"{prefix}-clock",
         "PARKMETER_ENDPOINT": "flan-t5",
-        "PARKMETER_ASYNC": "{}",
     }.items():
         monkeypatch.setenv(name, value)
     ssm = boto3.client("ssm")

@@ -13,6 +13,7 @@ from typing import Any
 from parkmeter.aws.clock import MeterClock, UntreatedError
 from parkmeter.aws.definitions import definitions_of
 from parkmeter.aws.expiry_parameter import ExpiryParameters, published
+from parkmeter.aws.heartbeat import Heartbeat
 from parkmeter.aws.lifecycle import Lifecycle
 from parkmeter.aws.wiring import NoGate, Ports, service_of
 from parkmeter.journal import Entry, Kind
@@ -89,6 +90,10 @@ class Life:
         return ExpiryParameters(self.deployment.ssm, self.expiry_path)
 
     @property
+    def heartbeat(self) -> Heartbeat:
+        return Heartbeat(self.deployment.dynamodb, self.deployment.tables.meters)
+
+    @property
     def expiry_path(self) -> str:
         return self.deployment.path.replace("/endpoints/", "/expiry/")
 
@@ -100,6 +105,7 @@ class Life:
             ports=replace(self.ports, notifier=SnsNotifier(self.sns, self.topic)),
             find=self.find,
             expiries=self.expiries,
+            heartbeat=self.heartbeat,
             now=self.wound.now,
             pause=self.timeline.sleep,
             say=lambda text: self.heard.append(json.loads(text)),

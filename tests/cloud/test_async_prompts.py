@@ -2,7 +2,6 @@
 
 import http.client
 import json
-import os
 import re
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -14,7 +13,8 @@ from urllib.request import urlopen
 import boto3
 import pytest
 
-from parkmeter.aws.async_prompts import AsyncPrompts, Queue, queues_in
+from parkmeter.aws.async_prompts import AsyncPrompts
+from parkmeter.aws.definitions import Queue, definition
 from parkmeter.errors import KeyBusyError, UpstreamError, UpstreamTimeoutError
 from stacks.names import ASYNC_INPUTS, Names
 from tests.cloud.api_gateway import ADA, BOB, Gateway, Said, gateway_to_control
@@ -60,8 +60,10 @@ class Cloud:
 
     @property
     def queue(self) -> Queue:
-        prefix = self.gateway.deployment.path.split("/")[1]
-        return queues_in(os.environ["PARKMETER_ASYNC"], prefix)["flan"]
+        deployment = self.gateway.deployment
+        queue = definition(deployment.ssm, deployment.path, "flan-t5").queue
+        assert queue is not None
+        return queue
 
     def run_queue(self) -> None:
         """As SageMaker does: input from S3 to the container, its answer to S3."""
@@ -104,7 +106,7 @@ def bare(
         endpoint = Names(prefix).async_endpoint("flan-t5")
         bucket = Names(prefix).async_bucket("flan-t5", ACCOUNT, REGION)
         one = {"endpoint": endpoint, "bucket": bucket, "stack": "FlanT5AsyncStack"}
-        monkeypatch.setenv("PARKMETER_ASYNC", json.dumps({"flan": one}))
+        gateway.deployment.define(**{"async": one})
         s3 = boto3.client("s3")
         yield Cloud(gateway, sagemaker, s3, bucket, endpoint)
         s3.close()

@@ -15,6 +15,7 @@ import pytest
 
 from parkmeter.aws import control
 from parkmeter.aws.definitions import definition, definition_from, definitions
+from parkmeter.aws.heartbeat import Heartbeat
 from parkmeter.errors import ConfigError
 from parkmeter.meter import is_open
 from parkmeter.tokens import Scope, Token, digest_of
@@ -106,7 +107,35 @@ def test_documentation_and_links_know_the_stage(gateway: Gateway) -> None:
 
 
 def test_health_needs_no_token(gateway: Gateway) -> None:
+    deployment = gateway.deployment
+    heartbeat = Heartbeat(deployment.dynamodb, deployment.tables.meters)
+    heartbeat.beat(datetime.now(UTC) - timedelta(minutes=4))
     assert gateway.ask("GET", "/health", by=None).document["status"] == "ok"
+
+
+def test_health_tells_when_the_clock_never_came(gateway: Gateway) -> None:
+    said = gateway.ask("GET", "/health", by=None)
+    assert (said.status, said.document["code"]) == (503, "clock_stopped")
+
+
+def test_a_clock_has_stopped_when_it_was_silent_for_five_minutes(gateway: Gateway) -> None:
+    deployment, time = gateway.deployment, Wound()
+    table = deployment.tables.meters
+
+    def alive() -> bool:
+        return heartbeat.alive(time.now())
+
+    heartbeat = Heartbeat(deployment.dynamodb, table, ticks=lambda: time.now().timestamp())
+    heartbeat.beat(time.now())
+    assert alive()
+    time.wind(minutes=4, seconds=59)
+    assert alive()
+    time.wind(seconds=1)
+    assert not alive()
+    heartbeat.beat(time.now())
+    assert not alive(), "it is remembered for ten seconds"
+    time.wind(seconds=10)
+    assert alive()
 
 
 def test_what_is_not_there_is_a_problem(gateway: Gateway) -> None:
@@ -257,10 +286,9 @@ def test_an_endpoint_deployed_later_is_found_within_a_minute(gateway: Gateway) -
     first = control.front()
     deployment = gateway.deployment
     front = control.Front(
-        first._ports,
         first._book,
         lambda: definitions(deployment.ssm, deployment.path),
-        first._add_prompts,
+        first._make,
         ticks=lambda: time.now().timestamp(),
     )
     before = front._application()
@@ -287,7 +315,7 @@ def test_when_ssm_fails_the_known_definitions_stay(gateway: Gateway) -> None:
         return known()
 
     ticks = lambda: time.now().timestamp()  # noqa: E731
-    front = control.Front(first._ports, first._book, read, first._add_prompts, ticks)
+    front = control.Front(first._book, read, first._make, ticks)
     before = front._application()
     time.wind(minutes=2)
     assert front._application() is before

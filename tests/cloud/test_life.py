@@ -427,6 +427,7 @@ def test_each_tick_ends_with_the_heartbeat_that_the_alarms_live_on(running: Life
     assert {metric["Name"] for metric in metrics["Metrics"]} == {agreed.OVERDUE, agreed.UNSETTLED}
     assert line[agreed.METRICS_DIMENSION] == "parkmeter"
     assert (line[agreed.OVERDUE], line[agreed.UNSETTLED]) == (0, 1)
+    assert running.heartbeat.alive(running.now)
 
 
 def test_an_endpoint_that_cannot_be_stopped_is_told_in_seconds_overdue(running: Life) -> None:

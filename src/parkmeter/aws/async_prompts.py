@@ -10,7 +10,6 @@ import json
 import logging
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -19,6 +18,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from parkmeter.aws import async_failure
 from parkmeter.aws.async_keys import Claim, claim, fresh_id
 from parkmeter.aws.async_objects import Objects
+from parkmeter.aws.definitions import Queue
 from parkmeter.aws.events import LARGEST, Answer, answer
 from parkmeter.errors import (
     NotServingError,
@@ -43,34 +43,6 @@ _UNTIL_IT_IS_THERE = 60
 
 _ID = re.compile(r"[0-9a-f]{32}")
 _SMALL = 4096
-
-
-@dataclass(frozen=True, slots=True)
-class Queue:
-    """Where the async prompts of one endpoint go.
-
-    `name`: the endpoint's, as tokens know it; `endpoint`: its async one on SageMaker; `stack`: what
-    makes all this.
-    """
-
-    name: str
-    endpoint: str
-    bucket: str
-    stack: str
-
-
-def queues_in(written: str, prefix: str) -> dict[str, Queue]:
-    """By api_resource, from what the API's stack says of them (JSON, `stacks/names.py`)."""
-    # An async endpoint is called <prefix>-<name>-async.
-    return {
-        resource: Queue(
-            said["endpoint"].removeprefix(f"{prefix}-").removesuffix("-async"),
-            said["endpoint"],
-            said["bucket"],
-            said["stack"],
-        )
-        for resource, said in json.loads(written).items()
-    }
 
 
 class AsyncPrompts:

@@ -10,7 +10,8 @@ from fastapi import FastAPI, Path, Request, Response
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 
-from parkmeter.aws.async_prompts import AsyncPrompts, Queue
+from parkmeter.aws.async_prompts import AsyncPrompts
+from parkmeter.aws.definitions import Definition, Queue
 from parkmeter.aws.events import headers_of, prompt_in
 from parkmeter.aws.prompt_routes import response_of
 from parkmeter.tokens import Scope, Token
@@ -67,11 +68,12 @@ _ACCEPTED: dict[int | str, dict[str, Any]] = {
 def add_async_routes(
     app: FastAPI,
     control: Control,
-    queues: Mapping[str, Queue],
+    definitions: Mapping[str, Definition],
     prompts: Callable[[], AsyncPrompts],
 ) -> None:
-    """Add them for the endpoints with these api_resources."""
+    """Add them for these endpoints."""
     known_token = token_of(control)
+    queues = {one.api_resource: one.queue for one in definitions.values() if one.queue}
 
     def queue_of(resource: str, token: Token) -> Queue:
         if resource not in queues:

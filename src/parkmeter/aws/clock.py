@@ -21,6 +21,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from parkmeter.aws.definitions import LOOK_AGAIN, Definition, Found, definitions_of
 from parkmeter.aws.expiry_parameter import ExpiryParameters, published
+from parkmeter.aws.heartbeat import Heartbeat
 from parkmeter.aws.round import WORKERS, Round
 from parkmeter.aws.wiring import PATIENCE, Environment, Ports, dynamodb, service_of
 from parkmeter.drivers.sagemaker import SageMakerDriver
@@ -50,13 +51,14 @@ def handler(event: dict[str, Any], _context: Any) -> None:
 @cache
 def meter_clock() -> "MeterClock":
     """The clock of this function, from its environment."""
-    environment = Environment.given()
+    environment, plain = Environment.given(), dynamodb()
     ssm = boto3.client("ssm", config=PATIENCE)
     notifier = SnsNotifier(boto3.client("sns", config=PATIENCE), os.environ["PARKMETER_TOPIC_ARN"])
     return MeterClock(
-        ports=Ports.of(environment, dynamodb(), _between_runs(), notifier),
+        ports=Ports.of(environment, plain, _between_runs(), notifier),
         find=lambda names: definitions_of(ssm, environment.endpoints_path, names),
         expiries=ExpiryParameters(ssm, environment.expiry_path),
+        heartbeat=Heartbeat(plain, environment.tables.meters),
     )
 
 
@@ -76,6 +78,7 @@ class MeterClock:
     ports: Ports
     find: Callable[[Collection[str]], Found]
     expiries: ExpiryParameters
+    heartbeat: Heartbeat
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
     pause: Callable[[float], None] = time.sleep
     say: Callable[[str], None] = print
@@ -105,9 +108,9 @@ class MeterClock:
     # ── What there is to treat ───────────────────────────────────────────────────────────────────
 
     def _tick(self) -> None:
-        """All that are not settled; the line printed at its end is the clock's heartbeat."""
+        """All that are not settled; two alarms live on the line that is printed at its end."""
         treated = self._treat(set(self.ports.store.unsettled()))
-        self._heartbeat(treated)
+        self._print_metrics(treated)
         _complain(treated.failed)
 
     def _sweep(self) -> None:
@@ -167,6 +170,7 @@ class MeterClock:
         for name in names:
             around.wake(name)
         failed |= around.run(look)
+        self.heartbeat.beat(self.now())
         return self._looked_over(names, found.definitions, failed)
 
     def _found(self, names: set[str]) -> tuple[Found, set[str]]:
@@ -219,7 +223,7 @@ class MeterClock:
             failed=failed | {name for _, _, name in seen if name is not None},
         )
 
-    def _heartbeat(self, treated: "_Treated") -> None:
+    def _print_metrics(self, treated: "_Treated") -> None:
         """One line in CloudWatch's embedded metric format."""
         metrics = [
             {"Name": "OverdueSeconds", "Unit": "Seconds"},

@@ -16,14 +16,14 @@ from typing import Any
 
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
-from fastapi import FastAPI
 from mangum import Mangum
 
 from parkmeter.aws.asking import token_in
 from parkmeter.aws.async_objects import s3_client
-from parkmeter.aws.async_prompts import AsyncPrompts, queues_in
+from parkmeter.aws.async_prompts import AsyncPrompts
 from parkmeter.aws.async_routes import add_async_routes
 from parkmeter.aws.definitions import Definition, definitions
+from parkmeter.aws.heartbeat import Heartbeat
 from parkmeter.aws.prompt_routes import add_prompt_routes
 from parkmeter.aws.prompts import models_runtime
 from parkmeter.aws.wiring import (
@@ -63,21 +63,28 @@ def front() -> "Front":
     plain = dynamodb()
     ssm = boto3.client("ssm", config=PATIENCE)
     ports = Ports.of(environment, plain, DistantClock.of(environment))
-    queues = queues_in(os.environ["PARKMETER_ASYNC"], environment.prefix)
     # Made for the first prompt: most requests here are none, and clients take their time.
     runtime = cache(models_runtime)
     prompts = cache(lambda: AsyncPrompts(s3_client(), runtime(), ports.clock.now))
 
-    def add_prompts(app: FastAPI, control: Control, found: Mapping[str, Definition]) -> None:
-        add_async_routes(app, control, queues, prompts)
-        add_prompt_routes(app, control, found, ports.store.load, runtime)
+    heartbeat = Heartbeat(plain, environment.tables.meters)
+    book = AskedBook(lambda secret: token_of(plain, environment.tables.auth, secret))
 
-    return Front(
-        ports,
-        AskedBook(lambda secret: token_of(plain, environment.tables.auth, secret)),
-        lambda: definitions(ssm, environment.endpoints_path),
-        add_prompts,
-    )
+    def application(found: Mapping[str, Definition]) -> Application:
+        control = Control(
+            service_of(ports, found),
+            book,
+            lambda name: found[name].api_resource,
+            ports.clock.now,
+            lambda: heartbeat.alive(ports.clock.now()),
+            whole_servers=False,
+        )
+        app = control_app(control)
+        add_async_routes(app, control, found, prompts)
+        add_prompt_routes(app, control, found, ports.store.load, runtime)
+        return app
+
+    return Front(book, lambda: definitions(ssm, environment.endpoints_path), application)
 
 
 class AskedBook:
@@ -104,27 +111,23 @@ class AskedBook:
         return token
 
 
-AddRoutes = Callable[[FastAPI, Control, Mapping[str, Definition]], None]
-
-
 class Front:
     """Answers events. The application is made anew when the definitions have changed.
 
-    `add_prompts` adds the routes of AWS alone; `ticks` is a clock that only goes forward.
+    `read` finds the definitions, `make` the application over them; `ticks` is a clock that only
+    goes forward.
     """
 
     def __init__(
         self,
-        ports: Ports,
         book: AskedBook,
         read: Callable[[], dict[str, Definition]],
-        add_prompts: AddRoutes,
+        make: Callable[[Mapping[str, Definition]], Application],
         ticks: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._ports = ports
         self._book = book
         self._read = read
-        self._add_prompts = add_prompts
+        self._make = make
         self._ticks = ticks
         self._read_at = float("-inf")
         self._definitions: dict[str, Definition] | None = None
@@ -153,7 +156,7 @@ class Front:
             self._read_at = self._ticks()
             if self._answer is None or found != self._definitions:
                 self._definitions = found
-                app = below_stage(self._app(found))
+                app = below_stage(self._make(found))
                 self._answer = Mangum(app, lifespan="off", text_mime_types=[_NONE_IS_TEXT])
         return self._answer
 
@@ -165,17 +168,6 @@ class Front:
                 raise
             log.warning("definitions cannot be read; those known stay: %s", error)
             return self._definitions
-
-    def _app(self, found: Mapping[str, Definition]) -> Application:
-        def resource(name: str) -> str:
-            return found[name].api_resource
-
-        service = service_of(self._ports, found)
-        now = self._ports.clock.now
-        control = Control(service, self._book, resource, now, whole_servers=False)
-        app = control_app(control)
-        self._add_prompts(app, control, found)
-        return app
 
 
 def below_stage(app: Application) -> Any:

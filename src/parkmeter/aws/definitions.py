@@ -34,6 +34,20 @@ class Parameters(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Queue:
+    """Where the async prompts of one endpoint go, if they go anywhere.
+
+    `name`: the endpoint's, as tokens know it; `endpoint`: its async one on SageMaker; `stack`: what
+    makes all this, deployed or not.
+    """
+
+    name: str
+    endpoint: str
+    bucket: str
+    stack: str
+
+
+@dataclass(frozen=True, slots=True)
 class Definition:
     """How one endpoint is hosted and metered.
 
@@ -45,6 +59,7 @@ class Definition:
     endpoint: str
     configs: Mapping[str, str]
     api_resource: str
+    queue: Queue | None = None
 
     @property
     def suggested_minutes(self) -> float:
@@ -119,11 +134,13 @@ def definition_from(document: str, parameter: str) -> Definition:
     """
     try:
         said = json.loads(document)
+        name = parameter.rpartition("/")[2]
+        queued = said.get("async")
         price = said["price_per_hour"]
         configs = {variant["instance_type"]: variant["config"] for variant in said["variants"]}
         return Definition(
             spec=Spec(
-                name=parameter.rpartition("/")[2],
+                name=name,
                 max_top_up=timedelta(minutes=said["max_top_up_minutes"]),
                 max_ahead=timedelta(minutes=said["max_minutes_ahead"]),
                 startup_credit=timedelta(minutes=said["startup_credit_minutes"]),
@@ -136,8 +153,9 @@ def definition_from(document: str, parameter: str) -> Definition:
             endpoint=said["endpoint"],
             configs=configs,
             api_resource=said["api_resource"],
+            queue=None if queued is None else Queue(name, **queued),
         )
-    except (ArithmeticError, KeyError, TypeError, ValueError) as error:
+    except (ArithmeticError, AttributeError, KeyError, TypeError, ValueError) as error:
         raise ConfigError(
             f"The SSM parameter {parameter} is no definition of an endpoint "
             f"({type(error).__name__}: {error}). Deploy the endpoint's MeteredStack again."

@@ -1,15 +1,10 @@
 """The API: routes, authorizer, words of its own errors."""
 
-import dataclasses
 import json
 import re
-from pathlib import Path
 
-import pytest
-
-import app
 from parkmeter.web.problems import TYPE_BASE
-from tests.cloud.stacks.synthesized import Templates, flat, synthesized
+from tests.cloud.stacks.synthesized import Templates, flat
 
 STACK = "APIStack"
 
@@ -151,32 +146,15 @@ def test_the_auth_table_has_the_ancestors_key_and_goes_with_the_stack(seed: Temp
 
 
 def test_control_finds_the_async_stack_by_literal_names(seed: Templates):
-    control = seed.one(STACK, "AWS::Lambda::Function", FunctionName="parkmeter-control")
-    given = json.loads(flat(control["Properties"]["Environment"]["Variables"]["PARKMETER_ASYNC"]))
+    definition = seed.one("FlanT5MeteredStack", "AWS::SSM::Parameter")["Properties"]["Value"]
+    given = json.loads(flat(definition))["async"]
     assert given == {
-        "flan": {
-            "endpoint": "parkmeter-flan-t5-async",
-            "bucket": "parkmeter-flan-t5-async-<AWS::AccountId>-us-east-1",
-            "stack": "FlanT5AsyncStack",
-        }
+        "endpoint": "parkmeter-flan-t5-async",
+        "bucket": "parkmeter-flan-t5-async-<AWS::AccountId>-us-east-1",
+        "stack": "FlanT5AsyncStack",
     }
     stack = "FlanT5AsyncStack"
     made = seed.one(stack, "AWS::S3::Bucket")["Properties"]["BucketName"]
-    assert flat(made) == given["flan"]["bucket"]
+    assert flat(made) == given["bucket"]
     endpoint = seed.one(stack, "AWS::SageMaker::Endpoint")["Properties"]["EndpointName"]
-    assert endpoint == given["flan"]["endpoint"]
-
-
-def test_more_endpoints_than_control_can_be_told_of_are_refused(
-    tmp_path: Path, context: dict[str, object]
-):
-    many = tuple(dataclasses.replace(app.SMOLLM, name=f"model-{number}") for number in range(40))
-    with pytest.raises(ValueError, match="40 endpoints do not fit"):
-        synthesized(dataclasses.replace(app.SETTINGS, endpoints=many), tmp_path, context)
-
-
-def test_a_function_of_another_stack_is_named_and_not_imported(seed: Templates):
-    inference = seed.one("FlanT5LambdaStack", "AWS::Lambda::Function")["Properties"]
-    assert inference["FunctionName"] == "parkmeter-flan-t5-inference"
-    assert inference["Timeout"] == 29
-    assert inference["Environment"]["Variables"]["PARKMETER_ENDPOINT"] == "flan-t5"
+    assert endpoint == given["endpoint"]

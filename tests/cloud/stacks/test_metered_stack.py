@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 import app
+from parkmeter.aws.definitions import definition_from
 from stacks import jumpstart
 from stacks.settings import Container, JumpStart
 from tests.cloud.stacks.synthesized import Templates, flat, synthesized
@@ -83,6 +84,11 @@ def test_the_definition_has_all_that_the_handlers_read(seed: Templates):
             for kind in ("ml.g5.12xlarge", "ml.g5.24xlarge")
         ],
         "api_resource": "flan",
+        "async": {
+            "endpoint": "parkmeter-flan-t5-async",
+            "bucket": "parkmeter-flan-t5-async-<AWS::AccountId>-us-east-1",
+            "stack": "FlanT5AsyncStack",
+        },
         "price_per_hour": "7.09",
         "max_top_up_minutes": 1440,
         "max_minutes_ahead": 10080,
@@ -144,3 +150,12 @@ def test_an_image_of_the_own_account_comes_from_its_own_registry(
 def test_an_image_is_named_without_a_host():
     with pytest.raises(ValueError, match="without a host"):
         Container(image="vllm")
+
+
+def test_the_handlers_read_what_the_stack_writes(several: Templates):
+    for stack in ("FlanT5MeteredStack", "Falcon7bMeteredStack", "SmollmMeteredStack"):
+        parameter = several.one(stack, "AWS::SSM::Parameter")["Properties"]
+        read = definition_from(flat(parameter["Value"]), parameter["Name"])
+        assert read.spec.variants
+        assert read.queue is not None
+        assert read.queue.name == read.spec.name

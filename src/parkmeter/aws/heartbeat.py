@@ -1,0 +1,47 @@
+"""When the clock last went round: one item of the table `meters`, written by it, read by `/health`.
+
+Its key cannot be an endpoint's. Knows the table and the time; not what the clock does.
+"""
+
+import time
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+ALIVE_WITHIN = timedelta(minutes=5)
+"""As the alarm has it (`stacks/watching.py`). A tick comes every minute and may take over one."""
+
+_KEY = {"pk": "clock#", "sk": "heartbeat"}
+_REMEMBER_SECONDS = 10.0
+"""`/health` needs no token, so whoever asks often must not cost a read each time."""
+
+
+class Heartbeat:
+    """The clock's sign of life. `client` takes and gives plain values."""
+
+    def __init__(
+        self, client: Any, table: str, ticks: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._client = client
+        self._table = table
+        self._ticks = ticks
+        self._read_at = float("-inf")
+        self._last: datetime | None = None
+
+    def beat(self, now: datetime) -> None:
+        """A run has come to its end."""
+        item = {**_KEY, "at": now.isoformat()}
+        self._client.put_item(TableName=self._table, Item=item)
+
+    def alive(self, now: datetime) -> bool:
+        """Whether one did within `ALIVE_WITHIN`; looked up every ten seconds at most."""
+        if self._ticks() - self._read_at >= _REMEMBER_SECONDS:
+            try:
+                found = self._client.get_item(TableName=self._table, Key=_KEY).get("Item")
+            except (BotoCoreError, ClientError):
+                return False
+            self._last = None if found is None else datetime.fromisoformat(found["at"])
+            self._read_at = self._ticks()
+        return self._last is not None and now - self._last < ALIVE_WITHIN
