@@ -235,7 +235,7 @@ def test_an_expiry_written_by_hand_is_adopted_and_ends_the_endpoint(cloud):
     assert kind == "application/problem+json"
     assert said["code"] == "meter_closed"
     # No tick is needed: what falls due soon is waited for.
-    until(lambda: endpoints(cloud) == [])
+    until(lambda: ENDPOINT not in endpoints(cloud))
 
 
 def test_a_top_up_starts_it_again(cloud):
