@@ -70,15 +70,17 @@ class Stacks:
             operation.join(ANSWERED_WITHIN)
 
     def create(self, stack: Any) -> None:
-        """Begin to make a new stack's resources."""
-        self._begin(stack, "CREATE", lambda: self._create(stack))
+        """Begin to make a new stack's resources. To be called with `lock`, like all three."""
+        self._new_map(stack)
+        self._begin(stack, "CREATE", lambda: self._bring_about(stack, {}))
 
     def update(self, stack: Any) -> None:
         """Begin to bring a stack's resources to its template, which has changed."""
+        self._new_map(stack)
         self._begin(stack, "UPDATE", lambda: self._update(stack))
 
     def delete(self, stack: Any, then: Callable[[], None]) -> None:
-        """Begin to delete a stack's resources; `then` is called, with `lock`, if all are gone."""
+        """Begin to delete a stack's resources; `then` is called when all are gone."""
 
         def work() -> None:
             self._delete(stack)
@@ -94,7 +96,7 @@ class Stacks:
 
     # ── Operations ──────────────────────────────────────────────────────────────────────────────
 
-    def _begin(self, stack: Any, what: str, work: Callable[[], None]) -> None:
+    def _begin(self, stack: Any, what: str, work: Callable[[], object]) -> None:
         stack.status = f"{what}_IN_PROGRESS"
         stack._add_stack_event(stack.status, resource_status_reason="User Initiated")
         operation = threading.Thread(
@@ -103,7 +105,7 @@ class Stacks:
         self._started.__dict__.setdefault("operations", []).append(operation)
         operation.start()
 
-    def _run(self, stack: Any, what: str, work: Callable[[], None]) -> None:
+    def _run(self, stack: Any, what: str, work: Callable[[], object]) -> None:
         try:
             work()
             end = f"{what}_COMPLETE"
@@ -133,18 +135,9 @@ class Stacks:
             )
             stack.events.append(event)
 
-    def _create(self, stack: Any) -> None:
-        with self.lock:
-            self._new_map(stack)
-        self._bring_about(stack, {})
-
     def _update(self, stack: Any) -> None:
         """An update that fails is not rolled back: it stays as far as it came."""
         known = self.resources[stack.name]
-        with self.lock:
-            self._new_map(stack)
-            for name, resource in known.items():
-                stack.resource_map._parsed_resources[name] = resource.made
         superseded = self._bring_about(stack, known)
         for resource in reversed(superseded):
             if resource.said.get("UpdateReplacePolicy") != "Retain":
@@ -219,8 +212,7 @@ class Stacks:
             properties = _without_nothing(parsing.clean_json(given, stack.resource_map))
         return Wanted(name, said["Type"], said, properties, stack.resource_map)
 
-    @staticmethod
-    def _new_map(stack: Any) -> None:
+    def _new_map(self, stack: Any) -> None:
         stack.resource_map = _Map(
             stack.stack_id,
             stack.name,
@@ -232,6 +224,8 @@ class Stacks:
             cross_stack_resources=stack.cross_stack_resources,
         )
         stack.resource_map.load()
+        for name, resource in self.resources.get(stack.name, {}).items():
+            stack.resource_map._parsed_resources[name] = resource.made
 
 
 def _without_nothing(value: Any) -> Any:
