@@ -174,7 +174,7 @@ class Grants:
     def publish_expiry(self) -> Grant:
         """Read and write the published expiries."""
         return Grant(
-            ("ssm:GetParameter", "ssm:GetParametersByPath", "ssm:PutParameter"),
+            ("ssm:GetParameters", "ssm:GetParametersByPath", "ssm:PutParameter"),
             self._below(self._names.expiry_path),
             because="one parameter for each endpoint; which ones exist is found out at run time",
         )

@@ -312,6 +312,17 @@ def test_a_late_write_of_our_own_is_no_edit(running: Life) -> None:
     assert Kind.EDIT not in running.lines()
 
 
+def test_an_edit_made_while_the_clock_is_at_work_is_not_written_over(running: Life) -> None:
+    running.wind(minutes=1)
+    read = running.published()
+    running.top_up(10)
+    running.publish(utc("14:30:00"), tell=False)
+    running.expiries.sync(running.service(), FLAN, read)
+    assert running.published() == published(utc("14:30:00"))
+    running.wind(minutes=1)
+    assert running.meter().expires_at == utc("14:30:00")
+
+
 def test_what_is_no_time_is_warned_of_once_and_overwritten(running: Life) -> None:
     running.wind(minutes=1)
     for _ in range(3):

@@ -156,15 +156,13 @@ class MeterClock:
 
     def _treat(self, names: set[str]) -> "_Treated":
         found, failed = self._found(names)
+        to_sync = self._published(found.definitions, failed)
         around = Round(self.now, self.pause, self.now() + LOOK_AHEAD)
         service = service_of(replace(self.ports, clock=around), found.definitions, names)
-        synced: set[str] = set()
 
         def look(name: str) -> datetime | None:
-            if name in found.definitions and name not in synced:
-                synced.add(name)
-                if not self._synced(service, name):
-                    failed.add(name)
+            if name in to_sync and not self._synced(service, name, to_sync.pop(name)):
+                failed.add(name)
             return service.reconcile(name)
 
         for name in names:
@@ -192,10 +190,20 @@ class MeterClock:
     def _hosted(self, name: str) -> str:
         return f"{self.ports.deployment}-{name}"
 
-    def _synced(self, service: Service, name: str) -> bool:
+    def _published(self, names: Collection[str], failed: set[str]) -> dict[str, str | None]:
+        """What is published of these endpoints; nothing is known if SSM does not answer."""
+        try:
+            values = self.expiries.values_of(names)
+        except (BotoCoreError, ClientError):
+            log.exception("published expiries cannot be read; meters go on without them")
+            failed.add("the published expiries")
+            return {}
+        return {name: values.get(name) for name in names}
+
+    def _synced(self, service: Service, name: str, value: str | None) -> bool:
         """Whether the published expiry is in step; if not, the meter goes on all the same."""
         try:
-            self.expiries.sync(service, name)
+            self.expiries.sync(service, name, value)
         except Exception:
             log.exception("%s: its published expiry could not be kept in step", name)
             return False

@@ -21,7 +21,7 @@ LOOK_AGAIN = timedelta(seconds=90)
 """Longer than one run of the clock looks ahead: while nothing is due, the next tick will do."""
 
 _SUGGESTED_MINUTES = 30.0
-_A_PAGE = 10
+A_PAGE = 10
 """The most that GetParameters and GetParametersByPath give at once (AWS)."""
 
 
@@ -113,8 +113,8 @@ def definitions_of(ssm: Parameters, path: str, names: Iterable[str]) -> Found:
     found: dict[str, Definition] = {}
     broken = set()
     wanted = sorted(path + name for name in names)
-    for start in range(0, len(wanted), _A_PAGE):
-        answer = ssm.get_parameters(Names=wanted[start : start + _A_PAGE])
+    for start in range(0, len(wanted), A_PAGE):
+        answer = ssm.get_parameters(Names=wanted[start : start + A_PAGE])
         for parameter in answer["Parameters"]:
             name = parameter["Name"].removeprefix(path)
             try:
@@ -165,7 +165,7 @@ def definition_from(document: str, parameter: str) -> Definition:
 def parameters_below(ssm: Pages, path: str) -> Iterator[Mapping[str, Any]]:
     """Every parameter below a path (which ends with a slash), page by page."""
     # Without its slash: SSM takes a path either way, moto this one only.
-    request: dict[str, Any] = {"Path": path.rstrip("/"), "MaxResults": _A_PAGE}
+    request: dict[str, Any] = {"Path": path.rstrip("/"), "MaxResults": A_PAGE}
     while True:
         answer = ssm.get_parameters_by_path(**request)
         yield from answer["Parameters"]

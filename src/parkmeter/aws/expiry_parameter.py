@@ -5,11 +5,11 @@ ours is somebody's wish; what is found and is wrong is written anew. Only the cl
 """
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
-from parkmeter.aws.definitions import parameters_below
+from parkmeter.aws.definitions import A_PAGE, parameters_below
 from parkmeter.journal import fingerprint
 from parkmeter.service import Service
 from parkmeter.web.seed_contract import TIME_FORMAT
@@ -27,7 +27,7 @@ class Parameters(Protocol):
 
     @property
     def exceptions(self) -> Any: ...  # noqa: D102
-    def get_parameter(self, **request: Any) -> Mapping[str, Any]: ...  # noqa: D102
+    def get_parameters(self, **request: Any) -> Mapping[str, Any]: ...  # noqa: D102
     def get_parameters_by_path(self, **request: Any) -> Mapping[str, Any]: ...  # noqa: D102
     def put_parameter(self, **request: Any) -> Mapping[str, Any]: ...  # noqa: D102
     def delete_parameter(self, **request: Any) -> Mapping[str, Any]: ...  # noqa: D102
@@ -40,21 +40,33 @@ class ExpiryParameters:
         self._ssm = ssm
         self._path = path
 
-    def sync(self, service: Service, name: str) -> None:
+    def values_of(self, names: Iterable[str]) -> dict[str, str]:
+        """What is published of these endpoints; several at once, because SSM counts calls."""
+        wanted = sorted(self._path + name for name in names)
+        found = {}
+        for start in range(0, len(wanted), A_PAGE):
+            answer = self._ssm.get_parameters(Names=wanted[start : start + A_PAGE])
+            for parameter in answer["Parameters"]:
+                found[parameter["Name"].removeprefix(self._path)] = parameter["Value"]
+        return found
+
+    def sync(self, service: Service, name: str, value: str | None) -> None:
         """Take over what somebody wrote, and publish the expiry that holds if it is not there.
+
+        `value` is what was read a moment ago; None if nothing was.
 
         Raises:
             StoreBusyError, ClientError, BotoCoreError: to be tried again with the next tick.
 
         """
-        value = self._value(name)
         meter = service.report(name).meter
         if meter.removed or (value is None and not meter.version):
             return
         expires_at = meter.expires_at
         if value is not None and value != published(expires_at):
             expires_at = self._adopted(service, name, value, expires_at)
-        if value != published(expires_at):
+        # A newer wish is not written over: the event of that edit comes, or the next tick.
+        if value != published(expires_at) and value == self.values_of([name]).get(name):
             self._ssm.put_parameter(
                 Name=self._path + name,
                 Value=published(expires_at),
@@ -91,14 +103,6 @@ class ExpiryParameters:
             service.warn(name, why, f"malformed:{fingerprint(value)}")
             return present
         return service.adopt(name, seen, OPERATOR)
-
-    def _value(self, name: str) -> str | None:
-        try:
-            parameter = self._ssm.get_parameter(Name=self._path + name)["Parameter"]
-        except self._ssm.exceptions.ParameterNotFound:
-            return None
-        value: str = parameter["Value"]
-        return value
 
 
 def published(expires_at: datetime) -> str:
