@@ -24,7 +24,7 @@ from moto.dynamodb.models import DynamoDBBackend
 from tests.cloud.simulated.cdk import HERE, CdkError
 from tests.cloud.simulated.cloud import SimulatedCloud
 
-pytestmark = [pytest.mark.timeout(600), pytest.mark.xdist_group("simulated cloud")]
+pytestmark = pytest.mark.timeout(600)
 
 TOKEN = "a pass code put there by hand"
 ENDPOINT = "parkmeter-flan-t5"
