@@ -75,7 +75,10 @@ def link_runtime(folder: Path) -> None:
     for name in _PROVIDED:
         spec = importlib.util.find_spec(name)
         if spec is None or spec.origin is None:
-            raise RuntimeError(f"{name} is not installed; it comes with: pip install -e '.[dev]'")
+            raise RuntimeError(
+                f"{name} is not installed. It comes with: pip install -e '.[dev]'; AWS's runtime "
+                "client is for Linux, so elsewhere the simulated cloud wants a Linux container."
+            )
         origin = Path(spec.origin)
         source = origin.parent if spec.submodule_search_locations else origin
         (folder / source.name).symlink_to(source)
