@@ -82,8 +82,9 @@ class ApiStack(Stack):
             ),
             [
                 may.keep_meters(),
+                may.count_minutes(),
                 may.keep_tokens(),
-                may.read_endpoints(),
+                may.find_endpoints(),
                 may.wake(names.clock),
                 may.read_endpoint_logs(),
                 may.invoke_any(),

@@ -11,7 +11,7 @@ from http import HTTPStatus
 from aws_cdk import aws_apigateway
 
 from parkmeter import errors
-from parkmeter.web.problems import CONTENT_TYPE, TYPE_BASE
+from parkmeter.web.problems import CONTENT_TYPE, type_of
 
 _Type = aws_apigateway.ResponseType
 
@@ -39,7 +39,8 @@ def _responses() -> list[_Said]:
             403,
             errors.TokenRefusedError.code,
             errors.TokenRefusedError.title,
-            "The token is unknown, expired, or revoked.",
+            "The token is unknown, expired, or revoked. One that was added after it had been tried "
+            "is known within a minute.",
         ),
         _Said(
             # What API Gateway says of a path or method that is not there.
@@ -54,7 +55,7 @@ def _responses() -> list[_Said]:
             413,
             errors.TooLargeError.code,
             errors.TooLargeError.title,
-            "The body is too large.",
+            "The body may have at most 10 MB here, and a prompt 4 MB.",
         ),
         _Said(
             _Type.THROTTLED,
@@ -93,7 +94,7 @@ def speak_problems(api: aws_apigateway.RestApi) -> None:
     for said in _responses():
         headers = {"WWW-Authenticate": "'Bearer'"} if said.status == HTTPStatus.UNAUTHORIZED else {}
         problem = {
-            "type": f"{TYPE_BASE}{said.code}",
+            "type": type_of(said.code),
             "title": said.title,
             "status": said.status,
             "detail": said.detail,
@@ -105,7 +106,7 @@ def speak_problems(api: aws_apigateway.RestApi) -> None:
         (_Type.DEFAULT_5_XX, "internal", "Internal error"),
     ):
         # The rest keeps its status and API Gateway's words, which come with their quotes.
-        problem = {"type": f"{TYPE_BASE}{code}", "title": title, "code": code}
+        problem = {"type": type_of(code), "title": title, "code": code}
         body = json.dumps(problem)[:-1] + ', "detail": $context.error.messageString}'
         _add(api, kind, body, {})
 

@@ -131,6 +131,10 @@ class Grants:
             because="the streams of this one log group; their names are made at run time",
         )
 
+    def see_log_streams(self, group: str) -> Grant:
+        """What SageMaker's containers ask before they write (its guide, CreateModel roles)."""
+        return Grant(("logs:DescribeLogStreams",), (self.arn("logs", f"log-group:{group}"),))
+
     # ── Meters and tokens ───────────────────────────────────────────────────────────────────────
 
     def read_meter(self) -> Grant:
@@ -139,16 +143,19 @@ class Grants:
 
     def keep_meters(self) -> Grant:
         """Read and commit meters and journal."""
-        table = self._table(self._names.meters_table)
         return Grant(
-            (
-                "dynamodb:GetItem",
-                "dynamodb:PutItem",
-                "dynamodb:Query",
-                "dynamodb:UpdateItem",
-            ),
-            (table, f"{table}/index/{UNSETTLED_INDEX}"),
+            ("dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:Query"),
+            (self._table(self._names.meters_table),),
         )
+
+    def list_unsettled(self) -> Grant:
+        """Find the meters that need looking at."""
+        table = self._table(self._names.meters_table)
+        return Grant(("dynamodb:Query",), (f"{table}/index/{UNSETTLED_INDEX}",))
+
+    def count_minutes(self) -> Grant:
+        """Count what a token adds in a day, in the transaction that adds it."""
+        return Grant(("dynamodb:UpdateItem",), (self._table(self._names.meters_table),))
 
     def read_token(self) -> Grant:
         """Look a token up."""
@@ -163,13 +170,26 @@ class Grants:
 
     # ── Parameters ──────────────────────────────────────────────────────────────────────────────
 
-    def read_endpoints(self) -> Grant:
-        """Read the definitions that the metered stacks wrote."""
+    def find_endpoints(self) -> Grant:
+        """List the definitions that the metered stacks wrote."""
         return Grant(
-            ("ssm:GetParameter", "ssm:GetParameters", "ssm:GetParametersByPath"),
+            ("ssm:GetParametersByPath",),
             self._below(self._names.endpoints_path),
             because="one parameter for each endpoint; which ones exist is found out at run time",
         )
+
+    def read_endpoints(self) -> Grant:
+        """Read definitions by name."""
+        return Grant(
+            ("ssm:GetParameters",),
+            self._below(self._names.endpoints_path)[1:],
+            because="one parameter for each endpoint; which ones exist is found out at run time",
+        )
+
+    def read_endpoint(self, endpoint: str) -> Grant:
+        """Read one endpoint's definition."""
+        path = f"parameter{self._names.endpoints_path}{endpoint}"
+        return Grant(("ssm:GetParameter",), (self.arn("ssm", path),))
 
     def publish_expiry(self) -> Grant:
         """Read and write the published expiries."""
@@ -217,8 +237,8 @@ class Grants:
             ),
             Grant(
                 ("sagemaker:DescribeEndpoint", "sagemaker:ListTags"),
-                (self.sagemaker("endpoint", "*"),),
-                because="reading only: whether an endpoint is ours is told by its tags",
+                (ours,),
+                because="reading only: whether one of these names is ours is told by its tags",
             ),
         ]
 

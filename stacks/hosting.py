@@ -131,6 +131,7 @@ def _role(
     registry = f"arn:{Aws.PARTITION}:ecr:{settings.region}:{source.registry}:repository"
     allowed = [
         statements.write_logs(endpoint_log_group(sagemaker_endpoint)),
+        statements.see_log_streams(endpoint_log_group(sagemaker_endpoint)),
         Grant(
             ("ecr:GetAuthorizationToken",),
             ("*",),

@@ -45,7 +45,7 @@ class LambdaStack(Stack):
             ),
             [
                 may.read_meter(),
-                may.read_endpoints(),
+                may.read_endpoint(endpoint.name),
                 may.invoke(names.endpoint(endpoint.name)),
             ],
         )

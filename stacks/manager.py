@@ -51,7 +51,7 @@ class EndpointManagerStack(Stack):
         topic = NotificationTopic(self, "Notifications", settings)
         clock = self._clock(topic)
         events = self._events(clock)
-        lifecycle = self._lifecycle()
+        lifecycle = self._lifecycle(topic)
         # What an endpoint's end needs is there before its custom resource, so it goes after it.
         self._endpoints(lifecycle, table, clock, topic, *events)
         Watching(self, "Watching", settings=settings, topic=topic.topic)
@@ -75,6 +75,7 @@ class EndpointManagerStack(Stack):
             ),
             [
                 may.keep_meters(),
+                may.list_unsettled(),
                 may.read_endpoints(),
                 may.publish_expiry(),
                 *may.start_endpoints(),
@@ -133,7 +134,7 @@ class EndpointManagerStack(Stack):
         )
         return [tick, sweep, changed, edited]
 
-    def _lifecycle(self) -> MeterFunction:
+    def _lifecycle(self, topic: NotificationTopic) -> MeterFunction:
         may, names = self._may, self._settings.names
         return MeterFunction(
             self,
@@ -144,6 +145,7 @@ class EndpointManagerStack(Stack):
                 module="parkmeter.aws.lifecycle",
                 description="First provisioning of an endpoint; on destroy, its end.",
                 timeout_seconds=LIFECYCLE_TIMEOUT_SECONDS,
+                environment={"PARKMETER_TOPIC_ARN": topic.topic.topic_arn},
             ),
             [
                 may.keep_meters(),
@@ -152,6 +154,7 @@ class EndpointManagerStack(Stack):
                 *may.see_and_stop_endpoints(),
                 may.wake(names.clock),
                 may.wake(names.lifecycle),
+                topic.publish(),
             ],
         )
 

@@ -7,8 +7,8 @@ What the handlers in `parkmeter.aws` find:
 
 * The environment of every function: `PARKMETER_PREFIX`, `PARKMETER_METERS_TABLE`,
   `PARKMETER_AUTH_TABLE`, `PARKMETER_ENDPOINTS_PATH`, `PARKMETER_EXPIRY_PATH`,
-  `PARKMETER_CLOCK_FUNCTION`; in the clock also `PARKMETER_TOPIC_ARN`, in an inference function
-  `PARKMETER_ENDPOINT`.
+  `PARKMETER_CLOCK_FUNCTION`; in clock and lifecycle also `PARKMETER_TOPIC_ARN`, in an inference
+  function `PARKMETER_ENDPOINT`.
 * One SSM parameter per endpoint under `PARKMETER_ENDPOINTS_PATH`, JSON: see `metered.py`.
 * The custom resource `Custom::ParkmeterEndpoint` with `Name` and `InitialProvisionTimeMinutes`;
   `Custom::ParkmeterBucket` with `AsyncBucket`.

@@ -3,10 +3,12 @@
 Frozen values and the rules they keep. Knows no construct and makes no call.
 """
 
+import math
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
+from typing import Any
 
 from parkmeter.config import RESERVED
 from stacks.names import (
@@ -23,7 +25,10 @@ _EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
 _MOST_VARIANTS = 5
 """The definition of an endpoint must fit into an SSM parameter: 4 KB."""
 
-_LONGEST_STARTUP = 3600
+_MOST_AT_ONCE = 1000
+"""MaxConcurrentInvocationsPerInstance (AWS)."""
+
+_SHORTEST_STARTUP, _LONGEST_STARTUP = 60, 3600
 """Seconds; the most that SageMaker waits for a container or for its model (AWS)."""
 
 
@@ -81,23 +86,9 @@ class Endpoint:
     async_results_days: int = 7
 
     def __post_init__(self) -> None:
-        if not _NAME.fullmatch(self.name):
-            raise self._wrong("name", "lower-case letters, digits, inner hyphens")
-        if not self.instance_types or len(set(self.instance_types)) != len(self.instance_types):
-            raise self._wrong("instance_types", "one or more, each once")
-        if len(self.instance_types) > _MOST_VARIANTS:
-            raise self._wrong("instance_types", f"at most {_MOST_VARIANTS}")
-        if not all(kind.startswith("ml.") for kind in self.instance_types):
-            raise self._wrong("instance_types", "SageMaker's begin with ml.")
-        if not _RESOURCE.fullmatch(self.resource):
-            raise self._wrong("api_resource", "one path segment")
-        if not 60 <= self.startup_timeout_seconds <= _LONGEST_STARTUP:  # noqa: PLR2004 (AWS)
-            raise self._wrong("startup_timeout_seconds", f"60 to {_LONGEST_STARTUP}")
-        if self.price_per_hour is not None and self.price_per_hour < 0:
-            raise self._wrong("price_per_hour", "not negative; None if unknown")
-        for limit in ("max_top_up_minutes", "max_minutes_ahead", "async_results_days"):
-            if getattr(self, limit) <= 0:
-                raise self._wrong(limit, "greater than 0")
+        for what, right, is_right in _RULES:
+            if not is_right(getattr(self, what)):
+                raise self._wrong(what, right)
 
     @property
     def resource(self) -> str:
@@ -112,6 +103,66 @@ class Endpoint:
     def _wrong(self, what: str, right: str) -> ValueError:
         given = getattr(self, what)
         return ValueError(f"endpoint {self.name!r}: {what} {given!r}: {right}")
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _above_zero(value: float) -> bool:
+    return _is_number(value) and value > 0
+
+
+def _not_negative(value: float) -> bool:
+    return _is_number(value) and value >= 0
+
+
+_SEVERAL = "in brackets; a single one with a comma"
+
+_RULES: tuple[tuple[str, str, Callable[[Any], bool]], ...] = (
+    ("name", "lower-case letters, digits, inner hyphens", lambda name: bool(_NAME.fullmatch(name))),
+    (
+        "model",
+        "JumpStart(…) or Container(…)",
+        lambda model: isinstance(model, JumpStart | Container),
+    ),
+    ("instance_types", f'{_SEVERAL}: ("ml.g5.xlarge",)', lambda kinds: isinstance(kinds, tuple)),
+    ("instance_types", "one or more, each once", lambda kinds: 0 < len(kinds) == len(set(kinds))),
+    ("instance_types", f"at most {_MOST_VARIANTS}", lambda kinds: len(kinds) <= _MOST_VARIANTS),
+    (
+        "instance_types",
+        "SageMaker's begin with ml.",
+        lambda kinds: all(str(kind).startswith("ml.") for kind in kinds),
+    ),
+    ("resource", "api_resource is one path segment", lambda path: bool(_RESOURCE.fullmatch(path))),
+    (
+        "startup_timeout_seconds",
+        f"{_SHORTEST_STARTUP} to {_LONGEST_STARTUP}",
+        lambda seconds: _is_number(seconds) and _SHORTEST_STARTUP <= seconds <= _LONGEST_STARTUP,
+    ),
+    (
+        "price_per_hour",
+        "not negative; None if unknown",
+        lambda price: price is None or (isinstance(price, Decimal) and price >= 0),
+    ),
+    ("startup_credit_minutes", "a number, not negative", _not_negative),
+    ("drain_seconds", "a number, not negative", _not_negative),
+    (
+        "warn_minutes",
+        f"numbers, not negative, {_SEVERAL}: (10,)",
+        lambda ahead: isinstance(ahead, tuple) and all(map(_not_negative, ahead)),
+    ),
+    ("max_top_up_minutes", "a number greater than 0", _above_zero),
+    ("max_minutes_ahead", "a number greater than 0", _above_zero),
+    (
+        "async_concurrency",
+        f"1 to {_MOST_AT_ONCE}",
+        lambda calls: isinstance(calls, int) and 1 <= calls <= _MOST_AT_ONCE,
+    ),
+    ("async_most_instances", "a number greater than 0", _above_zero),
+    ("async_results_days", "a number greater than 0", _above_zero),
+)
+"""What is right of an endpoint: a field, in words, and the test. In this order."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,8 +181,9 @@ class Settings:
             raise ValueError(f"region {self.region!r}: for example us-east-1")
         if self.notification_email is not None and not _EMAIL.fullmatch(self.notification_email):
             raise ValueError(f"notification_email {self.notification_email!r}: an address, or None")
-        if not self.endpoints:
-            raise ValueError("endpoints: at least one is needed")
+        given: object = self.endpoints
+        if not isinstance(given, tuple) or not given:
+            raise ValueError("endpoints: one or more in brackets, one with a comma: (FLAN_T5_XXL,)")
         self._check_paths()
         self._check_lengths()
 
@@ -144,9 +196,9 @@ class Settings:
         """What an endpoint's meter gets when it is provisioned for the first time."""
         own = endpoint.initial_provision_time_minutes
         minutes = self.initial_provision_time_minutes if own is None else own
-        if not 0 <= minutes <= endpoint.max_minutes_ahead:
+        if not _is_number(minutes) or not 0 <= minutes <= endpoint.max_minutes_ahead:
             raise ValueError(
-                f"endpoint {endpoint.name!r}: initial_provision_time_minutes {minutes}: "
+                f"endpoint {endpoint.name!r}: initial_provision_time_minutes {minutes!r}: "
                 f"0 to {endpoint.max_minutes_ahead:g}"
             )
         return minutes

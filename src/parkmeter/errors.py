@@ -173,7 +173,7 @@ class ScopeMissingError(ParkmeterError):
 
     def __init__(self, scope: str, endpoint: str | None = None) -> None:
         where = f" on endpoint {endpoint!r}" if endpoint else ""
-        super().__init__(f"The scope {scope!r} is needed{where}.", scope=scope)
+        super().__init__(f"The scope '{scope}' is needed{where}.", scope=str(scope))
 
 
 # ── The data plane ──────────────────────────────────────────────────────────────────────────────

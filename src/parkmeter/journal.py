@@ -16,6 +16,9 @@ KEY_LIFETIME = timedelta(days=7)
 SYSTEM = "parkmeter"
 """The `who` of everything no person asked for."""
 
+OPERATOR = "operator"
+"""The `who` of what was changed by hand around parkmeter, where nobody's name is told."""
+
 
 class Kind(StrEnum):
     """What an entry records."""

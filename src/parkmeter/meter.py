@@ -66,6 +66,7 @@ class Run:
     endpoint is ready, because all of that is waiting for one start. `created_at`: the start call of
     the endpoint that exists now, from which it costs money. `address`: where it answers.
     `trouble`: why its driver could not see it or act at the last look; empty when it could.
+    `trouble_at`: since when, until it has lasted so long that people are told.
     """
 
     phase: Phase = Phase.ABSENT
@@ -79,6 +80,7 @@ class Run:
     address: str | None = None
     warned_at: datetime | None = None
     trouble: str = ""
+    trouble_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,7 +235,7 @@ def overdue(spec: Spec, meter: Meter, now: datetime) -> timedelta:
     """How long an endpoint has lived past its close and drain; zero if it is settled."""
     if meter.settled or is_open(meter, now):
         return ZERO
-    return max(ZERO, now - meter.expires_at - spec.drain)
+    return max(ZERO, now - latest_close(meter) - spec.drain)
 
 
 def shown(meter: Meter, now: datetime) -> Shown:

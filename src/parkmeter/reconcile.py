@@ -32,6 +32,9 @@ SOON = timedelta(milliseconds=50)
 INSIST = timedelta(seconds=1)
 """What should be gone and is not is asked to go at least so often, however slow its provider."""
 
+PATIENT_FOR = timedelta(seconds=10)
+"""What passes within this time is shown and not journaled."""
+
 _FIRST_LOOK = 20
 """After something was begun, the first look is this many times sooner than `Spec.look_again`."""
 
@@ -244,21 +247,27 @@ def _failed(
 
 
 def trouble(spec: Spec, meter: Meter, reason: str, now: datetime) -> Decision:
-    """The driver could not act or see: journal it once per cause, show it, try again.
+    """The driver could not act or see: show it, try again; if it lasts, journal it once per cause.
 
     Where the endpoint is believed to be does not change: nothing was learnt about it.
     """
     again = min(now + spec.look_again, latest_close(meter)) if is_open(meter, now) else now + INSIST
-    if meter.run.trouble == reason:
+    run = meter.run
+    if run.trouble == reason and run.trouble_at is None:
         return Decision(Rest(), meter, check_at=again)
-    told = replace(meter, run=replace(meter.run, trouble=reason))
+    since = run.trouble_at or now
+    if now - since < PATIENT_FOR:
+        # Clouds have hiccups; nobody needs a mail about one.
+        noticed = replace(meter, run=replace(run, trouble=reason, trouble_at=since))
+        return Decision(Rest(), noticed, check_at=again)
+    told = replace(meter, run=replace(run, trouble=reason, trouble_at=None))
     key = f"trouble:{life(meter.run)}:{fingerprint(reason)}"
     return Decision(Rest(), told, (line(spec, told, Kind.FAILURE, now, reason, key=key),), again)
 
 
 def untroubled(meter: Meter) -> Meter:
     """The driver could see and act again."""
-    return replace(meter, run=replace(meter.run, trouble=""))
+    return replace(meter, run=replace(meter.run, trouble="", trouble_at=None))
 
 
 def park(spec: Spec, meter: Meter, observed: Observed, now: datetime) -> Decision:

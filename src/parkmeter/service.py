@@ -51,6 +51,18 @@ class Actor:
 
 
 @dataclass(frozen=True, slots=True)
+class Edit:
+    """A change that somebody made by hand.
+
+    `id` tells it from every other one: who finds it again must not carry it out again.
+    """
+
+    id: str
+    at: datetime
+    who: str
+
+
+@dataclass(frozen=True, slots=True)
 class Answer:
     """What came of a top-up or an eject; `replayed` if an earlier request had done it already."""
 
@@ -125,20 +137,22 @@ class Service:
         request = fingerprint("eject", seen)
         return self._change(spec, Kind.EJECT, rule, who, key, request, shortens=True)
 
-    def adopt(self, name: str, seen: datetime, who: str) -> datetime:
+    def adopt(self, name: str, seen: datetime, edit: Edit) -> datetime:
         """Take over an expiry that was found where ours is published; returns the one that holds.
 
         `seen` is in whole seconds. One that a recent line of the journal resulted in is our own,
-        published late, and nobody's wish. Any other is somebody's (`who`): it becomes the meter's,
-        within the limits, and is journaled.
+        published late, and nobody's wish; so is one from before the meter was opened. Any other is
+        somebody's: it becomes the meter's, within the limits, once, and is journaled.
 
         Raises:
             UnknownEndpointError, StoreBusyError: nothing changed.
 
         """
-        spec = self._spec(name)
+        spec, key = self._spec(name), f"edit:{edit.id}"
         for _ in range(TRIES):
             meter, now = self._store.load(name), self._clock.now()
+            if edit.at < meter.opened_at or self._store.entry(name, key, now - KEY_LIFETIME):
+                return meter.expires_at
             recent = {entry.expires_at for entry in self._store.journal(name, _RECENT_LINES)}
             if seen in {expiry.replace(microsecond=0) for expiry in recent | {meter.expires_at}}:
                 return meter.expires_at
@@ -153,8 +167,8 @@ class Service:
                 Kind.EDIT,
                 now,
                 why if changed.expires_at == seen else f"{why}; kept within the limits",
-                key=f"edit:{meter.version}",
-                who=who,
+                key=key,
+                who=edit.who,
                 amount=gained,
             )
             try:
@@ -192,23 +206,23 @@ class Service:
 
         Any other one stays as it is, so that this may be repeated whenever one likes.
         """
-        meter, now = self._store.load(name), self._clock.now()
-        if meter.version != 0 and not meter.removed:
-            return
-        meter = replace(meter, removed=False)
-        entries = []
-        if initial:
-            spec = replace(self._spec(name), max_top_up=initial, max_ahead=initial)
+        spec = replace(self._spec(name), max_top_up=initial, max_ahead=initial)
+        for _ in range(TRIES):
+            meter, now = self._store.load(name), self._clock.now()
+            if (meter.version or not initial) and not meter.removed:
+                return
             key = f"provision:{meter.version}"
-            why = "first provisioning"
-            meter = rules.top_up(spec, meter, initial, now)
-            entries = [line(spec, meter, Kind.TOP_UP, now, why, key=key, amount=initial)]
-        elif meter.version == 0:
+            meter, entries = replace(meter, removed=False), []
+            if initial:
+                meter = rules.top_up(spec, meter, initial, now)
+                why = "first provisioning"
+                entries = [line(spec, meter, Kind.TOP_UP, now, why, key=key, amount=initial)]
+            try:
+                self._treatment.commit(meter, entries)
+            except (StaleError, DuplicateError):
+                continue
             return
-        try:
-            self._treatment.commit(meter, entries)
-        except (StaleError, DuplicateError):
-            log.debug("%s was provisioned by somebody else", name)
+        raise StoreBusyError
 
     def remove(self, name: str) -> None:
         """Take an endpoint away for good, configured or not: it ends now, and takes no more time.

@@ -8,10 +8,11 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from functools import cached_property
 from typing import Any
 
 from parkmeter.aws.clock import MeterClock, UntreatedError
-from parkmeter.aws.definitions import definitions_of
+from parkmeter.aws.definitions import Found, KnownDefinitions
 from parkmeter.aws.expiry_parameter import ExpiryParameters, published
 from parkmeter.aws.heartbeat import Heartbeat
 from parkmeter.aws.lifecycle import Lifecycle
@@ -97,8 +98,13 @@ class Life:
     def expiry_path(self) -> str:
         return self.deployment.path.replace("/endpoints/", "/expiry/")
 
-    def find(self, names: Any) -> Any:
-        return definitions_of(self.deployment.ssm, self.deployment.path, names)
+    @cached_property
+    def known(self) -> KnownDefinitions:
+        """Of one warm function."""
+        return KnownDefinitions(self.deployment.ssm, self.deployment.path)
+
+    def find(self, names: Any) -> Found:
+        return self.known.of(names)
 
     def clock(self, **changes: Any) -> MeterClock:
         made = MeterClock(

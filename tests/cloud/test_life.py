@@ -7,8 +7,10 @@ from datetime import timedelta
 
 import boto3
 import pytest
+from botocore.exceptions import ClientError
 
 from parkmeter.aws.expiry_parameter import published
+from parkmeter.drivers import sagemaker
 from parkmeter.journal import Kind
 from parkmeter.meter import Phase
 from stacks import names as agreed
@@ -196,9 +198,10 @@ def test_a_top_up_while_it_is_being_deleted_ends_with_a_running_endpoint(running
     running.wind(seconds=32)
     assert running.there() == {HOSTED: "Deleting"}
     running.top_up(10)
-    running.wind(minutes=2)
+    running.wind(minutes=2, seconds=30)
     assert running.status() == "running"
-    assert running.report().left > timedelta(minutes=9)
+    # The waiting for the former one to go was part of the start, and is given back.
+    assert running.report().left > timedelta(minutes=8, seconds=30)
 
 
 def test_a_top_up_between_the_decision_to_delete_and_its_commit_keeps_it_running(
@@ -237,6 +240,25 @@ def test_an_eject_between_the_intent_to_start_and_the_start_leaves_nothing_runni
     life.wind(minutes=6)
     assert ejected
     assert (life.status(), life.there()) == ("stopped", {})
+
+
+def test_top_ups_one_after_another_do_not_pile_up_runs_of_the_clock(life: Life) -> None:
+    life.top_up(10)
+    life.wind(seconds=1)
+    for _ in range(20):
+        life.top_up(1)
+        life.wind(seconds=1)
+    assert life.timeline.asleep() <= 2
+    assert len(life.calls("DescribeEndpoint")) < 60
+
+
+def test_one_hiccup_of_sagemaker_is_nobodys_mail(running: Life) -> None:
+    running.mails()
+    running.sagemaker.troubles.refuse("DescribeEndpoint", refusals.throttled(), times=3)
+    running.wind(minutes=1)
+    assert running.mails() == []
+    assert running.failures == []
+    assert Kind.FAILURE not in running.lines()
 
 
 def test_clocks_that_overlap_write_one_line_and_send_one_message(life: Life) -> None:
@@ -301,6 +323,50 @@ def test_an_edit_of_a_stopped_endpoint_that_no_event_told_of_is_found_by_the_swe
     assert running.status() == "running"
 
 
+def test_an_edit_beyond_the_limits_adds_no_more_than_a_top_up_however_many_read_it(
+    running: Life,
+) -> None:
+    before = running.meter().expires_at
+    running.at_once = 4
+    running.publish(running.now + timedelta(days=30))
+    running.wind(minutes=2)
+    assert running.meter().expires_at == before + timedelta(days=1)
+    assert running.lines().count(Kind.EDIT) == 1
+
+
+def test_an_edit_that_cannot_be_written_over_is_carried_out_once(
+    running: Life, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ssm, before = running.deployment.ssm, running.meter().expires_at
+    running.publish(running.now + timedelta(days=30))
+
+    def refuse(**_asked):
+        raise ClientError({"Error": {"Code": "ThrottlingException"}}, "PutParameter")
+
+    monkeypatch.setattr(ssm, "put_parameter", refuse)
+    running.wind(minutes=5)
+    assert running.meter().expires_at == before + timedelta(days=1)
+
+
+def test_a_top_up_after_an_edit_that_ended_it_is_not_ended_again(running: Life) -> None:
+    running.publish(running.now - SECOND)
+    found = running.expiries.values_of([FLAN])[FLAN]
+    running.wind(seconds=1)
+    running.top_up(10)
+    running.expiries.sync(running.service(), FLAN, found)
+    assert running.report().left > timedelta(minutes=9)
+
+
+def test_what_an_earlier_deployment_published_is_nobodys_wish(
+    life: Life, answers: CloudFormation
+) -> None:
+    life.publish(life.now - timedelta(days=3), tell=False)
+    life.lifecycle().handle(request(answers, "Create", minutes="60"), lambda: 900_000)
+    life.wind(minutes=3)
+    assert life.status() == "running"
+    assert Kind.EDIT not in life.lines()
+
+
 def test_a_late_write_of_our_own_is_no_edit(running: Life) -> None:
     running.wind(minutes=1)
     before = running.published()
@@ -314,7 +380,7 @@ def test_a_late_write_of_our_own_is_no_edit(running: Life) -> None:
 
 def test_an_edit_made_while_the_clock_is_at_work_is_not_written_over(running: Life) -> None:
     running.wind(minutes=1)
-    read = running.published()
+    read = running.expiries.values_of([FLAN])[FLAN]
     running.top_up(10)
     running.publish(utc("14:30:00"), tell=False)
     running.expiries.sync(running.service(), FLAN, read)
@@ -349,19 +415,25 @@ def test_a_parameter_store_that_fails_keeps_nothing_from_being_stopped(
     running.wind(minutes=12)
     monkeypatch.undo()
     assert running.there() == {}
-    assert "definitions" in running.failures[0]
+    assert "published expiries" in running.failures[0]
 
 
 # ── Several meters ───────────────────────────────────────────────────────────────────────────────
 
 
-def test_twenty_five_meters_in_one_account_live_and_end(life: Life) -> None:
+def test_twenty_five_meters_in_one_account_live_and_end(
+    life: Life, monkeypatch: pytest.MonkeyPatch
+) -> None:
     names = [f"m{number:02}" for number in range(25)]
     for name in names:
         life.deployment.define(name, warn_minutes=[])
         life.top_up(5, name)
     life.wind(minutes=2)
     assert len(life.there()) == 25
+    # In pages: more than one of ListEndpoints, as with its default of ten.
+    monkeypatch.setattr(sagemaker, "PAGE", 10)
+    life.clock().run({"kind": "sweep"})
+    assert life.calls("ListEndpoints") == ["", "", ""]
     assert {life.status(name) for name in names} == {"running"}
     life.wind(minutes=6)
     assert life.there() == {}
@@ -384,6 +456,31 @@ def test_one_broken_meter_does_not_keep_the_others_from_being_stopped(life: Life
     assert life.there() == {"parkmeter-b": "InService"}
     assert life.failures
     assert all("could not be treated: b;" in failure for failure in life.failures)
+
+
+def test_while_definitions_cannot_be_read_the_last_good_ones_hold(
+    life: Life, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    life.deployment.define(drain_seconds=120, startup_credit_minutes=0, warn_minutes=[])
+    life.top_up(4)
+    life.wind(minutes=2)
+    assert life.status() == "running"
+    close = life.meter().expires_at
+    known = life.known
+    monkeypatch.setattr(known, "_ssm", boto3.client("ssm", endpoint_url="http://localhost:9"))
+    life.wind(minutes=5)
+    (deleted,) = life.moments("DeleteEndpoint")
+    assert timedelta(seconds=120) <= deleted - close <= timedelta(seconds=121)
+
+
+def test_what_was_never_read_is_not_started_and_not_ended_before_its_time(life: Life) -> None:
+    life.top_up(10)
+    life.deployment.put(FLAN, "{}")
+    del life.known
+    life.wind(minutes=3)
+    assert life.there() == {}
+    assert life.lines() == [Kind.TOP_UP]
+    assert life.failures
 
 
 def test_a_broken_definition_ends_no_endpoint_early_and_keeps_none_from_ending(
@@ -451,7 +548,7 @@ def test_an_endpoint_that_cannot_be_stopped_is_told_in_seconds_overdue(running: 
 
 def test_what_sagemaker_refuses_is_a_failure_of_the_run_and_told_once(running: Life) -> None:
     denied = refusals.denied("arn:aws:sts::1:assumed-role/x", "DeleteEndpoint", "arn:aws:y")
-    running.sagemaker.troubles.refuse("DeleteEndpoint", denied, times=100)
+    running.sagemaker.troubles.refuse("DeleteEndpoint", denied, times=120)
     running.eject()
     running.wind(minutes=2)
     assert running.failures

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.cloud.simulated.cdk import HERE
+from tests.cloud.simulated.cloud import SimulatedCloud
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -82,3 +83,34 @@ def test_a_port_that_is_taken_is_told():
         )
     assert done.returncode == 1
     assert f"The simulated cloud cannot start: port {port} is taken" in done.stderr
+
+
+def test_what_app_py_says_is_what_is_deployed(tmp_path: Path):
+    """Another prefix and name; nothing of `make cloud` is written for the default ones."""
+    app = (HERE / "app.py").read_text()
+    changed = app.replace('prefix="parkmeter"', 'prefix="team-b"').replace(
+        'name="flan-t5"', 'name="story"'
+    )
+    assert changed != app
+    written = tmp_path / "app.py"
+    written.write_text(changed)
+    with SimulatedCloud() as cloud:
+        cloud.cdk.synth(_with(written))
+        assembly = cloud.cdk.assembly
+        assert assembly.stacks() == [
+            "StoryMeteredStack",
+            "EndpointManagerStack",
+            "StoryLambdaStack",
+            "APIStack",
+            "StoryAsyncStack",
+        ]
+        assert assembly.regions() == {"us-east-1"}
+        tables = {table["TableName"] for table in assembly.resources("AWS::DynamoDB::Table")}
+        assert tables == {"team-b-meters", "team-b-auth"}
+
+
+def _with(written: Path) -> Path:
+    """A folder with this application, and all else it needs."""
+    for name in ("stacks", "src", "cdk.json"):
+        (written.parent / name).symlink_to(HERE / name)
+    return written.parent

@@ -53,6 +53,11 @@ class Timeline:
         if self.broken:
             raise self.broken.pop()
 
+    def asleep(self) -> int:
+        """How many runs there are that have not ended."""
+        with self._changed:
+            return len(self._sleeping)
+
     def next_wake(self) -> datetime | None:
         """When the next run wakes."""
         with self._changed:

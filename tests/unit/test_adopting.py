@@ -6,6 +6,7 @@ import pytest
 
 from parkmeter.journal import Kind
 from parkmeter.meter import overdue
+from parkmeter.service import Edit
 from tests.world import MINUTE, NOON, SECOND, World, spec
 
 FREE = {"startup_credit": timedelta(0)}
@@ -19,8 +20,9 @@ def world() -> World:
     return world
 
 
-def adopt(world: World, at):
-    return world.service.adopt("flan-t5", at, "operator")
+def adopt(world: World, at, edit: str = "1", made=None):
+    edited = Edit(edit, made or world.now, "operator")
+    return world.service.adopt("flan-t5", at, edited)
 
 
 def test_a_later_expiry_is_taken_over_and_journaled(world):
@@ -64,6 +66,27 @@ def test_it_is_kept_within_the_limits_of_a_top_up(world):
     assert "within the limits" in world.service.journal("flan-t5", 1)[0].why
 
 
+def test_one_edit_that_is_found_again_is_not_carried_out_again(world):
+    beyond = NOON + timedelta(days=300)
+    clipped = adopt(world, beyond)
+    for _ in range(3):
+        assert adopt(world, beyond) == clipped
+    assert world.lines().count(Kind.EDIT) == 1
+    assert adopt(world, beyond, edit="2") > clipped
+
+
+def test_a_top_up_after_an_edit_in_the_past_stands_when_the_edit_is_found_again(world):
+    adopt(world, NOON - MINUTE)
+    world.top_up(10)
+    adopt(world, NOON - MINUTE)
+    assert world.left() == 10 * MINUTE
+
+
+def test_an_edit_from_before_the_meter_was_opened_is_nobodys_wish(world):
+    present = world.store.load("flan-t5").expires_at
+    assert adopt(world, NOON - MINUTE, made=NOON - SECOND) == present
+
+
 def test_on_a_stopped_endpoint_it_starts_it():
     world = World(spec(**FREE))
     adopt(world, NOON + 10 * MINUTE)
@@ -84,6 +107,16 @@ def test_a_warning_is_journaled_once_per_key(world):
         world.service.warn("flan-t5", "that is no time", "odd:1")
     assert world.lines().count(Kind.WARNING) == 1
     assert [entry.why for entry in world.notifier.sent].count("that is no time") == 1
+
+
+def test_while_it_stands_still_for_a_start_nothing_is_overdue():
+    world = World()
+    world.top_up(1)
+    world.wind(SECOND / 100)
+    flan, meter = world.specs["flan-t5"], world.store.load("flan-t5")
+    credit_ends = meter.expires_at + meter.credit_left
+    assert overdue(flan, meter, credit_ends + flan.drain) == timedelta(0)
+    assert overdue(flan, meter, credit_ends + flan.drain + SECOND) == SECOND
 
 
 def test_overdue_counts_from_close_and_drain_until_it_is_settled(world):

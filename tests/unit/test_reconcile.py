@@ -289,12 +289,26 @@ def test_a_warning_is_looked_for_at_its_moment():
     assert at(SERVING, READY, just_before).check_at == CLOSE - 10 * MINUTE
 
 
-def test_trouble_is_journaled_once_per_cause_and_shown():
+def test_trouble_is_shown_at_once_and_journaled_once_per_cause_when_it_lasts():
     first = trouble(SPEC, SERVING, "the disk is full", NOW)
-    assert kinds(first) == [Kind.FAILURE]
     assert shown(first.meter, NOW).reason == "the disk is full"
-    assert trouble(SPEC, first.meter, "the disk is full", NOW).entries == ()
+    assert first.entries == ()
     assert first.check_at == NOW + SECOND
+    soon = trouble(SPEC, first.meter, "the disk is full", NOW + 9 * SECOND)
+    assert (soon.entries, soon.meter) == ((), first.meter)
+    later = trouble(SPEC, soon.meter, "the disk is full", NOW + 10 * SECOND)
+    assert kinds(later) == [Kind.FAILURE]
+    assert trouble(SPEC, later.meter, "the disk is full", NOW + MINUTE).entries == ()
+
+
+def test_troubles_that_take_turns_are_journaled_too():
+    meter, told = SERVING, []
+    for second in range(25):
+        why = "no answer" if second % 2 else "too many requests"
+        decision = trouble(SPEC, meter, why, NOW + second * SECOND)
+        meter = decision.meter
+        told += [entry.why for entry in decision.entries]
+    assert 1 <= len(told) <= 3
 
 
 def test_parking_stops_the_endpoint_and_leaves_the_time_on_the_meter():

@@ -7,6 +7,8 @@ import pytest
 from parkmeter.errors import EndpointRemovedError
 from parkmeter.journal import Kind
 from parkmeter.meter import Status
+from parkmeter.ports import StaleError
+from parkmeter.service import Edit
 from tests.world import MINUTE, NOON, World, spec
 
 
@@ -34,7 +36,8 @@ def test_it_takes_no_time_any_more(world):
     with pytest.raises(EndpointRemovedError):
         world.top_up(10)
     removed = world.store.load("flan-t5").expires_at
-    assert world.service.adopt("flan-t5", NOON + timedelta(hours=2), "operator") == removed
+    edit = Edit("1", world.now, "operator")
+    assert world.service.adopt("flan-t5", NOON + timedelta(hours=2), edit) == removed
     assert world.left() == timedelta(0)
 
 
@@ -62,6 +65,23 @@ def test_deployed_again_it_is_provisioned_like_new(world, minutes):
     assert world.left() == minutes * MINUTE
     world.top_up(10)
     assert world.left() == (minutes + 10) * MINUTE
+
+
+def test_a_lost_race_does_not_leave_it_removed(world):
+    world.service.remove("flan-t5")
+    commit, lost = world.store.commit, []
+
+    def late(meter, entries, budget=None):
+        if not lost:
+            lost.append(True)
+            world.store.commit = commit
+            world.service.reconcile("flan-t5")
+            raise StaleError(meter.name)
+        return commit(meter, entries, budget)
+
+    world.store.commit = late
+    world.service.provision("flan-t5", 10 * MINUTE)
+    assert world.left() == 10 * MINUTE
 
 
 def test_provisioning_never_changes_a_meter_that_is_in_use(world):

@@ -250,12 +250,13 @@ def test_a_stop_that_fails_is_asked_again_every_second_and_journaled_once(world)
     assert world.status() == "stopped"
 
 
-def test_an_endpoint_that_cannot_be_seen_is_trouble_journaled_once(world):
+@pytest.mark.parametrize(("looks", "lines"), [(5, 0), (20, 1)])
+def test_an_endpoint_that_cannot_be_seen_for_long_is_trouble_journaled_once(world, looks, lines):
     world.top_up(10)
     world.wind(2 * SECOND)
-    world.driver.refuse("observe", "flan-t5", times=5, reason="cannot read its record")
-    world.wind(10 * SECOND)
-    assert world.lines().count(Kind.FAILURE) == 1
+    world.driver.refuse("observe", "flan-t5", times=looks, reason="cannot read its record")
+    world.wind(25 * SECOND)
+    assert world.lines().count(Kind.FAILURE) == lines
     assert world.status() == "running"
 
 

@@ -7,6 +7,7 @@ and the model's words alone. Nothing that names an account is passed on.
 import re
 
 from parkmeter.aws.events import Answer, answer, kind_of
+from parkmeter.drivers.sagemaker_words import scrubbed
 from parkmeter.errors import ModelFailedError, UpstreamError, UpstreamTimeoutError
 
 LARGEST = 64 * 1024
@@ -19,7 +20,6 @@ _QUOTED = re.compile(
     r'Received (?:client|server) error \(([45]\d\d)\) from \S+ with message "(.*)"\. See ',
     re.DOTALL,
 )
-_NAMES_AN_ACCOUNT = re.compile(r"arn:aws|\b\d{12}\b")
 
 
 def model_said(text: str) -> Answer:
@@ -35,6 +35,6 @@ def model_said(text: str) -> Answer:
         return answer(int(quoted[1]), quoted[2].encode(), {"Content-Type": kind_of(quoted[2])})
     if "timed out" in text:
         raise UpstreamTimeoutError("The model server did not answer this prompt in time.")
-    if _NAMES_AN_ACCOUNT.search(text) or not text.strip():
+    if scrubbed(text) != text or not text.strip():
         raise UpstreamError("The model server gave no answer to this prompt.")
     raise ModelFailedError(text[:_SHOWN])

@@ -19,14 +19,14 @@ from typing import Any
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
-from parkmeter.aws.definitions import LOOK_AGAIN, Definition, Found, definitions_of
-from parkmeter.aws.expiry_parameter import ExpiryParameters, published
+from parkmeter.aws.definitions import LOOK_AGAIN, Definition, Found, KnownDefinitions
+from parkmeter.aws.expiry_parameter import ExpiryParameters, Published, published
 from parkmeter.aws.heartbeat import Heartbeat
 from parkmeter.aws.round import WORKERS, Round
 from parkmeter.aws.wiring import PATIENCE, Environment, Ports, dynamodb, service_of
 from parkmeter.drivers.sagemaker import SageMakerDriver
 from parkmeter.errors import DriverError
-from parkmeter.meter import NEVER, ZERO, Spec, overdue
+from parkmeter.meter import NEVER, ZERO, Spec, is_open, latest_close, overdue
 from parkmeter.notify.sns import SnsNotifier
 from parkmeter.service import Service
 
@@ -34,6 +34,8 @@ log = logging.getLogger(__name__)
 
 LOOK_AHEAD = timedelta(seconds=75)
 """A tick comes every minute, not to the second: what is due before the next one is waited for."""
+
+_NOT_IN_THIS_RUN = timedelta(hours=1)
 
 METRICS = "parkmeter"
 """Namespace of the metrics that two alarms live on (`stacks/names.py`)."""
@@ -56,7 +58,7 @@ def meter_clock() -> "MeterClock":
     notifier = SnsNotifier(boto3.client("sns", config=PATIENCE), os.environ["PARKMETER_TOPIC_ARN"])
     return MeterClock(
         ports=Ports.of(environment, plain, _between_runs(), notifier),
-        find=lambda names: definitions_of(ssm, environment.endpoints_path, names),
+        find=KnownDefinitions(ssm, environment.endpoints_path).of,
         expiries=ExpiryParameters(ssm, environment.expiry_path),
         heartbeat=Heartbeat(plain, environment.tables.meters),
     )
@@ -111,12 +113,16 @@ class MeterClock:
         """All that are not settled; two alarms live on the line that is printed at its end."""
         treated = self._treat(set(self.ports.store.unsettled()))
         self._print_metrics(treated)
+        self.heartbeat.beat(self.now())
         _complain(treated.failed)
 
     def _sweep(self) -> None:
         """What ticks and events could have missed: unmetered endpoints, edits nobody told of."""
         names, failed = set(self.ports.store.unsettled()), set()
-        driver = SageMakerDriver(self.ports.sagemaker, self.ports.deployment, {}, self.now)
+        deployment = self.ports.deployment
+        driver = SageMakerDriver(
+            self.ports.sagemaker, deployment, {}, self.now, prefix=f"{deployment}-"
+        )
         try:
             names |= {self._name_of(endpoint) or endpoint for endpoint in driver.owned()}
         except DriverError as error:
@@ -130,8 +136,9 @@ class MeterClock:
         _complain(failed | self._treat(names).failed)
 
     def _by_name(self, name: str | None) -> None:
+        """Stays for what falls due, not to see how things go on: many of these may run at once."""
         if name is not None:
-            _complain(self._treat({name}).failed)
+            _complain(self._treat({name}, look_again=_NOT_IN_THIS_RUN).failed)
 
     def _name_of(self, endpoint: str) -> str | None:
         """Whose endpoint this is, by the names that the stacks give."""
@@ -142,25 +149,35 @@ class MeterClock:
         """Endpoints whose published expiry is not their meter's."""
 
         def edited(one: tuple[str, str]) -> str | None:
-            name, value = one
+            name, text = one
             try:
                 expires_at = self.ports.store.load(name).expires_at
             except Exception:  # noqa: BLE001 (whoever treats it finds out, and says so)
                 return name
-            return None if value == published(expires_at) else name
+            return None if text == published(expires_at) else name
 
         with ThreadPoolExecutor(WORKERS) as pool:
             return {name for name in pool.map(edited, self.expiries.values()) if name is not None}
 
     # ── Treating ─────────────────────────────────────────────────────────────────────────────────
 
-    def _treat(self, names: set[str]) -> "_Treated":
-        found, failed = self._found(names)
-        to_sync = self._published(found.definitions, failed)
+    def _treat(self, names: set[str], look_again: timedelta = LOOK_AGAIN) -> "_Treated":
+        found = self.find(names)
+        failed = set(found.broken)
+        definitions = {
+            name: replace(one, spec=replace(one.spec, look_again=look_again))
+            for name, one in found.definitions.items()
+        }
+        to_sync = self._published(definitions, failed)
         around = Round(self.now, self.pause, self.now() + LOOK_AHEAD)
-        service = service_of(replace(self.ports, clock=around), found.definitions, names)
+        service = service_of(replace(self.ports, clock=around), definitions, names)
 
         def look(name: str) -> datetime | None:
+            if name in found.broken and name not in definitions:
+                # Nothing is known of it but its meter, and that is reason enough to end it only.
+                meter = self.ports.store.load(name)
+                if is_open(meter, self.now()):
+                    return latest_close(meter)
             if name in to_sync and not self._synced(service, name, to_sync.pop(name)):
                 failed.add(name)
             return service.reconcile(name)
@@ -168,29 +185,9 @@ class MeterClock:
         for name in names:
             around.wake(name)
         failed |= around.run(look)
-        self.heartbeat.beat(self.now())
-        return self._looked_over(names, found.definitions, failed)
+        return self._looked_over(names, definitions, failed)
 
-    def _found(self, names: set[str]) -> tuple[Found, set[str]]:
-        """Definitions; one that is there but cannot be read is no reason to end an endpoint early.
-
-        Such a one lives as long as its meter says, and is not started anew.
-        """
-        try:
-            found, unread = self.find(names), set()
-        except (BotoCoreError, ClientError):
-            log.exception("definitions cannot be read")
-            found, unread = Found({}, frozenset(names)), {"the definitions"}
-        stand_ins = {
-            name: Definition(Spec(name, look_again=LOOK_AGAIN), self._hosted(name), {}, name)
-            for name in found.broken
-        }
-        return Found({**found.definitions, **stand_ins}, found.broken), unread | found.broken
-
-    def _hosted(self, name: str) -> str:
-        return f"{self.ports.deployment}-{name}"
-
-    def _published(self, names: Collection[str], failed: set[str]) -> dict[str, str | None]:
+    def _published(self, names: Collection[str], failed: set[str]) -> dict[str, Published | None]:
         """What is published of these endpoints; nothing is known if SSM does not answer."""
         try:
             values = self.expiries.values_of(names)
@@ -200,10 +197,10 @@ class MeterClock:
             return {}
         return {name: values.get(name) for name in names}
 
-    def _synced(self, service: Service, name: str, value: str | None) -> bool:
+    def _synced(self, service: Service, name: str, found: Published | None) -> bool:
         """Whether the published expiry is in step; if not, the meter goes on all the same."""
         try:
-            self.expiries.sync(service, name, value)
+            self.expiries.sync(service, name, found)
         except Exception:
             log.exception("%s: its published expiry could not be kept in step", name)
             return False
@@ -221,7 +218,8 @@ class MeterClock:
                 return True, ZERO, name
             spec = definitions[name].spec if name in definitions else Spec(name)
             late = overdue(spec, meter, self.now())
-            return not meter.settled, late, name if meter.run.trouble else None
+            lasting = meter.run.trouble and meter.run.trouble_at is None
+            return not meter.settled, late, name if lasting else None
 
         with ThreadPoolExecutor(WORKERS) as pool:
             seen = list(pool.map(stands, names))

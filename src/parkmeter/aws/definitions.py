@@ -1,7 +1,7 @@
 """Definitions of endpoints: what the metered stacks write to SSM, one JSON document for each.
 
-Read at run time, so that no stack needs anything of another. Standard library only: a function that
-starts for a prompt reads one too.
+Read at run time, so that no stack needs anything of another. Imports little: a function that starts
+for a prompt reads one too.
 """
 
 import json
@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any, Protocol
+
+from botocore.exceptions import BotoCoreError, ClientError
 
 from parkmeter.errors import ConfigError
 from parkmeter.meter import Spec
@@ -75,7 +77,10 @@ class Pages(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What is defined of some endpoints. `broken`: a definition is there and cannot be read."""
+    """What is defined of some endpoints.
+
+    `broken`: could not be read at present; among the definitions if it could be before.
+    """
 
     definitions: Mapping[str, Definition]
     broken: frozenset[str] = frozenset()
@@ -108,21 +113,39 @@ def definitions(ssm: Parameters, path: str) -> dict[str, Definition]:
     return dict(sorted(found.items()))
 
 
-def definitions_of(ssm: Parameters, path: str, names: Iterable[str]) -> Found:
-    """The definitions of these endpoints, as far as there are any."""
-    found: dict[str, Definition] = {}
-    broken = set()
-    wanted = sorted(path + name for name in names)
-    for start in range(0, len(wanted), A_PAGE):
-        answer = ssm.get_parameters(Names=wanted[start : start + A_PAGE])
+class KnownDefinitions:
+    """Definitions by name; where SSM fails or a document is broken, the last good one serves on."""
+
+    def __init__(self, ssm: Parameters, path: str) -> None:
+        self._ssm = ssm
+        self._path = path
+        self._good: dict[str, Definition] = {}
+
+    def of(self, names: Iterable[str]) -> Found:
+        """What is defined of these endpoints at present."""
+        found: dict[str, Definition] = {}
+        broken: set[str] = set()
+        wanted = sorted(names)
+        for start in range(0, len(wanted), A_PAGE):
+            page = wanted[start : start + A_PAGE]
+            try:
+                self._read(page, found, broken)
+            except (BotoCoreError, ClientError):
+                _log.exception("definitions cannot be read")
+                broken.update(page)
+        self._good |= found
+        found |= {name: self._good[name] for name in broken & self._good.keys()}
+        return Found(found, frozenset(broken))
+
+    def _read(self, page: list[str], found: dict[str, Definition], broken: set[str]) -> None:
+        answer = self._ssm.get_parameters(Names=[self._path + name for name in page])
         for parameter in answer["Parameters"]:
-            name = parameter["Name"].removeprefix(path)
+            name = parameter["Name"].removeprefix(self._path)
             try:
                 found[name] = definition_from(parameter["Value"], parameter["Name"])
             except ConfigError:
-                _log.exception("%s goes by what its meter says, and is not started", name)
+                _log.exception("the definition of %s is broken", name)
                 broken.add(name)
-    return Found(found, frozenset(broken))
 
 
 def definition_from(document: str, parameter: str) -> Definition:

@@ -6,18 +6,32 @@ ours is somebody's wish; what is found and is wrong is written anew. Only the cl
 
 import logging
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 
 from parkmeter.aws.definitions import A_PAGE, parameters_below
-from parkmeter.journal import fingerprint
-from parkmeter.service import Service
+from parkmeter.journal import OPERATOR, fingerprint
+from parkmeter.service import Edit, Service
 from parkmeter.web.seed_contract import TIME_FORMAT
 
 log = logging.getLogger(__name__)
 
-OPERATOR = "operator"
-"""The `who` of an edit: SSM tells nobody's name."""
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """What a parameter says. `id` tells this write of it from every other one."""
+
+    text: str
+    id: str
+    at: datetime
+
+    @classmethod
+    def of(cls, parameter: Mapping[str, Any]) -> Self:
+        """From SSM's answer. Versions begin anew when a parameter was deleted; moments do not."""
+        at: datetime = parameter["LastModifiedDate"]
+        return cls(parameter["Value"], f"{parameter['Version']}:{at.timestamp():.3f}", at)
+
 
 _LONGEST_QUOTE = 40
 
@@ -40,33 +54,35 @@ class ExpiryParameters:
         self._ssm = ssm
         self._path = path
 
-    def values_of(self, names: Iterable[str]) -> dict[str, str]:
+    def values_of(self, names: Iterable[str]) -> dict[str, Published]:
         """What is published of these endpoints; several at once, because SSM counts calls."""
         wanted = sorted(self._path + name for name in names)
         found = {}
         for start in range(0, len(wanted), A_PAGE):
             answer = self._ssm.get_parameters(Names=wanted[start : start + A_PAGE])
             for parameter in answer["Parameters"]:
-                found[parameter["Name"].removeprefix(self._path)] = parameter["Value"]
+                name = parameter["Name"].removeprefix(self._path)
+                found[name] = Published.of(parameter)
         return found
 
-    def sync(self, service: Service, name: str, value: str | None) -> None:
+    def sync(self, service: Service, name: str, found: Published | None) -> None:
         """Take over what somebody wrote, and publish the expiry that holds if it is not there.
 
-        `value` is what was read a moment ago; None if nothing was.
+        `found` is what was read a moment ago; None if nothing was.
 
         Raises:
             StoreBusyError, ClientError, BotoCoreError: to be tried again with the next tick.
 
         """
         meter = service.report(name).meter
-        if meter.removed or (value is None and not meter.version):
+        if meter.removed or (found is None and not meter.version):
             return
         expires_at = meter.expires_at
-        if value is not None and value != published(expires_at):
-            expires_at = self._adopted(service, name, value, expires_at)
+        if found is not None and found.text != published(expires_at):
+            expires_at = self._adopted(service, name, found, expires_at)
+        is_published = found is not None and found.text == published(expires_at)
         # A newer wish is not written over: the event of that edit comes, or the next tick.
-        if value != published(expires_at) and value == self.values_of([name]).get(name):
+        if not is_published and found == self.values_of([name]).get(name):
             self._ssm.put_parameter(
                 Name=self._path + name,
                 Value=published(expires_at),
@@ -91,18 +107,20 @@ class ExpiryParameters:
         name = parameter.removeprefix(self._path)
         return None if name == parameter or not name or "/" in name else name
 
-    def _adopted(self, service: Service, name: str, value: str, present: datetime) -> datetime:
+    def _adopted(
+        self, service: Service, name: str, found: Published, present: datetime
+    ) -> datetime:
         try:
-            seen = datetime.strptime(value.strip(), TIME_FORMAT).replace(tzinfo=UTC)
+            seen = datetime.strptime(found.text.strip(), TIME_FORMAT).replace(tzinfo=UTC)
         except ValueError:
             why = (
-                f"{value[:_LONGEST_QUOTE]!r} is no expiry; the published one is as "
+                f"{found.text[:_LONGEST_QUOTE]!r} is no expiry; the published one is as "
                 f"{published(present)!r} (day-month-year-hours-minutes-seconds, UTC). It was "
                 "ignored and overwritten"
             )
-            service.warn(name, why, f"malformed:{fingerprint(value)}")
+            service.warn(name, why, f"malformed:{fingerprint(found.text)}")
             return present
-        return service.adopt(name, seen, OPERATOR)
+        return service.adopt(name, seen, Edit(found.id, found.at, OPERATOR))
 
 
 def published(expires_at: datetime) -> str:

@@ -19,10 +19,11 @@ import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
 from parkmeter.aws import custom_resource
-from parkmeter.aws.definitions import Found, definitions_of
+from parkmeter.aws.definitions import Found, KnownDefinitions
 from parkmeter.aws.expiry_parameter import ExpiryParameters
 from parkmeter.aws.wiring import PATIENCE, DistantClock, Environment, Ports, dynamodb, service_of
-from parkmeter.errors import ConfigError, ParkmeterError, StoreBusyError
+from parkmeter.errors import ConfigError, ParkmeterError, StoreBusyError, UnknownEndpointError
+from parkmeter.notify.sns import SnsNotifier
 from parkmeter.service import Service
 
 log = logging.getLogger(__name__)
@@ -32,6 +33,9 @@ GIVE_UP_AFTER = timedelta(minutes=55)
 
 _HAND_OVER_MILLISECONDS = 60_000
 """With so little left to live the function calls itself anew."""
+
+RETRY_CREATE_FOR = timedelta(minutes=1)
+_INITIAL = "InitialProvisionTimeMinutes"
 
 _LONGEST_PAUSE = 5.0
 """Seconds."""
@@ -56,6 +60,7 @@ def lifecycle() -> "Lifecycle":
     """The lifecycle of this function, from its environment."""
     environment = Environment.given()
     ssm = boto3.client("ssm", config=PATIENCE)
+    notifier = SnsNotifier(boto3.client("sns", config=PATIENCE), os.environ["PARKMETER_TOPIC_ARN"])
     functions = boto3.client("lambda", config=PATIENCE)
     itself = os.environ["AWS_LAMBDA_FUNCTION_NAME"]
 
@@ -64,8 +69,8 @@ def lifecycle() -> "Lifecycle":
         functions.invoke(FunctionName=itself, InvocationType="Event", Payload=payload)
 
     return Lifecycle(
-        ports=Ports.of(environment, dynamodb(), DistantClock.of(environment)),
-        find=lambda names: definitions_of(ssm, environment.endpoints_path, names),
+        ports=Ports.of(environment, dynamodb(), DistantClock.of(environment), notifier),
+        find=KnownDefinitions(ssm, environment.endpoints_path).of,
         expiries=ExpiryParameters(ssm, environment.expiry_path),
         again=again,
     )
@@ -109,12 +114,25 @@ class Lifecycle:
         return True
 
     def _provision(self, name: str, event: Mapping[str, Any]) -> None:
-        found = self.find({name})
-        if name not in found.definitions:
-            raise ConfigError("it is not defined. Deploy its MeteredStack first.")
-        minutes = float(event["ResourceProperties"]["InitialProvisionTimeMinutes"])
-        service_of(self.ports, found.definitions).provision(name, timedelta(minutes=minutes))
-        self.ports.clock.wake(name)
+        """Its first minutes. What the function was just allowed, not all of AWS may know yet."""
+        initial = timedelta(minutes=float(event["ResourceProperties"][_INITIAL]))
+        give_up = self.now() + RETRY_CREATE_FOR
+        while True:
+            try:
+                found = self.find({name})
+                if name not in found.definitions.keys() | found.broken:
+                    raise ConfigError("it is not defined. Deploy its MeteredStack first.")
+                # What an earlier deployment left would be taken for somebody's wish.
+                self.expiries.withdraw(name)
+                service_of(self.ports, found.definitions).provision(name, initial)
+            except (BotoCoreError, ClientError, StoreBusyError, UnknownEndpointError):
+                if self.now() >= give_up:
+                    raise
+                log.exception("%s could not be provisioned; it is tried again", name)
+                self.pause(_LONGEST_PAUSE)
+            else:
+                self.ports.clock.wake(name)
+                return
 
     # ── The end ──────────────────────────────────────────────────────────────────────────────────
 

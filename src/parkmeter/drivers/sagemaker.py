@@ -35,9 +35,9 @@ TAG = "parkmeter:deployment"
 
 PATIENCE = Config(
     connect_timeout=3,
-    read_timeout=10,
-    # One quick repetition spares the journal a passing 500; longer waiting is the clock's business.
-    retries={"mode": "standard", "total_max_attempts": 2},
+    read_timeout=6,
+    # A repetition spares people a passing trouble; longer waiting is the clock's business.
+    retries={"mode": "standard", "total_max_attempts": 3},
     max_pool_connections=20,  # the clock looks at several endpoints at once
 )
 
@@ -85,7 +85,7 @@ class SageMakerDriver:
     """`ports.Driver` for SageMaker; may be used from any thread.
 
     `hostings` may be replaced at any time; an endpoint that is no longer in it goes by its name on
-    SageMaker, and can still be seen and stopped.
+    SageMaker, and can still be seen and stopped. `prefix`: what all names there begin with.
     """
 
     def __init__(
@@ -94,8 +94,10 @@ class SageMakerDriver:
         deployment: str,
         hostings: Mapping[str, Hosting],
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        prefix: str = "",
     ) -> None:
         self.hostings = hostings
+        self._prefix = prefix
         self._sagemaker = sagemaker
         self._deployment = deployment
         self._now = now
@@ -165,6 +167,8 @@ class SageMakerDriver:
     def owned(self) -> list[str]:
         """Names of all endpoints with our tag; one of no known hosting by its SageMaker name.
 
+        One whose tags cannot be read now is named too: whoever ends it looks at them again.
+
         Raises:
             DriverError: SageMaker does not answer, or refuses to.
 
@@ -173,10 +177,24 @@ class SageMakerDriver:
         with _plain_words("The endpoints cannot be listed"):
             names = {
                 known.get(found["EndpointName"].lower(), found["EndpointName"])
-                for found in _every("Endpoints", self._sagemaker.list_endpoints, MaxResults=PAGE)
-                if self._is_ours(found)
+                for found in self._listed()
+                if self._may_be_ours(found)
             }
         return sorted(names)
+
+    def _listed(self) -> Iterator[Mapping[str, Any]]:
+        narrowed = {"NameContains": self._prefix} if self._prefix else {}
+        for found in _every(
+            "Endpoints", self._sagemaker.list_endpoints, MaxResults=PAGE, **narrowed
+        ):
+            if found["EndpointName"].startswith(self._prefix):
+                yield found
+
+    def _may_be_ours(self, found: Mapping[str, Any]) -> bool:
+        try:
+            return bool(self._is_ours(found))
+        except ClientError:
+            return True
 
     # ── Acting ───────────────────────────────────────────────────────────────────────────────────
 

@@ -48,7 +48,7 @@ _BY_BEGINNING = (
     ("Cannot update in-progress endpoint", Refused.IN_PROGRESS),
 )
 
-_ARN = re.compile(r"arn:aws[a-z-]*:[a-z0-9-]*:[a-z0-9-]*:\d*:([^\s\"'<>,;()]+)")
+_ARN = re.compile(r"arn:aws[a-z-]*:[a-z0-9-]*:[a-z0-9-]*:\w*:([^\s\"'<>,;()]+)")
 _ACCOUNT = re.compile(r"(?<!\d)\d{12}(?!\d)")
 _QUOTA = re.compile(r"service limit '(?P<quota>[^']+)' is (?P<limit>\d+)")
 

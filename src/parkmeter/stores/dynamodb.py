@@ -20,7 +20,7 @@ from parkmeter.errors import OverBudgetError, StoreBusyError
 from parkmeter.journal import KEY_LIFETIME, Entry
 from parkmeter.meter import Meter
 from parkmeter.ports import Budget, DuplicateError, StaleError
-from parkmeter.stores.dynamodb_tokens import item_of, presented_token, token_from
+from parkmeter.stores.dynamodb_tokens import item_of, presented_token, token_in
 from parkmeter.stores.records import read, written
 from parkmeter.tokens import Token
 
@@ -29,7 +29,20 @@ UNSETTLED = "unsettled"
 
 _METER = "meter"
 _GIVE_UP_SECONDS = 10.0
-"""Another transaction on the same items cancels ours; so long it is tried again, with jitter."""
+"""So long what passes is tried again, with jitter."""
+
+_PASSING = frozenset(
+    {
+        "ProvisionedThroughputExceeded",
+        "ProvisionedThroughputExceededException",
+        "RequestLimitExceeded",
+        "ThrottlingError",
+        "ThrottlingException",
+        "TransactionConflict",
+        "TransactionInProgressException",
+    }
+)
+"""Another transaction on the same items, or too much at once (DynamoDB, TransactWriteItems)."""
 
 _LONGEST_PAUSE_SECONDS = 0.2
 
@@ -113,9 +126,8 @@ class DynamoStore:
 
     def tokens(self) -> list[Token]:
         """See `ports.Store`. A pass code that somebody put there by hand is a token like others."""
-        found = [
-            token_from(item) for item in _pages(self._client.scan, TableName=self._tables.auth)
-        ]
+        items = _pages(self._client.scan, TableName=self._tables.auth)
+        found = [token for item in items if (token := token_in(item)) is not None]
         return sorted(found, key=lambda token: (token.created_at, token.id))
 
     def put_token(self, token: Token) -> None:
@@ -152,6 +164,10 @@ class DynamoStore:
             self._client.transact_write_items(TransactItems=writes)
         except self._client.exceptions.TransactionCanceledException as error:
             self._explain(error, meter, entries, budget)
+        except ClientError as error:
+            if error.response["Error"]["Code"] in _PASSING:
+                raise _ConflictError from error
+            raise
         return committed
 
     def _explain(
@@ -159,7 +175,7 @@ class DynamoStore:
     ) -> None:
         """Turn the reasons of a cancelled transaction into what they mean here."""
         codes = [reason.get("Code") for reason in error.response["CancellationReasons"]]
-        if "TransactionConflict" in codes:
+        if not _PASSING.isdisjoint(codes):
             raise _ConflictError from error
         for entry in entries:
             self._refuse_duplicate(entry)
@@ -265,12 +281,12 @@ class DynamoStore:
         return {
             item["token"]
             for item in _pages(self._client.scan, TableName=self._tables.auth)
-            if token_from(item).id == token_id
+            if (token := token_in(item)) is not None and token.id == token_id
         }
 
 
 class _ConflictError(Exception):
-    """Raised when another transaction was at work on the same items."""
+    """Raised when another transaction was at work on the same items, or too much was."""
 
 
 def token_of(client: Any, auth_table: str, secret: str) -> Token | None:

@@ -4,12 +4,15 @@ Beside `dynamodb`, because the authorizer needs nothing else of the store and mu
 Items are plain values; whoever calls knows how to get them. Imports nothing of AWS.
 """
 
+import logging
 from collections.abc import Callable
-from datetime import datetime
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
 from parkmeter.tokens import DEFAULT_SCOPES, PREFIX, Scope, Token, digest_of
+
+log = logging.getLogger(__name__)
 
 Find = Callable[[str], dict[str, Any] | None]
 """Gives the item under a key of the table `auth`, None if there is none."""
@@ -28,8 +31,20 @@ def presented_token(find: Find, secret: str) -> Token | None:
     for key in (digest_of(secret), secret):
         item = find(key)
         if item is not None:
-            return token_from(item)
+            return token_in(item)
     return None
+
+
+def token_in(item: dict[str, Any]) -> Token | None:
+    """`token_from`; None, and a line in the log, where somebody wrote what is none."""
+    try:
+        return token_from(item)
+    except (ArithmeticError, TypeError, ValueError) as error:
+        # Not the item: its key may be the secret itself.
+        log.error(  # noqa: TRY400 (a trace would help nobody who writes items)
+            "an item of the table `auth` (%s) is no token: %s", item.get("name"), error
+        )
+        return None
 
 
 def _can_be_a_key(secret: str) -> bool:
@@ -40,7 +55,12 @@ def _can_be_a_key(secret: str) -> bool:
 
 
 def token_from(item: dict[str, Any]) -> Token:
-    """A token from its item; everything but `token` is optional, as the ancestor's was alone."""
+    """A token from its item; everything but `token` is optional, as the ancestor's was alone.
+
+    Raises:
+        ArithmeticError, TypeError, ValueError: it is none.
+
+    """
     key = item["token"]
     digest = key if key.startswith(PREFIX) else digest_of(key)
     scopes, endpoints = item.get("scopes"), item.get("endpoints")
@@ -50,11 +70,21 @@ def token_from(item: dict[str, Any]) -> Token:
         digest=digest,
         name=item.get("name") or "pass code",
         created_at=datetime.fromisoformat(item.get("created_at") or "1970-01-01T00:00:00+00:00"),
-        scopes=DEFAULT_SCOPES if scopes is None else frozenset(map(Scope, scopes)),
-        endpoints=None if endpoints is None else frozenset(endpoints),
-        expires_at=None if expires_at is None else datetime.fromisoformat(expires_at),
+        scopes=DEFAULT_SCOPES if scopes is None else frozenset(map(Scope, _several(scopes))),
+        endpoints=None if endpoints is None else frozenset(_several(endpoints)),
+        expires_at=None if expires_at is None else _utc(datetime.fromisoformat(expires_at)),
         minutes_per_day=None if minutes is None else float(minutes),
     )
+
+
+def _several(value: Any) -> Any:
+    """One word by hand is as good as a list of one."""
+    return [value] if isinstance(value, str) else value
+
+
+def _utc(moment: datetime) -> datetime:
+    """By hand people write no offset, and mean UTC as everything here does."""
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def item_of(token: Token) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from starlette.concurrency import run_in_threadpool as in_thread
 
 from parkmeter import __version__
 from parkmeter.errors import ClockStoppedError, InvalidRequestError, ScopeMissingError
-from parkmeter.journal import SYSTEM
+from parkmeter.journal import OPERATOR, SYSTEM
 from parkmeter.service import Actor, Answer, Service
 from parkmeter.tokens import Scope, Token
 from parkmeter.web.auth import Book, require
@@ -256,7 +256,7 @@ def _endpoint_routes(app: FastAPI, control: Control) -> None:
         lines = [
             JournalLine.of(entry)
             for entry in entries
-            if everybodys or entry.who in (SYSTEM, token.name)
+            if everybodys or entry.who in (SYSTEM, OPERATOR, token.name)
         ]
         more = len(entries) == limit and entries[-1].number > 1
         return Journal(lines=lines, before=entries[-1].number if more else None)

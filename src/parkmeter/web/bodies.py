@@ -72,7 +72,7 @@ def parsed(shape: type[_Shape], document: object) -> _Shape:
         finding = error.errors(include_url=False, include_context=False)[0]
         field = ".".join(map(str, finding["loc"]))
         wrong = _WRONG.get(finding["type"], finding["msg"])
-        raise InvalidRequestError(f"{field}: {wrong}.", field=field) from None
+        raise InvalidRequestError(f"{field} {wrong}.", field=field) from None
 
 
 def idempotency_key(value: str | None) -> str | None:

@@ -83,7 +83,7 @@ def problem(
 ) -> Problem:
     """A problem from its parts."""
     members = {
-        "type": TYPE_BASE + code.replace("_", "-"),
+        "type": type_of(code),
         "title": title,
         "status": status,
         "detail": detail,
@@ -94,6 +94,11 @@ def problem(
         json.dumps(members, default=_plain, ensure_ascii=False).encode("utf-8", "replace") + b"\n"
     )
     return Problem(status, body, {"Content-Type": CONTENT_TYPE, **(headers or {})})
+
+
+def type_of(code: str) -> str:
+    """The stable identifier of a kind of problem."""
+    return TYPE_BASE + code.replace("_", "-")
 
 
 def _plain(value: object) -> object:

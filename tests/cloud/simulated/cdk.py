@@ -15,6 +15,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory, mkdtemp
 from typing import Self
 
+from tests.cloud.simulated.assembly import Assembly
+
 HERE = Path(__file__).resolve().parents[3]
 """The project."""
 
@@ -88,6 +90,14 @@ class Cdk:
             at=application,
         )
 
+    @property
+    def assembly(self) -> Assembly:
+        """What the last `synth` wrote."""
+        if self._written is None:
+            self.synth()
+        assert self._written is not None
+        return Assembly(self._written)
+
     def deploy(self, *stacks: str) -> None:
         """`cdk deploy STACK…`, with those that they depend on if they have changed."""
         # Direct, because change sets are moto's own, which is not told of custom resources.
@@ -99,9 +109,7 @@ class Cdk:
         self._run("destroy", *(stacks or ("--all",)), "--force", *self._assembly())
 
     def _assembly(self) -> tuple[str, ...]:
-        if self._written is None:
-            self.synth()
-        return (f"--app={self._written}",)
+        return (f"--app={self.assembly.folder}",)
 
     def _run(self, *words: str, at: Path = HERE) -> None:
         process = subprocess.Popen(

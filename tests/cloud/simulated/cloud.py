@@ -84,6 +84,7 @@ class SimulatedCloud:
             self._clients: dict[str, Any] = {}
             started.callback(self._close_clients)
             started.enter_context(Jobs(sagemaker.account, self.client("s3")))
+            self._environment = environment
             self.cdk = started.enter_context(Cdk(environment, ACCOUNT, REGION, self._say))
             self._ending = started.pop_all()
         return self
@@ -108,6 +109,10 @@ class SimulatedCloud:
                 aws_secret_access_key=given["AWS_SECRET_ACCESS_KEY"],
             )
         return self._clients[service]
+
+    def environment(self) -> dict[str, str]:
+        """What leads botocore here, in any process."""
+        return dict(self._environment)
 
     def tick(self) -> int:
         """The minute has passed: what is scheduled is started. How many functions that were."""

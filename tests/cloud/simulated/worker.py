@@ -17,6 +17,11 @@ from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+
+class MissingRuntimeError(Exception):
+    """AWS's runtime client is not there."""
+
+
 INIT_WITHIN = 60.0
 """Seconds from the start of the process until it asks for work. AWS allows 10, on its machines."""
 
@@ -69,13 +74,13 @@ def link_runtime(folder: Path) -> None:
     """Make a folder with what AWS's runtime brings along, taken from this Python's packages.
 
     Raises:
-        RuntimeError: something of it is not installed here.
+        MissingRuntimeError: something of it is not installed here.
 
     """
     for name in _PROVIDED:
         spec = importlib.util.find_spec(name)
         if spec is None or spec.origin is None:
-            raise RuntimeError(
+            raise MissingRuntimeError(
                 f"{name} is not installed. It comes with: pip install -e '.[dev]'; AWS's runtime "
                 "client is for Linux, so elsewhere the simulated cloud wants a Linux container."
             )

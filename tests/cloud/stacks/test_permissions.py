@@ -14,9 +14,8 @@ METERS = {
     "dynamodb:GetItem",
     "dynamodb:PutItem",
     "dynamodb:Query",
-    "dynamodb:UpdateItem",
 }
-ENDPOINTS = {"ssm:GetParameter", "ssm:GetParameters", "ssm:GetParametersByPath"}
+ENDPOINTS = {"ssm:GetParameters"}
 STOP = {"sagemaker:DeleteEndpoint", "sagemaker:DescribeEndpoint", "sagemaker:ListTags"}
 
 
@@ -88,6 +87,7 @@ def test_only_clock_may_create_and_only_clock_and_lifecycle_may_delete(several: 
             | ENDPOINTS
             | STOP
             | {
+                "ssm:GetParametersByPath",
                 "ssm:PutParameter",
                 "sagemaker:AddTags",
                 "sagemaker:CreateEndpoint",
@@ -98,7 +98,11 @@ def test_only_clock_may_create_and_only_clock_and_lifecycle_may_delete(several: 
         (
             MANAGER,
             "LifecycleRole",
-            LOGS | METERS | ENDPOINTS | STOP | {"lambda:InvokeFunction", "ssm:DeleteParameter"},
+            LOGS
+            | METERS
+            | ENDPOINTS
+            | STOP
+            | {"lambda:InvokeFunction", "sns:Publish", "ssm:DeleteParameter"},
         ),
         (API, "AuthorizerRole", LOGS | {"dynamodb:GetItem"}),
         (API, "ApiRole", {"lambda:InvokeFunction"}),
@@ -107,10 +111,11 @@ def test_only_clock_may_create_and_only_clock_and_lifecycle_may_delete(several: 
             "ControlRole",
             LOGS
             | METERS
-            | ENDPOINTS
             | {
                 "dynamodb:DeleteItem",
                 "dynamodb:Scan",
+                "dynamodb:UpdateItem",
+                "ssm:GetParametersByPath",
                 "lambda:InvokeFunction",
                 "logs:FilterLogEvents",
                 "sagemaker:InvokeEndpoint",
@@ -123,7 +128,7 @@ def test_only_clock_may_create_and_only_clock_and_lifecycle_may_delete(several: 
         (
             "FlanT5LambdaStack",
             "InferenceRole",
-            LOGS | ENDPOINTS | {"dynamodb:GetItem", "sagemaker:InvokeEndpoint"},
+            LOGS | {"dynamodb:GetItem", "sagemaker:InvokeEndpoint", "ssm:GetParameter"},
         ),
         ("FlanT5AsyncStack", "BucketFunctionRole", LOGS | {"s3:DeleteObject", "s3:ListBucket"}),
     ],

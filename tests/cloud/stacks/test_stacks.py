@@ -93,6 +93,17 @@ def test_no_resource_bears_the_tag_by_which_the_clock_knows_its_endpoints(severa
         ({"api_resource": "a/b"}, "one path segment"),
         ({"instance_types": ()}, "one or more"),
         ({"instance_types": ("g5.xlarge",)}, "begin with ml."),
+        ({"instance_types": "ml.g5.xlarge"}, "with a comma"),
+        ({"model": "huggingface-text2text-flan-t5-xxl"}, "JumpStart("),
+        ({"drain_seconds": -4}, "not negative"),
+        ({"warn_minutes": (-3,)}, "not negative"),
+        ({"warn_minutes": 10}, "with a comma"),
+        ({"startup_credit_minutes": -1}, "not negative"),
+        ({"max_top_up_minutes": float("nan")}, "greater than 0"),
+        ({"async_concurrency": 0}, "1 to 1000"),
+        ({"async_most_instances": 0}, "greater than 0"),
+        ({"initial_provision_time_minutes": "soon"}, "'soon'"),
+        ({"price_per_hour": "7.09"}, "not negative"),
         ({"name": "a" * 40}, "shorten"),
         ({"initial_provision_time_minutes": 20000}, "0 to 10080"),
     ],
@@ -112,3 +123,8 @@ def test_no_endpoint_may_be_called_like_anothers_async_one():
     other: Endpoint = dataclasses.replace(app.FALCON_7B, name="flan-t5-async")
     with pytest.raises(ValueError, match="-async"):
         Settings(region="us-east-1", endpoints=(app.FLAN_T5_XXL, other))
+
+
+def test_a_lost_comma_after_the_only_endpoint_is_told():
+    with pytest.raises(ValueError, match="with a comma"):
+        Settings(region="us-east-1", endpoints=app.FLAN_T5_XXL)
