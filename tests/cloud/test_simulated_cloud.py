@@ -123,7 +123,8 @@ def test_who_has_no_valid_token_is_told_so_in_problem_json(cloud, token, code, p
 
 
 def test_what_is_open_needs_no_token(cloud):
-    assert curl(cloud, "/health", token=None)[0] == 200
+    cloud.tick()
+    until(lambda: curl(cloud, "/health", token=None)[0] == 200)
 
 
 def test_two_hundred_top_ups_by_eight_clients_all_count_although_transactions_collide(cloud):
@@ -249,13 +250,17 @@ def test_the_minute_is_treated_and_leaves_a_heartbeat(cloud):
     until(lambda: any("UnsettledMeters" in line for line in cloud.logs("parkmeter-clock")[before:]))
 
 
-def test_destroying_the_manager_stops_the_endpoint(cloud):
-    assert ENDPOINT in endpoints(cloud)
-    cloud.cdk.destroy("EndpointManagerStack")
-    assert ENDPOINT not in endpoints(cloud)
+def test_stacks_are_destroyed_one_by_one_and_the_manager_stops_the_endpoint(cloud):
+    assert set(endpoints(cloud)) == {ENDPOINT, f"{ENDPOINT}-async"}
+    for stack in ("FlanT5AsyncStack", "APIStack", "FlanT5LambdaStack"):
+        cloud.cdk.destroy(stack, "--exclusively")
+        assert endpoints(cloud) == [ENDPOINT]
+    cloud.cdk.destroy("EndpointManagerStack", "--exclusively")
+    assert endpoints(cloud) == []
+    cloud.cdk.destroy("FlanT5MeteredStack", "--exclusively")
 
 
-def test_destroying_all_leaves_nothing_that_costs(cloud):
+def test_what_was_destroyed_leaves_nothing_that_costs(cloud):
     cloud.cdk.destroy()
     assert endpoints(cloud) == []
     assert cloud.client("dynamodb").list_tables()["TableNames"] == []

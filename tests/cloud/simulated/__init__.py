@@ -6,6 +6,7 @@ HTTP; `stacks.py` is CloudFormation, with `template.py` for order, `resources.py
 of resource becomes, `custom.py` for those that functions make, and `takeover.py` for its place in
 moto; `functions.py` and `worker.py` are Lambda; `gateway.py` is API Gateway, with `routes.py`,
 `authorizers.py`, `proxy.py` and `refusals.py`; `events.py` is EventBridge, `jobs.py` asynchronous
-inference, `cdk.py` the command line. Only `__main__`, which is `make cloud`, knows parkmeter: the
-names, routes and rules of the others are those of the deployed templates.
+inference, `passing.py` its endpoints' time; `cdk.py` is the command line, `assembly.py` what it
+wrote. Only `__main__`, which is `make cloud`, knows parkmeter: the names, routes and rules of the
+others are those of the deployed templates.
 """

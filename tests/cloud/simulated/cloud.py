@@ -25,6 +25,7 @@ from tests.cloud.simulated.events import Events
 from tests.cloud.simulated.functions import Functions
 from tests.cloud.simulated.gateway import Gateway
 from tests.cloud.simulated.jobs import Jobs
+from tests.cloud.simulated.passing import Passing
 from tests.cloud.simulated.resources import Kinds, Moto, SageMaker
 from tests.cloud.simulated.services import Services
 from tests.cloud.simulated.stacks import Stacks
@@ -81,6 +82,7 @@ class SimulatedCloud:
             self.events = started.enter_context(Events(stacks, self.functions.start))
             started.enter_context(self.events.of_parameters())
             sagemaker.account.notify = self.events.put
+            started.enter_context(Passing(sagemaker.account))
             self._clients: dict[str, Any] = {}
             started.callback(self._close_clients)
             started.enter_context(Jobs(sagemaker.account, self.client("s3")))
