@@ -5,33 +5,46 @@ import sys
 from pathlib import Path
 
 from parkmeter.drivers.fake import FakeDriver
+from parkmeter.drivers.process_logs import ProcessLogs
+from parkmeter.issuing import Issuing
 from parkmeter.local_clock import LocalClock
 from parkmeter.notify.log import LogNotifier
+from parkmeter.notify.tally import Tally
 from parkmeter.service import Service
 from parkmeter.stores.memory import MemoryStore
+from parkmeter.web import metrics
 from parkmeter.web.app import Control, control_app
 from parkmeter.web.auth import TokenBook
 from parkmeter.web.gate import LocalGate
+from parkmeter.web.log_routes import add_log_routes
+from parkmeter.web.metrics_route import add_metrics_route
+from parkmeter.web.token_routes import add_token_routes
+from parkmeter.web.traffic import TrafficByEndpoint
 
 FOLDER = Path(__file__).parents[1] / "docs" / "reference"
 
 
 def openapi() -> str:
     """The OpenAPI document of the gateway."""
-    clock = LocalClock()
+    clock, store, tally = LocalClock(), MemoryStore(), Tally(LogNotifier())
+    gate = LocalGate(clock.now)
     service = Service(
         {},
-        store=MemoryStore(),
+        store=store,
         driver=FakeDriver(clock.now),
         clock=clock,
-        gate=LocalGate(clock.now),
-        notifier=LogNotifier(),
+        gate=gate,
+        notifier=tally,
     )
-    app = control_app(Control(service, TokenBook(), str, clock.now))
+    control = Control(service, TokenBook(), str, clock.now)
+    app = control_app(control)
+    add_token_routes(app, control, Issuing(store, list, clock.now))
+    add_log_routes(app, control, ProcessLogs(Path()))
+    add_metrics_route(app, control, gate, TrafficByEndpoint(), tally.bought)
     return json.dumps(app.openapi(), indent=2, ensure_ascii=False) + "\n"
 
 
-REFERENCES = {"openapi.json": openapi}
+REFERENCES = {"metrics.md": metrics.reference, "openapi.json": openapi}
 
 
 def main() -> int:

@@ -113,9 +113,7 @@ class DynamoStore:
 
     def tokens(self) -> list[Token]:
         """See `ports.Store`. A pass code that somebody put there by hand is a token like others."""
-        found = [
-            token_from(item) for item in _pages(self._client.scan, TableName=self._tables.auth)
-        ]
+        found = map(token_from, self._token_items())
         return sorted(found, key=lambda token: (token.created_at, token.id))
 
     def put_token(self, token: Token) -> None:
@@ -262,11 +260,11 @@ class DynamoStore:
             self._client.delete_item(TableName=self._tables.auth, Key={"token": key})
 
     def _token_keys(self, token_id: str) -> set[str]:
-        return {
-            item["token"]
-            for item in _pages(self._client.scan, TableName=self._tables.auth)
-            if token_from(item).id == token_id
-        }
+        return {item["token"] for item in self._token_items() if token_from(item).id == token_id}
+
+    def _token_items(self) -> Iterator[dict[str, Any]]:
+        # Consistently: a token that was issued a moment ago can be revoked.
+        return _pages(self._client.scan, TableName=self._tables.auth, ConsistentRead=True)
 
 
 class _ConflictError(Exception):
