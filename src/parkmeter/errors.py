@@ -175,7 +175,7 @@ class ScopeMissingError(ParkmeterError):
         self, scope: str, endpoint: str | None = None, *, everywhere: bool = False
     ) -> None:
         where = f" on endpoint {endpoint!r}" if endpoint else " on all endpoints" * everywhere
-        super().__init__(f"The scope {scope!r} is needed{where}.", scope=scope)
+        super().__init__(f"The scope '{scope}' is needed{where}.", scope=scope)
 
 
 class NameTakenError(ParkmeterError):
