@@ -360,3 +360,13 @@ def test_logs_are_cloudwatchs_and_not_followed(gateway: Gateway) -> None:
     assert (followed.status, followed.document["code"]) == (404, "not_available_here")
     assert followed.document["log_group"] == group
     assert gateway.ask("GET", path, by=BOB).document["code"] == "scope_missing"
+
+
+def test_an_item_that_makes_no_sense_hides_no_other_token(gateway: Gateway) -> None:
+    deployment = gateway.deployment
+    broken = {"token": "by-hand", "id": "b1", "expires_at": "next summer"}
+    deployment.dynamodb.put_item(TableName=deployment.tables.auth, Item=broken)
+    gateway.ask("POST", "/tokens", {"name": "boss", "scopes": ["admin"]})
+    listed = gateway.ask("GET", "/tokens").document["tokens"]
+    assert [token["name"] for token in listed] == ["boss"]
+    assert deployment.store.remove_token("b1")

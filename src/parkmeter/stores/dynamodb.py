@@ -6,6 +6,7 @@ meters that need looking at. Table `auth` holds the tokens under the ancestor's 
 """
 
 import hashlib
+import logging
 import random
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -20,9 +21,11 @@ from parkmeter.errors import OverBudgetError, StoreBusyError
 from parkmeter.journal import KEY_LIFETIME, Entry
 from parkmeter.meter import Meter
 from parkmeter.ports import Budget, DuplicateError, StaleError
-from parkmeter.stores.dynamodb_tokens import item_of, presented_token, token_from
+from parkmeter.stores.dynamodb_tokens import id_of, item_of, presented_token, token_from
 from parkmeter.stores.records import read, written
 from parkmeter.tokens import Token
+
+log = logging.getLogger(__name__)
 
 UNSETTLED = "unsettled"
 """Name of the sparse index, and of the attribute that puts a meter into it."""
@@ -112,8 +115,16 @@ class DynamoStore:
         return [_entry(item) for item in items]
 
     def tokens(self) -> list[Token]:
-        """See `ports.Store`. A pass code that somebody put there by hand is a token like others."""
-        found = map(token_from, self._token_items())
+        """See `ports.Store`. A pass code that somebody put there by hand is a token like others.
+
+        One that makes no sense must not hide the others: it is left out, and it opens nothing.
+        """
+        found = []
+        for item in self._token_items():
+            try:
+                found.append(token_from(item))
+            except ValueError as error:
+                log.warning("token %s in the table cannot be read: %s", id_of(item), error)
         return sorted(found, key=lambda token: (token.created_at, token.id))
 
     def put_token(self, token: Token) -> None:
@@ -260,7 +271,7 @@ class DynamoStore:
             self._client.delete_item(TableName=self._tables.auth, Key={"token": key})
 
     def _token_keys(self, token_id: str) -> set[str]:
-        return {item["token"] for item in self._token_items() if token_from(item).id == token_id}
+        return {item["token"] for item in self._token_items() if id_of(item) == token_id}
 
     def _token_items(self) -> Iterator[dict[str, Any]]:
         # Consistently: a token that was issued a moment ago can be revoked.
