@@ -57,10 +57,10 @@ def add_log_routes(
         log = await in_thread(partial(logs.open, name, lines, follow=follow))
         header = request.headers.get("authorization")
 
-        def going_on() -> bool:
-            return follow and not ended() and _still_good(control, header)
+        def cut_off() -> bool:
+            return ended() or not _still_good(control, header)
 
-        return _LogResponse(log, going_on)
+        return _LogResponse(log, cut_off if follow else None)
 
 
 _DOCUMENTED = {
@@ -70,11 +70,11 @@ _DOCUMENTED = {
 
 
 class _LogResponse(StreamingResponse):
-    """Streams a log as long as the client listens, then closes it."""
+    """Streams a log as long as the client listens, then closes it; for `cut_off` see `_pieces`."""
 
-    def __init__(self, log: Log, going_on: Callable[[], bool]) -> None:
+    def __init__(self, log: Log, cut_off: Callable[[], bool] | None) -> None:
         super().__init__(
-            _pieces(log, going_on),
+            _pieces(log, cut_off),
             media_type="text/plain; charset=utf-8",
             # The text is a server's own: no browser shall take it for a page.
             headers={"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"},
@@ -89,16 +89,21 @@ class _LogResponse(StreamingResponse):
             self._log.close()
 
 
-async def _pieces(log: Log, going_on: Callable[[], bool]) -> AsyncIterator[bytes]:
+async def _pieces(log: Log, cut_off: Callable[[], bool] | None) -> AsyncIterator[bytes]:
+    """The log up to its present end; with `cut_off` on and on, until that says so.
+
+    Asked after every piece, or a server that never stops printing would be followed for ever.
+    """
     while True:
-        last = not going_on()  # asked first, so that nothing printed before the end is left out
         piece = await in_thread(log.read)
         if piece:
             yield piece
-        elif last:
+        elif cut_off is None:
             return
         else:
             await asyncio.sleep(_LOOK_AGAIN)
+        if cut_off is not None and cut_off():
+            return
 
 
 def _still_good(control: Control, header: str | None) -> bool:
