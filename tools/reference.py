@@ -5,33 +5,84 @@ import sys
 from pathlib import Path
 
 from parkmeter.drivers.fake import FakeDriver
+from parkmeter.drivers.process_logs import ProcessLogs
+from parkmeter.issuing import Issuing
 from parkmeter.local_clock import LocalClock
+from parkmeter.meter import Status
 from parkmeter.notify.log import LogNotifier
+from parkmeter.notify.tally import Tally
 from parkmeter.service import Service
 from parkmeter.stores.memory import MemoryStore
 from parkmeter.web.app import Control, control_app
 from parkmeter.web.auth import TokenBook
 from parkmeter.web.gate import LocalGate
+from parkmeter.web.log_routes import add_log_routes
+from parkmeter.web.metrics import FAMILIES, HOUSE
+from parkmeter.web.metrics_route import add_metrics_route
+from parkmeter.web.token_routes import add_token_routes
+from parkmeter.web.traffic import BOUNDS, TrafficByEndpoint
 
 FOLDER = Path(__file__).parents[1] / "docs" / "reference"
 
 
 def openapi() -> str:
     """The OpenAPI document of the gateway."""
-    clock = LocalClock()
+    clock, store, tally = LocalClock(), MemoryStore(), Tally(LogNotifier())
+    gate = LocalGate(clock.now)
     service = Service(
         {},
-        store=MemoryStore(),
+        store=store,
         driver=FakeDriver(clock.now),
         clock=clock,
-        gate=LocalGate(clock.now),
-        notifier=LogNotifier(),
+        gate=gate,
+        notifier=tally,
     )
-    app = control_app(Control(service, TokenBook(), str, clock.now))
+    control = Control(service, TokenBook(), str, clock.now)
+    app = control_app(control)
+    add_token_routes(app, control, Issuing(store, list, clock.now))
+    add_log_routes(app, control, ProcessLogs(Path()))
+    add_metrics_route(app, control, gate, TrafficByEndpoint(), tally.bought)
     return json.dumps(app.openapi(), indent=2, ensure_ascii=False) + "\n"
 
 
-REFERENCES = {"openapi.json": openapi}
+def metrics() -> str:
+    """What `GET /metrics` says."""
+    rows = []
+    for family in (*FAMILIES, *HOUSE):
+        labels = family.labels if family in HOUSE else ("endpoint", *family.labels)
+        shown = ", ".join(f"`{label}`" for label in labels) or "none"
+        rows.append(f"| `{family.name}` | {family.type} | {shown} | {family.about} |")
+    edges = ", ".join(f"{edge:g}" for edge in BOUNDS)
+    statuses = ", ".join(f"`{status}`" for status in Status)
+    return "\n".join(
+        [
+            "# Metrics",
+            "",
+            "`GET /metrics` of the local gateway, in Prometheus' text format 0.0.4. Any token is",
+            "good for it, and shows the endpoints that it covers; one without scopes is enough.",
+            "Counters begin at zero when the gateway starts.",
+            "",
+            "```yaml",
+            "scrape_configs:",
+            "  - job_name: parkmeter",
+            "    authorization: {credentials_file: /etc/prometheus/parkmeter-token}",
+            '    static_configs: [{targets: ["127.0.0.1:8080"]}]',
+            "```",
+            "",
+            "| metric | type | labels | |",
+            "|---|---|---|---|",
+            *rows,
+            "",
+            f"`status` is one of {statuses}. Upper edges of the buckets, in seconds: {edges}.",
+            "",
+            "Example alerts: [alerts.yml](../prometheus/alerts.yml). A dashboard for Grafana:",
+            "[grafana.json](../prometheus/grafana.json).",
+            "",
+        ]
+    )
+
+
+REFERENCES = {"metrics.md": metrics, "openapi.json": openapi}
 
 
 def main() -> int:

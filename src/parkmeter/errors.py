@@ -166,14 +166,53 @@ class TokenRefusedError(ParkmeterError):
 
 
 class ScopeMissingError(ParkmeterError):
-    """Raised when a good token may not do this."""
+    """Raised when a good token may not do this; `everywhere`: it may, on some endpoints only."""
 
     code = "scope_missing"
     title = "This token may not do that"
 
-    def __init__(self, scope: str, endpoint: str | None = None) -> None:
-        where = f" on endpoint {endpoint!r}" if endpoint else ""
+    def __init__(
+        self, scope: str, endpoint: str | None = None, *, everywhere: bool = False
+    ) -> None:
+        where = f" on endpoint {endpoint!r}" if endpoint else " on all endpoints" * everywhere
         super().__init__(f"The scope '{scope}' is needed{where}.", scope=str(scope))
+
+
+class NameTakenError(ParkmeterError):
+    """Raised when a token is to have the name of another one."""
+
+    code = "name_taken"
+    title = "Another token has this name"
+
+    def __init__(self, name: str, token_id: str) -> None:
+        super().__init__(
+            f"The token {token_id} has the name {name!r}, and the journal tells people apart by "
+            "it. Choose another name, or revoke that token first.",
+            id=token_id,
+        )
+
+
+class UnknownTokenError(ParkmeterError):
+    """Raised when no token has this id."""
+
+    code = "unknown_token"
+    title = "No such token"
+
+    def __init__(self) -> None:
+        super().__init__("There is no token with this id. All ids: GET /tokens.")
+
+
+class LastAdminError(ParkmeterError):
+    """Raised when the only token that can issue others is to be revoked."""
+
+    code = "last_admin"
+    title = "The last token that may issue tokens"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "Nobody could issue or revoke tokens any more. Issue another token with the scope "
+            "'admin' for all endpoints first, then revoke this one with it."
+        )
 
 
 # ── The data plane ──────────────────────────────────────────────────────────────────────────────
@@ -319,6 +358,20 @@ class ClockStoppedError(ParkmeterError):
             "There are answers, but the clock stands still, so no endpoint is started or stopped "
             "in time. Restart the gateway; what its servers' leashes know goes on. On AWS look "
             "into the log of the clock's function."
+        )
+
+
+class LogsElsewhereError(ParkmeterError):
+    """Raised where logs are kept by somebody else; names the log group to look into."""
+
+    code = "not_available_here"
+    title = "The logs are kept elsewhere"
+
+    def __init__(self, log_group: str, why: str) -> None:
+        super().__init__(
+            f"{why} Look into the log group {log_group} of CloudWatch, for example with "
+            f"`aws logs tail {log_group} --follow`.",
+            log_group=log_group,
         )
 
 

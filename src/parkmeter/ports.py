@@ -110,6 +110,36 @@ class Driver(Protocol):
         """Names of all endpoints this driver started that are not absent."""
 
 
+class Log(Protocol):
+    """What one endpoint printed, being read from some line on. For one reader at a time."""
+
+    def read(self) -> bytes:
+        """The next piece, oldest first; empty: nothing more was printed yet.
+
+        Raises:
+            DriverError: it cannot be read.
+
+        """
+
+    def close(self) -> None:
+        """Let go of it."""
+
+
+class Logs(Protocol):
+    """Where what endpoints print is kept."""
+
+    def open(self, name: str, lines: int, *, follow: bool) -> Log:
+        """The log of an endpoint, from its last `lines` lines on; empty if it never printed.
+
+        `follow`: it will be read on, for what is printed later.
+
+        Raises:
+            DriverError: it cannot be read.
+            LogsElsewhereError: it is not kept here; names where.
+
+        """
+
+
 class Clock(Protocol):
     """What time it is, and who calls reconcile."""
 

@@ -50,6 +50,13 @@ class Token:
         """Whether this token reaches the endpoint at all."""
         return self.endpoints is None or endpoint is None or endpoint in self.endpoints
 
+    def administers(self) -> bool:
+        """Whether it may handle tokens: admin of every endpoint.
+
+        Admin of some endpoints is not enough: such a token could issue itself the others.
+        """
+        return Scope.ADMIN in self.scopes and self.endpoints is None
+
     def alive(self, now: datetime) -> bool:
         """Whether it has not expired."""
         return self.expires_at is None or now < self.expires_at

@@ -8,8 +8,11 @@ from pathlib import Path
 
 from parkmeter.config import EndpointSettings, Settings
 from parkmeter.drivers.process import Launch, ProcessDriver
+from parkmeter.drivers.process_logs import ProcessLogs
+from parkmeter.issuing import Issuing
 from parkmeter.local_clock import LocalClock
 from parkmeter.notify.log import LogNotifier
+from parkmeter.notify.tally import Tally
 from parkmeter.ports import Store
 from parkmeter.service import Service
 from parkmeter.state_folder import ClientFile, StateFolder
@@ -20,7 +23,10 @@ from parkmeter.web.asgi_types import Application
 from parkmeter.web.auth import TokenBook
 from parkmeter.web.data_plane import DataPlane
 from parkmeter.web.gate import LocalGate
+from parkmeter.web.log_routes import add_log_routes
+from parkmeter.web.metrics_route import add_metrics_route
 from parkmeter.web.routes import Limits, Route, Routes, Timeouts
+from parkmeter.web.token_routes import add_token_routes
 
 _FIRST_TOKEN = "first"  # noqa: S105 (its id, not its secret)
 
@@ -49,17 +55,23 @@ def wire(settings: Settings, folder: StateFolder, url: str) -> Parts:
     store = SqliteStore(folder.store)
     new_token = _first_token(settings, folder, store, clock, url)
     book = TokenBook(store.tokens())
+    tally = Tally(LogNotifier())
     service = Service(
         settings.specs(),
         store=store,
         driver=ProcessDriver(folder.endpoints, launches(settings, folder.models)),
         clock=clock,
         gate=gate,
-        notifier=LogNotifier(),
+        notifier=tally,
     )
     control = Control(service, book, settings.resource_of, clock.now, clock.alive)
     data_plane = DataPlane(routes(settings), book, gate, clock.now)
-    return Parts(service, clock, store, control_app(control), data_plane, new_token)
+    application = control_app(control)
+    issuing = Issuing(store, lambda: service.names, clock.now, changed=book.replace)
+    add_token_routes(application, control, issuing)
+    add_log_routes(application, control, ProcessLogs(folder.endpoints), lambda: gate.dismissed)
+    add_metrics_route(application, control, gate, data_plane.traffic, tally.bought)
+    return Parts(service, clock, store, application, data_plane, new_token)
 
 
 def launches(settings: Settings, models: Path) -> dict[str, Launch]:
@@ -115,9 +127,11 @@ def _first_token(
 
     The bootstrap token, where one is given, is the first token, and replaces an older one.
     """
-    first = next((token for token in store.tokens() if token.id == _FIRST_TOKEN), None)
+    tokens, now = store.tokens(), clock.now()
+    first = next((token for token in tokens if token.id == _FIRST_TOKEN), None)
     secret = settings.bootstrap_token
-    if secret is None and first is None:
+    # Not whenever the first one is missing: revoked, it would be back with the next start.
+    if secret is None and not any(token.administers() and token.alive(now) for token in tokens):
         secret = new_secret()
     if secret is None:
         if (known := folder.client()) is not None:
@@ -131,7 +145,7 @@ def _first_token(
             id=_FIRST_TOKEN,
             digest=digest_of(secret),
             name="first",
-            created_at=clock.now(),
+            created_at=now,
             scopes=frozenset(Scope),
         )
     )

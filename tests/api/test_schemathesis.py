@@ -18,7 +18,12 @@ OPERATIONS = [
     ("GET", "/endpoints"),
     ("GET", "/endpoints/{name}"),
     ("GET", "/endpoints/{name}/journal"),
+    ("GET", "/endpoints/{name}/logs"),
     ("POST", "/endpoints/{name}/top-ups"),
+    ("GET", "/metrics"),
+    ("GET", "/tokens"),
+    ("POST", "/tokens"),
+    ("DELETE", "/tokens/{token_id}"),
     ("GET", "/endpoint-expiry"),
     ("POST", "/endpoint-expiry"),
     ("POST", "/endpoints/{name}/invocations"),
@@ -47,12 +52,13 @@ def test_every_operation_of_the_document_is_tried(document):
     assert known == set(OPERATIONS)
 
 
+TAKE_NOTHING = {"/health", "/metrics", "/tokens"}
 TRIALS = [
     (method, path, mode)
     for method, path in OPERATIONS
     for mode in GenerationMode
     # A route that takes nothing has nothing that could be broken.
-    if (path, mode) != ("/health", GenerationMode.NEGATIVE)
+    if path not in TAKE_NOTHING or method == "POST" or mode is not GenerationMode.NEGATIVE
 ]
 
 

@@ -320,3 +320,53 @@ def test_when_ssm_fails_the_known_definitions_stay(gateway: Gateway) -> None:
     time.wind(minutes=2)
     assert front._application() is before
     front.close()
+
+
+# ── Tokens and logs ──────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_token_that_is_issued_is_known_to_the_table_by_its_digest(gateway: Gateway) -> None:
+    issued = gateway.ask("POST", "/tokens", {"name": "cyd", "endpoints": ["flan-t5"]})
+    assert issued.status == 201
+    listed = gateway.ask("GET", "/tokens")
+    assert issued.document["token"].encode() not in listed.body
+    kept = {token.name: token for token in gateway.deployment.store.tokens()}
+    assert kept["cyd"].digest == digest_of(issued.document["token"])
+    assert gateway.ask("POST", "/tokens", {"name": "cyd"}).document["code"] == "name_taken"
+    path = f"/tokens/{issued.document['id']}"
+    assert gateway.ask("DELETE", path).status == 204
+    assert gateway.ask("DELETE", path).document["code"] == "unknown_token"
+
+
+def test_tokens_need_an_admin_of_every_endpoint(gateway: Gateway) -> None:
+    assert gateway.ask("GET", "/tokens", by=BOB).document["code"] == "scope_missing"
+    some = {**ADA, "endpoints": "flan-t5"}
+    refused = gateway.ask("POST", "/tokens", {"name": "cyd"}, by=some).document
+    assert (refused["code"], refused["scope"]) == ("scope_missing", "admin")
+
+
+def test_logs_are_cloudwatchs_and_not_followed(gateway: Gateway) -> None:
+    logs = boto3.client("logs")
+    group = "/aws/sagemaker/Endpoints/parkmeter-flan-t5"
+    path = "/endpoints/flan-t5/logs"
+    assert gateway.ask("GET", path).body == b""
+    logs.create_log_group(logGroupName=group)
+    logs.create_log_stream(logGroupName=group, logStreamName="one")
+    now = round(datetime.now(UTC).timestamp() * 1000)
+    events = [{"timestamp": now, "message": f"line {number}"} for number in range(3)]
+    logs.put_log_events(logGroupName=group, logStreamName="one", logEvents=events)
+    assert gateway.ask("GET", path, query={"lines": ["2"]}).body == b"line 1\nline 2\n"
+    followed = gateway.ask("GET", path, query={"follow": ["true"]})
+    assert (followed.status, followed.document["code"]) == (404, "not_available_here")
+    assert followed.document["log_group"] == group
+    assert gateway.ask("GET", path, by=BOB).document["code"] == "scope_missing"
+
+
+def test_an_item_that_makes_no_sense_hides_no_other_token(gateway: Gateway) -> None:
+    deployment = gateway.deployment
+    broken = {"token": "by-hand", "id": "b1", "expires_at": "next summer"}
+    deployment.dynamodb.put_item(TableName=deployment.tables.auth, Item=broken)
+    gateway.ask("POST", "/tokens", {"name": "boss", "scopes": ["admin"]})
+    listed = gateway.ask("GET", "/tokens").document["tokens"]
+    assert [token["name"] for token in listed] == ["boss"]
+    assert deployment.store.remove_token("b1")

@@ -1,5 +1,6 @@
 """A model server whose prompts say how long their answers take: `{"seconds": 2}`.
 
+And what it prints meanwhile: `{"say": "hello", "times": 3}` prints "hello 0" to "hello 2".
 `--ready-after` seconds it answers `/ping` with 503 first; `--exit-after` seconds it crashes.
 """
 
@@ -28,6 +29,9 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_POST(self):
         asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        for number in range(asked.get("times", 0)):
+            sys.stdout.write(f"{asked['say']} {number}\n")
+        sys.stdout.flush()
         time.sleep(asked.get("seconds", 0))
         self.answer(200, {"slept": asked.get("seconds", 0), "path": self.path})
 

@@ -22,6 +22,7 @@ from parkmeter.aws.asking import token_in
 from parkmeter.aws.async_objects import s3_client
 from parkmeter.aws.async_prompts import AsyncPrompts
 from parkmeter.aws.async_routes import add_async_routes
+from parkmeter.aws.cloudwatch_logs import CloudWatchLogs, log_group
 from parkmeter.aws.definitions import Definition, definitions
 from parkmeter.aws.heartbeat import Heartbeat
 from parkmeter.aws.prompt_routes import add_prompt_routes
@@ -35,11 +36,14 @@ from parkmeter.aws.wiring import (
     service_of,
 )
 from parkmeter.errors import TokenMissingError, TokenRefusedError
+from parkmeter.issuing import Issuing
 from parkmeter.stores.dynamodb import token_of
 from parkmeter.tokens import Token
 from parkmeter.web.app import Control, control_app
 from parkmeter.web.asgi_types import Application, Receive, Scope, Send
 from parkmeter.web.auth import presented
+from parkmeter.web.log_routes import add_log_routes
+from parkmeter.web.token_routes import add_token_routes
 
 log = logging.getLogger(__name__)
 
@@ -67,6 +71,7 @@ def front() -> "Front":
     runtime = cache(models_runtime)
     prompts = cache(lambda: AsyncPrompts(s3_client(), runtime(), ports.clock.now))
 
+    logs = cache(lambda: boto3.client("logs", config=PATIENCE))
     heartbeat = Heartbeat(plain, environment.tables.meters)
     book = AskedBook(lambda secret: token_of(plain, environment.tables.auth, secret))
 
@@ -80,6 +85,10 @@ def front() -> "Front":
             whole_servers=False,
         )
         app = control_app(control)
+        names = tuple(found)
+        add_token_routes(app, control, Issuing(ports.store, lambda: names, ports.clock.now))
+        groups = {name: log_group(one.endpoint) for name, one in found.items()}
+        add_log_routes(app, control, CloudWatchLogs(logs, groups, ports.clock.now))
         add_async_routes(app, control, found, prompts)
         add_prompt_routes(app, control, found, ports.store.load, runtime)
         return app

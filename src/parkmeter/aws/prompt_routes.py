@@ -51,11 +51,13 @@ def add_prompt_routes(
     def add(name: str, resource: str) -> None:
         # API Gateway sends this one elsewhere. With it, other methods are told which one is right.
         @app.post(f"/{resource}", include_in_schema=False)
-        def by_resource(request: Request, _: Token = known_token) -> Response:
+        def by_resource(request: Request, token: Token = known_token) -> Response:
+            require(token, Scope.INVOKE, name)
             return prompted(name, request.scope["aws.event"], control.now)
 
         @app.api_route(f"/{resource}/{{path:path}}", methods=_ANY_METHOD, include_in_schema=False)
-        def below(request: Request, _: Token = known_token) -> Response:
+        def below(request: Request, token: Token = known_token) -> Response:
+            require(token, Scope.INVOKE, name)
             raise PathNotServedError(
                 f"SageMaker passes on prompts only, so there is no {request.url.path} here. Send "
                 f"the model's own contract with POST {base_of(request.scope)}/{resource}."

@@ -6,6 +6,7 @@ meters that need looking at. Table `auth` holds the tokens under the ancestor's 
 """
 
 import hashlib
+import logging
 import random
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -20,9 +21,11 @@ from parkmeter.errors import OverBudgetError, StoreBusyError
 from parkmeter.journal import KEY_LIFETIME, Entry
 from parkmeter.meter import Meter
 from parkmeter.ports import Budget, DuplicateError, StaleError
-from parkmeter.stores.dynamodb_tokens import item_of, presented_token, token_in
+from parkmeter.stores.dynamodb_tokens import id_of, item_of, presented_token, token_in
 from parkmeter.stores.records import read, written
 from parkmeter.tokens import Token
+
+log = logging.getLogger(__name__)
 
 UNSETTLED = "unsettled"
 """Name of the sparse index, and of the attribute that puts a meter into it."""
@@ -125,9 +128,11 @@ class DynamoStore:
         return [_entry(item) for item in items]
 
     def tokens(self) -> list[Token]:
-        """See `ports.Store`. A pass code that somebody put there by hand is a token like others."""
-        items = _pages(self._client.scan, TableName=self._tables.auth)
-        found = [token for item in items if (token := token_in(item)) is not None]
+        """See `ports.Store`. A pass code that somebody put there by hand is a token like others.
+
+        One that makes no sense must not hide the others: it is left out, and it opens nothing.
+        """
+        found = [token for item in self._token_items() if (token := token_in(item)) is not None]
         return sorted(found, key=lambda token: (token.created_at, token.id))
 
     def put_token(self, token: Token) -> None:
@@ -278,11 +283,11 @@ class DynamoStore:
             self._client.delete_item(TableName=self._tables.auth, Key={"token": key})
 
     def _token_keys(self, token_id: str) -> set[str]:
-        return {
-            item["token"]
-            for item in _pages(self._client.scan, TableName=self._tables.auth)
-            if (token := token_in(item)) is not None and token.id == token_id
-        }
+        return {item["token"] for item in self._token_items() if id_of(item) == token_id}
+
+    def _token_items(self) -> Iterator[dict[str, Any]]:
+        # Consistently: a token that was issued a moment ago can be revoked.
+        return _pages(self._client.scan, TableName=self._tables.auth, ConsistentRead=True)
 
 
 class _ConflictError(Exception):

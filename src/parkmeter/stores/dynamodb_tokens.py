@@ -57,34 +57,45 @@ def _can_be_a_key(secret: str) -> bool:
 def token_from(item: dict[str, Any]) -> Token:
     """A token from its item; everything but `token` is optional, as the ancestor's was alone.
 
+    People write items by hand: a scope that is none gives nothing, a time without a zone is UTC.
+
     Raises:
-        ArithmeticError, TypeError, ValueError: it is none.
+        ArithmeticError, TypeError, ValueError: it has a field that makes no sense.
 
     """
     key = item["token"]
     digest = key if key.startswith(PREFIX) else digest_of(key)
-    scopes, endpoints = item.get("scopes"), item.get("endpoints")
+    scopes, endpoints = _names(item.get("scopes")), _names(item.get("endpoints"))
     expires_at, minutes = item.get("expires_at"), item.get("minutes_per_day")
     return Token(
-        id=item.get("id") or digest.removeprefix(PREFIX)[:8],
+        id=id_of(item),
         digest=digest,
         name=item.get("name") or "pass code",
-        created_at=datetime.fromisoformat(item.get("created_at") or "1970-01-01T00:00:00+00:00"),
-        scopes=DEFAULT_SCOPES if scopes is None else frozenset(map(Scope, _several(scopes))),
-        endpoints=None if endpoints is None else frozenset(_several(endpoints)),
-        expires_at=None if expires_at is None else _utc(datetime.fromisoformat(expires_at)),
+        created_at=_utc(item.get("created_at") or "1970-01-01"),
+        scopes=DEFAULT_SCOPES if scopes is None else frozenset(s for s in Scope if s in scopes),
+        endpoints=endpoints,
+        expires_at=None if expires_at is None else _utc(expires_at),
         minutes_per_day=None if minutes is None else float(minutes),
     )
 
 
-def _several(value: Any) -> Any:
-    """One word by hand is as good as a list of one."""
-    return [value] if isinstance(value, str) else value
+def id_of(item: dict[str, Any]) -> str:
+    """The public id of the token in an item; one that has none is called by its digest."""
+    key = item["token"]
+    digest = key if key.startswith(PREFIX) else digest_of(key)
+    return item.get("id") or digest.removeprefix(PREFIX)[:8]
 
 
-def _utc(moment: datetime) -> datetime:
-    """By hand people write no offset, and mean UTC as everything here does."""
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+def _names(given: Any) -> frozenset[str] | None:
+    """A list or a set of names, or a single one; None if nothing is said."""
+    if given is None:
+        return None
+    return frozenset({given} if isinstance(given, str) else given)
+
+
+def _utc(text: str) -> datetime:
+    moment = datetime.fromisoformat(text)
+    return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
 
 
 def item_of(token: Token) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from parkmeter.journal import OPERATOR, SYSTEM
 from parkmeter.service import Actor, Answer, Service
 from parkmeter.tokens import Scope, Token
 from parkmeter.web.auth import Book, require
-from parkmeter.web.bodies import idempotency_key, parsed, read_json
+from parkmeter.web.bodies import idempotency_key, parsed, read_json, takes
 from parkmeter.web.docs_page import docs_page
 from parkmeter.web.error_answers import answer_errors
 from parkmeter.web.openapi import complete_document
@@ -127,15 +127,6 @@ def _actor(token: Token) -> Actor:
     return Actor(token.id, token.name, token.minutes_per_day)
 
 
-def _takes(shape: Any) -> dict[str, Any]:
-    """The body a route takes, for the document: bodies are read by `bodies`, not by FastAPI."""
-    schema = shape.model_json_schema(by_alias=True)
-    required = bool(schema.get("required"))
-    return {
-        "requestBody": {"required": required, "content": {"application/json": {"schema": schema}}}
-    }
-
-
 def _replayed(answer: Answer, response: Response) -> None:
     if answer.replayed:
         response.headers["Idempotency-Replayed"] = "true"
@@ -188,7 +179,7 @@ def _endpoint_routes(app: FastAPI, control: Control) -> None:
         tags=["endpoints"],
         status_code=201,
         responses=problems(400, 404, 408, 409, 410, 413, 422, 429, 503),
-        openapi_extra=_takes(TopUp),
+        openapi_extra=takes(TopUp),
     )
     async def top_up(
         name: Name,
@@ -213,7 +204,7 @@ def _endpoint_routes(app: FastAPI, control: Control) -> None:
         "/endpoints/{name}/eject",
         tags=["endpoints"],
         responses=problems(400, 404, 408, 409, 413, 503),
-        openapi_extra=_takes(Eject),
+        openapi_extra=takes(Eject),
     )
     async def eject(
         name: Name,
@@ -298,7 +289,7 @@ def _seed_routes(app: FastAPI, control: Control) -> None:
         "/endpoint-expiry",
         tags=["endpoint-expiry"],
         responses={**documented, **problems(400, 408, 409, 410, 413, 422, 429, 503)},
-        openapi_extra=_takes(SeedTopUp),
+        openapi_extra=takes(SeedTopUp),
     )
     async def extend(
         request: Request,

@@ -65,3 +65,9 @@ def require(token: Token, scope: Scope, endpoint: str | None = None) -> None:
     """Pass, or raise ScopeMissingError naming what is missing."""
     if not token.may(scope, endpoint):
         raise ScopeMissingError(scope, endpoint if scope in token.scopes else None)
+
+
+def require_administrator(token: Token) -> None:
+    """Pass, or raise ScopeMissingError: tokens concern every endpoint, so must the admin's."""
+    if not token.administers():
+        raise ScopeMissingError(Scope.ADMIN, everywhere=Scope.ADMIN in token.scopes)

@@ -56,6 +56,16 @@ async def read_json(request: Request) -> object:
         raise InvalidRequestError("The body is not JSON.", field="body") from None
 
 
+def takes(shape: type[BaseModel]) -> dict[str, Any]:
+    """The body a route takes, for the OpenAPI document, which FastAPI cannot know."""
+    schema = shape.model_json_schema(ref_template="#/components/schemas/{model}")
+    schema.pop("$defs", None)  # the answers bring the same shapes into the document
+    required = bool(schema.get("required"))
+    return {
+        "requestBody": {"required": required, "content": {"application/json": {"schema": schema}}}
+    }
+
+
 def parsed(shape: type[_Shape], document: object) -> _Shape:
     """The body as the shape a route takes.
 

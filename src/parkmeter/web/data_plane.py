@@ -7,6 +7,7 @@ would cost more than everything else it does.
 import logging
 from collections.abc import Callable, Mapping
 from datetime import datetime
+from time import perf_counter
 
 from parkmeter.errors import ParkmeterError, UnknownEndpointError
 from parkmeter.tokens import Scope as TokenScope
@@ -21,6 +22,7 @@ from parkmeter.web.patience import Rounds
 from parkmeter.web.problems import Problem, problem_of
 from parkmeter.web.prompt import Prompt
 from parkmeter.web.routes import Route, Routes, Target
+from parkmeter.web.traffic import TrafficByEndpoint
 from parkmeter.web.upstream import UpstreamPool, address_of
 
 _INVOKE = TokenScope.INVOKE
@@ -31,7 +33,8 @@ class DataPlane:
     """Serves the paths that `match` knows. For one event loop.
 
     `routes` may be replaced at any time, from any thread; requests under way keep what they began
-    with. `now` reads the clock (aware, UTC).
+    with. `now` reads the clock (aware, UTC). `traffic` counts what came of requests for endpoints
+    there are; to be read on the loop.
     """
 
     def __init__(
@@ -48,6 +51,7 @@ class DataPlane:
         self._now = now
         self._pool = pool or UpstreamPool()
         self._rounds = Rounds()
+        self.traffic = TrafficByEndpoint()
 
     def match(self, path: bytes) -> Target | None:
         """What a raw path without stage prefix asks for; None if it is not the data plane's."""
@@ -77,6 +81,7 @@ class DataPlane:
                 await self._forward(prompt, caller, seat, send)
                 return
         except ClientGoneError:
+            self.traffic[target.name].gone += 1
             return
         except refusals.Refusal as refusal:
             said = refusal.problem
@@ -90,7 +95,10 @@ class DataPlane:
                 caller.close()
         if prompt is not None and prompt.exchange is not None and prompt.exchange.started:
             _log.warning("an answer of %s broke off: %s", target.name, said.body.decode())
+            self.traffic[target.name].broken += 1
         else:
+            if target.route is not None:  # anybody can make names up, and each would be kept
+                self.traffic[target.name].refused(said.status)
             await _say(send, said, prompt.stamp() if prompt is not None else [])
 
     def _permitted(self, target: Target, named: Mapping[bytes, bytes]) -> Route:
@@ -121,7 +129,11 @@ class DataPlane:
             caller=caller,
             send=send,
         )
+        began = perf_counter()
         await exchange.run(method, head, prompt.stamp)
+        self.traffic[prompt.target.name].answered(
+            exchange.status, exchange.head_at - began, perf_counter() - began
+        )
 
 
 async def _say(send: Send, said: Problem, fields: Fields) -> None:

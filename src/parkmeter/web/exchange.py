@@ -5,6 +5,7 @@ Both bodies stream, and whoever is slow slows the other down. It may not know to
 
 import asyncio
 from collections.abc import Callable
+from time import perf_counter
 
 from parkmeter.errors import UpstreamError, UpstreamTimeoutError
 from parkmeter.web.asgi_types import Send
@@ -40,7 +41,8 @@ class Exchange:
     at once gets that task only if it is still there when `Patience` is looked at.
 
     `started`: the answer's head is on its way to the client. What breaks from then on must break
-    visibly, nothing else can be said.
+    visibly, nothing else can be said. `status`, `head_at` (`time.perf_counter`): what that head
+    says, and when it came.
     """
 
     __slots__ = (
@@ -52,7 +54,9 @@ class Exchange:
         "_pool",
         "_send",
         "_timeouts",
+        "head_at",
         "started",
+        "status",
     )
 
     def __init__(  # noqa: PLR0913 (what it connects; each is used under its own name)
@@ -74,6 +78,8 @@ class Exchange:
         self._connection: UpstreamConnection | None = None
         self._feeder: asyncio.Task[None] | None = None
         self.started = False
+        self.status = 0
+        self.head_at = 0.0
 
     async def run(self, method: str, head: bytes, stamp: Callable[[], Fields]) -> None:
         """Carry the request with this head, without its framing and last line; stream the answer.
@@ -143,6 +149,8 @@ class Exchange:
         fields = answer_fields(connection.status, connection.headers)
         fields += stamp()
         self.started = True
+        self.status = connection.status
+        self.head_at = perf_counter()
         await send({"type": "http.response.start", "status": connection.status, "headers": fields})
         more = True
         while more:

@@ -79,6 +79,11 @@ class LocalGate:
         slot = self._slots.get(name)
         return slot.in_flight if slot is not None else 0
 
+    def waiting(self, name: str) -> int:
+        """Requests being held right now."""
+        slot = self._slots.get(name)
+        return slot.waiting if slot is not None else 0
+
     def standing(self, name: str) -> Standing:
         """How this endpoint's meter stands now."""
         return standing(self.view(name), self._now())

@@ -9,6 +9,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, PlainSerialize
 
 from parkmeter.journal import Entry, Kind
 from parkmeter.meter import NEVER, Phase, Report, Status
+from parkmeter.tokens import DEFAULT_SCOPES, Scope, Token
 
 Money = Annotated[Decimal, PlainSerializer(float, return_type=float, when_used="json")]
 
@@ -168,6 +169,61 @@ class Eject(_Shape):
     expires_at: AwareDatetime | None = None
 
 
+class SeenToken(_Shape):
+    """A token as it may be shown; its secret is known to nobody but its holder."""
+
+    id: str = Field(examples=["5f0c1b2a"])
+    name: str = Field(examples=["ada"])
+    scopes: list[Scope] = Field(examples=[["invoke", "top-up"]])
+    endpoints: list[str] | None = Field(description="null: all.", examples=[["flan-t5"]])
+    created_at: datetime
+    expires_at: datetime | None = Field(description="From then on refused; null: never.")
+    minutes_per_day: float | None = Field(
+        description="Most it may add in a day (UTC); null: no limit.", examples=[120.0]
+    )
+
+    @classmethod
+    def of(cls, token: Token, /, **more: Any) -> Self:
+        """The shape of a token."""
+        return cls(
+            id=token.id,
+            name=token.name,
+            scopes=[scope for scope in Scope if scope in token.scopes],
+            endpoints=None if token.endpoints is None else sorted(token.endpoints),
+            created_at=token.created_at,
+            expires_at=token.expires_at,
+            minutes_per_day=token.minutes_per_day,
+            **more,
+        )
+
+
+class SeenTokens(_Shape):
+    """All tokens, oldest first."""
+
+    tokens: list[SeenToken]
+
+
+class IssuedToken(SeenToken):
+    """A new token with its secret, which is shown this once and kept as a digest only."""
+
+    token: str = Field(examples=["pm_…"])
+
+
+class NewToken(_Shape):
+    """What a new token is to be; only the name is needed."""
+
+    name: str = Field(description="Whose it is: the journal's `by`.", examples=["ada"])
+    scopes: list[Scope] = Field(
+        sorted(DEFAULT_SCOPES), description="None of them: sees status only.", max_length=16
+    )
+    endpoints: list[str] | None = Field(None, description="null: all.", max_length=1000)
+    expires_at: AwareDatetime | None = Field(None, description="null: never.")
+    minutes_per_day: Annotated[float, Field(strict=True)] | None = Field(
+        None,
+        description="Most it may add in a day (UTC): greater than 0; null: no limit.",
+    )
+
+
 def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """These statuses as problems, for the OpenAPI document."""
     schema = {"$ref": "#/components/schemas/Problem"}
@@ -185,9 +241,9 @@ _MEANING: Mapping[int, str] = {
     401: "No token.",
     402: "The meter is closed; says what an hour costs and how to top up.",
     403: "Token refused, or its scope is missing.",
-    404: "No such endpoint.",
+    404: "No such endpoint, or no such token.",
     408: "The body did not arrive in time.",
-    409: "The idempotency key was used for another request, or the expiry moved.",
+    409: "Not as things stand: see `code`.",
     410: "The endpoint is being removed with its deployment.",
     413: "Body too large.",
     422: "Over a limit; says the limit and what would still fit.",

@@ -1,0 +1,149 @@
+"""Tokens by HTTP, over a whole parkmeter on a wound clock."""
+
+import json
+from datetime import timedelta
+
+import pytest
+from starlette.testclient import TestClient
+
+from parkmeter.issuing import Issuing
+from parkmeter.meter import Spec
+from parkmeter.tokens import Scope, Token, digest_of
+from parkmeter.web.app import Control, control_app
+from parkmeter.web.auth import TokenBook
+from parkmeter.web.token_routes import add_token_routes
+from tests.world import NOON, World
+
+ADMIN = {"Authorization": "admin-pass-code"}
+
+
+class Front:
+    """The routes over a store in memory, and a book that follows it."""
+
+    def __init__(self) -> None:
+        self.world = World(Spec("flan-t5"), Spec("falcon"))
+        store = self.world.store
+        store.put_token(
+            Token("first", digest_of("admin-pass-code"), "admin", NOON, frozenset(Scope))
+        )
+        book = TokenBook(store.tokens())
+        control = Control(self.world.service, book, str, self.now)
+        app = control_app(control)
+        issuing = Issuing(store, lambda: self.world.service.names, self.now, changed=book.replace)
+        add_token_routes(app, control, issuing)
+        self.client = TestClient(app, raise_server_exceptions=False)
+
+    def now(self):
+        return self.world.now
+
+    def issue(self, **order: object):
+        return self.client.post("/tokens", json=order, headers=ADMIN)
+
+    def as_holder(self, secret: str, path: str, **body: object):
+        return self.client.post(path, json=body, headers={"Authorization": f"Bearer {secret}"})
+
+
+@pytest.fixture
+def front() -> Front:
+    return Front()
+
+
+def test_what_was_ordered_is_answered_with_the_secret_and_listed_without(front):
+    answer = front.issue(
+        name="ada",
+        scopes=["top-up", "invoke", "invoke"],
+        endpoints=["falcon"],
+        expires_at="2026-06-23T14:00:00+02:00",
+        minutes_per_day=90,
+    )
+    assert answer.status_code == 201
+    assert answer.headers["cache-control"] == "no-store"
+    issued = answer.json()
+    assert issued.pop("token").startswith("pm_")
+    assert issued == {
+        "id": issued["id"],
+        "name": "ada",
+        "scopes": ["invoke", "top-up"],
+        "endpoints": ["falcon"],
+        "created_at": "2026-06-22T12:00:00Z",
+        "expires_at": "2026-06-23T12:00:00Z",
+        "minutes_per_day": 90.0,
+    }
+    listed = front.client.get("/tokens", headers=ADMIN).json()["tokens"]
+    assert listed[1] == issued
+    assert listed[0]["scopes"] == ["invoke", "top-up", "admin"]
+
+
+def test_a_name_is_all_that_is_needed(front):
+    issued = front.issue(name="ada").json()
+    assert issued["scopes"] == ["invoke", "top-up"]
+    assert issued["endpoints"] is issued["expires_at"] is issued["minutes_per_day"] is None
+
+
+@pytest.mark.parametrize(
+    ("field", "order"),
+    [
+        ("name", {}),
+        ("name", {"name": None}),
+        ("name", {"name": 5}),
+        ("name", {"name": ""}),
+        ("scopes.0", {"scopes": ["root"]}),
+        ("scopes.0", {"scopes": [None]}),
+        ("scopes", {"scopes": "admin"}),
+        ("endpoints", {"endpoints": ["llama"]}),
+        ("endpoints", {"endpoints": []}),
+        ("endpoints", {"endpoints": "falcon"}),
+        ("expires_at", {"expires_at": "2026-06-22T12:00:00Z"}),
+        ("expires_at", {"expires_at": "2026-07-22T12:00:00"}),
+        ("expires_at", {"expires_at": "tomorrow"}),
+        ("expires_at", {"expires_at": "9999-12-31T23:59:59-09:00"}),
+        ("minutes_per_day", {"minutes_per_day": 0}),
+        ("minutes_per_day", {"minutes_per_day": "60"}),
+        ("minutes_per_day", {"minutes_per_day": True}),
+        ("minutes_per_day", {"minutes_per_day": 1e999}),
+        ("token", {"token": "my-own"}),
+        ("id", {"id": "first"}),
+    ],
+)
+def test_what_cannot_be_is_refused_by_its_name(front, field, order):
+    body = {"name": "ada", **order} if field != "name" else order
+    answer = front.client.post("/tokens", content=json.dumps(body), headers=ADMIN)
+    assert (answer.status_code, answer.json()["field"]) == (400, field), answer.json()
+    assert len(front.client.get("/tokens", headers=ADMIN).json()["tokens"]) == 1
+
+
+def test_a_name_that_is_taken_and_the_last_admin_are_conflicts(front):
+    taken = front.issue(name="admin")
+    assert (taken.status_code, taken.json()["code"]) == (409, "name_taken")
+    last = front.client.delete("/tokens/first", headers=ADMIN)
+    assert (last.status_code, last.json()["code"]) == (409, "last_admin")
+
+
+def test_a_token_may_revoke_itself(front):
+    issued = front.issue(name="boss", scopes=["admin"]).json()
+    holder = {"Authorization": issued["token"]}
+    gone = front.client.delete(f"/tokens/{issued['id']}", headers=holder)
+    assert (gone.status_code, gone.content) == (204, b"")
+    assert front.client.get("/tokens", headers=holder).json()["code"] == "token_refused"
+    again = front.client.delete(f"/tokens/{issued['id']}", headers=ADMIN)
+    assert (again.status_code, again.json()["code"]) == (404, "unknown_token")
+
+
+def test_expiry_and_minutes_of_the_day_hold_for_an_issued_token(front):
+    secret = front.issue(name="ada", expires_at="2026-06-22T13:00:00Z", minutes_per_day=20).json()[
+        "token"
+    ]
+    path = "/endpoints/falcon/top-ups"
+    assert front.as_holder(secret, path, minutes=15).status_code == 201
+    over = front.as_holder(secret, path, minutes=6)
+    assert (over.status_code, over.json()["left_minutes"]) == (429, 5)
+    front.world.wind(timedelta(hours=1))
+    late = front.as_holder(secret, path, minutes=1)
+    assert (late.status_code, late.json()["code"]) == (403, "token_refused")
+
+
+def test_an_admin_of_one_endpoint_cannot_issue_itself_the_others(front):
+    secret = front.issue(name="some", scopes=["admin"], endpoints=["falcon"]).json()["token"]
+    refused = front.as_holder(secret, "/tokens", name="mine", scopes=["admin"])
+    assert refused.status_code == 403
+    assert refused.json()["detail"] == "The scope 'admin' is needed on all endpoints."
