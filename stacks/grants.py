@@ -142,6 +142,8 @@ class Grants:
         table = self._table(self._names.meters_table)
         return Grant(
             (
+                "dynamodb:BatchGetItem",
+                "dynamodb:ConditionCheckItem",
                 "dynamodb:GetItem",
                 "dynamodb:PutItem",
                 "dynamodb:Query",

@@ -15,11 +15,14 @@ from parkmeter import reconcile as decisions
 from parkmeter.decision import Decision, Observed
 from parkmeter.entries import line
 from parkmeter.errors import (
+    DeviceBusyError,
     ExpiryMovedError,
+    InvalidRequestError,
     KeyReusedError,
     StoreBusyError,
     UnknownEndpointError,
 )
+from parkmeter.holding import Holding
 from parkmeter.journal import KEY_LIFETIME, Entry, Kind, fingerprint
 from parkmeter.meter import Meter, Report, Spec
 from parkmeter.ports import (
@@ -33,12 +36,18 @@ from parkmeter.ports import (
     Store,
     View,
 )
+from parkmeter.receipt import Receipt
+from parkmeter.receipt import receipt as receipt_of
+from parkmeter.timeline import tells_all
 from parkmeter.treatment import TRIES, Treatment
 
 log = logging.getLogger(__name__)
 
 _RECENT_LINES = 100
 """So far back an expiry that was published late is known for our own."""
+
+_PAGE = 500
+"""Lines of the journal that are read at once for a receipt."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +85,8 @@ class Service:
         self._driver = driver
         self._clock = clock
         self._gate = gate
-        self._treatment = Treatment(store, driver, clock, gate, notifier)
+        self._holding = Holding(store, self._specs)
+        self._treatment = Treatment(store, driver, clock, gate, notifier, self._holding)
 
     @property
     def names(self) -> list[str]:
@@ -90,7 +100,7 @@ class Service:
 
         Raises:
             UnknownEndpointError, InvalidRequestError, LimitExceededError, OverBudgetError,
-            KeyReusedError: refused, nothing changed.
+            DeviceBusyError, KeyReusedError: refused, nothing changed.
             StoreBusyError: nothing changed; may be sent again with the same key.
 
         """
@@ -130,7 +140,7 @@ class Service:
 
         `seen` is in whole seconds. One that a recent line of the journal resulted in is our own,
         published late, and nobody's wish. Any other is somebody's (`who`): it becomes the meter's,
-        within the limits, and is journaled.
+        within the limits, and is journaled; unless another endpoint holds the device.
 
         Raises:
             UnknownEndpointError, StoreBusyError: nothing changed.
@@ -158,7 +168,12 @@ class Service:
                 amount=gained,
             )
             try:
-                return self._treatment.commit(changed, [entry]).expires_at
+                claim = self._holding.claim(spec, changed, now)
+                return self._treatment.commit(changed, [entry], claim=claim).expires_at
+            except DeviceBusyError as busy:
+                key = f"edit-refused:{seen.isoformat()}:{meter.version}"
+                self.warn(name, f"{why}: refused, {busy.data['endpoint']} holds {spec.device}", key)
+                return meter.expires_at
             except (StaleError, DuplicateError):
                 continue
         raise StoreBusyError
@@ -180,33 +195,61 @@ class Service:
         return Report.of(spec, self._store.load(name), self._clock.now())
 
     def reports(self) -> list[Report]:
-        """How all endpoints are doing, in the order of the configuration."""
-        return [self.report(name) for name in self._specs]
+        """How all endpoints are doing, in the order of the configuration; asks the store once."""
+        meters, now = self._store.meters(self._specs), self._clock.now()
+        return [Report.of(spec, meters[name], now) for name, spec in self._specs.items()]
 
     def journal(self, name: str, limit: int, before: int | None = None) -> list[Entry]:
         """The newest lines, newest first. Raises UnknownEndpointError."""
         return self._store.journal(self._spec(name).name, limit, before)
 
+    def receipt(
+        self, name: str, begin: datetime | None = None, end: datetime | None = None
+    ) -> Receipt:
+        """What an endpoint cost from `begin` (None: the first line) to `end` (None: now).
+
+        What has not happened yet is on no receipt: a later end is now.
+
+        Raises:
+            UnknownEndpointError, InvalidRequestError: refused.
+
+        """
+        spec, now = self._spec(name), self._clock.now()
+        end = now if end is None else min(end, now)
+        if begin is None:
+            first = self._store.journal(name, 1, before=2)
+            begin = min(first[0].at, end) if first else end
+        if begin > end:
+            raise InvalidRequestError("The receipt must begin before it ends.", field="from")
+        return receipt_of(self._lines(name, begin), spec, begin, end)
+
     def provision(self, name: str, initial: timedelta) -> None:
         """Put the first time on a meter that was never used, or was removed.
 
-        Any other one stays as it is, so that this may be repeated whenever one likes.
+        Any other one stays as it is, so that this may be repeated whenever one likes. An endpoint
+        whose device is held by another stays closed, and has had its first provisioning.
         """
         meter, now = self._store.load(name), self._clock.now()
         if meter.version != 0 and not meter.removed:
             return
-        meter = replace(meter, removed=False)
-        entries = []
+        fresh = replace(meter, removed=False)
+        if not initial and meter.version == 0:
+            return
+        opened, entries, claim = fresh, [], None
         if initial:
             spec = replace(self._spec(name), max_top_up=initial, max_ahead=initial)
             key = f"provision:{meter.version}"
             why = "first provisioning"
-            meter = rules.top_up(spec, meter, initial, now)
-            entries = [line(spec, meter, Kind.TOP_UP, now, why, key=key, amount=initial)]
-        elif meter.version == 0:
-            return
+            opened = rules.top_up(spec, fresh, initial, now)
+            entries = [line(spec, opened, Kind.TOP_UP, now, why, key=key, amount=initial)]
+            try:
+                claim = self._holding.claim(spec, opened, now)
+            except DeviceBusyError as busy:
+                opened = fresh
+                why = f"left closed at first provisioning. {busy.detail}"
+                entries = [line(spec, fresh, Kind.WARNING, now, why, key=key)]
         try:
-            self._treatment.commit(meter, entries)
+            self._treatment.commit(opened, entries, claim=claim)
         except (StaleError, DuplicateError):
             log.debug("%s was provisioned by somebody else", name)
 
@@ -299,6 +342,22 @@ class Service:
 
     # ── Inside ──────────────────────────────────────────────────────────────────────────────────
 
+    def _lines(self, name: str, begin: datetime) -> list[Entry]:
+        """The journal, oldest line first, from before `begin` as far as a receipt has to know.
+
+        That is back to the last line that left the endpoint stopped; without one, to the first.
+        """
+        lines: list[Entry] = []
+        before: int | None = None
+        while before != 1:
+            page = self._store.journal(name, _PAGE, before)
+            for entry in page:
+                lines.append(entry)
+                if entry.at < begin and tells_all(entry):
+                    return lines[::-1]
+            before = page[-1].number if page else 1
+        return lines[::-1]
+
     def _spec(self, name: str) -> Spec:
         spec = self._specs.get(name)
         if spec is None:
@@ -337,13 +396,15 @@ class Service:
                 amount=gained,
                 request=request,
             )
+            claim = self._holding.claim(spec, changed, now)
             moved = changed.expires_at != meter.expires_at
             if moved and shortens:
                 # Before the commit: killed right after it, nobody would be left to tell the leash.
                 # At the version that was read, so that whoever commits first has the last word.
                 self._treatment.keep(spec, changed.expires_at + spec.drain, meter.version)
             try:
-                committed = self._treatment.commit(changed, [entry], _budget(who, spends, now))
+                budget = _budget(who, spends, now)
+                committed = self._treatment.commit(changed, [entry], budget, claim)
             except StaleError:
                 continue
             except DuplicateError as duplicate:

@@ -399,7 +399,7 @@ def test_what_nobody_foresaw_is_a_500_without_a_word_about_us(front, monkeypatch
     def broken(name: str) -> None:
         raise RuntimeError("secret internals at arn:aws:123456789012")
 
-    monkeypatch.setattr(front.world.store, "load", broken)
+    monkeypatch.setattr(front.world.store, "meters", broken)
     response = front.get("/endpoints")
     problem(response, 500, "internal")
     assert "123456789012" not in response.text

@@ -18,6 +18,7 @@ OPERATIONS = [
     ("GET", "/endpoints"),
     ("GET", "/endpoints/{name}"),
     ("GET", "/endpoints/{name}/journal"),
+    ("GET", "/endpoints/{name}/receipt"),
     ("POST", "/endpoints/{name}/top-ups"),
     ("GET", "/endpoint-expiry"),
     ("POST", "/endpoint-expiry"),

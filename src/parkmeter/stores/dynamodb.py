@@ -1,14 +1,15 @@
 """The store on AWS: two DynamoDB tables, every commit one transaction.
 
 Table `meters` holds, per endpoint (`pk`), the meter (`sk` = `meter`), the journal (`entry#…`) and
-the keys that make entries unique (`key#…`, gone by TTL). Its sparse index `unsettled` names the
+the keys that make entries unique (`key#…`, gone by TTL); beside them who holds a device
+(`pk` = `device#…`) and what tokens spent (`budget#…`). Its sparse index `unsettled` names the
 meters that need looking at. Table `auth` holds the tokens under the ancestor's key, `token`.
 """
 
 import hashlib
 import random
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -16,6 +17,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
+from parkmeter.device import Claim
 from parkmeter.errors import OverBudgetError, StoreBusyError
 from parkmeter.journal import KEY_LIFETIME, Entry
 from parkmeter.meter import Meter
@@ -28,6 +30,9 @@ UNSETTLED = "unsettled"
 """Name of the sparse index, and of the attribute that puts a meter into it."""
 
 _METER = "meter"
+_A_BATCH = 100
+"""The most that BatchGetItem takes (AWS)."""
+
 _GIVE_UP_SECONDS = 10.0
 """Another transaction on the same items cancels ours; so long it is tried again, with jitter."""
 
@@ -66,6 +71,29 @@ class DynamoStore:
         """See `ports.Store`."""
         return _meter(name, self._item(name, _METER))
 
+    def meters(self, names: Collection[str]) -> dict[str, Meter]:
+        """See `ports.Store`. One call for every hundred."""
+        found: dict[str, Meter] = {}
+        waiting = [{"pk": name, "sk": _METER} for name in dict.fromkeys(names)]
+        give_up = self._ticks() + _GIVE_UP_SECONDS
+        while waiting:
+            wanted = {"Keys": waiting[:_A_BATCH], "ConsistentRead": True}
+            answer = self._client.batch_get_item(RequestItems={self._tables.meters: wanted})
+            for item in answer["Responses"].get(self._tables.meters, ()):
+                found[item["pk"]] = _meter(item["pk"], item)
+            left = answer.get("UnprocessedKeys", {}).get(self._tables.meters, {}).get("Keys", [])
+            waiting = left + waiting[_A_BATCH:]
+            if left:
+                if self._ticks() >= give_up:
+                    raise StoreBusyError
+                self._pause(random.uniform(0, _LONGEST_PAUSE_SECONDS))  # noqa: S311 (jitter)
+        return {name: found.get(name) or Meter(name) for name in names}
+
+    def holder(self, device: str) -> str | None:
+        """See `ports.Store`."""
+        item = self._item(*_device_key(device))
+        return None if item is None else str(item["holder"])
+
     def unsettled(self) -> Iterator[str]:
         """See `ports.Store`. The index lags by a moment."""
         for item in _pages(
@@ -78,13 +106,19 @@ class DynamoStore:
         ):
             yield item["pk"]
 
-    def commit(self, meter: Meter, entries: Sequence[Entry], budget: Budget | None = None) -> Meter:
+    def commit(
+        self,
+        meter: Meter,
+        entries: Sequence[Entry],
+        budget: Budget | None = None,
+        claim: Claim | None = None,
+    ) -> Meter:
         """See `ports.Store`."""
         give_up = self._ticks() + _GIVE_UP_SECONDS
         pause = 0.01
         while True:
             try:
-                return self._commit_once(meter, entries, budget)
+                return self._commit_once(meter, entries, budget, claim)
             except _ConflictError:
                 if self._ticks() >= give_up:
                     raise StoreBusyError from None
@@ -135,7 +169,13 @@ class DynamoStore:
 
     # ── One transaction ─────────────────────────────────────────────────────────────────────────
 
-    def _commit_once(self, meter: Meter, entries: Sequence[Entry], budget: Budget | None) -> Meter:
+    def _commit_once(
+        self,
+        meter: Meter,
+        entries: Sequence[Entry],
+        budget: Budget | None,
+        claim: Claim | None,
+    ) -> Meter:
         present = self._item(meter.name, _METER)
         if (int(present["version"]) if present else 0) != meter.version:
             for entry in entries:
@@ -144,6 +184,9 @@ class DynamoStore:
         first = int(present["lines"]) + 1 if present else 1
         committed = replace(meter, version=meter.version + 1)
         writes = [self._write_meter(committed, lines=first - 1 + len(entries))]
+        if claim is not None:
+            writes += self._write_claim(claim, meter.name)
+        read = len(writes)  # so many are at what was read, or all is stale
         for number, entry in enumerate(entries, start=first):
             writes += self._write_entry(entry, number)
         if budget is not None:
@@ -151,11 +194,16 @@ class DynamoStore:
         try:
             self._client.transact_write_items(TransactItems=writes)
         except self._client.exceptions.TransactionCanceledException as error:
-            self._explain(error, meter, entries, budget)
+            self._explain(error, meter, entries, budget, read)
         return committed
 
     def _explain(
-        self, error: ClientError, meter: Meter, entries: Sequence[Entry], budget: Budget | None
+        self,
+        error: ClientError,
+        meter: Meter,
+        entries: Sequence[Entry],
+        budget: Budget | None,
+        read: int,
     ) -> None:
         """Turn the reasons of a cancelled transaction into what they mean here."""
         codes = [reason.get("Code") for reason in error.response["CancellationReasons"]]
@@ -163,7 +211,7 @@ class DynamoStore:
             raise _ConflictError from error
         for entry in entries:
             self._refuse_duplicate(entry)
-        if codes[0] == "ConditionalCheckFailed":
+        if "ConditionalCheckFailed" in codes[:read]:
             raise StaleError(meter.name) from error
         if budget is not None and codes[-1] == "ConditionalCheckFailed":
             spent = self._item(*_budget_key(budget)) or {}
@@ -189,6 +237,26 @@ class DynamoStore:
             put["ConditionExpression"] = "version = :read"
             put["ExpressionAttributeValues"] = {":read": committed.version - 1}
         return {"Put": put}
+
+    def _write_claim(self, claim: Claim, name: str) -> list[dict[str, Any]]:
+        pk, sk = _device_key(claim.device)
+        put: dict[str, Any] = {
+            "TableName": self._tables.meters,
+            "Item": {"pk": pk, "sk": sk, "holder": name},
+            "ConditionExpression": "attribute_not_exists(pk)",
+        }
+        if claim.held_by is not None:
+            put["ConditionExpression"] = "holder = :seen"
+            put["ExpressionAttributeValues"] = {":seen": claim.held_by}
+        if claim.held_by in {None, name}:
+            return [{"Put": put}]
+        unchanged = {
+            "TableName": self._tables.meters,
+            "Key": {"pk": claim.held_by, "sk": _METER},
+            "ConditionExpression": "version = :read",
+            "ExpressionAttributeValues": {":read": claim.version},
+        }
+        return [{"Put": put}, {"ConditionCheck": unchanged}]
 
     def _write_entry(self, entry: Entry, number: int) -> list[dict[str, Any]]:
         line = {"pk": entry.endpoint, "sk": _number(number), "body": written(entry)}
@@ -321,6 +389,10 @@ def _number(number: int) -> str:
 
 def _budget_key(budget: Budget) -> tuple[str, str]:
     return f"budget#{budget.token_id}", budget.day.isoformat()
+
+
+def _device_key(device: str) -> tuple[str, str]:
+    return f"device#{device}", "holder"
 
 
 def _sortable(moment: datetime) -> str:

@@ -25,6 +25,7 @@ _STATUS: dict[type[errors.ParkmeterError], int] = {
     errors.UploadStalledError: 408,
     errors.KeyReusedError: 409,
     errors.ExpiryMovedError: 409,
+    errors.DeviceBusyError: 409,
     errors.EndpointRemovedError: 410,
     errors.TooLargeError: 413,
     errors.LimitExceededError: 422,
