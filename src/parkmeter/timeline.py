@@ -8,15 +8,14 @@ end that was noticed late, a clock that was set back): nothing is counted twice 
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import datetime
 from decimal import Decimal
 from itertools import pairwise
 from typing import Generic, TypeVar, assert_never
 
 from parkmeter.journal import SYSTEM, Entry, Kind
-from parkmeter.meter import ZERO, Status
+from parkmeter.meter import NEVER, ZERO, Status
 
-_LONG_AGO = datetime.min.replace(tzinfo=UTC)
 _Value = TypeVar("_Value")
 
 
@@ -173,10 +172,10 @@ class _Bought:
 
     def __init__(self) -> None:
         self.whose = _Steps(SYSTEM, [], [])
-        self._queue = [(SYSTEM, _LONG_AGO)]
+        self._queue = [(SYSTEM, NEVER)]
         """Who bought time, and up to which expiry; the first one's is being used up."""
         self._starting = False
-        self._seen = _LONG_AGO
+        self._seen = NEVER
 
     def tell(self, line: Entry) -> None:
         """Take the next line in."""

@@ -417,6 +417,7 @@ def test_the_document_describes_every_route_and_its_problems(front):
         "/endpoints/{name}/top-ups",
         "/endpoints/{name}/eject",
         "/endpoints/{name}/journal",
+        "/endpoints/{name}/receipt",
         "/endpoints/{name}/invocations",
         "/endpoint-expiry",
         "/{api_resource}",
