@@ -119,7 +119,7 @@ class DeviceBusyError(ParkmeterError):
         until = f"{closes_at:%Y-%m-%d %H:%M:%S} UTC"
         super().__init__(
             f"{device} is held by {endpoint} until {until}. Nothing was changed. Wait until then, "
-            f"or eject {endpoint}, and send this top-up again.",
+            f"or have {endpoint} ejected, and send this top-up again.",
             device=device,
             endpoint=endpoint,
             expires_at=expires_at,
