@@ -22,6 +22,7 @@ from parkmeter.errors import (
     StoreBusyError,
     UnknownEndpointError,
 )
+from parkmeter.history import lines_since
 from parkmeter.holding import Holding
 from parkmeter.journal import KEY_LIFETIME, Entry, Kind, fingerprint
 from parkmeter.meter import Meter, Report, Spec
@@ -38,16 +39,12 @@ from parkmeter.ports import (
 )
 from parkmeter.receipt import Receipt
 from parkmeter.receipt import receipt as receipt_of
-from parkmeter.timeline import tells_all
 from parkmeter.treatment import TRIES, Treatment
 
 log = logging.getLogger(__name__)
 
 _RECENT_LINES = 100
 """So far back an expiry that was published late is known for our own."""
-
-_PAGE = 500
-"""Lines of the journal that are read at once for a receipt."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +168,7 @@ class Service:
                 claim = self._holding.claim(spec, changed, now)
                 return self._treatment.commit(changed, [entry], claim=claim).expires_at
             except DeviceBusyError as busy:
-                key = f"edit-refused:{seen.isoformat()}:{meter.version}"
+                key = f"edit-refused:{seen.isoformat()}"
                 self.warn(name, f"{why}: refused, {busy.data['endpoint']} holds {spec.device}", key)
                 return meter.expires_at
             except (StaleError, DuplicateError):
@@ -221,7 +218,7 @@ class Service:
             begin = min(first[0].at, end) if first else end
         if begin > end:
             raise InvalidRequestError("The receipt must begin before it ends.", field="from")
-        return receipt_of(self._lines(name, begin), spec, begin, end)
+        return receipt_of(lines_since(self._store, name, begin), spec, begin, end)
 
     def provision(self, name: str, initial: timedelta) -> None:
         """Put the first time on a meter that was never used, or was removed.
@@ -280,8 +277,8 @@ class Service:
     def begin(self) -> None:
         """Tell the gate of every meter before the first prompt asks, and have each looked at."""
         now = self._clock.now()
-        for name in self._specs:
-            self._gate.show(View.of(self._store.load(name), now))
+        for name, meter in self._store.meters(self._specs).items():
+            self._gate.show(View.of(meter, now))
             self._clock.wake(name)
 
     # ── What the clock asks for ─────────────────────────────────────────────────────────────────
@@ -341,22 +338,6 @@ class Service:
                 log.warning("%s: %s (not journaled, the meter was changing)", name, why)
 
     # ── Inside ──────────────────────────────────────────────────────────────────────────────────
-
-    def _lines(self, name: str, begin: datetime) -> list[Entry]:
-        """The journal, oldest line first, from before `begin` as far as a receipt has to know.
-
-        That is back to the last line that left the endpoint stopped; without one, to the first.
-        """
-        lines: list[Entry] = []
-        before: int | None = None
-        while before != 1:
-            page = self._store.journal(name, _PAGE, before)
-            for entry in page:
-                lines.append(entry)
-                if entry.at < begin and tells_all(entry):
-                    return lines[::-1]
-            before = page[-1].number if page else 1
-        return lines[::-1]
 
     def _spec(self, name: str) -> Spec:
         spec = self._specs.get(name)

@@ -1,11 +1,14 @@
 """A device is held by one open meter, and never used by two endpoints at once."""
 
+import contextlib
 import threading
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from parkmeter.errors import DeviceBusyError, StoreBusyError
 from parkmeter.journal import Kind
@@ -172,6 +175,47 @@ def test_a_repeated_top_up_gets_its_first_answer_though_the_device_has_gone_to_a
     again = world.service.top_up("flan-t5", 1, ADA, "monday")
     assert again.replayed
     assert again.entry.expires_at == first.entry.expires_at
+
+
+TURNS = st.lists(
+    st.one_of(
+        st.tuples(st.just("wind"), st.integers(1, 120)),
+        st.tuples(st.just("top-up"), st.sampled_from(["flan-t5", "falcon", "mpt"])),
+        st.tuples(st.just("eject"), st.sampled_from(["flan-t5", "falcon", "mpt"])),
+        st.tuples(st.just("crash"), st.sampled_from(["flan-t5", "falcon", "mpt"])),
+        st.tuples(st.just("busy"), st.sampled_from(["flan-t5", "falcon", "mpt"])),
+        st.tuples(st.just("restart"), st.none()),
+    ),
+    max_size=25,
+)
+
+
+@given(TURNS, st.integers(0, 90), st.integers(0, 90))
+@settings(max_examples=100, deadline=None)
+def test_whatever_happens_one_meter_is_open_and_one_endpoint_on_the_device(turns, start, stop):
+    world = World(FLAN, FALCON, Spec("mpt", device="gpu0"))
+    world.driver.start_takes, world.driver.stop_takes = start * SECOND, stop * SECOND
+    for what, how in turns:
+        match what:
+            case "wind":
+                for _ in range(how):
+                    world.wind(SECOND)
+                    assert len(world.driver.owned()) <= 1
+            case "top-up":
+                with contextlib.suppress(DeviceBusyError):
+                    world.service.top_up(how, 1, ADA)
+            case "eject":
+                world.service.eject(how, ADA)
+            case "crash" if how in world.driver.owned():
+                world.driver.crash(how, "out of memory")
+            case "busy":
+                world.gate.requests[how] = 1 - (world.gate.requests.get(how) or 0)
+            case "restart":
+                world.service = world.another_service()
+                world.service.begin()
+                world.service.sweep()
+        assert sum(bool(world.left(name)) for name in world.specs) <= 1
+        assert len(world.driver.owned()) <= 1
 
 
 # ── Races ────────────────────────────────────────────────────────────────────────────────────────

@@ -173,7 +173,7 @@ def test_a_receipt_of_the_future_ends_now_and_one_that_ends_before_it_begins_is_
 
 
 def test_only_as_much_of_the_journal_is_read_as_a_period_needs(world, monkeypatch):
-    monkeypatch.setattr("parkmeter.service._PAGE", 5)
+    monkeypatch.setattr("parkmeter.history._PAGE", 5)
     for _ in range(10):
         world.top_up(30)
         world.wind(HOUR)
