@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from parkmeter.errors import DeviceBusyError, StoreBusyError
 from parkmeter.journal import Kind
-from parkmeter.meter import ZERO, Spec
+from parkmeter.meter import ZERO, Phase, Spec
 from parkmeter.service import Actor
 from parkmeter.stores.memory import MemoryStore
 from parkmeter.stores.sqlite import SqliteStore
@@ -184,8 +184,10 @@ TURNS = st.lists(
         st.tuples(st.just("eject"), st.sampled_from(["flan-t5", "falcon", "mpt"])),
         st.tuples(st.just("crash"), st.sampled_from(["flan-t5", "falcon", "mpt"])),
         st.tuples(st.just("busy"), st.sampled_from(["flan-t5", "falcon", "mpt"])),
+        st.tuples(st.just("switch"), st.sampled_from(["flan-t5", "falcon", "mpt"])),
         st.tuples(st.just("restart"), st.none()),
     ),
+    min_size=8,
     max_size=25,
 )
 
@@ -206,6 +208,10 @@ def test_whatever_happens_one_meter_is_open_and_one_endpoint_on_the_device(turns
                     world.service.top_up(how, 1, ADA)
             case "eject":
                 world.service.eject(how, ADA)
+            case "switch":
+                for name in world.specs:
+                    world.service.eject(name, ADA)
+                world.service.top_up(how, 1, ADA)
             case "crash" if how in world.driver.owned():
                 world.driver.crash(how, "out of memory")
             case "busy":
@@ -290,6 +296,25 @@ def test_a_start_decided_before_the_close_does_not_revive_who_lost_the_device():
     world.service.reconcile("flan-t5")
     assert world.left() == ZERO
     assert world.driver.lives["flan-t5"] == 0
+
+
+def test_a_restarting_server_does_not_revive_who_lost_the_device_at_the_close():
+    store = InBetween()
+    world = World(FLAN, FALCON, store=store)
+    world.top_up(10)
+    world.wind(2 * SECOND)
+    close = world.service.report("flan-t5").closes_at
+    world.clock.time = close - timedelta(milliseconds=1)
+    world.driver.show("flan-t5", Phase.STARTING)
+
+    def too_late() -> None:
+        world.clock.time = close
+        world.service.top_up("falcon", 10, BOB)
+
+    store.happens = ("flan-t5", too_late)
+    world.service.reconcile("flan-t5")
+    world.clock.time += SECOND
+    assert (world.left(), world.status()) == (ZERO, "stopping")
 
 
 def test_two_clients_at_once_over_and_over_exactly_one_wins(tmp_path: Path):
