@@ -82,6 +82,7 @@ class ApiStack(Stack):
             ),
             [
                 may.keep_meters(),
+                may.read_all_meters(),
                 may.count_minutes(),
                 may.keep_tokens(),
                 may.find_endpoints(),

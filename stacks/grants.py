@@ -153,6 +153,10 @@ class Grants:
         table = self._table(self._names.meters_table)
         return Grant(("dynamodb:Query",), (f"{table}/index/{UNSETTLED_INDEX}",))
 
+    def read_all_meters(self) -> Grant:
+        """Read many meters at once."""
+        return Grant(("dynamodb:BatchGetItem",), (self._table(self._names.meters_table),))
+
     def count_minutes(self) -> Grant:
         """Count what a token adds in a day, in the transaction that adds it."""
         return Grant(("dynamodb:UpdateItem",), (self._table(self._names.meters_table),))

@@ -74,6 +74,9 @@ class EndpointSettings(_Settings):
     price_per_hour: Annotated[Decimal, Field(ge=0, allow_inf_nan=False)] | None = Field(
         None, description="Dollars; unknown if absent."
     )
+    device: Annotated[str, Field(min_length=1, max_length=63)] | None = Field(
+        None, description='What it runs on, such as "gpu0"; held by one open meter at a time.'
+    )
     drain_seconds: SecondsOrZero = Field(30, description="For requests in flight at the close.")
     startup_credit_minutes: Minutes = Field(
         30, description="How long a start may take without using bought time; 0: none."
@@ -269,4 +272,5 @@ def _spec(name: str, endpoint: EndpointSettings) -> Spec:
         drain=timedelta(seconds=endpoint.drain_seconds),
         warn_before=tuple(timedelta(minutes=minutes) for minutes in endpoint.warn_minutes),
         price_per_hour=endpoint.price_per_hour,
+        device=endpoint.device,
     )

@@ -104,6 +104,29 @@ class ExpiryMovedError(ParkmeterError):
         )
 
 
+class DeviceBusyError(ParkmeterError):
+    """Raised when the device of an endpoint is held by another endpoint's open meter.
+
+    `endpoint`: the one that holds it; it closes at `closes_at` as things stand.
+    """
+
+    code = "device_busy"
+    title = "Another endpoint holds the device"
+
+    def __init__(
+        self, *, device: str, endpoint: str, expires_at: datetime, closes_at: datetime
+    ) -> None:
+        until = f"{closes_at:%Y-%m-%d %H:%M:%S} UTC"
+        super().__init__(
+            f"{device} is held by {endpoint} until {until}. Nothing was changed. Wait until then, "
+            f"or have {endpoint} ejected, and send this top-up again.",
+            device=device,
+            endpoint=endpoint,
+            expires_at=expires_at,
+            closes_at=closes_at,
+        )
+
+
 class OverBudgetError(ParkmeterError):
     """Raised when a token's minutes of the day do not suffice."""
 

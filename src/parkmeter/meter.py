@@ -44,7 +44,8 @@ class Spec:
 
     How an endpoint is started is its driver's business and not in here. `variants` are the ways to
     start it (instance types), best first. An unknown price is None, never zero. `look_again`: while
-    nothing falls due, how long until it is worth asking the driver anew.
+    nothing falls due, how long until it is worth asking the driver anew. `device`: what it runs on,
+    where others may run too, but only one at a time.
     """
 
     name: str
@@ -56,6 +57,7 @@ class Spec:
     price_per_hour: Decimal | None = None
     variants: tuple[str, ...] = ("local",)
     look_again: timedelta = timedelta(seconds=1)
+    device: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,7 +251,8 @@ def _shown(meter: Meter, now: datetime) -> Shown:
     if is_open(meter, now):
         match run.phase:
             case Phase.ABSENT:
-                return Shown(Status.STARTING, "about to start")
+                waiting_for = run.reason if run.started_at else ""
+                return Shown(Status.STARTING, waiting_for or "about to start")
             case Phase.STARTING:
                 since = f", {span(now - run.started_at)} so far" if run.started_at else ""
                 return Shown(Status.STARTING, (run.reason or "loading") + since)

@@ -3,19 +3,20 @@
 One contract suite per port runs over every adapter (`tests/contract`). Knows only the pure modules.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Protocol
 
 from parkmeter.decision import Observed
+from parkmeter.device import Claim
 from parkmeter.journal import Entry
 from parkmeter.meter import Meter, Phase, Spec, Status, closes_at, latest_close, shown
 from parkmeter.tokens import Token
 
 
 class StaleError(Exception):
-    """Raised by `Store.commit` when the meter is no longer at the version that was read."""
+    """Raised by `Store.commit` when the meter, or who holds its device, is not as it was read."""
 
 
 class DuplicateError(Exception):
@@ -42,21 +43,36 @@ class Store(Protocol):
     def load(self, name: str) -> Meter:
         """The meter; one never seen is closed, settled and of version 0."""
 
+    def meters(self, names: Collection[str]) -> dict[str, Meter]:
+        """The meters of these names, as `load` gives each, in one query; in the order of `names`.
+
+        Each is as of its own moment: together they are no snapshot.
+        """
+
     def unsettled(self) -> Iterable[str]:
         """Names of all meters that are not settled, in no order; of late changes it may not know.
 
         Names only: one meter that cannot be read must not hide the others.
         """
 
-    def commit(self, meter: Meter, entries: Sequence[Entry], budget: Budget | None = None) -> Meter:
+    def holder(self, device: str) -> str | None:
+        """Whose meter held this device last, or holds it now; None if none ever did."""
+
+    def commit(
+        self,
+        meter: Meter,
+        entries: Sequence[Entry],
+        budget: Budget | None = None,
+        claim: Claim | None = None,
+    ) -> Meter:
         """Write meter and entries, all or nothing, at the version that was read; returns it anew.
 
         The returned meter's version is higher by one. Entries get the next numbers of their
         endpoint, in order. A key that is older than `KEY_LIFETIME` (by the entries' own times) may
-        come again.
+        come again. With a claim the meter holds its device from now on.
 
         Raises:
-            StaleError: the meter changed since it was read.
+            StaleError: the meter changed since it was read, or what the claim says is not so.
             DuplicateError: an entry's key is in the journal already. Tested before the version,
                 so that a repeated request always finds its first answer.
             OverBudgetError: the budget does not suffice.

@@ -283,7 +283,7 @@ def park(spec: Spec, meter: Meter, observed: Observed, now: datetime) -> Decisio
         return Decision(Rest(), parked, (*credit, stop))
     stopping = replace(meter, run=replace(meter.run, phase=Phase.STOPPING, reason=PARKED))
     if observed.phase is Phase.STOPPING:
-        return Decision(Rest(), stopping, check_at=_paced(spec, observed.since, now))
+        return Decision(Rest(), stopping, check_at=paced(spec, observed.since, now))
     return Decision(Stop(), stopping, check_at=now + INSIST)
 
 
@@ -304,7 +304,7 @@ def _end(
             return _settle(spec, meter, observed, now)
         case Phase.STOPPING:
             begun = observed.since or latest_close(meter)
-            return Decision(Rest(), _stopping(meter), check_at=_paced(spec, begun, now))
+            return Decision(Rest(), _stopping(meter), check_at=paced(spec, begun, now))
         case Phase.READY | Phase.BUSY if (
             run.phase is not Phase.STOPPING
             and in_flight != 0
@@ -350,10 +350,10 @@ def _while_ending(meter: Meter, now: datetime) -> datetime:
 
 def _soon(spec: Spec, meter: Meter, begun: datetime | None, now: datetime) -> datetime:
     """When to look at an open meter again while something is under way, at its close at most."""
-    return min(_paced(spec, begun, now), latest_close(meter))
+    return min(paced(spec, begun, now), latest_close(meter))
 
 
-def _paced(spec: Spec, begun: datetime | None, now: datetime) -> datetime:
+def paced(spec: Spec, begun: datetime | None, now: datetime) -> datetime:
     """The longer something takes, the more slowly it is looked at."""
     elapsed = now - (begun or now)
     return now + max(spec.look_again / _FIRST_LOOK, min(spec.look_again, elapsed / 10))

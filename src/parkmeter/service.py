@@ -15,11 +15,15 @@ from parkmeter import reconcile as decisions
 from parkmeter.decision import Decision, Observed
 from parkmeter.entries import line
 from parkmeter.errors import (
+    DeviceBusyError,
     ExpiryMovedError,
+    InvalidRequestError,
     KeyReusedError,
     StoreBusyError,
     UnknownEndpointError,
 )
+from parkmeter.history import lines_since
+from parkmeter.holding import Holding
 from parkmeter.journal import KEY_LIFETIME, Entry, Kind, fingerprint
 from parkmeter.meter import Meter, Report, Spec
 from parkmeter.ports import (
@@ -33,6 +37,8 @@ from parkmeter.ports import (
     Store,
     View,
 )
+from parkmeter.receipt import Receipt
+from parkmeter.receipt import receipt as receipt_of
 from parkmeter.treatment import TRIES, Treatment
 
 log = logging.getLogger(__name__)
@@ -88,7 +94,8 @@ class Service:
         self._driver = driver
         self._clock = clock
         self._gate = gate
-        self._treatment = Treatment(store, driver, clock, gate, notifier)
+        self._holding = Holding(store, self._specs)
+        self._treatment = Treatment(store, driver, clock, gate, notifier, self._holding)
 
     @property
     def names(self) -> list[str]:
@@ -102,7 +109,7 @@ class Service:
 
         Raises:
             UnknownEndpointError, InvalidRequestError, LimitExceededError, OverBudgetError,
-            KeyReusedError: refused, nothing changed.
+            DeviceBusyError, KeyReusedError: refused, nothing changed.
             StoreBusyError: nothing changed; may be sent again with the same key.
 
         """
@@ -142,7 +149,8 @@ class Service:
 
         `seen` is in whole seconds. One that a recent line of the journal resulted in is our own,
         published late, and nobody's wish; so is one from before the meter was opened. Any other is
-        somebody's: it becomes the meter's, within the limits, once, and is journaled.
+        somebody's: once, within the limits, and unless another endpoint holds the device, it
+        becomes the meter's, and is journaled.
 
         Raises:
             UnknownEndpointError, StoreBusyError: nothing changed.
@@ -172,7 +180,12 @@ class Service:
                 amount=gained,
             )
             try:
-                return self._treatment.commit(changed, [entry]).expires_at
+                claim = self._holding.claim(spec, changed, now)
+                return self._treatment.commit(changed, [entry], claim=claim).expires_at
+            except DeviceBusyError as busy:
+                held = f"{why}: refused, {busy.data['endpoint']} holds {spec.device}"
+                self.warn(name, held, f"edit-refused:{edit.id}")
+                return meter.expires_at
             except (StaleError, DuplicateError):
                 continue
         raise StoreBusyError
@@ -194,31 +207,59 @@ class Service:
         return Report.of(spec, self._store.load(name), self._clock.now())
 
     def reports(self) -> list[Report]:
-        """How all endpoints are doing, in the order of the configuration."""
-        return [self.report(name) for name in self._specs]
+        """How all endpoints are doing, in the order of the configuration; asks the store once."""
+        meters, now = self._store.meters(self._specs), self._clock.now()
+        return [Report.of(spec, meters[name], now) for name, spec in self._specs.items()]
 
     def journal(self, name: str, limit: int, before: int | None = None) -> list[Entry]:
         """The newest lines, newest first. Raises UnknownEndpointError."""
         return self._store.journal(self._spec(name).name, limit, before)
 
+    def receipt(
+        self, name: str, begin: datetime | None = None, end: datetime | None = None
+    ) -> Receipt:
+        """What an endpoint cost from `begin` (None: the first line) to `end` (None: now).
+
+        What has not happened yet is on no receipt: a later end is now.
+
+        Raises:
+            UnknownEndpointError, InvalidRequestError: refused.
+
+        """
+        spec, now = self._spec(name), self._clock.now()
+        end = now if end is None else min(end, now)
+        if begin is None:
+            first = self._store.journal(name, 1, before=2)
+            begin = min(first[0].at, end) if first else end
+        if begin > end:
+            raise InvalidRequestError("The receipt must begin before it ends.", field="from")
+        return receipt_of(lines_since(self._store, name, begin), spec, begin, end)
+
     def provision(self, name: str, initial: timedelta) -> None:
         """Put the first time on a meter that was never used, or was removed.
 
-        Any other one stays as it is, so that this may be repeated whenever one likes.
+        Any other one stays as it is, so that this may be repeated whenever one likes. An endpoint
+        whose device is held by another stays closed, and has had its first provisioning.
         """
         spec = replace(self._spec(name), max_top_up=initial, max_ahead=initial)
         for _ in range(TRIES):
             meter, now = self._store.load(name), self._clock.now()
             if (meter.version or not initial) and not meter.removed:
                 return
-            key = f"provision:{meter.version}"
-            meter, entries = replace(meter, removed=False), []
+            fresh = replace(meter, removed=False)
+            opened, entries, claim = fresh, [], None
             if initial:
-                meter = rules.top_up(spec, meter, initial, now)
-                why = "first provisioning"
-                entries = [line(spec, meter, Kind.TOP_UP, now, why, key=key, amount=initial)]
+                opened = rules.top_up(spec, fresh, initial, now)
+                key, why = f"provision:{meter.version}", "first provisioning"
+                entries = [line(spec, opened, Kind.TOP_UP, now, why, key=key, amount=initial)]
+                try:
+                    claim = self._holding.claim(spec, opened, now)
+                except DeviceBusyError as busy:
+                    opened = fresh
+                    why = f"left closed at first provisioning. {busy.detail}"
+                    entries = [line(spec, fresh, Kind.WARNING, now, why, key=key)]
             try:
-                self._treatment.commit(meter, entries)
+                self._treatment.commit(opened, entries, claim=claim)
             except (StaleError, DuplicateError):
                 continue
             return
@@ -251,8 +292,8 @@ class Service:
     def begin(self) -> None:
         """Tell the gate of every meter before the first prompt asks, and have each looked at."""
         now = self._clock.now()
-        for name in self._specs:
-            self._gate.show(View.of(self._store.load(name), now))
+        for name, meter in self._store.meters(self._specs).items():
+            self._gate.show(View.of(meter, now))
             self._clock.wake(name)
 
     # ── What the clock asks for ─────────────────────────────────────────────────────────────────
@@ -351,13 +392,15 @@ class Service:
                 amount=gained,
                 request=request,
             )
+            claim = self._holding.claim(spec, changed, now)
             moved = changed.expires_at != meter.expires_at
             if moved and shortens:
                 # Before the commit: killed right after it, nobody would be left to tell the leash.
                 # At the version that was read, so that whoever commits first has the last word.
                 self._treatment.keep(spec, changed.expires_at + spec.drain, meter.version)
             try:
-                committed = self._treatment.commit(changed, [entry], _budget(who, spends, now))
+                budget = _budget(who, spends, now)
+                committed = self._treatment.commit(changed, [entry], budget, claim)
             except StaleError:
                 continue
             except DuplicateError as duplicate:

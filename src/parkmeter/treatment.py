@@ -12,7 +12,9 @@ from typing import assert_never
 
 from parkmeter import reconcile as decisions
 from parkmeter.decision import Cause, Decision, Keep, Observed, Rest, Start, Stop
+from parkmeter.device import Claim
 from parkmeter.errors import DriverError, StoreBusyError
+from parkmeter.holding import Holding
 from parkmeter.journal import Entry
 from parkmeter.meter import Meter, Phase, Spec
 from parkmeter.ports import (
@@ -42,6 +44,7 @@ class Treatment:
     clock: Clock
     gate: Gate
     notifier: Notifier
+    holding: Holding
 
     def treat(
         self, spec: Spec, next_thing: Callable[[Spec, Meter, Observed], Decision]
@@ -60,8 +63,9 @@ class Treatment:
             except DriverError as error:
                 seen = False
                 decision = decisions.trouble(spec, meter, error.detail, self.clock.now())
+            decision, claim = self.holding.permitted(spec, meter, decision, self.clock.now())
             try:
-                committed = self._record(meter, decision)
+                committed = self._record(meter, decision, claim)
                 refused = self._act(spec, committed, decision.action)
                 if refused is not None:
                     self._record(committed, refused)
@@ -78,9 +82,15 @@ class Treatment:
         now = self.clock.now()
         return decisions.decide(spec, meter, observed, self.gate.in_flight(spec.name), now)
 
-    def commit(self, meter: Meter, entries: Sequence[Entry], budget: Budget | None = None) -> Meter:
+    def commit(
+        self,
+        meter: Meter,
+        entries: Sequence[Entry],
+        budget: Budget | None = None,
+        claim: Claim | None = None,
+    ) -> Meter:
         """`Store.commit`; what was committed is shown to the gate and told to people."""
-        committed = self.store.commit(meter, entries, budget)
+        committed = self.store.commit(meter, entries, budget, claim)
         self.gate.show(View.of(committed, self.clock.now()))
         for entry in entries:
             try:
@@ -97,7 +107,7 @@ class Treatment:
             # The time is on the meter; the reconcile that is woken now keeps it again.
             log.warning("%s: the new expiry did not reach the endpoint yet: %s", spec.name, error)
 
-    def _record(self, read: Meter, decision: Decision) -> Meter:
+    def _record(self, read: Meter, decision: Decision, claim: Claim | None = None) -> Meter:
         """Commit what was decided, if it changes anything."""
         unchanged = decision.meter == read and not decision.entries
         # A stop is committed even if it changes nothing: at a version that somebody topped up
@@ -108,7 +118,7 @@ class Treatment:
         entries = list(decision.entries)
         while True:
             try:
-                return self.commit(decision.meter, entries)
+                return self.commit(decision.meter, entries, claim=claim)
             except DuplicateError as duplicate:
                 # Journaled already, by us or by another clock: once is enough.
                 entries = [entry for entry in entries if entry.key != duplicate.entry.key]

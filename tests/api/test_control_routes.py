@@ -315,6 +315,97 @@ def test_house_routes_need_no_token(front):
         assert front.client.get(path).status_code == 200
 
 
+# ── Receipts ─────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_receipt_tells_hours_money_and_whose_time_it_was(front):
+    front.world.driver.stop_takes = timedelta(0)
+    front.post("/endpoints/flan-t5/top-ups", {"minutes": 60}, SEED)
+    front.world.wind(90 * MINUTE)
+    body = front.get("/endpoints/flan-t5/receipt", LOOKER).json()
+    assert (body["endpoint"], body["from"], body["to"]) == (
+        "flan-t5",
+        "2026-06-22T12:00:00Z",
+        "2026-06-22T13:30:00Z",
+    )
+    assert body["price_per_hour"] == "7.09"
+    assert (body["always_on_cost"], body["unpriced_hours"]) == ("10.6350", 0.0)
+    assert Decimal(body["cost"]) + Decimal(body["saved"]) == Decimal(body["always_on_cost"])
+    (part,) = body["parts"]
+    assert (part["who"], part["minutes_bought"]) == ("seed", 60.0)
+    assert (part["cost"], part["hours_on"]) == (body["cost"], body["hours_on"])
+    (run,) = body["runs"]
+    assert (run["started"], run["variant"], run["cost"]) == (body["from"], "local", body["cost"])
+    assert 1 <= body["hours_on"] < 1.001
+
+
+def test_an_unknown_price_is_null_on_a_receipt_and_never_zero(two):
+    two.world.top_up(10)
+    two.world.wind(5 * MINUTE)
+    body = two.get("/endpoints/flan-t5/receipt").json()
+    unknown = ("price_per_hour", "cost", "always_on_cost", "saved")
+    assert [body[name] for name in unknown] == [None] * 4
+    assert body["unpriced_hours"] == body["hours_on"] > 0
+    assert body["parts"][0]["cost"] is body["runs"][0]["cost"] is None
+
+
+def test_a_receipt_is_for_the_period_that_is_asked_for(front):
+    front.world.top_up(60)
+    front.world.wind(30 * MINUTE)
+
+    def receipt(**period: str) -> dict:
+        return front.get("/endpoints/flan-t5/receipt", params=period).json()
+
+    quarter = {"from": "2026-06-22T12:10", "to": "2026-06-22T14:25:00+02:00"}
+    body = receipt(**quarter)
+    assert (body["from"], body["to"]) == ("2026-06-22T12:10:00Z", "2026-06-22T12:25:00Z")
+    assert body["hours_on"] == 0.25
+    assert receipt(**{"from": "2026-06-22"})["from"] == "2026-06-22T00:00:00Z"
+    assert receipt(to="2027-01-01")["to"] == "2026-06-22T12:30:00Z"
+    empty = receipt(**{"from": "2026-06-01", "to": "2026-06-02"})
+    assert (empty["hours_on"], empty["cost"], empty["runs"]) == (0, "0.0000", [])
+
+
+@pytest.mark.parametrize(
+    ("period", "field"),
+    [
+        ({"from": "yesterday"}, "from"),
+        ({"to": ""}, "to"),
+        ({"to": "0001-01-01T00:00:00+14:00"}, "to"),
+        ({"from": "2026-06-22T12:00:00 02:00"}, "from"),
+        ({"from": "2026-06-22", "to": "2026-06-21"}, "from"),
+        ({"from": "2030-01-01"}, "from"),
+    ],
+)
+def test_a_period_that_is_none_is_refused(front, period, field):
+    body = problem(front.get("/endpoints/flan-t5/receipt", params=period), 400, "invalid_request")
+    assert body["field"] == field
+
+
+def test_a_receipt_is_for_tokens_that_cover_the_endpoint(two):
+    problem(two.get("/endpoints/flan-t5/receipt", FALCONER), 403, "scope_missing")
+    problem(two.get("/endpoints/llama/receipt"), 404, "unknown_endpoint")
+    problem(two.client.get("/endpoints/flan-t5/receipt"), 401, "token_missing")
+
+
+# ── Devices ──────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_top_up_on_a_held_device_is_a_409_that_says_by_whom_and_until_when():
+    front = front_of(Spec("flan-t5", device="gpu0"), Spec("falcon", device="gpu0"))
+    front.post("/endpoints/flan-t5/top-ups", {"minutes": 10})
+    front.world.wind(MINUTE)
+    seen = front.get("/endpoints/flan-t5").json()
+    for path, body in (
+        ("/endpoints/falcon/top-ups", {"minutes": 10}),
+        ("/endpoint-expiry", {"minutes": 10, "EndpointName": "falcon"}),
+    ):
+        said = problem(front.post(path, body), 409, "device_busy")
+        assert (said["device"], said["endpoint"]) == ("gpu0", "flan-t5")
+        assert (said["expires_at"], said["closes_at"]) == (seen["expires_at"], seen["closes_at"])
+    assert front.get("/endpoints/falcon").json()["status"] == "stopped"
+
+
 # ── Bad input ────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -399,7 +490,7 @@ def test_what_nobody_foresaw_is_a_500_without_a_word_about_us(front, monkeypatch
     def broken(name: str) -> None:
         raise RuntimeError("secret internals at arn:aws:123456789012")
 
-    monkeypatch.setattr(front.world.store, "load", broken)
+    monkeypatch.setattr(front.world.store, "meters", broken)
     response = front.get("/endpoints")
     problem(response, 500, "internal")
     assert "123456789012" not in response.text
@@ -417,6 +508,7 @@ def test_the_document_describes_every_route_and_its_problems(front):
         "/endpoints/{name}/top-ups",
         "/endpoints/{name}/eject",
         "/endpoints/{name}/journal",
+        "/endpoints/{name}/receipt",
         "/endpoints/{name}/invocations",
         "/endpoint-expiry",
         "/{api_resource}",

@@ -19,6 +19,7 @@ OPERATIONS = [
     ("GET", "/endpoints/{name}"),
     ("GET", "/endpoints/{name}/journal"),
     ("GET", "/endpoints/{name}/logs"),
+    ("GET", "/endpoints/{name}/receipt"),
     ("POST", "/endpoints/{name}/top-ups"),
     ("GET", "/metrics"),
     ("GET", "/tokens"),

@@ -54,6 +54,7 @@ ROUTES = [
     Asked("GET", "/endpoint-expiry", ANYBODY),
     Asked("GET", "/endpoints/{name}", COVERED),
     Asked("GET", "/endpoints/{name}/journal", COVERED),
+    Asked("GET", "/endpoints/{name}/receipt", COVERED),
     Asked("GET", "/endpoints/{name}/logs", Scope.ADMIN),
     Asked("POST", "/endpoints/{name}/eject", Scope.ADMIN, SEEN_LONG_AGO),
     Asked("POST", "/endpoints/{name}/top-ups", Scope.TOP_UP, {}),

@@ -12,7 +12,8 @@ from botocore.config import Config
 from moto.server import DomainDispatcherApplication, create_backend_app
 from werkzeug.serving import make_server
 
-from parkmeter.stores.dynamodb import UNSETTLED, Tables
+from parkmeter.stores.dynamodb import Tables
+from parkmeter.stores.dynamodb_items import UNSETTLED
 
 # A line for each request would bury what a failing test has to say.
 logging.getLogger("werkzeug").setLevel(logging.WARNING)

@@ -84,6 +84,19 @@ def test_a_page_of_the_journal_is_as_long_as_asked_for(gateway: Gateway) -> None
     assert [line["number"] for line in lines] == [3, 2]
 
 
+def test_a_receipt_is_reckoned_at_the_price_of_the_definition(gateway: Gateway) -> None:
+    gateway.ask("POST", "/endpoints/flan-t5/top-ups", {"minutes": 5})
+    said = gateway.ask("GET", "/endpoints/flan-t5/receipt")
+    assert said.status == 200
+    assert (said.document["price_per_hour"], said.document["cost"]) == ("7.09", "0.0000")
+    assert [(part["who"], part["minutes_bought"]) for part in said.document["parts"]] == [
+        ("ada", 5.0)
+    ]
+    day = {"from": ["2026-01-01"], "to": ["2026-01-02"]}
+    always_on = gateway.ask("GET", "/endpoints/flan-t5/receipt", query=day)
+    assert always_on.document["saved"] == "170.1600"
+
+
 def test_limits_of_the_definition_hold(gateway: Gateway) -> None:
     said = gateway.ask("POST", "/endpoint-expiry", {"minutes": 1441})
     assert said.status == 422

@@ -43,6 +43,7 @@ ROUTES = [
     Asked("GET", "/endpoint-expiry", ANYBODY),
     Asked("GET", "/endpoints/{name}", COVERED),
     Asked("GET", "/endpoints/{name}/journal", COVERED),
+    Asked("GET", "/endpoints/{name}/receipt", COVERED),
     Asked("GET", "/endpoints/{name}/logs", "admin"),
     Asked("POST", "/endpoints/{name}/eject", "admin", {"expires_at": "2000-01-01T00:00:00Z"}),
     Asked("POST", "/endpoints/{name}/top-ups", "top-up", {}),

@@ -210,11 +210,11 @@ def test_a_top_up_between_the_decision_to_delete_and_its_commit_keeps_it_running
     store = running.deployment.store
     commit, topped_up = store.commit, []
 
-    def late(meter, entries, budget=None):
+    def late(meter, entries, *more):
         if meter.run.phase is Phase.STOPPING and not topped_up:
             topped_up.append(True)
             running.top_up(10)
-        return commit(meter, entries, budget)
+        return commit(meter, entries, *more)
 
     store.commit = late
     running.wind(minutes=12)

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from parkmeter.device import Claim
 from parkmeter.errors import OverBudgetError
 from parkmeter.journal import KEY_LIFETIME, Entry, Kind
 from parkmeter.meter import Meter, Phase, Run
@@ -201,6 +202,88 @@ def test_a_budget_is_spent_with_the_commit_and_not_without_it(store):
     assert store.load("flan-t5") == meter
     meter = store.commit(meter, [entry("d")], budget(4))
     store.commit(meter, [entry("e")], budget(10, day=TODAY + timedelta(days=1)))
+
+
+def test_many_meters_come_in_one_go_each_as_it_is_loaded(store):
+    names = [f"endpoint-{number}" for number in range(105)]
+    kept = {name: store.commit(Meter(name, settled=False), []) for name in names[::2]}
+    asked = [*names[::-1], "never-seen"]
+    found = store.meters(asked)
+    assert found == {name: kept.get(name, Meter(name)) for name in asked}
+    assert list(found) == asked
+    assert store.meters([]) == {}
+
+
+def test_a_device_is_held_by_whoever_claimed_it_last(store):
+    assert store.holder("gpu0") is None
+    flan = store.commit(Meter("flan-t5"), [entry()], claim=Claim("gpu0"))
+    assert store.holder("gpu0") == "flan-t5"
+    store.commit(flan, [], claim=Claim("gpu0", "flan-t5"))
+    flan = store.load("flan-t5")
+    store.commit(Meter("falcon"), [], claim=Claim("gpu0", "flan-t5", flan.version))
+    assert (store.holder("gpu0"), store.holder("gpu1")) == ("falcon", None)
+
+
+def test_a_claim_on_a_device_that_another_claimed_meanwhile_is_stale_and_changes_nothing(store):
+    store.commit(Meter("flan-t5"), [], claim=Claim("gpu0"))
+    for claim in (Claim("gpu0"), Claim("gpu0", "llama", 1), Claim("gpu0", "falcon")):
+        with pytest.raises(StaleError):
+            store.commit(Meter("falcon"), [entry(endpoint="falcon")], claim=claim)
+    with pytest.raises(StaleError):
+        store.commit(Meter("falcon"), [], claim=Claim("gpu1", "flan-t5", 1))
+    assert store.load("falcon") == Meter("falcon")
+    assert store.journal("falcon", 10) == []
+    assert (store.holder("gpu0"), store.holder("gpu1")) == ("flan-t5", None)
+
+
+def test_a_claim_on_a_device_whose_holder_changed_meanwhile_is_stale(store):
+    flan = store.commit(Meter("flan-t5"), [], claim=Claim("gpu0"))
+    store.commit(replace(flan, expires_at=NOW), [])
+    with pytest.raises(StaleError):
+        store.commit(Meter("falcon"), [], claim=Claim("gpu0", "flan-t5", flan.version))
+    assert store.holder("gpu0") == "flan-t5"
+
+
+def test_a_claim_in_a_commit_that_is_refused_is_none(store):
+    meter = store.commit(Meter("flan-t5"), [entry("a")])
+    with pytest.raises(DuplicateError):
+        store.commit(meter, [entry("a")], claim=Claim("gpu0"))
+    with pytest.raises(StaleError):
+        store.commit(Meter("flan-t5"), [entry("b")], claim=Claim("gpu0"))
+    with pytest.raises(OverBudgetError):
+        store.commit(meter, [entry("c")], Budget("token", TODAY, 11, limit=10), Claim("gpu0"))
+    meter = store.commit(meter, [entry("d")], Budget("token", TODAY, 6, limit=10))
+    with pytest.raises(OverBudgetError):
+        store.commit(meter, [entry("e")], Budget("token", TODAY, 6, limit=10), Claim("gpu0"))
+    assert store.holder("gpu0") is None
+
+
+def test_of_eight_who_claim_a_device_at_once_one_gets_it(store):
+    at_once = threading.Barrier(8)
+    outcomes: list[str] = []
+
+    def claim(name: str) -> None:
+        at_once.wait()
+        try:
+            store.commit(Meter(name), [entry(endpoint=name)], claim=Claim("gpu0"))
+        except StaleError:
+            outcomes.append("stale")
+        else:
+            outcomes.append(name)
+
+    threads = [threading.Thread(target=claim, args=(f"endpoint-{n}",)) for n in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert outcomes.count("stale") == 7
+    (winner,) = set(outcomes) - {"stale"}
+    assert store.holder("gpu0") == winner
+    assert [
+        name
+        for name in store.meters([f"endpoint-{n}" for n in range(8)])
+        if store.load(name).version
+    ] == [winner]
 
 
 def test_tokens_are_kept_replaced_and_removed(store):

@@ -5,6 +5,7 @@ Standard library, sockets only: it must be up in some ten milliseconds, for test
 
 import argparse
 import contextlib
+import fcntl
 import os
 import signal
 import socket
@@ -25,6 +26,7 @@ flags.add_argument("--pid-file", type=Path)
 flags.add_argument("--worker-pid-file", type=Path, help="fork a worker in a session of its own")
 flags.add_argument("--wiped-worker-pid-file", type=Path, help="a worker without its environment")
 flags.add_argument("--environment-file", type=Path, help="writes its environment there")
+flags.add_argument("--device-file", type=Path, help="a GPU with memory for one: crashes if taken")
 given = flags.parse_args()
 born = time.monotonic()
 
@@ -36,6 +38,12 @@ def sleep_for_ever():
 
 if given.ignore_sigterm:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
+if given.device_file:
+    memory = given.device_file.open("w")
+    try:
+        fcntl.flock(memory, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        sys.exit("CUDA out of memory")
 if given.pid_file:
     given.pid_file.write_text(str(os.getpid()))
 if given.environment_file:

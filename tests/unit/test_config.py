@@ -54,12 +54,14 @@ def test_an_endpoint_becomes_a_spec(write):
         drain_seconds = 0
         startup_credit_minutes = 0
         max_top_up_minutes = 0.5
+        device = "gpu0"
         """
     )
     settings = load_settings(config=file, environment={})
     spec = settings.specs()["qwen"]
     assert settings.resource_of("qwen") == "qwen"
     assert spec.price_per_hour == Decimal("1.2")
+    assert spec.device == "gpu0"
     assert (spec.drain.seconds, spec.startup_credit.seconds, spec.max_top_up.seconds) == (0, 0, 30)
 
 
@@ -86,6 +88,7 @@ def test_an_endpoint_becomes_a_spec(write):
         ('[endpoints.a]\nmodel = "demo"\ndrain_seconds = -1', "endpoints.a.drain_seconds"),
         ('[endpoints.a]\nmodel = "demo"\ndrain_seconds = nan', "endpoints.a.drain_seconds"),
         ('[endpoints.a]\nmodel = "demo"\nprice_per_hour = -1', "endpoints.a.price_per_hour"),
+        ('[endpoints.a]\nmodel = "demo"\ndevice = ""', "endpoints.a.device"),
         ('[endpoints.a]\nmodel = "demo"\nhealth = "ping"', "begins with /"),
         ('[endpoints.a]\nmodel = "demo"\napi_resource = "a/b"', "no path segment"),
         ('[endpoints.a]\nmodel = "demo"\napi_resource = "docs"', "the gateway's own"),

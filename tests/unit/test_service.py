@@ -454,11 +454,11 @@ def test_a_stop_is_decided_again_if_somebody_topped_up_in_between():
 
         armed = False
 
-        def commit(self, meter, entries, budget=None):
+        def commit(self, meter, entries, budget=None, claim=None):
             if self.armed and meter.run.phase is Phase.STOPPING:
                 self.armed = False
                 world.top_up(10)
-            return super().commit(meter, entries, budget)
+            return super().commit(meter, entries, budget, claim)
 
     store = TopsUpFirst()
     world = World(store=store)
@@ -504,8 +504,8 @@ def test_killed_right_after_an_ejects_commit_the_leash_knows_already(leashed):
     world.top_up(10)
     world.wind(2 * MINUTE)
 
-    def killed(meter: object, entries: object, budget: object = None) -> None:
-        MemoryStore.commit(world.store, meter, entries, budget)
+    def killed(meter: object, entries: object, *more: object) -> None:
+        MemoryStore.commit(world.store, meter, entries, *more)
         raise KeyboardInterrupt
 
     world.store.commit = killed
@@ -527,7 +527,7 @@ def test_an_eject_that_is_refused_ends_nothing(leashed):
     assert world.status() == "running"
 
 
-def _never_agrees(meter, entries, budget=None):
+def _never_agrees(meter, *_):
     raise StaleError(meter.name)
 
 
@@ -628,10 +628,10 @@ def test_one_endpoint_that_cannot_be_parked_does_not_keep_the_others():
     world.wind(2 * SECOND)
     commit = world.store.commit
 
-    def busy_for_a(meter, entries, budget=None):
+    def busy_for_a(meter, *more):
         if meter.name == "a":
             raise StoreBusyError
-        return commit(meter, entries, budget)
+        return commit(meter, *more)
 
     world.store.commit = busy_for_a
     world.service.park()
@@ -720,7 +720,7 @@ def test_a_view_says_when_the_next_start_is_only_while_backing_off(world):
 
 def test_a_store_that_never_agrees_is_busy_and_nothing_is_acted_upon():
     class NeverAgrees(MemoryStore):
-        def commit(self, meter, entries, budget=None):
+        def commit(self, meter, entries, budget=None, claim=None):
             raise StaleError(meter.name)
 
     world = World(store=NeverAgrees())

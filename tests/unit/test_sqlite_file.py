@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from parkmeter.device import Claim
 from parkmeter.errors import ConfigError, StoreBusyError
 from parkmeter.journal import KEY_LIFETIME, Entry, Kind
 from parkmeter.meter import Meter
-from parkmeter.stores.sqlite import SqliteStore
+from parkmeter.stores.sqlite import _MIGRATIONS, SqliteStore
 
 NOW = datetime(2026, 6, 22, tzinfo=UTC)
 
@@ -112,3 +113,17 @@ def test_old_keys_are_forgotten_as_new_ones_come(tmp_path):
 
 def _entry(key: str, at: datetime) -> Entry:
     return Entry("flan-t5", Kind.TOP_UP, at, "ada", "10 min", key, expires_at=at)
+
+
+def test_a_file_of_the_first_schema_is_brought_up_to_date_with_all_it_holds(tmp_path, monkeypatch):
+    with monkeypatch.context() as earlier:
+        earlier.setattr("parkmeter.stores.sqlite._MIGRATIONS", _MIGRATIONS[:1])
+        old = SqliteStore(tmp_path / "store.sqlite")
+        meter = old.commit(Meter("flan-t5", settled=False), [_entry("a", NOW)])
+        old.close()
+    store = SqliteStore(tmp_path / "store.sqlite")
+    assert store.holder("gpu0") is None
+    store.commit(meter, [], claim=Claim("gpu0"))
+    assert store.holder("gpu0") == "flan-t5"
+    assert len(store.journal("flan-t5", 10)) == 1
+    store.close()

@@ -2,10 +2,11 @@
 
 import threading
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 from datetime import date, datetime
 
+from parkmeter.device import Claim
 from parkmeter.errors import OverBudgetError
 from parkmeter.journal import KEY_LIFETIME, Entry
 from parkmeter.meter import Meter
@@ -23,26 +24,42 @@ class MemoryStore:
         self._keys: dict[tuple[str, str], Entry] = {}
         self._spent: defaultdict[tuple[str, date], float] = defaultdict(float)
         self._tokens: dict[str, Token] = {}
+        self._holders: dict[str, str] = {}
 
     def load(self, name: str) -> Meter:
         """See `ports.Store`."""
         with self._lock:
             return self._meters.get(name) or Meter(name)
 
+    def meters(self, names: Collection[str]) -> dict[str, Meter]:
+        """See `ports.Store`."""
+        with self._lock:
+            return {name: self._meters.get(name) or Meter(name) for name in names}
+
+    def holder(self, device: str) -> str | None:
+        """See `ports.Store`."""
+        with self._lock:
+            return self._holders.get(device)
+
     def unsettled(self) -> Iterable[str]:
         """See `ports.Store`."""
         with self._lock:
             return [meter.name for meter in self._meters.values() if not meter.settled]
 
-    def commit(self, meter: Meter, entries: Sequence[Entry], budget: Budget | None = None) -> Meter:
+    def commit(
+        self,
+        meter: Meter,
+        entries: Sequence[Entry],
+        budget: Budget | None = None,
+        claim: Claim | None = None,
+    ) -> Meter:
         """See `ports.Store`."""
         with self._lock:
             for entry in entries:
                 known = self._keys.get((entry.endpoint, entry.key))
                 if known is not None and known.at > entry.at - KEY_LIFETIME:
                     raise DuplicateError(known)
-            present = self._meters.get(meter.name)
-            if (present.version if present else 0) != meter.version:
+            if self._version(meter.name) != meter.version or not self._still(claim, meter.name):
                 raise StaleError(meter.name)
             if budget is not None:
                 spent = self._spent[budget.token_id, budget.day]
@@ -53,6 +70,8 @@ class MemoryStore:
                 self._spent[budget.token_id, budget.day] = spent + budget.minutes
             committed = replace(meter, version=meter.version + 1)
             self._meters[meter.name] = committed
+            if claim is not None:
+                self._holders[claim.device] = meter.name
             for entry in entries:
                 lines = self._journal[entry.endpoint]
                 numbered = replace(entry, number=len(lines) + 1)
@@ -90,3 +109,17 @@ class MemoryStore:
 
     def close(self) -> None:
         """See `ports.Store`: nothing to let go of."""
+
+    # ── Under the lock ──────────────────────────────────────────────────────────────────────────
+
+    def _version(self, name: str) -> int:
+        present = self._meters.get(name)
+        return present.version if present else 0
+
+    def _still(self, claim: Claim | None, name: str) -> bool:
+        """Whether the device of a claim is held as the claim says."""
+        if claim is None:
+            return True
+        if self._holders.get(claim.device) != claim.held_by:
+            return False
+        return claim.held_by in (None, name) or self._version(claim.held_by) == claim.version

@@ -4,17 +4,19 @@ Concurrency is SQLite's own: `BEGIN IMMEDIATE` admits one writer at a time, from
 process, and a commit that was acknowledged survives kill -9 and power loss (`synchronous=FULL`).
 """
 
+import json
 import logging
 import os
 import queue
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from parkmeter.device import Claim
 from parkmeter.errors import ConfigError, OverBudgetError, StoreBusyError
 from parkmeter.journal import KEY_LIFETIME, Entry
 from parkmeter.meter import Meter
@@ -65,6 +67,12 @@ _MIGRATIONS = (
         body TEXT NOT NULL
     ) STRICT, WITHOUT ROWID;
     """,
+    """
+    CREATE TABLE devices (
+        name TEXT PRIMARY KEY,
+        holder TEXT NOT NULL
+    ) STRICT, WITHOUT ROWID;
+    """,
 )
 """Each brings the file from its index to the next number (`PRAGMA user_version`). Never edited."""
 
@@ -92,11 +100,32 @@ class SqliteStore:
         row = self._one("SELECT body, version FROM meters WHERE name = ?", name)
         return _meter(*row) if row else Meter(name)
 
+    def meters(self, names: Collection[str]) -> dict[str, Meter]:
+        """See `ports.Store`."""
+        # As one value, because SQLite bounds how many values a statement may take.
+        rows = self._all(
+            "SELECT name, body, version FROM meters WHERE name IN (SELECT value FROM json_each(?))",
+            json.dumps(list(names)),
+        )
+        found = {name: _meter(body, version) for name, body, version in rows}
+        return {name: found.get(name) or Meter(name) for name in names}
+
+    def holder(self, device: str) -> str | None:
+        """See `ports.Store`."""
+        row = self._one("SELECT holder FROM devices WHERE name = ?", device)
+        return row[0] if row else None
+
     def unsettled(self) -> Iterable[str]:
         """See `ports.Store`."""
         return [name for (name,) in self._all("SELECT name FROM meters WHERE settled = 0")]
 
-    def commit(self, meter: Meter, entries: Sequence[Entry], budget: Budget | None = None) -> Meter:
+    def commit(
+        self,
+        meter: Meter,
+        entries: Sequence[Entry],
+        budget: Budget | None = None,
+        claim: Claim | None = None,
+    ) -> Meter:
         """See `ports.Store`."""
         committed = replace(meter, version=meter.version + 1)
         with self._writing() as connection:
@@ -117,6 +146,8 @@ class SqliteStore:
                 )
             if done.rowcount != 1:
                 raise StaleError(meter.name)
+            if claim is not None:
+                self._hold(connection, claim, meter.name)
             if budget is not None:
                 self._spend(connection, budget)
             for entry in entries:
@@ -171,6 +202,20 @@ class SqliteStore:
         known = _entry_of_key(connection, entry.endpoint, entry.key, since)
         if known is not None:
             raise DuplicateError(known)
+
+    @staticmethod
+    def _hold(connection: sqlite3.Connection, claim: Claim, name: str) -> None:
+        row = connection.execute(
+            "SELECT holder, version FROM devices LEFT JOIN meters ON meters.name = holder"
+            " WHERE devices.name = ?",
+            (claim.device,),
+        ).fetchone()
+        holder, version = row or (None, 0)
+        if holder != claim.held_by or (holder not in {None, name} and version != claim.version):
+            raise StaleError(name)
+        connection.execute(
+            "INSERT OR REPLACE INTO devices (name, holder) VALUES (?, ?)", (claim.device, name)
+        )
 
     @staticmethod
     def _spend(connection: sqlite3.Connection, budget: Budget) -> None:

@@ -1,4 +1,4 @@
-"""The control routes: status, top-up, eject, journal, and the ancestor's `/endpoint-expiry`.
+"""The control routes: status, top-up, eject, journal, receipt, the ancestor's `/endpoint-expiry`.
 
 Routes only translate: HTTP to a use case, its answer to a shape. Rules live in the core, errors
 become answers in `problems`. Runs locally and on AWS; knows no adapter.
@@ -23,12 +23,14 @@ from parkmeter.web.auth import Book, require
 from parkmeter.web.bodies import idempotency_key, parsed, read_json, takes
 from parkmeter.web.docs_page import docs_page
 from parkmeter.web.error_answers import answer_errors
+from parkmeter.web.moments import moment
 from parkmeter.web.openapi import complete_document
 from parkmeter.web.seed_contract import seed_answer, seed_view
 from parkmeter.web.shapes import (
     Changed,
     Eject,
     Endpoint,
+    EndpointReceipt,
     Endpoints,
     Health,
     Journal,
@@ -51,6 +53,7 @@ alike, with `Idempotency-Replayed: true`. Errors are RFC 9457 problems with a st
 """
 
 _NEWEST = 50
+_MOMENT = "ISO 8601; UTC unless it says otherwise; a date is its first moment."
 _LARGEST_NUMBER = 2**53
 
 
@@ -251,6 +254,23 @@ def _endpoint_routes(app: FastAPI, control: Control) -> None:
         ]
         more = len(entries) == limit and entries[-1].number > 1
         return Journal(lines=lines, before=entries[-1].number if more else None)
+
+    @app.get("/endpoints/{name}/receipt", tags=["endpoints"], responses=problems(400, 404))
+    def receipt(
+        name: Name,
+        token: Token = known_token,
+        begin: Annotated[
+            str | None,
+            Query(alias="from", description=f"{_MOMENT} Default: the journal's first line."),
+        ] = None,
+        end: Annotated[
+            str | None, Query(alias="to", description=f"{_MOMENT} Default, and at most: now.")
+        ] = None,
+    ) -> EndpointReceipt:
+        """Hours on, what they cost and for whom, and what always-on would have cost."""
+        _may_see(token, name)
+        period = moment(begin, "from"), moment(end, "to")
+        return EndpointReceipt.of(service.receipt(name, *period))
 
 
 def _seed_routes(app: FastAPI, control: Control) -> None:

@@ -29,6 +29,7 @@ _STATUS: dict[type[errors.ParkmeterError], int] = {
     errors.ExpiryMovedError: 409,
     errors.NameTakenError: 409,
     errors.LastAdminError: 409,
+    errors.DeviceBusyError: 409,
     errors.EndpointRemovedError: 410,
     errors.TooLargeError: 413,
     errors.LimitExceededError: 422,

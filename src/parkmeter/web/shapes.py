@@ -1,7 +1,7 @@
 """What control routes take and give, as JSON shapes. The examples are what the docs show."""
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Annotated, Any, Self
 
@@ -9,9 +9,16 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, PlainSerialize
 
 from parkmeter.journal import Entry, Kind
 from parkmeter.meter import NEVER, Phase, Report, Status
+from parkmeter.receipt import Receipt
 from parkmeter.tokens import DEFAULT_SCOPES, Scope, Token
 
 Money = Annotated[Decimal, PlainSerializer(float, return_type=float, when_used="json")]
+
+Dollars = Annotated[
+    Decimal,
+    PlainSerializer(lambda dollars: f"{dollars:f}", return_type=str, when_used="json"),
+]
+"""As text, because a sum of JSON numbers need not be what its parts add up to."""
 
 
 class _Shape(BaseModel):
@@ -126,6 +133,89 @@ class Journal(_Shape):
 
     lines: list[JournalLine]
     before: int | None
+
+
+class ReceiptPart(_Shape):
+    """What fell to one buyer: use of the time that this token bought."""
+
+    who: str = Field(description="Name of the token, or parkmeter itself.", examples=["ada"])
+    hours_on: float = Field(examples=[1.0])
+    cost: Dollars | None = Field(description="Dollars.", examples=["7.0900"])
+    minutes_bought: float = Field(
+        description="Put on the meter in this period, used or not.", examples=[60.0]
+    )
+
+
+class ReceiptRun(_Shape):
+    """One life of the endpoint, as far as it fell into this period."""
+
+    started: datetime = Field(description="Of the start call; may be before the period.")
+    ended: datetime | None = Field(description="Null: still on at the period's end.")
+    hours_on: float = Field(examples=[1.5])
+    variant: str | None = Field(description="For example the instance type.", examples=["local"])
+    cost: Dollars | None = Field(description="Dollars.", examples=["10.6350"])
+
+
+class EndpointReceipt(_Shape):
+    """What an endpoint cost. Parts and runs each add up to the whole. Null: a price is unknown."""
+
+    endpoint: str = Field(examples=["flan-t5"])
+    begin: datetime = Field(alias="from")
+    end: datetime = Field(alias="to")
+    hours_on: float = Field(examples=[1.5])
+    price_per_hour: Dollars | None = Field(description="The present one.", examples=["7.09"])
+    cost: Dollars | None = Field(
+        description="Dollars, at the price of each moment.", examples=["10.6350"]
+    )
+    always_on_cost: Dollars | None = Field(
+        description="Had it been on all the time.", examples=["170.1600"]
+    )
+    saved: Dollars | None = Field(description="The difference.", examples=["159.5250"])
+    unpriced_hours: float = Field(description="Hours on without a known price.", examples=[0.0])
+    parts: list[ReceiptPart]
+    runs: list[ReceiptRun]
+
+    @classmethod
+    def of(cls, receipt: Receipt) -> Self:
+        """The shape of a receipt."""
+        parts = [
+            ReceiptPart(
+                who=part.who,
+                hours_on=_hours(part.time_on),
+                cost=part.cost,
+                minutes_bought=part.bought.total_seconds() / 60,
+            )
+            for part in receipt.parts
+        ]
+        runs = [
+            ReceiptRun(
+                started=run.started,
+                ended=run.ended,
+                hours_on=_hours(run.time_on),
+                variant=run.variant,
+                cost=run.cost,
+            )
+            for run in receipt.runs
+        ]
+        return cls.model_validate(
+            {
+                "endpoint": receipt.endpoint,
+                "from": receipt.begin,
+                "to": receipt.end,
+                "hours_on": _hours(receipt.time_on),
+                "price_per_hour": receipt.price_per_hour,
+                "cost": receipt.cost,
+                "always_on_cost": receipt.always_on_cost,
+                "saved": receipt.saved,
+                "unpriced_hours": _hours(receipt.unpriced),
+                "parts": parts,
+                "runs": runs,
+            }
+        )
+
+
+def _hours(amount: timedelta) -> float:
+    return amount.total_seconds() / 3600
 
 
 class Health(_Shape):

@@ -2,7 +2,7 @@
 
 import json
 
-from parkmeter.stores.dynamodb import UNSETTLED
+from parkmeter.stores.dynamodb_items import UNSETTLED
 from stacks.names import UNSETTLED_INDEX
 from tests.cloud.stacks.synthesized import Templates, flat
 

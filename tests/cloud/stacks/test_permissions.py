@@ -112,6 +112,7 @@ def test_only_clock_may_create_and_only_clock_and_lifecycle_may_delete(several: 
             LOGS
             | METERS
             | {
+                "dynamodb:BatchGetItem",
                 "dynamodb:DeleteItem",
                 "dynamodb:Scan",
                 "dynamodb:UpdateItem",

@@ -1,0 +1,64 @@
+"""A device (a GPU) is held by one open meter: who may take it, and who waits for whom. Pure.
+
+A store keeps, for each device, the name of the endpoint that claimed it last; whether that one
+still holds it is read from its meter, so nothing has to be given back. Every commit that puts time
+on a meter claims its device at what was read of the holder: of two at once, one is stale and looks
+again. Holding is a matter of meters, memory a matter of processes: who holds a device is not
+started before every other endpoint of it is absent, however long the former drains and stops.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from parkmeter.decision import Decision, Rest
+from parkmeter.errors import DeviceBusyError
+from parkmeter.meter import Meter, Phase, Spec, closes_at, is_open, latest_close
+from parkmeter.reconcile import paced
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A device taken over from `held_by` (None: from nobody), whose meter was read at `version`.
+
+    Who holds it already claims it from itself; its own version is the commit's business.
+    """
+
+    device: str
+    held_by: str | None = None
+    version: int = 0
+
+
+def claim(device: str, name: str, holder: Meter | None, now: datetime) -> Claim:
+    """The claim of endpoint `name`; `holder` is the meter that claimed it last, None if none did.
+
+    Raises:
+        DeviceBusyError: another endpoint's open meter holds it.
+
+    """
+    if holder is None:
+        return Claim(device)
+    if holder.name != name and is_open(holder, now):
+        raise DeviceBusyError(
+            device=device,
+            endpoint=holder.name,
+            expires_at=holder.expires_at,
+            closes_at=closes_at(holder, now),
+        )
+    return Claim(device, holder.name, holder.version)
+
+
+def present(others: Iterable[Meter]) -> list[str]:
+    """Names of those that may still have something on the device.
+
+    A start commits its intent before it acts, so what is recorded as absent is absent.
+    """
+    return [meter.name for meter in others if meter.run.phase is not Phase.ABSENT]
+
+
+def wait(spec: Spec, meter: Meter, reason: str, now: datetime) -> Decision:
+    """Do not start yet; the waiting is part of the start, so the meter stands still meanwhile."""
+    began = meter.run.started_at or now
+    waiting = replace(meter, run=replace(meter.run, reason=reason, started_at=began))
+    again = min(paced(spec, began, now), latest_close(waiting))
+    return Decision(Rest(), waiting, check_at=again)
