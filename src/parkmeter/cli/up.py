@@ -1,72 +1,34 @@
-"""The command line. Thin: it reads settings, runs the gateway, and prints what people read."""
+"""`parkmeter up`: reads settings, runs the gateway, and prints the first screen."""
 
 import logging
 import shlex
 import sys
 import time
-from datetime import UTC, datetime
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from importlib.metadata import version
 from pathlib import Path
-from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.text import Text
 
+from parkmeter.cli.output import clock_time, countdown, err, out, status_word
 from parkmeter.config import load_settings
 from parkmeter.errors import ParkmeterError
 from parkmeter.gateway import STAGE, Gateway, Started
 from parkmeter.meter import Report, Status
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
-out = Console(highlight=False, soft_wrap=True)
-err = Console(stderr=True, highlight=False, soft_wrap=True)
-
 _BANNER_WAITS_SECONDS = 5.0
 """For the endpoints that start at once; a slow one is shown as starting."""
-
-_COLOURS = {
-    Status.RUNNING: "green",
-    Status.STARTING: "yellow",
-    Status.STOPPING: "yellow",
-    Status.STOPPED: "dim",
-    Status.FAILED: "red",
-}
 
 _PROMPT = '{"text_inputs": "write a story about beautiful weather on a tropical island."}'
 
 
-def _print_version(wanted: bool) -> None:  # noqa: FBT001 (typer's callback)
-    if wanted:
-        out.print(f"parkmeter {version('parkmeter')}")
-        raise typer.Exit
-
-
-@app.callback()
-def parkmeter(
-    *,
-    _version: Annotated[
-        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print it.")
-    ] = False,
+def run(
+    *, host: str | None, port: int | None, state: Path | None, config: Path | None, keep: bool
 ) -> None:
-    """A parking meter for model endpoints: a GPU endpoint lives only while its meter holds time."""
-
-
-@app.command()
-def up(
-    host: Annotated[str | None, typer.Option(help="Address to listen on. [127.0.0.1]")] = None,
-    port: Annotated[int | None, typer.Option(help="Port; 0: any free one. [8080]")] = None,
-    state: Annotated[Path | None, typer.Option(help="Folder of store, logs, client.json.")] = None,
-    config: Annotated[Path | None, typer.Option(help="parkmeter.toml.")] = None,
-    *,
-    keep: Annotated[
-        bool, typer.Option("--keep", help="At the end leave the servers to their leashes.")
-    ] = False,
-) -> None:
-    """Run the local gateway until Ctrl-C.
-
-    Settings may also come from PARKMETER_HOST, PARKMETER_PORT, PARKMETER_STATE, PARKMETER_CONFIG.
-    """
+    """Run the gateway until a signal; what `parkmeter up` does."""
     _log_to_stderr()
     try:
         settings = load_settings(config=config, host=host, port=port, state=state)
@@ -82,38 +44,57 @@ def up(
     out.print(f"{ending} Meters keep their expiry: time goes on while the gateway is away.")
 
 
-def main() -> None:
-    """The `parkmeter` command."""
-    app()
-
-
 # ── What `up` prints ────────────────────────────────────────────────────────────────────────────
 
 
 def _banner(started: Started) -> None:
     reports = _settled_reports(started)
-    short = ".".join(version("parkmeter").split(".")[:2])
-    out.print(
-        Text.assemble(
-            (f"parkmeter {short}", "bold"),
-            f"  {started.url}/",
-            ("     Ctrl-C stops it and its endpoints", "dim"),
-        )
-    )
-    width = max(len(report.spec.name) for report in reports)
-    for report in reports:
-        out.print(_line(report, width))
     to_a_person = started.new_token is not None and out.is_terminal
-    if to_a_person:
-        out.print(f"token    {started.new_token}")
-    else:
-        out.print(f"  TOKEN=$(cat {shlex.quote(str(started.token_file))})")
     token = f"'Authorization: {started.new_token}'" if to_a_person else '"Authorization: $TOKEN"'
-    for command in _commands(started, reports, token):
-        out.print(f"  {command}")
-    out.print(Text(f"every route, with examples: {started.url}/docs", "dim"))
+    lines = banner_lines(
+        started.url,
+        [_row(report) for report in reports],
+        f"token    {started.new_token}"
+        if to_a_person
+        else f"  TOKEN=$(cat {shlex.quote(str(started.token_file))})",
+        _commands(started, reports, token),
+        datetime.now(UTC).astimezone(),
+    )
+    for line in lines:
+        out.print(line)
     # From here on the terminal tells what happens; before, it would have torn the lines above.
     logging.getLogger("parkmeter.journal").setLevel(logging.INFO)
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """An endpoint in the banner; `left` zero: closed."""
+
+    name: str
+    status: str
+    reason: str
+    left: timedelta
+    closes_at: datetime
+
+
+def banner_lines(
+    url: str, rows: Sequence[Row], token: str, commands: Sequence[str], now: datetime
+) -> list[Text]:
+    """The first screen: where it is, how the endpoints are doing, and what to copy."""
+    short = ".".join(version("parkmeter").split(".")[:2])
+    head = Text.assemble(
+        (f"parkmeter {short}", "bold"),
+        f"  {url}/",
+        ("     Ctrl-C stops it and its endpoints", "dim"),
+    )
+    width = max(len(row.name) for row in rows)
+    return [
+        head,
+        *(_line(row, width, now) for row in rows),
+        Text(token),
+        *(Text(f"  {command}") for command in commands),
+        Text(f"every route, with examples: {url}/docs", "dim"),
+    ]
 
 
 def _settled_reports(started: Started) -> list[Report]:
@@ -146,20 +127,23 @@ def _commands(started: Started, reports: list[Report], token: str) -> list[str]:
     return [look, add, prompt] if first.left else [add, look, prompt]
 
 
-def _line(report: Report, width: int) -> Text:
-    status = report.shown.status
-    line = Text.assemble(f"{report.spec.name:<{width}}  ", (f"{status:<8}", _COLOURS[status]))
-    if report.left:
-        close = report.closes_at.astimezone()
-        seconds = int(report.left.total_seconds())
-        left = f"{seconds // 60}:{seconds % 60:02}"
-        return line.append(f" {left} left, until {_clock_time(close)}")
-    return line.append(f" {report.shown.reason}")
+def _row(report: Report) -> Row:
+    return Row(
+        name=report.spec.name,
+        status=report.shown.status,
+        reason=report.shown.reason,
+        left=report.left,
+        closes_at=report.closes_at,
+    )
 
 
-def _clock_time(moment: datetime) -> str:
-    today = datetime.now(UTC).astimezone().date()
-    return moment.strftime("%H:%M" if moment.date() == today else "%a %d %b %H:%M")
+def _line(row: Row, width: int, now: datetime) -> Text:
+    word = status_word(f"{row.status:<8}")
+    line = Text.assemble(f"{row.name:<{width}}  ", word)
+    if row.left:
+        until = clock_time(row.closes_at, now)
+        return line.append(f" {countdown(row.left)} left, until {until}")
+    return line.append(f" {row.reason}")
 
 
 def _log_to_stderr() -> None:
