@@ -20,7 +20,8 @@ class ParkmeterProblem(ParkmeterError):  # noqa: N818 (RFC 9457 calls it a probl
     def __init__(
         self, code: str, status: int, title: str, detail: str, data: Mapping[str, Any]
     ) -> None:
-        super().__init__(detail, **data)
+        super().__init__(detail)
+        self.data = dict(data)
         # In the tree a code belongs to a class; here it is the gateway's word.
         self.code: str = code  # type: ignore[misc]
         self.title: str = title  # type: ignore[misc]
@@ -90,14 +91,17 @@ def problem_of(status: int, document: object, text: str) -> ParkmeterProblem:
     A model's own errors look however its makers liked: what can be read is shown, nothing is lost.
     """
     members = dict(document) if isinstance(document, Mapping) else {}
-    known = {key: members.pop(key, None) for key in ("code", "title", "detail", "status")}
-    members.pop("type", None)
-    code = known["code"] if isinstance(known["code"], str) else f"http_{status}"
-    title = known["title"] if isinstance(known["title"], str) else f"HTTP {status}"
-    detail = known["detail"]
-    if not isinstance(detail, str):
-        detail = _first_words(text) or f"The answer was {status}, without a word."
-        members |= {key: known[key] for key in ("detail",) if known[key] is not None}
+
+    def taken(key: str, otherwise: str) -> str:
+        return members.pop(key) if isinstance(members.get(key), str) else otherwise
+
+    if "code" in members:
+        members.pop("type", None)
+        members.pop("status", None)
+    code = taken("code", f"http_{status}")
+    title = taken("title", f"HTTP {status}")
+    silent = f"The answer was {status}, without a word."
+    detail = taken("detail", _first_words(text) or silent)
     kind = _KINDS.get(status, ParkmeterProblem)
     return kind(code, status, title, detail, members)
 
