@@ -4,6 +4,11 @@ import json
 import sys
 from pathlib import Path
 
+from typer import Context
+from typer.cli import get_docs_for_click
+from typer.main import get_command
+
+from parkmeter.cli import app
 from parkmeter.drivers.fake import FakeDriver
 from parkmeter.local_clock import LocalClock
 from parkmeter.notify.log import LogNotifier
@@ -31,7 +36,14 @@ def openapi() -> str:
     return json.dumps(app.openapi(), indent=2, ensure_ascii=False) + "\n"
 
 
-REFERENCES = {"openapi.json": openapi}
+def cli() -> str:
+    """Every command of the command line, from its own help."""
+    command = get_command(app)
+    text = get_docs_for_click(obj=command, ctx=Context(command), name="parkmeter")
+    return "\n".join(line.rstrip() for line in text.splitlines()).rstrip() + "\n"
+
+
+REFERENCES = {"cli.md": cli, "openapi.json": openapi}
 
 
 def main() -> int:

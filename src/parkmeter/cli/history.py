@@ -29,9 +29,10 @@ def journal(
     url: Url = None,
     state: State = None,
 ) -> None:
-    """Who did what, when and why; the newest last. Without a name of all endpoints.
+    """Who did what, when and why.
 
-    As JSON one line of the journal per line, with its endpoint.
+    The newest line comes last. Without a name: of all endpoints. As JSON: one line of
+    the journal per line, with its endpoint.
     """
     with gateway(url, state, as_json=as_json, name=name) as client:
         names = [endpoint.name for endpoint in chosen(client, name)]
@@ -57,18 +58,19 @@ def receipt(
     *,
     begin: Annotated[
         str | None,
-        typer.Option("--from", metavar="TIME", help="ISO 8601, or a date. [first line kept]"),
+        typer.Option("--from", metavar="TIME", help="ISO 8601, or a date; else all that is kept."),
     ] = None,
     end: Annotated[
-        str | None, typer.Option("--to", metavar="TIME", help="ISO 8601, or a date. [now]")
+        str | None, typer.Option("--to", metavar="TIME", help="ISO 8601, or a date; else now.")
     ] = None,
     as_json: AsJson = False,
     url: Url = None,
     state: State = None,
 ) -> None:
-    """Hours on, what they cost, what always-on would have cost, and by whom.
+    """Hours on and what they cost.
 
-    Without a name of all endpoints, one after the other. A time without a zone is this machine's.
+    Also what always-on would have cost, and who bought the time. Without a name: of all endpoints,
+    one after the other. A time without a zone is this machine's.
     """
     first, last = _moment(begin), _moment(end)
     with gateway(url, state, as_json=as_json, name=name) as client:
@@ -96,7 +98,10 @@ def logs(
     url: Url = None,
     state: State = None,
 ) -> None:
-    """What an endpoint's server printed. Needs the scope admin; on AWS CloudWatch has it."""
+    """What an endpoint's server printed.
+
+    Needs the scope admin. Not on AWS, where CloudWatch has it.
+    """
     with gateway(url, state, as_json=as_json, name=name) as client:
         for line in client.logs(only_endpoint(client, name), lines, follow=follow):
             if as_json:

@@ -1,5 +1,6 @@
 """The commands about time: `status`, `top-up`, `eject`."""
 
+import math
 import sys
 from typing import TYPE_CHECKING, Annotated
 
@@ -22,7 +23,10 @@ def status(
     url: Url = None,
     state: State = None,
 ) -> None:
-    """How the endpoints are doing: status, time left, price, reason."""
+    """How the endpoints are doing.
+
+    Status, time left, until when, price, and the one plain reason.
+    """
     from parkmeter.cli import watching
 
     with gateway(url, state, as_json=as_json, name=name) as client:
@@ -41,7 +45,7 @@ def top_up(
     first: Annotated[
         str | None,
         typer.Argument(
-            metavar="[NAME]",
+            metavar="NAME",
             help="Name of the endpoint; may be left out if there is one only.",
             autocompletion=endpoint_names,
             show_default=False,
@@ -60,12 +64,11 @@ def top_up(
 ) -> None:
     """Put minutes on a meter."""
     name, amount = (None, first) if second is None else (first, second)
-    try:
-        wanted = float(amount or "")
-    except ValueError:
+    wanted = _number(amount or "")
+    if wanted is None:
         raise wrong_usage(
             f"{amount or 'Nothing'} is no number of minutes. Usage: parkmeter top-up [NAME] MINUTES"
-        ) from None
+        )
     with gateway(url, state, as_json=as_json, name=name) as client:
         name = only_endpoint(client, name)
         change = client.top_up(name, wanted)
@@ -89,13 +92,14 @@ def eject(
     url: Url = None,
     state: State = None,
 ) -> None:
-    """End an endpoint now; the remaining time is given up.
+    """End an endpoint now.
 
-    On a terminal it asks first. If somebody topped up meanwhile, nothing is ejected.
+    The remaining time is given up. On a terminal it asks first. If somebody topped
+    up meanwhile, nothing is ejected.
     """
     with gateway(url, state, as_json=as_json, name=name) as client:
         seen = client.endpoint(only_endpoint(client, name))
-        if not yes and not as_json and sys.stdin.isatty():
+        if not yes and not as_json and _somebody_is_there():
             typer.confirm(
                 f"End {seen.name} now and give up {countdown(seen.left)}?", abort=True, err=True
             )
@@ -104,6 +108,19 @@ def eject(
             plain_json(change.raw)
         else:
             out.print(f"{seen.name}  ejected, {countdown(-change.added)} given up")
+
+
+def _number(text: str) -> float | None:
+    try:
+        number = float(text)
+    except ValueError:
+        return None
+    return number if math.isfinite(number) else None
+
+
+def _somebody_is_there() -> bool:
+    """Whether a question would be answered."""
+    return sys.stdin.isatty()
 
 
 def _wait(client: "Client", name: str, timeout: float, *, as_json: bool) -> None:

@@ -21,7 +21,7 @@ def invoke(
     first: Annotated[
         str | None,
         typer.Argument(
-            metavar="[NAME]",
+            metavar="NAME",
             help="Name of the endpoint; may be left out if there is one only.",
             autocompletion=endpoint_names,
             show_default=False,
@@ -51,10 +51,11 @@ def invoke(
     url: Url = None,
     state: State = None,
 ) -> None:
-    """Send a prompt and print the answer as it comes.
+    """Send a prompt, print the answer.
 
-    The body is {"text_inputs": PROMPT}, as the shipped model and JumpStart's Flan-T5 take it. For
-    vLLM, llama.cpp and others whose invocations_path is …/chat/completions use --chat.
+    It is printed as it comes. The body is {"text_inputs": PROMPT}, as the shipped model and
+    JumpStart's Flan-T5 take it. For vLLM, llama.cpp and others whose invocations_path is
+    …/chat/completions use --chat.
     """
     name, prompt = (None, first) if second is None else (first, second)
     if prompt is None:

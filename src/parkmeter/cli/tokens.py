@@ -14,9 +14,7 @@ from parkmeter.cli.output import columns, day_time, err, out, plain_json
 if TYPE_CHECKING:  # importing it takes longer than `--help` may
     from parkmeter.client import Client, Token
 
-app = typer.Typer(
-    no_args_is_help=True, help="Who may do what: make tokens, list them, revoke them (scope admin)."
-)
+app = typer.Typer(no_args_is_help=True, help="Make, list and revoke tokens.")
 
 
 @app.command()
@@ -26,29 +24,33 @@ def create(
     scope: Annotated[
         list[str] | None,
         typer.Option(
-            help="invoke, top-up or admin; again for more. [invoke and top-up]", show_default=False
+            help="invoke, top-up or admin; again for more. Else the first two.",
+            show_default=False,
         ),
     ] = None,
     endpoint: Annotated[
         list[str] | None,
         typer.Option(
-            help="Only this endpoint; again for more. [all]",
+            help="Only this endpoint; again for more.",
             autocompletion=endpoint_names,
             show_default=False,
         ),
     ] = None,
     expires: Annotated[
         str | None,
-        typer.Option(metavar="TIME", help="After 12h, 30d, 8w, or at an ISO 8601 time. [never]"),
+        typer.Option(metavar="TIME", help="After 12h, 30d, 8w, or at an ISO 8601 time."),
     ] = None,
     minutes_per_day: Annotated[
-        float | None, typer.Option(help="Most that it may top up a day (UTC). [no limit]")
+        float | None, typer.Option(help="Most that it may top up a day (UTC).")
     ] = None,
     as_json: AsJson = False,
     url: Url = None,
     state: State = None,
 ) -> None:
-    """Make a token and print it, this once: TOKEN=$(parkmeter token create ada)."""
+    """Make a token and print it, this once.
+
+    It stands alone on standard output: TOKEN=$(parkmeter token create ada). Needs the scope admin.
+    """
     expires_at = None if expires is None else _expiry(expires, datetime.now(UTC))
     with gateway(url, state, as_json=as_json) as client:
         made = client.create_token(

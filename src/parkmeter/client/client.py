@@ -120,7 +120,12 @@ class Client:
         return self._get(_of(name), Endpoint.of)
 
     def top_up(self, name: str, minutes: float, *, key: str | None = None) -> Change:
-        """Add minutes. `key` is the idempotency key, made up if absent."""
+        """Add minutes. `key` is the idempotency key, made up if absent.
+
+        Raises:
+            ValueError: minutes is not a finite number; whether it fits the gateway says.
+
+        """
         return self._change(name, "/top-ups", {"minutes": minutes}, key)
 
     def eject(
