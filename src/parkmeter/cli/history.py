@@ -2,7 +2,8 @@
 
 import time
 from collections.abc import Iterable, Iterator
-from datetime import datetime
+from datetime import datetime, timedelta
+from decimal import Decimal
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -115,32 +116,40 @@ def receipt_lines(receipt: "Receipt", today: datetime) -> list[Text]:
     span = f"{day_time(receipt.begin, today)} to {day_time(receipt.end, today)}"
     whole = receipt.end - receipt.begin
     title = Text.assemble((receipt.endpoint, "bold"), "  ", (span, "dim"))
-    sums: list[list[Cell]] = [
-        ["on", hours(receipt.on), money(receipt.cost)],
-        ["always on", hours(whole), money(receipt.always_on_cost)],
-        ["saved", hours(whole - receipt.on), Text(money(receipt.saved), "bold green")],
+    rows: list[list[Cell]] = [
+        ["on", *_amounts(receipt.on, receipt.cost)],
+        ["always on", *_amounts(whole, receipt.always_on_cost)],
+        ["saved", *_amounts(whole - receipt.on, receipt.saved)],
     ]
     if receipt.unpriced:
-        sums.append(["no price known", hours(receipt.unpriced), "in none of these sums"])
-    people = [
-        [part.who, hours(part.on), money(part.cost), f"bought {minutes(part.bought)}"]
+        none = "in none of these sums"
+        rows.append(["no price known", *_amounts(receipt.unpriced, None), none])
+    if receipt.parts:
+        rows.append([Text("by", "dim")])
+    rows += [
+        [part.who, *_amounts(part.on, part.cost), f"bought {minutes(part.bought)}"]
         for part in receipt.parts
     ]
-    runs = [
+    if receipt.runs:
+        rows.append([Text("runs", "dim")])
+    rows += [
         [
             day_time(run.started, today),
-            hours(run.on),
-            money(run.cost),
+            *_amounts(run.on, run.cost),
             "ended " + day_time(run.ended, today) if run.ended else "still on",
             run.variant or "",
         ]
         for run in receipt.runs
     ]
-    found = [title, *columns(sums)]
-    for heading, rows in (("by", people), ("runs", runs)):
-        if rows:
-            found += [Text(heading, "dim"), *columns(rows)]
-    return found
+    return [title, *columns(rows)]
+
+
+def _amounts(span: timedelta, cost: Decimal | None) -> list[Cell]:
+    return [hours(span).rjust(_WIDTH), money(cost).rjust(_WIDTH)]
+
+
+_WIDTH = 10
+"""Of an amount, so that points stand below each other."""
 
 
 def _print_lines(lines: Iterable["JournalLine"], *, several: bool, as_json: bool) -> None:

@@ -7,12 +7,12 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from importlib.metadata import version
 from pathlib import Path
 
 import typer
 from rich.text import Text
 
+from parkmeter import __version__
 from parkmeter.cli.output import clock_time, countdown, err, out, status_word
 from parkmeter.config import load_settings
 from parkmeter.errors import ParkmeterError
@@ -81,7 +81,7 @@ def banner_lines(
     url: str, rows: Sequence[Row], token: str, commands: Sequence[str], now: datetime
 ) -> list[Text]:
     """The first screen: where it is, how the endpoints are doing, and what to copy."""
-    short = ".".join(version("parkmeter").split(".")[:2])
+    short = ".".join(__version__.split(".")[:2])
     head = Text.assemble(
         (f"parkmeter {short}", "bold"),
         f"  {url}/",
@@ -111,20 +111,28 @@ def _settled_reports(started: Started) -> list[Report]:
 def _commands(started: Started, reports: list[Report], token: str) -> list[str]:
     """The ancestor's three calls; with a closed meter the top-up comes first."""
     first = next((report for report in reports if report.left), reports[0])
-    expiry = f"{started.url}{STAGE}/endpoint-expiry"
-    if len(reports) > 1:
-        top_up = f'{{"minutes": 10, "EndpointName": "{first.spec.name}"}}'
-    else:
-        top_up = '{"minutes": 10}'
-    look = f"curl {expiry} -H {token}"
-    add = f"curl {expiry} -H {token} -d '{top_up}'"
-    settings = started.settings
-    body = _PROMPT if settings.endpoints[first.spec.name].model else "{…}"
-    prompt = (
-        f"curl {started.url}{STAGE}/{settings.resource_of(first.spec.name)} -H {token} "
-        f"-H 'Content-Type: application/json' -d '{body}'"
+    settings, name = started.settings, first.spec.name
+    look, add, prompt = example_commands(
+        started.url,
+        settings.resource_of(name),
+        token,
+        name=name if len(reports) > 1 else None,
+        body=_PROMPT if settings.endpoints[name].model else "{…}",
     )
     return [look, add, prompt] if first.left else [add, look, prompt]
+
+
+def example_commands(
+    url: str, resource: str, token: str, *, name: str | None, body: str = _PROMPT
+) -> tuple[str, str, str]:
+    """To look, to top up and to prompt. `name` where there are several endpoints."""
+    expiry = f"{url}{STAGE}/endpoint-expiry"
+    named = f', "EndpointName": "{name}"' if name else ""
+    return (
+        f"curl {expiry} -H {token}",
+        f"curl {expiry} -H {token} -d '{{\"minutes\": 10{named}}}'",
+        f"curl {url}{STAGE}/{resource} -H {token} -H 'Content-Type: application/json' -d '{body}'",
+    )
 
 
 def _row(report: Report) -> Row:
