@@ -1,18 +1,18 @@
 """`parkmeter --help` against a bare typer app with as many commands: target 1.3 times.
 
-Whole processes from start to end, taken in turn, so that a machine that changes its speed changes
-both alike. The bare app has the same commands, each with one option, and does nothing.
+Processor seconds of whole processes, taken in turn, so that neither other work on the machine nor a
+change of its speed favours one. The bare app has as many commands, each with one option, and does
+nothing.
 
     python -m benchmarks.command_line [--rounds 15]
 """
 
 import argparse
-import os
+import resource
 import statistics
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 
 import typer
@@ -43,7 +43,7 @@ def main() -> None:
         for _ in range(rounds):
             for name, command in commands.items():
                 taken[name].append(_seconds(command))
-    print(f"help of {_count(app)} commands, seconds")
+    print(f"help of {_count(app)} commands, processor seconds")
     print(f"{'':18} {'min':>8} {'median':>8} {'max':>8}")
     for name, found in taken.items():
         print(f"{name:18} {min(found):8.3f} {statistics.median(found):8.3f} {max(found):8.3f}")
@@ -53,9 +53,10 @@ def main() -> None:
 
 
 def _seconds(command: list[str]) -> float:
-    begun = time.perf_counter()
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, env={**os.environ, "TERM": ""})
-    return time.perf_counter() - begun
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
 def _count(group: typer.Typer) -> int:

@@ -4,7 +4,6 @@ Each method is one route of the HTTP contract, in words of the same meaning. Wha
 raised as a `ParkmeterError`: the gateway's own problems with their code, or why there is no answer.
 """
 
-import time
 import uuid
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import closing
@@ -27,28 +26,22 @@ from parkmeter.client.answers import (
     Receipt,
     Token,
 )
-from parkmeter.client.problems import NotRunningError, NotServingProblem
-from parkmeter.client.prompts import Event, Reply
+from parkmeter.client.problems import NotServingProblem
+from parkmeter.client.prompts import Event, Patience, Payload, Prompts, Reply
 from parkmeter.client.transport import (
     Transport,
     document_of,
     if_harmless,
-    if_not_forwarded,
     if_unsent,
     silence_of,
     unexpected,
 )
-from parkmeter.errors import ParkmeterError
+from parkmeter.client.waiting import wait_until_running
 
 _PAGE = 200
-_LOOK_SECONDS = 0.2, 2.0
-"""Between two looks while waiting: from the first pause to the longest."""
-
-_PROMPT_SILENCE_SECONDS = 600.0
-"""A model may think longer than a gateway; the same as the gateway's own limit."""
+"""Lines of the journal that are asked for at once."""
 
 Answer = TypeVar("Answer")
-Payload = Mapping[str, Any] | bytes | str
 
 
 class Client:
@@ -79,6 +72,7 @@ class Client:
     ) -> None:
         address = address_of(url, token, None if state is None else Path(state))
         self._transport = Transport(address, timeout, patience)
+        self._prompts = Prompts(self._transport)
 
     @property
     def url(self) -> str:
@@ -159,28 +153,7 @@ class Client:
 
         """
         seconds = timeout.total_seconds() if isinstance(timeout, timedelta) else timeout
-        give_up = time.monotonic() + seconds
-        pause, longest = _LOOK_SECONDS
-        while True:
-            seen = self.endpoint(name)
-            on_look(seen)
-            if seen.status == "running":
-                return seen
-            reason = seen.reason.rstrip(".")
-            if not seen.left:
-                raise NotRunningError(
-                    f"{name} will not run: its meter holds no time ({reason}). Top it up.", seen
-                )
-            if seen.status == "failed" and seen.next_try is None:
-                raise NotRunningError(f"{name} failed for good: {reason}.", seen)
-            if time.monotonic() + pause > give_up:
-                raise NotRunningError(
-                    f"{name} does not run after {seconds:g} seconds; it is {seen.status}: "
-                    f"{reason}.",
-                    seen,
-                )
-            time.sleep(pause)
-            pause = min(longest, pause * 1.5)
+        return wait_until_running(lambda: self.endpoint(name), seconds, on_look)
 
     # ── What happened ───────────────────────────────────────────────────────────────────────────
 
@@ -290,9 +263,7 @@ class Client:
             NotServingProblem: it does not serve, after `wait`.
 
         """
-        response = self._prompt(name, payload, wait, content_type, "application/json", on_wait)
-        with closing(response):
-            return _reply(response, self._read(response))
+        return self._prompts.whole(_of(name), payload, Patience(wait, on_wait), content_type)
 
     def stream(
         self,
@@ -308,57 +279,7 @@ class Client:
         Nothing is sent before the first event is asked for. A model that does not stream gives one
         event, `whole`. Closing the iterator tells the model to stop.
         """
-        accept = "text/event-stream" if self.streams else "application/json"
-        response = self._prompt(name, payload, wait, content_type, accept, on_wait)
-        with closing(response):
-            if not response.headers.get("content-type", "").startswith("text/event-stream"):
-                yield Event("message", self._read(response).decode("utf-8", "replace"), whole=True)
-                return
-            try:
-                for event in httpx2.EventSource(response):
-                    yield Event(event.event, event.data)
-            except httpx2.TransportError as error:
-                raise self._transport.broken(error) from error
-
-    def _prompt(  # noqa: PLR0913, PLR0917 (the parts of a prompt)
-        self,
-        name: str,
-        payload: Payload,
-        wait: float,
-        content_type: str,
-        accept: str,
-        on_wait: Callable[[NotServingProblem], None],
-    ) -> httpx2.Response:
-        headers = {"Accept": accept}
-        if wait >= 1:
-            # Held by the gateway where it can; where it cannot, asked again as it advises.
-            headers["Prefer"] = f"wait={min(int(wait), 60)}"
-        body: dict[str, Any] = {"json": payload}
-        if isinstance(payload, bytes | str):
-            body = {"body": payload.encode() if isinstance(payload, str) else payload}
-            headers["Content-Type"] = content_type
-
-        def tell(error: ParkmeterError) -> None:
-            if isinstance(error, NotServingProblem):
-                on_wait(error)
-
-        return self._transport.send(
-            "POST",
-            _of(name) + "/invocations",
-            again=if_not_forwarded if wait else if_unsent,
-            headers=headers,
-            stream=True,
-            timeout=silence_of(_PROMPT_SILENCE_SECONDS),
-            patience=wait or None,
-            on_pause=tell,
-            **body,
-        )
-
-    def _read(self, response: httpx2.Response) -> bytes:
-        try:
-            return response.read()
-        except httpx2.TransportError as error:
-            raise self._transport.broken(error) from error
+        return self._prompts.pieces(_of(name), payload, Patience(wait, on_wait), content_type)
 
     # ── How it is asked ─────────────────────────────────────────────────────────────────────────
 
@@ -384,17 +305,6 @@ def _made(make: Callable[[Any], Answer], response: httpx2.Response) -> Answer:
         return make(document_of(response))
     except (LookupError, TypeError, ValueError, AttributeError) as error:
         raise unexpected(response.status_code, str(response.request.url)) from error
-
-
-def _reply(response: httpx2.Response, body: bytes) -> Reply:
-    left = response.headers.get("Parkmeter-Seconds-Left")
-    closes_at = response.headers.get("Parkmeter-Expires-At")
-    return Reply(
-        body=body,
-        content_type=response.headers.get("content-type", ""),
-        left=None if left is None else timedelta(seconds=float(left)),
-        closes_at=None if closes_at is None else datetime.fromisoformat(closes_at),
-    )
 
 
 def _of(name: str) -> str:
