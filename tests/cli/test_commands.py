@@ -1,6 +1,10 @@
 """The commands against a real gateway: what they print, for people and for programs."""
 
 import json
+import os
+import signal
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -156,6 +160,29 @@ def test_the_journal_shows_the_newest_last_and_as_json_a_line_each(run, two):
     assert {line["endpoint"] for line in documents} == {"flan-t5", "qwen"}
     assert [line["at"] for line in documents] == sorted(line["at"] for line in documents)
     assert len(run(two, "journal", "-n", "3").stdout.splitlines()) == 3
+
+
+def test_a_journal_can_be_followed_and_shows_each_line_once(two):
+    two.request("POST", "/endpoints/qwen/eject")
+    two.until("stopped", "qwen")
+    follow = subprocess.Popen(
+        [sys.executable, "-m", "parkmeter", "journal", "--follow", "--json", "-n", "1"],
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PARKMETER_STATE": str(two.state)},
+    )
+    try:
+        newest = json.loads(follow.stdout.readline())
+        # A closed meter: its start is the second line.
+        two.request("POST", "/endpoints/qwen/top-ups", {"minutes": 3})
+        fresh = [json.loads(follow.stdout.readline()) for _ in range(2)]
+        assert all(line["at"] >= newest["at"] for line in fresh)
+        assert fresh[0]["minutes"] == 3
+        assert fresh[0] != fresh[1]
+    finally:
+        follow.send_signal(signal.SIGINT)
+        assert follow.wait(20) == 130
+        follow.stdout.close()
 
 
 def test_names_are_completed_from_the_gateway(two, monkeypatch):

@@ -149,14 +149,18 @@ def test_a_model_that_breaks_off_is_an_error(server):
 
 
 def test_a_prompt_waits_if_it_is_told_to(server):
-    loading = problem(503, "not_serving", "'flan-t5' is starting: loading.")
+    said = "'flan-t5' is starting: loading. With the header `Prefer: wait=60` the request waits."
+    loading = problem(503, "not_serving", said)
     server.troubles = [None, (*loading, {"Retry-After": "0"})]
     server.prompts = lambda _body: (200, {"generated_texts": ["there"]})
     assert run("invoke", "Hi", "--wait").stdout == "there\n"
     server.troubles = [(*loading, {"Retry-After": "0"})]
     done = run("invoke", "flan-t5", "Hi")
     assert done.exit_code == 6
-    assert "starting: loading" in done.stderr
+    assert done.stderr.splitlines() == [
+        "parkmeter: 'flan-t5' is starting: loading.",
+        "  parkmeter invoke flan-t5 … --wait",
+    ]
 
 
 def test_waiting_for_what_will_not_run_has_the_code_of_not_serving(server):

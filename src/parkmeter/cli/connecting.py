@@ -102,9 +102,14 @@ def _say(error: "ParkmeterError", *, as_json: bool, name: str | None) -> None:
             document = error.document
         sys.stderr.write(json.dumps(document, ensure_ascii=False, default=str) + "\n")
         return
-    _print("parkmeter: ", error.detail)
+    _print("parkmeter: ", for_people(error.detail))
     if step := _next_step(error, name):
         err.print(f"  {step}", markup=False)
+
+
+def for_people(detail: str) -> str:
+    """A problem's words without its advice on headers: a command has options."""
+    return detail.partition(" With the header ")[0]
 
 
 def _next_step(error: "ParkmeterError", name: str | None) -> str:
@@ -116,7 +121,7 @@ def _next_step(error: "ParkmeterError", name: str | None) -> str:
         case "token_missing" | "token_refused" | "http_403" | "http_401", _:
             return "Commands take the token from PARKMETER_TOKEN, or from the state folder."
         case "not_serving", _:
-            return f"parkmeter status {name or ''} --watch"
+            return f"parkmeter invoke {name or 'NAME'} … --wait"
         case "expiry_moved", _:
             return f"parkmeter status {name or ''}"
         case _:

@@ -37,21 +37,15 @@ def journal(
     """
     with gateway(url, state, as_json=as_json, name=name) as client:
         names = [endpoint.name for endpoint in chosen(client, name)]
-        newest = sorted(
-            (line for one in names for line in client.journal(one, limit)),
-            key=lambda line: (line.at, line.number),
-        )[-limit:]
-        seen = {
-            one: max((x.number for x in newest if x.endpoint == one), default=0) for one in names
-        }
-        _print_lines(newest, several=len(names) > 1, as_json=as_json)
+        several = len(names) > 1
+        newest = _in_order(line for one in names for line in client.journal(one, limit))
+        _print_lines(newest[-limit:], several=several, as_json=as_json)
+        seen = _last_numbers(newest, dict.fromkeys(names, 0))
         while follow:
             time.sleep(_LOOK_SECONDS)
-            for one in names:
-                fresh = list(_after(client, one, seen[one]))[::-1]
-                if fresh:
-                    seen[one] = fresh[-1].number
-                    _print_lines(fresh, several=len(names) > 1, as_json=as_json)
+            fresh = _in_order(line for one in names for line in _after(client, one, seen[one]))
+            _print_lines(fresh, several=several, as_json=as_json)
+            seen = _last_numbers(fresh, seen)
 
 
 def receipt(
@@ -116,10 +110,11 @@ def receipt_lines(receipt: "Receipt", today: datetime) -> list[Text]:
     span = f"{day_time(receipt.begin, today)} to {day_time(receipt.end, today)}"
     whole = receipt.end - receipt.begin
     title = Text.assemble((receipt.endpoint, "bold"), "  ", (span, "dim"))
+    saved = _amounts(whole - receipt.on, receipt.saved)
     rows: list[list[Cell]] = [
         ["on", *_amounts(receipt.on, receipt.cost)],
         ["always on", *_amounts(whole, receipt.always_on_cost)],
-        ["saved", *_amounts(whole - receipt.on, receipt.saved)],
+        ["saved", *(Text(str(amount), "bold green") for amount in saved)],
     ]
     if receipt.unpriced:
         none = "in none of these sums"
@@ -127,7 +122,11 @@ def receipt_lines(receipt: "Receipt", today: datetime) -> list[Text]:
     if receipt.parts:
         rows.append([Text("by", "dim")])
     rows += [
-        [part.who, *_amounts(part.on, part.cost), f"bought {minutes(part.bought)}"]
+        [
+            part.who,
+            *_amounts(part.on, part.cost),
+            f"bought {minutes(part.bought).removeprefix('+')}",
+        ]
         for part in receipt.parts
     ]
     if receipt.runs:
@@ -173,6 +172,19 @@ def _cells(line: "JournalLine", today: datetime, *, several: bool) -> list[Cell]
         minutes(line.added) if line.added else "",
         line.why,
     ]
+
+
+def _in_order(lines: Iterable["JournalLine"]) -> list["JournalLine"]:
+    """Oldest first."""
+    return sorted(lines, key=lambda line: (line.at, line.number))
+
+
+def _last_numbers(lines: Iterable["JournalLine"], before: dict[str, int]) -> dict[str, int]:
+    # Not that of the last line: an end may be noticed, and so numbered, after it happened.
+    last = dict(before)
+    for line in lines:
+        last[line.endpoint] = max(last[line.endpoint], line.number)
+    return last
 
 
 def _after(client: "Client", name: str, number: int) -> Iterator["JournalLine"]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.text import Text
 
-from parkmeter.cli.connecting import Exit, gateway, only_endpoint, wrong_usage
+from parkmeter.cli.connecting import Exit, for_people, gateway, only_endpoint, wrong_usage
 from parkmeter.cli.options import State, Url, endpoint_names
 from parkmeter.cli.output import err
 
@@ -71,7 +71,7 @@ def invoke(
             spinner.stop()
 
             def tell(problem: "NotServingProblem") -> None:
-                spinner.update(Text(problem.detail.partition(" With the header")[0]))
+                spinner.update(Text(for_people(problem.detail)))
                 spinner.start()
 
             if raw:
