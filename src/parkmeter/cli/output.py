@@ -71,8 +71,12 @@ def day_time(moment: datetime, today: datetime) -> str:
 
 
 def hours(span: timedelta) -> str:
-    """A span in hours."""
-    return f"{span.total_seconds() / 3600:,.2f} h"
+    """A span in hours; a short one in minutes, so that it does not look like nothing."""
+    seconds = span.total_seconds()
+    return f"{seconds / 60:.1f} min" if 0 < seconds < _HOUR_SECONDS else f"{seconds / 3600:,.2f} h"
+
+
+_HOUR_SECONDS = 3600
 
 
 def minutes(span: timedelta) -> str:
