@@ -22,8 +22,9 @@ check: .venv/.developing       ## style, types, layers, generated references, te
 bench: .venv/.developing       ## one table per claim
 	$(BIN)/python -m benchmarks
 
-docs: .venv/.developing        ## write the generated references
+docs: .venv/.developing        ## write the generated references and pictures
 	$(BIN)/python -m tools.reference
+	$(BIN)/python -m tools.pictures
 
 cloud: .venv/.developing .venv/cdk ## all set-up, then the AWS stacks on a simulated cloud
 	@exec $(BIN)/python -m tests.cloud.simulated

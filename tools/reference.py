@@ -4,6 +4,11 @@ import json
 import sys
 from pathlib import Path
 
+from typer import Context
+from typer.cli import get_docs_for_click
+from typer.main import get_command
+
+from parkmeter.cli import app
 from parkmeter.drivers.fake import FakeDriver
 from parkmeter.drivers.process_logs import ProcessLogs
 from parkmeter.issuing import Issuing
@@ -82,7 +87,14 @@ def metrics() -> str:
     )
 
 
-REFERENCES = {"metrics.md": metrics, "openapi.json": openapi}
+def cli() -> str:
+    """Every command of the command line, from its own help."""
+    command = get_command(app)
+    text = get_docs_for_click(obj=command, ctx=Context(command), name="parkmeter")
+    return "\n".join(line.rstrip() for line in text.splitlines()).rstrip() + "\n"
+
+
+REFERENCES = {"cli.md": cli, "metrics.md": metrics, "openapi.json": openapi}
 
 
 def main() -> int:

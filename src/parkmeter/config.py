@@ -16,6 +16,7 @@ from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from parkmeter.client_file import default_state
 from parkmeter.errors import ConfigError
 from parkmeter.meter import Spec
 
@@ -194,7 +195,7 @@ def load_settings(
         value = given if given is not None else environment.get(f"PARKMETER_{key.upper()}")
         if value not in (None, ""):
             gateway[key] = value
-    gateway.setdefault("state", _default_state(environment))
+    gateway.setdefault("state", default_state(environment))
     token = environment.get("PARKMETER_BOOTSTRAP_TOKEN") or None
     _check_token(token)
     try:
@@ -210,11 +211,6 @@ def _read(file: Path) -> dict[str, Any]:
         raise ConfigError(f"There is no configuration file {file}.") from None
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise ConfigError(f"{file} cannot be read: {error}.") from None
-
-
-def _default_state(environment: Mapping[str, str]) -> Path:
-    base = environment.get("XDG_STATE_HOME")
-    return (Path(base) if base else Path.home() / ".local" / "state") / "parkmeter"
 
 
 def _check_token(token: str | None) -> None:

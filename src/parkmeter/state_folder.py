@@ -7,19 +7,10 @@ that ended.
 import fcntl
 import json
 import os
-from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 
+from parkmeter.client_file import NAME, ClientFile, read_client_file
 from parkmeter.errors import ConfigError, StateLockedError
-
-
-@dataclass(frozen=True, slots=True)
-class ClientFile:
-    """`client.json`: where the gateway is and a token for it."""
-
-    url: str
-    token: str
 
 
 class StateFolder:
@@ -47,7 +38,7 @@ class StateFolder:
     @property
     def client_file(self) -> Path:
         """What the command line reads."""
-        return self.path / "client.json"
+        return self.path / NAME
 
     @property
     def token_file(self) -> Path:
@@ -96,10 +87,7 @@ class StateFolder:
 
     def client(self) -> ClientFile | None:
         """What `client.json` says; None if it is missing or unreadable."""
-        with suppress(OSError, ValueError, KeyError, TypeError):
-            document = json.loads(self.client_file.read_text())
-            return ClientFile(url=str(document["url"]), token=str(document["token"]))
-        return None
+        return read_client_file(self.path)
 
     def write_client(self, client: ClientFile) -> None:
         """Write `client.json` and `token`, readable by their owner only, never half."""

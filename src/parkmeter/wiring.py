@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
+from parkmeter.client_file import ClientFile
 from parkmeter.config import EndpointSettings, Settings
 from parkmeter.drivers.process import Launch, ProcessDriver
 from parkmeter.drivers.process_logs import ProcessLogs
@@ -15,7 +16,7 @@ from parkmeter.notify.log import LogNotifier
 from parkmeter.notify.tally import Tally
 from parkmeter.ports import Store
 from parkmeter.service import Service
-from parkmeter.state_folder import ClientFile, StateFolder
+from parkmeter.state_folder import StateFolder
 from parkmeter.stores.sqlite import SqliteStore
 from parkmeter.tokens import Scope, Token, digest_of, new_secret
 from parkmeter.web.app import Control, control_app

@@ -1,0 +1,78 @@
+"""All commands under one roof, in the order of their help."""
+
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from parkmeter import __version__
+from parkmeter.cli import history, meters, prompts, tokens
+from parkmeter.cli.output import out
+
+_EXIT_CODES = (
+    "Exit codes: 0 done, 1 error, 2 wrong usage, 3 gateway not reachable, 4 token refused "
+    "(401, 403), 5 meter closed (402), 6 endpoint does not serve or not in time, 7 conflict: "
+    "somebody was faster (409), 130 Ctrl-C."
+)
+
+app = typer.Typer(
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _print_version(wanted: bool) -> None:  # noqa: FBT001 (typer's callback)
+    if wanted:
+        out.print(f"parkmeter {__version__}")
+        raise typer.Exit
+
+
+@app.callback(epilog=_EXIT_CODES)
+def parkmeter(
+    *,
+    _version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print it.")
+    ] = False,
+) -> None:
+    """A parking meter for model endpoints: a GPU endpoint lives only while its meter holds time.
+
+    `up` runs a gateway on this machine. All other commands ask one: the one that PARKMETER_URL and
+    PARKMETER_TOKEN name, here or on AWS, or else the one that runs on this machine.
+    """
+
+
+@app.command()
+def up(
+    host: Annotated[str | None, typer.Option(help="Address to listen on. [127.0.0.1]")] = None,
+    port: Annotated[int | None, typer.Option(help="Port; 0: any free one. [8080]")] = None,
+    state: Annotated[Path | None, typer.Option(help="Folder of store, logs, client.json.")] = None,
+    config: Annotated[Path | None, typer.Option(help="parkmeter.toml.")] = None,
+    *,
+    keep: Annotated[
+        bool, typer.Option("--keep", help="At the end leave the servers to their leashes.")
+    ] = False,
+) -> None:
+    """Run the local gateway until Ctrl-C.
+
+    Settings may also come from PARKMETER_HOST, PARKMETER_PORT, PARKMETER_STATE, PARKMETER_CONFIG.
+    """
+    from parkmeter.cli import up as gateway
+
+    gateway.run(host=host, port=port, state=state, config=config, keep=keep)
+
+
+app.command()(meters.status)
+app.command("top-up")(meters.top_up)
+app.command()(meters.eject)
+app.command()(prompts.invoke)
+app.command()(history.journal)
+app.command()(history.receipt)
+app.command()(history.logs)
+app.add_typer(tokens.app, name="token")
+
+# The commands that need no gateway join as soon as they are there.
+if find_spec("parkmeter.cli.local") is not None:
+    import_module("parkmeter.cli.local").register(app)

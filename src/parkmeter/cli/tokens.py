@@ -1,0 +1,139 @@
+"""The commands about tokens: `token create`, `token list`, `token revoke`."""
+
+import re
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.text import Text
+
+from parkmeter.cli.connecting import gateway, wrong_usage
+from parkmeter.cli.options import AsJson, State, Url, endpoint_names
+from parkmeter.cli.output import columns, day_time, err, out, plain_json
+
+if TYPE_CHECKING:  # importing it takes longer than `--help` may
+    from parkmeter.client import Client, Token
+
+app = typer.Typer(no_args_is_help=True, help="Make, list and revoke tokens.")
+
+
+@app.command()
+def create(
+    name: Annotated[str, typer.Argument(help="Whose it is; the journal says it.")],
+    *,
+    scope: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="invoke, top-up or admin; again for more. Else the first two.",
+            show_default=False,
+        ),
+    ] = None,
+    endpoint: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Only this endpoint; again for more.",
+            autocompletion=endpoint_names,
+            show_default=False,
+        ),
+    ] = None,
+    expires: Annotated[
+        str | None,
+        typer.Option(metavar="TIME", help="After 12h, 30d, 8w, or at an ISO 8601 time."),
+    ] = None,
+    minutes_per_day: Annotated[
+        float | None, typer.Option(help="Most that it may top up a day (UTC).")
+    ] = None,
+    as_json: AsJson = False,
+    url: Url = None,
+    state: State = None,
+) -> None:
+    """Make a token and print it, this once.
+
+    It stands alone on standard output: TOKEN=$(parkmeter token create ada). Needs the scope admin.
+    """
+    expires_at = None if expires is None else _expiry(expires, datetime.now(UTC))
+    with gateway(url, state, as_json=as_json) as client:
+        made = client.create_token(
+            name,
+            scopes=scope or None,
+            endpoints=endpoint or None,
+            expires_at=expires_at,
+            minutes_per_day=minutes_per_day,
+        )
+        if as_json:
+            plain_json(made.raw)
+            return
+        out.print(made.secret, markup=False)
+        err.print(Text(f"Shown this once; parkmeter keeps only its digest. Id {made.id}.", "dim"))
+
+
+@app.command("list")
+def list_tokens(*, as_json: AsJson = False, url: Url = None, state: State = None) -> None:
+    """All tokens, without their secrets."""
+    from parkmeter.cli.watching import local_now
+
+    with gateway(url, state, as_json=as_json) as client:
+        tokens = client.tokens()
+        if as_json:
+            plain_json({"tokens": [token.raw for token in tokens]})
+            return
+        head = [Text(word, "dim") for word in ("id", "name", "scopes", "endpoints", "expires", "")]
+        for line in columns([head, *(_cells(token, local_now()) for token in tokens)]):
+            out.print(line)
+
+
+@app.command()
+def revoke(
+    token: Annotated[str, typer.Argument(help="Its id, or its name.")],
+    *,
+    as_json: AsJson = False,
+    url: Url = None,
+    state: State = None,
+) -> None:
+    """Make a token worthless, at once."""
+    with gateway(url, state, as_json=as_json) as client:
+        found = _meant(client, token)
+        client.revoke_token(found.id)
+        if as_json:
+            plain_json(found.raw)
+        else:
+            out.print(f"{found.name} ({found.id}) is revoked.", markup=False)
+
+
+def _meant(client: "Client", given: str) -> "Token":
+    tokens = client.tokens()
+    for token in tokens:
+        if token.id == given:
+            return token
+    named = [token for token in tokens if token.name == given]
+    if len(named) == 1:
+        return named[0]
+    why = "Several tokens have" if named else "No token has"
+    raise wrong_usage(f"{why} the name or id {given!r}. See `parkmeter token list`.")
+
+
+def _cells(token: "Token", today: datetime) -> list[str]:
+    limit = token.minutes_per_day
+    return [
+        token.id,
+        token.name,
+        ", ".join(token.scopes),
+        "all" if token.endpoints is None else ", ".join(token.endpoints),
+        day_time(token.expires_at, today) if token.expires_at else "never",
+        "" if limit is None else f"{limit:g} min a day",
+    ]
+
+
+_SPAN = re.compile(r"(\d{1,5})([hdw])")
+_UNITS = {"h": timedelta(hours=1), "d": timedelta(days=1), "w": timedelta(weeks=1)}
+
+
+def _expiry(text: str, now: datetime) -> datetime:
+    if found := _SPAN.fullmatch(text):
+        return now + int(found[1]) * _UNITS[found[2]]
+    try:
+        return datetime.fromisoformat(text).astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise wrong_usage(
+            f"{text!r} is no expiry; one looks like 12h, 30d, 8w or 2026-12-31T18:00."
+        ) from None

@@ -1,0 +1,165 @@
+"""`parkmeter up`: reads settings, runs the gateway, and prints the first screen."""
+
+import logging
+import shlex
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import typer
+from rich.text import Text
+
+from parkmeter import __version__
+from parkmeter.cli.output import clock_time, countdown, err, out, status_word
+from parkmeter.config import load_settings
+from parkmeter.errors import ParkmeterError
+from parkmeter.gateway import STAGE, Gateway, Started
+from parkmeter.meter import Report, Status
+
+_BANNER_WAITS_SECONDS = 5.0
+"""For the endpoints that start at once; a slow one is shown as starting."""
+
+_PROMPT = '{"text_inputs": "write a story about beautiful weather on a tropical island."}'
+
+
+def run(
+    *, host: str | None, port: int | None, state: Path | None, config: Path | None, keep: bool
+) -> None:
+    """Run the gateway until a signal; what `parkmeter up` does."""
+    _log_to_stderr()
+    try:
+        settings = load_settings(config=config, host=host, port=port, state=state)
+        left = Gateway(settings, keep=keep).run(_banner)
+    except ParkmeterError as error:
+        err.print(Text.assemble(("parkmeter: ", "bold red"), error.detail))
+        raise typer.Exit(1) from None
+    ending = "Endpoints are stopped."
+    if keep:
+        ending = "Servers run on until their meters close."
+    elif left:
+        ending = f"Still stopping, watched by their leashes: {', '.join(left)}."
+    out.print(f"{ending} Meters keep their expiry: time goes on while the gateway is away.")
+
+
+# ── What `up` prints ────────────────────────────────────────────────────────────────────────────
+
+
+def _banner(started: Started) -> None:
+    reports = _settled_reports(started)
+    to_a_person = started.new_token is not None and out.is_terminal
+    token = f"'Authorization: {started.new_token}'" if to_a_person else '"Authorization: $TOKEN"'
+    lines = banner_lines(
+        started.url,
+        [_row(report) for report in reports],
+        f"token    {started.new_token}"
+        if to_a_person
+        else f"  TOKEN=$(cat {shlex.quote(str(started.token_file))})",
+        _commands(started, reports, token),
+        datetime.now(UTC).astimezone(),
+    )
+    for line in lines:
+        out.print(line)
+    # From here on the terminal tells what happens; before, it would have torn the lines above.
+    logging.getLogger("parkmeter.journal").setLevel(logging.INFO)
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """An endpoint in the banner; `left` zero: closed."""
+
+    name: str
+    status: str
+    reason: str
+    left: timedelta
+    closes_at: datetime
+
+
+def banner_lines(
+    url: str, rows: Sequence[Row], token: str, commands: Sequence[str], now: datetime
+) -> list[Text]:
+    """The first screen: where it is, how the endpoints are doing, and what to copy."""
+    short = ".".join(__version__.split(".")[:2])
+    head = Text.assemble(
+        (f"parkmeter {short}", "bold"),
+        f"  {url}/",
+        ("     Ctrl-C stops it and its endpoints", "dim"),
+    )
+    width = max(len(row.name) for row in rows)
+    return [
+        head,
+        *(_line(row, width, now) for row in rows),
+        Text(token),
+        *(Text(f"  {command}") for command in commands),
+        Text(f"every route, with examples: {url}/docs", "dim"),
+    ]
+
+
+def _settled_reports(started: Started) -> list[Report]:
+    give_up = time.monotonic() + _BANNER_WAITS_SECONDS
+    while True:
+        reports = started.reports()
+        if time.monotonic() > give_up or all(
+            report.shown.status is not Status.STARTING for report in reports
+        ):
+            return reports
+        time.sleep(0.02)
+
+
+def _commands(started: Started, reports: list[Report], token: str) -> list[str]:
+    """The ancestor's three calls; with a closed meter the top-up comes first."""
+    first = next((report for report in reports if report.left), reports[0])
+    settings, name = started.settings, first.spec.name
+    look, add, prompt = example_commands(
+        started.url,
+        settings.resource_of(name),
+        token,
+        name=name if len(reports) > 1 else None,
+        body=_PROMPT if settings.endpoints[name].model else "{…}",
+    )
+    return [look, add, prompt] if first.left else [add, look, prompt]
+
+
+def example_commands(
+    url: str, resource: str, token: str, *, name: str | None, body: str = _PROMPT
+) -> tuple[str, str, str]:
+    """To look, to top up and to prompt. `name` where there are several endpoints."""
+    expiry = f"{url}{STAGE}/endpoint-expiry"
+    named = f', "EndpointName": "{name}"' if name else ""
+    return (
+        f"curl {expiry} -H {token}",
+        f"curl {expiry} -H {token} -d '{{\"minutes\": 10{named}}}'",
+        f"curl {url}{STAGE}/{resource} -H {token} -H 'Content-Type: application/json' -d '{body}'",
+    )
+
+
+def _row(report: Report) -> Row:
+    return Row(
+        name=report.spec.name,
+        status=report.shown.status,
+        reason=report.shown.reason,
+        left=report.left,
+        closes_at=report.closes_at,
+    )
+
+
+def _line(row: Row, width: int, now: datetime) -> Text:
+    word = status_word(f"{row.status:<8}")
+    line = Text.assemble(f"{row.name:<{width}}  ", word)
+    if row.left:
+        until = clock_time(row.closes_at, now)
+        return line.append(f" {countdown(row.left)} left, until {until}")
+    return line.append(f" {row.reason}")
+
+
+def _log_to_stderr() -> None:
+    logging.basicConfig(
+        stream=sys.stderr,
+        level=logging.WARNING,
+        format="%(asctime)s %(message)s",
+        datefmt="%H:%M:%S",
+    )
+    # It warns of every malformed request, without saying whose; the answer says what was wrong.
+    logging.getLogger("uvicorn.error").setLevel(logging.ERROR)

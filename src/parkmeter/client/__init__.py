@@ -1,0 +1,58 @@
+"""The Python client: `parkmeter.Client`, what it answers, and what it raises.
+
+    with parkmeter.Client() as meter:
+        meter.top_up("flan-t5", 30)
+        meter.wait_until_running("flan-t5")
+        meter.invoke("flan-t5", {"text_inputs": "Tell me a story."}).json()
+
+docs/client.md has more to copy.
+"""
+
+from parkmeter.client.answers import (
+    Change,
+    Endpoint,
+    Health,
+    JournalLine,
+    NewToken,
+    Receipt,
+    ReceiptPart,
+    ReceiptRun,
+    Token,
+)
+from parkmeter.client.client import Client
+from parkmeter.client.problems import (
+    ConflictProblem,
+    MeterClosedProblem,
+    NoAddressError,
+    NotRunningError,
+    NotServingProblem,
+    ParkmeterProblem,
+    RefusedProblem,
+    UnreachableError,
+)
+from parkmeter.client.prompts import Event, Reply
+from parkmeter.errors import ParkmeterError
+
+__all__ = [
+    "Change",
+    "Client",
+    "ConflictProblem",
+    "Endpoint",
+    "Event",
+    "Health",
+    "JournalLine",
+    "MeterClosedProblem",
+    "NewToken",
+    "NoAddressError",
+    "NotRunningError",
+    "NotServingProblem",
+    "ParkmeterError",
+    "ParkmeterProblem",
+    "Receipt",
+    "ReceiptPart",
+    "ReceiptRun",
+    "RefusedProblem",
+    "Reply",
+    "Token",
+    "UnreachableError",
+]

@@ -1,0 +1,179 @@
+"""Commands against a server that speaks the contract: tokens, receipts, logs, and conflicts."""
+
+import json
+from collections.abc import Iterator
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from parkmeter.cli import app
+from tests.contract_server import ADMIN, RECEIPT, ContractServer, endpoint, problem
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[ContractServer]:
+    monkeypatch.setenv("TZ", "UTC")
+    with ContractServer() as made:
+        monkeypatch.setenv("PARKMETER_URL", f"{made.url}/prod")
+        monkeypatch.setenv("PARKMETER_TOKEN", ADMIN)
+        yield made
+
+
+def run(*arguments: str, **given: object) -> Result:
+    return CliRunner().invoke(app, list(arguments), **given)
+
+
+def test_a_new_token_stands_alone_on_standard_output(server):
+    done = run("token", "create", "ada", "--scope", "invoke", "--endpoint", "flan-t5")
+    assert done.exit_code == 0
+    assert done.stdout == "pm_secret-1\n"
+    assert "Shown this once" in done.stderr
+    assert server.tokens["pm_secret-1"]["scopes"] == ["invoke"]
+    assert server.tokens["pm_secret-1"]["endpoints"] == ["flan-t5"]
+
+
+def test_a_token_may_expire_after_a_span_or_at_a_time(server):
+    assert run("token", "create", "a", "--expires", "30d").exit_code == 0
+    assert run("token", "create", "b", "--expires", "2027-01-01T00:00:00+00:00").exit_code == 0
+    *_, spanned, dated = server.tokens.values()
+    assert spanned["expires_at"]
+    assert dated["expires_at"] == "2027-01-01T00:00:00+00:00"
+    assert run("token", "create", "c", "--expires", "soon").exit_code == 2
+
+
+def test_tokens_are_listed_without_secrets_and_revoked_by_name_or_id(server):
+    made = json.loads(run("token", "create", "ada", "--minutes-per-day", "60", "--json").stdout)
+    listed = run("token", "list").stdout
+    assert "ada" in listed
+    assert "60 min a day" in listed
+    assert made["token"] not in listed
+    assert run("token", "revoke", "ada").stdout == f"ada ({made['id']}) is revoked.\n"
+    assert run("token", "revoke", made["id"]).exit_code == 2
+    assert run("token", "revoke", "first").exit_code == 7
+
+
+def test_a_name_that_is_taken_is_a_conflict(server):
+    assert run("token", "create", "first").exit_code == 7
+
+
+def test_a_device_that_is_held_is_a_conflict_that_says_by_whom(server):
+    server.troubles = [
+        problem(409, "device_busy", "gpu0 is held by qwen until 19:00.", device="gpu0")
+    ]
+    done = run("top-up", "flan-t5", "10")
+    assert done.exit_code == 7
+    assert "held by qwen" in done.stderr
+
+
+def test_an_eject_that_came_too_late_changes_nothing_and_says_what_to_do(server):
+    server.troubles = [None, problem(409, "expiry_moved", "Somebody topped up meanwhile.")]
+    done = run("eject", "flan-t5", "--yes")
+    assert done.exit_code == 7
+    assert "parkmeter status flan-t5" in done.stderr
+
+
+def test_a_receipt_shows_hours_money_and_people(server):
+    said = run("receipt", "flan-t5", "--from", "2026-11-01").stdout
+    for word in (
+        "1.50 h",
+        "$10.64",
+        "always on",
+        "$170.16",
+        "saved",
+        "$159.5",
+        "ada",
+        "ben",
+        "ml.g5.xlarge",
+    ):
+        assert word in said
+    assert "from=2026-11-01T00%3A00%3A00" in server.seen[-1][1]
+    assert json.loads(run("receipt", "flan-t5", "--json").stdout) == RECEIPT
+    assert run("receipt", "--from", "yesterday").exit_code == 2
+
+
+def test_an_unknown_price_is_said_to_be_unknown(server):
+    server.troubles = [None, (200, {**RECEIPT, "cost": None, "saved": None, "unpriced_hours": 1.5})]
+    said = run("receipt").stdout
+    assert "unknown" in said
+    assert "no price known" in said
+    assert "$0" not in said
+
+
+def test_logs_are_printed_as_they_are(server):
+    assert run("logs", "flan-t5").stdout == "loading\nready [now]\n"
+    coming = [["[red]one"], []]
+    server.more_log = lambda: coming.pop(0)
+    assert run("logs", "--follow", "--lines", "1").stdout == "ready [now]\n[red]one\n"
+    assert run("logs", "-n", "1", "--json").stdout == '"ready [now]"\n'
+
+
+def test_an_openai_chat_is_sent_and_its_stream_shown(server):
+    asked = []
+
+    def model(body: dict) -> tuple[int, object]:
+        asked.append(body)
+        pieces = [{"choices": [{"delta": {"content": word}}]} for word in ("Hel", "lo")]
+        first = {"choices": [{"delta": {"role": "assistant"}}]}
+        stream = [json.dumps(piece) for piece in (first, *pieces, {"choices": []})]
+        return 200, "".join(f"data: {event}\n\n" for event in (*stream, "[DONE]"))
+
+    server.prompts = model
+    assert run("invoke", "flan-t5", "Hi", "--chat", "--model", "m").stdout == "Hello\n"
+    messages = [{"role": "user", "content": "Hi"}]
+    assert asked == [{"model": "m", "messages": messages, "stream": True}]
+
+
+@pytest.mark.parametrize(
+    ("answer", "shown"),
+    [
+        ({"generated_texts": ["a", "b"]}, "a\nb\n"),
+        ({"choices": [{"message": {"content": "c"}}]}, "c\n"),
+        ({"choices": [{"text": "d"}]}, "d\n"),
+        ({"other": 1}, '{\n  "other": 1\n}\n'),
+    ],
+)
+def test_a_whole_answer_shows_its_text_where_that_is_known(server, answer, shown):
+    server.prompts = lambda _body: (200, answer)
+    assert run("invoke", "flan-t5", "Hi").stdout == shown
+
+
+def test_a_model_that_breaks_off_is_an_error(server):
+    server.prompts = lambda _body: (
+        200,
+        'data: {"text": "Once"}\n\nevent: error\ndata: {"detail": "out of memory"}\n\n',
+    )
+    done = run("invoke", "flan-t5", "Hi")
+    assert done.exit_code == 1
+    assert done.stdout.startswith("Once")
+    assert "out of memory" in done.stderr
+
+
+def test_a_prompt_waits_if_it_is_told_to(server):
+    said = "'flan-t5' is starting: loading. With the header `Prefer: wait=60` the request waits."
+    loading = problem(503, "not_serving", said)
+    server.troubles = [None, (*loading, {"Retry-After": "0"})]
+    server.prompts = lambda _body: (200, {"generated_texts": ["there"]})
+    assert run("invoke", "Hi", "--wait").stdout == "there\n"
+    server.troubles = [(*loading, {"Retry-After": "0"})]
+    done = run("invoke", "flan-t5", "Hi")
+    assert done.exit_code == 6
+    assert done.stderr.splitlines() == [
+        "parkmeter: 'flan-t5' is starting: loading.",
+        "  parkmeter invoke flan-t5 … --wait",
+    ]
+
+
+def test_waiting_for_what_will_not_run_has_the_code_of_not_serving(server):
+    failed = endpoint("flan-t5", status="failed", reason="CUDA out of memory.", next_try=None)
+    server.troubles = [None, (200, failed)]
+    done = run("top-up", "flan-t5", "1", "--wait")
+    assert done.exit_code == 6
+    assert "CUDA out of memory" in done.stderr
+
+
+def test_an_eject_on_a_terminal_asks_first(server, monkeypatch):
+    monkeypatch.setattr("parkmeter.cli.meters._somebody_is_there", lambda: True)
+    done = run("eject", "flan-t5", input="n\n")
+    assert done.exit_code == 1
+    assert not any(path.endswith("/eject") for _, path, *_ in server.seen)
+    assert run("eject", "flan-t5", input="y\n").exit_code == 0

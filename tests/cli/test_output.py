@@ -1,0 +1,58 @@
+"""Words, columns and amounts: the same every day."""
+
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+
+import pytest
+from rich.text import Text
+
+from parkmeter.cli.output import clock_time, columns, countdown, hours, minutes, money
+
+
+@pytest.mark.parametrize(
+    ("seconds", "shown"),
+    [
+        (0, "0:00"),
+        (9.9, "0:09"),
+        (59, "0:59"),
+        (3599, "59:59"),
+        (3600, "1:00:00"),
+        (90061, "25:01:01"),
+    ],
+)
+def test_time_left_counts_down_like_a_clock(seconds, shown):
+    assert countdown(timedelta(seconds=seconds)) == shown
+
+
+def test_a_moment_of_another_day_says_which():
+    today = datetime(2026, 11, 20, 17, 0, tzinfo=UTC)
+    assert clock_time(today + timedelta(hours=1), today) == "18:00"
+    assert clock_time(today + timedelta(hours=9), today) == "Sat 21 Nov 02:00"
+
+
+def test_an_unknown_amount_is_unknown_and_nothing_is_zero():
+    assert money(None) == "unknown"
+    assert money(Decimal(0)) == "$0.00"
+    assert money(Decimal("1234.5"), "/h") == "$1,234.50/h"
+
+
+def test_a_short_time_does_not_look_like_nothing():
+    assert hours(timedelta(seconds=4)) == "0.1 min"
+    assert hours(timedelta(0)) == "0.00 h"
+    assert hours(timedelta(hours=1000)) == "1,000.00 h"
+
+
+@pytest.mark.parametrize(
+    ("amount", "shown"), [(10, "+10 min"), (-1.5, "-1.5 min"), (0.25, "+0.25 min")]
+)
+def test_minutes_have_their_sign_and_no_more_digits_than_they_need(amount, shown):
+    assert minutes(timedelta(minutes=amount)) == shown
+
+
+def test_columns_stand_below_each_other_and_an_empty_one_takes_no_room():
+    rows = [["a", "", Text("long"), "x"], ["longer", "", "b", ""]]
+    assert [line.plain for line in columns(rows)] == ["a       long  x", "longer  b"]
+
+
+def test_brackets_in_somebody_elses_words_are_no_markup():
+    assert columns([["[red]boom[/red]"]])[0].plain == "[red]boom[/red]"

@@ -1,0 +1,176 @@
+"""`status --watch`: what it shows at which moment, and the real one on a real terminal."""
+
+import os
+import pty
+import re
+import select
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+import pytest
+from rich.console import Console
+
+from parkmeter.cli.watching import Sight, look, picture
+from parkmeter.client import Client, Endpoint, RefusedProblem
+from tests.contract_server import ADMIN, ContractServer, endpoint, problem
+from tests.gateway_process import GatewayProcess, eventually, ping_config
+
+NOW = datetime(2026, 11, 22, 18, 0, tzinfo=UTC)
+
+
+def shown(sight: Sight, steady: float) -> list[str]:
+    console = Console(width=100, highlight=False, _environ={})
+    with console.capture() as captured:
+        console.print(picture(sight, steady, NOW))
+    return captured.get().splitlines()
+
+
+def one(**given: object) -> tuple[Endpoint, ...]:
+    return (Endpoint.of(endpoint("flan-t5", **given)),)
+
+
+def test_the_time_is_counted_down_between_two_looks():
+    sight = Sight(one(seconds_left=65), seen=1000.0)
+    assert "1:05 left" in shown(sight, 1000.0)[0]
+    assert "1:03 left" in shown(sight, 1002.0)[0]
+    assert "left" not in shown(sight, 1066.0)[0]
+
+
+def test_while_a_start_is_under_way_the_meter_stands_still():
+    sight = Sight(one(status="starting", seconds_left=65), seen=1000.0)
+    assert "1:05 left" in shown(sight, 1030.0)[0]
+
+
+def test_a_lost_connection_is_said_with_its_age_and_the_count_goes_on():
+    sight = Sight(one(seconds_left=65), seen=1000.0, lost="Nobody answers.")
+    line, foot = shown(sight, 1005.0)
+    assert "1:00 left" in line
+    assert foot == "no answer for 0:05  Nobody answers. Asking again."
+
+
+def test_a_line_too_long_for_the_terminal_is_cut_so_that_it_can_be_drawn_over():
+    lines = shown(Sight(one(reason="x" * 300), 0.0), 0.0)
+    assert len(lines) == 2
+    assert lines[0].endswith("…")
+
+
+def test_a_look_keeps_what_was_seen_while_the_gateway_is_away_and_finds_it_again():
+    with ContractServer() as server, Client(server.url, ADMIN, patience=0) as client:
+        seen = look(client, None, Sight((), 0.0))
+        assert [found.name for found in seen.endpoints] == ["flan-t5"]
+        server.troubles = ["drop", problem(503, "clock_stopped", "The clock stands still.")]
+        lost = look(client, None, seen)
+        assert "broke off" in lost.lost
+        assert lost.endpoints == seen.endpoints
+        assert look(client, None, lost).lost == "The clock stands still."
+        assert look(client, None, lost).lost is None
+        server.troubles = [problem(403, "token_refused", "Revoked.")]
+        with pytest.raises(RefusedProblem):
+            look(client, None, seen)
+
+
+class Terminal:
+    """A command on a terminal of its own."""
+
+    def __init__(self, *arguments: str, **environment: str) -> None:
+        self._here, there = pty.openpty()
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "parkmeter", *arguments],
+            stdin=there,
+            stdout=there,
+            stderr=there,
+            start_new_session=True,
+            env={**os.environ, "TERM": "xterm", "COLUMNS": "120", "LINES": "24", **environment},
+        )
+        os.close(there)
+        self.said = ""
+
+    def hears(self, pattern: str, seconds: float = 20.0) -> str:
+        """Everything until the pattern came."""
+        give_up = time.monotonic() + seconds
+        while not re.search(pattern, self.said):
+            assert time.monotonic() < give_up, self.said[-2000:]
+            ready, _, _ = select.select([self._here], [], [], 0.1)
+            if ready:
+                try:
+                    self.said += os.read(self._here, 65536).decode(errors="replace")
+                except OSError:
+                    assert re.search(pattern, self.said), self.said[-2000:]
+        heard, self.said = self.said, ""
+        return heard
+
+    def types(self, text: str) -> None:
+        os.write(self._here, text.encode())
+
+    def ends(self, seconds: float = 20.0) -> int:
+        code = self.process.wait(seconds)
+        os.close(self._here)
+        return code
+
+
+@pytest.fixture
+def gateway(tmp_path) -> Iterator[GatewayProcess]:
+    made = GatewayProcess(tmp_path / "state", ping_config(initial_provision_time_minutes=30))
+    made.start()
+    made.until("running")
+    yield made
+    made.clean_up()
+
+
+def test_on_a_terminal_it_ticks_shows_a_lost_gateway_and_finds_it_again(gateway):
+    watch = Terminal("status", "--watch", PARKMETER_STATE=str(gateway.state))
+    try:
+        watch.hears(r"29:\d\d left")
+        first = watch.hears(r"Ctrl-C leaves")
+        assert "Traceback" not in first
+        seconds = set(
+            re.findall(r"29:(\d\d) left", "".join(watch.hears(r"left") for _ in range(16)))
+        )
+        assert len(seconds) >= 3, "it ticks every second"
+        port = gateway.address[1]
+        gateway.kill()
+        watch.hears(r"no answer for", 30)
+        gateway.arguments = ("--port", str(port))
+        gateway.start()
+        eventually(gateway.healthy)
+        watch.hears(r"Ctrl-C leaves", 30)
+        watch.process.send_signal(signal.SIGINT)
+        assert watch.ends() == 0
+    finally:
+        if watch.process.poll() is None:
+            watch.process.kill()
+            watch.ends()
+
+
+def test_on_a_terminal_an_eject_asks_and_no_means_no(gateway):
+    asked = Terminal("eject", PARKMETER_STATE=str(gateway.state))
+    asked.hears(r"give up 29:\d\d\? \[y/N\]")
+    asked.types("n\n")
+    assert asked.ends() == 1
+    assert gateway.endpoint()["seconds_left"] > 1000
+    asked = Terminal("eject", PARKMETER_STATE=str(gateway.state))
+    asked.hears(r"\[y/N\]")
+    asked.types("y\n")
+    asked.hears("ejected, 29:")
+    assert asked.ends() == 0
+    assert gateway.endpoint()["seconds_left"] == 0
+
+
+def test_in_a_pipe_each_look_is_a_line_of_json(gateway):
+    watch = subprocess.Popen(
+        [sys.executable, "-m", "parkmeter", "status", "--watch", "--json"],
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PARKMETER_STATE": str(gateway.state), "PYTHONUNBUFFERED": "1"},
+    )
+    try:
+        assert '"flan-t5"' in watch.stdout.readline()
+        assert '"flan-t5"' in watch.stdout.readline()
+    finally:
+        watch.send_signal(signal.SIGINT)
+        assert watch.wait(20) == 0
+        watch.stdout.close()
