@@ -4,6 +4,7 @@ import json
 import sys
 from pathlib import Path
 
+from parkmeter.config_schema import config_schema
 from parkmeter.drivers.fake import FakeDriver
 from parkmeter.local_clock import LocalClock
 from parkmeter.notify.log import LogNotifier
@@ -31,7 +32,12 @@ def openapi() -> str:
     return json.dumps(app.openapi(), indent=2, ensure_ascii=False) + "\n"
 
 
-REFERENCES = {"openapi.json": openapi}
+def schema() -> str:
+    """The JSON schema of parkmeter.toml."""
+    return json.dumps(config_schema(), indent=2, ensure_ascii=False) + "\n"
+
+
+REFERENCES = {"openapi.json": openapi, "parkmeter.schema.json": schema}
 
 
 def main() -> int:

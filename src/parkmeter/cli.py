@@ -13,7 +13,8 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from parkmeter.config import load_settings
+from parkmeter import cli_local
+from parkmeter.config import Settings, load_settings
 from parkmeter.errors import ParkmeterError
 from parkmeter.gateway import STAGE, Gateway, Started
 from parkmeter.meter import Report, Status
@@ -68,9 +69,12 @@ def up(
     Settings may also come from PARKMETER_HOST, PARKMETER_PORT, PARKMETER_STATE, PARKMETER_CONFIG.
     """
     _log_to_stderr()
+
+    def read() -> Settings:
+        return load_settings(config=config, host=host, port=port, state=state)
+
     try:
-        settings = load_settings(config=config, host=host, port=port, state=state)
-        left = Gateway(settings, keep=keep).run(_banner)
+        left = Gateway(read(), keep=keep, reread=read).run(_banner)
     except ParkmeterError as error:
         err.print(Text.assemble(("parkmeter: ", "bold red"), error.detail))
         raise typer.Exit(1) from None
@@ -80,6 +84,9 @@ def up(
     elif left:
         ending = f"Still stopping, watched by their leashes: {', '.join(left)}."
     out.print(f"{ending} Meters keep their expiry: time goes on while the gateway is away.")
+
+
+cli_local.register(app)
 
 
 def main() -> None:

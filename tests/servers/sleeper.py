@@ -1,5 +1,7 @@
 """A model server whose prompts say how long their answers take: `{"seconds": 2}`.
 
+With `"pieces": 5` the answer is streamed in so many pieces over that time.
+
 `--ready-after` seconds it answers `/ping` with 503 first; `--exit-after` seconds it crashes.
 """
 
@@ -28,8 +30,21 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_POST(self):
         asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        if "pieces" in asked:
+            self.stream(asked["pieces"], asked["seconds"])
+            return
         time.sleep(asked.get("seconds", 0))
         self.answer(200, {"slept": asked.get("seconds", 0), "path": self.path})
+
+    def stream(self, pieces, seconds):
+        self.send_response(200)
+        self.send_header("Transfer-Encoding", "chunked")
+        self.end_headers()
+        for number in range(pieces):
+            piece = b"%d\n" % number
+            self.wfile.write(b"%x\r\n%s\r\n" % (len(piece), piece))
+            time.sleep(seconds / pieces)
+        self.wfile.write(b"0\r\n\r\n")
 
     def answer(self, status, document):
         body = json.dumps(document).encode()
