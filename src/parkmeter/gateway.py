@@ -18,6 +18,7 @@ from types import FrameType
 import uvicorn
 import uvloop
 
+from parkmeter import service_manager
 from parkmeter.config import Settings
 from parkmeter.config_changes import compare
 from parkmeter.errors import ConfigError
@@ -226,10 +227,12 @@ class _Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """See uvicorn."""
         await super().startup(sockets)
+        service_manager.tell(service_manager.READY)
         asyncio.get_running_loop().run_in_executor(None, self._begun)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """See uvicorn. Held requests are told at once, or they would use up the time to end."""
+        service_manager.tell(service_manager.STOPPING)
         self._ending()
         await super().shutdown(sockets)
 
