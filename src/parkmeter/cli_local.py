@@ -58,15 +58,18 @@ def check(
     from rich.table import Table  # noqa: PLC0415
     from rich.text import Text  # noqa: PLC0415
 
-    table = Table(
-        "endpoint", "runs", "prompts", "ready", "$/hour", "first", "drain", box=box.SIMPLE
-    )
+    table = Table(box=box.SIMPLE, pad_edge=False)
+    for heading in ("endpoint", "prompts", "runs", "ready within", "$/hour", "first", "drain"):
+        # One line each; of a long command the beginning says which it is.
+        table.add_column(heading, no_wrap=heading != "runs")
     for name, endpoint in settings.endpoints.items():
         table.add_row(
             name,
-            Text(endpoint.model or " ".join(endpoint.command or ())),
-            f"/{settings.resource_of(name)} → {endpoint.invocations_path}",
-            f"{endpoint.health} within {endpoint.start_timeout_seconds:g} s",
+            f"/{settings.resource_of(name)}",
+            Text(" ".join(endpoint.command or ()), no_wrap=True, overflow="ellipsis")
+            if endpoint.command
+            else endpoint.model,
+            f"{endpoint.start_timeout_seconds:g} s",
             "unknown" if endpoint.price_per_hour is None else f"{endpoint.price_per_hour:f}",
             f"{endpoint.initial_provision_time_minutes:g} min",
             f"{endpoint.drain_seconds:g} s",
