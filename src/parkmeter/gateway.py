@@ -108,7 +108,9 @@ class Gateway:
     @contextlib.contextmanager
     def _hangups(self, reloader: Reloader) -> Iterator[None]:
         """Take SIGHUP: from somebody who asks for a reload, or from a terminal that is gone."""
-        terminal = sys.stdin is not None and sys.stdin.isatty()
+        # Who has it ignored (nohup, trap) wants the gateway to outlive the terminal.
+        ignored = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+        terminal = sys.stdin is not None and sys.stdin.isatty() and not ignored
 
         def hangup(_number: int, _frame: FrameType | None) -> None:
             if terminal and not os.isatty(sys.stdin.fileno()):
