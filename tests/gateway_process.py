@@ -49,12 +49,13 @@ class Answer:
 
 @dataclass
 class GatewayProcess:
-    """`parkmeter up` on a free port. `config` is the text of its parkmeter.toml."""
+    """`parkmeter up` on a free port, in `folder`. `config` is the text of its parkmeter.toml."""
 
     state: Path
     config: str | None = None
     arguments: tuple[str, ...] = ()
     environment: dict[str, str] = field(default_factory=dict)
+    folder: Path | None = None
 
     def start(self, *, wait: bool = True) -> "GatewayProcess":
         self.state.mkdir(parents=True, exist_ok=True)
@@ -70,6 +71,7 @@ class GatewayProcess:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
+                cwd=self.folder,
                 env={**os.environ, "PARKMETER_BOOTSTRAP_TOKEN": TOKEN, **self.environment},
             )
         if wait:

@@ -9,6 +9,7 @@ from typer.cli import get_docs_for_click
 from typer.main import get_command
 
 from parkmeter.cli import app
+from parkmeter.config_schema import config_schema
 from parkmeter.drivers.fake import FakeDriver
 from parkmeter.drivers.process_logs import ProcessLogs
 from parkmeter.issuing import Issuing
@@ -94,7 +95,17 @@ def cli() -> str:
     return "\n".join(line.rstrip() for line in text.splitlines()).rstrip() + "\n"
 
 
-REFERENCES = {"cli.md": cli, "metrics.md": metrics, "openapi.json": openapi}
+def schema() -> str:
+    """The JSON schema of parkmeter.toml."""
+    return json.dumps(config_schema(), indent=2, ensure_ascii=False) + "\n"
+
+
+REFERENCES = {
+    "cli.md": cli,
+    "metrics.md": metrics,
+    "openapi.json": openapi,
+    "parkmeter.schema.json": schema,
+}
 
 
 def main() -> int:

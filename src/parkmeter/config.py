@@ -1,10 +1,9 @@
 """parkmeter.toml and the environment, as frozen, validated settings.
 
 Order of precedence: command line, environment (`PARKMETER_…`), file, defaults. Nothing here starts
-anything; `wiring` makes things from settings.
+anything; `wiring` makes things from settings. `config_mistakes` says what is wrong with them.
 """
 
-import difflib
 import os
 import re
 import tomllib
@@ -15,8 +14,11 @@ from pathlib import Path
 from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic_core import PydanticCustomError
 
 from parkmeter.client_file import default_state
+from parkmeter.config_lines import Lines
+from parkmeter.config_mistakes import FOUND_TOGETHER, Mistake, Origin, error_of, refusal
 from parkmeter.errors import ConfigError
 from parkmeter.meter import Spec
 
@@ -36,10 +38,10 @@ RESERVED = frozenset(
 )
 """First path segments that are the gateway's own, so no `api_resource`."""
 
-_NAME = re.compile(r"[a-zA-Z0-9](-*[a-zA-Z0-9]){0,62}")
+ENDPOINT_NAME = "[a-zA-Z0-9](-*[a-zA-Z0-9]){0,62}"
 """SageMaker's rule for endpoint names, so that a configuration can move there."""
 
-_RESOURCE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._~-]{0,62}")
+PATH_SEGMENT = "[A-Za-z0-9][A-Za-z0-9._~-]{0,62}"
 
 SHORTEST_BOOTSTRAP_TOKEN = 16
 
@@ -52,44 +54,77 @@ Minutes = Annotated[float, Field(ge=0, le=525_600, allow_inf_nan=False)]
 class _Settings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
+    @field_validator("*", mode="before")
+    @classmethod
+    def _no_switch(cls, value: object) -> object:
+        # Nothing here is a switch, and pydantic would take true for 1.
+        if isinstance(value, bool):
+            raise ValueError("must not be true or false")  # noqa: TRY004 (a finding of pydantic's)
+        return value
+
 
 class EndpointSettings(_Settings):
     """One endpoint: `[endpoints.NAME]`."""
 
     model: str | None = Field(
-        None, description='"demo" (the shipped model), a folder with a T5, or a hub id.'
+        None,
+        description='What the embedded server serves: "demo" (the shipped model), a folder with a '
+        "T5, or a hub id. Either this or command.",
     )
     command: tuple[str, ...] | None = Field(
-        None, description="Any other server's command line; {port} is replaced by a free port."
+        None,
+        description="Any other server's command line, word by word; {port} is replaced by the free "
+        "port it is to listen on (127.0.0.1). Either this or model.",
     )
     stop_command: tuple[str, ...] | None = Field(
-        None, description="Run instead of SIGTERM to stop it, for example for a container."
+        None,
+        description="Run instead of SIGTERM to stop what a signal does not reach, such as a "
+        "container; {port} is replaced as in command.",
     )
     environment: dict[str, str] = Field({}, description="Added to the server's environment.")
-    api_resource: str = Field("", description="Path under which prompts reach it; default: NAME.")
-    health: str = Field("/ping", description="Answers 200 as soon as the server is ready.")
+    api_resource: str = Field(
+        "", description="Path under which prompts reach it, one segment. Empty: the name."
+    )
+    health: str = Field("/ping", description="GET on this path answers 200 as soon as it is ready.")
+    health_timeout_seconds: Seconds = Field(
+        5, description="Seconds that one answer of the health check may take."
+    )
     invocations_path: str = Field("/invocations", description="Where the server takes prompts.")
-    start_timeout_seconds: Seconds = Field(600, description="Not ready after this: failed.")
-    stop_grace_seconds: Seconds = Field(10, description="From SIGTERM to SIGKILL.")
-    initial_provision_time_minutes: Minutes = Field(60, description="On the meter at first start.")
+    start_timeout_seconds: Seconds = Field(
+        600, description="Seconds after which a server that is not ready counts as failed."
+    )
+    stop_grace_seconds: Seconds = Field(10, description="Seconds from SIGTERM to SIGKILL.")
+    initial_provision_time_minutes: Minutes = Field(
+        60, description="Minutes on the meter at the very first start; fractions allowed."
+    )
     price_per_hour: Annotated[Decimal, Field(ge=0, allow_inf_nan=False)] | None = Field(
-        None, description="Dollars; unknown if absent."
+        None, description="Dollars per hour. Left out: unknown, never zero."
+    )
+    drain_seconds: SecondsOrZero = Field(
+        30, description="Seconds that requests in flight get at the close."
     )
     device: Annotated[str, Field(min_length=1, max_length=63)] | None = Field(
         None, description='What it runs on, such as "gpu0"; held by one open meter at a time.'
     )
-    drain_seconds: SecondsOrZero = Field(30, description="For requests in flight at the close.")
     startup_credit_minutes: Minutes = Field(
-        30, description="How long a start may take without using bought time; 0: none."
+        30, description="Minutes a start may take without using bought time; 0: none."
     )
-    max_top_up_minutes: Minutes = Field(1440, description="At once.")
-    max_minutes_ahead: Minutes = Field(10080, description="On the meter.")
-    warn_minutes: tuple[Minutes, ...] = Field((10, 2), description="Before the close.")
-    max_body_bytes: int = Field(10 * 1024 * 1024, gt=0, description="Of a prompt.")
-    max_wait_seconds: Seconds = Field(120, description="Most that `Prefer: wait` gets.")
-    max_waiting: int = Field(64, ge=0, description="Requests held at once.")
-    first_byte_timeout_seconds: Seconds = Field(600, description="For the model's first byte.")
-    idle_timeout_seconds: Seconds = Field(600, description="Between two pieces of an answer.")
+    max_top_up_minutes: Minutes = Field(1440, description="Most minutes of one top-up.")
+    max_minutes_ahead: Minutes = Field(10080, description="Most minutes on the meter.")
+    warn_minutes: tuple[Minutes, ...] = Field(
+        (10, 2), description="Minutes before the close at which people are warned."
+    )
+    max_body_bytes: int = Field(10 * 1024 * 1024, gt=0, description="Most bytes of a prompt.")
+    max_wait_seconds: Seconds = Field(
+        120, description="Most seconds that `Prefer: wait` holds a request."
+    )
+    max_waiting: int = Field(64, ge=0, description="Most requests held at once.")
+    first_byte_timeout_seconds: Seconds = Field(
+        600, description="Seconds until the first byte of an answer."
+    )
+    idle_timeout_seconds: Seconds = Field(
+        600, description="Seconds between two pieces of an answer."
+    )
 
     @field_validator("health", "invocations_path")
     @classmethod
@@ -118,10 +153,14 @@ class GatewaySettings(_Settings):
     """The gateway itself: `[gateway]`."""
 
     host: str = Field("127.0.0.1", description="Address to listen on.")
-    port: int = Field(8080, ge=0, le=65535, description="0: any free one.")
-    state: Path | None = Field(None, description="Folder of the store, logs and client.json.")
+    port: int = Field(8080, ge=0, le=65535, description="Port to listen on; 0: any free one.")
+    state: Path | None = Field(
+        None,
+        description="Folder of the store, logs and client.json. Left out: "
+        "$XDG_STATE_HOME/parkmeter or ~/.local/state/parkmeter.",
+    )
     shutdown_seconds: Seconds = Field(
-        10, description="For requests in flight when the gateway is stopped."
+        10, description="Seconds for requests in flight when the gateway is stopped."
     )
 
 
@@ -134,25 +173,23 @@ class Settings(_Settings):
 
     @model_validator(mode="after")
     def _names(self) -> Self:
+        wrong: list[tuple[tuple[str, ...], str, object]] = []
         if not self.endpoints:
-            raise ValueError("at least one [endpoints.NAME] is needed")
+            wrong.append((("endpoints",), "at least one [endpoints.NAME] is needed", None))
         taken: dict[str, str] = {}
         for name, endpoint in self.endpoints.items():
-            if not _NAME.fullmatch(name):
-                raise ValueError(f"endpoints.{name}: a name has letters, digits and inner hyphens")
+            path = ("endpoints", name)
+            if not re.fullmatch(ENDPOINT_NAME, name):
+                said = "a name has at most 63 letters, digits and inner hyphens"
+                wrong.append((path, said, name))
+                continue
             resource = endpoint.api_resource or name
-            if not _RESOURCE.fullmatch(resource):
-                raise ValueError(f"endpoints.{name}.api_resource: {resource!r} is no path segment")
-            if resource.lower() in RESERVED:
-                raise ValueError(
-                    f"endpoints.{name}.api_resource: {resource!r} is one of the gateway's own paths"
-                )
-            if resource in taken:
-                raise ValueError(
-                    f"endpoints.{name}.api_resource: {resource!r} is taken by endpoint "
-                    f"{taken[resource]!r}"
-                )
-            taken[resource] = name
+            said = _why_no_resource(resource, taken)
+            if said:
+                wrong.append(((*path, "api_resource"), said, resource))
+            taken.setdefault(resource, name)
+        if wrong:
+            raise PydanticCustomError(FOUND_TOGETHER, "names do not fit", {"findings": wrong})
         return self
 
     def resource_of(self, name: str) -> str:
@@ -184,33 +221,72 @@ def load_settings(
 
     """
     file = config or (Path(named) if (named := environment.get("PARKMETER_CONFIG")) else None)
-    document = _read(file) if file else {"endpoints": default_endpoints()}
+    text = _text(file) if file else ""
+    document = _parsed(text, file) if file else {"endpoints": default_endpoints()}
+    options = {"host": host, "port": port, "state": state}
+    given, elsewhere = _given_elsewhere(environment, options)
+    origin = Origin(str(file or "The environment"), text, elsewhere)
     if "bootstrap_token" in document:
-        raise ConfigError(f"{file}: a token does not belong here; set PARKMETER_BOOTSTRAP_TOKEN.")
+        right = "a token does not belong here; set PARKMETER_BOOTSTRAP_TOKEN"
+        line = Lines(text).of(("bootstrap_token",))
+        raise error_of([Mistake(origin.name, line, "bootstrap_token", right)])
     gateway = document.get("gateway", {})
-    if not isinstance(gateway, dict):
-        raise ConfigError(f"{file}: gateway must be a section, [gateway].")
-    gateway = dict(gateway)
-    for key, given in (("host", host), ("port", port), ("state", state)):
-        value = given if given is not None else environment.get(f"PARKMETER_{key.upper()}")
-        if value not in (None, ""):
-            gateway[key] = value
-    gateway.setdefault("state", default_state(environment))
+    if isinstance(gateway, dict):
+        gateway = {"state": state_folder(None, environment), **gateway, **given}
     token = environment.get("PARKMETER_BOOTSTRAP_TOKEN") or None
     _check_token(token)
     try:
         return Settings.model_validate({**document, "gateway": gateway, "bootstrap_token": token})
     except ValidationError as error:
-        raise ConfigError(_plain(error, file)) from None
+        raise refusal(error.errors(include_url=False), origin, _known) from None
 
 
-def _read(file: Path) -> dict[str, Any]:
+def _text(file: Path) -> str:
     try:
-        return tomllib.loads(file.read_text(encoding="utf-8"))
+        return file.read_text(encoding="utf-8")
     except FileNotFoundError:
         raise ConfigError(f"There is no configuration file {file}.") from None
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise ConfigError(f"{file} cannot be read: {error}.") from None
+    except OSError as error:
+        raise ConfigError(f"{file} cannot be read: {error.strerror or error}.") from None
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{file} cannot be read: it is not UTF-8 ({error.reason}).") from None
+
+
+def _parsed(text: str, file: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        what, _, where = str(error).removesuffix(")").rpartition(" (at line ")
+        line = int(number) if (number := where.partition(",")[0]).isdigit() else None
+        if what:
+            wrong = f"cannot be read as TOML: {what}"
+        else:  # its words where a file ends too early: no line, but the last one
+            what = str(error).partition(" (")[0]
+            wrong, line = f"cannot be read as TOML: {what} at the end", len(text.splitlines())
+        raise error_of([Mistake(str(file), line, "", wrong)]) from None
+
+
+def _given_elsewhere(
+    environment: Mapping[str, str], options: Mapping[str, object]
+) -> tuple[dict[str, object], dict[tuple[str, ...], str]]:
+    """What the command line and the environment say of the gateway, and which of them it was."""
+    given: dict[str, object] = {}
+    named: dict[tuple[str, ...], str] = {}
+    for key, option in options.items():
+        variable = f"PARKMETER_{key.upper()}"
+        value = option if option is not None else environment.get(variable)
+        if value not in (None, ""):
+            given[key] = value
+            named["gateway", key] = f"--{key}" if option is not None else variable
+    return given, named
+
+
+def state_folder(option: Path | None, environment: Mapping[str, str] = os.environ) -> Path:
+    """The state folder as far as the command line and the environment say, else the usual one."""
+    named = option or environment.get("PARKMETER_STATE")
+    if named:
+        return Path(named).expanduser().absolute()
+    return default_state(environment)
 
 
 def _check_token(token: str | None) -> None:
@@ -227,36 +303,28 @@ def _check_token(token: str | None) -> None:
         )
 
 
-def _plain(error: ValidationError, file: Path | None) -> str:
-    """Pydantic's findings in our words: where, what was given, what would be right."""
-    lines = []
-    for finding in error.errors(include_url=False):
-        path = [str(part) for part in finding["loc"]]
-        wrong = finding["msg"].removeprefix("Value error, ")
-        if finding["type"] == "extra_forbidden":
-            wrong = "there is no such setting" + _meant(path)
-        wrong = _WRONG.get(finding["type"], wrong)
-        given = finding["input"]
-        shown = f" (given: {given!r})" if path and isinstance(given, str | int | float) else ""
-        lines.append(f"{'.'.join(path)}: {wrong}{shown}" if path else wrong)
-    return f"{file or 'The environment'}: " + "; ".join(lines)
+def _known(section: tuple[str, ...]) -> list[str]:
+    """The settings that may stand in a section."""
+    match section:
+        case ():
+            return [name for name in Settings.model_fields if name != "bootstrap_token"]
+        case ("gateway",):
+            return list(GatewaySettings.model_fields)
+        case ("endpoints", _):
+            return list(EndpointSettings.model_fields)
+        case _:
+            return []
 
 
-_WRONG = {
-    "tuple_type": 'must be a list, for example ["vllm", "serve", "--port", "{port}"]',
-    "decimal_parsing": "must be a number of dollars",
-    "missing": "is missing",
-}
-
-
-def _meant(path: list[str]) -> str:
-    """A known name much like the unknown one, as a question."""
-    known: list[str] = list(Settings.model_fields)
-    if len(path) > 1:
-        section = EndpointSettings if path[0] == "endpoints" else GatewaySettings
-        known = list(section.model_fields)
-    near = difflib.get_close_matches(path[-1], known, n=1)
-    return f"; did you mean {near[0]!r}?" if near else ""
+def _why_no_resource(resource: str, taken: Mapping[str, str]) -> str:
+    """Why prompts cannot come under this path; empty if they can."""
+    if not re.fullmatch(PATH_SEGMENT, resource):
+        return "is no path segment: letters, digits and . _ ~ - only, at most 63"
+    if resource.lower() in RESERVED:
+        return "is one of the gateway's own paths; set another api_resource"
+    if resource in taken:
+        return f"is taken by endpoint {taken[resource]!r}; set another api_resource"
+    return ""
 
 
 def _spec(name: str, endpoint: EndpointSettings) -> Spec:

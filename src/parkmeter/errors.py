@@ -350,6 +350,29 @@ class ConfigError(ParkmeterError):
     title = "The configuration is not valid"
 
 
+class ReloadRefusedError(ParkmeterError):
+    """Raised when a changed configuration needs more than a reload; `changed` names what."""
+
+    code = "reload_refused"
+    title = "This change needs a new start of the gateway"
+
+    def __init__(self, changed: Iterable[str]) -> None:
+        found = list(changed)
+        super().__init__(
+            f"Only a new start of the gateway can change {', '.join(found)}. Nothing was changed; "
+            "undo it and reload, or stop the gateway (with --keep its servers go on) and start it "
+            "again.",
+            changed=found,
+        )
+
+
+class NoGatewayError(ParkmeterError):
+    """Raised when no gateway works in a state folder, or the one that did does not answer."""
+
+    code = "no_gateway"
+    title = "No gateway"
+
+
 class StateLockedError(ParkmeterError):
     """Raised when another gateway works in this state folder."""
 

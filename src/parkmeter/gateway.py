@@ -6,20 +6,24 @@ is let in, prompts finish, endpoints are stopped, the store is closed.
 
 import asyncio
 import contextlib
+import os
 import signal
 import socket
+import sys
 import time
 from collections.abc import Callable, Iterator
-from datetime import timedelta
 from email.utils import formatdate
 from types import FrameType
 
 import uvicorn
 import uvloop
 
+from parkmeter import service_manager
 from parkmeter.config import Settings
+from parkmeter.config_changes import compare
 from parkmeter.errors import ConfigError
 from parkmeter.meter import Report
+from parkmeter.reloading import Reloader
 from parkmeter.state_folder import StateFolder
 from parkmeter.web.asgi_types import Message, Receive, Scope, Send
 from parkmeter.web.http_protocol import GatewayProtocol
@@ -33,11 +37,22 @@ _PARKING_SECONDS = 5.0
 
 
 class Gateway:
-    """One run of the local gateway, on this thread until a signal or `stop` ends it."""
+    """One run of the local gateway, on the main thread until a signal or `stop` ends it.
 
-    def __init__(self, settings: Settings, *, keep: bool = False) -> None:
+    SIGHUP, as `parkmeter reload` sends it, has the settings that `reread` returns put in force. It
+    comes from a terminal that is closed, too: then it ends the run.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        keep: bool = False,
+        reread: Callable[[], Settings] | None = None,
+    ) -> None:
         self._settings = settings
         self._keep = keep
+        self._reread = reread or (lambda: settings)
         self._server: _Server | None = None
 
     def run(self, started: Callable[["Started"], None]) -> list[str]:
@@ -57,13 +72,15 @@ class Gateway:
         try:
             with contextlib.closing(_bound(gateway.host, gateway.port)) as listener:
                 url = _url(gateway.host, listener.getsockname()[1])
-                folder.write_holder(url)
                 parts = wire(self._settings, folder, url)
-                try:
-                    begun = Started(url, self._settings, parts, folder)
-                    return self._serve(parts, listener, lambda: started(begun))
-                finally:
-                    parts.store.close()
+                reloader = Reloader(folder, lambda: self._reload(parts))
+                with self._hangups(reloader):
+                    folder.write_holder(url)
+                    try:
+                        begun = Started(url, self._settings, parts, folder)
+                        return self._serve(parts, reloader, listener, lambda: started(begun))
+                    finally:
+                        parts.store.close()
         finally:
             folder.release()
 
@@ -72,13 +89,50 @@ class Gateway:
         if self._server is not None:
             self._server.should_exit = True
 
+    def _reload(self, parts: Parts) -> list[str]:
+        """Put the settings in force that are to be read now; what changed, for people.
+
+        Raises:
+            ConfigError, ReloadRefusedError: nothing was changed.
+            StoreBusyError: in force, but for the first time on a new meter; to be asked for again.
+
+        """
+        settings = self._reread()
+        changes = compare(self._settings, settings)
+        parts.configure(settings)
+        self._settings = settings
+        if self._server is not None:
+            self._server.config.timeout_graceful_shutdown = round(settings.gateway.shutdown_seconds)
+        return changes.lines()
+
+    @contextlib.contextmanager
+    def _hangups(self, reloader: Reloader) -> Iterator[None]:
+        """Take SIGHUP: from somebody who asks for a reload, or from a terminal that is gone."""
+        # Who has it ignored (nohup, trap) wants the gateway to outlive the terminal.
+        ignored = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+        terminal = sys.stdin is not None and sys.stdin.isatty() and not ignored
+
+        def hangup(_number: int, _frame: FrameType | None) -> None:
+            if terminal and not os.isatty(sys.stdin.fileno()):
+                self.stop()
+            else:
+                reloader.ask()
+
+        signal.signal(signal.SIGHUP, hangup)
+        try:
+            yield
+        finally:
+            # Somebody who asks now must not kill what is ending in order.
+            signal.signal(signal.SIGHUP, signal.SIG_IGN)
+
     def _serve(
-        self, parts: Parts, listener: socket.socket, started: Callable[[], None]
+        self,
+        parts: Parts,
+        reloader: Reloader,
+        listener: socket.socket,
+        started: Callable[[], None],
     ) -> list[str]:
-        for name, endpoint in self._settings.endpoints.items():
-            minutes = endpoint.initial_provision_time_minutes
-            parts.service.provision(name, timedelta(minutes=minutes))
-        parts.service.begin()
+        parts.configure(self._settings)
         parts.clock.start(parts.service.reconcile, parts.service.sweep, parts.service.clock_jumped)
         config = uvicorn.Config(
             _Front(parts),
@@ -99,10 +153,12 @@ class Gateway:
             timeout_graceful_shutdown=round(self._settings.gateway.shutdown_seconds),
         )
         self._server = _Server(config, begun=started, ending=parts.data_plane.close)
+        reloader.start()
         try:
             with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
                 runner.run(self._server.serve(sockets=[listener]))
         finally:
+            reloader.stop()
             parts.clock.stop()
             left = [] if self._keep else self._park(parts)
         return left
@@ -173,10 +229,12 @@ class _Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """See uvicorn."""
         await super().startup(sockets)
+        service_manager.tell(service_manager.READY)
         asyncio.get_running_loop().run_in_executor(None, self._begun)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """See uvicorn. Held requests are told at once, or they would use up the time to end."""
+        service_manager.tell(service_manager.STOPPING)
         self._ending()
         await super().shutdown(sockets)
 

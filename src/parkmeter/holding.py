@@ -4,7 +4,7 @@ For the use cases and for what becomes of a decision. An endpoint without a devi
 about; one that is not configured any more, or not for this device, holds none.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -18,10 +18,10 @@ from parkmeter.ports import Store
 
 @dataclass(frozen=True, slots=True)
 class Holding:
-    """The devices of a configuration."""
+    """The devices of the configuration that is in force; `specs` gives it."""
 
     store: Store
-    specs: Mapping[str, Spec]
+    specs: Callable[[], Mapping[str, Spec]]
 
     def claim(self, spec: Spec, changed: Meter, now: datetime) -> Claim | None:
         """What to commit a changed meter with; None if it needs no device.
@@ -36,7 +36,7 @@ class Holding:
         if name is None:
             return Claim(spec.device)
         holder = self.store.load(name)
-        known = self.specs.get(name)
+        known = self.specs().get(name)
         if known is None or known.device != spec.device:
             return Claim(spec.device, name, holder.version)
         return rules.claim(spec.device, spec.name, holder, now)
@@ -71,6 +71,7 @@ class Holding:
 
         What is left of endpoints that are not configured any more could be on any device.
         """
-        names = [name for name, other in self.specs.items() if other.device == spec.device]
-        names += [name for name in self.store.unsettled() if name not in self.specs]
+        specs = self.specs()
+        names = [name for name, other in specs.items() if other.device == spec.device]
+        names += [name for name in self.store.unsettled() if name not in specs]
         return [meter for meter in self.store.meters(names).values() if meter.name != spec.name]

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 
 from parkmeter import meter as rules
 from parkmeter import reconcile as decisions
-from parkmeter.decision import Decision, Observed
+from parkmeter.decision import Decision, Observed, Rest
 from parkmeter.entries import line
 from parkmeter.errors import (
     DeviceBusyError,
@@ -25,7 +25,7 @@ from parkmeter.errors import (
 from parkmeter.history import lines_since
 from parkmeter.holding import Holding
 from parkmeter.journal import KEY_LIFETIME, Entry, Kind, fingerprint
-from parkmeter.meter import Meter, Report, Spec
+from parkmeter.meter import Meter, Phase, Report, Spec
 from parkmeter.ports import (
     Budget,
     Clock,
@@ -76,8 +76,20 @@ class Answer:
     replayed: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class _Leaving:
+    """An endpoint that is configured no more: how it was, and since when it is not."""
+
+    spec: Spec
+    since: datetime
+
+
 class Service:
-    """Everything that can be done with meters."""
+    """Everything that can be done with meters.
+
+    Every endpoint it knows is in one mapping that `configure` replaces whole, so that whoever
+    reads it sees the old configuration or the new one.
+    """
 
     def __init__(  # noqa: PLR0913 (the ports)
         self,
@@ -90,17 +102,34 @@ class Service:
         notifier: Notifier,
     ) -> None:
         self._specs = dict(specs)
+        self._leaving: dict[str, _Leaving] = {}
         self._store = store
         self._driver = driver
         self._clock = clock
         self._gate = gate
-        self._holding = Holding(store, self._specs)
+        self._holding = Holding(store, lambda: self._specs)
         self._treatment = Treatment(store, driver, clock, gate, notifier, self._holding)
 
     @property
     def names(self) -> list[str]:
         """Every configured endpoint, in the order of the configuration."""
         return list(self._specs)
+
+    def configure(self, specs: Mapping[str, Spec]) -> None:
+        """From now on these are the endpoints. Not from several threads at once.
+
+        Those that are not among them any more are ended: what is in flight gets its drain first.
+        Their meters keep their time, should they come back. `begin` tells the gate of new ones.
+        """
+        now = self._clock.now()
+        leaving = {
+            name: _Leaving(spec, now) for name, spec in self._specs.items() if name not in specs
+        }
+        known = self._leaving | leaving
+        self._leaving = {name: known[name] for name in known if name not in specs}
+        self._specs = dict(specs)
+        for name in leaving:
+            self._clock.wake(name)
 
     # ── What people ask for ─────────────────────────────────────────────────────────────────────
 
@@ -208,8 +237,9 @@ class Service:
 
     def reports(self) -> list[Report]:
         """How all endpoints are doing, in the order of the configuration; asks the store once."""
-        meters, now = self._store.meters(self._specs), self._clock.now()
-        return [Report.of(spec, meters[name], now) for name, spec in self._specs.items()]
+        specs = self._specs  # once: a reload replaces it
+        meters, now = self._store.meters(specs), self._clock.now()
+        return [Report.of(spec, meters[name], now) for name, spec in specs.items()]
 
     def journal(self, name: str, limit: int, before: int | None = None) -> list[Entry]:
         """The newest lines, newest first. Raises UnknownEndpointError."""
@@ -310,7 +340,9 @@ class Service:
         """
         spec = self._specs.get(name)
         if spec is None:
-            return self._treatment.treat(Spec(name), self._end_unconfigured)
+            left = self._leaving.get(name)
+            spec = left.spec if left else Spec(name)
+            return self._treatment.treat(spec, self._end_unconfigured)
         return self._treatment.treat(spec, self._treatment.decide)
 
     def sweep(self) -> None:
@@ -330,7 +362,8 @@ class Service:
     def park(self) -> list[str]:
         """Stop all endpoints and leave their meters as they are; returns who is still there."""
         present = []
-        for name, spec in self._specs.items():
+        leaving = {name: left.spec for name, left in self._leaving.items()}
+        for name, spec in (leaving | self._specs).items():
             try:
                 gone = self._treatment.treat(spec, self._park) is None
             except Exception:
@@ -416,7 +449,14 @@ class Service:
         raise StoreBusyError
 
     def _end_unconfigured(self, spec: Spec, meter: Meter, observed: Observed) -> Decision:
-        if rules.is_open(meter, self._clock.now()):
+        now = self._clock.now()
+        if rules.is_open(meter, now):
+            left = self._leaving.get(spec.name)
+            begun = meter.run.phase is Phase.STOPPING or observed.phase is Phase.STOPPING
+            if left and not begun and self._gate.in_flight(spec.name):
+                drained = left.since + spec.drain
+                if now < drained:
+                    return Decision(Rest(), meter, check_at=min(drained, now + decisions.SOON))
             return self._park(spec, meter, observed)
         return self._treatment.decide(spec, meter, observed)
 

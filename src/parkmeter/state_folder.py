@@ -7,14 +7,28 @@ that ended.
 import fcntl
 import json
 import os
+import time
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 from parkmeter.client_file import NAME, ClientFile, read_client_file
 from parkmeter.errors import ConfigError, StateLockedError
 
+_LOCK_WITHIN = 0.5
+"""Seconds to try for a lock whose holder has not said who it is: it may only be looking."""
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """The gateway that has a state folder: where it answers, and its process."""
+
+    url: str
+    process: int
+
 
 class StateFolder:
-    """A state folder held by this process from `lock` until `release`."""
+    """A state folder; held by this process from `lock` until `release`."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -45,6 +59,16 @@ class StateFolder:
         """The token alone, for a shell: `TOKEN=$(cat …)`."""
         return self.path / "token"
 
+    @property
+    def reload_file(self) -> Path:
+        """What came of the last reload; see `reloading`."""
+        return self.path / "reload.json"
+
+    @property
+    def lock_file(self) -> Path:
+        """Locked while a gateway works here, and says which one."""
+        return self.path / "gateway.lock"
+
     def lock(self) -> None:
         """Take the folder.
 
@@ -55,28 +79,45 @@ class StateFolder:
         """
         try:
             self.path.mkdir(parents=True, exist_ok=True, mode=0o700)
-            handle = os.open(self.path / "gateway.lock", os.O_RDWR | os.O_CREAT, 0o600)
+            handle = os.open(self.lock_file, os.O_RDWR | os.O_CREAT, 0o600)
         except OSError as error:
             raise ConfigError(
                 f"The state folder {self.path} cannot be used: {error.strerror}. "
                 "Name another one with --state or PARKMETER_STATE."
             ) from error
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            holder = os.read(handle, 4096).decode(errors="replace").strip()
+        if not _locked(handle, fcntl.LOCK_EX, within=_LOCK_WITHIN):
+            holder = _holder_in(handle)
             os.close(handle)
             raise StateLockedError(
-                f"Another gateway works in {self.path}: {holder or 'it is just starting'}. "
+                f"Another gateway works in {self.path}: "
+                f"{holder.url if holder else 'it is just starting'}. "
                 "Use that one, stop it, or name another folder with --state or PARKMETER_STATE."
-            ) from None
+            )
         os.ftruncate(handle, 0)
         self._lock = handle
+        self.reload_file.unlink(missing_ok=True)
 
     def write_holder(self, url: str) -> None:
         """Say where the gateway that has the folder answers, for others who want it."""
         assert self._lock is not None  # noqa: S101 (after `lock`)
-        os.pwrite(self._lock, url.encode(), 0)
+        os.pwrite(self._lock, json.dumps({"url": url, "process": os.getpid()}).encode(), 0)
+
+    def holder(self) -> Holder | None:
+        """The gateway that works here; None if there is none, or it has not got its address yet.
+
+        Raises:
+            OSError: the lock file is there and may not be read.
+
+        """
+        try:
+            handle = os.open(self.lock_file, os.O_RDONLY)
+        except FileNotFoundError:
+            return None
+        try:
+            # Shared for some microseconds, in which a gateway that begins tries again.
+            return None if _locked(handle, fcntl.LOCK_SH) else _holder_in(handle)
+        finally:
+            os.close(handle)
 
     def release(self) -> None:
         """Let the folder go."""
@@ -91,11 +132,35 @@ class StateFolder:
 
     def write_client(self, client: ClientFile) -> None:
         """Write `client.json` and `token`, readable by their owner only, never half."""
-        _write(self.token_file, client.token + "\n")
-        _write(self.client_file, json.dumps({"url": client.url, "token": client.token}) + "\n")
+        write_private(self.token_file, client.token + "\n")
+        write_private(
+            self.client_file, json.dumps({"url": client.url, "token": client.token}) + "\n"
+        )
 
 
-def _write(path: Path, text: str) -> None:
+def _locked(handle: int, kind: int, within: float = 0.0) -> bool:
+    """Whether this process got the lock; who holds it for longer than `within` s has written so."""
+    give_up = time.monotonic() + within
+    while True:
+        try:
+            fcntl.flock(handle, kind | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() >= give_up or _holder_in(handle):
+                return False
+            time.sleep(0.01)
+        else:
+            return True
+
+
+def _holder_in(handle: int) -> Holder | None:
+    with suppress(ValueError, KeyError, TypeError):
+        document = json.loads(os.pread(handle, 4096, 0))
+        return Holder(url=str(document["url"]), process=int(document["process"]))
+    return None
+
+
+def write_private(path: Path, text: str) -> None:
+    """Replace a file in one piece, readable by its owner only."""
     new = path.with_suffix(".new")
     with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
         file.write(text)

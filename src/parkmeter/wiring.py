@@ -32,20 +32,55 @@ from parkmeter.web.token_routes import add_token_routes
 _FIRST_TOKEN = "first"  # noqa: S105 (its id, not its secret)
 
 
+class InForce:
+    """The settings that hold now; replaced whole, so that a reader sees the old ones or the new."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+
+    def resource_of(self, name: str) -> str:
+        """The path segment under which prompts reach an endpoint."""
+        settings = self.settings
+        # Somebody may still ask for one that a reload has just removed.
+        return settings.resource_of(name) if name in settings.endpoints else name
+
+
 @dataclass(frozen=True, slots=True)
 class Parts:
     """A local gateway, wired and not yet running. `new_token`: made just now, None later on."""
 
+    in_force: InForce
     service: Service
     clock: LocalClock
     store: Store
+    driver: ProcessDriver
     control: Application
     data_plane: DataPlane
     new_token: str | None
+    models: Path
+
+    def configure(self, settings: Settings) -> None:
+        """Put settings in force: at the beginning, and at any time later. Not from two threads.
+
+        Endpoints whose settings are the same go on undisturbed, and so does every request under
+        way. New ones are provisioned, those that are gone are ended. May be repeated.
+
+        Raises:
+            StoreBusyError: a new meter could not be written; all other settings are in force.
+
+        """
+        self.in_force.settings = settings
+        self.driver.launches = launches(settings, self.models)
+        self.service.configure(settings.specs())
+        self.data_plane.routes = routes(settings)
+        for name, endpoint in settings.endpoints.items():
+            minutes = endpoint.initial_provision_time_minutes
+            self.service.provision(name, timedelta(minutes=minutes))
+        self.service.begin()
 
 
 def wire(settings: Settings, folder: StateFolder, url: str) -> Parts:
-    """Put a local gateway together in a folder that is locked already.
+    """Put a local gateway together in a folder that is locked already; then `configure` it.
 
     Raises:
         ConfigError: the store's file cannot be used.
@@ -56,23 +91,28 @@ def wire(settings: Settings, folder: StateFolder, url: str) -> Parts:
     store = SqliteStore(folder.store)
     new_token = _first_token(settings, folder, store, clock, url)
     book = TokenBook(store.tokens())
+    in_force = InForce(settings)
+    driver = ProcessDriver(folder.endpoints, {})
     tally = Tally(LogNotifier())
-    service = Service(
-        settings.specs(),
-        store=store,
-        driver=ProcessDriver(folder.endpoints, launches(settings, folder.models)),
-        clock=clock,
-        gate=gate,
-        notifier=tally,
-    )
-    control = Control(service, book, settings.resource_of, clock.now, clock.alive)
-    data_plane = DataPlane(routes(settings), book, gate, clock.now)
+    service = Service({}, store=store, driver=driver, clock=clock, gate=gate, notifier=tally)
+    control = Control(service, book, in_force.resource_of, clock.now, clock.alive)
+    data_plane = DataPlane(Routes(), book, gate, clock.now)
     application = control_app(control)
     issuing = Issuing(store, lambda: service.names, clock.now, changed=book.replace)
     add_token_routes(application, control, issuing)
     add_log_routes(application, control, ProcessLogs(folder.endpoints), lambda: gate.dismissed)
     add_metrics_route(application, control, gate, data_plane.traffic, tally.bought)
-    return Parts(service, clock, store, application, data_plane, new_token)
+    return Parts(
+        in_force=in_force,
+        service=service,
+        clock=clock,
+        store=store,
+        driver=driver,
+        control=application,
+        data_plane=data_plane,
+        new_token=new_token,
+        models=folder.models,
+    )
 
 
 def launches(settings: Settings, models: Path) -> dict[str, Launch]:
@@ -82,6 +122,7 @@ def launches(settings: Settings, models: Path) -> dict[str, Launch]:
             command=endpoint.command or _embedded(endpoint, models),
             stop_command=endpoint.stop_command,
             health=endpoint.health,
+            health_timeout=timedelta(seconds=endpoint.health_timeout_seconds),
             start_timeout=timedelta(seconds=endpoint.start_timeout_seconds),
             stop_grace=timedelta(seconds=endpoint.stop_grace_seconds),
             environment=endpoint.environment,

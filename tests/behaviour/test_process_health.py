@@ -52,8 +52,38 @@ def saying(text: bytes) -> Callable[[socket.socket], None]:
 def test_a_server_that_drips_its_answer_costs_the_clock_no_more_than_a_silent_one():
     with server(dripping(b"HTTP/1.1 200 OK\r\n", every=0.1)) as port:
         began = time.monotonic()
-        assert not HealthCheck().passes("run", port, "/ping")
+        assert not HealthCheck().passes("run", port, "/ping", 0.5)
         assert time.monotonic() - began < 1.0
+
+
+def test_an_answer_slower_than_a_look_is_found_by_a_later_look():
+    asked = []
+
+    def slowly(connection: socket.socket) -> None:
+        asked.append(time.monotonic())
+        time.sleep(1.0)
+        connection.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
+
+    with server(slowly) as port:
+        check, looks = HealthCheck(), 0
+        began = time.monotonic()
+        while not check.passes("run", port, "/ping", 5):
+            looks += 1
+            assert time.monotonic() - began < 5
+            time.sleep(0.05)
+        assert time.monotonic() - began < 2
+    assert looks > 1
+    assert len(asked) == 1, "one question at a time"
+    assert check._asked == {}
+
+
+def test_a_look_never_waits_longer_than_half_a_second_whatever_the_timeout():
+    with server(lambda connection: connection.recv(1)) as port:
+        check = HealthCheck()
+        for longest in (0.9, 0.1, 0.1):
+            began = time.monotonic()
+            assert not check.passes("run", port, "/ping", 2)
+            assert time.monotonic() - began < longest
 
 
 def test_only_the_first_line_of_the_answer_is_waited_for():
@@ -63,13 +93,13 @@ def test_only_the_first_line_of_the_answer_is_waited_for():
 
     with server(answer) as port:
         began = time.monotonic()
-        assert HealthCheck().passes("run", port, "/ping")
+        assert HealthCheck().passes("run", port, "/ping", 0.5)
         assert time.monotonic() - began < 0.5
 
 
 def test_a_first_line_may_come_in_pieces():
     with server(dripping(b"HTTP/1.0 200 OK\r\n\r\n", every=0.001)) as port:
-        assert HealthCheck().passes("run", port, "/ping")
+        assert HealthCheck().passes("run", port, "/ping", 0.5)
 
 
 @pytest.mark.parametrize(
@@ -86,19 +116,18 @@ def test_a_first_line_may_come_in_pieces():
 )
 def test_what_is_no_200_is_no_answer(text):
     with server(saying(text)) as port:
-        assert not HealthCheck().passes("run", port, "/ping")
+        assert not HealthCheck().passes("run", port, "/ping", 0.5)
 
 
 def test_a_server_that_is_not_there_is_asked_again_at_once():
     with server(saying(b"HTTP/1.1 200 OK\r\n\r\n")) as port:
         pass
     check = HealthCheck()
-    assert not check.passes("run", port, "/ping")
+    assert not check.passes("run", port, "/ping", 0.5)
     assert check._not_before == {}
 
 
 def test_a_server_that_hung_is_let_breathe_and_forgotten_after_its_end(monkeypatch):
-    monkeypatch.setattr("parkmeter.drivers.process_health.PING_TIMEOUT", 0.05)
     monkeypatch.setattr("parkmeter.drivers.process_health.BREATHER", 0.2)
     asked = []
 
@@ -109,9 +138,9 @@ def test_a_server_that_hung_is_let_breathe_and_forgotten_after_its_end(monkeypat
     check = HealthCheck()
     with server(hang) as port:
         for run in ("first", "second", "second", "third"):
-            assert not check.passes(run, port, "/ping")
+            assert not check.passes(run, port, "/ping", 0.05)
         assert set(check._not_before) == {"first", "second", "third"}
         time.sleep(0.25)
-        check.passes("fourth", port, "/ping")
+        check.passes("fourth", port, "/ping", 0.05)
     assert set(check._not_before) == {"fourth"}
     assert len(asked) == 4

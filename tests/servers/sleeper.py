@@ -1,6 +1,8 @@
 """A model server whose prompts say how long their answers take: `{"seconds": 2}`.
 
 And what it prints meanwhile: `{"say": "hello", "times": 3}` prints "hello 0" to "hello 2".
+With `"pieces": 5` the answer is streamed in so many pieces over that time.
+
 `--ready-after` seconds it answers `/ping` with 503 first; `--exit-after` seconds it crashes.
 """
 
@@ -32,8 +34,21 @@ class Handler(BaseHTTPRequestHandler):
         for number in range(asked.get("times", 0)):
             sys.stdout.write(f"{asked['say']} {number}\n")
         sys.stdout.flush()
+        if "pieces" in asked:
+            self.stream(asked["pieces"], asked["seconds"])
+            return
         time.sleep(asked.get("seconds", 0))
         self.answer(200, {"slept": asked.get("seconds", 0), "path": self.path})
+
+    def stream(self, pieces, seconds):
+        self.send_response(200)
+        self.send_header("Transfer-Encoding", "chunked")
+        self.end_headers()
+        for number in range(pieces):
+            piece = b"%d\n" % number
+            self.wfile.write(b"%x\r\n%s\r\n" % (len(piece), piece))
+            time.sleep(seconds / pieces)
+        self.wfile.write(b"0\r\n\r\n")
 
     def answer(self, status, document):
         body = json.dumps(document).encode()

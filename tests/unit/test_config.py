@@ -82,7 +82,7 @@ def test_an_endpoint_becomes_a_spec(write):
         ('[endpoints.a]\ncommand = ["x"]', "must contain {port}"),
         ('[endpoints.a]\nmodel = "demo"\nstart_timeout_seconds = 1e300', "start_timeout_seconds"),
         ('[endpoints.a]\nmodel = "demo"\ndrain_seconds = 1e15', "drain_seconds"),
-        ('gateway = 5\n[endpoints.a]\nmodel = "demo"', "gateway must be a section"),
+        ('gateway = 5\n[endpoints.a]\nmodel = "demo"', "gateway: must be a section"),
         ('bootstrap_token = "abc"\n[endpoints.a]\nmodel = "demo"', "PARKMETER_BOOTSTRAP_TOKEN"),
         ("[endpoints.a]\ncommand = []", "begin with a program"),
         ('[endpoints.a]\nmodel = "demo"\ndrain_seconds = -1', "endpoints.a.drain_seconds"),
@@ -106,6 +106,93 @@ def test_what_is_wrong_is_named(write, text, said):
         load_settings(config=write(text), environment={})
     assert said in raised.value.detail
     assert "parkmeter.toml" in raised.value.detail
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (
+            '[endpoints.a]\nmodel = "demo"\n\n# how long?\ndrain_seconds = -1',
+            "parkmeter.toml:5: endpoints.a.drain_seconds: must be 0 or more (given: -1)",
+        ),
+        (
+            '[endpoints]\na.model = "demo"\na.helth = "/ping"',
+            "endpoints.a.helth: there is no such setting; did you mean 'health'? (given: '/ping')",
+        ),
+        (
+            '[gateway]\nport = 80\nport = 81\n[endpoints.a]\nmodel = "demo"',
+            "parkmeter.toml:3: cannot be read as TOML: Cannot overwrite a value",
+        ),
+        (
+            '[endpoints.a]\nmodel = "demo',
+            "parkmeter.toml:2: cannot be read as TOML: Unterminated string at the end",
+        ),
+        (
+            '[gateway]\nport = "http"\n[endpoints.a]\nmodel = "demo"',
+            "parkmeter.toml:2: gateway.port: must be a whole number (given: 'http')",
+        ),
+        (
+            '[endpoints.a]\nmodel = "demo"\nmax_waiting = true',
+            "parkmeter.toml:3: endpoints.a.max_waiting: must not be true or false (given: True)",
+        ),
+        (
+            '[endpoints.a]\nmodel = "demo"\nwarn_minutes = [\n10,\n"soon"]',
+            "parkmeter.toml:3: endpoints.a.warn_minutes.1: must be a number (given: 'soon')",
+        ),
+        (
+            'endpoints = { "a b" = { model = "demo" } }',
+            'parkmeter.toml:1: endpoints."a b": a name has at most 63 letters, digits',
+        ),
+    ],
+)
+def test_a_mistake_names_file_line_key_and_value_and_what_would_be_right(write, text, said):
+    with pytest.raises(ConfigError) as raised:
+        load_settings(config=write(text), environment={})
+    assert said in raised.value.detail
+
+
+def test_several_mistakes_are_told_one_a_line_in_the_order_of_the_file(write):
+    file = write(
+        """[endpoints.qwen]
+command = ["vllm", "serve"]
+[gateway]
+prot = 1
+port = 70000
+[endpoints.flan]
+model = "demo"
+stop_grace_seconds = 0
+"""
+    )
+    with pytest.raises(ConfigError) as raised:
+        load_settings(config=file, environment={})
+    assert raised.value.detail.splitlines() == [
+        (
+            f"{file}:1: endpoints.qwen: command must contain {{port}}, the port its server is to "
+            "listen on"
+        ),
+        f"{file}:4: gateway.prot: there is no such setting; did you mean 'port'? (given: 1)",
+        f"{file}:5: gateway.port: must be 65535 or less (given: 70000)",
+        f"{file}:8: endpoints.flan.stop_grace_seconds: must be more than 0 (given: 0)",
+    ]
+    assert [mistake["line"] for mistake in raised.value.data["mistakes"]] == [1, 4, 5, 8]
+
+
+def test_names_that_do_not_fit_are_all_told(write):
+    file = write(
+        '[endpoints."a b"]\nmodel = "demo"\n[endpoints.docs]\nmodel = "demo"\n'
+        '[endpoints.x]\nmodel = "demo"\n[endpoints.y]\nmodel = "demo"\napi_resource = "x"'
+    )
+    with pytest.raises(ConfigError) as raised:
+        load_settings(config=file, environment={})
+    assert [mistake["line"] for mistake in raised.value.data["mistakes"]] == [1, 3, 9]
+
+
+def test_a_mistake_in_the_environment_or_on_the_command_line_names_that(write):
+    file = write('[gateway]\nport = 1\n[endpoints.a]\nmodel = "demo"')
+    with pytest.raises(ConfigError, match=r"^PARKMETER_PORT: gateway.port: must be a whole number"):
+        load_settings(config=file, environment={"PARKMETER_PORT": "http"})
+    with pytest.raises(ConfigError, match=r"^--port: gateway.port: must be 65535 or less"):
+        load_settings(config=file, environment={}, port=70000)
 
 
 def test_a_missing_file_is_said():

@@ -1,14 +1,12 @@
 """All commands under one roof, in the order of their help."""
 
-from importlib import import_module
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from parkmeter import __version__
-from parkmeter.cli import history, meters, prompts, tokens
+from parkmeter.cli import history, local, meters, prompts, tokens
 from parkmeter.cli.output import out
 
 _EXIT_CODES = (
@@ -72,7 +70,4 @@ app.command()(history.journal)
 app.command()(history.receipt)
 app.command()(history.logs)
 app.add_typer(tokens.app, name="token")
-
-# The commands that need no gateway join as soon as they are there.
-if find_spec("parkmeter.cli.local") is not None:
-    import_module("parkmeter.cli.local").register(app)
+local.register(app)

@@ -14,7 +14,7 @@ from rich.text import Text
 
 from parkmeter import __version__
 from parkmeter.cli.output import clock_time, countdown, err, out, status_word
-from parkmeter.config import load_settings
+from parkmeter.config import Settings, load_settings
 from parkmeter.errors import ParkmeterError
 from parkmeter.gateway import STAGE, Gateway, Started
 from parkmeter.meter import Report, Status
@@ -30,9 +30,12 @@ def run(
 ) -> None:
     """Run the gateway until a signal; what `parkmeter up` does."""
     _log_to_stderr()
+
+    def read() -> Settings:
+        return load_settings(config=config, host=host, port=port, state=state)
+
     try:
-        settings = load_settings(config=config, host=host, port=port, state=state)
-        left = Gateway(settings, keep=keep).run(_banner)
+        left = Gateway(read(), keep=keep, reread=read).run(_banner)
     except ParkmeterError as error:
         err.print(Text.assemble(("parkmeter: ", "bold red"), error.detail))
         raise typer.Exit(1) from None

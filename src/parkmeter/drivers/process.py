@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, assert_never
 
 from parkmeter.decision import Observed
-from parkmeter.drivers.process_health import HealthCheck
+from parkmeter.drivers.process_health import PATIENCE, HealthCheck
 from parkmeter.drivers.process_leash import put_on_leash
 from parkmeter.drivers.process_log import last_lines
 from parkmeter.drivers.process_look import Look, State, look, of_this_run
@@ -43,14 +43,16 @@ class Launch:
     """How one endpoint is started and stopped.
 
     `{port}` in any argument of the commands becomes the port to listen on (127.0.0.1). Ready when
-    `GET health` answers 200; failed when that takes longer than `start_timeout`. To stop it,
-    `stop_command` is run, or SIGTERM sent to its process group; after `stop_grace`, SIGKILL.
+    `GET health` answers 200 within `health_timeout`; failed when it did not in `start_timeout`.
+    To stop it, `stop_command` is run, or SIGTERM sent to its process group; after `stop_grace`,
+    SIGKILL.
     `environment` is added to the gateway's own.
     """
 
     command: tuple[str, ...]
     stop_command: tuple[str, ...] | None = None
     health: str = "/ping"
+    health_timeout: timedelta = timedelta(seconds=5)
     start_timeout: timedelta = timedelta(minutes=10)
     stop_grace: timedelta = timedelta(seconds=10)
     environment: Mapping[str, str] = field(default_factory=dict)
@@ -104,7 +106,7 @@ class ProcessDriver:
         record = seen.record
         address = f"http://127.0.0.1:{record['port']}"
         ready = of_this_run(files.ready, seen)
-        if ready is None and self._health.passes(record["run"], record["port"], record["health"]):
+        if ready is None and self._passes(record):
             # Kept in a file, so that a model too busy to answer a restarted gateway is not taken
             # for one that never got ready.
             ready = {"run": record["run"], "at": time.time()}
@@ -120,6 +122,11 @@ class ProcessDriver:
         # Without the time: a reason that changed every second would be committed every second.
         reason = _with_log("loading", files, lines=1, length=120)
         return Observed(Phase.STARTING, reason, began)
+
+    def _passes(self, record: Content) -> bool:
+        # A run that an older parkmeter began has no timeout in its record.
+        timeout = float(record.get("health_timeout", PATIENCE))
+        return self._health.passes(record["run"], record["port"], record["health"], timeout)
 
     def owned(self) -> list[str]:
         """Names of all endpoints with files in this folder that are not absent."""
@@ -169,6 +176,7 @@ class ProcessDriver:
                     "stop_grace": launch.stop_grace.total_seconds(),
                     "start_timeout": launch.start_timeout.total_seconds(),
                     "health": launch.health,
+                    "health_timeout": launch.health_timeout.total_seconds(),
                     "until": until.timestamp(),
                     "version": version,
                     **_surroundings(launch),

@@ -4,46 +4,89 @@ import re
 import socket
 import threading
 import time
+from dataclasses import dataclass, field
 
-PING_TIMEOUT = 0.5
-"""Seconds for the whole check, however the answer comes: the clock looks at all endpoints in turn,
-and one that hangs or drips must not hold up the others, nor the end of the gateway, for longer."""
+PATIENCE = 0.5
+"""Seconds that a look waits for an answer. The clock looks at all endpoints, and one that hangs or
+drips must not hold up the others, nor the end of the gateway, for longer. An answer that may take
+longer is waited for on a thread of its own, and a later look finds it."""
 
 BREATHER = 1.0
 """Seconds without another question after one that ran into the timeout: a server busy loading its
 model is not helped by ten connections a second, nor is the clock."""
 
 _OK = re.compile(rb"HTTP/1\.\d 200[ \r\n]")
+_STALE = 60.0
+"""Seconds after which an answer that nobody came for is forgotten."""
+
 _LONGEST_LINE = 1024
 """Bytes. Who has not ended the line by then does not speak HTTP."""
 
 
+@dataclass(slots=True)
+class _Question:
+    """One that was asked and not yet seen answered: when (monotonic), and what came of it."""
+
+    asked_at: float
+    answered: threading.Event = field(default_factory=threading.Event)
+    passed: bool = False
+
+
 class HealthCheck:
-    """Asks servers; remembers only whom to let breathe. From any thread."""
+    """Asks servers; remembers only whom to let breathe and whom it has asked. From any thread."""
 
     def __init__(self) -> None:
         self._not_before: dict[str, float] = {}
+        self._asked: dict[str, _Question] = {}
         self._remembering = threading.Lock()
 
-    def passes(self, run: str, port: int, path: str) -> bool:
-        """Whether `GET path` answers 200 within half a second, asked now."""
-        began = time.monotonic()
+    def passes(self, run: str, port: int, path: str, timeout: float) -> bool:
+        """Whether `GET path` answered 200 within `timeout` seconds; takes half a second at most.
+
+        A slower answer is found by a later call. One question is under way per run, never two.
+        """
+        now = time.monotonic()
         with self._remembering:
-            # Of all runs, not this one only: one that has ended is never asked again.
-            self._not_before = {
-                known: until for known, until in self._not_before.items() if began < until
-            }
+            self._forget(now)
             if run in self._not_before:
                 return False
+            question, patience = self._asked.get(run), 0.0
+            if question is None:
+                question, patience = _Question(now), PATIENCE
+                self._asked[run] = question
+                # A daemon: a server that hangs must not keep the gateway from ending.
+                threading.Thread(
+                    target=self._ask,
+                    args=(question, run, port, path, now + timeout),
+                    name=f"health of port {port}",
+                    daemon=True,
+                ).start()
+        if not question.answered.wait(patience):
+            return False
+        with self._remembering:
+            self._asked.pop(run, None)
+        return question.passed
+
+    def _forget(self, now: float) -> None:
+        """Of all runs, not of one only: one that has ended is never asked about again."""
+        self._not_before = {run: until for run, until in self._not_before.items() if now < until}
+        self._asked = {
+            run: question
+            for run, question in self._asked.items()
+            if not question.answered.is_set() or now - question.asked_at < _STALE
+        }
+
+    def _ask(self, question: _Question, run: str, port: int, path: str, deadline: float) -> None:
         try:
-            line = _first_line(port, path, began + PING_TIMEOUT)
+            question.passed = _OK.match(_first_line(port, path, deadline)) is not None
         except TimeoutError:
             with self._remembering:
                 self._not_before[run] = time.monotonic() + BREATHER
-            return False
+                self._asked.pop(run, None)
         except OSError:  # not listening yet
-            return False
-        return _OK.match(line) is not None
+            pass
+        finally:
+            question.answered.set()
 
 
 def _first_line(port: int, path: str, deadline: float) -> bytes:

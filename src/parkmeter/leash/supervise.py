@@ -99,6 +99,7 @@ class Leash:
             "started_at": time.time(),
             "boot": boot_id(),
             "health": orders["health"],
+            "health_timeout": orders["health_timeout"],
             "start_timeout": orders["start_timeout"],
             "stop_command": _with_port(orders["stop_command"], port),
             "stop_grace": orders["stop_grace"],

@@ -76,6 +76,9 @@ _MIGRATIONS = (
 )
 """Each brings the file from its index to the next number (`PRAGMA user_version`). Never edited."""
 
+SCHEMA = len(_MIGRATIONS)
+"""The number of the schema this parkmeter knows."""
+
 
 class SqliteStore:
     """Implements `ports.Store` on one file, made with mode 0600 if it is missing.

@@ -1,0 +1,31 @@
+"""All that parkmeter needs of a server: GET /ping answers 200, POST /invocations takes prompts."""
+
+import json
+import sys
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+
+class Handler(BaseHTTPRequestHandler):
+    """Says a prompt backwards."""
+
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self) -> None:
+        """Answer the health check; a server that loads a model says 503 until it is loaded."""
+        self._answer(200 if self.path == "/ping" else 404, {})
+
+    def do_POST(self) -> None:
+        """Answer one prompt: `{"text": …}`."""
+        prompt = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        self._answer(200, {"text": prompt["text"][::-1]})
+
+    def _answer(self, status: int, document: dict[str, str]) -> None:
+        body = json.dumps(document).encode()
+        self.send_response(status)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+
+ThreadingHTTPServer(("127.0.0.1", int(sys.argv[1])), Handler).serve_forever()

@@ -1,0 +1,116 @@
+"""The store's file, read only: whether it is whole, and what its meters and journal show."""
+
+import sqlite3
+from collections.abc import Generator, Iterator
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+
+from parkmeter.doctor.finding import Finding, good, note, wrong
+from parkmeter.drivers.process_look import State, look
+from parkmeter.journal import Entry, Kind
+from parkmeter.leash.files import Files
+from parkmeter.meter import Meter, latest_close
+from parkmeter.state_folder import StateFolder
+from parkmeter.stores.records import read
+from parkmeter.stores.sqlite import SCHEMA
+
+_RECENT = timedelta(days=7)
+_NEWEST_LINES = 1000
+_AHEAD = timedelta(seconds=5)
+_OVERDUE = timedelta(minutes=1)
+"""Beyond close and drain: nothing that behaves takes longer."""
+
+_RESTORE = (
+    "Stop the gateway, keep a copy of the file, and try: sqlite3 FILE .recover | sqlite3 NEW. "
+    "Without a backup the meters begin anew; leashes end what still runs at its deadline."
+)
+
+
+def examine(state: StateFolder, now: datetime, *, running: bool) -> Iterator[Finding]:
+    """Look at the file, then at what it says; `running`: a gateway works on it."""
+    if not state.store.exists():
+        yield note("store", f"{state.store} is not there yet", "`parkmeter up` makes it.")
+        return
+    try:
+        # Read only, and for SQLite itself too: whatever is wrong must not get worse.
+        with closing(sqlite3.connect(f"{state.store.as_uri()}?mode=ro", uri=True)) as connection:
+            whole = yield from _file(state, connection)
+            if whole:
+                yield from _journal(connection, now)
+                yield from _meters(state, connection, now, running=running)
+    except sqlite3.Error as error:
+        yield wrong("store", f"{state.store} cannot be read: {error}", _RESTORE)
+
+
+def _file(state: StateFolder, connection: sqlite3.Connection) -> Generator[Finding, None, bool]:
+    (schema,) = connection.execute("PRAGMA user_version").fetchone()
+    if schema > SCHEMA:
+        yield wrong(
+            "store",
+            f"{state.store} was written by a newer parkmeter (schema {schema}, this one knows "
+            f"{SCHEMA})",
+            "Upgrade parkmeter, or name another state folder.",
+        )
+        return False
+    faults = [text for (text,) in connection.execute("PRAGMA integrity_check(3)") if text != "ok"]
+    if faults:
+        yield wrong("store", f"{state.store} is damaged: {'; '.join(faults)}", _RESTORE)
+        return False
+    if schema < SCHEMA:
+        yield note("store", f"whole, of an older schema ({schema})", "The next start brings it up.")
+        return False
+    yield good("store", f"whole, schema {schema}")
+    return True
+
+
+def _journal(connection: sqlite3.Connection, now: datetime) -> Iterator[Finding]:
+    rows = connection.execute(
+        "SELECT body FROM journal ORDER BY number DESC LIMIT ?", (_NEWEST_LINES,)
+    )
+    entries = [read(Entry, body) for (body,) in rows]
+    newest = max((entry.at for entry in entries), default=now)
+    if newest > now + _AHEAD:
+        yield wrong(
+            "clock",
+            f"the journal's newest line is of {newest:%Y-%m-%d %H:%M:%S} UTC, which is still to "
+            "come: the machine's clock was set back",
+            "Set the clock (timedatectl set-ntp true). Until then meters live too long.",
+        )
+    jumps = [e for e in entries if e.kind is Kind.CLOCK and e.at > now - _RECENT]
+    if jumps:
+        last = max(jumps, key=lambda entry: entry.at)
+        yield note(
+            "clock",
+            f"{len({entry.at for entry in jumps})} jumps in the last 7 days, the last one at "
+            f"{last.at:%Y-%m-%d %H:%M} UTC: {last.why}",
+            "A machine that sleeps does that; on a server look whether NTP works.",
+        )
+    elif newest <= now + _AHEAD:
+        yield good("clock", "no jumps in the last 7 days")
+
+
+def _meters(
+    state: StateFolder, connection: sqlite3.Connection, now: datetime, *, running: bool
+) -> Iterator[Finding]:
+    rows = connection.execute("SELECT name, body FROM meters WHERE settled = 0")
+    late = []
+    for name, body in rows:
+        close = latest_close(read(Meter, body))
+        if now > close + _OVERDUE:
+            late.append(name)
+            yield _overdue(state, name, close, running=running)
+    if not late:
+        yield good("meters", "none is past its close and unsettled")
+
+
+def _overdue(state: StateFolder, name: str, close: datetime, *, running: bool) -> Finding:
+    since = f"{name} closed at {close.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+    seen = look(Files(str(state.endpoints), name))
+    if seen.state is State.NOTHING:
+        seen_now = f"{since}; its server is gone, nobody has noted that yet"
+        return note("meters", seen_now, "" if running else "The next start of the gateway does.")
+    if running:
+        do = f"See its reason: parkmeter status; its log: {state.endpoints / 'logs' / name}.log"
+    else:
+        do = "Start the gateway: it ends what is overdue. parkmeter up"
+    return wrong("meters", f"{since} and something of its server is still there", do)

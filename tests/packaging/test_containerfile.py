@@ -1,0 +1,87 @@
+"""The container file, as far as that can be seen without building it: what it names is there."""
+
+import json
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from typer.main import get_command
+
+from parkmeter.cli import app
+from parkmeter.config import load_settings
+from tests.gateway_process import GatewayProcess, ping_config
+
+ROOT = Path(__file__).parents[2]
+KNOWN = {
+    *("CMD", "COPY", "ENTRYPOINT", "ENV", "EXPOSE", "FROM", "HEALTHCHECK", "RUN", "STOPSIGNAL"),
+    *("USER", "VOLUME", "WORKDIR"),
+}
+
+
+@pytest.fixture
+def instructions() -> list[tuple[str, str]]:
+    text = re.sub(r"\\\n\s*", "", (ROOT / "Containerfile").read_text())
+    lines = [line for line in text.splitlines() if line and not line.startswith("#")]
+    return [(word, rest) for word, _, rest in (line.partition(" ") for line in lines)]
+
+
+def last(instructions: list[tuple[str, str]], word: str) -> str:
+    return [rest for known, rest in instructions if known == word][-1]
+
+
+def test_it_has_known_instructions_only_and_begins_with_an_image(instructions):
+    assert {word for word, _ in instructions} <= KNOWN
+    assert instructions[0][0] == "FROM"
+
+
+def test_what_it_copies_is_in_the_repository_or_in_the_first_stage(instructions):
+    stages = {rest.split()[-1] for word, rest in instructions if word == "FROM" and " AS " in rest}
+    for copy in [shlex.split(rest) for word, rest in instructions if word == "COPY"]:
+        if copy[0].startswith("--from="):
+            assert copy[0].removeprefix("--from=") in stages
+        else:
+            assert all((ROOT / source).exists() for source in copy[:-1])
+    copied = " ".join(rest for word, rest in instructions if word == "COPY")
+    assert {"pyproject.toml", "README.md", "LICENSE"} <= set(copied.split())
+
+
+def test_its_shell_commands_are_valid(instructions):
+    for word, rest in instructions:
+        if word == "RUN":
+            subprocess.run(["sh", "-n", "-c", rest], check=True)
+
+
+def test_it_runs_as_nobody_special_on_a_state_folder_of_its_own(instructions):
+    environment = dict(pair.split("=", 1) for pair in shlex.split(last(instructions, "ENV")))
+    settings = load_settings(environment=environment).gateway
+    assert last(instructions, "USER") == "parkmeter"
+    assert str(settings.state) == last(instructions, "VOLUME")
+    assert str(settings.port) == last(instructions, "EXPOSE")
+    assert settings.host == "0.0.0.0"
+    words = json.loads(last(instructions, "ENTRYPOINT")) + json.loads(last(instructions, "CMD"))
+    assert words == ["parkmeter", "up"]
+    get_command(app).commands["up"].make_context("up", words[2:])
+
+
+def test_its_health_check_tells_a_gateway_that_answers_from_one_that_does_not(
+    instructions, tmp_path
+):
+    health = last(instructions, "HEALTHCHECK")
+    command = json.loads(health.partition("CMD ")[2])
+    gateway = GatewayProcess(tmp_path / "state", ping_config()).start()
+
+    def checked() -> int:
+        return subprocess.run(
+            [sys.executable, *command[1:]],
+            env={"PARKMETER_PORT": str(gateway.address[1])},
+            capture_output=True,
+            timeout=30,
+            check=False,
+        ).returncode
+
+    assert checked() == 0
+    gateway.stop()
+    assert checked() != 0
