@@ -1,8 +1,15 @@
 """How tests are shared out among processes: one by one, but a story stays together."""
 
+import contextlib
+import signal
 from typing import Any
 
 import pytest
+
+# Whoever starts tests in the background has these ignored, and every child would inherit it.
+with contextlib.suppress(ValueError):  # not in the main thread
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 STORIES = ("tests/cloud/test_simulated_cloud.py",)
 """Files whose tests go on from each other, in one deployment that is costly to make."""

@@ -1,12 +1,9 @@
 """Parkmeter: a parking meter for model endpoints.
 
 This module stays empty of imports: the embedded model server and the leash start through it, and
-every millisecond here is one that a person waits. `parkmeter.Client` is imported when it is used.
+every millisecond here is one that a person waits. `parkmeter.Client` is imported when it is used,
+and by name, so that no Lambda package is found to need it; its type is in `__init__.pyi`.
 """
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from parkmeter.client import Client
 
 __all__ = ["Client"]
 __version__ = "0.1.0"
@@ -14,7 +11,8 @@ __version__ = "0.1.0"
 
 def __getattr__(name: str) -> object:
     if name == "Client":
-        from parkmeter.client import Client  # noqa: PLC0415 (see above)
+        from importlib import import_module  # noqa: PLC0415 (see above)
 
-        return Client
+        client: object = import_module("parkmeter.client").Client
+        return client
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

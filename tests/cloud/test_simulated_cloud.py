@@ -5,8 +5,10 @@ One deployment, whose tests run in this order: by the real command line, with th
 
 import http.client
 import json
+import os
 import shutil
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -120,6 +122,30 @@ def test_who_has_no_valid_token_is_told_so_in_problem_json(cloud, token, code, p
         said = curl(cloud, path, token=token)
         assert said[:2] == (code, "application/problem+json")
         assert said[2]["code"] == problem
+
+
+def test_the_command_line_serves_an_address_on_aws_as_well(cloud):
+    until(lambda: status(cloud) == "running")
+    elsewhere = {"PARKMETER_URL": f"{cloud.url}/prod", "PARKMETER_TOKEN": TOKEN}
+
+    def typed(*words: str) -> str:
+        command = [sys.executable, "-m", "parkmeter", *words]
+        done = subprocess.run(
+            command, env=os.environ | elsewhere, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, f"{words}: {done.stderr}"
+        return done.stdout
+
+    assert "flan-t5" in typed("status")
+    before = expiry(cloud)
+    typed("top-up", "flan-t5", "5", "--wait")
+    assert expiry(cloud) - before == timedelta(minutes=5)
+    assert len(typed("invoke", "flan-t5", "write a story about a fox.")) > 10
+    assert "top-up" in typed("journal")
+    assert "pass code" in typed("receipt")
+    secret = typed("token", "create", "ada").strip()
+    assert curl(cloud, "/endpoints", token=secret)[0] == 200
+    assert "ada" in typed("token", "list")
 
 
 def test_what_is_open_needs_no_token(cloud):

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from parkmeter.errors import DeviceBusyError, StoreBusyError
 from parkmeter.journal import Kind
 from parkmeter.meter import ZERO, Phase, Spec
-from parkmeter.service import Actor
+from parkmeter.service import Actor, Edit
 from parkmeter.stores.memory import MemoryStore
 from parkmeter.stores.sqlite import SqliteStore
 from tests.world import ADA, BOB, MINUTE, NOON, SECOND, World
@@ -141,7 +141,7 @@ def test_two_that_take_turns_are_never_on_the_device_at_once(world):
 
 def test_an_edit_of_the_published_expiry_does_not_take_a_held_device(world):
     world.top_up(10)
-    held = world.service.adopt("falcon", NOON + 30 * MINUTE, "operator")
+    held = world.service.adopt("falcon", NOON + 30 * MINUTE, Edit("1", world.now, "operator"))
     assert held == world.store.load("falcon").expires_at
     assert world.status("falcon") == "stopped"
     (refused,) = world.service.journal("falcon", 10)

@@ -10,6 +10,7 @@ from parkmeter.errors import InvalidRequestError, UnknownEndpointError
 from parkmeter.journal import SYSTEM, Entry, Kind
 from parkmeter.meter import ZERO
 from parkmeter.receipt import Receipt, receipt
+from parkmeter.service import Edit
 from tests.world import ADA, BOB, MINUTE, NOON, SECOND, World, spec
 
 HOUR = 60 * MINUTE
@@ -102,7 +103,7 @@ def test_after_an_eject_the_drain_is_of_whose_time_was_running(world):
 def test_first_provisioning_is_on_parkmeters_account_and_an_edit_on_the_operators(world):
     world.service.provision("flan-t5", 10 * MINUTE)
     world.service.begin()
-    world.service.adopt("flan-t5", NOON + 30 * MINUTE, "operator")
+    world.service.adopt("flan-t5", NOON + 30 * MINUTE, Edit("1", world.now, "operator"))
     world.wind(HOUR)
     assert {who: time for who, (time, _) in parts(world.service.receipt("flan-t5")).items()} == {
         SYSTEM: 10 * MINUTE,
@@ -151,7 +152,7 @@ def test_an_endpoint_that_was_never_on_costs_nothing_and_an_unknown_always_on():
 def test_a_failure_ends_a_run_and_trouble_with_the_driver_does_not(world):
     world.top_up(60)
     world.wind(10 * MINUTE)
-    world.driver.refuse("observe", "flan-t5", times=3, reason="no network")
+    world.driver.refuse("observe", "flan-t5", times=30, reason="no network")
     world.wind(10 * MINUTE)
     assert Kind.FAILURE in world.lines()
     assert len(world.service.receipt("flan-t5").runs) == 1

@@ -71,13 +71,13 @@ def test_a_lost_race_does_not_leave_it_removed(world):
     world.service.remove("flan-t5")
     commit, lost = world.store.commit, []
 
-    def late(meter, entries, budget=None):
+    def late(meter, entries, *more, **named):
         if not lost:
             lost.append(True)
             world.store.commit = commit
             world.service.reconcile("flan-t5")
             raise StaleError(meter.name)
-        return commit(meter, entries, budget)
+        return commit(meter, entries, *more, **named)
 
     world.store.commit = late
     world.service.provision("flan-t5", 10 * MINUTE)

@@ -38,7 +38,7 @@ def meter_closed(route: Route, view: View | None, scope: Scope) -> MeterClosedEr
         "url": url,
         "body": {"minutes": minutes},
         # No double quotes: people copy this out of JSON, where they would be escaped.
-        "curl": f"curl '{url}' -H \"Authorization: $TOKEN\" -d minutes={minutes:g}",
+        "curl": f"curl '{url}' -H 'Authorization: '$TOKEN -d minutes={minutes:g}",
     }
     price = route.price_per_hour
     cost = ""

@@ -3,7 +3,7 @@
 import json
 import re
 
-from parkmeter.web.problems import TYPE_BASE
+from parkmeter.web.problems import type_of
 from tests.cloud.stacks.synthesized import Templates, flat
 
 STACK = "APIStack"
@@ -112,7 +112,7 @@ def test_the_gateways_own_errors_are_problems_with_the_handlers_codes(seed: Temp
             "$context.error.messageString", '"because"'
         )
         problem = json.loads(body)
-        assert problem["type"] == TYPE_BASE + problem["code"], kind
+        assert problem["type"] == type_of(problem["code"]), kind
         assert problem["detail"], kind
         if "StatusCode" in one:
             assert problem["status"] == int(one["StatusCode"]), kind

@@ -1,0 +1,4 @@
+from parkmeter.client import Client as Client
+
+__all__ = ["Client"]
+__version__: str

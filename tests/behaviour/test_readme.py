@@ -1,0 +1,80 @@
+"""The README's commands, played in order on a fresh state, as a person would type them."""
+
+import re
+import shlex
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.gateway_process import GatewayProcess
+
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+BLOCKS = [block.strip().splitlines() for block in re.findall(r"```\n(.*?)```", README, re.DOTALL)]
+COMMANDS = [line for block in BLOCKS for line in block if line.startswith(".venv/bin/parkmeter ")]
+ENDLESS = ("--watch", "--follow")
+
+
+@pytest.fixture(scope="module")
+def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GatewayProcess]:
+    made = GatewayProcess(tmp_path_factory.mktemp("readme") / "state").start()
+    yield made
+    made.clean_up()
+
+
+def typed(gateway: GatewayProcess, command: str) -> subprocess.Popen[str]:
+    words = shlex.split(command)[1:]
+    return subprocess.Popen(
+        [sys.executable, "-m", "parkmeter", *words, "--state", str(gateway.state)],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def test_every_command_of_the_readme_works_in_its_order(gateway: GatewayProcess) -> None:
+    assert len(COMMANDS) >= 10
+    said = {}
+    for command in COMMANDS:
+        process = typed(gateway, command)
+        if any(flag in command for flag in ENDLESS):
+            time.sleep(1.5)
+            process.send_signal(signal.SIGINT)
+        output, errors = process.communicate(timeout=60)
+        ended = (0, 130) if any(flag in command for flag in ENDLESS) else (0,)
+        assert process.returncode in ended, f"{command}: {errors}"
+        said[command.removeprefix(".venv/bin/parkmeter ").split()[0]] = output
+    assert "flan-t5" in said["status"]
+    assert "fox" in said["invoke"]
+    assert "top-up" in said["journal"]
+    assert "ada" in said["token"]
+    assert gateway.endpoint()["status"] in ("stopping", "stopped")
+
+
+def test_the_curl_commands_that_up_prints_work_as_printed(gateway: GatewayProcess) -> None:
+    gateway.top_up(30)
+    gateway.until("running")
+    printed = [line.strip() for line in gateway.output().splitlines() if " curl " in f" {line}"]
+    assert len(printed) == 3
+    token = f"TOKEN={shlex.quote((gateway.state / 'token').read_text().strip())}"
+    answers = [
+        subprocess.run(
+            ["bash", "-c", f"{token}; {line}"], capture_output=True, text=True, check=True
+        ).stdout
+        for line in printed
+    ]
+    assert "EndpointExpiry" in answers[0]
+    assert "EndpointExpiry" in answers[1]
+    assert "generated_texts" in answers[2]
+
+
+def test_what_the_readme_links_to_is_there() -> None:
+    links = re.findall(r"\]\((?!https?:)([^)#]+)\)", README)
+    assert len(links) > 8
+    assert [link for link in links if not (ROOT / link).exists()] == []
