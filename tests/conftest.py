@@ -11,7 +11,11 @@ with contextlib.suppress(ValueError):  # not in the main thread
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
-STORIES = ("tests/cloud/test_simulated_cloud.py",)
+STORIES = (
+    "tests/behaviour/test_gpu_box.py",
+    "tests/behaviour/test_readme.py",
+    "tests/cloud/test_simulated_cloud.py",
+)
 """Files whose tests go on from each other, in one deployment that is costly to make."""
 
 
