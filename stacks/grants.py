@@ -144,7 +144,12 @@ class Grants:
     def keep_meters(self) -> Grant:
         """Read and commit meters and journal."""
         return Grant(
-            ("dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:Query"),
+            (
+                "dynamodb:ConditionCheckItem",
+                "dynamodb:GetItem",
+                "dynamodb:PutItem",
+                "dynamodb:Query",
+            ),
             (self._table(self._names.meters_table),),
         )
 

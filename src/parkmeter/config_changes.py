@@ -10,6 +10,7 @@ from parkmeter.errors import ReloadRefusedError
 AT_NEXT_START = frozenset(
     {
         "command",
+        "device",
         "environment",
         "health",
         "health_timeout_seconds",

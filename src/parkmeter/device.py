@@ -13,6 +13,7 @@ from datetime import datetime
 
 from parkmeter.decision import Decision, Rest
 from parkmeter.errors import DeviceBusyError
+from parkmeter.journal import Kind
 from parkmeter.meter import Meter, Phase, Spec, closes_at, is_open, latest_close
 from parkmeter.reconcile import paced
 
@@ -56,9 +57,33 @@ def present(others: Iterable[Meter]) -> list[str]:
     return [meter.name for meter in others if meter.run.phase is not Phase.ABSENT]
 
 
-def wait(spec: Spec, meter: Meter, reason: str, now: datetime) -> Decision:
-    """Do not start yet; the waiting is part of the start, so the meter stands still meanwhile."""
-    began = meter.run.started_at or now
-    waiting = replace(meter, run=replace(meter.run, reason=reason, started_at=began))
+def occupies(spec: Spec | None, meter: Meter, device: str) -> bool:
+    """Whether an endpoint is one of this device's: configured for it, or started on it.
+
+    What is left of an endpoint that is not configured any more could be on any device.
+    """
+    if spec is None or spec.device == device:
+        return True
+    return meter.run.device == device and meter.run.phase is not Phase.ABSENT
+
+
+def wait(spec: Spec, meter: Meter, start: Decision, reason: str, now: datetime) -> Decision:
+    """Do not start yet, although a start was decided, which is done only where nothing is there.
+
+    The waiting is part of the start, so the meter stands still meanwhile.
+    """
+    began = start.meter.run.started_at or now
+    run = replace(
+        start.meter.run,
+        phase=Phase.ABSENT,
+        reason=reason,
+        started_at=began,
+        created_at=None,
+        attempts=meter.run.attempts,
+        next_try=None,
+        device=None,
+    )
+    waiting = replace(start.meter, run=run)
+    ended = tuple(entry for entry in start.entries if entry.kind is not Kind.START)
     again = min(paced(spec, began, now), latest_close(waiting))
-    return Decision(Rest(), waiting, check_at=again)
+    return Decision(Rest(), waiting, ended, check_at=again)

@@ -32,14 +32,22 @@ class Holding:
         """
         if spec.device is None or not is_open(changed, now):
             return None
-        name = self.store.holder(spec.device)
+        for other in self._others(spec, spec.device):
+            # Also who never claimed it, because it was given the device while its meter was open.
+            if other.name in self.specs():
+                rules.claim(spec.device, spec.name, other, now)
+        return self._claim(spec, spec.device, now)
+
+    def _claim(self, spec: Spec, device: str, now: datetime) -> Claim:
+        """The claim of an endpoint whose time is on its meter already: against the holder only."""
+        name = self.store.holder(device)
         if name is None:
-            return Claim(spec.device)
+            return Claim(device)
         holder = self.store.load(name)
         known = self.specs().get(name)
-        if known is None or known.device != spec.device:
-            return Claim(spec.device, name, holder.version)
-        return rules.claim(spec.device, spec.name, holder, now)
+        if known is None or known.device != device:
+            return Claim(device, name, holder.version)
+        return rules.claim(device, spec.name, holder, now)
 
     def permitted(
         self, spec: Spec, read: Meter, decision: Decision, now: datetime
@@ -56,22 +64,22 @@ class Holding:
             held = is_open(read, now) and self.store.holder(spec.device) == spec.name
             return decision, Claim(spec.device, spec.name) if held else None
         try:
-            claim = self.claim(spec, decision.meter, now)
+            claim = self._claim(spec, spec.device, now)
         except DeviceBusyError as busy:
             reason = f"waiting for {busy.data['endpoint']}, which holds {spec.device}"
-            return rules.wait(spec, read, reason, now), None
-        waited_for = rules.present(self._others(spec))
+            return rules.wait(spec, read, decision, reason, now), None
+        waited_for = rules.present(self._others(spec, spec.device))
         if waited_for:
             reason = f"waiting for {', '.join(waited_for)} to stop, to have {spec.device}"
-            return rules.wait(spec, read, reason, now), claim
+            return rules.wait(spec, read, decision, reason, now), claim
         return decision, claim
 
-    def _others(self, spec: Spec) -> list[Meter]:
-        """All that may be on the device of an endpoint, besides it.
-
-        What is left of endpoints that are not configured any more could be on any device.
-        """
+    def _others(self, spec: Spec, device: str) -> list[Meter]:
+        """All that may be on a device, besides one endpoint."""
         specs = self.specs()
-        names = [name for name, other in specs.items() if other.device == spec.device]
-        names += [name for name in self.store.unsettled() if name not in specs]
-        return [meter for meter in self.store.meters(names).values() if meter.name != spec.name]
+        names = [*specs, *(name for name in self.store.unsettled() if name not in specs)]
+        return [
+            meter
+            for meter in self.store.meters(names).values()
+            if meter.name != spec.name and rules.occupies(specs.get(meter.name), meter, device)
+        ]

@@ -17,7 +17,7 @@ from parkmeter.errors import (
     NameTakenError,
     UnknownTokenError,
 )
-from parkmeter.journal import SYSTEM
+from parkmeter.journal import OPERATOR, SYSTEM
 from parkmeter.ports import Store
 from parkmeter.tokens import DEFAULT_SCOPES, Scope, Token, digest_of, new_id, new_secret
 
@@ -134,9 +134,10 @@ def _name(wanted: str) -> str:
         raise InvalidRequestError(
             f"A token's name has 1 to {LONGEST_NAME} printable characters.", field="name"
         )
-    if name.casefold() == SYSTEM:
+    if name.casefold() in (SYSTEM, OPERATOR):
         raise InvalidRequestError(
-            f"{SYSTEM!r} is what the journal calls the gateway itself; choose another name.",
+            f"{SYSTEM!r} and {OPERATOR!r} stand in the journal for the gateway itself and for what "
+            "is changed by hand around it; choose another name.",
             field="name",
         )
     return name

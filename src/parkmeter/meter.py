@@ -67,6 +67,7 @@ class Run:
     `started_at`: since when it is being brought up; it stays through failed attempts until the
     endpoint is ready, because all of that is waiting for one start. `created_at`: the start call of
     the endpoint that exists now, from which it costs money. `address`: where it answers.
+    `device`: what it was started on, whatever the configuration says by now.
     `trouble`: why its driver could not see it or act at the last look; empty when it could.
     `trouble_at`: since when, until it has lasted so long that people are told.
     """
@@ -79,6 +80,7 @@ class Run:
     attempts: int = 0
     next_try: datetime | None = None
     variant: str | None = None
+    device: str | None = None
     address: str | None = None
     warned_at: datetime | None = None
     trouble: str = ""

@@ -115,6 +115,9 @@ def _start(spec: Spec, meter: Meter, observed: Observed, now: datetime) -> Decis
         entries = (stop_line(spec, meter, run, observed.reason, observed.since, now),)
         if _is_of_an_earlier_life(meter):
             run = Run(started_at=meter.opened_at, variant=run.variant)
+    if run.ready_at is not None:
+        # It served: that life is over, and none of it was waiting for this start.
+        run = Run(started_at=now, variant=run.variant, warned_at=run.warned_at)
     attempts = run.attempts + 1
     starting = Run(
         phase=Phase.STARTING,
@@ -125,6 +128,7 @@ def _start(spec: Spec, meter: Meter, observed: Observed, now: datetime) -> Decis
         # Also the earliest repetition, should this intent be recorded and then not carried out.
         next_try=now + _backoff(attempts),
         variant=run.variant if run.variant in spec.variants else spec.variants[0],
+        device=spec.device,
         warned_at=run.warned_at,
     )
     started = replace(meter, run=starting, settled=False)

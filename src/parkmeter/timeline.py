@@ -207,6 +207,8 @@ class _Bought:
         base = line.expires_at - line.amount
         was_closed = base >= line.at >= self._queue[-1][1]
         if was_closed:
+            # Until it is ready or has stopped nothing is used up: it may have to wait its turn.
+            self._starting = True
             self._queue.clear()
             self.whose.change(line.at, line.who)
         self._queue.append((line.who, line.expires_at))

@@ -91,7 +91,7 @@ def test_config_schema_prints_the_schema():
 
 def test_a_reload_that_reaches_nobody_says_so_to_programs_too(tmp_path):
     done = run("reload", "--state", tmp_path, "--json")
-    assert done.exit_code == 1
+    assert done.exit_code == 3
     assert json.loads(done.stdout)["code"] == "no_gateway"
 
 

@@ -22,6 +22,7 @@ FLAN = Spec("flan-t5", device="gpu0")
 FALCON = Spec("falcon", device="gpu0")
 LLAMA = Spec("llama", device="gpu1")
 FREE = Spec("phi")
+OTHER = Spec("whisper", device="gpu1")
 
 
 @pytest.fixture
@@ -384,3 +385,42 @@ def test_a_store_that_never_agrees_on_a_device_is_busy(world):
     world.store.holder = lambda device: "falcon"  # as if it were lost and won for ever
     with pytest.raises(StoreBusyError):
         world.top_up(10)
+
+
+def test_an_endpoint_that_runs_on_a_device_keeps_it_whatever_the_configuration_says_now(world):
+    world.service.top_up("llama", 60, ADA)
+    world.wind(2 * SECOND)
+    moved = world.specs | {"llama": replace(LLAMA, device="gpu0"), "whisper": OTHER}
+    world.service.configure(moved)
+    with pytest.raises(DeviceBusyError):
+        world.service.top_up("whisper", 10, BOB)
+    world.service.eject("llama", ADA)
+    world.wind(MINUTE)
+    world.service.top_up("whisper", 10, BOB)
+    world.wind(2 * SECOND)
+    assert world.status("whisper") == "running"
+
+
+def test_a_device_that_is_given_to_an_open_meter_is_held_by_it(world):
+    world.service.top_up("phi", 60, ADA)
+    world.wind(2 * SECOND)
+    world.service.configure(world.specs | {"phi": replace(FREE, device="gpu0")})
+    with pytest.raises(DeviceBusyError):
+        world.service.top_up("flan-t5", 10, BOB)
+    world.driver.crash("phi", "exit code 1")
+    world.wind(10 * SECOND)
+    assert world.status("phi") == "running"
+
+
+def test_two_that_were_given_one_device_while_they_ran_do_not_wait_for_each_other(world):
+    two = {"phi": FREE, "whisper": replace(OTHER, device=None)}
+    world.service.configure(world.specs | two)
+    for name in two:
+        world.service.top_up(name, 60, ADA)
+    world.wind(2 * SECOND)
+    shared = {name: replace(spec, device="gpu0") for name, spec in two.items()}
+    world.service.configure(world.specs | shared)
+    for name in two:
+        world.driver.crash(name, "exit code 1")
+    world.wind(MINUTE)
+    assert sorted(world.status(name) for name in two) == ["running", "starting"]

@@ -88,3 +88,21 @@ def test_provisioning_never_changes_a_meter_that_is_in_use(world):
     before = world.store.load("flan-t5")
     world.service.provision("flan-t5", 60 * MINUTE)
     assert world.store.load("flan-t5") == before
+
+
+def test_removed_from_the_configuration_and_back_again_no_time_comes_from_nowhere():
+    flan = spec()
+    world = World(flan)
+    world.top_up(300)
+    world.wind(70 * MINUTE)
+    before = world.store.load("flan-t5").expires_at
+    lines = world.lines().count(Kind.CREDIT)
+    world.service.configure({})
+    world.wind(2 * MINUTE)
+    world.service.configure({"flan-t5": flan})
+    world.service.begin()
+    world.wind(MINUTE)
+    assert world.status() == "running"
+    gained = world.store.load("flan-t5").expires_at - before
+    assert gained < MINUTE
+    assert world.lines().count(Kind.CREDIT) == lines + (gained > timedelta(0))

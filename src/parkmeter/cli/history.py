@@ -95,7 +95,7 @@ def logs(
 ) -> None:
     """What an endpoint's server printed.
 
-    Needs the scope admin. Not on AWS, where CloudWatch has it.
+    Needs the scope admin. On AWS the last lines only: to follow them there, use `aws logs tail`.
     """
     with gateway(url, state, as_json=as_json, name=name) as client:
         for line in client.logs(only_endpoint(client, name), lines, follow=follow):

@@ -100,6 +100,7 @@ def reload(
     Endpoints whose section is the same are not touched. A wrong file changes nothing. The gateway
     is found by its state folder; with --config by the one that is named in that file.
     """
+    from parkmeter.cli.connecting import Exit
     from parkmeter.config import load_settings, state_folder
     from parkmeter.errors import ConfigError, NoGatewayError
     from parkmeter.reloading import Outcome, reload_gateway
@@ -121,7 +122,7 @@ def reload(
         if not outcome.applied and outcome.code == "config_invalid":
             typer.echo("Nothing was changed.", err=True)
     if not outcome.applied:
-        raise typer.Exit(1)
+        raise typer.Exit(Exit.UNREACHABLE if outcome.code == NoGatewayError.code else Exit.ERROR)
 
 
 def doctor(

@@ -191,7 +191,7 @@ class Client:
     def logs(self, name: str, lines: int = 200, *, follow: bool = False) -> Generator[str]:
         """The last lines that the endpoint's server printed; with `follow` also those to come.
 
-        Only of a local gateway. Following ends when the iterator is closed.
+        On AWS the last lines only. Following ends when the iterator is closed.
         """
         response = self._transport.send(
             "GET",

@@ -20,7 +20,7 @@ swapping it may need seconds, and one killed too early is a start that failed fo
 
 LEASH = Path(parkmeter.leash.__file__).with_name("__main__.py")
 
-OURS_ALONE = ("PARKMETER_BOOTSTRAP_TOKEN", "NOTIFY_SOCKET")
+OURS_ALONE = ("PARKMETER_BOOTSTRAP_TOKEN", "PARKMETER_TOKEN", "NOTIFY_SOCKET")
 """Variables of the gateway that a model server has no business with."""
 
 

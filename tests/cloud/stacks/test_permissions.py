@@ -11,6 +11,7 @@ from tests.cloud.stacks.synthesized import Templates, flat, listed
 MANAGER, API = "EndpointManagerStack", "APIStack"
 LOGS = {"logs:CreateLogStream", "logs:PutLogEvents"}
 METERS = {
+    "dynamodb:ConditionCheckItem",
     "dynamodb:GetItem",
     "dynamodb:PutItem",
     "dynamodb:Query",
