@@ -15,11 +15,14 @@ class Handler(BaseHTTPRequestHandler):
         self._answer(200 if self.path == "/ping" else 404, {})
 
     def do_POST(self) -> None:
-        """Answer one prompt: `{"text": …}`."""
+        """Answer one prompt: `{"text_inputs": …}`, as `parkmeter invoke` sends it."""
         prompt = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        self._answer(200, {"text": prompt["text"][::-1]})
+        if not isinstance(prompt, dict) or not isinstance(prompt.get("text_inputs"), str):
+            self._answer(400, {"error": "text_inputs is missing"})
+            return
+        self._answer(200, {"generated_texts": [prompt["text_inputs"][::-1]]})
 
-    def _answer(self, status: int, document: dict[str, str]) -> None:
+    def _answer(self, status: int, document: dict[str, object]) -> None:
         body = json.dumps(document).encode()
         self.send_response(status)
         self.send_header("Content-Type", "application/json")

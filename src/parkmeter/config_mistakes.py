@@ -105,7 +105,7 @@ def _said(
     return [(path, wrong, finding["input"])]
 
 
-_A_LIST = 'must be a list of words, for example ["vllm", "serve", "--port", "{{port}}"]'
+_A_LIST = 'must be a list in brackets, for example ["serve", "--port", "{{port}}"] or [10, 2]'
 _A_NUMBER = "must be a number"
 _A_WHOLE_NUMBER = "must be a whole number"
 _WRONG = {

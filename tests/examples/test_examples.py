@@ -74,7 +74,9 @@ EVERY = [
         {"model": "llama3.2", "prompt": "Hello"},
         lambda body: [json.loads(line)["response"] for line in body.splitlines()][:-1],
     ),
-    Example("script", "echo", {"text": STORY[::-1]}, lambda answer: answer["text"]),
+    Example(
+        "script", "echo", {"text_inputs": STORY[::-1]}, lambda answer: answer["generated_texts"][0]
+    ),
 ]
 
 
