@@ -94,16 +94,16 @@ class Gateway:
 
         Raises:
             ConfigError, ReloadRefusedError: nothing was changed.
-            StoreBusyError: in force, but for the first time on a new meter; to be asked for again.
 
         """
         settings = self._reread()
         changes = compare(self._settings, settings)
-        parts.configure(settings)
         self._settings = settings
+        busy = parts.configure(settings)
         if self._server is not None:
             self._server.config.timeout_graceful_shutdown = round(settings.gateway.shutdown_seconds)
-        return changes.lines()
+        again = "its first minutes could not be written; ask for the reload again"
+        return changes.lines() + [f"{name}: {again}" for name in busy]
 
     @contextlib.contextmanager
     def _hangups(self, reloader: Reloader) -> Iterator[None]:

@@ -1,5 +1,6 @@
 """From settings to a working gateway: the only module that knows every adapter."""
 
+import logging
 import math
 import sys
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from parkmeter.client_file import ClientFile
 from parkmeter.config import EndpointSettings, Settings
 from parkmeter.drivers.process import Launch, ProcessDriver
 from parkmeter.drivers.process_logs import ProcessLogs
+from parkmeter.errors import StoreBusyError
 from parkmeter.issuing import Issuing
 from parkmeter.local_clock import LocalClock
 from parkmeter.notify.log import LogNotifier
@@ -28,6 +30,8 @@ from parkmeter.web.log_routes import add_log_routes
 from parkmeter.web.metrics_route import add_metrics_route
 from parkmeter.web.routes import Limits, Route, Routes, Timeouts
 from parkmeter.web.token_routes import add_token_routes
+
+log = logging.getLogger(__name__)
 
 _FIRST_TOKEN = "first"  # noqa: S105 (its id, not its secret)
 
@@ -59,24 +63,30 @@ class Parts:
     new_token: str | None
     models: Path
 
-    def configure(self, settings: Settings) -> None:
+    def configure(self, settings: Settings) -> list[str]:
         """Put settings in force: at the beginning, and at any time later. Not from two threads.
 
         Endpoints whose settings are the same go on undisturbed, and so does every request under
         way. New ones are provisioned, those that are gone are ended. May be repeated.
 
-        Raises:
-            StoreBusyError: a new meter could not be written; all other settings are in force.
-
+        Returns the endpoints whose first minutes could not be written; all else is in force.
         """
         self.in_force.settings = settings
         self.driver.launches = launches(settings, self.models)
         self.service.configure(settings.specs())
         self.data_plane.routes = routes(settings)
-        for name, endpoint in settings.endpoints.items():
-            minutes = endpoint.initial_provision_time_minutes
-            self.service.provision(name, timedelta(minutes=minutes))
+        busy = [name for name, one in settings.endpoints.items() if not self._provision(name, one)]
         self.service.begin()
+        return busy
+
+    def _provision(self, name: str, endpoint: EndpointSettings) -> bool:
+        minutes = endpoint.initial_provision_time_minutes
+        try:
+            self.service.provision(name, timedelta(minutes=minutes))
+        except StoreBusyError:
+            log.exception("%s has not got its first minutes", name)
+            return False
+        return True
 
 
 def wire(settings: Settings, folder: StateFolder, url: str) -> Parts:
