@@ -17,7 +17,7 @@ SHORTEST = {
 
 
 def test_every_benchmark_is_tried_here():
-    scripts = {file.stem for file in (ROOT / "benchmarks").glob("[a-z]*.py")}
+    scripts = {file.stem for file in (ROOT / "benchmarks").glob("[a-z]*.py")} - {"report"}
     assert scripts == set(SHORTEST)
 
 

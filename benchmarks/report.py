@@ -1,0 +1,143 @@
+"""What every benchmark reports, and the small command line they all have. Measures nothing.
+
+A benchmark is a script with one generator, `measure(effort)`, that yields rows as they are found:
+claims with their figures, peers that could not be had, versions of what was measured against.
+"""
+
+import argparse
+import json
+import statistics
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Effort:
+    """How long to measure: interleaved rounds, and seconds of load in each where there is load."""
+
+    rounds: int
+    seconds: float = 1.0
+
+
+class Bound(StrEnum):
+    """Which side of its target a figure should be on."""
+
+    AT_LEAST = "≥"
+    AT_MOST = "≤"
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """One line of the table of results: `values` has one figure a round.
+
+    `subject` says what was measured ("data plane, 16 clients"), `figure` in which respect
+    ("requests a second against nginx"); without a `bound` it is told for comparison only.
+    """
+
+    subject: str
+    figure: str
+    values: Sequence[float]
+    unit: str = ""
+    bound: Bound | None = None
+    target: float = 0.0
+
+    @property
+    def median(self) -> float:
+        """The figure that counts."""
+        return statistics.median(self.values)
+
+    @property
+    def met(self) -> bool | None:
+        """Whether the median is on the right side of the target; None without one."""
+        match self.bound:
+            case Bound.AT_LEAST:
+                return self.median >= self.target
+            case Bound.AT_MOST:
+                return self.median <= self.target
+            case None:
+                return None
+
+    def __str__(self) -> str:
+        spread = f"{_plain(min(self.values))} to {_plain(max(self.values))}"
+        line = f"{self.subject:38} {self.figure:30} {_plain(self.median):>9} {self.unit:4}"
+        line += f" {spread:>20}"
+        if self.bound is not None:
+            line += f"  {self.bound} {_plain(self.target)}  {'met' if self.met else 'MISSED'}"
+        return line
+
+
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """A peer that could not be had here; it is named and never replaced by a guess."""
+
+    name: str
+    why: str
+
+    def __str__(self) -> str:
+        return f"{self.name}: not measured, {self.why}"
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """The version of something that was measured."""
+
+    name: str
+    version: str
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.version}"
+
+
+Row = Claim | Missing | Version
+
+
+def main(
+    about: str | None, measure: Callable[[Effort], Iterable[Row]], *, full: Effort, smoke: Effort
+) -> None:
+    """The command line of one benchmark: prints each row as it is found, and keeps all in a file.
+
+    `--smoke` is the shortest form, to see that the script still works: its figures say nothing.
+    """
+    parser = argparse.ArgumentParser(
+        description=about, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--smoke", action="store_true", help="the shortest form")
+    parser.add_argument("--rounds", type=int)
+    parser.add_argument("--seconds", type=float, help="of load in each round")
+    parser.add_argument("--json", type=Path, help="write the rows there as well")
+    options = parser.parse_args()
+    effort = smoke if options.smoke else full
+    effort = Effort(options.rounds or effort.rounds, options.seconds or effort.seconds)
+    rows = []
+    for row in measure(effort):
+        print(row, flush=True)
+        rows.append(row)
+    if not any(isinstance(row, Claim) for row in rows):
+        raise SystemExit("nothing was measured")
+    if options.json is not None:
+        options.json.write_text(json.dumps([_packed(row) for row in rows]), encoding="utf-8")
+
+
+def read(file: Path) -> list[Row]:
+    """The rows that a benchmark kept with `--json`."""
+    kinds: dict[str, type[Row]] = {kind.__name__: kind for kind in (Claim, Missing, Version)}
+    rows: list[Row] = []
+    for packed in json.loads(file.read_text(encoding="utf-8")):
+        row = kinds[packed.pop("kind")](**packed)
+        if isinstance(row, Claim) and row.bound is not None:
+            row = Claim(**{**packed, "bound": Bound(row.bound)})
+        rows.append(row)
+    return rows
+
+
+def _packed(row: Row) -> dict[str, object]:
+    return {"kind": type(row).__name__, **asdict(row)}
+
+
+def _plain(number: float) -> str:
+    """Three digits that mean something."""
+    if number >= 1000:
+        return f"{number:,.0f}"
+    return f"{number:.{0 if number >= 100 else 1 if number >= 10 else 2 if number >= 1 else 3}f}"
