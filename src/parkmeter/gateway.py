@@ -25,12 +25,10 @@ from parkmeter.errors import ConfigError
 from parkmeter.meter import Report
 from parkmeter.reloading import Reloader
 from parkmeter.state_folder import StateFolder
-from parkmeter.web.asgi_types import Message, Receive, Scope, Send
-from parkmeter.web.http_protocol import GatewayProtocol
+from parkmeter.web.asgi_types import Application, Message, Receive, Scope, Send
+from parkmeter.web.http_protocol import speaking
+from parkmeter.web.stage import located
 from parkmeter.wiring import Parts, wire
-
-STAGE = "/prod"
-"""API Gateway's stage: every route answers with and without it."""
 
 _PARKING_SECONDS = 5.0
 """What a leash may need beyond the grace of its server, to kill and to clear away."""
@@ -135,8 +133,8 @@ class Gateway:
         parts.configure(self._settings)
         parts.clock.start(parts.service.reconcile, parts.service.sweep, parts.service.clock_jumped)
         config = uvicorn.Config(
-            _Front(parts),
-            http=GatewayProtocol,
+            _Front(parts.control),
+            http=speaking(parts.data_plane),
             ws="none",
             lifespan="off",
             access_log=False,
@@ -148,7 +146,7 @@ class Gateway:
             # Who connects is who asks: a header that anybody can send says nothing.
             proxy_headers=False,
             # Between two requests; longer than load balancers keep a connection. How long a head
-            # may take is GatewayProtocol's business.
+            # may take is its protocol's business.
             timeout_keep_alive=75,
             timeout_graceful_shutdown=round(self._settings.gateway.shutdown_seconds),
         )
@@ -188,21 +186,15 @@ class Started:
 
 
 class _Front:
-    """The ASGI application: prompts to the data plane, everything else to the control routes."""
+    """The ASGI application: the control routes, with and without the stage; answers are dated."""
 
-    def __init__(self, parts: Parts) -> None:
-        self._control = parts.control
-        self._data_plane = parts.data_plane
+    def __init__(self, control: Application) -> None:
+        self._control = control
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        raw: bytes = scope["raw_path"]
-        if raw.startswith(_STAGE_SLASH) or raw == _STAGE:
-            scope["root_path"] = STAGE
-            raw = raw[len(STAGE) :] or b"/"
-        target = self._data_plane.match(raw)
-        if target is not None:
-            await self._data_plane.answer(target, scope, receive, send)
-            return
+        stage, _, _ = located(scope["raw_path"])
+        if stage:
+            scope["root_path"] = stage
 
         async def dated(message: Message) -> None:
             if message["type"] == "http.response.start":
@@ -210,10 +202,6 @@ class _Front:
             await send(message)
 
         await self._control(scope, receive, dated)
-
-
-_STAGE = STAGE.encode()
-_STAGE_SLASH = _STAGE + b"/"
 
 
 class _Server(uvicorn.Server):

@@ -21,6 +21,7 @@ from parkmeter.tokens import Scope, Token, digest_of
 from parkmeter.web.auth import TokenBook
 from parkmeter.web.data_plane import DataPlane
 from parkmeter.web.gate import LocalGate
+from parkmeter.web.http_protocol import speaking
 from parkmeter.web.routes import Limits, Route, Routes, Timeouts
 from parkmeter.web.upstream import UpstreamPool
 
@@ -55,24 +56,15 @@ async def until(condition: Callable[[], bool]) -> None:
         await asyncio.sleep(0.001)
 
 
-def front(plane: DataPlane) -> Callable[..., Awaitable[None]]:
-    """A data plane as an application of its own; what it does not know is 404."""
-
-    async def application(scope: Any, receive: Any, send: Any) -> None:
-        target = plane.match(scope["raw_path"])
-        if target is not None:
-            await plane.answer(target, scope, receive, send)
-            return
-        await send({"type": "http.response.start", "status": 404, "headers": []})
-        await send({"type": "http.response.body", "body": b""})
-
-    return application
+async def nobody(_scope: Any, _receive: Any, send: Any) -> None:
+    """The application beside a data plane: what that does not know is 404."""
+    await send({"type": "http.response.start", "status": 404, "headers": []})
+    await send({"type": "http.response.body", "body": b""})
 
 
 def waiting(gate: LocalGate, name: str = "flan-t5") -> int:
     """Requests being held right now."""
-    slot = gate._slots.get(name)
-    return slot.waiting if slot is not None else 0
+    return gate.waiting(name)
 
 
 class Hands:
@@ -274,7 +266,7 @@ async def gateway(
     made = Gateway(limits or Limits(), timeouts or Timeouts(), pool or UpstreamPool())
     if address is not None:
         made.show(address=address)
-    async with served(front(made.plane), part=made.part) as made.port:
+    async with served(nobody, http=speaking(made.plane), part=made.part) as made.port:
         yield made
     made.plane.close()
     assert made.gate.in_flight("flan-t5") == 0

@@ -5,6 +5,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 import uvicorn
@@ -13,8 +14,9 @@ from parkmeter.meter import Status
 from parkmeter.ports import View
 from parkmeter.web.data_plane import DataPlane
 from parkmeter.web.gate import LocalGate
+from parkmeter.web.http_protocol import speaking
 from parkmeter.web.routes import Route, Routes
-from tests.api.gateway_at_work import book, front, gateway, on_both_loops
+from tests.api.gateway_at_work import book, gateway, nobody, on_both_loops
 from tests.api.scripted_upstream import OK, answering, upstream
 
 HEADERS = {"Authorization": "t-invoke"}
@@ -38,9 +40,13 @@ class Announcing(uvicorn.Server):
 
 
 @contextmanager
-def serving(application, loop: str, ending: Callable[[], None] = lambda: None) -> Iterator[int]:
+def serving(
+    application, loop: str, ending: Callable[[], None] = lambda: None, http: Any = "httptools"
+) -> Iterator[int]:
     """A uvicorn server on a thread of its own; its port."""
-    config = uvicorn.Config(application, port=0, loop=loop, lifespan="off", log_level="critical")
+    config = uvicorn.Config(
+        application, port=0, loop=loop, http=http, lifespan="off", log_level="critical"
+    )
     server = Announcing(config, ending)
     thread = threading.Thread(target=server.run)
     thread.start()
@@ -78,7 +84,7 @@ def test_a_prompt_is_answered_after_the_top_up_that_its_402_asked_for(loop):
 
     with (
         serving(model, loop) as upstream_port,
-        serving(front(plane), loop, plane.close) as port,
+        serving(nobody, loop, plane.close, http=speaking(plane)) as port,
     ):
         client = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
 

@@ -10,9 +10,12 @@ import pytest
 
 from parkmeter.errors import UploadStalledError
 from parkmeter.web.bodies import read_json
-from parkmeter.web.http_protocol import GatewayProtocol
+from parkmeter.web.data_plane import DataPlane
+from parkmeter.web.gate import LocalGate
+from parkmeter.web.http_protocol import speaking
 from parkmeter.web.problems import problem_of
-from tests.api.gateway_at_work import Client, on_both_loops, served
+from parkmeter.web.routes import Routes
+from tests.api.gateway_at_work import NOON, Client, book, on_both_loops, served
 
 HEAD = b"POST / HTTP/1.1\r\nHost: gateway.test\r\n"
 
@@ -40,6 +43,11 @@ class House:
         await send({"type": "http.response.body", "body": b""})
 
 
+def plane() -> DataPlane:
+    """A data plane without an endpoint."""
+    return DataPlane(Routes(), book(), LocalGate(lambda: NOON), lambda: NOON)
+
+
 @asynccontextmanager
 async def guest(house: House, keep_alive: int = 5) -> AsyncIterator[Client]:
     made: list[Client] = []
@@ -48,7 +56,7 @@ async def guest(house: House, keep_alive: int = 5) -> AsyncIterator[Client]:
         for client in made:
             client.leave()
 
-    async with served(house, http=GatewayProtocol, keep_alive=keep_alive, part=part) as port:
+    async with served(house, http=speaking(plane()), keep_alive=keep_alive, part=part) as port:
         made.append(Client(*await asyncio.open_connection("127.0.0.1", port)))
         yield made[0]
 

@@ -42,6 +42,7 @@ from parkmeter.ports import View
 from parkmeter.tokens import Scope
 from parkmeter.web import refusals
 from parkmeter.web.auth import require
+from parkmeter.web.fields import base_of
 from parkmeter.web.routes import Route
 
 _log = logging.getLogger(__name__)
@@ -109,7 +110,7 @@ class Inference:
         view = View.of(meter, now)
         try:
             if not is_open(meter, now):
-                raise refusals.meter_closed(self.route(), view, scope_of(event, headers))
+                raise refusals.meter_closed(self.route(), view, base_of(scope_of(event, headers)))
             if view.status is not Status.RUNNING or view.address is None:
                 raise self._not_serving(view)
             said = self._ask(view.address, request, view)

@@ -16,8 +16,9 @@ from parkmeter import __version__
 from parkmeter.cli.output import clock_time, countdown, err, out, status_word
 from parkmeter.config import Settings, load_settings
 from parkmeter.errors import ParkmeterError
-from parkmeter.gateway import STAGE, Gateway, Started
+from parkmeter.gateway import Gateway, Started
 from parkmeter.meter import Report, Status
+from parkmeter.web.stage import STAGE
 
 _BANNER_WAITS_SECONDS = 5.0
 """For the endpoints that start at once; a slow one is shown as starting."""

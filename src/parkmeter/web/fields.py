@@ -5,9 +5,10 @@ and no byte that could end a line is ever written into one.
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
+from http import HTTPStatus
 
 from parkmeter.errors import InvalidRequestError
 from parkmeter.web.asgi_types import Scope
@@ -54,12 +55,22 @@ _NOT_RETURNED = _HOP_BY_HOP | {
     b"parkmeter-seconds-left",
     b"preference-applied",
 }
+BODILESS = frozenset({204, 304})
+"""Statuses of answers that never have a body."""
 _ONCE = (b"authorization", b"content-length", b"transfer-encoding", b"expect", b"host")
 _HOST = re.compile(rb"[A-Za-z0-9._:\[\]-]{1,255}")
 _NODE = re.compile(r"[A-Za-z0-9.:%_-]{1,255}")
 _WAIT = re.compile(r'\s*wait\s*=\s*(?:"(\d{1,9})"|(\d{1,9}))\s*(?:;.*)?', re.IGNORECASE | re.ASCII)
 _ANY_WAIT = re.compile(r"\s*wait\s*(?:=.*)?", re.IGNORECASE)
 _PREFERENCE = re.compile(r'(?:[^,"]|"(?:[^"\\]|\\.)*"?)+')
+
+
+_PHRASES = {status.value: status.phrase for status in HTTPStatus}
+STATUS_LINES = {
+    status: f"HTTP/1.1 {status} {_PHRASES.get(status, '')}\r\n".encode()
+    for status in range(200, 600)
+}
+"""The first line of an answer, by status."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,20 +84,18 @@ class Prefer:
 NOTHING_PREFERRED = Prefer(None, b"")
 
 
-def named_once(fields: Fields) -> dict[bytes, bytes]:
-    """The headers by name; of those that may come more often the last.
+def refuse_repeats(fields: Fields, named: Mapping[bytes, bytes]) -> None:
+    """Pass, if none came twice of what may come only once; `named` are the fields by name.
 
     Raises:
-        InvalidRequestError: one that may come only once came again; which counts would be a guess.
+        InvalidRequestError: which of the two counts would be a guess.
 
     """
-    named = dict(fields)
     if len(named) != len(fields):
         for once in _ONCE:
             if once in named and sum(name == once for name, _ in fields) > 1:
                 label = once.decode().title()
                 raise InvalidRequestError(f"{label} was sent more than once.", field=label)
-    return named
 
 
 def upgrade_wanted(fields: Fields) -> bool:
@@ -112,33 +121,22 @@ def prefer_of(fields: Fields) -> Prefer:
     return Prefer(wait, ", ".join(filter(None, rest)).encode("latin-1"))
 
 
-def host_of(scope: Scope) -> str:
-    """The host (and port) the client called, from its Host header if that is one."""
-    server = scope.get("server")
-    for name, value in scope["headers"]:
-        if name == b"host":
-            return _host(value, server and tuple(server))
-    return _host(b"", server and tuple(server))
-
-
-def scheme_of(scope: Scope) -> str:
-    """How the client called."""
-    return "https" if scope.get("scheme") == "https" else "http"
-
-
 def base_of(scope: Scope) -> str:
-    """The address the client called, up to where our own paths begin: with a stage, if any."""
-    return f"{scheme_of(scope)}://{host_of(scope)}{scope.get('root_path', '')}"
+    """The address that the client of an ASGI request called, with the stage, if any."""
+    server = scope.get("server")
+    said = next((value for name, value in scope["headers"] if name == b"host"), b"")
+    scheme = "https" if scope.get("scheme") == "https" else "http"
+    return base_url(scheme, host_said(said, server and tuple(server)), scope.get("root_path", ""))
 
 
-def forwarded_for(scope: Scope) -> bytes:
-    """The value of Forwarded (RFC 7239) that tells a model server who called, where and how."""
-    client = scope.get("client")
-    return _forwarded(client[0] if client else "", host_of(scope), scheme_of(scope))
+def base_url(scheme: str, host: str, stage: str) -> str:
+    """An address of ours, up to where our own paths begin."""
+    return f"{scheme}://{host}{stage}"
 
 
 @lru_cache(maxsize=1024)
-def _host(said: bytes, server: tuple[str, int | None] | None) -> str:
+def host_said(said: bytes, server: tuple[str, int | None] | None) -> str:
+    """The host (and port) a Host header says, or our own if that is none."""
     if _HOST.fullmatch(said):
         return said.decode("ascii")
     name, port = server or ("localhost", None)
@@ -147,7 +145,8 @@ def _host(said: bytes, server: tuple[str, int | None] | None) -> str:
 
 
 @lru_cache(maxsize=1024)
-def _forwarded(client: str, host: str, scheme: str) -> bytes:
+def forwarded(client: str, host: str, scheme: str) -> bytes:
+    """The value of Forwarded (RFC 7239) for who called from `client`, where and how."""
     node = "unknown"
     if _NODE.fullmatch(client):
         node = f'"[{client}]"' if ":" in client else client
@@ -155,49 +154,41 @@ def _forwarded(client: str, host: str, scheme: str) -> bytes:
 
 
 def request_head(
-    method: str, path: bytes, query: bytes, fields: Fields, own: Iterable[tuple[bytes, bytes]]
+    line: bytes, fields: Fields, named: Mapping[bytes, bytes], own: Iterable[bytes]
 ) -> bytes:
     """The head of the request to the model server, open for its framing and its last line.
 
-    What may pass of `fields`, then `own`.
+    The request `line`, what may pass of `fields` (by name: `named`), then `own` lines; these and
+    `line` with their ends.
 
     Raises:
         InvalidRequestError: a name or value holds a byte that would break the head.
 
     """
     dropped: frozenset[bytes] | set[bytes] = _NOT_FORWARDED
-    if any(name == b"connection" for name, _ in fields):
+    if b"connection" in named:
         dropped = dropped | _listed(fields)
-    parts = [method.encode("ascii"), b" ", path]
-    if query:
-        parts += (b"&" if b"?" in path else b"?", query)
-    parts.append(b" HTTP/1.1\r\n")
-    lines = 1
-    for name, value in fields:
-        if name not in dropped:
-            parts += (name, b": ", value, b"\r\n")
-            lines += 1
-    for name, value in own:
-        parts += (name, b": ", value, b"\r\n")
-        lines += 1
+    passing = [b"%b: %b\r\n" % field for field in fields if field[0] not in dropped]
+    parts = [line, *passing, *own]
     head = b"".join(parts)
     # The server's parser lets none of these pass. One count says that no line was smuggled in,
     # whichever server stands in front.
+    lines = len(parts)
     if head.count(b"\n") != lines or head.count(b"\r") != lines or b"\0" in head:
         raise InvalidRequestError("A header holds a byte that no header may hold.")
     return head
 
 
-def answer_fields(status: int, fields: Fields) -> Fields:
-    """What may pass of an answer's headers."""
+def answer_head(status: int, fields: Fields) -> bytes:
+    """The status line and what may pass of an answer's headers, open for more lines."""
     passing = [field for field in fields if field[0] not in _NOT_RETURNED]
     if len(passing) != len(fields):
         listed = _listed(fields)
         passing = [field for field in passing if field[0] not in listed]
-    if status in {204, 304}:
-        # A length without a body would make the server in front of us wait for one.
+    if status in BODILESS:
+        # A length without a body makes many clients wait for one.
         passing = [field for field in passing if field[0] != b"content-length"]
-    return passing
+    return STATUS_LINES[status] + b"".join([b"%b: %b\r\n" % field for field in passing])
 
 
 def _listed(fields: Fields) -> set[bytes]:

@@ -105,10 +105,14 @@ class LocalGate:
         self._leave(slot)
         return None
 
-    def hold(self, name: str, at_most: int) -> "Place | None":
-        """A place for one held request; None if `at_most` are taken already."""
+    def hold(self, name: str, at_most: int, changed: Callable[[], None]) -> "Place | None":
+        """A place for one held request; None if `at_most` are taken already.
+
+        `changed` is called on the loop after each new view of this endpoint until the place is
+        left. Look at the standing once the place is taken: a view shown before is not announced.
+        """
         slot = self._slot(name)
-        return Place(slot) if slot.waiting < at_most else None
+        return Place(slot, changed) if slot.waiting < at_most else None
 
     def dismiss(self) -> None:
         """Hold nobody any more: wake all held requests, which find `dismissed` set."""
@@ -155,52 +159,41 @@ class Seat:
 
 
 class Place:
-    """One held request: `with place: … await place.change()`. It counts from entry to exit."""
+    """One held request; it counts until it is left. Leaving twice counts once."""
 
-    __slots__ = ("_change", "_slot")
+    __slots__ = ("_slot", "changed")
 
-    def __init__(self, slot: "_Slot") -> None:
+    def __init__(self, slot: "_Slot", changed: Callable[[], None]) -> None:
         self._slot = slot
-        self._change: asyncio.Future[None] | None = None
+        self.changed = changed
+        slot.held.add(self)
+        slot.loop = asyncio.get_running_loop()
 
-    def __enter__(self) -> Self:
-        self._slot.waiting += 1
-        self._slot.loop = asyncio.get_running_loop()
-        return self
-
-    def __exit__(self, *_exc: object) -> None:
-        self._slot.waiting -= 1
-        if self._change is not None:
-            self._slot.changes.discard(self._change)
-
-    def change(self) -> "asyncio.Future[None]":
-        """Done at the next view of this endpoint. Look at the standing after entering, then wait.
-
-        In that order no change is missed: a view that is shown after the look is announced, since
-        this request counted as waiting already.
-        """
-        if self._change is None or self._change.done():
-            self._change = asyncio.get_running_loop().create_future()
-            self._slot.changes.add(self._change)
-        return self._change
+    def leave(self) -> None:
+        """Give the place up."""
+        self._slot.held.discard(self)
 
 
 class _Slot:
     """What the gate knows of one endpoint. The counts are changed on the loop only."""
 
-    __slots__ = ("changes", "in_flight", "loop", "view", "waiting")
+    __slots__ = ("held", "in_flight", "loop", "view")
 
     def __init__(self) -> None:
         self.view: View | None = None
         self.in_flight = 0
-        self.waiting = 0
-        self.changes: set[asyncio.Future[None]] = set()
+        self.held: set[Place] = set()
         self.loop: asyncio.AbstractEventLoop | None = None
+
+    @property
+    def waiting(self) -> int:
+        """Requests being held right now."""
+        return len(self.held)
 
     def announce(self) -> None:
         """Wake the held requests; from any thread."""
         loop = self.loop
-        if not self.waiting or loop is None or loop.is_closed():
+        if not self.held or loop is None or loop.is_closed():
             return
         try:
             loop.call_soon_threadsafe(self._wake)
@@ -209,7 +202,6 @@ class _Slot:
             return
 
     def _wake(self) -> None:
-        changes, self.changes = self.changes, set()
-        for change in changes:
-            if not change.done():
-                change.set_result(None)
+        for place in tuple(self.held):
+            if place in self.held:
+                place.changed()

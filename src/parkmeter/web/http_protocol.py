@@ -1,142 +1,294 @@
-"""uvicorn's HTTP protocol, where it speaks for itself: our words, and bounds on heads and waiting.
+"""One client's connection: uvicorn's HTTP protocol, on which prompts take a way of their own.
 
-What is no HTTP never reaches an application, so its refusal is written here, as a problem. Nor does
-a request whose head is not complete: nobody else could end the wait for it.
+A prompt becomes a `Relay` as soon as its head is read; every other request goes to the application
+as uvicorn has it. Here are also our words for what is no HTTP, and the bounds on heads and waiting:
+neither ever reaches an application. It may not know tokens, meters or model servers.
 """
 
 import asyncio
-from http import HTTPStatus
-from typing import Any
+from functools import partial
+from typing import Any, cast
 
+import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from parkmeter.web.alarm import Alarm
+from parkmeter.web.data_plane import DataPlane
 from parkmeter.web.fields import HEAD_LIMIT
-from parkmeter.web.problems import Problem
+from parkmeter.web.incoming import Incoming, Peer
+from parkmeter.web.problems import Problem, problem_answer
 from parkmeter.web.refusals import head_stalled, head_too_large, malformed
+from parkmeter.web.relay import Relay
+from parkmeter.web.stage import located
 
 _HEAD_WITHIN = 30.0
 """Seconds for a whole head: from the connection to its first byte, and from that to its last. Ample
 on the slowest line, and nobody needs a token to make us wait so long."""
 
+_LINGER = 30.0
+"""Seconds for a client to take what is left of an answer when its connection ends."""
+
+
+def speaking(plane: DataPlane) -> type[asyncio.Protocol]:
+    """What uvicorn's `http` setting takes, to serve this data plane beside an application."""
+    return cast("type[asyncio.Protocol]", partial(GatewayProtocol, plane))
+
 
 class GatewayProtocol(HttpToolsProtocol):
-    """Refuses malformed requests with a problem, heads over `HEAD_LIMIT`, and heads without end.
+    """Reads requests one after the other, and has them answered in that order.
 
-    Between two requests uvicorn's keep-alive counts, also for what a client sends that nobody
-    waits for any more.
+    Implements `relay.Client`. Of the requests that were read, the last is uvicorn's `cycle`, the
+    one that is being answered is `_active`, and those between wait in uvicorn's `pipeline`. Between
+    two requests uvicorn's keep-alive counts, also for what a client sends that nobody waits for.
     """
 
-    _head = _unparsed = 0
-    _in_head = _new_head = False
-    _late: asyncio.TimerHandle | None = None
+    def __init__(self, plane: DataPlane, *arguments: Any, **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        self._plane = plane
+        self._peer = Peer("", None, "http")
+        self.alarm = Alarm(self.loop, self._late)
+        self._active: Any = None
+        self._last_words: Problem | None = None
+        self._head = self._unparsed = 0
+        self._in_head = self._new_head = self._in_body = False
+
+    # ── asyncio.Protocol ────────────────────────────────────────────────────────────────────────
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """See uvicorn."""
         super().connection_made(transport)
-        self._expect_head()
+        self._peer = Peer(self.client[0] if self.client else "", self.server, self.scheme or "http")
+        self.alarm.set(_HEAD_WITHIN)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """See uvicorn."""
-        self._stop_waiting()
+        """See uvicorn, who would tell the last request that was read, not the one being served."""
+        self.alarm.close()
+        self.pipeline.clear()
+        active, self._active = self._active, None
+        if isinstance(active, Relay):
+            active.client_left()
+            active = None
+        self.cycle = active
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """See uvicorn."""
+        """Read on; tell a prompt once of everything that came for it."""
+        if self._last_words is not None:
+            return
         self._new_head = False
-        super().data_received(data)
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserUpgrade:
+            pass  # nobody's here: a prompt was refused, and the application reads on as it likes
+        except httptools.HttpParserError:
+            self._refuse((head_too_large(HEAD_LIMIT) if self._too_large else malformed()).problem)
+            return
+        cycle = self.cycle
+        if cycle is self._active and isinstance(cycle, Relay):
+            cycle.client_sent()
         if self.transport.is_closing():
             return
         if self._in_head:
             if self._new_head:
-                self._expect_head()
+                self._expect(_HEAD_WITHIN)
                 return
             # Not only header by header: one without an end is never complete.
             self._unparsed += len(data)
             if self._unparsed > HEAD_LIMIT:
                 self._refuse(head_too_large(HEAD_LIMIT).problem)
-        elif self._answered():
-            # The rest of a body that was answered already, or empty lines: uvicorn has stopped its
-            # timer at the first byte and would never start it again.
-            self._rest_again()
+        else:
+            # The rest of a body that was answered already, or empty lines.
+            self._expect(self.timeout_keep_alive)
+
+    def pause_writing(self) -> None:
+        """See uvicorn."""
+        super().pause_writing()
+        if isinstance(self._active, Relay):
+            self._active.client_full()
+
+    def resume_writing(self) -> None:
+        """See uvicorn."""
+        super().resume_writing()
+        if isinstance(self._active, Relay):
+            self._active.client_free()
+
+    # ── httptools' callbacks ────────────────────────────────────────────────────────────────────
 
     def on_message_begin(self) -> None:
-        """See uvicorn."""
+        """Collect a head; whose it is shows at its end."""
         self._head = self._unparsed = 0
         self._in_head = self._new_head = True
-        super().on_message_begin()
+        self.url = b""
+        self.headers = []
 
     def on_url(self, url: bytes) -> None:
         """See uvicorn."""
         self._count(len(url))
-        super().on_url(url)
+        self.url += url
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """See uvicorn."""
         self._count(len(name) + len(value) + 4)
-        super().on_header(name, value)
+        self.headers.append((name.lower(), value))
 
     def on_headers_complete(self) -> None:
-        """See uvicorn."""
+        """Hand the request over, or have it wait for those before it."""
         self._in_head = False
-        self._stop_waiting()
-        super().on_headers_complete()
+        self._in_body = True
+        target = self._plane.match(located(self.url)[1])
+        if target is None:
+            self._to_the_application()
+            return
+        parser = self.parser
+        modern = parser.get_http_version() == "1.1"
+        method = parser.get_method().decode("ascii")
+        request = Incoming(method, self.url, self.headers, self._peer, modern=modern)
+        keep = modern and parser.should_keep_alive() and not parser.should_upgrade()
+        relay = Relay(self._plane, self, request, target, keep=keep)
+        waits = self._busy
+        self.cycle = cast("Any", relay)
+        if waits:
+            self.flow.pause_reading()
+            self.pipeline.appendleft((self.cycle, self.app))
+        else:
+            self._active = relay
+            relay.begin()
 
-    def send_400_response(self, msg: str) -> None:
-        """See uvicorn; `msg` says nothing a client could use."""
-        del msg
-        too_large = self._head > HEAD_LIMIT
-        self._refuse((head_too_large(HEAD_LIMIT) if too_large else malformed()).problem)
+    def on_body(self, body: bytes) -> None:
+        """See uvicorn."""
+        cycle: Any = self.cycle
+        if isinstance(cycle, Relay):
+            cycle.add(body)
+        else:
+            super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        """See uvicorn."""
+        self._in_body = False
+        cycle: Any = self.cycle
+        if isinstance(cycle, Relay):
+            cycle.end()
+        else:
+            super().on_message_complete()
+
+    # ── relay.Client ────────────────────────────────────────────────────────────────────────────
+
+    def write(self, data: bytes) -> None:
+        """Send."""
+        if not self.transport.is_closing():
+            self.transport.write(data)
+
+    def pause(self) -> None:
+        """Read no more for now."""
+        self.flow.pause_reading()
+
+    def resume(self) -> None:
+        """Read on, unless a request waits already."""
+        if not self.pipeline:
+            self.flow.resume_reading()
+
+    def answered(self, *, keep: bool) -> None:
+        """Go on to the next request, or end."""
+        if keep:
+            self.on_response_complete()
+        else:
+            self.cut(at_once=False)
+
+    def cut(self, *, at_once: bool) -> None:
+        """End the connection; what was not sent yet is sent within `_LINGER`, if at all."""
+        self._active = None
+        if at_once:
+            self.transport.abort()
+        else:
+            self.transport.close()
+            self.alarm.set(_LINGER)
+
+    # ── uvicorn's own hooks ─────────────────────────────────────────────────────────────────────
+
+    def on_response_complete(self) -> None:
+        """Go on to the next request, or rest."""
+        self.server_state.total_requests += 1
+        self._active = None
+        if self.transport.is_closing():
+            return
+        if self.pipeline:
+            self.loop.call_soon(self._next)  # not at once: a thousand may wait behind one another
+        elif self._last_words is not None:
+            self._refuse(self._last_words)
+        else:
+            self.flow.resume_reading()
+            self._expect(_HEAD_WITHIN if self._in_head else self.timeout_keep_alive)
+
+    def _start_asgi_task(self, cycle: Any, app: Any) -> None:
+        self._active = cycle
+        self.alarm.off()
+        super()._start_asgi_task(cycle, app)
+
+    # ── Within ──────────────────────────────────────────────────────────────────────────────────
+
+    @property
+    def _busy(self) -> bool:
+        """Whether a request that was read is not answered yet."""
+        cycle: Any = self.cycle
+        return cycle is not None and not cycle.response_complete
+
+    @property
+    def _too_large(self) -> bool:
+        return self._head > HEAD_LIMIT
 
     def _count(self, size: int) -> None:
         self._head += size
         if self._head > HEAD_LIMIT:
             raise _HeadTooLargeError
 
-    def _expect_head(self) -> None:
-        self._stop_waiting()
-        self._late = self.loop.call_later(_HEAD_WITHIN, self._head_is_late)
+    def _to_the_application(self) -> None:
+        """Let uvicorn read the head again, and have its way."""
+        url, headers = self.url, self.headers
+        super().on_message_begin()
+        super().on_url(url)
+        for name, value in headers:
+            super().on_header(name, value)
+        super().on_headers_complete()
 
-    def _stop_waiting(self) -> None:
-        if self._late is not None:
-            self._late.cancel()
-            self._late = None
-
-    def _head_is_late(self) -> None:
-        self._late = None
-        if self.transport.is_closing():
+    def _next(self) -> None:
+        if self.transport.is_closing() or not self.pipeline:
             return
-        if self._answered() is False:
-            # It came while the answer before it is still on its way, and nothing is read from the
-            # client meanwhile: its time begins anew.
-            self._expect_head()
+        cycle, app = self.pipeline.pop()
+        if not self.pipeline:
+            self.flow.resume_reading()
+        if isinstance(cycle, Relay):
+            self._active = cycle
+            cycle.begin()
+            cycle.client_sent()
+        else:
+            self._start_asgi_task(cycle, app)
+
+    def _expect(self, seconds: float) -> None:
+        """Give the client so much time, if it is its turn: nothing is being answered."""
+        if not self._busy:
+            self.alarm.set(seconds)
+
+    def _late(self) -> None:
+        if isinstance(self._active, Relay):
+            self._active.late()
+        elif self.transport.is_closing():
+            self.transport.abort()
         elif self._in_head:
             self._refuse(head_stalled(_HEAD_WITHIN).problem)
         else:
-            self.transport.close()
-
-    def _answered(self) -> bool | None:
-        """Whether the last request's answer is complete; None if there was no request yet."""
-        return getattr(self.cycle, "response_complete", None)
-
-    def _rest_again(self) -> None:
-        self._unset_keepalive_if_required()
-        self.timeout_keep_alive_task = self.loop.call_later(
-            self.timeout_keep_alive, self.timeout_keep_alive_handler
-        )
+            self.cut(at_once=False)
 
     def _refuse(self, found: Problem) -> None:
-        if not self.transport.is_closing():
-            self.transport.write(_answer(found))
-            self.transport.close()
+        """Say what is wrong with what the client sends, in its turn, and end the connection."""
+        if self._busy and not self._in_body:
+            self._last_words = found
+            self.flow.pause_reading()
+        elif self._busy and isinstance(self._active, Relay):
+            self._active.refuse(found)
+        else:
+            self.write(problem_answer(found, keep=False))
+            self.cut(at_once=False)
 
 
 class _HeadTooLargeError(Exception):
     """Ends the parsing; the parser reports it as an error of its own."""
-
-
-def _answer(found: Problem) -> bytes:
-    lines = [f"HTTP/1.1 {found.status} {HTTPStatus(found.status).phrase}"]
-    fields: dict[str, Any] = {**found.headers, "Content-Length": len(found.body)}
-    fields["Connection"] = "close"
-    lines += [f"{name.lower()}: {value}" for name, value in fields.items()]
-    return "\r\n".join([*lines, "", ""]).encode() + found.body

@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 from parkmeter import errors
+from parkmeter.web.fields import STATUS_LINES
 
 CONTENT_TYPE = "application/problem+json"
 TYPE_BASE = "https://parkmeter.dev/problems/"
@@ -99,6 +100,18 @@ def problem(
         json.dumps(members, default=_plain, ensure_ascii=False).encode("utf-8", "replace") + b"\n"
     )
     return Problem(status, body, {"Content-Type": CONTENT_TYPE, **(headers or {})})
+
+
+def problem_answer(said: Problem, lines: bytes = b"", *, keep: bool) -> bytes:
+    """A problem as a whole HTTP/1.1 answer, with these further header lines.
+
+    Without `keep` it says that the connection ends with it.
+    """
+    fields = {**said.headers, "Content-Length": str(len(said.body))}
+    if not keep:
+        fields["Connection"] = "close"
+    head = "".join(f"{name.lower()}: {value}\r\n" for name, value in fields.items())
+    return b"".join((STATUS_LINES[said.status], head.encode(), lines, b"\r\n", said.body))
 
 
 def type_of(code: str) -> str:

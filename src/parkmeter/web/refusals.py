@@ -1,6 +1,6 @@
 """What the data plane says when it does not forward: errors and problems with all a client needs.
 
-Pure: from a view, a route and the request's scope to an error; nothing here sends anything.
+Pure: from a view and a route to an error; nothing here sends anything.
 """
 
 import math
@@ -11,8 +11,6 @@ from typing import Any
 from parkmeter.errors import MeterClosedError, NotServingError, UploadStalledError
 from parkmeter.meter import Status
 from parkmeter.ports import View
-from parkmeter.web.asgi_types import Scope
-from parkmeter.web.fields import base_of
 from parkmeter.web.problems import Problem, problem
 from parkmeter.web.routes import Route
 
@@ -28,11 +26,11 @@ class Refusal(Exception):  # noqa: N818 (an answer, not a fault)
         self.problem = answer
 
 
-def meter_closed(route: Route, view: View | None, scope: Scope) -> MeterClosedError:
-    """402: the price, and the exact call that puts time on this meter."""
+def meter_closed(route: Route, view: View | None, base: str) -> MeterClosedError:
+    """402: the price, and the exact call, at our address `base`, that puts time on this meter."""
     # Quoted for a shell: host and prefix are checked text, the name is the configuration's.
     minutes = route.suggested_minutes
-    url = f"{base_of(scope)}/endpoints/{route.name}/top-ups"
+    url = f"{base}/endpoints/{route.name}/top-ups"
     call = {
         "method": "POST",
         "url": url,

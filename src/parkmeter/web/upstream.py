@@ -81,10 +81,12 @@ class UpstreamPool:
 
         """
         loop = asyncio.get_running_loop()
+        connection = UpstreamConnection()
         try:
-            _, connection = await loop.create_connection(
-                lambda: UpstreamConnection(loop), address.host, address.port
-            )
+            await loop.create_connection(lambda: connection, address.host, address.port)
+        except asyncio.CancelledError:
+            connection.abort()  # it may have been made in the moment nobody wanted it any more
+            raise
         except ConnectionRefusedError as error:
             raise UpstreamError("The model server refuses connections.") from error
         except OSError as error:

@@ -1,20 +1,18 @@
 """One HTTP/1.1 connection to a model server, one request at a time.
 
-It sends bytes it is given and turns the answer's bytes into status, headers and pieces of the body,
-with bounded memory. It may not know who asks, what is forwarded or why, nor the pool it lives in.
+It sends bytes it is given, turns the answer's bytes into status, headers and pieces of the body,
+and tells its asker once of all that one read brought. It may not know who asks, what is forwarded
+or why, nor the pool it lives in.
 """
 
 import asyncio
 from enum import Enum, auto
-from typing import cast
+from typing import Protocol, cast
 
 import httptools
 
 from parkmeter.errors import UpstreamError
 from parkmeter.web.fields import HEAD_LIMIT
-
-BUFFER_LIMIT = 64 * 1024
-"""Bytes of an answer's body kept here before the server has to wait for the client to read."""
 
 
 class State(Enum):
@@ -31,6 +29,22 @@ _IDLE, _ASKED, _ANSWERING, _DONE, _CLOSED = State
 """Bound once: Python 3.11 takes 130 ns to find a member in its enum, twenty times a request."""
 
 
+class Asker(Protocol):
+    """Who asked. Called from within the connection, so it must not wait."""
+
+    def heard(self) -> None:
+        """A read brought the answer's head, pieces of its body, its end, or all of them."""
+
+    def lost(self, error: UpstreamError) -> None:
+        """There will be no answer, or no more of it; what was heard before was told."""
+
+    def server_full(self) -> None:
+        """The server does not take the request as fast as it comes."""
+
+    def server_free(self) -> None:
+        """It has caught up."""
+
+
 class UpstreamConnection(asyncio.Protocol):
     """One connection, always in one of these states.
 
@@ -43,66 +57,62 @@ class UpstreamConnection(asyncio.Protocol):
                              broken, malformed
 
     ASKED lasts through interim (1xx) answers. An answer without a length ends with the connection.
-    `request_sent` is set by who asks, once the last byte of the request was written; `reused` says
-    that this is not the connection's first request, `heard` that a byte came in answer to it.
+    `status` and `headers` (names in lower case) are of the last answer, 0 and none before its head;
+    `measured` says that it has a length. `request_sent` is set by who asks, once the last byte of
+    the request was written; `reused` says that this is not the connection's first request, `heard`
+    that a byte came in answer to it.
     """
 
     __slots__ = (
-        "_buffered",
+        "_asker",
         "_close_delimited",
-        "_failure",
         "_head_bytes",
         "_headless",
         "_interim",
         "_keep_alive",
-        "_loop",
         "_parser",
+        "_paused",
         "_pieces",
-        "_reader",
-        "_reading_paused",
         "_transport",
-        "_writer",
-        "_writing_paused",
         "headers",
         "heard",
         "idle_since",
+        "measured",
         "request_sent",
         "reused",
         "state",
         "status",
     )
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._loop = loop
+    def __init__(self) -> None:
         self._transport: asyncio.Transport | None = None
         self._parser = httptools.HttpResponseParser(self)
-        self._reader: asyncio.Future[None] | None = None
-        self._writer: asyncio.Future[None] | None = None
-        self._writing_paused = False
-        self._reading_paused = False
-        self._failure: UpstreamError | None = None
+        self._asker: Asker | None = None
         self._pieces: list[bytes] = []
-        self._buffered = 0
+        self._paused = False
         self._keep_alive = False
+        self._headless = False
+        self._head_bytes = 0
+        self._interim = False
+        self._close_delimited = True
         self.state = _IDLE
         self.reused = False
         self.idle_since = 0.0
         self.status = 0
         self.headers: list[tuple[bytes, bytes]] = []
+        self.measured = False
         self.heard = False
         self.request_sent = False
-        self._headless = False
-        self._head_bytes = 0
-        self._interim = False
-        self._close_delimited = True
 
     # ── What the asking side does ───────────────────────────────────────────────────────────────
 
-    def ask(self, data: bytes, *, headless: bool) -> None:
+    def ask(self, asker: Asker, data: bytes, *, headless: bool) -> None:
         """Begin a request with its first bytes. `headless`: HEAD, so the answer has no body."""
         self.state = _ASKED
+        self._asker = asker
         self.status = 0
         self.headers = []
+        self.measured = False
         self.heard = False
         self.request_sent = False
         self._headless = headless
@@ -115,64 +125,47 @@ class UpstreamConnection(asyncio.Protocol):
         if self._transport is not None and self.state is not _CLOSED:
             self._transport.write(data)
 
-    async def drain(self) -> None:
-        """Wait until the server takes more. Returns at once when the connection is lost."""
-        while self._writing_paused and self.state is not _CLOSED:
-            self._writer = self._loop.create_future()
-            await self._writer
+    def take(self) -> bytes:
+        """What came of the body since; with `state` DONE it is the end."""
+        pieces = self._pieces
+        if not pieces:
+            return b""
+        data = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        pieces.clear()
+        return data
 
-    async def head(self) -> None:
-        """Wait for `status` and `headers` (names in lower case).
+    def pause_reading(self) -> None:
+        """Make the server wait: its answer is not taken as fast as it comes."""
+        if self._transport is not None and not self._paused and self.state is not _CLOSED:
+            self._paused = True
+            self._transport.pause_reading()
 
-        Raises:
-            UpstreamError: the connection broke before, or the answer is malformed.
-
-        """
-        while self.state is _ASKED:
-            await self._stir()
-        if self.state is _CLOSED and self._failure is not None:
-            raise self._failure
-
-    async def piece(self) -> bytes:
-        """The next bytes of the body. With `state` DONE afterwards they were the last, or none.
-
-        Raises:
-            UpstreamError: the answer broke off; all bytes before were handed out.
-
-        """
-        while not self._pieces and self.state is _ANSWERING:
-            await self._stir()
-        if self._pieces:
-            pieces = self._pieces
-            data = pieces[0] if len(pieces) == 1 else b"".join(pieces)
-            pieces.clear()
-            self._buffered = 0
-            if self._reading_paused and self._transport is not None:
-                self._reading_paused = False
-                self._transport.resume_reading()
-            return data
-        if self._failure is not None:
-            raise self._failure
-        return b""
+    def resume_reading(self) -> None:
+        """Let it go on."""
+        if self._transport is not None and self._paused and self.state is not _CLOSED:
+            self._paused = False
+            self._transport.resume_reading()
 
     def recycle(self) -> bool:
         """Make ready for another request; False if this connection is good for no more."""
+        self._asker = None
         if (
             self.state is not _DONE
             or not self._keep_alive
             or not self.request_sent
-            or self._pieces
             or self._transport is None
             or self._transport.is_closing()
         ):
             return False
+        self.resume_reading()
         self.state = _IDLE
         self.reused = True
         return True
 
     def abort(self) -> None:
-        """Close at once; what was not sent yet is thrown away."""
+        """Close at once; what was not sent yet is thrown away, and nobody is told anything more."""
         self.state = _CLOSED
+        self._asker = None
         if self._transport is not None:
             self._transport.abort()
 
@@ -183,7 +176,7 @@ class UpstreamConnection(asyncio.Protocol):
         self._transport = cast("asyncio.Transport", transport)
 
     def data_received(self, data: bytes) -> None:
-        """Feed the parser, and make the server wait if nobody takes what it sends."""
+        """Feed the parser, and tell the asker what came of it."""
         if self.state is _DONE:
             self._keep_alive = False  # it speaks unasked: not to be trusted with another request
             return
@@ -191,47 +184,47 @@ class UpstreamConnection(asyncio.Protocol):
             self.abort()
             return
         self.heard = True
+        wrong = ""
         try:
             self._parser.feed_data(data)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade):
             self._keep_alive = False
-            self._fail("The model server's answer is not valid HTTP.")
+            wrong = "The model server's answer is not valid HTTP."
         if self.state is _ASKED:
             # Interim answers count too; and not only header by header: one without an end is never
             # complete.
             self._head_bytes += len(data)
-            if self._head_bytes > HEAD_LIMIT:
-                self._fail("The model server's answer has too large a head.")
-            return
-        if self._buffered > BUFFER_LIMIT and not self._reading_paused and self._transport:
-            self._reading_paused = True
-            self._transport.pause_reading()
-        self._wake_reader()
+            if self._head_bytes > HEAD_LIMIT and not wrong:
+                wrong = "The model server's answer has too large a head."
+        elif self._asker is not None:
+            self._asker.heard()
+        if wrong:
+            self._fail(wrong)
 
     def eof_received(self) -> None:
         """End an answer that only the end of the connection delimits; anything else is broken."""
         if self.state is _ANSWERING and self._close_delimited:
             self._end(keep_alive=False)
-            self._wake_reader()
+            if self._asker is not None:
+                self._asker.heard()
         else:
             self._lose()
 
     def connection_lost(self, _exc: Exception | None) -> None:
-        """Let go of whoever waits."""
+        """Tell who waits."""
         self._lose()
         self._keep_alive = False
         self._transport = None
-        self.resume_writing()
 
     def pause_writing(self) -> None:
-        """The server does not take the request as fast as it comes."""
-        self._writing_paused = True
+        """See `Asker.server_full`."""
+        if self._asker is not None:
+            self._asker.server_full()
 
     def resume_writing(self) -> None:
-        """It has caught up."""
-        self._writing_paused = False
-        if self._writer is not None and not self._writer.done():
-            self._writer.set_result(None)
+        """See `Asker.server_free`."""
+        if self._asker is not None:
+            self._asker.server_free()
 
     # ── httptools' callbacks: an exception raised in one makes the answer malformed ─────────────
 
@@ -244,6 +237,7 @@ class UpstreamConnection(asyncio.Protocol):
         if self._head_bytes > HEAD_LIMIT:
             raise ValueError("head too large")
         if name == b"content-length":
+            self.measured = True
             self._close_delimited = False
         elif name == b"transfer-encoding":
             # Only framing may be taken off an answer; a coding of the content may not be.
@@ -261,6 +255,7 @@ class UpstreamConnection(asyncio.Protocol):
         if 100 <= status < 200:  # noqa: PLR2004
             self._interim = True
             self.headers = []
+            self.measured = False
             self._close_delimited = True
             return
         if not 200 <= status < 600:  # noqa: PLR2004
@@ -276,7 +271,6 @@ class UpstreamConnection(asyncio.Protocol):
         """A piece of the body."""
         if self.state is _ANSWERING:
             self._pieces.append(body)
-            self._buffered += len(body)
 
     def on_message_complete(self) -> None:
         """The end. Asked after `feed_data` the parser denies keep-alive, so it is asked here."""
@@ -302,15 +296,7 @@ class UpstreamConnection(asyncio.Protocol):
     def _fail(self, detail: str) -> None:
         """End the request, if it is still going on: an answer that is complete stays good."""
         if self.state is _ASKED or self.state is _ANSWERING:
-            self._failure = UpstreamError(detail)
+            asker = self._asker
             self.abort()
-            self._wake_reader()
-            self.resume_writing()
-
-    def _wake_reader(self) -> None:
-        if self._reader is not None and not self._reader.done():
-            self._reader.set_result(None)
-
-    async def _stir(self) -> None:
-        self._reader = self._loop.create_future()
-        await self._reader
+            if asker is not None:
+                asker.lost(UpstreamError(detail))

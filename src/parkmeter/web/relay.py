@@ -1,0 +1,480 @@
+"""One prompt on its way: admitted, forwarded and answered, piece by piece as either side sends.
+
+The two connections it joins call it back, so it never waits and is no task. It knows the gate and
+the pool; it may not know how either connection reads its bytes.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from enum import Enum, auto
+from time import perf_counter
+from typing import TYPE_CHECKING, Protocol
+
+from parkmeter.errors import ParkmeterError, UpstreamError, UpstreamTimeoutError
+from parkmeter.web import refusals
+from parkmeter.web.admission import check_credentials, check_form, not_admitted, stamp
+from parkmeter.web.alarm import Alarm
+from parkmeter.web.body import LAST_CHUNK, Body, chunk
+from parkmeter.web.fields import BODILESS, NOTHING_PREFERRED, answer_head, prefer_of
+from parkmeter.web.gate import Place, Seat, Standing
+from parkmeter.web.incoming import Incoming
+from parkmeter.web.problems import Problem, problem_answer, problem_of
+from parkmeter.web.routes import Target
+from parkmeter.web.upstream import address_of
+from parkmeter.web.upstream_connection import State, UpstreamConnection
+
+if TYPE_CHECKING:
+    from parkmeter.web.data_plane import DataPlane
+
+_log = logging.getLogger(__name__)
+
+AHEAD_LIMIT = 64 * 1024
+"""Bytes of a body that are read before anybody takes them."""
+
+REPLAYED_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
+"""What may be sent twice when a kept-alive connection turns out closed before a byte of the answer:
+only what changes nothing by definition (RFC 9110, 9.2.1), and only with its whole body in hand. A
+POST may have run already; its client is told 502 and decides."""
+
+_REFUSED = 300
+"""From this status on an answer that comes before the end of the request wants no more of it."""
+
+_CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+_CHUNKED = b"transfer-encoding: chunked\r\n"
+_LAST_LINES = b"connection: close\r\n\r\n"
+_SHORTEST_WAIT = 0.01
+"""Seconds; a clock that stands still must not make a held request spin."""
+
+
+class Client(Protocol):
+    """The client's connection, as one of its requests sees it."""
+
+    alarm: Alarm
+
+    def write(self, data: bytes) -> None:
+        """Send."""
+
+    def pause(self) -> None:
+        """Read no more for now."""
+
+    def resume(self) -> None:
+        """Read on."""
+
+    def answered(self, *, keep: bool) -> None:
+        """The answer is complete; without `keep` the connection ends with it."""
+
+    def cut(self, *, at_once: bool) -> None:
+        """End the connection, so that nobody takes half an answer for a whole one.
+
+        `at_once`, what was not sent yet is thrown away.
+        """
+
+
+class Stage(Enum):
+    """See `Relay`."""
+
+    NEW = auto()
+    HELD = auto()
+    READING = auto()
+    CONNECTING = auto()
+    ASKED = auto()
+    ANSWERING = auto()
+    OVER = auto()
+
+
+_NEW, _HELD, _READING, _CONNECTING, _ASKED, _ANSWERING, _OVER = Stage
+_DONE = State.DONE
+
+
+class Relay:
+    """Carries one request and its answer, always in one of these stages.
+
+    ::
+
+           begin()          seat          1st piece            connected        head
+        NEW ───────▶ HELD ───────▶ READING ───────▶ CONNECTING ───────▶ ASKED ───────▶ ANSWERING
+                     (at once if it serves)       ▲ (at once if one is    │                │ last
+                                                  │  idle)                │                │ piece
+                                                  └─── found closed ──────┘                ▼
+         refused, broken, late, or either side gone: from every stage ─────────────────▶ OVER
+
+    NEW lasts while an earlier request of the connection is unanswered. In flight from READING on.
+    What breaks before ANSWERING is told in words; after that it must break visibly, for nothing
+    else can be said.
+
+    `response_complete` and `keep_alive` are what uvicorn asks of a request of its own, too.
+    """
+
+    __slots__ = (
+        "_address",
+        "_admitted_at",
+        "_body",
+        "_chunked",
+        "_client",
+        "_connection",
+        "_first",
+        "_head",
+        "_head_at",
+        "_held_until",
+        "_late",
+        "_opening",
+        "_permitted",
+        "_place",
+        "_plane",
+        "_prefer",
+        "_request",
+        "_route",
+        "_seat",
+        "_seconds",
+        "_stage",
+        "_target",
+        "_timeouts",
+        "keep_alive",
+        "response_complete",
+    )
+
+    def __init__(
+        self, plane: "DataPlane", client: Client, request: Incoming, target: Target, *, keep: bool
+    ) -> None:
+        self._plane = plane
+        self._client = client
+        self._request = request
+        self._target = target
+        self._stage = _NEW
+        self._body = Body()
+        self._prefer = NOTHING_PREFERRED
+        self._place: Place | None = None
+        self._seat: Seat | None = None
+        self._opening: asyncio.Task[None] | None = None
+        self._connection: UpstreamConnection | None = None
+        self._permitted = self._chunked = False
+        self._first = b""
+        self.keep_alive = keep
+        self.response_complete = False
+
+    # ── From the client ─────────────────────────────────────────────────────────────────────────
+
+    def begin(self) -> None:
+        """Go as far as the head allows. Every request before this one has been answered."""
+        self._guarded(self._begin)
+
+    def add(self, piece: bytes) -> None:
+        """Take a piece of the request's body; `client_sent` or `end` follows."""
+        if not self.response_complete:
+            self._body.add(piece)
+
+    def end(self) -> None:
+        """Take note that the request is whole."""
+        self._body.whole = True
+        self.client_sent()
+
+    def client_sent(self) -> None:
+        """Go on with what one read of the client's connection brought."""
+        self._guarded(self._go_on)
+
+    def client_left(self) -> None:
+        """End: there is nobody left to answer."""
+        if self._stage is not _OVER:
+            self._plane.traffic[self._target.name].gone += 1
+            self._release()
+
+    def client_full(self) -> None:
+        """The client does not take the answer as fast as it comes."""
+        if self._connection is not None:
+            self._connection.pause_reading()
+
+    def client_free(self) -> None:
+        """It has caught up."""
+        if self._connection is not None:
+            self._connection.resume_reading()
+
+    def late(self) -> None:
+        """The alarm rang: the present stage took longer than it may."""
+        self._guarded(self._look if self._stage is _HELD else self._give_up)
+
+    def refuse(self, problem: Problem) -> None:
+        """End, for a reason the client's connection found in the rest of the request."""
+        self.keep_alive = False
+        if self._stage is not _OVER:
+            self._fail(problem)
+
+    # ── From the model server ───────────────────────────────────────────────────────────────────
+
+    def heard(self) -> None:
+        """See `Asker`."""
+        self._guarded(self._pass_on)
+
+    def lost(self, error: UpstreamError) -> None:
+        """See `Asker`."""
+        connection, self._connection = self._connection, None
+        stale = connection is not None and connection.reused and not connection.heard
+        if stale and self._first and self._request.method in REPLAYED_METHODS:
+            self._guarded(self._connect)
+        else:
+            self._fail(problem_of(error))
+
+    def server_full(self) -> None:
+        """See `Asker`."""
+        self._client.pause()
+        if self._stage is _ASKED and not self._body.whole:
+            self._allow(self._timeouts.upload_seconds, _not_taken_upstream)
+
+    def server_free(self) -> None:
+        """See `Asker`."""
+        self._client.resume()
+        if self._stage is _ASKED and not self._body.whole:
+            self._allow(self._timeouts.upload_seconds, refusals.upload_stalled)
+
+    # ── Admission ───────────────────────────────────────────────────────────────────────────────
+
+    def _begin(self) -> None:
+        request, plane = self._request, self._plane
+        check_credentials(request)
+        self._route = route = plane.permitted(self._target, request.named)
+        self._permitted = True
+        check_form(request, self._target)
+        if b"prefer" in request.named:
+            self._prefer = prefer_of(request.fields)
+        self._body.frame(request.named, route.limits.max_body_bytes)
+        seat = plane.gate.admit(route.name)
+        if seat is not None:
+            self._admit(seat)
+        elif wait := self._wait():
+            self._hold(wait)
+        else:
+            raise self._not_admitted()
+
+    def _hold(self, seconds: int) -> None:
+        gate, route = self._plane.gate, self._route
+        self._place = gate.hold(route.name, route.limits.max_waiting, self.late)
+        if self._place is None:
+            raise refusals.crowded(route, gate.view(route.name))
+        self._stage = _HELD
+        self._held_until = asyncio.get_running_loop().time() + seconds
+        self._look()
+
+    def _look(self) -> None:
+        """Hold on, or let go: it serves, its meter closed, or the time is over."""
+        gate, name = self._plane.gate, self._route.name
+        left = self._held_until - asyncio.get_running_loop().time()
+        if left > 0 and gate.standing(name) is Standing.WAITING and not gate.dismissed:
+            view = gate.view(name)
+            if view is not None:
+                # It closes by itself, whether anybody shows that or not.
+                closes = (view.open_until - self._plane.now()).total_seconds()
+                left = min(left, max(closes, _SHORTEST_WAIT))
+            self._client.alarm.set(left)
+            return
+        if self._place is not None:
+            self._place.leave()
+        seat = gate.admit(name)
+        if seat is None:
+            raise self._not_admitted()
+        self._admit(seat)
+        self._go_on()
+
+    def _wait(self) -> int:
+        """Seconds this request may be held."""
+        return min(self._prefer.wait or 0, self._route.limits.max_wait_seconds)
+
+    def _not_admitted(self) -> ParkmeterError:
+        view = self._plane.gate.view(self._route.name)
+        return not_admitted(self._route, view, self._plane.now(), self._request.base)
+
+    def _admit(self, seat: Seat) -> None:
+        self._seat = seat
+        self._stage = _READING
+        self._admitted_at = perf_counter()
+        self._timeouts = self._route.timeouts
+        self._address = address_of(seat.address)
+        self._head = self._request.head_for(
+            self._target.path, self._address.authority, self._prefer
+        )
+        if self._body.awaited:
+            self._body.awaited = False
+            self._client.write(_CONTINUE)
+        self._client.resume()
+        self._allow(self._timeouts.upload_seconds, refusals.upload_stalled)
+
+    # ── The request ─────────────────────────────────────────────────────────────────────────────
+
+    def _go_on(self) -> None:
+        body, stage = self._body, self._stage
+        body.within_limit()
+        if stage is _ASKED or stage is _ANSWERING:
+            self._upload()
+        elif stage is _READING:
+            if body.waiting or body.whole:
+                self._connect(self._plane.pool.reuse(self._address))
+        elif body.waiting > AHEAD_LIMIT:
+            self._client.pause()
+
+    def _connect(self, idle: UpstreamConnection | None = None) -> None:
+        if idle is not None:
+            self._ask(idle)
+            return
+        self._stage = _CONNECTING
+        self._allow(self._timeouts.connect_seconds, _no_connection)
+        self._opening = asyncio.get_running_loop().create_task(self._open())
+
+    async def _open(self) -> None:
+        try:
+            connection = await self._plane.pool.open(self._address)
+        except UpstreamError as error:
+            self._opening = None
+            self._fail(problem_of(error))
+        else:
+            self._opening = None
+            self._guarded(lambda: self._ask(connection))
+
+    def _ask(self, connection: UpstreamConnection) -> None:
+        """Send what there is: head, framing and the first of the body in one write."""
+        whole = self._body.whole
+        first = self._first or self._body.first(self._head)
+        if whole:
+            self._first = first
+            self._allow(self._timeouts.first_byte_seconds, _no_answer)
+        else:
+            self._allow(self._timeouts.upload_seconds, refusals.upload_stalled)
+            self._client.resume()
+        self._connection = connection
+        self._stage = _ASKED
+        connection.ask(self, first, headless=self._request.method == "HEAD")
+        connection.request_sent = whole
+
+    def _upload(self) -> None:
+        connection, body = self._connection, self._body
+        if connection is None:
+            return
+        refused = connection.status >= _REFUSED
+        if body.whole:
+            connection.request_sent = not refused
+        if self._stage is _ASKED:  # later the answer's patience counts, not the upload's
+            if body.whole:
+                self._allow(self._timeouts.first_byte_seconds, _no_answer)
+            else:
+                self._allow(self._timeouts.upload_seconds, refusals.upload_stalled)
+        if refused:
+            body.drop()  # read all the same: many clients listen only after their last byte
+        else:
+            connection.write(body.next())
+
+    # ── The answer ──────────────────────────────────────────────────────────────────────────────
+
+    def _pass_on(self) -> None:
+        """Send the client what one read of the model server's connection brought, in one write."""
+        connection = self._connection
+        if connection is None:
+            return
+        head = self._answer(connection) if self._stage is _ASKED else b""
+        data = connection.take()
+        done = connection.state is _DONE
+        if self._chunked:
+            data = (chunk(data) if data else b"") + (LAST_CHUNK if done else b"")
+        if head or data:
+            self._client.write(head + data)
+        if done:
+            now = perf_counter()
+            self._plane.traffic[self._target.name].answered(
+                connection.status, self._head_at - self._admitted_at, now - self._admitted_at
+            )
+            self._release()
+            self._client.answered(keep=self.keep_alive)
+        else:
+            # For a piece to come, and for the client to take it.
+            self._allow(self._timeouts.idle_seconds, _stuck)
+
+    def _answer(self, connection: UpstreamConnection) -> bytes:
+        """The head of the answer, framed as this client can read it."""
+        self._stage = _ANSWERING
+        self._head_at = perf_counter()
+        status = connection.status
+        head = answer_head(status, connection.headers) + self._stamp()
+        if not (connection.measured or self._request.method == "HEAD" or status in BODILESS):
+            if self._request.modern:
+                self._chunked = True
+                head += _CHUNKED
+            else:
+                self.keep_alive = False  # it ends where its connection ends
+        return head + (b"\r\n" if self.keep_alive else _LAST_LINES)
+
+    def _stamp(self) -> bytes:
+        if not self._permitted:
+            return b""  # whoever may not prompt is told nothing of the meter
+        waited = None if self._prefer.wait is None else self._wait()
+        return stamp(self._plane.gate.view(self._route.name), self._plane.now(), waited)
+
+    # ── The end ─────────────────────────────────────────────────────────────────────────────────
+
+    def _guarded(self, step: Callable[[], None]) -> None:
+        """Go a step, and end with what is wrong if that is found out on it."""
+        if self._stage is _OVER:
+            return
+        try:
+            step()
+        except refusals.Refusal as refusal:
+            self._fail(refusal.problem)
+        except ParkmeterError as error:
+            self._fail(problem_of(error))
+        except Exception:  # noqa: BLE001 (logged; whoever asks is told in our words)
+            _log.exception("a request for %s ended in our own fault", self._target.name)
+            self._fail(problem_of(ParkmeterError("See the log.")))
+
+    def _allow(self, seconds: float, late: Callable[[float], Exception]) -> None:
+        """Give the stage that begins now so much time; `late(seconds)` is the error after it."""
+        self._seconds = seconds
+        self._late = late
+        self._client.alarm.set(seconds)
+
+    def _give_up(self) -> None:
+        raise self._late(self._seconds)
+
+    def _fail(self, problem: Problem) -> None:
+        """Tell what is wrong, or end visibly what has begun."""
+        name, client = self._target.name, self._client
+        if self._stage is _ANSWERING:
+            _log.warning("an answer of %s broke off: %s", name, problem.body.decode())
+            self._plane.traffic[name].broken += 1
+            self._release()
+            client.cut(at_once=not self._request.modern)
+            return
+        if self._target.route is not None:  # anybody can make names up, and each would be kept
+            self._plane.traffic[name].refused(problem.status)
+        keep = self.keep_alive and not self._body.awaited and "Connection" not in problem.headers
+        client.write(problem_answer(problem, self._stamp(), keep=keep))
+        self._release()
+        client.answered(keep=keep)
+
+    def _release(self) -> None:
+        """Give back what this request holds."""
+        self._stage = _OVER
+        self.response_complete = True
+        if self._place is not None:
+            self._place.leave()
+        if self._opening is not None:
+            self._opening.cancel()
+        if self._connection is not None:
+            # Kept only if question and answer are complete, closed in every other case.
+            self._plane.pool.give_back(self._address, self._connection)
+            self._connection = None
+        if self._seat is not None:
+            self._seat.leave()
+
+
+def _no_connection(seconds: float) -> Exception:
+    return UpstreamTimeoutError(f"The model server took no connection within {seconds:g} seconds.")
+
+
+def _not_taken_upstream(seconds: float) -> Exception:
+    return UpstreamTimeoutError(
+        f"The model server read nothing of the body for {seconds:g} seconds."
+    )
+
+
+def _no_answer(seconds: float) -> Exception:
+    return UpstreamTimeoutError(f"The model server began no answer within {seconds:g} seconds.")
+
+
+def _stuck(seconds: float) -> Exception:
+    return UpstreamTimeoutError(f"The answer stood still for {seconds:g} seconds.")
