@@ -192,8 +192,7 @@ class _Front:
         self._control = control
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        stage, _, _ = located(scope["raw_path"])
-        if stage:
+        if stage := located(scope["raw_path"]).stage:
             scope["root_path"] = stage
 
         async def dated(message: Message) -> None:

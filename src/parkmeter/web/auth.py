@@ -41,6 +41,11 @@ class TokenBook:
         """Make these the only tokens."""
         self._by_digest = {token.digest: token for token in tokens}
 
+    @property
+    def edition(self) -> object:
+        """Another object after each change: what was checked before may not hold any more."""
+        return self._by_digest
+
     def check(self, header: str | None, now: datetime) -> Token:
         """See `Book`."""
         secret = presented(header)

@@ -3,18 +3,38 @@
 It asks only the gate and the token book, both in memory, and never the core.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from datetime import datetime
 
-from parkmeter.errors import UnknownEndpointError
-from parkmeter.tokens import Scope
+from parkmeter.errors import TokenRefusedError, UnknownEndpointError
+from parkmeter.tokens import Scope, Token
 from parkmeter.web.auth import TokenBook, require
 from parkmeter.web.gate import LocalGate
 from parkmeter.web.routes import Route, Routes, Target
 from parkmeter.web.traffic import TrafficByEndpoint
 from parkmeter.web.upstream import UpstreamPool
 
-_INVOKE = Scope.INVOKE
+
+class Holder:
+    """Who asks on one connection: nearly always whoever asked before, with the same header.
+
+    It holds as long as its connection, and for one `edition` of the token book.
+    """
+
+    __slots__ = ("edition", "header", "invokes", "token")
+
+    def __init__(self) -> None:
+        self.header = b""
+        self.edition: object = None
+        self.token: Token | None = None
+        self.invokes: set[str] = set()
+
+    def remember(self, header: bytes, edition: object, token: Token) -> None:
+        """Whose header this is; which endpoints it may prompt is found out anew."""
+        self.header = header
+        self.edition = edition
+        self.token = token
+        self.invokes = set()
 
 
 class DataPlane:
@@ -44,19 +64,28 @@ class DataPlane:
         """What a raw path without stage asks for; None if it is not the data plane's."""
         return self.routes.match(path)
 
-    def permitted(self, target: Target, named: Mapping[bytes, bytes]) -> Route:
-        """The route to a target, if the token in these headers may use it.
+    def permitted(self, target: Target, header: bytes, holder: Holder) -> Route:
+        """The route to a target, if the token in this Authorization header may use it.
+
+        `holder` is the connection's own, where it is remembered.
 
         Raises:
             TokenMissingError, TokenRefusedError, ScopeMissingError: it may not.
             UnknownEndpointError: there is no such endpoint.
 
         """
-        header = named.get(b"authorization", b"").decode("latin-1")
-        token = self._book.check(header, self.now())
+        now, edition = self.now(), self._book.edition
+        token = holder.token
+        if token is None or holder.header != header or holder.edition is not edition:
+            token = self._book.check(header.decode("latin-1"), now)
+            holder.remember(header, edition, token)
+        elif not token.alive(now):
+            raise TokenRefusedError
         if target.route is None:
             raise UnknownEndpointError(target.name, filter(token.covers, self.routes.names))
-        require(token, _INVOKE, target.name)
+        if target.name not in holder.invokes:
+            require(token, Scope.INVOKE, target.name)
+            holder.invokes.add(target.name)
         return target.route
 
     def close(self) -> None:

@@ -181,14 +181,13 @@ def request_head(
 
 def answer_head(status: int, fields: Fields) -> bytes:
     """The status line and what may pass of an answer's headers, open for more lines."""
-    passing = [field for field in fields if field[0] not in _NOT_RETURNED]
-    if len(passing) != len(fields):
-        listed = _listed(fields)
-        passing = [field for field in passing if field[0] not in listed]
+    dropped: frozenset[bytes] | set[bytes] = _NOT_RETURNED
     if status in BODILESS:
-        # A length without a body makes many clients wait for one.
-        passing = [field for field in passing if field[0] != b"content-length"]
-    return STATUS_LINES[status] + b"".join([b"%b: %b\r\n" % field for field in passing])
+        dropped = dropped | {b"content-length"}  # many clients would wait for a body
+    lines = [b"%b: %b\r\n" % field for field in fields if field[0] not in dropped]
+    if len(lines) != len(fields) and (listed := _listed(fields)):
+        lines = [b"%b: %b\r\n" % field for field in fields if field[0] not in dropped | listed]
+    return STATUS_LINES[status] + b"".join(lines)
 
 
 def _listed(fields: Fields) -> set[bytes]:

@@ -100,7 +100,7 @@ class LocalGate:
         slot.in_flight += 1
         now = self._now()
         view = slot.view
-        if standing(view, now) is _SERVING and view.address is not None:
+        if now < view.open_until and view.status is _RUNNING and view.address is not None:
             return Seat(self, slot, view.address)
         self._leave(slot)
         return None

@@ -13,7 +13,7 @@ import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from parkmeter.web.alarm import Alarm
-from parkmeter.web.data_plane import DataPlane
+from parkmeter.web.data_plane import DataPlane, Holder
 from parkmeter.web.fields import HEAD_LIMIT
 from parkmeter.web.incoming import Incoming, Peer
 from parkmeter.web.problems import Problem, problem_answer
@@ -47,10 +47,11 @@ class GatewayProtocol(HttpToolsProtocol):
         self._plane = plane
         self._peer = Peer("", None, "http")
         self.alarm = Alarm(self.loop, self._late)
+        self.holder = Holder()
         self._active: Any = None
         self._last_words: Problem | None = None
-        self._head = self._unparsed = 0
-        self._in_head = self._new_head = self._in_body = False
+        self._read = self._earlier = 0
+        self._in_head = self._new_head = self._in_body = self._too_large = False
 
     # ── asyncio.Protocol ────────────────────────────────────────────────────────────────────────
 
@@ -76,6 +77,7 @@ class GatewayProtocol(HttpToolsProtocol):
         if self._last_words is not None:
             return
         self._new_head = False
+        self._read = len(data)
         try:
             self.parser.feed_data(data)
         except httptools.HttpParserUpgrade:
@@ -83,18 +85,18 @@ class GatewayProtocol(HttpToolsProtocol):
         except httptools.HttpParserError:
             self._refuse((head_too_large(HEAD_LIMIT) if self._too_large else malformed()).problem)
             return
-        cycle = self.cycle
-        if cycle is self._active and isinstance(cycle, Relay):
-            cycle.client_sent()
+        if self._in_body and self.cycle is self._active and isinstance(self._active, Relay):
+            self._active.client_sent()
         if self.transport.is_closing():
             return
         if self._in_head:
+            # Not only header by header: one without an end is never complete.
             if self._new_head:
                 self._expect(_HEAD_WITHIN)
-                return
-            # Not only header by header: one without an end is never complete.
-            self._unparsed += len(data)
-            if self._unparsed > HEAD_LIMIT:
+                self._earlier = self._size()
+            else:
+                self._earlier += len(data)
+            if self._earlier > HEAD_LIMIT:
                 self._refuse(head_too_large(HEAD_LIMIT).problem)
         else:
             # The rest of a body that was answered already, or empty lines.
@@ -116,33 +118,35 @@ class GatewayProtocol(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         """Collect a head; whose it is shows at its end."""
-        self._head = self._unparsed = 0
+        self._earlier = 0
         self._in_head = self._new_head = True
         self.url = b""
         self.headers = []
 
     def on_url(self, url: bytes) -> None:
         """See uvicorn."""
-        self._count(len(url))
         self.url += url
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """See uvicorn."""
-        self._count(len(name) + len(value) + 4)
+        """See uvicorn. Not counted here: most heads come in one read, and that was bounded."""
         self.headers.append((name.lower(), value))
 
     def on_headers_complete(self) -> None:
         """Hand the request over, or have it wait for those before it."""
+        if self._earlier + self._read > HEAD_LIMIT and self._size() > HEAD_LIMIT:
+            self._too_large = True
+            raise _HeadTooLargeError
         self._in_head = False
         self._in_body = True
-        target = self._plane.match(located(self.url)[1])
+        at = located(self.url)
+        target = self._plane.match(at.path)
         if target is None:
             self._to_the_application()
             return
         parser = self.parser
         modern = parser.get_http_version() == "1.1"
         method = parser.get_method().decode("ascii")
-        request = Incoming(method, self.url, self.headers, self._peer, modern=modern)
+        request = Incoming(method, at, self.headers, self._peer, modern=modern)
         keep = modern and parser.should_keep_alive() and not parser.should_upgrade()
         relay = Relay(self._plane, self, request, target, keep=keep)
         waits = self._busy
@@ -232,14 +236,9 @@ class GatewayProtocol(HttpToolsProtocol):
         cycle: Any = self.cycle
         return cycle is not None and not cycle.response_complete
 
-    @property
-    def _too_large(self) -> bool:
-        return self._head > HEAD_LIMIT
-
-    def _count(self, size: int) -> None:
-        self._head += size
-        if self._head > HEAD_LIMIT:
-            raise _HeadTooLargeError
+    def _size(self) -> int:
+        """Bytes of the head as far as it was read."""
+        return len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
 
     def _to_the_application(self) -> None:
         """Let uvicorn read the head again, and have its way."""

@@ -12,7 +12,7 @@ from parkmeter.web.fields import (
     request_head,
 )
 from parkmeter.web.refusals import head_too_large
-from parkmeter.web.stage import located
+from parkmeter.web.stage import Location
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,18 +25,18 @@ class Peer:
 
 
 class Incoming:
-    """One request's line and headers: names in lower case, `path` raw and without the `stage`.
+    """One request's line and headers, names in lower case.
 
     `modern`: HTTP/1.1, so that an answer may be chunked and its connection kept.
     """
 
-    __slots__ = ("fields", "method", "modern", "named", "path", "peer", "query", "stage")
+    __slots__ = ("fields", "location", "method", "modern", "named", "peer")
 
     def __init__(
-        self, method: str, url: bytes, fields: Fields, peer: Peer, *, modern: bool
+        self, method: str, location: Location, fields: Fields, peer: Peer, *, modern: bool
     ) -> None:
         self.method = method
-        self.stage, self.path, self.query = located(url)
+        self.location = location
         self.fields = fields
         self.named = dict(fields)
         """By name; of a header that came more than once the last."""
@@ -51,7 +51,7 @@ class Incoming:
     @property
     def base(self) -> str:
         """The address the client called, up to where our own paths begin: with a stage, if any."""
-        return base_url(self.peer.scheme, self.host, self.stage)
+        return base_url(self.peer.scheme, self.host, self.location.stage)
 
     @property
     def forwarded(self) -> bytes:
@@ -66,8 +66,9 @@ class Incoming:
             Refusal: it is larger than model servers read.
 
         """
-        query = self.query and (b"&" if b"?" in path else b"?") + self.query
-        line = b"%b %b%b HTTP/1.1\r\n" % (self.method.encode("ascii"), path, query)
+        if query := self.location.query:
+            path += (b"&" if b"?" in path else b"?") + query
+        line = b"%b %b HTTP/1.1\r\n" % (self.method.encode("ascii"), path)
         own = [b"Host: %b\r\n" % authority, b"Forwarded: %b\r\n" % self.forwarded]
         if prefer.rest:
             own.append(b"Prefer: %b\r\n" % prefer.rest)

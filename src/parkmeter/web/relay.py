@@ -25,7 +25,7 @@ from parkmeter.web.upstream import address_of
 from parkmeter.web.upstream_connection import State, UpstreamConnection
 
 if TYPE_CHECKING:
-    from parkmeter.web.data_plane import DataPlane
+    from parkmeter.web.data_plane import DataPlane, Holder
 
 _log = logging.getLogger(__name__)
 
@@ -51,6 +51,7 @@ class Client(Protocol):
     """The client's connection, as one of its requests sees it."""
 
     alarm: Alarm
+    holder: "Holder"
 
     def write(self, data: bytes) -> None:
         """Send."""
@@ -231,7 +232,9 @@ class Relay:
     def _begin(self) -> None:
         request, plane = self._request, self._plane
         check_credentials(request)
-        self._route = route = plane.permitted(self._target, request.named)
+        self._route = route = plane.permitted(
+            self._target, request.named.get(b"authorization", b""), self._client.holder
+        )
         self._permitted = True
         check_form(request, self._target)
         if b"prefer" in request.named:
@@ -295,7 +298,6 @@ class Relay:
             self._body.awaited = False
             self._client.write(_CONTINUE)
         self._client.resume()
-        self._allow(self._timeouts.upload_seconds, refusals.upload_stalled)
 
     # ── The request ─────────────────────────────────────────────────────────────────────────────
 
@@ -307,6 +309,8 @@ class Relay:
         elif stage is _READING:
             if body.waiting or body.whole:
                 self._connect(self._plane.pool.reuse(self._address))
+            else:
+                self._allow(self._timeouts.upload_seconds, refusals.upload_stalled)
         elif body.waiting > AHEAD_LIMIT:
             self._client.pause()
 

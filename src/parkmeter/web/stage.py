@@ -1,16 +1,26 @@
 """API Gateway's stage, which every local route answers with and without. Pure."""
 
+from typing import NamedTuple
+
 STAGE = "/prod"
 
 _PREFIX = STAGE.encode()
 _SLASHED = _PREFIX + b"/"
 
 
-def located(url: bytes) -> tuple[str, bytes, bytes]:
-    """A request's target as stage (may be empty), raw path without it, and query; none decoded."""
+class Location(NamedTuple):
+    """A request's target: `stage` may be empty, `path` is raw and without it; none is decoded."""
+
+    stage: str
+    path: bytes
+    query: bytes
+
+
+def located(url: bytes) -> Location:
+    """Where a request goes."""
     path, _, query = url.partition(b"?")
     if path.startswith(_SLASHED):
-        return STAGE, path[len(_PREFIX) :], query
+        return Location(STAGE, path[len(_PREFIX) :], query)
     if path == _PREFIX:
-        return STAGE, b"/", query
-    return "", path, query
+        return Location(STAGE, b"/", query)
+    return Location("", path, query)

@@ -7,6 +7,7 @@ import asyncio
 from collections import deque
 from dataclasses import dataclass
 from functools import lru_cache
+from time import monotonic
 from urllib.parse import urlsplit
 
 from parkmeter.errors import UpstreamError
@@ -65,7 +66,7 @@ class UpstreamPool:
         idle = self._idle.get(address.authority)
         if not idle:
             return None
-        oldest = asyncio.get_running_loop().time() - self._idle_seconds
+        oldest = monotonic() - self._idle_seconds
         while idle:
             connection = idle.pop()
             if connection.idle_since > oldest and connection.state is State.IDLE:
@@ -102,10 +103,10 @@ class UpstreamPool:
             return
         if idle is _NONE:  # not before: what is here without a connection is never swept
             idle = self._idle[address.authority] = deque()
-        loop = asyncio.get_running_loop()
-        connection.idle_since = loop.time()
+        connection.idle_since = monotonic()
         idle.append(connection)
         if self._sweeper is None:
+            loop = asyncio.get_running_loop()
             self._sweeper = loop.call_later(self._idle_seconds, self._sweep)
 
     def close(self) -> None:
@@ -122,7 +123,7 @@ class UpstreamPool:
     def _sweep(self) -> None:
         """Close what has been idle too long; runs only while something is idle."""
         loop = asyncio.get_running_loop()
-        oldest = loop.time() - self._idle_seconds
+        oldest = monotonic() - self._idle_seconds
         for authority, idle in list(self._idle.items()):
             while idle and (idle[0].idle_since <= oldest or idle[0].state is not State.IDLE):
                 idle.popleft().abort()

@@ -184,6 +184,8 @@ class UpstreamConnection(asyncio.Protocol):
             self.abort()
             return
         self.heard = True
+        if self.state is _ASKED:
+            self._head_bytes += len(data)
         wrong = ""
         try:
             self._parser.feed_data(data)
@@ -193,7 +195,6 @@ class UpstreamConnection(asyncio.Protocol):
         if self.state is _ASKED:
             # Interim answers count too; and not only header by header: one without an end is never
             # complete.
-            self._head_bytes += len(data)
             if self._head_bytes > HEAD_LIMIT and not wrong:
                 wrong = "The model server's answer has too large a head."
         elif self._asker is not None:
@@ -233,9 +234,6 @@ class UpstreamConnection(asyncio.Protocol):
         if self.state is not _ASKED:
             return
         name = name.lower()
-        self._head_bytes += len(name) + len(value)
-        if self._head_bytes > HEAD_LIMIT:
-            raise ValueError("head too large")
         if name == b"content-length":
             self.measured = True
             self._close_delimited = False
@@ -251,6 +249,8 @@ class UpstreamConnection(asyncio.Protocol):
         if self.state is not _ASKED:
             self._keep_alive = False
             return
+        if self._head_bytes > HEAD_LIMIT and _size(self.headers) > HEAD_LIMIT:
+            raise ValueError("head too large")
         status = self._parser.get_status_code()
         if 100 <= status < 200:  # noqa: PLR2004
             self._interim = True
@@ -300,3 +300,7 @@ class UpstreamConnection(asyncio.Protocol):
             self.abort()
             if asker is not None:
                 asker.lost(UpstreamError(detail))
+
+
+def _size(headers: list[tuple[bytes, bytes]]) -> int:
+    return sum(len(name) + len(value) + 4 for name, value in headers)
