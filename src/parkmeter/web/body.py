@@ -13,6 +13,7 @@ from parkmeter.web.refusals import unknown_coding
 class Body:
     """Takes pieces as the client sends them and frames them anew for the model server.
 
+    `length` is the value of the request's Content-Length, None if it has none.
     `whole`: its last piece came. `waiting`: bytes that came and were not taken yet. `awaited`: the
     client sends nothing of it before it is told to (`Expect: 100-continue`).
     """
@@ -20,6 +21,7 @@ class Body:
     __slots__ = (
         "_chunked",
         "_declared",
+        "_length",
         "_limit",
         "_pieces",
         "_received",
@@ -28,7 +30,8 @@ class Body:
         "whole",
     )
 
-    def __init__(self) -> None:
+    def __init__(self, length: bytes | None = None) -> None:
+        self._length = length
         self._declared: int | None = None
         self._chunked = False
         self._limit: float = math.inf
@@ -37,7 +40,7 @@ class Body:
         self.whole = self.awaited = False
 
     def frame(self, named: Mapping[bytes, bytes], limit: int) -> None:
-        """Take the framing from the request's headers; more than `limit` bytes are too many.
+        """Take the framing from the request's other headers; more than `limit` bytes are too many.
 
         Raises:
             InvalidRequestError: framing that two readers could understand differently.
@@ -46,7 +49,7 @@ class Body:
 
         """
         self._limit = limit
-        length = named.get(b"content-length")
+        length = self._length
         coding = named.get(b"transfer-encoding")
         if coding is not None:
             if length is not None:

@@ -84,18 +84,16 @@ class Prefer:
 NOTHING_PREFERRED = Prefer(None, b"")
 
 
-def refuse_repeats(fields: Fields, named: Mapping[bytes, bytes]) -> None:
-    """Pass, if none came twice of what may come only once; `named` are the fields by name.
+def repeated(fields: Fields, named: Mapping[bytes, bytes]) -> str:
+    """A header that came twice and may come only once, or empty; `named` are the fields by name.
 
-    Raises:
-        InvalidRequestError: which of the two counts would be a guess.
-
+    Which of the two counts would be a guess.
     """
     if len(named) != len(fields):
         for once in _ONCE:
             if once in named and sum(name == once for name, _ in fields) > 1:
-                label = once.decode().title()
-                raise InvalidRequestError(f"{label} was sent more than once.", field=label)
+                return once.decode().title()
+    return ""
 
 
 def upgrade_wanted(fields: Fields) -> bool:

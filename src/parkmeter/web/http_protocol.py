@@ -50,6 +50,8 @@ class GatewayProtocol(HttpToolsProtocol):
         self.holder = Holder()
         self._active: Any = None
         self._last_words: Problem | None = None
+        self._length: bytes | None = None
+        self._incoming: Incoming | None = None
         self._read = self._earlier = 0
         self._in_head = self._new_head = self._in_body = self._too_large = False
 
@@ -122,6 +124,7 @@ class GatewayProtocol(HttpToolsProtocol):
         self._in_head = self._new_head = True
         self.url = b""
         self.headers = []
+        self._length = None
 
     def on_url(self, url: bytes) -> None:
         """See uvicorn."""
@@ -129,7 +132,11 @@ class GatewayProtocol(HttpToolsProtocol):
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """See uvicorn. Not counted here: most heads come in one read, and that was bounded."""
-        self.headers.append((name.lower(), value))
+        name = name.lower()
+        if name == b"content-length":
+            self._length = value
+        else:
+            self.headers.append((name, value))
 
     def on_headers_complete(self) -> None:
         """Hand the request over, or have it wait for those before it."""
@@ -138,17 +145,13 @@ class GatewayProtocol(HttpToolsProtocol):
             raise _HeadTooLargeError
         self._in_head = False
         self._in_body = True
-        at = located(self.url)
-        target = self._plane.match(at.path)
+        target = self._plane.match(located(self.url).path)
         if target is None:
             self._to_the_application()
             return
-        parser = self.parser
-        modern = parser.get_http_version() == "1.1"
-        method = parser.get_method().decode("ascii")
-        request = Incoming(method, at, self.headers, self._peer, modern=modern)
-        keep = modern and parser.should_keep_alive() and not parser.should_upgrade()
-        relay = Relay(self._plane, self, request, target, keep=keep)
+        relay = Relay(self._plane, self, self._request(), target, self._length)
+        if not self.parser.should_keep_alive() or self.parser.should_upgrade():
+            relay.keep_alive = False
         waits = self._busy
         self.cycle = cast("Any", relay)
         if waits:
@@ -236,6 +239,22 @@ class GatewayProtocol(HttpToolsProtocol):
         cycle: Any = self.cycle
         return cycle is not None and not cycle.response_complete
 
+    def _request(self) -> Incoming:
+        """The head that was read; the same object as long as the client sends the same."""
+        method = self.parser.get_method().decode("ascii")
+        modern = self.parser.get_http_version() == "1.1"
+        last = self._incoming
+        if (
+            last is None
+            or last.fields != self.headers
+            or last.url != self.url
+            or last.method != method
+            or last.modern != modern
+        ):
+            last = Incoming(method, self.url, self.headers, self._peer, modern=modern)
+            self._incoming = last
+        return last
+
     def _size(self) -> int:
         """Bytes of the head as far as it was read."""
         return len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
@@ -247,6 +266,8 @@ class GatewayProtocol(HttpToolsProtocol):
         super().on_url(url)
         for name, value in headers:
             super().on_header(name, value)
+        if self._length is not None:
+            super().on_header(b"content-length", self._length)
         super().on_headers_complete()
 
     def _next(self) -> None:

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Protocol
 
 from parkmeter.errors import ParkmeterError, UpstreamError, UpstreamTimeoutError
 from parkmeter.web import refusals
-from parkmeter.web.admission import check_credentials, check_form, not_admitted, stamp
+from parkmeter.web.admission import not_admitted, stamp
 from parkmeter.web.alarm import Alarm
 from parkmeter.web.body import LAST_CHUNK, Body, chunk
-from parkmeter.web.fields import BODILESS, NOTHING_PREFERRED, answer_head, prefer_of
+from parkmeter.web.fields import BODILESS, answer_head
 from parkmeter.web.gate import Place, Seat, Standing
 from parkmeter.web.incoming import Incoming
 from parkmeter.web.problems import Problem, problem_answer, problem_of
@@ -123,7 +123,6 @@ class Relay:
         "_permitted",
         "_place",
         "_plane",
-        "_prefer",
         "_request",
         "_route",
         "_seat",
@@ -136,22 +135,26 @@ class Relay:
     )
 
     def __init__(
-        self, plane: "DataPlane", client: Client, request: Incoming, target: Target, *, keep: bool
+        self,
+        plane: "DataPlane",
+        client: Client,
+        request: Incoming,
+        target: Target,
+        length: bytes | None,
     ) -> None:
         self._plane = plane
         self._client = client
         self._request = request
         self._target = target
         self._stage = _NEW
-        self._body = Body()
-        self._prefer = NOTHING_PREFERRED
+        self._body = Body(length)
         self._place: Place | None = None
         self._seat: Seat | None = None
         self._opening: asyncio.Task[None] | None = None
         self._connection: UpstreamConnection | None = None
         self._permitted = self._chunked = False
         self._first = b""
-        self.keep_alive = keep
+        self.keep_alive = request.modern
         self.response_complete = False
 
     # ── From the client ─────────────────────────────────────────────────────────────────────────
@@ -231,14 +234,12 @@ class Relay:
 
     def _begin(self) -> None:
         request, plane = self._request, self._plane
-        check_credentials(request)
+        request.check_names()
         self._route = route = plane.permitted(
-            self._target, request.named.get(b"authorization", b""), self._client.holder
+            self._target, request.authorization, self._client.holder
         )
         self._permitted = True
-        check_form(request, self._target)
-        if b"prefer" in request.named:
-            self._prefer = prefer_of(request.fields)
+        request.check_form(self._target)
         self._body.frame(request.named, route.limits.max_body_bytes)
         seat = plane.gate.admit(route.name)
         if seat is not None:
@@ -279,7 +280,7 @@ class Relay:
 
     def _wait(self) -> int:
         """Seconds this request may be held."""
-        return min(self._prefer.wait or 0, self._route.limits.max_wait_seconds)
+        return min(self._request.prefer.wait or 0, self._route.limits.max_wait_seconds)
 
     def _not_admitted(self) -> ParkmeterError:
         view = self._plane.gate.view(self._route.name)
@@ -291,9 +292,7 @@ class Relay:
         self._admitted_at = perf_counter()
         self._timeouts = self._route.timeouts
         self._address = address_of(seat.address)
-        self._head = self._request.head_for(
-            self._target.path, self._address.authority, self._prefer
-        )
+        self._head = self._request.head_for(self._target.path, self._address.authority)
         if self._body.awaited:
             self._body.awaited = False
             self._client.write(_CONTINUE)
@@ -406,7 +405,7 @@ class Relay:
     def _stamp(self) -> bytes:
         if not self._permitted:
             return b""  # whoever may not prompt is told nothing of the meter
-        waited = None if self._prefer.wait is None else self._wait()
+        waited = None if self._request.prefer.wait is None else self._wait()
         return stamp(self._plane.gate.view(self._route.name), self._plane.now(), waited)
 
     # ── The end ─────────────────────────────────────────────────────────────────────────────────
