@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from parkmeter.errors import UpstreamError
 from parkmeter.web.upstream import UpstreamPool, address_of
-from parkmeter.web.upstream_connection import BUFFER_LIMIT, State, UpstreamConnection
+from parkmeter.web.upstream_connection import State, UpstreamConnection
 from tests.api.gateway_at_work import on_both_loops, until
 from tests.api.scripted_upstream import OK, Line, answering, upstream
 
@@ -50,18 +50,49 @@ class Wire:
         pass
 
 
+class Listener:
+    """Who asks: hears out the answer, without taking it."""
+
+    def __init__(self) -> None:
+        self.began = asyncio.Event()
+        self.over = asyncio.Event()
+        self.error: UpstreamError | None = None
+        self.connection: UpstreamConnection | None = None
+
+    def heard(self) -> None:
+        self.began.set()
+        if self.connection is not None and self.connection.state is State.DONE:
+            self.over.set()
+
+    def lost(self, error: UpstreamError) -> None:
+        self.error = error
+        self.over.set()
+
+    def server_full(self) -> None:
+        pass
+
+    def server_free(self) -> None:
+        pass
+
+    async def hear_out(self, connection: UpstreamConnection) -> bytes:
+        """Ask, and wait for the whole answer; its body."""
+        self.connection = connection
+        connection.ask(self, ASK, headless=False)
+        await self.over.wait()
+        return connection.take()
+
+
 def heard(*pieces: bytes) -> tuple[int, list[tuple[bytes, bytes]], bytes, State, bool]:
     """What a connection makes of an answer that arrives in these pieces."""
 
     async def listen() -> tuple[int, list[tuple[bytes, bytes]], bytes, State, bool]:
-        connection = UpstreamConnection(asyncio.get_running_loop())
+        connection = UpstreamConnection()
         connection.connection_made(Wire())  # type: ignore[arg-type]
-        connection.ask(ASK, headless=False)
+        connection.ask(Listener(), ASK, headless=False)
         connection.request_sent = True
         for piece in pieces:
             connection.data_received(piece)
-        body = b"".join(connection._pieces)
-        connection._pieces.clear()
+        body = connection.take()
         state = connection.state
         return connection.status, connection.headers, body, state, connection.recycle()
 
@@ -105,12 +136,8 @@ def test_every_byte_is_refused_in_a_value_or_passed_as_it_is():
 async def one_answer(pool: UpstreamPool, address: str) -> UpstreamConnection:
     where = address_of(address)
     connection = pool.reuse(where) or await pool.open(where)
-    connection.ask(ASK, headless=False)
+    await Listener().hear_out(connection)
     connection.request_sent = True
-    await connection.head()
-    while connection.state is not State.DONE:
-        await connection.piece()
-    await connection.piece()
     pool.give_back(where, connection)
     return connection
 
@@ -132,10 +159,8 @@ async def test_no_more_than_the_limit_stay_idle():
         where = address_of(model.address)
         lent = [await pool.open(where) for _ in range(4)]
         for connection in lent:
-            connection.ask(ASK, headless=False)
+            await Listener().hear_out(connection)
             connection.request_sent = True
-            await connection.head()
-            await connection.piece()
             pool.give_back(where, connection)
         states = [connection.state for connection in lent]
         assert states == [State.IDLE, State.IDLE, State.CLOSED, State.CLOSED]
@@ -177,38 +202,35 @@ async def test_a_request_that_was_not_sent_whole_spends_its_connection():
     async with upstream(answering(OK)) as model:
         where = address_of(model.address)
         connection = await pool.open(where)
-        connection.ask(ASK, headless=False)
-        await connection.head()
-        await connection.piece()
+        await Listener().hear_out(connection)
         pool.give_back(where, connection)
         assert connection.state is State.CLOSED
 
 
 @on_both_loops
-async def test_a_reader_that_does_not_come_back_bounds_what_is_buffered():
+async def test_a_server_that_is_made_to_wait_waits_and_goes_on():
     size = 50 * 2**20
 
     async def script(line: Line) -> None:
         await line.request()
         await line.send(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % size)
-        try:
-            async with asyncio.timeout(0.3):
-                await line.send(b"x" * size)
-        finally:
-            stuck.set()
+        await line.send(b"x" * size)
+        sent.set()
+        await line.gone()
 
-    stuck = asyncio.Event()
+    sent = asyncio.Event()
     pool = UpstreamPool()
     async with upstream(script) as model:
         connection = await pool.open(address_of(model.address))
-        connection.ask(ASK, headless=False)
-        await connection.head()
-        await stuck.wait()
-        largest_read = 2**18
-        assert BUFFER_LIMIT < connection._buffered <= BUFFER_LIMIT + largest_read
+        listener = Listener()
+        asking = asyncio.create_task(listener.hear_out(connection))
+        await listener.began.wait()
+        connection.pause_reading()
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(sent.wait(), 0.3)
+        connection.resume_reading()
+        assert len(await asking) == size
         connection.abort()
-        await until(lambda: model.failure is not None)
-        model.failure = None
 
 
 @on_both_loops
@@ -220,10 +242,8 @@ async def test_nothing_is_kept_of_an_address_whose_connections_are_used_up_or_ba
         pool.give_back(where, connection)  # never asked: good for nothing
         assert pool._idle == {}
         connection = await pool.open(where)
-        connection.ask(ASK, headless=False)
+        await Listener().hear_out(connection)
         connection.request_sent = True
-        await connection.head()
-        await connection.piece()
         pool.give_back(where, connection)
         assert set(pool._idle) == {where.authority}
         assert pool.reuse(where) is connection

@@ -138,10 +138,13 @@ def test_an_eject_between_the_count_and_the_look_is_noticed():
 def test_held_requests_are_counted_apart_and_at_most_so_many():
     async def hold():
         gate = Story().gate
-        with gate.hold("flan", 1):
-            assert gate.in_flight("flan") == 0
-            assert gate.hold("flan", 1) is None
-        assert gate.hold("flan", 1) is not None
+        place = gate.hold("flan", 1, nothing)
+        assert (gate.in_flight("flan"), gate.waiting("flan")) == (0, 1)
+        assert gate.hold("flan", 1, nothing) is None
+        place.leave()
+        place.leave()
+        assert gate.waiting("flan") == 0
+        assert gate.hold("flan", 1, nothing) is not None
 
     asyncio.run(hold())
 
@@ -149,12 +152,36 @@ def test_held_requests_are_counted_apart_and_at_most_so_many():
 def test_a_view_from_another_thread_wakes_everyone_who_is_held():
     async def hold():
         gate = Story().gate
-        with gate.hold("flan", 2) as first, gate.hold("flan", 2) as second:
-            for version in (1, 2):
-                changes = [first.change(), second.change()]
-                threading.Thread(target=gate.show, args=[view(version)]).start()
-                async with asyncio.timeout(10):
-                    await asyncio.gather(*changes)
+        first, second = asyncio.Event(), asyncio.Event()
+        gate.hold("flan", 2, first.set)
+        gate.hold("flan", 2, second.set)
+        for version in (1, 2):
+            first.clear()
+            second.clear()
+            threading.Thread(target=gate.show, args=[view(version)]).start()
+            async with asyncio.timeout(10):
+                await first.wait()
+                await second.wait()
+
+    asyncio.run(hold())
+
+
+def test_one_who_leaves_when_woken_does_not_hinder_the_others():
+    async def hold():
+        gate = Story().gate
+        woken = []
+        places = []
+
+        def leave():
+            woken.append(len(places))
+            for place in places:
+                place.leave()
+
+        places.extend(gate.hold("flan", 3, leave) for _ in range(3))
+        gate.show(view(1))
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        assert woken == [3]
 
     asyncio.run(hold())
 
@@ -163,10 +190,13 @@ def test_no_view_is_missed_by_a_request_that_looks_and_then_waits():
     """Views come as fast as they can from another thread; the last one must be seen."""
 
     async def hold(gate):
-        with gate.hold("flan", 1) as place:
-            while gate.standing("flan") is not Standing.SERVING:
-                async with asyncio.timeout(10):
-                    await place.change()
+        changed = asyncio.Event()
+        place = gate.hold("flan", 1, changed.set)
+        while gate.standing("flan") is not Standing.SERVING:
+            async with asyncio.timeout(10):
+                await changed.wait()
+            changed.clear()
+        place.leave()
 
     for _ in range(100):
         gate = Story().gate
@@ -179,13 +209,14 @@ def test_no_view_is_missed_by_a_request_that_looks_and_then_waits():
 
 def test_a_loop_that_is_gone_does_not_hinder_a_later_view():
     gate = Story().gate
-    place = None
 
     async def forget_to_leave():
-        nonlocal place
-        place = gate.hold("flan", 1)
-        place.__enter__()
+        gate.hold("flan", 1, nothing)
 
     asyncio.run(forget_to_leave())
     gate.show(view())
     assert gate.view("flan") is not None
+
+
+def nothing() -> None:
+    """Be told of a view."""

@@ -6,6 +6,8 @@ neither ever reaches an application. It may not know tokens, meters or model ser
 """
 
 import asyncio
+import socket
+import struct
 from functools import partial
 from typing import Any, cast
 
@@ -27,6 +29,8 @@ on the slowest line, and nobody needs a token to make us wait so long."""
 
 _LINGER = 30.0
 """Seconds for a client to take what is left of an answer when its connection ends."""
+
+_NO_LINGER = struct.pack("ii", 1, 0)
 
 
 def speaking(plane: DataPlane) -> type[asyncio.Protocol]:
@@ -54,6 +58,7 @@ class GatewayProtocol(HttpToolsProtocol):
         self._incoming: Incoming | None = None
         self._read = self._earlier = 0
         self._in_head = self._new_head = self._in_body = self._too_large = False
+        self._body_came = False
 
     # ── asyncio.Protocol ────────────────────────────────────────────────────────────────────────
 
@@ -78,8 +83,9 @@ class GatewayProtocol(HttpToolsProtocol):
         """Read on; tell a prompt once of everything that came for it."""
         if self._last_words is not None:
             return
-        self._new_head = False
+        self._new_head = self._body_came = False
         self._read = len(data)
+        in_body = self._in_body
         try:
             self.parser.feed_data(data)
         except httptools.HttpParserUpgrade:
@@ -91,18 +97,17 @@ class GatewayProtocol(HttpToolsProtocol):
             self._active.client_sent()
         if self.transport.is_closing():
             return
-        if self._in_head:
-            # Not only header by header: one without an end is never complete.
-            if self._new_head:
-                self._expect(_HEAD_WITHIN)
-                self._earlier = self._size()
-            else:
-                self._earlier += len(data)
-            if self._earlier > HEAD_LIMIT:
-                self._refuse(head_too_large(HEAD_LIMIT).problem)
+        if self._new_head:
+            self._expect(_HEAD_WITHIN)
+            self._earlier = self._size()
+        elif self._in_head or (in_body and self._in_body and not self._body_came):
+            # Not only header by header: one without an end is never complete. Nor is a trailer.
+            self._earlier += len(data)
         else:
             # The rest of a body that was answered already, or empty lines.
             self._expect(self.timeout_keep_alive)
+        if self._earlier > HEAD_LIMIT:
+            self._refuse(head_too_large(HEAD_LIMIT).problem)
 
     def pause_writing(self) -> None:
         """See uvicorn."""
@@ -132,6 +137,8 @@ class GatewayProtocol(HttpToolsProtocol):
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """See uvicorn. Not counted here: most heads come in one read, and that was bounded."""
+        if not self._in_head:
+            return  # a trailer: were it taken for a header, it could become any of them
         name = name.lower()
         if name == b"content-length":
             self._length = value
@@ -143,8 +150,9 @@ class GatewayProtocol(HttpToolsProtocol):
         if self._earlier + self._read > HEAD_LIMIT and self._size() > HEAD_LIMIT:
             self._too_large = True
             raise _HeadTooLargeError
-        self._in_head = False
+        self._in_head = self._new_head = False
         self._in_body = True
+        self._earlier = 0
         target = self._plane.match(located(self.url).path)
         if target is None:
             self._to_the_application()
@@ -163,6 +171,8 @@ class GatewayProtocol(HttpToolsProtocol):
 
     def on_body(self, body: bytes) -> None:
         """See uvicorn."""
+        self._body_came = True
+        self._earlier = 0
         cycle: Any = self.cycle
         if isinstance(cycle, Relay):
             cycle.add(body)
@@ -205,6 +215,9 @@ class GatewayProtocol(HttpToolsProtocol):
         """End the connection; what was not sent yet is sent within `_LINGER`, if at all."""
         self._active = None
         if at_once:
+            # A reset, and not the end of a connection, which ends an answer of unknown length.
+            connected = self.transport.get_extra_info("socket")
+            connected.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)
             self.transport.abort()
         else:
             self.transport.close()

@@ -62,7 +62,7 @@ class Incoming:
         """Pass, if there is one reading only of who asks whom.
 
         Raises:
-            InvalidRequestError: a header that may come only once came again, or the host is missing.
+            InvalidRequestError: what may come only once came again, or the host is missing.
 
         """
         if self._good_for is not None:

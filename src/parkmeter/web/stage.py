@@ -17,7 +17,9 @@ class Location(NamedTuple):
 
 
 def located(url: bytes) -> Location:
-    """Where a request goes."""
+    """Where a request goes; an address as proxies are asked it (RFC 9112, 3.2.2) loses its host."""
+    if not url.startswith(b"/"):
+        url = b"/" + url.partition(b"://")[2].partition(b"/")[2]
     path, _, query = url.partition(b"?")
     if path.startswith(_SLASHED):
         return Location(STAGE, path[len(_PREFIX) :], query)
