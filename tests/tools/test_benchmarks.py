@@ -11,7 +11,7 @@ SHORTEST = {
     "command_line": ("--rounds", "1"),
     "data_plane": ("--seconds", "0.2", "--rounds", "1"),
     "lambda_start": ("--rounds", "1", "--platform", "local"),
-    "model_server": ("--seconds", "0.2", "--rounds", "1"),
+    "model_server": ("--smoke",),
     "start": ("--rounds", "1"),
 }
 
