@@ -76,6 +76,7 @@ def measure(effort: Effort) -> Iterator[Row]:
             yield _same_texts(server, peer)
         served.pin(server.pid, *([peer.pid] if peer else []))
         server.wave(MANY, 0.5)
+        _engine_alone(engine, 0.1)
         yield from _measured(effort, server, engine, peer)
 
 

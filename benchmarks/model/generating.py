@@ -67,6 +67,7 @@ def main() -> None:
     print(json.dumps(versions), flush=True)
     for line in sys.stdin:
         question = json.loads(line)
+        answer: object
         if "texts" in question:
             answer = {"texts": [generator.texts([text])[0] for text in question["texts"]]}
         else:

@@ -193,7 +193,7 @@ def cpu_seconds(pid: int) -> float:
         return (int(numbers[11]) + int(numbers[12])) / os.sysconf("SC_CLK_TCK")
     command = ["ps", "-o", "time=", "-p", str(pid)]
     clock = subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
-    return sum(float(part) * 60**power for power, part in enumerate(reversed(clock.split(":"))))
+    return sum(float(part) * 60.0**power for power, part in enumerate(reversed(clock.split(":"))))
 
 
 def _some(connection: socket.socket) -> bytes:
