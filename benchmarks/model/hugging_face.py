@@ -15,8 +15,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks.model import folder
-
 TORCH = "torch==2.13.0"
 TRANSFORMERS = "transformers==5.23.0"
 SCRIPT = Path(__file__).with_name("generating.py")
@@ -73,22 +71,20 @@ class HuggingFace:
 
 
 @contextmanager
-def running(engine_folder: Path, scratch: Path) -> Iterator[HuggingFace]:
-    """Run the peer over the weights of `engine_folder`, written to `scratch` in its own layout.
+def running(weights: Path) -> Iterator[HuggingFace]:
+    """Run the peer over a folder in its own layout.
 
     Raises:
         NotHadError: torch or transformers cannot be installed here.
     """
     python = _environment()
-    folder.write(engine_folder, scratch)
-    # Its own folder, not this one, is what it may import from.
-    command = [str(python), "-P", str(SCRIPT), str(scratch)]
+    # Without the script's folder among those it imports from.
+    command = [str(python), "-P", str(SCRIPT), str(weights)]
     process = subprocess.Popen(
         command,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
-        cwd=scratch,
         env=_without_our_paths(),
     )
     try:

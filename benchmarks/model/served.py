@@ -154,9 +154,10 @@ class Server:
 
 
 @contextmanager
-def running() -> Iterator[Server]:
-    """Run the server over the shipped model."""
-    command = [sys.executable, "-m", "parkmeter.model_server", "--model", "demo", "--port", "0"]
+def running(folder: Path) -> Iterator[Server]:
+    """Run the server over the model of a folder."""
+    model = ["--model", str(folder), "--port", "0"]
+    command = [sys.executable, "-m", "parkmeter.model_server", *model]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
     try:
         assert process.stderr is not None
