@@ -5,10 +5,10 @@ to different cores. "A core" is a second of the server's own processor time (use
 are shared on most machines, and what others take of one is not the server's doing. Every round has
 every load in it. Texts are greedy, 30 tokens, unless the line says otherwise.
 
-Two sides to compare with, on the server's core and in the same rounds: the engine alone (decoding
-batches in this process: the rest is what HTTP, the line and smaller batches cost), and Hugging
-Face's `generate` on torch with one thread and the same weights, one prompt at a time and in batches
-of 32, its best case. "Same text" is the share of the demo model's own kind of prompts that both
+Two sides to compare with, in the same rounds: the engine alone (decoding batches in this process:
+the rest is what HTTP, the line and smaller batches cost), and on the server's core Hugging Face's
+`generate` on torch with one thread and the same weights, one prompt at a time and in batches of 32,
+its best case. "Same text" is the share of the demo model's own kind of prompts that both
 answer alike: all of them, converted and served in float32; as shipped the engine calculates in 8
 bits, and where two words are about as good the other one may win.
 

@@ -22,7 +22,7 @@ INSTALL_SECONDS = 1200
 
 
 class NotHadError(Exception):
-    """Raised when the environment cannot be made here; says why."""
+    """Raised when the peer cannot be made or does not run here; says why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +65,7 @@ class HuggingFace:
         assert self._process.stdout is not None
         line = self._process.stdout.readline()
         if not line:
-            raise SystemExit("Hugging Face's process has ended")
+            raise NotHadError("its process has ended")
         answer: dict[str, Any] = json.loads(line)
         return answer
 
@@ -75,7 +75,7 @@ def running(weights: Path) -> Iterator[HuggingFace]:
     """Run the peer over a folder in its own layout.
 
     Raises:
-        NotHadError: torch or transformers cannot be installed here.
+        NotHadError: torch or transformers cannot be installed here, or do not run.
     """
     python = _environment()
     # Without the script's folder among those it imports from.
@@ -110,7 +110,7 @@ def _environment() -> Path:
             pip = [str(python), "-m", "pip", "install", "--quiet", package]
             subprocess.run(pip, check=True, capture_output=True, text=True, timeout=INSTALL_SECONDS)
     except subprocess.CalledProcessError as failed:
-        reason = (failed.stderr.strip() or "no reason given").splitlines()[-1]
+        reason = (failed.stderr or "no reason given").strip().splitlines()[-1]
         raise NotHadError(f"it cannot be installed: {reason}") from failed
     except (OSError, subprocess.TimeoutExpired) as failed:
         raise NotHadError(f"it cannot be installed: {failed}") from failed
