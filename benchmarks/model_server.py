@@ -1,275 +1,180 @@
-"""How fast the embedded model server answers, and what an answer costs.
+"""How fast the embedded model server answers, what an answer costs, and whether it is right.
 
-Starts the server as its own process, drives it over HTTP from this one and prints a table. On
-Linux the two are pinned to different cores: the server to one, the generator to another, so that
-"a second" is a second of one core. Because cores are shared on most machines, the server's own
-processor time per answer (user and system, from the operating system) is measured beside it; one
-divided by it is what a core to itself would answer: the column "per core".
+The server runs as its own process and is asked over HTTP from this one; on Linux the two are pinned
+to different cores. "A core" is a second of the server's own processor time (user and system): cores
+are shared on most machines, and what others take of one is not the server's doing. Every round has
+every load in it. Texts are greedy, 30 tokens, unless the line says otherwise.
 
-Every row is the median of interleaved rounds, with the lowest and highest round behind it. The
-last row is the engine by itself, in this process, decoding the same prompt in batches of 16: what
-the server adds to it (HTTP, the line, tokens to text, smaller batches) is the ratio at the end.
+Two sides to compare with, in the same rounds: the engine alone (decoding batches in this process:
+the rest is what HTTP, the line and smaller batches cost), and on the server's core Hugging Face's
+`generate` on torch with one thread and the same weights, one prompt at a time and in batches of 32,
+its best case. "Same text" is the share of the demo model's own kind of prompts that both
+answer alike: all of them, converted and served in float32; as shipped the engine calculates in 8
+bits, and where two words are about as good the other one may win.
 
-    python benchmarks/model_server.py [--model demo] [--seconds 1.0] [--rounds 5]
+Profiled: nine tenths of an answer are the engine's matrices. With 32 clients one worker used to
+take what it found and leave the other single requests; sharing what is there gave 1.4 times the
+answers on two cores. Keeping freed memory spares some 30 page faults an answer: 5 to 10 %.
+
+    python -m benchmarks.model_server [--smoke] [--rounds 7] [--seconds 1.0] [--json FILE]
 """
 
-import argparse
-import json
-import os
-import re
-import selectors
-import socket
-import statistics
-import subprocess
-import sys
+import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from importlib.metadata import version
+from itertools import islice
 from pathlib import Path
-from typing import Any
 
+from benchmarks import report
+from benchmarks.model import folder, hugging_face, served
+from benchmarks.model.hugging_face import HuggingFace, NotHadError, Speed
+from benchmarks.model.served import EVENTS, Load, Round, Server
+from benchmarks.report import Bound, Claim, Effort, Missing, Row, Version
+from parkmeter.model_server.conversion import convert
 from parkmeter.model_server.decoding import Decoding
 from parkmeter.model_server.model import Model
-from parkmeter.model_server.sources import default_cache, prepare
+from parkmeter.model_server.sources import DEMO
+from tools.demo_model.grammar import training_samples
 
-BATCH = 16
+SMOKE = Effort(rounds=1, seconds=0.2)
 PROMPT = "Write a story about beautiful weather on a tropical island."
-READY = re.compile(r"ready on 127\.0\.0\.1:(\d+) after")
+GREEDY = {"text_inputs": PROMPT, "max_length": 31}
+BATCH = 32
+FIRST_PIECES = 20
+COMPARED_PROMPTS = 100
+SUBJECT = "model server"
 
-
-@dataclass(frozen=True, slots=True)
-class Load:
-    """What is asked, by how many clients at a time, each with one request under way."""
-
-    name: str
-    clients: int
-    payload: dict[str, Any]
-    accept: str = "application/json"
-
-
-LOADS = [
-    Load("greedy", 1, {"max_length": 31}),
-    Load("greedy", 8, {"max_length": 31}),
-    Load("greedy", 32, {"max_length": 31}),
-    Load("temperature 0.8", 32, {"max_length": 31, "temperature": 0.8}),
-    Load("temperature 0.8, seed", 8, {"max_length": 31, "temperature": 0.8, "seed": 7}),
-    Load("streamed", 1, {"max_length": 31}, "text/event-stream"),
-    Load("streamed", 32, {"max_length": 31}, "text/event-stream"),
+ONE = Load("1 client", 1, GREEDY)
+MANY = Load("32 clients", BATCH, GREEDY)
+STREAMED = Load("streamed, idle", 1, GREEDY, EVENTS)
+OTHERS = [
+    Load("8 clients", 8, GREEDY),
+    Load("sampled, 32 clients", BATCH, {**GREEDY, "temperature": 0.8}),
+    Load("seeded, 8 clients", 8, {**GREEDY, "temperature": 0.8, "seed": 7}),
+    Load("streamed, 32 clients", BATCH, GREEDY, EVENTS),
 ]
 
 
-@dataclass(slots=True)
-class Round:
-    """One measured stretch of one load; times in seconds."""
+def measure(effort: Effort) -> Iterator[Row]:
+    """The server by itself, then beside the engine alone and beside Hugging Face."""
+    yield Version("ctranslate2", version("ctranslate2"))
+    engine = Model(DEMO, workers=1)
+    with ExitStack() as stack:
+        server = stack.enter_context(served.running(DEMO))
+        scratch = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        peer = None
+        if effort == SMOKE:
+            yield Missing("Hugging Face", "the shortest form installs nothing")
+        else:
+            try:
+                folder.write(DEMO, scratch / "weights")
+                peer = stack.enter_context(hugging_face.running(scratch / "weights"))
+            except NotHadError as why:
+                yield Missing("Hugging Face", str(why))
+        if peer is not None:
+            yield Version("torch", peer.torch)
+            yield Version("transformers", peer.transformers)
+            yield from _same_texts(server, peer, scratch)
+        served.pin(server.pid, *([peer.pid] if peer else []))
+        server.wave(MANY, 0.5)
+        _engine_alone(engine, 0.1)
+        yield from _measured(effort, server, engine, peer)
 
-    answers: int = 0
-    elapsed: float = 0.0
-    server_cpu: float = 0.0
-    latencies: list[float] = field(default_factory=list)
-    first_bytes: list[float] = field(default_factory=list)
 
-
-@dataclass(slots=True)
-class Client:
-    """One connection with one request under way."""
-
-    connection: socket.socket
-    began: float = 0.0
-    first: float = 0.0
-    received: bytes = b""
-
-
-def main() -> None:
-    """Measure every load and print the table."""
-    arguments = _arguments()
-    starts = [_start_seconds(arguments.model) for _ in range(arguments.rounds)]
-    print(f"process start to first answer: {_spread([1000 * value for value in starts])} ms")
-    engine = Model(prepare(arguments.model, default_cache(), print), workers=1)
-    with _server(arguments.model) as (process, port):
-        print(f"first answer of the greedy load: {_ask(port, LOADS[0])!r}")
-        pinned = _pin(process.pid)
-        where = "one core each for server and generator" if pinned else "not pinned"
-        print(f"{arguments.rounds} rounds of {arguments.seconds} s, {where}\n")
-        _wave(process.pid, port, LOADS[2], 0.5)
-        bare: list[Round] = []
-        rounds: dict[int, list[Round]] = {index: [] for index in range(len(LOADS))}
-        for _ in range(arguments.rounds):
-            for index, load in enumerate(LOADS):
-                rounds[index].append(_wave(process.pid, port, load, arguments.seconds))
-            bare.append(_bare_round(engine, arguments.seconds / 2))
-    head = ("load", "clients", "answers/s", "per core", "CPU ms/answer", "p50 ms", "p99 ms")
-    print("{:<24}{:>8}{:>24}{:>24}{:>22}{:>10}{:>10}{:>16}".format(*head, "first piece ms"))
-    for index, load in enumerate(LOADS):
-        _print_row(load, rounds[index])
-    _print_row(Load("bare engine, batches", BATCH, {}), bare)
-    served, alone = (
-        statistics.median(taken.server_cpu / taken.answers for taken in group)
-        for group in (rounds[2], bare)
+def _measured(
+    effort: Effort, server: Server, engine: Model, peer: HuggingFace | None
+) -> Iterator[Row]:
+    one, many = list[Round](), list[Round]()
+    others: dict[str, list[Round]] = {load.name: [] for load in OTHERS}
+    firsts, alone = list[float](), list[float]()
+    singly, in_batches = list[Speed](), list[Speed]()
+    for _ in range(effort.rounds):
+        one.append(server.wave(ONE, effort.seconds))
+        if peer is not None:
+            singly.append(peer.speed(PROMPT, 1, effort.seconds))
+        alone.append(_engine_alone(engine, effort.seconds / 2))
+        many.append(server.wave(MANY, effort.seconds))
+        if peer is not None:
+            in_batches.append(peer.speed(PROMPT, BATCH, effort.seconds))
+        firsts += [1000 * server.first_piece_seconds(STREAMED) for _ in range(FIRST_PIECES)]
+        for load in OTHERS:
+            others[load.name].append(server.wave(load, effort.seconds))
+    yield _per_core(MANY, many, Bound.AT_LEAST, 600)
+    yield _claim(
+        MANY, "p99 / p50", [each.percentile(0.99) / each.percentile(0.5) for each in many], 4
     )
-    print(
-        f"\nan answer at 32 clients costs {served / alone:.2f} times what it costs the bare engine"
-    )
+    yield _claim(STREAMED, "first piece", firsts, 10, unit="ms")
+    yield from _against(ONE, one, "Hugging Face", singly)
+    yield from _against(MANY, many, "Hugging Face in batches", in_batches)
+    shares = [each.per_core / bare for each, bare in zip(many, alone, strict=True)]
+    yield Claim(f"{SUBJECT}, {MANY.name}", "of the engine alone", shares)
+    yield Claim("the engine alone, batches of 32", "answers a core", alone, "/s")
+    for load, rounds in ((ONE, one), (MANY, many)):
+        latencies = [1000 * each.percentile(0.5) for each in rounds]
+        yield Claim(f"{SUBJECT}, {load.name}", "p50", latencies, "ms")
+    yield _per_core(ONE, one)
+    for load in OTHERS:
+        yield _per_core(load, others[load.name])
+    busy = [each.clients_cpu / each.elapsed for each in many]
+    yield Claim("the clients' core, 32 clients", "busy", busy)
 
 
-def _bare_round(engine: Model, seconds: float) -> Round:
-    """Decode batches without a server around; the processor time is this process's."""
+def _engine_alone(engine: Model, seconds: float) -> float:
+    """Texts a second of one core that the engine decodes in batches, without a server around."""
     rows = engine.encode([PROMPT] * BATCH)
-    taken = Round()
-    cpu, began = time.process_time(), time.perf_counter()
-    while time.perf_counter() - began < seconds:
-        before = time.perf_counter()
-        engine.generate(rows, Decoding(max_new_tokens=30))
-        taken.answers += BATCH
-        taken.latencies.append(time.perf_counter() - before)
-    taken.elapsed, taken.server_cpu = time.perf_counter() - began, time.process_time() - cpu
-    return taken
+    texts = 0
+    began, cpu = time.perf_counter(), time.process_time()
+    while not texts or time.perf_counter() - began < seconds:
+        texts += len(engine.generate(rows, Decoding(max_new_tokens=30)))
+    return texts / (time.process_time() - cpu)
 
 
-def _print_row(load: Load, rounds: list[Round]) -> None:
-    latencies = sorted(1000 * value for taken in rounds for value in taken.latencies)
-    firsts = [1000 * value for taken in rounds for value in taken.first_bytes]
-    print(
-        f"{load.name:<24}{load.clients:>8}"
-        f"{_spread([taken.answers / taken.elapsed for taken in rounds], 0):>24}"
-        f"{_spread([taken.answers / taken.server_cpu for taken in rounds], 0):>24}"
-        f"{_spread([1000 * taken.server_cpu / taken.answers for taken in rounds], 2):>22}"
-        f"{statistics.median(latencies):>10.1f}"
-        f"{latencies[int(len(latencies) * 0.99)]:>10.1f}"
-        f"{statistics.median(firsts) if 'stream' in load.name else float('nan'):>16.1f}"
-    )
+def _same_texts(shipped: Server, peer: HuggingFace, scratch: Path) -> Iterator[Claim]:
+    """Whether the server, its conversion included, answers what Hugging Face answers."""
+    prompts = [sample.prompt for sample in islice(training_samples(seed=5), COMPARED_PROMPTS)]
+    theirs = peer.texts(prompts)
+    convert(scratch / "weights", scratch / "float32", "float32")
+    with served.running(scratch / "float32") as exact:
+        same = _same(_answers(exact, prompts), theirs)
+    yield Claim(f"{SUBJECT}, float32", "same text", [same], "", Bound.AT_LEAST, 0.99)
+    same = _same(_answers(shipped, prompts), theirs)
+    yield Claim(f"{SUBJECT}, 8 bits as shipped", "same text", [same])
 
 
-def _spread(values: list[float], digits: int = 0) -> str:
-    low, middle, high = min(values), statistics.median(values), max(values)
-    return f"{middle:.{digits}f} ({low:.{digits}f} to {high:.{digits}f})"
+def _answers(server: Server, prompts: Sequence[str]) -> list[str]:
+    loads = (Load("compared", 1, {**GREEDY, "text_inputs": prompt}) for prompt in prompts)
+    return [server.texts(load)[0] for load in loads]
 
 
-def _wave(pid: int, port: int, load: Load, seconds: float) -> Round:
-    """Keep `load.clients` requests under way for `seconds`; count what was answered by then."""
-    request = _request(load)
-    taken = Round()
-    selector = selectors.DefaultSelector()
-    for _ in range(load.clients):
-        client = Client(socket.create_connection(("127.0.0.1", port)))
-        client.connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        selector.register(client.connection, selectors.EVENT_READ, client)
-    cpu, began = _cpu_seconds(pid), time.perf_counter()
-    for key in list(selector.get_map().values()):
-        _send(key.data, request)
-    while time.perf_counter() - began < seconds:
-        for key, _ in selector.select(0.1):
-            _receive(key.data, request, taken)
-    taken.elapsed, taken.server_cpu = time.perf_counter() - began, _cpu_seconds(pid) - cpu
-    for key in list(selector.get_map().values()):
-        key.data.connection.close()
-    selector.close()
-    time.sleep(0.05)  # what is still under way for the clients that just left
-    return taken
+def _same(ours: Sequence[str], theirs: Sequence[str]) -> float:
+    return sum(one == other for one, other in zip(ours, theirs, strict=True)) / len(ours)
 
 
-def _send(client: Client, request: bytes) -> None:
-    client.received, client.first, client.began = b"", 0.0, time.perf_counter()
-    client.connection.sendall(request)
+def _per_core(
+    load: Load, rounds: Sequence[Round], bound: Bound | None = None, target: float = 0.0
+) -> Claim:
+    figures = [each.per_core for each in rounds]
+    return Claim(f"{SUBJECT}, {load.name}", "answers a core", figures, "/s", bound, target)
 
 
-def _receive(client: Client, request: bytes, taken: Round) -> None:
-    data = client.connection.recv(65536)
-    if not data:
-        raise SystemExit("the server closed a connection")
-    client.received += data
-    now = time.perf_counter()
-    if not client.first and b"\r\n\r\n" in client.received:
-        client.first = now
-    if _complete(client.received):
-        if not client.received.startswith(b"HTTP/1.1 200"):
-            raise SystemExit(f"refused: {client.received[:300]!r}")
-        taken.answers += 1
-        taken.latencies.append(now - client.began)
-        taken.first_bytes.append(client.first - client.began)
-        _send(client, request)
+def _claim(load: Load, figure: str, values: Sequence[float], most: float, unit: str = "") -> Claim:
+    return Claim(f"{SUBJECT}, {load.name}", figure, values, unit, Bound.AT_MOST, most)
 
 
-def _complete(received: bytes) -> bool:
-    head, found, body = received.partition(b"\r\n\r\n")
-    if not found:
-        return False
-    length = re.search(rb"content-length: (\d+)", head)
-    return len(body) >= int(length[1]) if length else received.endswith(b"\r\n0\r\n\r\n")
-
-
-def _request(load: Load) -> bytes:
-    body = json.dumps({"text_inputs": PROMPT, **load.payload}).encode()
-    head = (
-        "POST /invocations HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n"
-        f"accept: {load.accept}\r\ncontent-length: {len(body)}\r\n\r\n"
-    )
-    return head.encode() + body
-
-
-def _ask(port: int, load: Load) -> str:
-    with socket.create_connection(("127.0.0.1", port)) as connection:
-        connection.sendall(_request(load))
-        received = b""
-        while not _complete(received):
-            received += connection.recv(65536)
-    return received.partition(b"\r\n\r\n")[2].decode()
-
-
-@contextmanager
-def _server(model: str) -> Iterator[tuple[subprocess.Popen[str], int]]:
-    command = [sys.executable, "-m", "parkmeter.model_server", "--model", model, "--port", "0"]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
-    try:
-        assert process.stderr is not None
-        for line in process.stderr:
-            if ready := READY.search(line):
-                yield process, int(ready[1])
-                return
-            print(line, end="")
-        raise SystemExit("the server did not start")
-    finally:
-        process.terminate()
-        process.wait()
-
-
-def _start_seconds(model: str) -> float:
-    began = time.perf_counter()
-    with _server(model) as (_, port):
-        _ask(port, LOADS[0])
-        return time.perf_counter() - began
-
-
-def _pin(pid: int) -> bool:
-    if not hasattr(os, "sched_setaffinity"):
-        return False
-    cores = sorted(os.sched_getaffinity(0))
-    if len(cores) == 1:
-        return False
-    for thread in Path(f"/proc/{pid}/task").iterdir():
-        os.sched_setaffinity(int(thread.name), {cores[0]})
-    os.sched_setaffinity(0, {cores[1]})
-    return True
-
-
-def _cpu_seconds(pid: int) -> float:
-    tasks = Path(f"/proc/{pid}/task")
-    if tasks.is_dir():
-        spent = (int((task / "schedstat").read_text().split()[0]) for task in tasks.iterdir())
-        return sum(spent) / 1e9
-    clock = subprocess.run(
-        ["ps", "-o", "time=", "-p", str(pid)], capture_output=True, text=True, check=True
-    ).stdout.strip()
-    return sum(float(part) * 60**power for power, part in enumerate(reversed(clock.split(":"))))
-
-
-def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description="Measure the embedded model server.")
-    parser.add_argument("--model", default="demo")
-    parser.add_argument("--seconds", type=float, default=1.0, help="length of a round")
-    parser.add_argument("--rounds", type=int, default=5)
-    return parser.parse_args()
+def _against(
+    load: Load, rounds: Sequence[Round], name: str, speeds: Sequence[Speed]
+) -> Iterator[Claim]:
+    """Their answers a core, and ours as a multiple of it; nothing when they are not there."""
+    if not speeds:
+        return
+    theirs = [each.answers / each.cpu_seconds for each in speeds]
+    times = [each.per_core / their for each, their in zip(rounds, theirs, strict=True)]
+    subject = f"{SUBJECT}, {load.name}"
+    yield Claim(subject, f"times {name}", times, "", Bound.AT_LEAST, 1)
+    yield Claim(name, "answers a core", theirs, "/s")
 
 
 if __name__ == "__main__":
-    main()
+    report.main(__doc__, measure, full=Effort(rounds=7, seconds=1.0), smoke=SMOKE)

@@ -6,15 +6,21 @@ import pytest
 
 from parkmeter.model_server.decoding import plan
 from parkmeter.model_server.payload import Payload
-from parkmeter.model_server.waiting import MAX_BATCH_TEXTS, Job, LineFullError, WaitingLine
+from parkmeter.model_server.waiting import (
+    LEAST_SHARE,
+    MAX_BATCH_TEXTS,
+    Job,
+    LineFullError,
+    WaitingLine,
+)
 
 
 def job(prompts: int = 1, **parameters: object) -> Job:
     return Job(plan(Payload(("hello",) * prompts, **parameters)), on_done=lambda outcome: None)
 
 
-def line_of(*jobs: Job, capacity: int = 512) -> WaitingLine:
-    line = WaitingLine(capacity)
+def line_of(*jobs: Job, capacity: int = 512, workers: int = 1) -> WaitingLine:
+    line = WaitingLine(capacity, workers)
     for one in jobs:
         line.put(one)
     return line
@@ -36,6 +42,36 @@ def test_a_batch_has_a_largest_size():
     line = line_of(*(job() for _ in range(MAX_BATCH_TEXTS + 1)))
     assert len(line.take()) == MAX_BATCH_TEXTS
     assert len(line.take()) == 1
+
+
+def test_each_worker_takes_its_share_of_what_waits():
+    line = line_of(*(job() for _ in range(20)), workers=2)
+    assert len(line.take()) == 10
+    assert len(line.take()) == 10
+
+
+def test_what_another_worker_is_busy_with_is_its_share():
+    line = line_of(job(), workers=2)
+    alone = line.take()
+    for _ in range(31):
+        line.put(job())
+    assert len(line.take()) == 16
+    line.done(alone)
+    assert len(line.take()) == 15
+
+
+def test_what_is_done_is_nobodys_share():
+    line = line_of(*(job() for _ in range(30)), workers=2)
+    for batch in (line.take(), line.take()):
+        line.done(batch)
+    for _ in range(24):
+        line.put(job())
+    assert len(line.take()) == 12
+
+
+def test_few_requests_are_not_torn_apart():
+    line = line_of(*(job() for _ in range(LEAST_SHARE)), workers=2)
+    assert len(line.take()) == LEAST_SHARE
 
 
 def test_a_request_larger_than_a_batch_goes_alone():

@@ -50,9 +50,11 @@ def _serve(model: str, folder: Path, listener: socket.socket, began: float) -> N
 
     from parkmeter.model_server.app import App  # noqa: PLC0415
     from parkmeter.model_server.engine import WORKERS, Engine  # noqa: PLC0415
+    from parkmeter.model_server.memory import keep_freed_memory  # noqa: PLC0415
     from parkmeter.model_server.model import Model  # noqa: PLC0415
     from parkmeter.model_server.server import Server  # noqa: PLC0415
 
+    keep_freed_memory()
     loaded = Model(folder, workers=WORKERS)
 
     def ready() -> None:

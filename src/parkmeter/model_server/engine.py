@@ -66,7 +66,7 @@ class Engine:
     ) -> None:
         self._model = model
         self._post = post
-        self._line = WaitingLine(capacity)
+        self._line = WaitingLine(capacity, model.workers)
         self._seconds_per_text = 0.01
         self._failure: Exception | None = None
         self._waking = False

@@ -3,7 +3,8 @@
 Knows which requests may share a batch; knows nothing of models or HTTP. Thread-safe.
 """
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from threading import Condition
 
@@ -11,6 +12,8 @@ from parkmeter.model_server.decoding import Plan
 
 # Past this a batch gains nothing and everyone in it waits longer.
 MAX_BATCH_TEXTS = 32
+# Below this a text costs more the fewer it shares its batch with.
+LEAST_SHARE = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,14 +61,20 @@ class WaitingLine:
     Requests with a seed go alone, and one at a time: the engine's seed belongs to the process.
     While one runs, other workers pass the next one by.
 
+    A worker leaves the others their share of the texts that wait or are worked on. One that took
+    all would leave them only what comes meanwhile: one request at a time, the dearest way.
+
     Args:
         capacity: How many texts may wait. One request is always let in, however large.
+        workers: How many take batches.
     """
 
-    def __init__(self, capacity: int) -> None:
+    def __init__(self, capacity: int, workers: int = 1) -> None:
         self._capacity = capacity
+        self._workers = workers
         self._jobs: list[Job] = []
         self._weight = 0
+        self._running = 0
         self._seeded_runs = False
         self._changed = Condition()
 
@@ -96,18 +105,20 @@ class WaitingLine:
         with self._changed:
             while not (batch := self._next()):
                 self._changed.wait()
+            self._running += _weight(batch)
             return batch
 
     def done(self, batch: list[Job]) -> None:
         """Say that `batch` is finished."""
-        if batch[0].plan.seed is not None:
-            with self._changed:
+        with self._changed:
+            self._running -= _weight(batch)
+            if batch[0].plan.seed is not None:
                 self._seeded_runs = False
                 self._changed.notify()
 
     def _next(self) -> list[Job]:
         batch: list[Job] = []
-        room = MAX_BATCH_TEXTS
+        room = self._share()
         left: list[Job] = []
         for job in self._jobs:
             if job.cancelled:
@@ -118,10 +129,14 @@ class WaitingLine:
             else:
                 left.append(job)
         self._jobs = left
-        self._weight = sum(job.weight for job in left)
+        self._weight = _weight(left)
         if batch and batch[0].plan.seed is not None:
             self._seeded_runs = True
         return batch
+
+    def _share(self) -> int:
+        fair = math.ceil((self._weight + self._running) / self._workers)
+        return min(max(fair, LEAST_SHARE), MAX_BATCH_TEXTS)
 
     def _joins(self, batch: list[Job], job: Job) -> bool:
         if not batch:
@@ -129,3 +144,7 @@ class WaitingLine:
         first = batch[0].plan
         alone = first.seed is not None or job.plan.seed is not None
         return not alone and job.plan.decoding == first.decoding
+
+
+def _weight(jobs: Iterable[Job]) -> int:
+    return sum(job.weight for job in jobs)
