@@ -59,6 +59,28 @@ class TokenBook:
         return token
 
 
+class Holder:
+    """Who asks on one connection: nearly always whoever asked before, with the same header.
+
+    It holds as long as its connection, and for one `edition` of the token book.
+    """
+
+    __slots__ = ("edition", "header", "invokes", "token")
+
+    def __init__(self) -> None:
+        self.header = b""
+        self.edition: object = None
+        self.token: Token | None = None
+        self.invokes: set[str] = set()
+
+    def remember(self, header: bytes, edition: object, token: Token) -> None:
+        """Whose header this is; which endpoints it may prompt is found out anew."""
+        self.header = header
+        self.edition = edition
+        self.token = token
+        self.invokes = set()
+
+
 def presented(header: str | None) -> str:
     """What follows the optional `Bearer` of an Authorization header; empty if nothing does."""
     value = (header or "").strip()

@@ -7,34 +7,12 @@ from collections.abc import Callable
 from datetime import datetime
 
 from parkmeter.errors import TokenRefusedError, UnknownEndpointError
-from parkmeter.tokens import Scope, Token
-from parkmeter.web.auth import TokenBook, require
+from parkmeter.tokens import Scope
+from parkmeter.web.auth import Holder, TokenBook, require
 from parkmeter.web.gate import LocalGate
 from parkmeter.web.routes import Route, Routes, Target
 from parkmeter.web.traffic import TrafficByEndpoint
 from parkmeter.web.upstream import UpstreamPool
-
-
-class Holder:
-    """Who asks on one connection: nearly always whoever asked before, with the same header.
-
-    It holds as long as its connection, and for one `edition` of the token book.
-    """
-
-    __slots__ = ("edition", "header", "invokes", "token")
-
-    def __init__(self) -> None:
-        self.header = b""
-        self.edition: object = None
-        self.token: Token | None = None
-        self.invokes: set[str] = set()
-
-    def remember(self, header: bytes, edition: object, token: Token) -> None:
-        """Whose header this is; which endpoints it may prompt is found out anew."""
-        self.header = header
-        self.edition = edition
-        self.token = token
-        self.invokes = set()
 
 
 class DataPlane:

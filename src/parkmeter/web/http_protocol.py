@@ -15,7 +15,8 @@ import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from parkmeter.web.alarm import Alarm
-from parkmeter.web.data_plane import DataPlane, Holder
+from parkmeter.web.auth import Holder
+from parkmeter.web.data_plane import DataPlane
 from parkmeter.web.fields import HEAD_LIMIT
 from parkmeter.web.incoming import Incoming, Peer
 from parkmeter.web.problems import Problem, problem_answer
@@ -41,7 +42,7 @@ def speaking(plane: DataPlane) -> type[asyncio.Protocol]:
 class GatewayProtocol(HttpToolsProtocol):
     """Reads requests one after the other, and has them answered in that order.
 
-    Implements `relay.Client`. Of the requests that were read, the last is uvicorn's `cycle`, the
+    Implements `ClientSide`. Of the requests that were read, the last is uvicorn's `cycle`, the
     one that is being answered is `_active`, and those between wait in uvicorn's `pipeline`. Between
     two requests uvicorn's keep-alive counts, also for what a client sends that nobody waits for.
     """
@@ -188,7 +189,7 @@ class GatewayProtocol(HttpToolsProtocol):
         else:
             super().on_message_complete()
 
-    # ── relay.Client ────────────────────────────────────────────────────────────────────────────
+    # ── ClientSide ──────────────────────────────────────────────────────────────────────────────
 
     def write(self, data: bytes) -> None:
         """Send."""

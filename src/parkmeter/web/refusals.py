@@ -8,7 +8,12 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from parkmeter.errors import MeterClosedError, NotServingError, UploadStalledError
+from parkmeter.errors import (
+    MeterClosedError,
+    NotServingError,
+    UploadStalledError,
+    UpstreamTimeoutError,
+)
 from parkmeter.meter import Status
 from parkmeter.ports import View
 from parkmeter.web.problems import Problem, problem
@@ -109,6 +114,28 @@ def method_not_allowed() -> Refusal:
 def upload_stalled(seconds: float) -> UploadStalledError:
     """408: the client did not go on sending its body."""
     return UploadStalledError(f"Nothing of the request's body came for {seconds:g} seconds.")
+
+
+def upload_not_taken(seconds: float) -> UpstreamTimeoutError:
+    """504: the model server did not go on reading the body."""
+    return UpstreamTimeoutError(
+        f"The model server read nothing of the body for {seconds:g} seconds."
+    )
+
+
+def no_connection(seconds: float) -> UpstreamTimeoutError:
+    """504: nobody at the model server's address took the connection, nor refused it."""
+    return UpstreamTimeoutError(f"The model server took no connection within {seconds:g} seconds.")
+
+
+def no_answer(seconds: float) -> UpstreamTimeoutError:
+    """504: the model server has the request and says nothing."""
+    return UpstreamTimeoutError(f"The model server began no answer within {seconds:g} seconds.")
+
+
+def answer_stuck(seconds: float) -> UpstreamTimeoutError:
+    """For the log: it did not go on, on either side, and was cut off."""
+    return UpstreamTimeoutError(f"The answer stood still for {seconds:g} seconds.")
 
 
 def head_stalled(seconds: float) -> Refusal:

@@ -9,15 +9,16 @@ import logging
 from collections.abc import Callable
 from enum import Enum, auto
 from time import perf_counter
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
-from parkmeter.errors import ParkmeterError, UpstreamError, UpstreamTimeoutError
+from parkmeter.errors import ParkmeterError, UpstreamError
 from parkmeter.web import refusals
 from parkmeter.web.admission import not_admitted, stamp
-from parkmeter.web.alarm import Alarm
 from parkmeter.web.body import LAST_CHUNK, Body, chunk
+from parkmeter.web.client_side import ClientSide
 from parkmeter.web.fields import BODILESS, answer_head
-from parkmeter.web.gate import Place, Seat, Standing
+from parkmeter.web.gate import Seat
+from parkmeter.web.hold import Hold
 from parkmeter.web.incoming import Incoming
 from parkmeter.web.problems import Problem, problem_answer, problem_of
 from parkmeter.web.routes import Target
@@ -25,7 +26,7 @@ from parkmeter.web.upstream import address_of
 from parkmeter.web.upstream_connection import State, UpstreamConnection
 
 if TYPE_CHECKING:
-    from parkmeter.web.data_plane import DataPlane, Holder
+    from parkmeter.web.data_plane import DataPlane
 
 _log = logging.getLogger(__name__)
 
@@ -43,33 +44,6 @@ _REFUSED = 300
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 _CHUNKED = b"transfer-encoding: chunked\r\n"
 _LAST_LINES = b"connection: close\r\n\r\n"
-_SHORTEST_WAIT = 0.01
-"""Seconds; a clock that stands still must not make a held request spin."""
-
-
-class Client(Protocol):
-    """The client's connection, as one of its requests sees it."""
-
-    alarm: Alarm
-    holder: "Holder"
-
-    def write(self, data: bytes) -> None:
-        """Send."""
-
-    def pause(self) -> None:
-        """Read no more for now."""
-
-    def resume(self) -> None:
-        """Read on."""
-
-    def answered(self, *, keep: bool) -> None:
-        """The answer is complete; without `keep` the connection ends with it."""
-
-    def cut(self, *, at_once: bool) -> None:
-        """End the connection, so that nobody takes half an answer for a whole one.
-
-        `at_once`, what was not sent yet is thrown away.
-        """
 
 
 class Stage(Enum):
@@ -117,11 +91,10 @@ class Relay:
         "_first",
         "_head",
         "_head_at",
-        "_held_until",
+        "_hold",
         "_late",
         "_opening",
         "_permitted",
-        "_place",
         "_plane",
         "_request",
         "_route",
@@ -137,7 +110,7 @@ class Relay:
     def __init__(
         self,
         plane: "DataPlane",
-        client: Client,
+        client: ClientSide,
         request: Incoming,
         target: Target,
         length: bytes | None,
@@ -148,7 +121,7 @@ class Relay:
         self._target = target
         self._stage = _NEW
         self._body = Body(length)
-        self._place: Place | None = None
+        self._hold: Hold | None = None
         self._seat: Seat | None = None
         self._opening: asyncio.Task[None] | None = None
         self._connection: UpstreamConnection | None = None
@@ -222,7 +195,7 @@ class Relay:
         """See `Asker`."""
         self._client.pause()
         if self._stage is _ASKED and not self._body.whole:
-            self._allow(self._timeouts.upload_seconds, _not_taken_upstream)
+            self._allow(self._timeouts.upload_seconds, refusals.upload_not_taken)
 
     def server_free(self) -> None:
         """See `Asker`."""
@@ -244,35 +217,22 @@ class Relay:
         seat = plane.gate.admit(route.name)
         if seat is not None:
             self._admit(seat)
-        elif wait := self._wait():
-            self._hold(wait)
+        elif seconds := self._wait():
+            self._hold = Hold(plane.gate, route, seconds, plane.now, self.late)
+            self._stage = _HELD
+            self._look()
         else:
             raise self._not_admitted()
 
-    def _hold(self, seconds: int) -> None:
-        gate, route = self._plane.gate, self._route
-        self._place = gate.hold(route.name, route.limits.max_waiting, self.late)
-        if self._place is None:
-            raise refusals.crowded(route, gate.view(route.name))
-        self._stage = _HELD
-        self._held_until = asyncio.get_running_loop().time() + seconds
-        self._look()
-
     def _look(self) -> None:
         """Hold on, or let go: it serves, its meter closed, or the time is over."""
-        gate, name = self._plane.gate, self._route.name
-        left = self._held_until - asyncio.get_running_loop().time()
-        if left > 0 and gate.standing(name) is Standing.WAITING and not gate.dismissed:
-            view = gate.view(name)
-            if view is not None:
-                # It closes by itself, whether anybody shows that or not.
-                closes = (view.open_until - self._plane.now()).total_seconds()
-                left = min(left, max(closes, _SHORTEST_WAIT))
+        if self._hold is None:
+            return
+        if (left := self._hold.left()) > 0:
             self._client.alarm.set(left)
             return
-        if self._place is not None:
-            self._place.leave()
-        seat = gate.admit(name)
+        self._hold.leave()
+        seat = self._plane.gate.admit(self._route.name)
         if seat is None:
             raise self._not_admitted()
         self._admit(seat)
@@ -318,7 +278,7 @@ class Relay:
             self._ask(idle)
             return
         self._stage = _CONNECTING
-        self._allow(self._timeouts.connect_seconds, _no_connection)
+        self._allow(self._timeouts.connect_seconds, refusals.no_connection)
         self._opening = asyncio.get_running_loop().create_task(self._open())
 
     async def _open(self) -> None:
@@ -337,7 +297,7 @@ class Relay:
         first = self._first or self._body.first(self._head)
         if whole:
             self._first = first
-            self._allow(self._timeouts.first_byte_seconds, _no_answer)
+            self._allow(self._timeouts.first_byte_seconds, refusals.no_answer)
         else:
             self._allow(self._timeouts.upload_seconds, refusals.upload_stalled)
             self._client.resume()
@@ -355,7 +315,7 @@ class Relay:
             connection.request_sent = not refused
         if self._stage is _ASKED:  # later the answer's patience counts, not the upload's
             if body.whole:
-                self._allow(self._timeouts.first_byte_seconds, _no_answer)
+                self._allow(self._timeouts.first_byte_seconds, refusals.no_answer)
             else:
                 self._allow(self._timeouts.upload_seconds, refusals.upload_stalled)
         if refused:
@@ -386,7 +346,7 @@ class Relay:
             self._client.answered(keep=self.keep_alive)
         else:
             # For a piece to come, and for the client to take it.
-            self._allow(self._timeouts.idle_seconds, _stuck)
+            self._allow(self._timeouts.idle_seconds, refusals.answer_stuck)
 
     def _answer(self, connection: UpstreamConnection) -> bytes:
         """The head of the answer, framed as this client can read it."""
@@ -453,8 +413,8 @@ class Relay:
         """Give back what this request holds."""
         self._stage = _OVER
         self.response_complete = True
-        if self._place is not None:
-            self._place.leave()
+        if self._hold is not None:
+            self._hold.leave()
         if self._opening is not None:
             self._opening.cancel()
         if self._connection is not None:
@@ -463,21 +423,3 @@ class Relay:
             self._connection = None
         if self._seat is not None:
             self._seat.leave()
-
-
-def _no_connection(seconds: float) -> Exception:
-    return UpstreamTimeoutError(f"The model server took no connection within {seconds:g} seconds.")
-
-
-def _not_taken_upstream(seconds: float) -> Exception:
-    return UpstreamTimeoutError(
-        f"The model server read nothing of the body for {seconds:g} seconds."
-    )
-
-
-def _no_answer(seconds: float) -> Exception:
-    return UpstreamTimeoutError(f"The model server began no answer within {seconds:g} seconds.")
-
-
-def _stuck(seconds: float) -> Exception:
-    return UpstreamTimeoutError(f"The answer stood still for {seconds:g} seconds.")

@@ -1,0 +1,57 @@
+"""One request that waits until its endpoint serves. It is not in flight meanwhile."""
+
+import asyncio
+from collections.abc import Callable
+from datetime import datetime
+
+from parkmeter.web import refusals
+from parkmeter.web.gate import LocalGate, Standing
+from parkmeter.web.routes import Route
+
+_SHORTEST = 0.01
+"""Seconds; a clock that stands still must not make a held request spin."""
+
+
+class Hold:
+    """Holds a request for at most so many `seconds`; `changed` is called after each new view.
+
+    Raises at construction:
+        NotServingError: as many as may be are held already.
+    """
+
+    __slots__ = ("_gate", "_loop", "_name", "_now", "_place", "_until")
+
+    def __init__(
+        self,
+        gate: LocalGate,
+        route: Route,
+        seconds: float,
+        now: Callable[[], datetime],
+        changed: Callable[[], None],
+    ) -> None:
+        place = gate.hold(route.name, route.limits.max_waiting, changed)
+        if place is None:
+            raise refusals.crowded(route, gate.view(route.name))
+        self._place = place
+        self._gate = gate
+        self._name = route.name
+        self._now = now
+        self._loop = asyncio.get_running_loop()
+        self._until = self._loop.time() + seconds
+
+    def left(self) -> float:
+        """Seconds until one must look again; not above 0 when there is nothing to wait for."""
+        gate = self._gate
+        if gate.dismissed or gate.standing(self._name) is not Standing.WAITING:
+            return 0
+        left = self._until - self._loop.time()
+        view = gate.view(self._name)
+        if view is not None:
+            # It closes by itself, whether anybody shows that or not.
+            closes = (view.open_until - self._now()).total_seconds()
+            left = min(left, max(closes, _SHORTEST))
+        return left
+
+    def leave(self) -> None:
+        """Hold no longer; harmless twice."""
+        self._place.leave()
