@@ -16,7 +16,7 @@ from parkmeter.web.upstream import UpstreamPool
 
 
 class DataPlane:
-    """Serves the paths that `match` knows; each request is carried by a `Relay`. One event loop.
+    """Serves the paths that `routes` know; each request is carried by a `Relay`. One event loop.
 
     `routes` may be replaced at any time, from any thread; requests under way keep what they began
     with. `now` reads the clock (aware, UTC). `traffic` counts what came of requests for endpoints
@@ -37,10 +37,6 @@ class DataPlane:
         self.pool = pool or UpstreamPool()
         self.traffic = TrafficByEndpoint()
         self._book = book
-
-    def match(self, path: bytes) -> Target | None:
-        """What a raw path without stage asks for; None if it is not the data plane's."""
-        return self.routes.match(path)
 
     def permitted(self, target: Target, header: bytes, holder: Holder) -> Route:
         """The route to a target, if the token in this Authorization header may use it.

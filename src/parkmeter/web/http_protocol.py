@@ -22,7 +22,6 @@ from parkmeter.web.incoming import Incoming, Peer
 from parkmeter.web.problems import Problem, problem_answer
 from parkmeter.web.refusals import head_stalled, head_too_large, malformed
 from parkmeter.web.relay import Relay
-from parkmeter.web.stage import located
 
 _HEAD_WITHIN = 30.0
 """Seconds for a whole head: from the connection to its first byte, and from that to its last. Ample
@@ -104,9 +103,9 @@ class GatewayProtocol(HttpToolsProtocol):
         elif self._in_head or (in_body and self._in_body and not self._body_came):
             # Not only header by header: one without an end is never complete. Nor is a trailer.
             self._earlier += len(data)
-        else:
+        elif not self._busy:
             # The rest of a body that was answered already, or empty lines.
-            self._expect(self.timeout_keep_alive)
+            self.alarm.set(self.timeout_keep_alive)
         if self._earlier > HEAD_LIMIT:
             self._refuse(head_too_large(HEAD_LIMIT).problem)
 
@@ -154,18 +153,19 @@ class GatewayProtocol(HttpToolsProtocol):
         self._in_head = self._new_head = False
         self._in_body = True
         self._earlier = 0
-        target = self._plane.match(located(self.url).path)
+        request = self._request()
+        target = self._plane.routes.match(request.location.path)
         if target is None:
             self._to_the_application()
             return
-        relay = Relay(self._plane, self, self._request(), target, self._length)
+        relay: Any = Relay(self._plane, self, request, target, self._length)
         if not self.parser.should_keep_alive() or self.parser.should_upgrade():
             relay.keep_alive = False
         waits = self._busy
-        self.cycle = cast("Any", relay)
+        self.cycle = relay
         if waits:
             self.flow.pause_reading()
-            self.pipeline.appendleft((self.cycle, self.app))
+            self.pipeline.appendleft((relay, self.app))
         else:
             self._active = relay
             relay.begin()

@@ -1,6 +1,6 @@
 """API Gateway's stage, which every local route answers with and without. Pure."""
 
-from typing import NamedTuple
+from dataclasses import dataclass
 
 STAGE = "/prod"
 
@@ -8,7 +8,8 @@ _PREFIX = STAGE.encode()
 _SLASHED = _PREFIX + b"/"
 
 
-class Location(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Location:
     """A request's target: `stage` may be empty, `path` is raw and without it; none is decoded."""
 
     stage: str
