@@ -68,7 +68,6 @@ def main() -> None:
     NotedFakes.stub = f"http://127.0.0.1:{stub_port}"
     driver = {"fake": NotedFakes, "process": NotedProcesses}[kind]
     wiring.ProcessDriver = driver  # type: ignore[assignment, misc]  # the one thing that differs
-    import os; sys.setswitchinterval(float(os.environ.get("SWITCH","0.005")))
     settings = load_settings(config=Path(config), state=Path(state), host="127.0.0.1", port=0)
     Gateway(settings).run(lambda _started: None)
 

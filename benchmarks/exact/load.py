@@ -14,7 +14,6 @@ import uvloop
 from benchmarks.exact.stub import ANSWER, PROMPT
 
 
-
 class Client(asyncio.Protocol):
     """Asks, reads the whole answer, asks again, until its connection is closed."""
 

@@ -19,7 +19,7 @@ from benchmarks.exact.notes import Notes
 
 TOKEN = "a-token-for-benchmarks"
 BUSY = "busy"
-"""The endpoint that takes the load. It is open all the time."""
+"""The endpoint that takes the load. Open only as long as it does, whatever becomes of us."""
 
 _ROOT = Path(__file__).parents[2]
 _SERVER = Path(__file__).with_name("server.py")
@@ -51,26 +51,35 @@ class RunningGateway:
         closes = datetime.fromisoformat(document["expires_at"]).timestamp()
         return TopUp(asked, time.time(), closes)
 
-    def top_up_all(self, seconds: Sequence[float], clients: int) -> dict[str, TopUp]:
-        """Every endpoint, by so many clients that ask one thing after the other."""
+    def top_up_all(self, given: Sequence[float], clients: int, pause: float) -> dict[str, TopUp]:
+        """Every endpoint, by so many clients that pause after each answer. All in seconds."""
+
+        def one(name: str, seconds: float) -> TopUp:
+            done = self.top_up(name, seconds)
+            time.sleep(pause)
+            return done
+
         with ThreadPoolExecutor(clients) as pool:
-            return dict(zip(self.names, pool.map(self.top_up, self.names, seconds), strict=True))
+            return dict(zip(self.names, pool.map(one, self.names, given), strict=True))
 
     @contextlib.contextmanager
     def load(self, clients: int, seconds: float) -> Iterator[None]:
-        """Meanwhile the data plane is kept as busy as so many clients can."""
+        """Meanwhile the data plane is kept as busy as so many clients can, for so long at most."""
         if not clients:
             yield
             return
+        self.top_up(BUSY, seconds + 2)
+        until(lambda: self._status(BUSY) == "running")
         given = [str(self.port), f"/{BUSY}", TOKEN, str(clients), str(seconds)]
         with _python("-m", "benchmarks.exact.load", *given, out=subprocess.PIPE) as load:
             time.sleep(0.5)  # for all clients to be connected
             yield
-            assert load.poll() is None, "the load ended before what was measured beside it"
+            if load.poll() is not None:
+                raise SystemExit("the load ended before what was measured beside it")
 
-    def until_serving(self) -> None:
-        """Returns when every endpoint runs."""
-        _until(lambda: all(self._status(name) == "running" for name in self.names))
+    def until_all(self, status: str) -> None:
+        """Returns when this is every endpoint's status."""
+        until(lambda: all(self._status(name) == status for name in self.names))
 
     def _status(self, name: str) -> object:
         return _ask(self.port, "GET", f"/endpoints/{name}")["status"]
@@ -80,30 +89,32 @@ class RunningGateway:
 def gateway(kind: str, count: int) -> Iterator[RunningGateway]:
     """A gateway with so many closed endpoints, besides the busy one; see `exact.gateway`."""
     with (
-        tempfile.TemporaryDirectory() as folder,
+        tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder,
         _python("-m", "benchmarks.exact.stub", "0", out=subprocess.PIPE) as stub,
     ):
-        assert stub.stdout is not None
-        stub_port, state = stub.stdout.readline().decode().strip(), Path(folder)
+        state = Path(folder)
         names, notes = [f"model-{number}" for number in range(count)], state / "notes"
         config = state / "parkmeter.toml"
         config.write_text(_configuration(names, notes), encoding="utf-8")
+        assert stub.stdout is not None
+        stub_port = stub.stdout.readline().decode().strip()
         given = [kind, str(notes), stub_port, str(config), str(state / "state")]
         with _python("-m", "benchmarks.exact.gateway", *given) as process:
             client = state / "state" / "client.json"
-            _until(client.exists)
+            until(client.exists)
             port = urlsplit(json.loads(client.read_text())["url"]).port
             assert port is not None
             running = RunningGateway(process, port, names, Notes(notes))
-            _until(lambda: _answers(port))
+            until(lambda: _answers(port))
             yield running
 
 
 def _configuration(names: Sequence[str], notes: Path) -> str:
     stub = [sys.executable, "-m", "benchmarks.exact.stub", "{port}"]
-    lines = [f"[endpoints.{BUSY}]", f"command = {json.dumps(stub)}"]
-    for name in names:
-        command = [sys.executable, "-I", "-S", str(_SERVER), str(notes), name, "{port}"]
+    server = [sys.executable, "-I", "-S", str(_SERVER), str(notes)]
+    lines = []
+    for name in (BUSY, *names):
+        command = stub if name == BUSY else [*server, name, "{port}"]
         lines += [
             f"[endpoints.{name}]",
             f"command = {json.dumps(command)}",
@@ -118,9 +129,7 @@ def _configuration(names: Sequence[str], notes: Path) -> str:
 def _python(*arguments: str, out: int | None = None) -> Iterator[subprocess.Popen[bytes]]:
     """A Python of this environment, ended at the end."""
     environment = {**os.environ, "PARKMETER_BOOTSTRAP_TOKEN": TOKEN}
-    process = subprocess.Popen(
-        [sys.executable, *arguments], stdout=out, cwd=_ROOT, env=environment
-    )
+    process = subprocess.Popen([sys.executable, *arguments], stdout=out, cwd=_ROOT, env=environment)
     with process:
         try:
             yield process
@@ -130,7 +139,7 @@ def _python(*arguments: str, out: int | None = None) -> Iterator[subprocess.Pope
 
 def _answers(port: int) -> bool:
     try:
-        return bool(_ask(port, "GET", f"/endpoints/{BUSY}")["status"] == "running")
+        return bool(_ask(port, "GET", f"/endpoints/{BUSY}"))
     except OSError:
         return False
 
@@ -148,7 +157,8 @@ def _ask(port: int, method: str, path: str, document: object = None) -> dict[str
         return found
 
 
-def _until(holds: Callable[[], object]) -> None:
+def until(holds: Callable[[], object]) -> None:
+    """Returns when it holds; gives the benchmark up when it never does."""
     give_up = time.monotonic() + _PATIENCE
     while not holds():
         if time.monotonic() > give_up:

@@ -1,6 +1,6 @@
 """A stub of a model server: some 300 bytes of JSON for every prompt, at once.
 
-    python -m benchmarks.exact.stub PORT         0: any free one; it is printed
+python -m benchmarks.exact.stub PORT         0: any free one; it is printed
 """
 
 import asyncio

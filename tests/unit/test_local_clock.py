@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from parkmeter import local_clock
 from parkmeter.local_clock import LocalClock
 
 MILLISECOND = timedelta(milliseconds=1)
@@ -257,7 +258,7 @@ def test_it_is_not_alive_while_none_of_its_workers_comes_back(calls, monkeypatch
     clock = LocalClock()
     clock.start(reconcile, calls.swept.set, calls.jumps.append)
     assert calls.swept.wait(5)
-    for number in range(7):
+    for number in range(local_clock._WORKERS - 1):
         clock.wake(str(number))
         assert entered.acquire(timeout=5)
     time.sleep(0.4)
@@ -319,9 +320,9 @@ def test_what_was_due_but_not_begun_is_not_called_after_the_stop():
 
     clock = LocalClock()
     clock.start(reconcile, lambda: None, lambda _: None)
-    for number in range(20):
+    for number in range(local_clock._WORKERS + 12):
         clock.wake(str(number))
-    for _ in range(8):
+    for _ in range(local_clock._WORKERS):
         assert entered.acquire(timeout=5)
     threading.Timer(0.1, leave.set).start()
     clock.stop()
