@@ -67,7 +67,7 @@ def main() -> None:
     NotedProcesses.notes = NotedFakes.notes = Notes(Path(notes))
     NotedFakes.stub = f"http://127.0.0.1:{stub_port}"
     driver = {"fake": NotedFakes, "process": NotedProcesses}[kind]
-    wiring.ProcessDriver = driver  # type: ignore[assignment, misc]  # the one thing that differs
+    vars(wiring)["ProcessDriver"] = driver  # the one thing that differs
     settings = load_settings(config=Path(config), state=Path(state), host="127.0.0.1", port=0)
     Gateway(settings).run(lambda _started: None)
 

@@ -72,7 +72,7 @@ class RunningGateway:
         until(lambda: self._status(BUSY) == "running")
         given = [str(self.port), f"/{BUSY}", TOKEN, str(clients), str(seconds)]
         with _python("-m", "benchmarks.exact.load", *given, out=subprocess.PIPE) as load:
-            time.sleep(0.5)  # for all clients to be connected
+            time.sleep(0.3)  # for all clients to be connected
             yield
             if load.poll() is not None:
                 raise SystemExit("the load ended before what was measured beside it")
