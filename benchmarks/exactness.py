@@ -8,7 +8,7 @@ disk, so what the disk took for small writes meanwhile is told, too.
 
     python -m benchmarks.exactness [--rounds 4] [--seconds 2]     seconds over which meters close
 
-Eight top-ups at once slept up to 450 ms in SQLite's busy handler; now they queue, and take 50.
+Eight top-ups at once slept for 450 ms in SQLite's busy handler; now they queue.
 """
 
 import random
