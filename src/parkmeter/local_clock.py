@@ -22,8 +22,9 @@ _LONGEST_SLEEP = 1.0
 _JUMP = timedelta(seconds=5)
 _SWEEP_EVERY = timedelta(minutes=1)
 _AFTER_AN_ERROR = timedelta(seconds=1)
-_WORKERS = 8
-"""One slow endpoint must not hold up the stopping of another."""
+_WORKERS = 32
+"""Slow endpoints must not hold up the stopping of another. Each start waits for its leash to be up;
+with eight workers the ninth of many top-ups waited a fifth of a second for one."""
 
 _STOP_WITHIN = 5.0
 """Seconds for what is being called to return. Nothing that behaves takes longer; what does not must
@@ -31,6 +32,9 @@ not keep the gateway from parking its endpoints, and then from ending."""
 
 _ALIVE_WITHIN = 5.0
 """Seconds: five times the longest sleep. A clock that did not go round for so long is not late."""
+
+_STUCK_AFTER = 15.0
+"""Seconds at one call. A store or a leash that does not answer is given up after ten."""
 
 _Work = tuple[Callable[..., None], tuple[object, ...]]
 
@@ -60,6 +64,8 @@ class LocalClock:
         self._ending = threading.Event()
         self._work: SimpleQueue[_Work | None] = SimpleQueue()
         self._threads: list[threading.Thread] = []
+        self._sweeping = threading.Lock()
+        self._at_work_since: list[float | None] = [None] * _WORKERS
         self._wall = self._next_sweep = self.now()
         self._ticks = self._ticked_at = time.monotonic()
 
@@ -85,7 +91,7 @@ class LocalClock:
         self._ticks = self._ticked_at = time.monotonic()
         calls = _Calls(reconcile, sweep, jumped)
         self._threads = [
-            threading.Thread(target=self._serve, name=f"reconcile-{number}")
+            threading.Thread(target=self._serve, args=(number,), name=f"reconcile-{number}")
             for number in range(_WORKERS)
         ]
         self._threads.append(threading.Thread(target=self._run, args=(calls,), name="clock"))
@@ -111,8 +117,10 @@ class LocalClock:
             log.warning("the clock leaves behind what does not return: %s", ", ".join(stuck))
 
     def alive(self) -> bool:
-        """Whether the clock goes round without stumbling; cheap, from any thread."""
-        return self._running and time.monotonic() - self._ticked_at < _ALIVE_WITHIN
+        """Whether it goes round and has workers that come back; cheap, from any thread."""
+        now = time.monotonic()
+        stuck = all(since and now - since >= _STUCK_AFTER for since in self._at_work_since)
+        return self._running and now - self._ticked_at < _ALIVE_WITHIN and not stuck
 
     def _run(self, calls: _Calls) -> None:
         while self._running:
@@ -146,16 +154,26 @@ class LocalClock:
             self._next_sweep = now
         self._wall, self._ticks = now, ticks
         if now >= self._next_sweep:
-            self._submit(calls.sweep)
+            self._submit(self._sweep, calls.sweep)
             self._next_sweep = now + _SWEEP_EVERY
 
     def _submit(self, call: Callable[..., None], *arguments: object) -> None:
         self._work.put((call, arguments))
 
-    def _serve(self) -> None:
+    def _serve(self, number: int) -> None:
         while (work := self._work.get()) is not None:
             if self._running:
+                self._at_work_since[number] = time.monotonic()
                 _logged(work[0], *work[1])
+                self._at_work_since[number] = None
+
+    def _sweep(self, sweep: Callable[[], None]) -> None:
+        """No second one beside one that does not end: in some minutes all workers would sweep."""
+        if self._sweeping.acquire(blocking=False):
+            try:
+                sweep()
+            finally:
+                self._sweeping.release()
 
     def _treat(self, reconcile: Callable[[str], datetime | None], name: str) -> None:
         again: datetime | None = self.now() + _AFTER_AN_ERROR

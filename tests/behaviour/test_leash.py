@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from parkmeter.drivers.process import Launch
+from parkmeter.drivers.process_leash import LEASH
 from parkmeter.leash.files import read_json, ring, write_json
 from parkmeter.leash.log import Log
 from parkmeter.leash.processes import process_of
@@ -183,6 +184,37 @@ def test_a_server_that_obeys_is_gone_at_once(handle):
         took.append(time.monotonic() - began)
         watch(handle, spec, Phase.ABSENT)
     assert min(took) < 0.25
+
+
+LEASH_ON_A_SLOW_DISK = f"""
+import sys, time
+sys.path.append({str(LEASH.parents[2])!r})
+from parkmeter.leash import begin, supervise
+
+write_json = supervise.write_json
+
+def write_late(path, content):
+    if content["state"] == supervise.STOPPING:
+        time.sleep(2)
+    write_json(path, content)
+
+supervise.write_json = write_late
+begin.main()
+"""
+
+
+def test_a_disk_that_takes_its_time_does_not_lengthen_the_life_of_a_server(
+    handle, tmp_path, monkeypatch
+):
+    leash = tmp_path / "leash.py"
+    leash.write_text(LEASH_ON_A_SLOW_DISK)
+    monkeypatch.setattr("parkmeter.drivers.process_leash.LEASH", leash)
+    spec = handle.good()
+    ready(handle, spec)
+    server = handle.server_of(spec)
+    handle.driver.keep(spec, handle.now(), 2)
+    assert wait_for(lambda: not lives(server), "it ends") < 1.5
+    watch(handle, spec, Phase.ABSENT)
 
 
 def test_a_server_that_ignores_sigterm_is_killed_after_its_grace(handle):

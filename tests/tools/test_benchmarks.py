@@ -10,6 +10,7 @@ ROOT = Path(__file__).parents[2]
 SHORTEST = {
     "command_line": ("--rounds", "1"),
     "data_plane": ("--seconds", "0.2", "--rounds", "1"),
+    "exactness": ("--smoke",),
     "lambda_start": ("--rounds", "1", "--platform", "local"),
     "model_server": ("--smoke",),
     "start": ("--rounds", "1"),

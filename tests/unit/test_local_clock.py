@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from parkmeter import local_clock
 from parkmeter.local_clock import LocalClock
 
 MILLISECOND = timedelta(milliseconds=1)
@@ -246,6 +247,52 @@ def test_it_is_alive_as_long_as_it_goes_round(calls, monkeypatch):
     assert not clock.alive()
 
 
+def test_it_is_not_alive_while_none_of_its_workers_comes_back(calls, monkeypatch):
+    monkeypatch.setattr("parkmeter.local_clock._STUCK_AFTER", 0.3)
+    entered, leave = threading.Semaphore(0), threading.Event()
+
+    def reconcile(name: str) -> None:
+        entered.release()
+        leave.wait(10)
+
+    clock = LocalClock()
+    clock.start(reconcile, calls.swept.set, calls.jumps.append)
+    assert calls.swept.wait(5)
+    for number in range(local_clock._WORKERS - 1):
+        clock.wake(str(number))
+        assert entered.acquire(timeout=5)
+    time.sleep(0.4)
+    assert clock.alive(), "one worker can still close every other meter"
+    clock.wake("the last")
+    assert entered.acquire(timeout=5)
+    assert clock.alive(), "it may only be slow"
+    time.sleep(0.4)
+    assert not clock.alive()
+    leave.set()
+    time.sleep(0.1)
+    assert clock.alive()
+    clock.stop()
+
+
+def test_a_sweep_that_does_not_end_gets_no_second_one_beside_it(calls, monkeypatch):
+    monkeypatch.setattr("parkmeter.local_clock._SWEEP_EVERY", timedelta(seconds=0.01))
+    entered, leave = threading.Semaphore(0), threading.Event()
+
+    def sweep() -> None:
+        entered.release()
+        leave.wait(10)
+
+    clock = LocalClock()
+    clock.start(calls.reconcile, sweep, calls.jumps.append)
+    assert entered.acquire(timeout=5)
+    assert not entered.acquire(timeout=0.3)
+    clock.wake("a")
+    calls.until("a", 1)
+    leave.set()
+    assert entered.acquire(timeout=5), "swept again, as ever"
+    clock.stop()
+
+
 def test_a_call_that_never_returns_does_not_keep_it_from_stopping(monkeypatch, caplog):
     monkeypatch.setattr("parkmeter.local_clock._STOP_WITHIN", 0.3)
     entered, leave = threading.Event(), threading.Event()
@@ -273,9 +320,9 @@ def test_what_was_due_but_not_begun_is_not_called_after_the_stop():
 
     clock = LocalClock()
     clock.start(reconcile, lambda: None, lambda _: None)
-    for number in range(20):
+    for number in range(local_clock._WORKERS + 12):
         clock.wake(str(number))
-    for _ in range(8):
+    for _ in range(local_clock._WORKERS):
         assert entered.acquire(timeout=5)
     threading.Timer(0.1, leave.set).start()
     clock.stop()

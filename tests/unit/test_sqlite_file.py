@@ -3,7 +3,9 @@
 import contextlib
 import sqlite3
 import stat
+import statistics
 import threading
+import time
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -57,6 +59,39 @@ def test_a_store_that_another_writer_holds_for_too_long_is_busy(tmp_path, monkey
     with pytest.raises(StoreBusyError):
         store.commit(Meter("flan-t5"), [])
     other.close()
+    store.commit(Meter("flan-t5"), [])
+    store.close()
+
+
+def test_a_writer_goes_on_as_soon_as_the_one_before_has_committed(tmp_path):
+    store = SqliteStore(tmp_path / "store.sqlite")
+    waited = []
+    for number in range(5):
+        begun = threading.Event()
+
+        def wait(name=f"endpoint-{number}", begun=begun):
+            begun.set()
+            store.commit(Meter(name), [])
+            waited.append(time.monotonic())
+
+        waiting = threading.Thread(target=wait)
+        with store._writing():
+            waiting.start()
+            assert begun.wait(5)
+            # By now who sleeps and asks again does so ten times a second.
+            time.sleep(0.25)
+        ended = time.monotonic()
+        waiting.join()
+        waited[-1] -= ended
+    store.close()
+    assert statistics.median(waited) < 0.03
+
+
+def test_a_store_whose_writers_do_not_come_to_an_end_is_busy(tmp_path, monkeypatch):
+    monkeypatch.setattr("parkmeter.stores.sqlite._BUSY_SECONDS", 0.05)
+    store = SqliteStore(tmp_path / "store.sqlite")
+    with store._writing(), pytest.raises(StoreBusyError):
+        store.commit(Meter("flan-t5"), [])
     store.commit(Meter("flan-t5"), [])
     store.close()
 

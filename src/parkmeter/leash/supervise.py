@@ -119,8 +119,7 @@ class Leash:
         """Return when the server has ended, by itself or on purpose, and nothing of it is left."""
         while (code := self._exit_code(self._record["server"])) is None:
             if why := self._reason_to_stop():
-                self._write(state=STOPPING, why=why)
-                self._end_gently()
+                self._end_gently(why)
                 self._finish(STOPPED, why)
                 return
             nap = self._deadline + HEAD_START - time.time()
@@ -188,10 +187,13 @@ class Leash:
 
     # ── Ending ───────────────────────────────────────────────────────────────────────────────────
 
-    def _end_gently(self) -> None:
+    def _end_gently(self, why: str) -> None:
         """Ask, and give the server's process group its grace. Who is left then is killed."""
         give_up = time.monotonic() + self._record["stop_grace"]
-        if not self._run_stop_command():
+        # A signal goes before the record: a disk that takes its time must not lengthen a life.
+        asked = not self._record["stop_command"] and self._signal_group(signal.SIGTERM)
+        self._write(state=STOPPING, why=why)
+        if not asked and not self._run_stop_command():
             self._signal_group(signal.SIGTERM)
         while time.monotonic() < give_up:
             self._reap()

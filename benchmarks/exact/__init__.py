@@ -1,0 +1,1 @@
+"""What `benchmarks.exactness` measures with: a gateway that takes notes, servers, load, clients."""
