@@ -10,8 +10,7 @@ import logging
 import os
 import time
 from collections.abc import Callable, Collection, Mapping
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import Any
@@ -19,10 +18,11 @@ from typing import Any
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
+from parkmeter.aws.crew import Crew
 from parkmeter.aws.definitions import LOOK_AGAIN, Definition, Found, KnownDefinitions
 from parkmeter.aws.expiry_parameter import ExpiryParameters, Published, published
 from parkmeter.aws.heartbeat import Heartbeat
-from parkmeter.aws.round import WORKERS, Round
+from parkmeter.aws.round import Round
 from parkmeter.aws.wiring import PATIENCE, Environment, Ports, dynamodb, service_of
 from parkmeter.drivers.sagemaker import SageMakerDriver
 from parkmeter.errors import DriverError
@@ -66,7 +66,7 @@ def meter_clock() -> "MeterClock":
 
 def _between_runs() -> Round:
     """A clock that nobody has look at anything; each run brings its own."""
-    return Round(lambda: datetime.now(UTC), time.sleep, until=NEVER)
+    return Round(lambda: datetime.now(UTC), time.sleep, NEVER, Crew())
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +84,7 @@ class MeterClock:
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
     pause: Callable[[float], None] = time.sleep
     say: Callable[[str], None] = print
+    crew: Crew = field(default_factory=Crew)
 
     def run(self, event: Mapping[str, Any]) -> None:
         """Treat what the event is about, and stay until what falls due soon is done.
@@ -156,8 +157,7 @@ class MeterClock:
                 return name
             return None if text == published(expires_at) else name
 
-        with ThreadPoolExecutor(WORKERS) as pool:
-            return {name for name in pool.map(edited, self.expiries.values()) if name is not None}
+        return self.crew.each(edited, self.expiries.values())  # TODO
 
     # ── Treating ─────────────────────────────────────────────────────────────────────────────────
 
@@ -169,7 +169,7 @@ class MeterClock:
             for name, one in found.definitions.items()
         }
         to_sync = self._published(definitions, failed)
-        around = Round(self.now, self.pause, self.now() + LOOK_AHEAD)
+        around = Round(self.now, self.pause, self.now() + LOOK_AHEAD, self.crew)
         service = service_of(replace(self.ports, clock=around), definitions, names)
 
         def look(name: str) -> datetime | None:
@@ -221,8 +221,7 @@ class MeterClock:
             lasting = meter.run.trouble and meter.run.trouble_at is None
             return not meter.settled, late, name if lasting else None
 
-        with ThreadPoolExecutor(WORKERS) as pool:
-            seen = list(pool.map(stands, names))
+        seen = self.crew.each(stands, names)
         return _Treated(
             unsettled=sum(unsettled for unsettled, _, _ in seen),
             overdue=max((late for _, late, _ in seen), default=ZERO),

@@ -8,13 +8,12 @@ invocation. Knows names, no meters.
 import logging
 import threading
 from collections.abc import Callable
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from concurrent.futures import Future
 from datetime import datetime, timedelta
 
-log = logging.getLogger(__name__)
+from parkmeter.aws.crew import Crew
 
-WORKERS = 16
-"""A look is a few calls to AWS and hardly any work of its own; a slow one must delay no other."""
+log = logging.getLogger(__name__)
 
 _LONGEST_PAUSE = 1.0
 """Seconds. Nothing sleeps longer without comparing the time again."""
@@ -33,10 +32,12 @@ class Round:
         now: Callable[[], datetime],
         pause: Callable[[float], None],
         until: datetime,
+        crew: Crew,
     ) -> None:
         self._now = now
         self._pause = pause
         self._until = until
+        self._crew = crew
         self._due: dict[str, datetime] = {}
         self._lock = threading.Lock()
 
@@ -58,19 +59,17 @@ class Round:
         """
         failures: dict[str, int] = {}
         looks: dict[Future[datetime | None], str] = {}
-        with ThreadPoolExecutor(WORKERS) as pool:
-            while True:
-                for name in self._take_due(set(looks.values())):
-                    looks[pool.submit(look, name)] = name
-                left = self._until_next(set(looks.values()))
-                if looks:
-                    done, _ = wait(looks, timeout=left, return_when=FIRST_COMPLETED)
-                    for finished in done:
-                        self._finish(looks.pop(finished), finished, failures)
-                elif left is None:
-                    return set(failures)
-                else:
-                    self._pause(min(left, _LONGEST_PAUSE))
+        while True:
+            for name in self._take_due(set(looks.values())):
+                looks[self._crew.begin(look, name)] = name
+            left = self._until_next(set(looks.values()))
+            if looks:
+                for finished in self._crew.wait(looks, left):
+                    self._finish(looks.pop(finished), finished, failures)
+            elif left is None:
+                return set(failures)
+            else:
+                self._pause(min(left, _LONGEST_PAUSE))
 
     def _finish(self, name: str, look: Future[datetime | None], failures: dict[str, int]) -> None:
         try:
