@@ -1,4 +1,4 @@
-"""Many meters of one deployment, and the real clock over them: how long its runs take, what they ask.
+"""Many meters of one deployment, and the real clock over them: how long it takes, what it asks.
 
 EventBridge is played here. Every run has an environment of its own, as runs that overlap do.
 """
@@ -23,7 +23,14 @@ from parkmeter.stores.dynamodb_items import write_meter
 from tests.cloud.sagemaker.account import Account
 from tests.cloud.sagemaker.endpoint import Delays, Status
 from tests.cloud.sagemaker.troubles import Troubles
-from tests.cloud.scale.services import Data, PlainDynamo, PlainSageMaker, PlainSns, PlainSsm, publish
+from tests.cloud.scale.services import (
+    Data,
+    PlainDynamo,
+    PlainSageMaker,
+    PlainSns,
+    PlainSsm,
+    publish,
+)
 from tests.cloud.scale.threads import START, WoundCrew, WoundThreads
 from tests.cloud.scale.toll import Processor, Quota, Toll
 
@@ -80,7 +87,11 @@ class Fleet:
         delays = Delays(create=timedelta(minutes=3), delete=timedelta(seconds=20))
         self.account = Account(self.threads.now, lambda _: _Healthy(), delays, Troubles())
         self.account.create_model("model")
-        variant = {"VariantName": "AllTraffic", "ModelName": "model", "InstanceType": "ml.g5.xlarge"}
+        variant = {
+            "VariantName": "AllTraffic",
+            "ModelName": "model",
+            "InstanceType": "ml.g5.xlarge",
+        }
         self.account.create_config("config", {"ProductionVariants": [variant]})
         if self.events:
             self.account.notify = self._tell
@@ -195,9 +206,7 @@ class Fleet:
         threads, data = self.threads, self.data
         dynamodb, ssm = PlainDynamo(data, toll), PlainSsm(data, toll)
         crew = WoundCrew(threads, **({} if self.workers is None else {"workers": self.workers}))
-        store = DynamoStore(
-            dynamodb, Tables(), pause=threads.sleep, ticks=lambda: threads.seconds
-        )
+        store = DynamoStore(dynamodb, Tables(), pause=threads.sleep, ticks=lambda: threads.seconds)
         return MeterClock(
             ports=Ports(
                 store=store,

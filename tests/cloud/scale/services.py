@@ -7,7 +7,7 @@ SageMaker's rules are those of the simulator's account.
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, ClassVar
 
 from botocore.exceptions import ClientError
 
@@ -49,7 +49,7 @@ class PlainDynamo:
     class exceptions:  # noqa: N801 (boto3's)
         TransactionCanceledException = TransactionCanceledError
 
-    _HOLDS: dict[str, Callable[[Item, Json], bool]] = {
+    _HOLDS: ClassVar[dict[str, Callable[[Item, Json], bool]]] = {
         "attribute_not_exists(pk)": lambda item, _: not item,
         "version = :read": lambda item, values: item.get("version") == values[":read"],
         "attribute_not_exists(pk) OR #at <= :old": lambda item, values: (
@@ -89,7 +89,9 @@ class PlainDynamo:
     def transact_write_items(self, *, TransactItems: list[Json]) -> None:
         self._toll.pay("TransactWriteItems")
         puts = [write["Put"] for write in TransactItems]
-        reasons = [{"Code": "None" if self._holds(put) else "ConditionalCheckFailed"} for put in puts]
+        reasons = [
+            {"Code": "None" if self._holds(put) else "ConditionalCheckFailed"} for put in puts
+        ]
         if any(reason["Code"] != "None" for reason in reasons):
             said = {"Code": "TransactionCanceledException", "Message": "cancelled"}
             response = {"Error": said, "CancellationReasons": reasons}
@@ -141,7 +143,9 @@ class PlainSageMaker:
         found = self._asked("DescribeEndpoint", lambda: self._account.endpoint(EndpointName))
         return _summary(found) | {"EndpointConfigName": found.config.name}
 
-    def list_endpoints(self, *, MaxResults: int, NextToken: str = "0", NameContains: str = "") -> Json:
+    def list_endpoints(
+        self, *, MaxResults: int, NextToken: str = "0", NameContains: str = ""
+    ) -> Json:
         present = self._asked("ListEndpoints", self._account.endpoints)
         chosen = [_summary(one) for one in present if NameContains in one.name]
         end = int(NextToken) + MaxResults
@@ -152,7 +156,9 @@ class PlainSageMaker:
         tags = self._asked("ListTags", lambda: self._account.tags(ResourceArn))
         return {"Tags": [{"Key": key, "Value": value} for key, value in tags.items()]}
 
-    def create_endpoint(self, *, EndpointName: str, EndpointConfigName: str, Tags: list[Json]) -> Json:
+    def create_endpoint(
+        self, *, EndpointName: str, EndpointConfigName: str, Tags: list[Json]
+    ) -> Json:
         tags = {tag["Key"]: tag["Value"] for tag in Tags}
         made = self._asked(
             "CreateEndpoint",
