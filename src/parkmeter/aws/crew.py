@@ -3,7 +3,7 @@
 A call to AWS is mostly waiting, so many are made side by side. Tests put wound time in its place.
 """
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from typing import Any, TypeVar
 
@@ -14,9 +14,10 @@ Result = TypeVar("Result")
 
 
 class Crew:
-    """Works for one thread: whoever begins works waits for them."""
+    """Works for one thread: whoever begins works waits for them. `workers`: how many there are."""
 
     def __init__(self, workers: int = WORKERS) -> None:
+        self.workers = workers
         self._pool = ThreadPoolExecutor(workers)
 
     def begin(self, work: Callable[[str], Result], name: str) -> "Future[Result]":
@@ -26,11 +27,3 @@ class Crew:
     def wait(self, works: Collection["Future[Any]"], seconds: float | None) -> set["Future[Any]"]:
         """Those that are done, as soon as one of them is, or after so many seconds."""
         return wait(works, timeout=seconds, return_when=FIRST_COMPLETED).done
-
-    def each(self, work: Callable[[str], Result], names: Iterable[str]) -> list[Result]:
-        """What came of all of them, in their order; raises what one of them raised."""
-        works = [self.begin(work, name) for name in names]
-        left = set(works)
-        while left:
-            left -= self.wait(left, None)
-        return [done.result() for done in works]

@@ -15,9 +15,10 @@ from parkmeter.aws.definitions import KnownDefinitions
 from parkmeter.aws.expiry_parameter import ExpiryParameters, published
 from parkmeter.aws.heartbeat import Heartbeat
 from parkmeter.aws.round import Round
-from parkmeter.aws.wiring import NoGate, Ports
+from parkmeter.aws.wiring import NoGate, Ports, service_of
 from parkmeter.meter import Meter, Phase, Run
 from parkmeter.notify.sns import SnsNotifier
+from parkmeter.service import Service
 from parkmeter.stores.dynamodb import DynamoStore, Tables
 from parkmeter.stores.dynamodb_items import write_meter
 from tests.cloud.sagemaker.account import Account
@@ -73,7 +74,7 @@ class Fleet:
     """A deployment. `quotas`: calls a second, by operation; what is not named has no limit."""
 
     megabytes: int = ONE_CORE_MEGABYTES
-    quotas: Mapping[str, Quota] = field(default_factory=dict)
+    quotas: dict[str, Quota] = field(default_factory=dict)
     latency: float = 0.020
     processing: float = 0.0015
     events: bool = False
@@ -159,7 +160,7 @@ class Fleet:
         for _ in range(count):
             ticks.append(self.tick())
             self.threads.sleep(60)
-        while any(run.ended is None for run in self.invocations):
+        while any(run.event and run.ended is None for run in self.invocations):
             self.threads.sleep(1)
         return ticks
 
@@ -186,11 +187,8 @@ class Fleet:
         self._invoke({"source": "aws.sagemaker", "detail": event["detail"]})
 
     def _invoke(self, event: Mapping[str, Any]) -> Invocation:
-        processor = Processor(min(1.0, self.megabytes / ONE_CORE_MEGABYTES))
-        toll = Toll(self.threads, processor, self.latency, self.processing, self.quotas)
-        run = Invocation(event, self.threads.seconds, toll)
-        self.invocations.append(run)
-        clock = self._clock(toll)
+        run = self._environment(event)
+        clock = self._clock(run.toll)
 
         def life() -> None:
             try:
@@ -200,6 +198,22 @@ class Fleet:
             run.ended = self.threads.seconds
 
         self.threads.begin(life)
+        return run
+
+    def clock(self) -> MeterClock:
+        """One that nobody called; what it asks counts all the same."""
+        return self._clock(self._environment({}).toll)
+
+    def service(self, name: str) -> Service:
+        """What the clock asks to treat this meter."""
+        clock = self.clock()
+        return service_of(clock.ports, clock.find([name]).definitions)
+
+    def _environment(self, event: Mapping[str, Any]) -> Invocation:
+        processor = Processor(min(1.0, self.megabytes / ONE_CORE_MEGABYTES))
+        toll = Toll(self.threads, processor, self.latency, self.processing, self.quotas)
+        run = Invocation(event, self.threads.seconds, toll)
+        self.invocations.append(run)
         return run
 
     def _clock(self, toll: Toll) -> MeterClock:

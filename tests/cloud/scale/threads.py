@@ -112,7 +112,7 @@ class WoundCrew(Crew):
 
     def __init__(self, threads: WoundThreads, workers: int = WORKERS) -> None:
         self._threads = threads
-        self._free = workers
+        self.workers = self._free = workers
         self._idle: list[_Turn] = []
         self._asked: deque[tuple[Future[Any], Callable[[str], Any], str]] = deque()
         self._waiting: _Turn | None = None
