@@ -15,16 +15,12 @@ from parkmeter.aws.round import Round
 from parkmeter.aws.wiring import PATIENCE
 from parkmeter.drivers.sagemaker import PATIENCE as SAGEMAKER_PATIENCE
 from parkmeter.meter import is_open
-from stacks.manager import CLOCK_MEGABYTES, CLOCK_TIMEOUT_SECONDS
-from tests.cloud.scale.fleet import Fleet
+from tests.cloud.scale.fleet import OF_SAGEMAKER, TIMEOUT_SECONDS, Fleet
 from tests.cloud.scale.threads import START, WoundCrew, WoundThreads
 from tests.cloud.scale.toll import Quota
 
 OVERLAP = LOOK_AHEAD.total_seconds() - 60
 """So long the run before looks after what falls due, while a tick reads and sees its meters."""
-
-OF_SAGEMAKER = ("CreateEndpoint", "DeleteEndpoint", "DescribeEndpoint", "ListEndpoints", "ListTags")
-
 
 @pytest.fixture
 def fleets() -> Iterator[list[Fleet]]:
@@ -42,7 +38,7 @@ def fleet(fleets: list[Fleet]):
         quotas = {"GetParameters": Quota(40)}
         if a_second is not None:
             quotas |= {operation: Quota(a_second) for operation in OF_SAGEMAKER}
-        one = Fleet(megabytes=CLOCK_MEGABYTES, quotas=quotas)
+        one = Fleet(quotas=quotas)
         one.settled(settled)
         fleets.append(one)
         return one
@@ -63,7 +59,7 @@ def test_of_ten_thousand_meters_a_thousand_unsettled_are_treated_in_one_run(flee
     many.starting(50)
     (tick,) = many.minutes(1)
     assert tick.failed == ""
-    assert tick.seconds < CLOCK_TIMEOUT_SECONDS
+    assert tick.seconds < TIMEOUT_SECONDS
     late = many.lateness()
     assert len(late) == 50
     assert late[0] >= 0
@@ -102,7 +98,7 @@ def test_each_of_a_thousand_that_end_in_one_minute_is_stopped_within_a_second(fl
     assert len(late) == 1_000
     assert late[0] >= 0
     assert late[-1] <= 1
-    assert all(tick.seconds < CLOCK_TIMEOUT_SECONDS for tick in ticks)
+    assert all(tick.seconds < TIMEOUT_SECONDS for tick in ticks)
 
 
 def test_a_thousand_that_end_at_once_wait_for_the_processor_only(fleet) -> None:
@@ -113,7 +109,7 @@ def test_a_thousand_that_end_at_once_wait_for_the_processor_only(fleet) -> None:
     assert len(late) == 1_000
     # Five calls for each, and a processor does 1.5 ms for a call.
     assert late[-1] <= 1_000 * 5 * 0.0015 + 1
-    assert tick.seconds < CLOCK_TIMEOUT_SECONDS
+    assert tick.seconds < TIMEOUT_SECONDS
 
 
 # ── Where SageMaker refuses ──────────────────────────────────────────────────────────────────────
@@ -126,7 +122,7 @@ def test_where_sagemaker_counts_calls_most_of_what_it_grants_goes_into_stops(fle
     late = many.lateness()
     assert len(late) == 1_000
     assert late[-1] <= 1.5 * 1_000 / 20
-    assert all(tick.seconds < CLOCK_TIMEOUT_SECONDS for tick in ticks)
+    assert all(tick.seconds < TIMEOUT_SECONDS for tick in ticks)
     assert many.account.endpoints() == []
     assert many.data.unsettled == set()
 
@@ -135,7 +131,7 @@ def test_a_run_that_is_refused_most_of_its_calls_ends_before_lambda_ends_it(flee
     many = fleet(a_second=2)
     many.running(300, lambda _: 10)
     ticks = many.minutes(3)
-    assert all(tick.seconds < CLOCK_TIMEOUT_SECONDS for tick in ticks)
+    assert all(tick.seconds < TIMEOUT_SECONDS for tick in ticks)
     assert len(many.printed) == 3
     assert many.printed[-1]["OverdueSeconds"] > 60
 

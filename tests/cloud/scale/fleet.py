@@ -36,9 +36,13 @@ from tests.cloud.scale.threads import START, WoundCrew, WoundThreads
 from tests.cloud.scale.toll import Processor, Quota, Toll
 
 DEFINITIONS, EXPIRIES = "/parkmeter/endpoints/", "/parkmeter/expiry/"
+OF_SAGEMAKER = ("CreateEndpoint", "DeleteEndpoint", "DescribeEndpoint", "ListEndpoints", "ListTags")
 DRAIN = timedelta(seconds=30)
 ONE_CORE_MEGABYTES = 1769
 """The memory at which a function has one processor (AWS Lambda's documentation)."""
+
+TIMEOUT_SECONDS = 150
+"""Of the clock's function, whose memory is the above (`stacks/manager.py`)."""
 
 
 class _Healthy:
