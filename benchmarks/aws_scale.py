@@ -1,4 +1,4 @@
-"""The clock on AWS over ten thousand meters: what a run asks, how long it takes, how late stops are.
+"""The clock on AWS over ten thousand meters: what it asks, how long a run is, how late stops are.
 
 The real handler code in wound time (tests/cloud/scale): a call takes 20 ms and 1.5 ms of one
 processor, SSM grants 40 calls a second, 16 workers. SageMaker's own rate is not published; it is

@@ -22,6 +22,7 @@ from tests.cloud.scale.toll import Quota
 OVERLAP = LOOK_AHEAD.total_seconds() - 60
 """So long the run before looks after what falls due, while a tick reads and sees its meters."""
 
+
 @pytest.fixture
 def fleets() -> Iterator[list[Fleet]]:
     made: list[Fleet] = []

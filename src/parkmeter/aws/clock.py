@@ -203,7 +203,7 @@ class MeterClock:
         if seen_by is roll:
             failed |= self._called(roll)
         # Who closes first is looked at first: with many, the last one waits for the others.
-        for name in sorted(names, key=lambda name: _closes(meters.get(name))):
+        for name in sorted(names, key=lambda name: (_closes(meters.get(name)), name)):
             around.wake(name)
         failed |= around.run(look)
         return self._looked_over(names, definitions, failed)

@@ -24,6 +24,7 @@ class Crew:
         """Have it done as soon as somebody is free."""
         return self._pool.submit(work, name)
 
-    def wait(self, works: Collection["Future[Any]"], seconds: float | None) -> set["Future[Any]"]:
-        """Those that are done, as soon as one of them is, or after so many seconds."""
-        return wait(works, timeout=seconds, return_when=FIRST_COMPLETED).done
+    def wait(self, works: Collection["Future[Any]"], seconds: float | None) -> list["Future[Any]"]:
+        """Those that are done, in order, as soon as one of them is, or after so many seconds."""
+        wait(works, timeout=seconds, return_when=FIRST_COMPLETED)
+        return [work for work in works if work.done()]

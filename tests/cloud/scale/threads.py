@@ -127,14 +127,14 @@ class WoundCrew(Crew):
             self._threads.begin(self._work)
         return future
 
-    def wait(self, works: Collection[Future[Any]], seconds: float | None) -> set[Future[Any]]:
+    def wait(self, works: Collection[Future[Any]], seconds: float | None) -> list[Future[Any]]:
         if not any(work.done() for work in works):
             self._waiting = self._threads.turn
             if seconds is not None:
                 self._threads.wake(self._waiting, seconds)
             self._threads.rest()
             self._waiting = None
-        return {work for work in works if work.done()}
+        return [work for work in works if work.done()]
 
     def _work(self) -> None:
         while True:
