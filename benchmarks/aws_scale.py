@@ -49,7 +49,7 @@ def _scenario(  # noqa: PLR0913, PLR0917 (a row of the table above)
     quotas = {"GetParameters": Quota(40)}
     if a_second is not None:
         quotas |= {operation: Quota(a_second) for operation in OF_SAGEMAKER}
-    fleet = Fleet(quotas=quotas)
+    fleet = Fleet(quotas=quotas, events=True)
     fleet.settled(9 * many)
     fleet.running(many - starting, closes_in)
     fleet.starting(starting)

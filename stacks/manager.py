@@ -80,6 +80,7 @@ class EndpointManagerStack(Stack):
             [
                 may.keep_meters(),
                 may.list_unsettled(),
+                may.read_all_meters(),
                 may.read_endpoints(),
                 may.publish_expiry(),
                 *may.start_endpoints(),

@@ -107,7 +107,7 @@ def ended(closes_in: Callable[[int], float], a_second: float | None) -> tuple[st
     quotas = {"GetParameters": Quota(SSM_A_SECOND)}
     if a_second is not None:
         quotas |= {operation: Quota(a_second) for operation in OF_SAGEMAKER}
-    fleet = Fleet(quotas=quotas)
+    fleet = Fleet(quotas=quotas, events=True)
     fleet.running(1_000, closes_in)
     ticks = fleet.minutes(3)
     fleet.threads.end()

@@ -39,7 +39,7 @@ def fleet(fleets: list[Fleet]):
         quotas = {"GetParameters": Quota(40)}
         if a_second is not None:
             quotas |= {operation: Quota(a_second) for operation in OF_SAGEMAKER}
-        one = Fleet(quotas=quotas)
+        one = Fleet(quotas=quotas, events=True)
         one.settled(settled)
         fleets.append(one)
         return one
@@ -126,6 +126,15 @@ def test_where_sagemaker_counts_calls_most_of_what_it_grants_goes_into_stops(fle
     assert all(tick.seconds < TIMEOUT_SECONDS for tick in ticks)
     assert many.account.endpoints() == []
     assert many.data.unsettled == set()
+
+
+def test_of_an_end_that_is_our_own_doing_an_event_costs_one_read(fleet) -> None:
+    some = fleet()
+    some.running(3, lambda _: -30)
+    some.minutes(1)
+    by_name = [run for run in some.invocations if run.event.get("source") == "aws.sagemaker"]
+    assert len(by_name) == 3
+    assert {tuple(run.toll.calls.items()) for run in by_name} == {(("BatchGetItem", 1),)}
 
 
 def test_a_run_that_is_refused_most_of_its_calls_ends_before_lambda_ends_it(fleet) -> None:

@@ -10,7 +10,6 @@ import logging
 import os
 import time
 from collections.abc import Callable, Collection, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from functools import cache
@@ -23,6 +22,7 @@ from parkmeter.aws.crew import Crew
 from parkmeter.aws.definitions import LOOK_AGAIN, Definition, Found, KnownDefinitions
 from parkmeter.aws.expiry_parameter import ExpiryParameters, Published, published
 from parkmeter.aws.heartbeat import Heartbeat
+from parkmeter.aws.many_meters import readable_meters
 from parkmeter.aws.roll_call import EVERY, WORTH_IT, RollCall
 from parkmeter.aws.round import Round
 from parkmeter.aws.wiring import PATIENCE, Environment, Ports, dynamodb, service_of
@@ -38,9 +38,6 @@ LOOK_AHEAD = timedelta(seconds=75)
 """A tick comes every minute, not to the second: what is due before the next one is waited for."""
 
 _NOT_IN_THIS_RUN = timedelta(hours=1)
-
-_TOGETHER = 100
-"""Meters in one read, as DynamoDB has it."""
 
 _HAS_SERVED = frozenset({Phase.READY, Phase.STOPPING})
 
@@ -111,8 +108,10 @@ class MeterClock:
                 self._sweep()
             case {"kind": "wake", "name": str(name)}:
                 self._by_name(name)
-            case {"source": "aws.sagemaker", "detail": {"EndpointName": str(endpoint)}}:
-                self._by_name(self._name_of(endpoint))
+            case {"source": "aws.sagemaker", "detail": {"EndpointName": str(endpoint), **more}}:
+                whose = self._name_of(endpoint)
+                if not (more.get("EndpointStatus") == "DELETING" and self._is_ending(whose)):
+                    self._by_name(whose)
             case {"source": "aws.ssm", "detail": {"name": str(parameter)}}:
                 self._by_name(self.expiries.endpoint_of(parameter))
             case _:
@@ -151,6 +150,11 @@ class MeterClock:
         if name is not None:
             _complain(self._treat({name}, look_again=_NOT_IN_THIS_RUN).failed)
 
+    def _is_ending(self, name: str | None) -> bool:
+        """Whether its end is our own doing, of which an event tells nothing."""
+        meter = readable_meters(self.ports.store, [name]).get(name) if name else None
+        return meter is not None and meter.run.phase is Phase.STOPPING
+
     def _name_of(self, endpoint: str) -> str | None:
         """Whose endpoint this is, by the names that the stacks give."""
         prefix = f"{self.ports.deployment}-"
@@ -159,7 +163,7 @@ class MeterClock:
     def _edited(self) -> set[str]:
         """Endpoints whose published expiry is not their meter's."""
         texts = dict(self.expiries.values())
-        meters = self._meters(texts)
+        meters = readable_meters(self.ports.store, texts)
         # Whoever treats one that cannot be read finds out, and says so.
         return {
             name
@@ -176,7 +180,7 @@ class MeterClock:
             name: replace(one, spec=replace(one.spec, look_again=look_again))
             for name, one in found.definitions.items()
         }
-        meters = self._meters(names)
+        meters = readable_meters(self.ports.store, names)
         to_sync = self._published(definitions, meters, failed)
         around = Round(self.now, self.pause, self.now() + LOOK_AHEAD, self.crew)
         roll = self._roll_call(definitions, meters, around)
@@ -235,25 +239,6 @@ class MeterClock:
             return {ROLL_CALL}
         return set()
 
-    def _meters(self, names: Collection[str]) -> dict[str, Meter]:
-        """Those that can be read, many at once; the others must not suffer for one that cannot."""
-        wanted, found = sorted(names), dict[str, Meter]()
-        for start in range(0, len(wanted), _TOGETHER):
-            page = wanted[start : start + _TOGETHER]
-            try:
-                found |= self.ports.store.meters(page)
-            except Exception:
-                log.exception("%d meters are read one by one", len(page))
-                found |= self._one_by_one(page)
-        return found
-
-    def _one_by_one(self, names: Collection[str]) -> dict[str, Meter]:
-        found = {}
-        for name in names:
-            with suppress(Exception):  # said by whoever treats it
-                found[name] = self.ports.store.load(name)
-        return found
-
     def _published(
         self, names: Collection[str], meters: Mapping[str, Meter], failed: set[str]
     ) -> dict[str, Published | None]:
@@ -284,7 +269,7 @@ class MeterClock:
         self, names: set[str], definitions: Mapping[str, Definition], failed: set[str]
     ) -> "_Treated":
         """How those that were treated stand now."""
-        meters, now = self._meters(names), self.now()
+        meters, now = readable_meters(self.ports.store, names), self.now()
         unread = names - meters.keys()
         late = [
             overdue(definitions[name].spec if name in definitions else Spec(name), meter, now)

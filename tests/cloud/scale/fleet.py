@@ -75,7 +75,8 @@ class Invocation:
 
 @dataclass
 class Fleet:
-    """A deployment. `quotas`: calls a second, by operation; what is not named has no limit."""
+    """A deployment. `quotas`: calls a second, by operation; what is not named has no limit.
+    `events`: SageMaker's are heard of, and each is a run by name."""
 
     megabytes: int = ONE_CORE_MEGABYTES
     quotas: dict[str, Quota] = field(default_factory=dict)
@@ -98,8 +99,6 @@ class Fleet:
             "InstanceType": "ml.g5.xlarge",
         }
         self.account.create_config("config", {"ProductionVariants": [variant]})
-        if self.events:
-            self.account.notify = self._tell
 
     # ── What there is ────────────────────────────────────────────────────────────────────────────
 
@@ -142,6 +141,12 @@ class Fleet:
             credit, close = timedelta(minutes=30), START + timedelta(hours=1)
             self._put(Meter(name, close, START, START, credit, settled=False, run=run, version=2))
 
+    def absent_with_time(self, count: int) -> None:
+        """Meters with an hour on them, whose endpoints nobody has started yet."""
+        for number in range(count):
+            close = START + timedelta(hours=1)
+            self._put(Meter(f"a{number:06}", close, START, START, settled=False, version=1))
+
     def _host(self, name: str) -> Any:
         tags = {"parkmeter:deployment": "parkmeter"}
         return self.account.create_endpoint(f"parkmeter-{name}", "config", tags)
@@ -161,6 +166,8 @@ class Fleet:
     def minutes(self, count: int) -> list[Invocation]:
         """So many ticks, a minute apart; all runs have ended afterwards. Returns the ticks."""
         ticks = []
+        if self.events:
+            self.account.notify = self._tell
         for _ in range(count):
             ticks.append(self.tick())
             self.threads.sleep(60)

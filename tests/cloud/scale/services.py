@@ -23,6 +23,20 @@ INDEX_PAGE = 10_000
 """Keys of an index in one page of a megabyte, about."""
 
 
+SERVICE_OF = {
+    **dict.fromkeys(
+        ("BatchGetItem", "GetItem", "PutItem", "Query", "TransactWriteItems"), "dynamodb"
+    ),
+    **dict.fromkeys(("GetParameters", "PutParameter"), "ssm"),
+    **dict.fromkeys(
+        ("CreateEndpoint", "DeleteEndpoint", "DescribeEndpoint", "ListEndpoints", "ListTags"),
+        "sagemaker",
+    ),
+    "Publish": "sns",
+}
+"""As IAM names them. A transaction is granted by its parts."""
+
+
 @dataclass
 class Data:
     """What all clients share: items, parameters, mails, and when each endpoint's end was asked."""
