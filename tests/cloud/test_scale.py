@@ -227,6 +227,21 @@ def test_what_was_deleted_is_going_and_its_end_is_seen_in_a_later_list(seen) -> 
     assert described(some) == 1
 
 
+def test_what_is_deleted_while_a_list_is_on_its_way_is_going(seen, monkeypatch) -> None:
+    some, roll, _ = seen
+    listed = roll.list_endpoints
+
+    def slowly(**request):
+        page = listed(**request)
+        roll.delete_endpoint(**ONE)
+        return page
+
+    monkeypatch.setattr(roll, "list_endpoints", slowly)
+    roll.call()
+    assert roll.describe_endpoint(**ONE)["EndpointStatus"] == "Deleting"
+    assert described(some) == 0
+
+
 def test_an_old_list_is_not_believed_of_what_is_going(seen) -> None:
     some, roll, _ = seen
     roll.delete_endpoint(**ONE)

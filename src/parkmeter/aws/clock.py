@@ -131,7 +131,12 @@ class MeterClock:
         names, failed = set(self.ports.store.unsettled()), set()
         deployment = self.ports.deployment
         driver = SageMakerDriver(
-            self.ports.sagemaker, deployment, {}, self.now, prefix=f"{deployment}-"
+            self.ports.sagemaker,
+            deployment,
+            {},
+            self.now,
+            prefix=f"{deployment}-",
+            ours=self.ports.ours,
         )
         try:
             names |= {self._name_of(endpoint) or endpoint for endpoint in driver.owned()}

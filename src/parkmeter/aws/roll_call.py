@@ -62,14 +62,18 @@ class RollCall:
         found = list(
             every("Endpoints", self.list_endpoints, MaxResults=PAGE, NameContains=self._prefix)
         )
-        self._gone = (self._gone | self._leaving.keys()) - {one["EndpointName"] for one in found}
-        self._leaving = {
-            one["EndpointName"]: (at, one) for one in found if one["EndpointStatus"] == "Deleting"
+        listed = {one["EndpointName"]: one for one in found}
+        asked_meanwhile = {name: one for name, one in self._leaving.items() if one[0] >= at}
+        self._gone = (self._gone | self._leaving.keys()) - listed.keys() - asked_meanwhile.keys()
+        self._leaving = asked_meanwhile | {
+            name: (at, one) for name, one in listed.items() if one["EndpointStatus"] == "Deleting"
         }
-        known = [one for one in found if self._is_as_known(one)]
-        self._ours.update(map(life_of, known))
+        known = {name: one for name, one in listed.items() if self._is_as_known(one)}
+        self._ours.update(map(life_of, known.values()))
         self._serving = {
-            one["EndpointName"]: one for one in known if one["EndpointStatus"] == "InService"
+            name: one
+            for name, one in known.items()
+            if one["EndpointStatus"] == "InService" and name not in self._leaving
         }
         if self._leaving:
             self._again()
