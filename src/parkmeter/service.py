@@ -328,9 +328,10 @@ class Service:
 
     # ── What the clock asks for ─────────────────────────────────────────────────────────────────
 
-    def reconcile(self, name: str) -> datetime | None:
+    def reconcile(self, name: str, read: Meter | None = None) -> datetime | None:
         """Do the one next thing for one endpoint; returns when to look again at the latest.
 
+        `read`: its meter, where many were read at once a moment ago; otherwise it is read here.
         None: nothing to do until somebody tops up. What is left of an endpoint that is no longer
         configured is ended; its meter keeps its time.
 
@@ -342,8 +343,8 @@ class Service:
         if spec is None:
             left = self._leaving.get(name)
             spec = left.spec if left else Spec(name)
-            return self._treatment.treat(spec, self._end_unconfigured)
-        return self._treatment.treat(spec, self._treatment.decide)
+            return self._treatment.treat(spec, self._end_unconfigured, read)
+        return self._treatment.treat(spec, self._treatment.decide, read)
 
     def sweep(self) -> None:
         """Wake everything that could have been missed: every unsettled meter and all that exists.

@@ -8,6 +8,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 SHORTEST = {
+    "aws_scale": ("--smoke",),
     "command_line": ("--rounds", "1"),
     "data_plane": ("--seconds", "0.2", "--rounds", "1"),
     "exactness": ("--smoke",),
