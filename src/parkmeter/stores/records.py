@@ -26,10 +26,10 @@ def written(value: Any) -> str:
     return _encoder.encode(value)
 
 
-def read(kind: type[_Kept], line: str) -> _Kept:
-    """What `written` wrote, as it was."""
+def read(kind: type[_Kept], line: str, **known: int) -> _Kept:
+    """What `written` wrote, as it was; but for fields that a store knows better."""
     reader: Callable[[Any], _Kept] = _reader(typing.cast("Hashable", kind))
-    return reader(json.loads(line))
+    return reader(json.loads(line) | known)
 
 
 def _plain(value: Any) -> Any:

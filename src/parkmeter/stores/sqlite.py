@@ -217,7 +217,7 @@ def _sortable(moment: datetime) -> str:
 
 
 def _meter(body: str, version: int) -> Meter:
-    return replace(read(Meter, body), version=version)
+    return read(Meter, body, version=version)
 
 
 def _entry_of_key(
@@ -232,4 +232,4 @@ def _entry_of_key(
 
 
 def _entry(body: str, number: int) -> Entry:
-    return replace(read(Entry, body), number=number)
+    return read(Entry, body, number=number)
