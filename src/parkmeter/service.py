@@ -406,10 +406,11 @@ class Service:
         shortens: bool = False,
     ) -> Answer:
         """One change that a person asked for: recomputed until it is committed, once per key."""
-        scoped = f"{who.id}:{key or secrets.token_hex(16)}"
-        first = self._store.entry(spec.name, scoped, self._clock.now() - KEY_LIFETIME)
-        if first is not None:
-            return _replay(first, request)
+        scoped = f"{who.id}:{secrets.token_hex(16) if key is None else key}"
+        if key is not None:  # one that was made up just now is nobody's
+            first = self._store.entry(spec.name, scoped, self._clock.now() - KEY_LIFETIME)
+            if first is not None:
+                return _replay(first, request)
         for _ in range(TRIES):
             meter, now = self._store.load(spec.name), self._clock.now()
             changed, why = rule(meter, now)
