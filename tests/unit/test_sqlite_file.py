@@ -3,6 +3,8 @@
 import contextlib
 import sqlite3
 import stat
+import subprocess
+import sys
 import threading
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -265,3 +267,37 @@ def test_nobody_is_told_anything_of_a_transaction_that_did_not_reach_the_disk(to
     assert len(outcome) == 4
     assert together.days() == []
     assert together.file.write(_spent_on("later")) == 1
+
+
+_ACKNOWLEDGING = """
+import os, sys, threading
+from pathlib import Path
+from parkmeter.stores.sqlite_file import SqliteFile
+
+file = SqliteFile(Path(sys.argv[1]))
+
+def work(token):
+    for number in range(100_000):
+        row = (token, f"{number:06}")
+        file.write(lambda connection: connection.execute("INSERT INTO spent VALUES (?, ?, 1)", row))
+        os.write(1, f"{row[0]} {row[1]}\\n".encode())
+
+for token in "abcdefgh":
+    threading.Thread(target=work, args=(token,)).start()
+"""
+
+
+def test_a_kill_loses_nothing_that_was_acknowledged(tmp_path):
+    path = tmp_path / "store.sqlite"
+    with subprocess.Popen(
+        [sys.executable, "-c", _ACKNOWLEDGING, str(path)], stdout=subprocess.PIPE
+    ) as process:
+        told = [process.stdout.readline() for _ in range(300)]
+        process.kill()
+        told += process.stdout.read().splitlines(keepends=True)
+    acknowledged = {tuple(line.decode().split()) for line in told if line.endswith(b"\n")}
+    file = SqliteFile(path)
+    kept = set(file.all("SELECT token_id, day FROM spent"))
+    file.close()
+    assert len(acknowledged) >= 300
+    assert acknowledged <= kept
