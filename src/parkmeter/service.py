@@ -22,7 +22,7 @@ from parkmeter.errors import (
     StoreBusyError,
     UnknownEndpointError,
 )
-from parkmeter.history import lines_since
+from parkmeter.history import lines_of
 from parkmeter.holding import Holding
 from parkmeter.journal import KEY_LIFETIME, Entry, Kind, fingerprint
 from parkmeter.meter import Meter, Phase, Report, Spec
@@ -263,7 +263,7 @@ class Service:
             begin = min(first[0].at, end) if first else end
         if begin > end:
             raise InvalidRequestError("The receipt must begin before it ends.", field="from")
-        return receipt_of(lines_since(self._store, name, begin), spec, begin, end)
+        return receipt_of(lines_of(self._store, name, begin, end), spec, begin, end)
 
     def provision(self, name: str, initial: timedelta) -> None:
         """Put the first time on a meter that was never used, or was removed.
@@ -407,10 +407,11 @@ class Service:
         shortens: bool = False,
     ) -> Answer:
         """One change that a person asked for: recomputed until it is committed, once per key."""
-        scoped = f"{who.id}:{key or secrets.token_hex(16)}"
-        first = self._store.entry(spec.name, scoped, self._clock.now() - KEY_LIFETIME)
-        if first is not None:
-            return _replay(first, request)
+        scoped = f"{who.id}:{secrets.token_hex(16) if key is None else key}"
+        if key is not None:  # one that was made up just now is nobody's
+            first = self._store.entry(spec.name, scoped, self._clock.now() - KEY_LIFETIME)
+            if first is not None:
+                return _replay(first, request)
         for _ in range(TRIES):
             meter, now = self._store.load(spec.name), self._clock.now()
             changed, why = rule(meter, now)

@@ -12,9 +12,12 @@ SHORTEST = {
     "command_line": ("--rounds", "1"),
     "data_plane": ("--seconds", "0.2", "--rounds", "1"),
     "exactness": ("--smoke",),
+    "growth": ("--smoke",),
     "lambda_start": ("--rounds", "1", "--platform", "local"),
+    "long_journal": ("--smoke",),
     "model_server": ("--smoke",),
     "start": ("--rounds", "1"),
+    "top_ups": ("--smoke",),
 }
 
 
