@@ -8,17 +8,21 @@ import argparse
 import json
 import statistics
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 
 
 @dataclass(frozen=True, slots=True)
 class Effort:
-    """How long to measure: interleaved rounds, and seconds of load in each where there is load."""
+    """How long to measure: interleaved rounds, and seconds of load in each where there is load.
+
+    Without `installs` only what the machine already has is measured: nothing is fetched.
+    """
 
     rounds: int
     seconds: float = 1.0
+    installs: bool = True
 
 
 class Bound(StrEnum):
@@ -109,7 +113,11 @@ def main(
     parser.add_argument("--json", type=Path, help="write the rows there as well")
     options = parser.parse_args()
     effort = smoke if options.smoke else full
-    effort = Effort(options.rounds or effort.rounds, options.seconds or effort.seconds)
+    effort = replace(
+        effort,
+        rounds=options.rounds or effort.rounds,
+        seconds=options.seconds or effort.seconds,
+    )
     rows = []
     for row in measure(effort):
         print(row, flush=True)
