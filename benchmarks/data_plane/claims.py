@@ -23,10 +23,14 @@ class Found:
     loads: dict[tuple[str, int], list[Round]] = field(default_factory=lambda: defaultdict(list))
     streams: dict[str, list[StreamRound]] = field(default_factory=lambda: defaultdict(list))
 
+    broken: dict[str, str] = field(default_factory=dict)
+    """Peers that did not stand the load, and what happened: they are not compared with."""
+
     @property
     def others(self) -> list[str]:
-        """The peers that were measured."""
-        return list(dict.fromkeys(name for name, _ in self.loads if name != OURS))
+        """The peers that were measured to the end."""
+        measured = dict.fromkeys(name for name, _ in self.loads)
+        return [name for name in measured if name != OURS and name not in self.broken]
 
 
 def claims(found: Found) -> Iterator[Claim]:
@@ -44,7 +48,8 @@ def claims(found: Found) -> Iterator[Claim]:
 
 def _against_nginx(found: Found, clients: int) -> Iterator[Claim]:
     subject = f"data plane, {clients} clients"
-    ours, theirs = found.loads[OURS, clients], found.loads.get((NGINX, clients))
+    ours = found.loads[OURS, clients]
+    theirs = found.loads[NGINX, clients] if NGINX in found.others else []
     if theirs:
         rates = _ratios(_rates(ours), _rates(theirs))
         yield Claim(subject, "requests/s ÷ nginx", rates, "", Bound.AT_LEAST, 0.35)
@@ -91,17 +96,16 @@ def _streams(found: Found) -> Iterator[Claim]:
 
 
 def _against(found: Found, name: str) -> Iterator[Claim]:
+    least = LEAST_RATES.get(name)
+    bound = None if least is None else Bound.AT_LEAST
     for clients in CROWDED:
-        rates = _ratios(_rates(found.loads[OURS, clients]), _rates(found.loads[name, clients]))
-        target = LEAST_RATES.get(name)
-        yield Claim(
-            f"data plane, {clients} clients",
-            f"requests/s ÷ {name}",
-            rates,
-            "",
-            None if target is None else Bound.AT_LEAST,
-            target or 0.0,
-        )
+        subject = f"data plane, {clients} clients"
+        ours, theirs = found.loads[OURS, clients], found.loads[name, clients]
+        rates = _ratios(_rates(ours), _rates(theirs))
+        yield Claim(subject, f"requests/s ÷ {name}", rates, "", bound, least or 0.0)
+        if cpu := _cpu(ours):
+            ratios = _ratios(cpu, _cpu(theirs))
+            yield Claim(subject, f"CPU a request ÷ {name}", ratios)
 
 
 def _alone(found: Found, clients: int) -> Iterator[Claim]:

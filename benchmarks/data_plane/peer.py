@@ -41,10 +41,12 @@ class Find(Protocol):
 class Peer:
     """A gateway that checks a token and forwards to the stub, on one core.
 
-    `command` writes what configuration it needs into the ground's folder.
+    `command` writes what configuration it needs into the ground's folder. A round lasts at least
+    `least_seconds`, so that many requests are answered within it.
     """
 
     name: str
     find: Find
     command: Callable[[Program, Ground], list[str]]
     question: Question = field(default_factory=Question)
+    least_seconds: float = 0.0

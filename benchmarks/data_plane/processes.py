@@ -80,7 +80,9 @@ def wait_for(port: int, question: Question, log: Path, *, checks_token: bool = T
     status = 0
     while status != 200:
         if time.monotonic() > deadline:
-            raise DidNotStartError(f"status {status}: {log.read_text(errors='replace')[-2000:]}")
+            lines = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
+            last = lines[-1][:300] if lines else "it said nothing"
+            raise DidNotStartError(f"it did not start (status {status}): {last}")
         time.sleep(0.02)
         status = _asked(port, question, question.token)
     if not checks_token:

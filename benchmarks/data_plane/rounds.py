@@ -61,6 +61,7 @@ class Running:
         opened = connections(self.upstream)
         before = processor_time(self.pid)
         with on_core(LOAD_CORE):
+            seconds = max(seconds, self.peer.least_seconds)
             found = drive(self.port, self.peer.question, clients, seconds)
         after = processor_time(self.pid)
         opened = connections(self.upstream) - opened

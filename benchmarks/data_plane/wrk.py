@@ -1,12 +1,15 @@
 """wrk as the generator of load, where it is installed: its script, and what it says at the end."""
 
 import json
+import os
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.data_plane.load import Load, RefusedError
+from benchmarks.data_plane.peer import Program
 from benchmarks.data_plane.questions import Question
+from benchmarks.data_plane.sources import from_system
 
 SHORTEST_SECONDS = 1.0
 """It takes whole seconds only."""
@@ -23,11 +26,19 @@ end
 """
 
 
+_PACKAGES = ("wrk", "libluajit-5.1-2", "libluajit-5.1-common")
+
+
+def find(*, install: bool) -> Program:
+    """Raises UnavailableError without it."""
+    return from_system("wrk", _PACKAGES, ("-v",), install=install)
+
+
 @dataclass(frozen=True, slots=True)
 class Wrk:
     """One thread of it; `folder` is for its script."""
 
-    program: str
+    program: Program
     folder: Path
 
     def drive(self, port: int, question: Question, clients: int, seconds: float) -> Load:
@@ -38,10 +49,21 @@ class Wrk:
         """
         file = self.folder / "question.lua"
         file.write_text(script(question), encoding="utf-8")
-        command = [self.program, "-t1", f"-c{clients}", f"-d{round(seconds)}s", "--timeout=20s"]
+        command = [
+            self.program.path,
+            "-t1",
+            f"-c{clients}",
+            f"-d{round(seconds)}s",
+            "--timeout=20s",
+        ]
         command += [f"--script={file}", f"http://127.0.0.1:{port}{question.path}"]
         done = subprocess.run(
-            command, capture_output=True, text=True, timeout=seconds + 60, check=False
+            command,
+            env={**os.environ, **self.program.environment},
+            capture_output=True,
+            text=True,
+            timeout=seconds + 60,
+            check=False,
         )
         return read(done.stdout + done.stderr)
 

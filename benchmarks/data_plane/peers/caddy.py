@@ -1,31 +1,11 @@
 """Caddy on one core: a token compared by a matcher, `reverse_proxy` with keep-alive."""
 
+import json
 from dataclasses import replace
 
 from benchmarks.data_plane.peer import Ground, Peer, Program
 from benchmarks.data_plane.questions import TOKEN
 from benchmarks.data_plane.sources import from_system
-
-_CONFIGURATION = """
-{{
-  admin off
-  auto_https off
-  persist_config off
-}}
-http://127.0.0.1:{port} {{
-  @known header Authorization "Bearer {token}"
-  handle @known {{
-    rewrite * /invocations
-    reverse_proxy 127.0.0.1:{upstream} {{
-      header_up -Authorization
-      transport http {{
-        keepalive_idle_conns_per_host 256
-      }}
-    }}
-  }}
-  respond 401
-}}
-"""
 
 
 def _find(*, install: bool) -> Program:
@@ -34,10 +14,31 @@ def _find(*, install: bool) -> Program:
 
 
 def _command(program: Program, ground: Ground) -> list[str]:
-    file = ground.folder / "Caddyfile"
-    text = _CONFIGURATION.format(token=TOKEN, port=ground.port, upstream=ground.upstream)
-    file.write_text(text, encoding="utf-8")
-    return [program.path, "run", "--adapter", "caddyfile", "--config", str(file)]
+    forward = {
+        "handler": "reverse_proxy",
+        "headers": {"request": {"delete": ["Authorization"]}},
+        "transport": {"protocol": "http", "keep_alive": {"max_idle_conns_per_host": 256}},
+        "upstreams": [{"dial": f"127.0.0.1:{ground.upstream}"}],
+    }
+    known = {
+        "match": [{"header": {"Authorization": [f"Bearer {TOKEN}"]}}],
+        "handle": [{"handler": "rewrite", "uri": "/invocations"}, forward],
+        "terminal": True,
+    }
+    unknown = {"handle": [{"handler": "static_response", "status_code": 401}]}
+    front = {
+        "listen": [f"127.0.0.1:{ground.port}"],
+        "automatic_https": {"disable": True},
+        "routes": [known, unknown],
+    }
+    configuration = {
+        "admin": {"disabled": True, "config": {"persist": False}},
+        "storage": {"module": "file_system", "root": str(ground.folder)},
+        "apps": {"http": {"servers": {"front": front}}},
+    }
+    file = ground.folder / "caddy.json"
+    file.write_text(json.dumps(configuration), encoding="utf-8")
+    return [program.path, "run", "--config", str(file)]
 
 
 CADDY = Peer("Caddy", _find, _command)

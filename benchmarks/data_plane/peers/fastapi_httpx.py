@@ -18,4 +18,4 @@ def _command(program: Program, ground: Ground) -> list[str]:
     return [program.path, str(_APP), str(ground.port), str(ground.upstream), TOKEN]
 
 
-FASTAPI_HTTPX = Peer("FastAPI + httpx", _find, _command)
+FASTAPI_HTTPX = Peer("FastAPI + httpx", _find, _command, least_seconds=2.0)

@@ -42,4 +42,5 @@ LITELLM = Peer(
     _find,
     _command,
     Question("/v1/chat/completions", json.dumps(_PROMPT).encode(), _KEY),
+    least_seconds=5.0,
 )
