@@ -271,7 +271,8 @@ def _sizes(folder: Path, effort: Effort) -> Iterator[Row]:
     source = LambdaPackages().source
     for module in _handlers():
         subject = f"package of {module}"
-        if needed_by(module, source).others and not effort.installs:
+        fetched = pinned_for(needed_by(module, source).others).file is not None
+        if fetched and not effort.installs:
             yield Missing(subject, "the packages that it needs are not fetched in a short run")
             continue
         package = folder / module

@@ -41,13 +41,17 @@ async def _drive(port: int, question: Question, clients: int, seconds: float) ->
     latencies: list[float] = []
     running: list[_Client] = []
     began = time.perf_counter()
-    for _ in range(clients):
-        running.append(_Client(question.raw(port), latencies, loop.create_future()))
-        await loop.create_connection(lambda: running[-1], "127.0.0.1", port)
-    await asyncio.sleep(seconds)
-    for client in running:
-        client.asking = False
-    await asyncio.wait_for(asyncio.gather(*(client.over for client in running)), 30)
+    try:
+        for _ in range(clients):
+            running.append(_Client(question.raw(port), latencies, loop.create_future()))
+            await loop.create_connection(lambda: running[-1], "127.0.0.1", port)
+        await asyncio.sleep(seconds)
+        for client in running:
+            client.asking = False
+        await asyncio.wait_for(asyncio.gather(*(client.over for client in running)), 20)
+    finally:
+        for client in running:
+            client.close()
     return Load(len(latencies), time.perf_counter() - began, statistics.median(latencies))
 
 
@@ -59,6 +63,7 @@ class _Client(asyncio.Protocol):
         self.latencies = latencies
         self.over = over
         self.asking = True
+        self.transport: asyncio.Transport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast("asyncio.Transport", transport)
@@ -84,7 +89,12 @@ class _Client(asyncio.Protocol):
     def _ask(self) -> None:
         self.received = b""
         self.began = time.perf_counter()
-        self.transport.write(self.request)
+        if self.transport is not None:
+            self.transport.write(self.request)
+
+    def close(self) -> None:
+        if self.transport is not None:
+            self.transport.close()
 
     def _end(self, error: Exception | None) -> None:
         if self.over.done():
@@ -93,7 +103,7 @@ class _Client(asyncio.Protocol):
             self.over.set_result(None)
         else:
             self.over.set_exception(error)
-        self.transport.close()
+        self.close()
 
 
 def _is_whole(received: bytes, body: int) -> bool:

@@ -32,25 +32,27 @@ async def _drive(port: int, events: int, clients: int, seconds: float) -> Stream
     until = time.perf_counter() + seconds
     firsts: list[float] = []
     request = stream_of(events).raw(port)
-    async with asyncio.timeout(seconds + 30):
+    async with asyncio.timeout(seconds + 20):
         await asyncio.gather(*(_read(port, request, events, until, firsts) for _ in range(clients)))
     return Streams(len(firsts), statistics.median(firsts))
 
 
 async def _read(port: int, request: bytes, events: int, until: float, firsts: list[float]) -> None:
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    while time.perf_counter() < until:
-        began = time.perf_counter()
-        writer.write(request)
-        received = b""
-        while b"data:" not in received:
-            received += await _some(reader)
-        firsts.append(time.perf_counter() - began)
-        while not received.endswith(b"0\r\n\r\n"):
-            received += await _some(reader)
-        if received.count(b"data:") != events:
-            raise RefusedError(f"of {events} events {received.count(b'data:')} came")
-    writer.close()
+    try:
+        while time.perf_counter() < until:
+            began = time.perf_counter()
+            writer.write(request)
+            received = b""
+            while b"data:" not in received:
+                received += await _some(reader)
+            firsts.append(time.perf_counter() - began)
+            while not received.endswith(b"0\r\n\r\n"):
+                received += await _some(reader)
+            if received.count(b"data:") != events:
+                raise RefusedError(f"of {events} events {received.count(b'data:')} came")
+    finally:
+        writer.close()
 
 
 async def _some(reader: asyncio.StreamReader) -> bytes:

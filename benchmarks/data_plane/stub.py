@@ -57,7 +57,7 @@ class _Stub(asyncio.Protocol):
         path = head.split(b" ", 2)[1]
         if b"chunked" in head:
             self.transport.write(_REFUSAL)
-        elif path.startswith(b"/events/"):
+        elif b"/events/" in path:
             self.transport.write(_STREAM_HEAD)
             self._stream(int(path.rpartition(b"/")[2]))
         elif path.endswith(b"/chat/completions"):
