@@ -225,8 +225,8 @@ def _starts(folder: Path, rounds: int) -> Iterator[Claim]:
             for pair in pairs:
                 for start in reversed(pair) if number % 2 else pair:
                     start.measure(runtime, environment)
-    for bare, ours in pairs:
-        yield from _compared(bare, ours)
+    for pair in pairs:
+        yield from _compared(*pair)
 
 
 def _compared(bare: _Start, ours: _Start) -> Iterator[Claim]:

@@ -92,14 +92,14 @@ def wait_for(port: int, question: Question, log: Path, *, checks_token: bool = T
 
 
 def _asked(port: int, question: Question, token: str) -> int:
-    """The answer's status; 0 while nobody listens."""
+    """The answer's status; 0 while nobody listens, or for what is no answer."""
     headers = {**question.headers, "Authorization": f"Bearer {token}"}
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
     try:
         connection.request("POST", question.path, question.body, headers)
         answer = connection.getresponse()
         answer.read()
-    except OSError:
+    except (OSError, http.client.HTTPException):
         return 0
     finally:
         connection.close()
@@ -132,16 +132,23 @@ class ProcessorTime:
 
 def processor_time(pid: int) -> ProcessorTime | None:
     """What a process took until now; None where the system does not tell."""
-    try:
-        told = [(task / "schedstat").read_text(encoding="ascii").split() for task in _tasks(pid)]
-    except FileNotFoundError:
+    if not Path(f"/proc/{pid}/schedstat").exists():
         return None
+    told = [_read(task / "schedstat") or ["0", "0"] for task in _tasks(pid)]
     worked, waited = (sum(int(fields[which]) for fields in told) / 1e9 for which in (0, 1))
     return ProcessorTime(worked, worked + waited)
 
 
 def _tasks(pid: int) -> Iterator[Path]:
-    for task in Path(f"/proc/{pid}/task").iterdir():
+    for task in Path(f"/proc/{pid}/task").glob("*"):
         yield task
-        for child in (task / "children").read_text(encoding="ascii").split():
+        for child in _read(task / "children"):
             yield from _tasks(int(child))
+
+
+def _read(file: Path) -> list[str]:
+    """The words of a file; none when its thread has just ended."""
+    try:
+        return file.read_text(encoding="ascii").split()
+    except OSError:
+        return []
