@@ -20,7 +20,7 @@ check: .venv/.developing       ## style, types, layers, generated references, te
 	$(BIN)/python -m tools.reference --check
 	$(BIN)/python -m tools.scale --check
 
-bench: .venv/.developing       ## one table per claim
+bench: .venv/.developing       ## every benchmark, one table, written to benchmarks/RESULTS.md
 	$(BIN)/python -m benchmarks
 
 docs: .venv/.developing        ## write the generated references and pictures
