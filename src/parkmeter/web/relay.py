@@ -125,6 +125,7 @@ class Relay:
         self._seat: Seat | None = None
         self._opening: asyncio.Task[None] | None = None
         self._connection: UpstreamConnection | None = None
+        self._late: Callable[[float], Exception] = TimeoutError
         self._permitted = self._chunked = False
         self._first = b""
         self.keep_alive = request.modern
@@ -332,25 +333,22 @@ class Relay:
             return
         head = self._answer(connection) if self._stage is _ASKED else b""
         data = connection.take()
-        done = connection.state is _DONE
-        if self._chunked:
-            data = (chunk(data) if data else b"") + (LAST_CHUNK if done else b"")
+        if self._chunked and data:
+            data = chunk(data)
+        if connection.state is _DONE:
+            self._client.write(b"".join((head, data, LAST_CHUNK if self._chunked else b"")))
+            self._answered(connection)
+            return
         if head or data:
             self._client.write(head + data)
-        if done:
-            now = perf_counter()
-            self._plane.traffic[self._target.name].answered(
-                connection.status, self._head_at - self._admitted_at, now - self._admitted_at
-            )
-            self._release()
-            self._client.answered(keep=self.keep_alive)
-        else:
-            # For a piece to come, and for the client to take it.
-            self._allow(self._timeouts.idle_seconds, refusals.answer_stuck)
+        self._client.alarm.set(self._timeouts.idle_seconds)
 
     def _answer(self, connection: UpstreamConnection) -> bytes:
         """The head of the answer, framed as this client can read it."""
         self._stage = _ANSWERING
+        # From here on for a piece to come, and for the client to take it.
+        self._seconds = self._timeouts.idle_seconds
+        self._late = refusals.answer_stuck
         self._head_at = perf_counter()
         status = connection.status
         head = answer_head(status, connection.headers) + self._stamp()
@@ -361,6 +359,14 @@ class Relay:
             else:
                 self.keep_alive = False  # it ends where its connection ends
         return head + (b"\r\n" if self.keep_alive else _LAST_LINES)
+
+    def _answered(self, connection: UpstreamConnection) -> None:
+        now = perf_counter()
+        self._plane.traffic[self._target.name].answered(
+            connection.status, self._head_at - self._admitted_at, now - self._admitted_at
+        )
+        self._release()
+        self._client.answered(keep=self.keep_alive)
 
     def _stamp(self) -> bytes:
         if not self._permitted:
