@@ -145,7 +145,7 @@ class Relay:
     def end(self) -> None:
         """Take note that the request is whole."""
         self._body.whole = True
-        self.client_sent()
+        self._guarded(self._go_on)
 
     def client_sent(self) -> None:
         """Go on with what one read of the client's connection brought."""
@@ -207,13 +207,14 @@ class Relay:
     # ── Admission ───────────────────────────────────────────────────────────────────────────────
 
     def _begin(self) -> None:
-        request, plane = self._request, self._plane
-        request.check_names()
-        self._route = route = plane.permitted(
-            self._target, request.authorization, self._client.holder
-        )
+        request, plane, target = self._request, self._plane, self._target
+        known = request.good_for is target
+        if not known:
+            request.check_names()
+        self._route = route = plane.permitted(target, request.authorization, self._client.holder)
         self._permitted = True
-        request.check_form(self._target)
+        if not known:
+            request.check_form(target)
         self._body.frame(request.named, route.limits.max_body_bytes)
         seat = plane.gate.admit(route.name)
         if seat is not None:
@@ -237,6 +238,7 @@ class Relay:
         if seat is None:
             raise self._not_admitted()
         self._admit(seat)
+        self._client.resume()
         self._go_on()
 
     def _wait(self) -> int:
@@ -257,13 +259,13 @@ class Relay:
         if self._body.awaited:
             self._body.awaited = False
             self._client.write(_CONTINUE)
-        self._client.resume()
 
     # ── The request ─────────────────────────────────────────────────────────────────────────────
 
     def _go_on(self) -> None:
         body, stage = self._body, self._stage
-        body.within_limit()
+        if body.unmeasured:
+            body.within_limit()
         if stage is _ASKED or stage is _ANSWERING:
             self._upload()
         elif stage is _READING:
