@@ -32,10 +32,16 @@ LONGEST = 10.0
 
 def on_both_loops(test: Callable[..., Awaitable[None]]) -> Any:
     """Run an async test on asyncio's own loop and on uvloop, bounded in time."""
+    return _on({"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}, test)
 
-    @pytest.mark.parametrize(
-        "new_loop", [asyncio.new_event_loop, uvloop.new_event_loop], ids=["asyncio", "uvloop"]
-    )
+
+def on_uvloop(test: Callable[..., Awaitable[None]]) -> Any:
+    """Run an async test on uvloop only, bounded in time: one of hundreds of connections."""
+    return _on({"uvloop": uvloop.new_event_loop}, test)
+
+
+def _on(loops: dict[str, Any], test: Callable[..., Awaitable[None]]) -> Any:
+    @pytest.mark.parametrize("new_loop", loops.values(), ids=loops.keys())
     @functools.wraps(test)
     def run(new_loop: Callable[[], asyncio.AbstractEventLoop], **fixtures: Any) -> None:
         async def bounded() -> None:
@@ -164,6 +170,8 @@ class Gateway:
         ]
         self.plane = DataPlane(Routes(routes), book(), self.gate, self.clock.now, pool)
         self.port = 0
+        self.connections: list[Any] = []
+        """The gateway's ends of its clients' connections, those that are over too."""
         self._clients: list[Client] = []
         self._version = 0
 
@@ -266,7 +274,13 @@ async def gateway(
     made = Gateway(limits or Limits(), timeouts or Timeouts(), pool or UpstreamPool())
     if address is not None:
         made.show(address=address)
-    async with served(nobody, http=speaking(made.plane), part=made.part) as made.port:
+    speak: Any = speaking(made.plane)
+
+    def seen(**named: Any) -> Any:
+        made.connections.append(speak(**named))
+        return made.connections[-1]
+
+    async with served(nobody, http=seen, part=made.part) as made.port:
         yield made
     made.plane.close()
     assert made.gate.in_flight("flan-t5") == 0

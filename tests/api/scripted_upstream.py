@@ -44,12 +44,16 @@ class Line:
     async def request(self) -> tuple[Asked, bytes]:
         """A whole request."""
         asked = await self.head()
+        return asked, await self.body(asked)
+
+    async def body(self, asked: Asked) -> bytes:
+        """The whole body of a request whose head came."""
         if asked["Transfer-Encoding"] == "chunked":
             body = b""
             while piece := await self.chunk():
                 body += piece
-            return asked, body
-        return asked, await self.reader.readexactly(int(asked["Content-Length"] or 0))
+            return body
+        return await self.reader.readexactly(int(asked["Content-Length"] or 0))
 
     async def send(self, *pieces: bytes) -> None:
         for piece in pieces:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import pytest
 
 from parkmeter.meter import Status
-from tests.api.gateway_at_work import Gateway, gateway, on_both_loops, until
+from tests.api.gateway_at_work import Gateway, gateway, on_both_loops, on_uvloop, until
 from tests.api.scripted_upstream import Line, upstream
 
 LINE = b"POST /flan HTTP/1.1\r\n"
@@ -116,6 +116,18 @@ REFUSED = {
     "a chunk without its end": HEAD + CHUNKED + b"5\r\nhello0\r\n\r\n",
 }
 
+BEGUN = {
+    "a chunk longer than its size",
+    "a chunk without its end",
+    "a chunk of no size",
+    "a chunk's size in words",
+    "a signed chunk",
+    "a chunk in sixteens",
+    "a chunk beyond counting",
+}
+"""What is found wrong in the midst of a body: its beginning may be on its way by then, never its
+end."""
+
 ANSWERS = {
     "a length": (b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello", 200, b"hello"),
     "chunks": (
@@ -151,13 +163,16 @@ class Model:
 
     def __init__(self, answer: bytes = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}") -> None:
         self.read: list[Read] = []
+        self.heads = 0
         self.answer = answer
         self.cut = 0
         """Where the answer is cut in two; 0: not at all, -1: after every byte."""
 
     async def __call__(self, line: Line) -> None:
         while True:
-            asked, body = await line.request()
+            asked = await line.head()
+            self.heads += 1
+            body = await line.body(asked)
             shown = asked["X-Shown"]
             self.read.append(Read(asked.line, body, None if shown is None else shown.strip()))
             for piece in pieces(self.answer, self.cut):
@@ -215,11 +230,11 @@ async def test_what_can_be_read_in_two_ways_is_refused_and_never_forwarded(case)
         status, _ = await told(meter, REFUSED[case], 0)
         await meter.at_rest()
     assert status in {400, 404, 413, 501}
-    assert not [read for read in model.read if read.body == b"hello"]
+    assert not model.heads
 
 
-@pytest.mark.parametrize("case", ["a length", "chunk extensions", "a trailer", "an old client"])
-@on_both_loops
+@pytest.mark.parametrize("case", READ)
+@on_uvloop
 async def test_a_request_means_the_same_wherever_it_is_cut(case):
     request, expected = READ[case]
     model = Model()
@@ -254,16 +269,17 @@ async def test_trailers_without_end_are_refused():
     assert reply.status == 431
 
 
-@pytest.mark.parametrize("case", ["two other lengths", "a folded value", "a chunk without its end"])
-@on_both_loops
+@pytest.mark.parametrize("case", REFUSED)
+@on_uvloop
 async def test_what_is_refused_is_refused_wherever_it_is_cut(case):
     request = REFUSED[case]
     model = Model()
     async with upstream(model) as served, gateway(served.address) as meter:
         for cut in (-1, *range(1, len(request))):
-            assert (await told(meter, request, cut))[0] == 400, cut
+            assert (await told(meter, request, cut))[0] in {400, 404, 413, 501}, cut
         await meter.at_rest()
-    assert not [read for read in model.read if read.body == b"hello"]
+    assert model.read == []
+    assert case in BEGUN or not model.heads
 
 
 @pytest.mark.parametrize("case", ANSWERS)

@@ -32,14 +32,15 @@ class Body:
         "whole",
     )
 
-    def __init__(self, length: bytes | None = None) -> None:
+    def __init__(self, length: bytes | None, *, awaited: bool) -> None:
         self._length = length
         self._declared: int | None = None
         self._chunked = False
         self._limit: float = math.inf
         self._pieces: list[bytes] = []
         self._received = self.waiting = 0
-        self.unmeasured = self.whole = self.awaited = False
+        self.unmeasured = self.whole = False
+        self.awaited = awaited
 
     def frame(self, named: Mapping[bytes, bytes], limit: int) -> None:
         """Take the framing from the request's other headers; more than `limit` bytes are too many.
@@ -63,8 +64,6 @@ class Body:
             self._declared = _number(length)
             if self._declared > limit:
                 raise TooLargeError(limit)
-        if b"expect" in named and not self._received and not self.whole:
-            self.awaited = named[b"expect"].lower() == b"100-continue"
 
     def add(self, piece: bytes) -> None:
         """Take a piece from the client; `within_limit` is asked before it goes on."""

@@ -8,10 +8,13 @@ neither ever reaches an application. It may not know tokens, meters or model ser
 import asyncio
 import socket
 import struct
+from collections.abc import Sized
+from enum import Enum, auto
 from functools import partial
 from typing import Any, cast
 
 import httptools
+from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from parkmeter.web.alarm import Alarm
@@ -22,6 +25,7 @@ from parkmeter.web.incoming import Incoming, Peer
 from parkmeter.web.problems import Problem, problem_answer
 from parkmeter.web.refusals import head_stalled, head_too_large, malformed
 from parkmeter.web.relay import Relay
+from parkmeter.web.routes import Target
 
 _HEAD_WITHIN = 30.0
 """Seconds for a whole head: from the connection to its first byte, and from that to its last. Ample
@@ -38,12 +42,32 @@ def speaking(plane: DataPlane) -> type[asyncio.Protocol]:
     return cast("type[asyncio.Protocol]", partial(GatewayProtocol, plane))
 
 
+class Reading(Enum):
+    """What of the client's requests is being read; see `GatewayProtocol`."""
+
+    BETWEEN = auto()
+    HEAD = auto()
+    BODY = auto()
+    NO_MORE = auto()
+
+
+_BETWEEN, _HEAD, _BODY, _NO_MORE = Reading
+
+
 class GatewayProtocol(HttpToolsProtocol):
     """Reads requests one after the other, and has them answered in that order.
 
-    Implements `ClientSide`. Of the requests that were read, the last is uvicorn's `cycle`, the
-    one that is being answered is `_active`, and those between wait in uvicorn's `pipeline`. Between
-    two requests uvicorn's keep-alive counts, also for what a client sends that nobody waits for.
+    ::
+
+        reading     BETWEEN ──1st byte──▶ HEAD ──its end──▶ BODY ──its end──▶ BETWEEN
+                       └─ nonsense, too much, too late, or an answer that ends it ──▶ NO_MORE
+
+        answering   pipeline ──▶ active ──▶ nothing, if the client takes what is written
+                    read, not begun         ──▶ the next of the pipeline, or rest
+
+    Implements `ClientSide`. Of the requests that were read, the last is uvicorn's `cycle`; the one
+    that is being answered is `_active`, a `Relay` or a cycle of uvicorn's. While others wait in the
+    `pipeline`, or the client does not read, nothing more is read than one read brought.
     """
 
     def __init__(self, plane: DataPlane, *arguments: Any, **named: Any) -> None:
@@ -52,19 +76,24 @@ class GatewayProtocol(HttpToolsProtocol):
         self._peer = Peer("", None, "http")
         self.alarm = Alarm(self.loop, self._late)
         self.holder = Holder()
+        self._reading = _BETWEEN
         self._active: Any = None
         self._last_words: Problem | None = None
         self._length: bytes | None = None
         self._incoming: Incoming | None = None
-        self._read = self._earlier = 0
-        self._in_head = self._new_head = self._in_body = self._too_large = False
-        self._body_came = False
+        self._read = 0
+        """Bytes of the present read."""
+        self._earlier = 0
+        """Bytes of the head, or of what follows a body, in reads before it."""
+        self._head_began = self._body_came = self._too_large = False
+        """Of the present read, the first two."""
 
     # ── asyncio.Protocol ────────────────────────────────────────────────────────────────────────
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """See uvicorn."""
         super().connection_made(transport)
+        self.flow = _Flow(transport, self.pipeline)
         self._peer = Peer(self.client[0] if self.client else "", self.server, self.scheme or "http")
         self.alarm.set(_HEAD_WITHIN)
 
@@ -81,11 +110,11 @@ class GatewayProtocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Read on; tell a prompt once of everything that came for it."""
-        if self._last_words is not None:
+        if self._reading is _NO_MORE:
             return
-        self._new_head = self._body_came = False
+        before = self._reading
+        self._head_began = self._body_came = False
         self._read = len(data)
-        in_body = self._in_body
         try:
             self.parser.feed_data(data)
         except httptools.HttpParserUpgrade:
@@ -93,14 +122,13 @@ class GatewayProtocol(HttpToolsProtocol):
         except httptools.HttpParserError:
             self._refuse((head_too_large(HEAD_LIMIT) if self._too_large else malformed()).problem)
             return
-        if self._in_body and self.cycle is self._active and isinstance(self._active, Relay):
+        reading = self._reading
+        if reading is _BODY and self.cycle is self._active and isinstance(self._active, Relay):
             self._active.client_sent()
-        if self.transport.is_closing():
-            return
-        if self._new_head:
+        if self._head_began and reading is _HEAD:
             self._expect(_HEAD_WITHIN)
             self._earlier = self._size()
-        elif self._in_head or (in_body and self._in_body and not self._body_came):
+        elif reading is _HEAD or (reading is _BODY and before is _BODY and not self._body_came):
             # Not only header by header: one without an end is never complete. Nor is a trailer.
             self._earlier += len(data)
         elif not self._busy:
@@ -120,13 +148,15 @@ class GatewayProtocol(HttpToolsProtocol):
         super().resume_writing()
         if isinstance(self._active, Relay):
             self._active.client_free()
+        self._next()
 
     # ── httptools' callbacks ────────────────────────────────────────────────────────────────────
 
     def on_message_begin(self) -> None:
         """Collect a head; whose it is shows at its end."""
+        self._reading = _HEAD
+        self._head_began = True
         self._earlier = 0
-        self._in_head = self._new_head = True
         self.url = b""
         self.headers = []
         self._length = None
@@ -137,7 +167,7 @@ class GatewayProtocol(HttpToolsProtocol):
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """See uvicorn. Not counted here: most heads come in one read, and that was bounded."""
-        if not self._in_head:
+        if self._reading is not _HEAD:
             return  # a trailer: were it taken for a header, it could become any of them
         name = name.lower()
         if name == b"content-length":
@@ -149,26 +179,18 @@ class GatewayProtocol(HttpToolsProtocol):
         """Hand the request over, or have it wait for those before it."""
         if self._earlier + self._read > HEAD_LIMIT and self._size() > HEAD_LIMIT:
             self._too_large = True
-            raise _HeadTooLargeError
-        self._in_head = self._new_head = False
-        self._in_body = True
-        self._earlier = 0
+            raise _EndOfReadingError
+        if self.transport.is_closing():
+            raise _EndOfReadingError  # nobody will be told what came of it
         request = self._request()
         target = self._plane.routes.match(request.location.path)
         if target is None:
             self._to_the_application()
-            return
-        relay: Any = Relay(self._plane, self, request, target, self._length)
-        if not self.parser.should_keep_alive() or self.parser.should_upgrade():
-            relay.keep_alive = False
-        waits = self._busy
-        self.cycle = relay
-        if waits:
-            self.flow.pause_reading()
-            self.pipeline.appendleft((relay, self.app))
         else:
-            self._active = relay
-            relay.begin()
+            self._to_a_relay(request, target)
+        if self._reading is not _NO_MORE:
+            self._reading = _BODY
+        self._earlier = 0
 
     def on_body(self, body: bytes) -> None:
         """See uvicorn."""
@@ -182,7 +204,8 @@ class GatewayProtocol(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         """See uvicorn."""
-        self._in_body = False
+        if self._reading is not _NO_MORE:
+            self._reading = _BETWEEN
         cycle: Any = self.cycle
         if isinstance(cycle, Relay):
             cycle.end()
@@ -202,8 +225,7 @@ class GatewayProtocol(HttpToolsProtocol):
 
     def resume(self) -> None:
         """Read on, unless a request waits already."""
-        if not self.pipeline:
-            self.flow.resume_reading()
+        self.flow.resume_reading()
 
     def answered(self, *, keep: bool) -> None:
         """Go on to the next request, or end."""
@@ -215,6 +237,8 @@ class GatewayProtocol(HttpToolsProtocol):
     def cut(self, *, at_once: bool) -> None:
         """End the connection; what was not sent yet is sent within `_LINGER`, if at all."""
         self._active = None
+        self._reading = _NO_MORE
+        self.pipeline.clear()
         if at_once:
             # A reset, and not the end of a connection, which ends an answer of unknown length.
             connected = self.transport.get_extra_info("socket")
@@ -231,15 +255,15 @@ class GatewayProtocol(HttpToolsProtocol):
         self.server_state.total_requests += 1
         self._active = None
         if self.transport.is_closing():
-            return
-        if self.pipeline:
+            self.alarm.set(_LINGER)
+        elif self.pipeline:
             self.loop.call_soon(self._next)  # not at once: a thousand may wait behind one another
         elif self._last_words is not None:
-            self._refuse(self._last_words)
+            self._say(self._last_words)
         else:
             if self.flow.read_paused:
                 self.flow.resume_reading()
-            self.alarm.set(_HEAD_WITHIN if self._in_head else self.timeout_keep_alive)
+            self.alarm.set(_HEAD_WITHIN if self._reading is _HEAD else self.timeout_keep_alive)
 
     def _start_asgi_task(self, cycle: Any, app: Any) -> None:
         self._active = cycle
@@ -274,6 +298,19 @@ class GatewayProtocol(HttpToolsProtocol):
         """Bytes of the head as far as it was read."""
         return len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
 
+    def _to_a_relay(self, request: Incoming, target: Target) -> None:
+        relay: Any = Relay(self._plane, self, request, target, self._length)
+        if not self.parser.should_keep_alive() or self.parser.should_upgrade():
+            relay.keep_alive = False
+        waits = self._busy or self.flow.write_paused
+        self.cycle = relay
+        if waits:
+            self.flow.pause_reading()
+            self.pipeline.appendleft((relay, self.app))
+        else:
+            self._active = relay
+            relay.begin()
+
     def _to_the_application(self) -> None:
         """Let uvicorn read the head again, and have its way."""
         url, headers = self.url, self.headers
@@ -286,11 +323,11 @@ class GatewayProtocol(HttpToolsProtocol):
         super().on_headers_complete()
 
     def _next(self) -> None:
-        if self.transport.is_closing() or not self.pipeline:
+        """Begin the request that waits longest, once nothing is being answered or waits to go."""
+        if self._active is not None or self.flow.write_paused or not self.pipeline:
             return
         cycle, app = self.pipeline.pop()
-        if not self.pipeline:
-            self.flow.resume_reading()
+        self.flow.resume_reading()
         if isinstance(cycle, Relay):
             self._active = cycle
             cycle.begin()
@@ -308,22 +345,49 @@ class GatewayProtocol(HttpToolsProtocol):
             self._active.late()
         elif self.transport.is_closing():
             self.transport.abort()
-        elif self._in_head:
+        elif self._reading is _HEAD:
             self._refuse(head_stalled(_HEAD_WITHIN).problem)
         else:
             self.cut(at_once=False)
 
     def _refuse(self, found: Problem) -> None:
-        """Say what is wrong with what the client sends, in its turn, and end the connection."""
-        if self._busy and not self._in_body:
+        """Read no more, and say why: in its turn, and once for each request."""
+        in_body, self._reading = self._reading is _BODY, _NO_MORE
+        cycle: Any = self.cycle
+        if in_body and cycle is self._active and isinstance(cycle, Relay):
+            cycle.refuse(found)
+            return
+        if in_body and (cycle.response_complete or cycle is self._active):
+            # It has its answer, or the application is about to find its client gone.
+            if not (cycle.response_complete or cycle.response_started):
+                self.write(problem_answer(found, keep=False))
+            self.cut(at_once=False)
+            return
+        if in_body:
+            self.pipeline.popleft()  # the broken one itself, the last that came
+        if self._active is not None or self.pipeline:
             self._last_words = found
             self.flow.pause_reading()
-        elif self._busy and isinstance(self._active, Relay):
-            self._active.refuse(found)
         else:
-            self.write(problem_answer(found, keep=False))
-            self.cut(at_once=False)
+            self._say(found)
+
+    def _say(self, found: Problem) -> None:
+        self.write(problem_answer(found, keep=False))
+        self.cut(at_once=False)
 
 
-class _HeadTooLargeError(Exception):
+class _Flow(FlowControl):
+    """uvicorn's flow control, which reads on only when no request waits behind another."""
+
+    def __init__(self, transport: asyncio.Transport, waiting: Sized) -> None:
+        super().__init__(transport)
+        self._waiting = waiting
+
+    def resume_reading(self) -> None:
+        """See uvicorn."""
+        if not self._waiting:
+            super().resume_reading()
+
+
+class _EndOfReadingError(Exception):
     """Ends the parsing; the parser reports it as an error of its own."""

@@ -54,6 +54,7 @@ class Incoming:
         self.modern = modern
         self.named = dict(fields)
         self.authorization = self.named.get(b"authorization", b"")
+        self.expects_invitation = self.named.get(b"expect", b"").lower() == b"100-continue"
         self.good_for: Target | None = None
         self._asked: tuple[bytes, bytes] = (b"", b"")
         self._head = b""

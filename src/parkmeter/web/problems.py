@@ -102,16 +102,20 @@ def problem(
     return Problem(status, body, {"Content-Type": CONTENT_TYPE, **(headers or {})})
 
 
-def problem_answer(said: Problem, lines: bytes = b"", *, keep: bool) -> bytes:
+def problem_answer(
+    said: Problem, lines: bytes = b"", *, keep: bool, headless: bool = False
+) -> bytes:
     """A problem as a whole HTTP/1.1 answer, with these further header lines.
 
-    Without `keep` it says that the connection ends with it.
+    Without `keep` it says that the connection ends with it. `headless`: to HEAD, without the body.
     """
     fields = {**said.headers, "Content-Length": str(len(said.body))}
     if not keep:
         fields["Connection"] = "close"
     head = "".join(f"{name.lower()}: {value}\r\n" for name, value in fields.items())
-    return b"".join((STATUS_LINES[said.status], head.encode(), lines, b"\r\n", said.body))
+    return b"".join(
+        (STATUS_LINES[said.status], head.encode(), lines, b"\r\n", b"" if headless else said.body)
+    )
 
 
 def type_of(code: str) -> str:

@@ -120,7 +120,7 @@ class Relay:
         self._request = request
         self._target = target
         self._stage = _NEW
-        self._body = Body(length)
+        self._body = Body(length, awaited=request.modern and request.expects_invitation)
         self._hold: Hold | None = None
         self._seat: Seat | None = None
         self._opening: asyncio.Task[None] | None = None
@@ -174,8 +174,7 @@ class Relay:
     def refuse(self, problem: Problem) -> None:
         """End, for a reason the client's connection found in the rest of the request."""
         self.keep_alive = False
-        if self._stage is not _OVER:
-            self._fail(problem)
+        self._fail(problem)
 
     # ── From the model server ───────────────────────────────────────────────────────────────────
 
@@ -187,7 +186,7 @@ class Relay:
         """See `Asker`."""
         connection, self._connection = self._connection, None
         stale = connection is not None and connection.reused and not connection.heard
-        if stale and self._first and self._request.method in REPLAYED_METHODS:
+        if stale and self._first:
             self._guarded(self._connect)
         else:
             self._fail(problem_of(error))
@@ -273,8 +272,8 @@ class Relay:
                 self._connect(self._plane.pool.reuse(self._address))
             else:
                 self._allow(self._timeouts.upload_seconds, refusals.upload_stalled)
-        elif body.waiting > AHEAD_LIMIT:
-            self._client.pause()
+        elif body.waiting > AHEAD_LIMIT and not body.whole:
+            self._client.pause()  # not if it is whole: nobody would see the client leave
 
     def _connect(self, idle: UpstreamConnection | None = None) -> None:
         if idle is not None:
@@ -287,9 +286,9 @@ class Relay:
     async def _open(self) -> None:
         try:
             connection = await self._plane.pool.open(self._address)
-        except UpstreamError as error:
+        except Exception as error:  # noqa: BLE001 (nobody waits for this task)
             self._opening = None
-            self._fail(problem_of(error))
+            self._tell(error)
         else:
             self._opening = None
             self._guarded(lambda: self._ask(connection))
@@ -299,7 +298,7 @@ class Relay:
         whole = self._body.whole
         first = self._first or self._body.first(self._head)
         if whole:
-            self._first = first
+            self._first = first if self._request.method in REPLAYED_METHODS else b""
             self._allow(self._timeouts.first_byte_seconds, refusals.no_answer)
         else:
             self._allow(self._timeouts.upload_seconds, refusals.upload_stalled)
@@ -367,8 +366,10 @@ class Relay:
         self._plane.traffic[self._target.name].answered(
             connection.status, self._head_at - self._admitted_at, now - self._admitted_at
         )
-        self._release()
-        self._client.answered(keep=self.keep_alive)
+        try:
+            self._release()
+        finally:
+            self._client.answered(keep=self.keep_alive)
 
     def _stamp(self) -> bytes:
         if not self._permitted:
@@ -384,13 +385,19 @@ class Relay:
             return
         try:
             step()
-        except refusals.Refusal as refusal:
-            self._fail(refusal.problem)
-        except ParkmeterError as error:
-            self._fail(problem_of(error))
-        except Exception:  # noqa: BLE001 (logged; whoever asks is told in our words)
-            _log.exception("a request for %s ended in our own fault", self._target.name)
-            self._fail(problem_of(ParkmeterError("See the log.")))
+        except Exception as error:  # noqa: BLE001 (whoever asks is told in our words)
+            self._tell(error)
+
+    def _tell(self, error: Exception) -> None:
+        match error:
+            case refusals.Refusal():
+                self._fail(error.problem)
+            case ParkmeterError():
+                self._fail(problem_of(error))
+            case _:
+                name = self._target.name
+                _log.error("a request for %s ended in our own fault", name, exc_info=error)
+                self._fail(problem_of(ParkmeterError("See the log.")))
 
     def _allow(self, seconds: float, late: Callable[[float], Exception]) -> None:
         """Give the stage that begins now so much time; `late(seconds)` is the error after it."""
@@ -404,6 +411,8 @@ class Relay:
     def _fail(self, problem: Problem) -> None:
         """Tell what is wrong, or end visibly what has begun."""
         name, client = self._target.name, self._client
+        if self._stage is _OVER:
+            return
         if self._stage is _ANSWERING:
             _log.warning("an answer of %s broke off: %s", name, problem.body.decode())
             self._plane.traffic[name].broken += 1
@@ -413,7 +422,8 @@ class Relay:
         if self._target.route is not None:  # anybody can make names up, and each would be kept
             self._plane.traffic[name].refused(problem.status)
         keep = self.keep_alive and not self._body.awaited and "Connection" not in problem.headers
-        client.write(problem_answer(problem, self._stamp(), keep=keep))
+        headless = self._request.method == "HEAD"
+        client.write(problem_answer(problem, self._stamp(), keep=keep, headless=headless))
         self._release()
         client.answered(keep=keep)
 

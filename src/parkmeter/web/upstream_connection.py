@@ -155,6 +155,7 @@ class UpstreamConnection(asyncio.Protocol):
             or not self.request_sent
             or self._transport is None
             or self._transport.is_closing()
+            or self._transport.get_write_buffer_size()
         ):
             return False
         if self._paused:
@@ -229,6 +230,11 @@ class UpstreamConnection(asyncio.Protocol):
             self._asker.server_free()
 
     # ── httptools' callbacks: an exception raised in one makes the answer malformed ─────────────
+
+    def on_message_begin(self) -> None:
+        """An answer, or one more that nobody asked for."""
+        if self.state is _DONE:
+            self._keep_alive = False
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """One header; those of a trailer are dropped."""
