@@ -11,6 +11,7 @@ from enum import StrEnum
 from typing import Self
 
 from parkmeter.errors import EndpointRemovedError, InvalidRequestError, LimitExceededError
+from parkmeter.hours import Hours, Window
 
 ZERO = timedelta(0)
 NEVER = datetime(1970, 1, 1, tzinfo=UTC)
@@ -45,7 +46,8 @@ class Spec:
     How an endpoint is started is its driver's business and not in here. `variants` are the ways to
     start it (instance types), best first. An unknown price is None, never zero. `look_again`: while
     nothing falls due, how long until it is worth asking the driver anew. `device`: what it runs on,
-    where others may run too, but only one at a time.
+    where others may run too, but only one at a time. `hours`: when it is to run by itself. `idle`:
+    after so long without a request it is ejected. `wake`: what a prompt to the closed meter buys.
     """
 
     name: str
@@ -58,6 +60,9 @@ class Spec:
     variants: tuple[str, ...] = ("local",)
     look_again: timedelta = timedelta(seconds=1)
     device: str | None = None
+    hours: Hours | None = None
+    idle: timedelta | None = None
+    wake: timedelta | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +98,8 @@ class Meter:
 
     `opened_at`: when time was last put on a closed meter. `set_at`: when `expires_at` last changed.
     `settled`: closed, and its endpoint seen absent: nothing to do until someone tops up. `removed`:
-    taken away for good with its deployment; takes no time any more.
+    taken away for good with its deployment; takes no time any more. `windows_until`: up to here the
+    windows of `Spec.hours` have had their turn; what was ejected since is not opened by them.
     `version` is the store's: the one that was read.
     """
 
@@ -104,6 +110,7 @@ class Meter:
     credit_left: timedelta = ZERO
     settled: bool = True
     removed: bool = False
+    windows_until: datetime = NEVER
     run: Run = field(default_factory=Run)
     version: int = 0
 
@@ -216,6 +223,48 @@ def eject(meter: Meter, now: datetime) -> Meter:
     return replace(meter, expires_at=now, set_at=now, credit_left=ZERO)
 
 
+def pending_window(spec: Spec, meter: Meter, now: datetime) -> Window | None:
+    """The window of `hours` that is on and has not had its turn with this meter yet.
+
+    One that had it has it again only where the configuration made it longer and it still runs.
+    """
+    window = spec.hours.window(now) if spec.hours is not None and not meter.removed else None
+    if window is None or meter.windows_until >= window.end:
+        return None
+    begun = meter.windows_until > window.begin
+    return None if begun and not is_open(meter, now) else window
+
+
+def give_window(spec: Spec, meter: Meter, window: Window, now: datetime) -> Meter:
+    """Give a window its turn: the meter holds at least until its end, as far as `max_ahead` goes.
+
+    A window ends when it ends: there is no start-up credit beyond it.
+    """
+    seen = replace(meter, windows_until=window.end)
+    until = min(window.end, now + spec.max_ahead)
+    if not is_open(meter, now):
+        return replace(_opened(spec, seen, until, now), credit_left=ZERO)
+    if latest_close(meter) >= until:
+        return seen
+    return replace(seen, expires_at=until, set_at=now, credit_left=ZERO)
+
+
+def refuse_window(spec: Spec, meter: Meter, now: datetime) -> Meter:
+    """Let the window that is on pass without its turn, as whoever ejects in it wants."""
+    window = pending_window(spec, meter, now)
+    return meter if window is None else replace(meter, windows_until=window.end)
+
+
+def held(spec: Spec, meter: Meter, now: datetime) -> bool:
+    """Whether it was ended in a window, and so stays closed until the next one or a top-up."""
+    window = spec.hours.window(now) if spec.hours is not None else None
+    return (
+        window is not None
+        and not is_open(meter, now)
+        and pending_window(spec, meter, now) is None
+    )
+
+
 def set_expiry(spec: Spec, meter: Meter, wanted: datetime, now: datetime) -> Meter:
     """Put the expiry where somebody wants it, as far as the limits of a top-up allow.
 
@@ -298,6 +347,9 @@ class Report:
     closes_at: datetime
     left: timedelta
     cost_so_far: Decimal | None
+    window: Window | None = None
+    next_window: Window | None = None
+    held: bool = False
 
     @classmethod
     def of(cls, spec: Spec, meter: Meter, now: datetime) -> Self:
@@ -306,11 +358,26 @@ class Report:
             spec=spec,
             meter=meter,
             at=now,
-            shown=shown(meter, now),
+            shown=_shown_with_hours(spec, meter, now),
             closes_at=closes_at(meter, now),
             left=time_left(meter, now),
             cost_so_far=cost_so_far(spec, meter, now),
+            window=None if spec.hours is None else spec.hours.window(now),
+            next_window=None if spec.hours is None else spec.hours.next_window(now),
+            held=held(spec, meter, now),
         )
+
+
+def _shown_with_hours(spec: Spec, meter: Meter, now: datetime) -> Shown:
+    """As `shown`, and for what waits for a window, for which one."""
+    seen, run = shown(meter, now), meter.run
+    if spec.hours is None or seen.status is not Status.STOPPED or run.reason or run.trouble:
+        return seen
+    if meter.removed or pending_window(spec, meter, now) is not None:
+        return seen
+    begin = spec.hours.local(spec.hours.next_window(now).begin)
+    why = "ejected" if held(spec, meter, now) else "outside its hours"
+    return replace(seen, reason=f"{why}; starts {begin} by itself")
 
 
 def span(amount: timedelta) -> str:

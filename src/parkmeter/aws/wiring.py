@@ -103,6 +103,10 @@ class NoGate:
         """See `ports.Gate`: cannot be seen."""
         return None
 
+    def last_request(self, name: str) -> datetime | None:  # noqa: ARG002 (the port's)
+        """See `ports.Gate`: cannot be seen."""
+        return None
+
 
 @dataclass(frozen=True, slots=True)
 class Ports:
