@@ -13,14 +13,24 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    WithJsonSchema,
+    field_validator,
+    model_validator,
+)
 from pydantic_core import PydanticCustomError
 
 from parkmeter.client_file import default_state
 from parkmeter.config_lines import Lines
 from parkmeter.config_mistakes import FOUND_TOGETHER, Mistake, Origin, error_of, refusal
 from parkmeter.errors import ConfigError
-from parkmeter.meter import Spec
+from parkmeter.hours import EXAMPLE, Hours
+from parkmeter.meter import ZERO, Spec
 
 RESERVED = frozenset(
     {
@@ -49,6 +59,18 @@ _A_WEEK = 604_800
 Seconds = Annotated[float, Field(gt=0, le=_A_WEEK, allow_inf_nan=False)]
 SecondsOrZero = Annotated[float, Field(ge=0, le=_A_WEEK, allow_inf_nan=False)]
 Minutes = Annotated[float, Field(ge=0, le=525_600, allow_inf_nan=False)]
+MinutesAboveZero = Annotated[float, Field(gt=0, le=525_600, allow_inf_nan=False)]
+
+
+def _texts(value: object) -> object:
+    return (value,) if isinstance(value, str) else value
+
+
+HoursTexts = Annotated[
+    tuple[str, ...],
+    BeforeValidator(_texts),
+    WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}),
+]
 
 
 class _Settings(BaseModel):
@@ -111,6 +133,20 @@ class EndpointSettings(_Settings):
     )
     max_top_up_minutes: Minutes = Field(1440, description="Most minutes of one top-up.")
     max_minutes_ahead: Minutes = Field(10080, description="Most minutes on the meter.")
+    hours: HoursTexts = Field(
+        (),
+        description="When it runs by itself: days, times and time zone, or a list of such. The "
+        "meter is topped up to the end of each window as it begins.",
+        examples=[EXAMPLE],
+    )
+    idle_minutes: MinutesAboveZero | None = Field(
+        None, description="Minutes without a request after which it is ejected. Left out: never."
+    )
+    wake_minutes: MinutesAboveZero | None = Field(
+        None,
+        description="Minutes that a prompt to the closed meter buys, if its token may top up. "
+        "Left out: none.",
+    )
     warn_minutes: tuple[Minutes, ...] = Field(
         (10, 2), description="Minutes before the close at which people are warned."
     )
@@ -139,6 +175,25 @@ class EndpointSettings(_Settings):
         if value is not None and not (value and value[0]):
             raise ValueError("must begin with a program")
         return value
+
+    @field_validator("hours")
+    @classmethod
+    def _hours(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if value:
+            Hours.of(value)
+        return value
+
+    @model_validator(mode="after")
+    def _fitting(self) -> Self:
+        longest = Hours.of(self.hours).longest if self.hours else ZERO
+        if longest > timedelta(minutes=self.max_minutes_ahead):
+            raise ValueError(
+                f"hours has a window of {longest / timedelta(minutes=1):g} minutes, and "
+                f"max_minutes_ahead is {self.max_minutes_ahead:g}"
+            )
+        if (self.wake_minutes or 0) > min(self.max_top_up_minutes, self.max_minutes_ahead):
+            raise ValueError("wake_minutes is more than the limits of a top-up")
+        return self
 
     @model_validator(mode="after")
     def _one_way_to_start(self) -> Self:
@@ -337,4 +392,11 @@ def _spec(name: str, endpoint: EndpointSettings) -> Spec:
         warn_before=tuple(timedelta(minutes=minutes) for minutes in endpoint.warn_minutes),
         price_per_hour=endpoint.price_per_hour,
         device=endpoint.device,
+        hours=Hours.of(endpoint.hours) if endpoint.hours else None,
+        idle=_span(endpoint.idle_minutes),
+        wake=_span(endpoint.wake_minutes),
     )
+
+
+def _span(minutes: float | None) -> timedelta | None:
+    return None if minutes is None else timedelta(minutes=minutes)

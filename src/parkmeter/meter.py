@@ -8,10 +8,9 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
-from typing import Self
 
 from parkmeter.errors import EndpointRemovedError, InvalidRequestError, LimitExceededError
-from parkmeter.hours import Hours, Window
+from parkmeter.hours import Hours
 
 ZERO = timedelta(0)
 NEVER = datetime(1970, 1, 1, tzinfo=UTC)
@@ -202,10 +201,11 @@ def top_up(spec: Spec, meter: Meter, amount: timedelta, now: datetime) -> Meter:
         )
     if is_open(meter, now):
         return replace(meter, expires_at=meter.expires_at + amount, set_at=now)
-    return _opened(spec, meter, now + amount, now)
+    return opened(spec, meter, now + amount, now)
 
 
-def _opened(spec: Spec, meter: Meter, expires_at: datetime, now: datetime) -> Meter:
+def opened(spec: Spec, meter: Meter, expires_at: datetime, now: datetime) -> Meter:
+    """A closed meter with time on it anew, and with the credit for one start."""
     return replace(
         meter,
         expires_at=expires_at,
@@ -223,48 +223,6 @@ def eject(meter: Meter, now: datetime) -> Meter:
     return replace(meter, expires_at=now, set_at=now, credit_left=ZERO)
 
 
-def pending_window(spec: Spec, meter: Meter, now: datetime) -> Window | None:
-    """The window of `hours` that is on and has not had its turn with this meter yet.
-
-    One that had it has it again only where the configuration made it longer and it still runs.
-    """
-    window = spec.hours.window(now) if spec.hours is not None and not meter.removed else None
-    if window is None or meter.windows_until >= window.end:
-        return None
-    begun = meter.windows_until > window.begin
-    return None if begun and not is_open(meter, now) else window
-
-
-def give_window(spec: Spec, meter: Meter, window: Window, now: datetime) -> Meter:
-    """Give a window its turn: the meter holds at least until its end, as far as `max_ahead` goes.
-
-    A window ends when it ends: there is no start-up credit beyond it.
-    """
-    seen = replace(meter, windows_until=window.end)
-    until = min(window.end, now + spec.max_ahead)
-    if not is_open(meter, now):
-        return replace(_opened(spec, seen, until, now), credit_left=ZERO)
-    if latest_close(meter) >= until:
-        return seen
-    return replace(seen, expires_at=until, set_at=now, credit_left=ZERO)
-
-
-def refuse_window(spec: Spec, meter: Meter, now: datetime) -> Meter:
-    """Let the window that is on pass without its turn, as whoever ejects in it wants."""
-    window = pending_window(spec, meter, now)
-    return meter if window is None else replace(meter, windows_until=window.end)
-
-
-def held(spec: Spec, meter: Meter, now: datetime) -> bool:
-    """Whether it was ended in a window, and so stays closed until the next one or a top-up."""
-    window = spec.hours.window(now) if spec.hours is not None else None
-    return (
-        window is not None
-        and not is_open(meter, now)
-        and pending_window(spec, meter, now) is None
-    )
-
-
 def set_expiry(spec: Spec, meter: Meter, wanted: datetime, now: datetime) -> Meter:
     """Put the expiry where somebody wants it, as far as the limits of a top-up allow.
 
@@ -275,7 +233,7 @@ def set_expiry(spec: Spec, meter: Meter, wanted: datetime, now: datetime) -> Met
     base = meter.expires_at if is_open(meter, now) else now
     expires_at = min(wanted, base + spec.max_top_up, now + spec.max_ahead)
     if not is_open(meter, now):
-        return _opened(spec, meter, expires_at, now)
+        return opened(spec, meter, expires_at, now)
     return meter if expires_at == base else replace(meter, expires_at=expires_at, set_at=now)
 
 
@@ -324,60 +282,6 @@ def _shown(meter: Meter, now: datetime) -> Shown:
             return Shown(Status.STOPPING, run.reason or "time used up; stopping")
         case Phase.FAILED:
             return Shown(Status.STOPPING, f"time used up; clearing what failed: {run.reason}")
-
-
-def cost_so_far(spec: Spec, meter: Meter, now: datetime) -> Decimal | None:
-    """Dollars the endpoint that exists now has cost since its start call; None if unknown."""
-    if spec.price_per_hour is None:
-        return None
-    if meter.run.created_at is None:
-        return Decimal(0)
-    seconds = Decimal(max(0, round((now - meter.run.created_at).total_seconds())))
-    return (spec.price_per_hour * seconds / 3600).quantize(Decimal("0.0001"))
-
-
-@dataclass(frozen=True, slots=True)
-class Report:
-    """One endpoint as people are shown it, as of `at`."""
-
-    spec: Spec
-    meter: Meter
-    at: datetime
-    shown: Shown
-    closes_at: datetime
-    left: timedelta
-    cost_so_far: Decimal | None
-    window: Window | None = None
-    next_window: Window | None = None
-    held: bool = False
-
-    @classmethod
-    def of(cls, spec: Spec, meter: Meter, now: datetime) -> Self:
-        """The report on a meter as read."""
-        return cls(
-            spec=spec,
-            meter=meter,
-            at=now,
-            shown=_shown_with_hours(spec, meter, now),
-            closes_at=closes_at(meter, now),
-            left=time_left(meter, now),
-            cost_so_far=cost_so_far(spec, meter, now),
-            window=None if spec.hours is None else spec.hours.window(now),
-            next_window=None if spec.hours is None else spec.hours.next_window(now),
-            held=held(spec, meter, now),
-        )
-
-
-def _shown_with_hours(spec: Spec, meter: Meter, now: datetime) -> Shown:
-    """As `shown`, and for what waits for a window, for which one."""
-    seen, run = shown(meter, now), meter.run
-    if spec.hours is None or seen.status is not Status.STOPPED or run.reason or run.trouble:
-        return seen
-    if meter.removed or pending_window(spec, meter, now) is not None:
-        return seen
-    begin = spec.hours.local(spec.hours.next_window(now).begin)
-    why = "ejected" if held(spec, meter, now) else "outside its hours"
-    return replace(seen, reason=f"{why}; starts {begin} by itself")
 
 
 def span(amount: timedelta) -> str:

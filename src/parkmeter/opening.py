@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from parkmeter import meter as rules
+from parkmeter import schedule
 from parkmeter.entries import line
 from parkmeter.errors import DeviceBusyError, StoreBusyError
 from parkmeter.hours import Hours, Window
@@ -75,10 +76,10 @@ class Opening:
             return None
         for _ in range(TRIES):
             meter, now = self._read(spec)
-            window = rules.pending_window(spec, meter, now)
+            window = schedule.pending_window(spec, meter, now)
             if window is None:
                 return spec.hours.next_window(now).begin
-            opened = rules.give_window(spec, meter, window, now)
+            opened = schedule.give_window(spec, meter, window, now)
             try:
                 claim = self.treatment.holding.claim(spec, opened, now)
                 entries = _window_lines(spec, spec.hours, window, meter, opened, now)
@@ -110,9 +111,7 @@ class Opening:
             opened = rules.top_up(spec, meter, spec.wake, now)
             why = f"{spec.wake.total_seconds() / 60:g} min, woken by a prompt"
             key = f"wake:{meter.version}"
-            entry = line(
-                spec, opened, Kind.TOP_UP, now, why, key=key, who=who, amount=spec.wake
-            )
+            entry = line(spec, opened, Kind.TOP_UP, now, why, key=key, who=who, amount=spec.wake)
             claim = self.treatment.holding.claim(spec, opened, now)
             try:
                 committed = self.treatment.commit(opened, [entry], budget(now), claim)

@@ -21,11 +21,11 @@ from parkmeter.meter import (
     eject,
     is_open,
     latest_close,
-    refuse_window,
     span,
     standing_still,
     time_left,
 )
+from parkmeter.schedule import refuse_window
 
 BACKOFF_FIRST = timedelta(seconds=1)
 BACKOFF_MOST = timedelta(minutes=5)

@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 
 from parkmeter import meter as rules
 from parkmeter import reconcile as decisions
+from parkmeter import schedule
 from parkmeter.decision import Decision, Observed, Rest
 from parkmeter.entries import line
 from parkmeter.errors import (
@@ -25,7 +26,7 @@ from parkmeter.errors import (
 from parkmeter.history import lines_since
 from parkmeter.holding import Holding
 from parkmeter.journal import KEY_LIFETIME, Entry, Kind, fingerprint
-from parkmeter.meter import Meter, Phase, Report, Spec
+from parkmeter.meter import Meter, Phase, Spec
 from parkmeter.opening import Opening
 from parkmeter.ports import (
     Budget,
@@ -40,6 +41,7 @@ from parkmeter.ports import (
 )
 from parkmeter.receipt import Receipt
 from parkmeter.receipt import receipt as receipt_of
+from parkmeter.report import Report
 from parkmeter.treatment import TRIES, Treatment
 
 log = logging.getLogger(__name__)
@@ -170,7 +172,7 @@ class Service:
             if seen is not None and seen != meter.expires_at:
                 raise ExpiryMovedError(meter.expires_at)
             left = rules.span(rules.time_left(meter, now))
-            ejected = rules.eject(rules.refuse_window(spec, meter, now), now)
+            ejected = rules.eject(schedule.refuse_window(spec, meter, now), now)
             return ejected, f"{left} given up"
 
         request = fingerprint("eject", seen)

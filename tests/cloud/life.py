@@ -18,9 +18,10 @@ from parkmeter.aws.heartbeat import Heartbeat
 from parkmeter.aws.lifecycle import Lifecycle
 from parkmeter.aws.wiring import NoGate, Ports, service_of
 from parkmeter.journal import Entry, Kind
-from parkmeter.meter import Meter, Report
+from parkmeter.meter import Meter
 from parkmeter.notify.log import LogNotifier
 from parkmeter.notify.sns import SnsNotifier
+from parkmeter.report import Report
 from parkmeter.service import Actor, Service
 from tests.cloud.conftest import Wound
 from tests.cloud.deployed import Deployed
