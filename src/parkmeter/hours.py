@@ -173,8 +173,7 @@ def _weekly(text: str) -> _Weekly:
     days, _, rest = " ".join(text.split()).partition(" ")
     times, _, zone = rest.partition(" ")
     try:
-        begin, end = _times(times)
-        return _Weekly(_days(days), begin, end, _zone(zone))
+        return _Weekly(_days(days), *_times(times), _zone(zone))
     except ValueError as error:
         raise ValueError(f'"{text}": {error}; write it like "{EXAMPLE}"') from None
 
