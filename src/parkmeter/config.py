@@ -7,7 +7,7 @@ anything; `wiring` makes things from settings. `config_mistakes` says what is wr
 import os
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -29,7 +29,7 @@ from parkmeter.client_file import default_state
 from parkmeter.config_lines import Lines
 from parkmeter.config_mistakes import FOUND_TOGETHER, Mistake, Origin, error_of, refusal
 from parkmeter.errors import ConfigError
-from parkmeter.hours import EXAMPLE, Hours
+from parkmeter.hours import EXAMPLE, LOOKS_LIKE, Hours
 from parkmeter.meter import ZERO, Spec
 
 RESERVED = frozenset(
@@ -55,6 +55,8 @@ PATH_SEGMENT = "[A-Za-z0-9][A-Za-z0-9._~-]{0,62}"
 
 SHORTEST_BOOTSTRAP_TOKEN = 16
 
+MINUTE = timedelta(minutes=1)
+
 _A_WEEK = 604_800
 Seconds = Annotated[float, Field(gt=0, le=_A_WEEK, allow_inf_nan=False)]
 SecondsOrZero = Annotated[float, Field(ge=0, le=_A_WEEK, allow_inf_nan=False)]
@@ -63,13 +65,17 @@ MinutesAboveZero = Annotated[float, Field(gt=0, le=525_600, allow_inf_nan=False)
 
 
 def _texts(value: object) -> object:
+    if not isinstance(value, str | list | tuple):
+        wrong = f'must be text, or a list of texts, such as "{EXAMPLE}"'
+        raise ValueError(wrong)  # noqa: TRY004 (a finding of pydantic's)
     return (value,) if isinstance(value, str) else value
 
 
+_HOURS_TEXT = {"type": "string", "pattern": LOOKS_LIKE}
 HoursTexts = Annotated[
     tuple[str, ...],
     BeforeValidator(_texts),
-    WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}),
+    WithJsonSchema({"anyOf": [_HOURS_TEXT, {"type": "array", "items": _HOURS_TEXT}]}),
 ]
 
 
@@ -184,18 +190,6 @@ class EndpointSettings(_Settings):
         return value
 
     @model_validator(mode="after")
-    def _fitting(self) -> Self:
-        longest = Hours.of(self.hours).longest if self.hours else ZERO
-        if longest > timedelta(minutes=self.max_minutes_ahead):
-            raise ValueError(
-                f"hours has a window of {longest / timedelta(minutes=1):g} minutes, and "
-                f"max_minutes_ahead is {self.max_minutes_ahead:g}"
-            )
-        if (self.wake_minutes or 0) > min(self.max_top_up_minutes, self.max_minutes_ahead):
-            raise ValueError("wake_minutes is more than the limits of a top-up")
-        return self
-
-    @model_validator(mode="after")
     def _one_way_to_start(self) -> Self:
         if (self.model is None) == (self.command is None):
             raise ValueError("give model or command, and not both")
@@ -243,6 +237,7 @@ class Settings(_Settings):
             if said:
                 wrong.append(((*path, "api_resource"), said, resource))
             taken.setdefault(resource, name)
+            wrong += [((*path, *found[0]), *found[1:]) for found in _over_limits(endpoint)]
         if wrong:
             raise PydanticCustomError(FOUND_TOGETHER, "names do not fit", {"findings": wrong})
         return self
@@ -380,6 +375,18 @@ def _why_no_resource(resource: str, taken: Mapping[str, str]) -> str:
     if resource in taken:
         return f"is taken by endpoint {taken[resource]!r}; set another api_resource"
     return ""
+
+
+def _over_limits(endpoint: EndpointSettings) -> Iterator[tuple[tuple[str], str, object]]:
+    """What could never be put on the meter as a whole: setting, what is wrong, what was given."""
+    most_ahead = timedelta(minutes=endpoint.max_minutes_ahead)
+    longest = Hours.of(endpoint.hours).longest if endpoint.hours else ZERO
+    if longest > most_ahead:
+        said = f"has a window of {longest / MINUTE:g} minutes; max_minutes_ahead is "
+        yield ("hours",), said + f"{most_ahead / MINUTE:g}", endpoint.hours[0]
+    limit = min(endpoint.max_top_up_minutes, endpoint.max_minutes_ahead)
+    if endpoint.wake_minutes is not None and endpoint.wake_minutes > limit:
+        yield ("wake_minutes",), f"is more than a top-up may be ({limit:g})", endpoint.wake_minutes
 
 
 def _spec(name: str, endpoint: EndpointSettings) -> Spec:

@@ -18,6 +18,8 @@ from zoneinfo import ZoneInfo
 
 DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 EXAMPLE = "Mon-Fri 09:00-17:00 Europe/London"
+LOOKS_LIKE = r"^\s*[A-Za-z,-]+\s+\d\d:\d\d-\d\d:\d\d\s+[A-Za-z0-9_+/-]+\s*$"
+"""For editors: what a text looks like, not whether it is right."""
 
 LONGEST = timedelta(days=7)
 """Of one window. Longer ones would leave no moment of the week at which nobody pays."""

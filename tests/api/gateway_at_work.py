@@ -178,9 +178,7 @@ class Gateway:
             Route("other", "other", "/v1/completions?a=b", None, limits, timeouts),
         ]
         waker = Waker(wake) if wake is not None else None
-        self.plane = DataPlane(
-            Routes(routes), book(), self.gate, self.clock.now, pool, waker=waker
-        )
+        self.plane = DataPlane(Routes(routes), book(), self.gate, self.clock.now, pool, waker=waker)
         self.port = 0
         self._clients: list[Client] = []
         self._version = 0

@@ -1,4 +1,4 @@
-"""A closed meter that is woken holds `wake_minutes` once, however many ask, on whose account asks."""
+"""A closed meter that is woken holds `wake_minutes` once, however many ask."""
 
 import asyncio
 import threading
