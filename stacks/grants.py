@@ -200,6 +200,14 @@ class Grants:
         path = f"parameter{self._names.endpoints_path}{endpoint}"
         return Grant(("ssm:GetParameter",), (self.arn("ssm", path),))
 
+    def read_hours(self) -> Grant:
+        """Find the endpoints that have hours."""
+        return Grant(
+            ("ssm:GetParametersByPath",),
+            self._below(self._names.hours_path),
+            because="one parameter for each endpoint; which ones exist is found out at run time",
+        )
+
     def publish_expiry(self) -> Grant:
         """Read and write the published expiries."""
         return Grant(

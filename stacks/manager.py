@@ -77,6 +77,7 @@ class EndpointManagerStack(Stack):
                 may.keep_meters(),
                 may.list_unsettled(),
                 may.read_endpoints(),
+                may.read_hours(),
                 may.publish_expiry(),
                 *may.start_endpoints(),
                 *may.see_and_stop_endpoints(),

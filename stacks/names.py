@@ -7,9 +7,10 @@ What the handlers in `parkmeter.aws` find:
 
 * The environment of every function: `PARKMETER_PREFIX`, `PARKMETER_METERS_TABLE`,
   `PARKMETER_AUTH_TABLE`, `PARKMETER_ENDPOINTS_PATH`, `PARKMETER_EXPIRY_PATH`,
-  `PARKMETER_CLOCK_FUNCTION`; in clock and lifecycle also `PARKMETER_TOPIC_ARN`, in an inference
-  function `PARKMETER_ENDPOINT`.
+  `PARKMETER_HOURS_PATH`, `PARKMETER_CLOCK_FUNCTION`; in clock and lifecycle also
+  `PARKMETER_TOPIC_ARN`, in an inference function `PARKMETER_ENDPOINT`.
 * One SSM parameter per endpoint under `PARKMETER_ENDPOINTS_PATH`, JSON: see `metered.py`.
+* For each endpoint with hours one more under `PARKMETER_HOURS_PATH`: a JSON list of texts.
 * The custom resource `Custom::ParkmeterEndpoint` with `Name` and `InitialProvisionTimeMinutes`;
   `Custom::ParkmeterBucket` with `AsyncBucket`.
 * The clock is invoked with `{"kind": "tick"}` every minute, with `{"kind": "sweep"}` every ten,
@@ -91,6 +92,11 @@ class Names:
     def expiry_path(self) -> str:
         """SSM path of the published expiries."""
         return f"/{self.prefix}/expiry/"
+
+    @property
+    def hours_path(self) -> str:
+        """SSM path of the hours, of endpoints that have any."""
+        return f"/{self.prefix}/hours/"
 
     @property
     def clock(self) -> str:

@@ -6,7 +6,6 @@ begin or end in the gap does so at the first moment after it; when they are put 
 the two equal times begins a window and the last ends it. Knows no meters.
 """
 
-import difflib
 import re
 import zoneinfo
 from collections.abc import Iterable, Iterator, Sequence
@@ -221,6 +220,8 @@ def _zone(name: str) -> ZoneInfo:
     try:
         return ZoneInfo(name)
     except (KeyError, ValueError, OSError):  # an OSError for the name of a folder, such as Europe
+        import difflib  # noqa: PLC0415 (only who is wrong waits for it)
+
         near = difflib.get_close_matches(name, sorted(zoneinfo.available_timezones()), n=1)
         meant = f"; did you mean {near[0]}?" if near else ""
         raise ValueError(f"{name!r} is no time zone that is known here{meant}") from None

@@ -15,6 +15,7 @@ from parkmeter.aws.clock import MeterClock, UntreatedError
 from parkmeter.aws.definitions import Found, KnownDefinitions
 from parkmeter.aws.expiry_parameter import ExpiryParameters, published
 from parkmeter.aws.heartbeat import Heartbeat
+from parkmeter.aws.hours_parameters import HoursParameters
 from parkmeter.aws.lifecycle import Lifecycle
 from parkmeter.aws.wiring import NoGate, Ports, service_of
 from parkmeter.journal import Entry, Kind
@@ -100,6 +101,13 @@ class Life:
         return self.deployment.path.replace("/endpoints/", "/expiry/")
 
     @cached_property
+    def hours(self) -> HoursParameters:
+        """Of one warm function."""
+        return HoursParameters(
+            self.deployment.ssm, self.deployment.path.replace("/endpoints/", "/hours/")
+        )
+
+    @cached_property
     def known(self) -> KnownDefinitions:
         """Of one warm function."""
         return KnownDefinitions(self.deployment.ssm, self.deployment.path)
@@ -112,6 +120,7 @@ class Life:
             ports=replace(self.ports, notifier=SnsNotifier(self.sns, self.topic)),
             find=self.find,
             expiries=self.expiries,
+            hours=self.hours,
             heartbeat=self.heartbeat,
             now=self.wound.now,
             pause=self.timeline.sleep,

@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import boto3
 import pytest
-from botocore.exceptions import ClientError
+from botocore.exceptions import ClientError, EndpointConnectionError
 
 from parkmeter.aws.expiry_parameter import published
 from parkmeter.drivers import sagemaker
@@ -653,3 +653,58 @@ def test_an_endpoint_without_a_definition_is_not_created_and_says_what_to_deploy
     life.lifecycle().handle(asked, lambda: 900_000)
     assert answers.last["Status"] == "FAILED"
     assert "Deploy its MeteredStack first" in answers.last["Reason"]
+
+
+# ── Hours ───────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_window_starts_a_settled_endpoint_to_the_second_and_ends_it(life: Life):
+    life.deployment.define(warn_minutes=[], hours=["Mon 12:10-12:30 UTC"])
+    life.wind(minutes=9)
+    assert life.there() == {}
+    life.wind(minutes=1, seconds=2)
+    assert life.moments("CreateEndpoint") == [utc("12:10:00")]
+    assert life.meter().expires_at == utc("12:30:00")
+    life.wind(minutes=3)
+    assert life.status() == "running"
+    life.wind(minutes=17, seconds=35)
+    # A window ends when it ends; on AWS the drain is a fixed delay.
+    assert life.moments("DeleteEndpoint") == [utc("12:30:30")]
+    life.wind(minutes=2)
+    assert (life.status(), life.there()) == ("stopped", {})
+    assert life.failures == []
+    assert life.lines().count(Kind.TOP_UP) == 1
+
+
+def test_an_eject_holds_until_the_next_window(life: Life):
+    life.deployment.define(
+        warn_minutes=[], hours=["Mon 12:10-12:30 UTC", "Mon 13:31-14:31 Europe/London"]
+    )
+    life.wind(minutes=13)
+    life.eject()
+    life.wind(minutes=16)
+    assert (life.there(), life.report().held) == ({}, True)
+    life.wind(minutes=2, seconds=30)
+    assert life.meter().expires_at == utc("13:31:00")
+    assert life.status() == "starting"
+
+
+def test_ticks_that_run_at_once_give_a_window_its_turn_once(life: Life):
+    life.deployment.define(warn_minutes=[], hours=["Mon 12:10-12:30 UTC"])
+    life.at_once = 3
+    life.wind(minutes=13)
+    assert life.lines().count(Kind.TOP_UP) == 1
+    assert life.moments("CreateEndpoint")[0] == utc("12:10:00")
+
+
+def test_hours_that_cannot_be_read_now_are_as_they_were(life: Life):
+    life.deployment.define(warn_minutes=[], hours=["Mon 12:10-12:30 UTC"])
+    life.wind(minutes=2)
+
+    class Silent:
+        def get_parameters_by_path(self, **_request):
+            raise EndpointConnectionError(endpoint_url="https://ssm")
+
+    life.hours._ssm = Silent()
+    life.wind(minutes=10)
+    assert life.status() == "running"

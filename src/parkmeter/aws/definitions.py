@@ -15,6 +15,7 @@ from typing import Any, Protocol
 from botocore.exceptions import BotoCoreError, ClientError
 
 from parkmeter.errors import ConfigError
+from parkmeter.hours import Hours
 from parkmeter.meter import Spec
 
 _log = logging.getLogger(__name__)
@@ -159,7 +160,7 @@ def definition_from(document: str, parameter: str) -> Definition:
         said = json.loads(document)
         name = parameter.rpartition("/")[2]
         queued = said.get("async")
-        price = said["price_per_hour"]
+        price, wake = said["price_per_hour"], said.get("wake_minutes")
         configs = {variant["instance_type"]: variant["config"] for variant in said["variants"]}
         return Definition(
             spec=Spec(
@@ -172,6 +173,8 @@ def definition_from(document: str, parameter: str) -> Definition:
                 price_per_hour=None if price is None else Decimal(price),
                 variants=tuple(configs),
                 look_again=LOOK_AGAIN,
+                hours=Hours.of(texts) if (texts := said.get("hours")) else None,
+                wake=None if wake is None else timedelta(minutes=wake),
             ),
             endpoint=said["endpoint"],
             configs=configs,

@@ -40,6 +40,7 @@ class Environment:
     tables: Tables
     endpoints_path: str
     expiry_path: str
+    hours_path: str
     clock_function: str
 
     @classmethod
@@ -50,6 +51,7 @@ class Environment:
             tables=Tables(os.environ["PARKMETER_METERS_TABLE"], os.environ["PARKMETER_AUTH_TABLE"]),
             endpoints_path=os.environ["PARKMETER_ENDPOINTS_PATH"],
             expiry_path=os.environ["PARKMETER_EXPIRY_PATH"],
+            hours_path=os.environ["PARKMETER_HOURS_PATH"],
             clock_function=os.environ["PARKMETER_CLOCK_FUNCTION"],
         )
 
