@@ -8,7 +8,8 @@ What the handlers in `parkmeter.aws` find:
 * The environment of every function: `PARKMETER_PREFIX`, `PARKMETER_METERS_TABLE`,
   `PARKMETER_AUTH_TABLE`, `PARKMETER_ENDPOINTS_PATH`, `PARKMETER_EXPIRY_PATH`,
   `PARKMETER_HOURS_PATH`, `PARKMETER_CLOCK_FUNCTION`; in clock and lifecycle also
-  `PARKMETER_TOPIC_ARN`, in an inference function `PARKMETER_ENDPOINT`.
+  `PARKMETER_TOPIC_ARN`, in an inference function `PARKMETER_ENDPOINT` and
+  `PARKMETER_CONTROL_FUNCTION`.
 * One SSM parameter per endpoint under `PARKMETER_ENDPOINTS_PATH`, JSON: see `metered.py`.
 * For each endpoint with hours one more under `PARKMETER_HOURS_PATH`: a JSON list of texts.
 * The custom resource `Custom::ParkmeterEndpoint` with `Name` and `InitialProvisionTimeMinutes`;

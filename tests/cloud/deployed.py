@@ -71,6 +71,7 @@ def deployed(moto: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Deployed]:
         "PARKMETER_HOURS_PATH": f"/{prefix}/hours/",
         "PARKMETER_CLOCK_FUNCTION": f"{prefix}-clock",
         "PARKMETER_ENDPOINT": "flan-t5",
+        "PARKMETER_CONTROL_FUNCTION": f"{prefix}-control",
     }.items():
         monkeypatch.setenv(name, value)
     ssm = boto3.client("ssm")
