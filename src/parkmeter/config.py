@@ -7,7 +7,7 @@ anything; `wiring` makes things from settings. `config_mistakes` says what is wr
 import os
 import re
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -15,22 +15,21 @@ from typing import Annotated, Any, Self
 
 from pydantic import (
     BaseModel,
-    BeforeValidator,
     ConfigDict,
     Field,
     ValidationError,
-    WithJsonSchema,
     field_validator,
     model_validator,
 )
 from pydantic_core import PydanticCustomError
 
 from parkmeter.client_file import default_state
+from parkmeter.config_hours import HoursTexts, too_long
 from parkmeter.config_lines import Lines
 from parkmeter.config_mistakes import FOUND_TOGETHER, Mistake, Origin, error_of, refusal
 from parkmeter.errors import ConfigError
-from parkmeter.hours import EXAMPLE, LOOKS_LIKE, Hours
-from parkmeter.meter import ZERO, Spec
+from parkmeter.hours import EXAMPLE, Hours
+from parkmeter.meter import Spec
 
 RESERVED = frozenset(
     {
@@ -55,28 +54,11 @@ PATH_SEGMENT = "[A-Za-z0-9][A-Za-z0-9._~-]{0,62}"
 
 SHORTEST_BOOTSTRAP_TOKEN = 16
 
-MINUTE = timedelta(minutes=1)
-
 _A_WEEK = 604_800
 Seconds = Annotated[float, Field(gt=0, le=_A_WEEK, allow_inf_nan=False)]
 SecondsOrZero = Annotated[float, Field(ge=0, le=_A_WEEK, allow_inf_nan=False)]
 Minutes = Annotated[float, Field(ge=0, le=525_600, allow_inf_nan=False)]
 MinutesAboveZero = Annotated[float, Field(gt=0, le=525_600, allow_inf_nan=False)]
-
-
-def _texts(value: object) -> object:
-    if not isinstance(value, str | list | tuple):
-        wrong = f'must be text, or a list of texts, such as "{EXAMPLE}"'
-        raise ValueError(wrong)  # noqa: TRY004 (a finding of pydantic's)
-    return (value,) if isinstance(value, str) else value
-
-
-_HOURS_TEXT = {"type": "string", "pattern": LOOKS_LIKE}
-HoursTexts = Annotated[
-    tuple[str, ...],
-    BeforeValidator(_texts),
-    WithJsonSchema({"anyOf": [_HOURS_TEXT, {"type": "array", "items": _HOURS_TEXT}]}),
-]
 
 
 class _Settings(BaseModel):
@@ -182,13 +164,6 @@ class EndpointSettings(_Settings):
             raise ValueError("must begin with a program")
         return value
 
-    @field_validator("hours")
-    @classmethod
-    def _hours(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        if value:
-            Hours.of(value)
-        return value
-
     @model_validator(mode="after")
     def _one_way_to_start(self) -> Self:
         if (self.model is None) == (self.command is None):
@@ -237,7 +212,13 @@ class Settings(_Settings):
             if said:
                 wrong.append(((*path, "api_resource"), said, resource))
             taken.setdefault(resource, name)
-            wrong += [((*path, *found[0]), *found[1:]) for found in _over_limits(endpoint)]
+            longest = timedelta(minutes=endpoint.max_minutes_ahead)
+            if said := too_long(endpoint.hours, longest):
+                wrong.append(((*path, "hours"), said, endpoint.hours[0]))
+            most = min(endpoint.max_top_up_minutes, endpoint.max_minutes_ahead)
+            if endpoint.wake_minutes is not None and endpoint.wake_minutes > most:
+                said = f"is more than a top-up may be ({most:g})"
+                wrong.append(((*path, "wake_minutes"), said, endpoint.wake_minutes))
         if wrong:
             raise PydanticCustomError(FOUND_TOGETHER, "names do not fit", {"findings": wrong})
         return self
@@ -375,18 +356,6 @@ def _why_no_resource(resource: str, taken: Mapping[str, str]) -> str:
     if resource in taken:
         return f"is taken by endpoint {taken[resource]!r}; set another api_resource"
     return ""
-
-
-def _over_limits(endpoint: EndpointSettings) -> Iterator[tuple[tuple[str], str, object]]:
-    """What could never be put on the meter as a whole: setting, what is wrong, what was given."""
-    most_ahead = timedelta(minutes=endpoint.max_minutes_ahead)
-    longest = Hours.of(endpoint.hours).longest if endpoint.hours else ZERO
-    if longest > most_ahead:
-        said = f"has a window of {longest / MINUTE:g} minutes; max_minutes_ahead is "
-        yield ("hours",), said + f"{most_ahead / MINUTE:g}", endpoint.hours[0]
-    limit = min(endpoint.max_top_up_minutes, endpoint.max_minutes_ahead)
-    if endpoint.wake_minutes is not None and endpoint.wake_minutes > limit:
-        yield ("wake_minutes",), f"is more than a top-up may be ({limit:g})", endpoint.wake_minutes
 
 
 def _spec(name: str, endpoint: EndpointSettings) -> Spec:

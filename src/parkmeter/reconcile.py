@@ -11,21 +11,18 @@ from typing import assert_never
 
 from parkmeter.decision import Cause, Decision, Keep, Observed, Rest, Start, Stop
 from parkmeter.entries import life, line, stop_line, warning_line
+from parkmeter.idleness import at_idleness, idle_from
 from parkmeter.journal import Entry, Kind, fingerprint
 from parkmeter.meter import (
-    ZERO,
     Meter,
     Phase,
     Run,
     Spec,
-    eject,
     is_open,
     latest_close,
     span,
     standing_still,
-    time_left,
 )
-from parkmeter.schedule import refuse_window
 
 BACKOFF_FIRST = timedelta(seconds=1)
 BACKOFF_MOST = timedelta(minutes=5)
@@ -63,10 +60,8 @@ def decide(  # noqa: PLR0913, PLR0917 (what there is to know)
     if not is_open(meter, now):
         return _end(spec, meter, observed, in_flight, now)
     decision = _serve(spec, meter, observed, now)
-    since = _idle_since(decision.meter, last_request)
-    if spec.idle is None or since is None or in_flight:
-        return decision
-    return _idle(spec, meter, decision, since + spec.idle, now)
+    idle_at = None if in_flight else idle_from(spec, decision.meter, last_request)
+    return decision if idle_at is None else at_idleness(spec, decision, idle_at, now)
 
 
 # ── The meter is open: the endpoint should serve ────────────────────────────────────────────────
@@ -192,34 +187,6 @@ def _ready(spec: Spec, meter: Meter, observed: Observed, now: datetime) -> Decis
         serving = replace(serving, run=replace(run, warned_at=max(passed)))
         entries = (warning_line(spec, serving, due[max(passed)], now),)
     return Decision(Keep(close), serving, entries, _next_due(spec, serving, now))
-
-
-def _idle_since(meter: Meter, last_request: datetime | None) -> datetime | None:
-    """Since when nobody has used a serving endpoint, or put time on it."""
-    ready_at = meter.run.ready_at
-    if last_request is None or ready_at is None or meter.run.phase is not Phase.READY:
-        return None
-    # Who tops up means to use it: those minutes must not be given up in the next moment.
-    return max(ready_at, last_request, meter.set_at)
-
-
-def _idle(
-    spec: Spec, meter: Meter, decision: Decision, idle_at: datetime, now: datetime
-) -> Decision:
-    """Eject at `idle_at`; until then go on as decided.
-
-    Only the meter is closed here. The next look stops it, and sees who was let in meanwhile.
-    """
-    if now < idle_at:
-        again = min(filter(None, (decision.check_at, idle_at)))
-        return replace(decision, check_at=again)
-    ejected = eject(refuse_window(spec, decision.meter, now), now)
-    given_back = time_left(meter, now)
-    why = f"no request for {span(spec.idle or ZERO)}; {span(given_back)} given back"
-    key = f"idle:{idle_at.isoformat()}"
-    entry = line(spec, ejected, Kind.EJECT, now, why, key=key, amount=-given_back)
-    drained = ejected.expires_at + spec.drain
-    return Decision(Keep(drained), ejected, (*decision.entries, entry), check_at=now)
 
 
 def _warnings(spec: Spec, meter: Meter) -> dict[datetime, timedelta]:
