@@ -19,6 +19,7 @@ from stacks.names import (
     UNSETTLED_INDEX,
     Names,
     endpoint_log_group,
+    use_key,
 )
 
 WILDCARDS = "parkmeter:wildcards"
@@ -140,6 +141,14 @@ class Grants:
     def read_meter(self) -> Grant:
         """Look at a meter."""
         return Grant(("dynamodb:GetItem",), (self._table(self._names.meters_table),))
+
+    def note_use(self, endpoint: str) -> Grant:
+        """Write down when an endpoint was used, and nothing else of the table."""
+        return Grant(
+            ("dynamodb:PutItem",),
+            (self._table(self._names.meters_table),),
+            conditions={"ForAllValues:StringEquals": {"dynamodb:LeadingKeys": [use_key(endpoint)]}},
+        )
 
     def keep_meters(self) -> Grant:
         """Read and commit meters and journal."""

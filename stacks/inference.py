@@ -19,7 +19,8 @@ TIMEOUT_SECONDS = 29
 class LambdaStack(Stack):
     """Looks at the meter, asks the model, and may do nothing else.
 
-    Where prompts wake the endpoint it passes those to a closed meter on to control.
+    Where prompts wake the endpoint it passes those to a closed meter on to control; where it may be
+    idle, notes that it is used.
     """
 
     def __init__(
@@ -47,6 +48,7 @@ class LambdaStack(Stack):
                 environment={
                     "PARKMETER_ENDPOINT": endpoint.name,
                     "PARKMETER_CONTROL_FUNCTION": names.control,
+                    "PARKMETER_NOTES_USE": "0" if endpoint.idle_minutes is None else "1",
                 },
             ),
             [
@@ -54,5 +56,6 @@ class LambdaStack(Stack):
                 may.read_endpoint(endpoint.name),
                 may.invoke(names.endpoint(endpoint.name)),
                 *([may.wake(names.control)] if endpoint.wake_minutes is not None else []),
+                *([may.note_use(endpoint.name)] if endpoint.idle_minutes is not None else []),
             ],
         )

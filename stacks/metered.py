@@ -68,6 +68,7 @@ class MeteredStack(Stack):
                     "drain_seconds": endpoint.drain_seconds,
                     "warn_minutes": list(endpoint.warn_minutes),
                     "hours": list(endpoint.hours),
+                    "idle_minutes": endpoint.idle_minutes,
                     "wake_minutes": endpoint.wake_minutes,
                 }
             ),

@@ -70,7 +70,8 @@ class Endpoint:
 
     `instance_types`: best first; where AWS has no capacity the next one is tried.
     `price_per_hour`: of the first one; None: unknown, never zero. `hours`: when it runs by itself,
-    such as `("Mon-Fri 09:00-17:00 Europe/London",)`. `wake_minutes`: what a prompt to the closed
+    such as `("Mon-Fri 09:00-17:00 Europe/London",)`. `idle_minutes`: ejected so long after a prompt,
+    up to two minutes later; None: never. `wake_minutes`: what a prompt to the closed
     meter buys, if its token may top up; None: nothing.
     """
 
@@ -87,6 +88,7 @@ class Endpoint:
     max_minutes_ahead: float = 10080
     warn_minutes: tuple[float, ...] = (10, 2)
     hours: tuple[str, ...] = ()
+    idle_minutes: float | None = None
     wake_minutes: float | None = None
     async_concurrency: int = 4
     async_most_instances: int = 1
@@ -169,6 +171,11 @@ _RULES: tuple[tuple[str, str, Callable[[Any], bool]], ...] = (
         "hours",
         f"texts {_SEVERAL}",
         lambda texts: isinstance(texts, tuple) and all(isinstance(text, str) for text in texts),
+    ),
+    (
+        "idle_minutes",
+        "a number greater than 0; None: never idle",
+        lambda minutes: minutes is None or _above_zero(minutes),
     ),
     (
         "wake_minutes",

@@ -82,7 +82,7 @@ class Treatment:
         # The time first: whom the gate admits after it is then counted, or comes too late.
         now = self.clock.now()
         in_flight = self.gate.in_flight(spec.name)
-        last_request = self.gate.last_request(spec.name)
+        last_request = None if spec.idle is None else self.gate.last_request(spec.name)
         return decisions.decide(spec, meter, observed, in_flight, now, last_request)
 
     def commit(

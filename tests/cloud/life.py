@@ -16,6 +16,7 @@ from parkmeter.aws.definitions import Found, KnownDefinitions
 from parkmeter.aws.expiry_parameter import ExpiryParameters, published
 from parkmeter.aws.heartbeat import Heartbeat
 from parkmeter.aws.hours_parameters import HoursParameters
+from parkmeter.aws.last_use import last_use
 from parkmeter.aws.lifecycle import Lifecycle
 from parkmeter.aws.wiring import NoGate, Ports, service_of
 from parkmeter.journal import Entry, Kind
@@ -83,7 +84,7 @@ class Life:
             store=self.deployment.store,
             sagemaker=self.sagemaker.client(),
             clock=Waker(self),
-            gate=NoGate(),
+            gate=NoGate(last_use(self.deployment.dynamodb, self.deployment.tables.meters)),
             notifier=LogNotifier(),
             deployment="parkmeter",
         )

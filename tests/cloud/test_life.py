@@ -10,9 +10,10 @@ import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
 
 from parkmeter.aws.expiry_parameter import published
+from parkmeter.aws.last_use import UseNote, last_use
 from parkmeter.drivers import sagemaker
 from parkmeter.journal import Kind
-from parkmeter.meter import Phase
+from parkmeter.meter import NEVER, Phase
 from stacks import names as agreed
 from tests.cloud.conftest import Wound
 from tests.cloud.custom_resources import CloudFormation, cloudformation, request
@@ -708,3 +709,44 @@ def test_hours_that_cannot_be_read_now_are_as_they_were(life: Life):
     life.hours._ssm = Silent()
     life.wind(minutes=10)
     assert life.status() == "running"
+
+
+# ── Idleness ────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_an_endpoint_that_is_not_used_is_ejected_and_one_that_is_used_is_not(life: Life):
+    life.deployment.define(warn_minutes=[], idle_minutes=5)
+    dynamodb = boto3.client("dynamodb")
+    note = UseNote(dynamodb, life.deployment.tables.meters, FLAN)
+    life.top_up(60)
+    for _ in range(4):
+        life.wind(minutes=4)
+        note.take(life.now)
+    assert life.status() == "running"
+    last = life.now
+    life.wind(minutes=5)
+    assert life.status() == "running"
+    life.wind(minutes=4)
+    assert life.status() == "stopped"
+    (eject,) = [
+        entry for entry in life.deployment.store.journal(FLAN, 100) if entry.kind is Kind.EJECT
+    ]
+    # A note may be a minute old, and a prompt take half of one.
+    assert eject.at == last + timedelta(minutes=6, seconds=30)
+    assert eject.why.startswith("no request for 5 min 0 s; 3")
+    assert life.failures == []
+    dynamodb.close()
+
+
+def test_where_its_use_cannot_be_read_it_is_not_called_idle(life: Life):
+    life.deployment.define(warn_minutes=[], idle_minutes=5)
+    life.top_up(60)
+    life.wind(minutes=2)
+
+    class Silent:
+        def get_item(self, **_request):
+            raise EndpointConnectionError(endpoint_url="https://dynamodb")
+
+    find = last_use(Silent(), "meters")
+    assert find(FLAN) is None
+    assert last_use(life.deployment.dynamodb, life.deployment.tables.meters)(FLAN) == NEVER

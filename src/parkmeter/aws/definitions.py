@@ -160,7 +160,7 @@ def definition_from(document: str, parameter: str) -> Definition:
         said = json.loads(document)
         name = parameter.rpartition("/")[2]
         queued = said.get("async")
-        price, wake = said["price_per_hour"], said.get("wake_minutes")
+        price = said["price_per_hour"]
         configs = {variant["instance_type"]: variant["config"] for variant in said["variants"]}
         return Definition(
             spec=Spec(
@@ -174,7 +174,8 @@ def definition_from(document: str, parameter: str) -> Definition:
                 variants=tuple(configs),
                 look_again=LOOK_AGAIN,
                 hours=Hours.of(texts) if (texts := said.get("hours")) else None,
-                wake=None if wake is None else timedelta(minutes=wake),
+                idle=_span(said.get("idle_minutes")),
+                wake=_span(said.get("wake_minutes")),
             ),
             endpoint=said["endpoint"],
             configs=configs,
@@ -186,6 +187,10 @@ def definition_from(document: str, parameter: str) -> Definition:
             f"The SSM parameter {parameter} is no definition of an endpoint "
             f"({type(error).__name__}: {error}). Deploy the endpoint's MeteredStack again."
         ) from error
+
+
+def _span(minutes: float | None) -> timedelta | None:
+    return None if minutes is None else timedelta(minutes=minutes)
 
 
 def parameters_below(ssm: Pages, path: str) -> Iterator[Mapping[str, Any]]:

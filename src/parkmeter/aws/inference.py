@@ -18,6 +18,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from parkmeter.aws.definitions import definition
 from parkmeter.aws.events import Answer
+from parkmeter.aws.last_use import UseNote
 from parkmeter.aws.prompts import Inference, models_runtime, route_of
 from parkmeter.errors import ParkmeterError, StoreBusyError
 from parkmeter.meter import Meter
@@ -74,7 +75,10 @@ def inference() -> Inference:
         functions = boto3.client("lambda", config=_PATIENCE_WITH_CONTROL)
         return by_control(functions, os.environ["PARKMETER_CONTROL_FUNCTION"], name, event)
 
-    return Inference(name, meter, route, runtime, wake=wake)
+    made = Inference(name, meter, route, runtime, wake=wake)
+    if os.environ.get("PARKMETER_NOTES_USE") != "1":
+        return made
+    return replace(made, used=UseNote(dynamodb, table, name).take)
 
 
 def by_control(functions: Any, control: str, name: str, event: Mapping[str, Any]) -> Answer:

@@ -82,6 +82,7 @@ class Inference:
     `meter` reads it, consistently; `route` finds what a refused client is told; `runtime` is
     boto3's client of SageMaker's runtime. `wake` puts time on the closed meter for a token, or
     passes the event on to who may and gives its answer; it raises ParkmeterError where it refuses.
+    `used` notes that a prompt goes to the model.
     """
 
     name: str
@@ -90,6 +91,7 @@ class Inference:
     runtime: Any
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
     wake: Callable[[Token, Mapping[str, Any]], Answer | None] | None = None
+    used: Callable[[datetime], None] = lambda _now: None
 
     def answer(self, event: Mapping[str, Any]) -> Answer:
         """The model's own answer, or a problem."""
@@ -122,6 +124,7 @@ class Inference:
             view = View.of(meter, now)
             if view.status is not Status.RUNNING or view.address is None:
                 raise self._not_serving(view)
+            self.used(now)
             said = self._ask(view.address, request, view)
         except ParkmeterError as error:
             said = refused(error)

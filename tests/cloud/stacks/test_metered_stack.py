@@ -9,6 +9,7 @@ import pytest
 
 import app
 from parkmeter.aws.definitions import definition_from
+from parkmeter.aws.last_use import use_key
 from stacks import jumpstart
 from stacks.settings import Container, JumpStart
 from tests.cloud.stacks.synthesized import Templates, flat, synthesized
@@ -97,6 +98,7 @@ def test_the_definition_has_all_that_the_handlers_read(seed: Templates):
         "drain_seconds": 30,
         "warn_minutes": [10, 2],
         "hours": [],
+        "idle_minutes": None,
         "wake_minutes": None,
     }
 
@@ -105,7 +107,7 @@ def test_hours_are_found_without_reading_every_definition(
     tmp_path: Path, context: dict[str, object]
 ):
     hours = ("Mon-Fri 09:00-17:00 Europe/London",)
-    own = dataclasses.replace(app.FLAN_T5_XXL, hours=hours, wake_minutes=30)
+    own = dataclasses.replace(app.FLAN_T5_XXL, hours=hours, idle_minutes=15, wake_minutes=30)
     made = synthesized(dataclasses.replace(app.SETTINGS, endpoints=(own,)), tmp_path, context)
     found = {
         resource["Properties"]["Name"]: resource["Properties"]["Value"]
@@ -115,7 +117,14 @@ def test_hours_are_found_without_reading_every_definition(
     name = "/parkmeter/endpoints/flan-t5"
     spec = definition_from(flat(found[name]), name).spec
     assert spec.hours.texts == hours
-    assert spec.wake == timedelta(minutes=30)
+    assert (spec.idle, spec.wake) == (timedelta(minutes=15), timedelta(minutes=30))
+    may = made.statements("FlanT5LambdaStack", "InferenceRole")
+    (note,) = [one for one in may if one["Action"] == ["dynamodb:PutItem"]]
+    assert note["Condition"]["ForAllValues:StringEquals"] == {
+        "dynamodb:LeadingKeys": [use_key("flan-t5")]
+    }
+    (wake,) = [one for one in may if one["Action"] == ["lambda:InvokeFunction"]]
+    assert flat(wake["Resource"]).endswith("function:parkmeter-control")
 
 
 @pytest.mark.parametrize(
