@@ -70,9 +70,9 @@ class Endpoint:
 
     `instance_types`: best first; where AWS has no capacity the next one is tried.
     `price_per_hour`: of the first one; None: unknown, never zero. `hours`: when it runs by itself,
-    such as `("Mon-Fri 09:00-17:00 Europe/London",)`. `idle_minutes`: ejected so long after a prompt,
-    up to two minutes later; None: never. `wake_minutes`: what a prompt to the closed
-    meter buys, if its token may top up; None: nothing.
+    such as `("Mon-Fri 09:00-17:00 Europe/London",)`. `idle_minutes`: ejected so long after the last
+    prompt, up to two minutes late; None: never. `wake_minutes`: what a prompt to the closed meter
+    buys, if its token may top up; None: nothing.
     """
 
     name: str
