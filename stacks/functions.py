@@ -96,6 +96,7 @@ def _environment(names: Names) -> dict[str, str]:
         "PARKMETER_AUTH_TABLE": names.auth_table,
         "PARKMETER_ENDPOINTS_PATH": names.endpoints_path,
         "PARKMETER_EXPIRY_PATH": names.expiry_path,
+        "PARKMETER_HOURS_PATH": names.hours_path,
         "PARKMETER_CLOCK_FUNCTION": names.clock,
     }
 

@@ -19,6 +19,7 @@ from stacks.names import (
     UNSETTLED_INDEX,
     Names,
     endpoint_log_group,
+    use_key,
 )
 
 WILDCARDS = "parkmeter:wildcards"
@@ -141,6 +142,14 @@ class Grants:
         """Look at a meter."""
         return Grant(("dynamodb:GetItem",), (self._table(self._names.meters_table),))
 
+    def note_use(self, endpoint: str) -> Grant:
+        """Write down when an endpoint was used, and nothing else of the table."""
+        return Grant(
+            ("dynamodb:PutItem",),
+            (self._table(self._names.meters_table),),
+            conditions={"ForAllValues:StringEquals": {"dynamodb:LeadingKeys": [use_key(endpoint)]}},
+        )
+
     def keep_meters(self) -> Grant:
         """Read and commit meters and journal."""
         return Grant(
@@ -199,6 +208,14 @@ class Grants:
         """Read one endpoint's definition."""
         path = f"parameter{self._names.endpoints_path}{endpoint}"
         return Grant(("ssm:GetParameter",), (self.arn("ssm", path),))
+
+    def read_hours(self) -> Grant:
+        """Find the endpoints that have hours."""
+        return Grant(
+            ("ssm:GetParametersByPath",),
+            self._below(self._names.hours_path),
+            because="one parameter for each endpoint; which ones exist is found out at run time",
+        )
 
     def publish_expiry(self) -> Grant:
         """Read and write the published expiries."""

@@ -17,7 +17,11 @@ TIMEOUT_SECONDS = 29
 
 
 class LambdaStack(Stack):
-    """Looks at the meter, asks the model, and may do nothing else."""
+    """Looks at the meter, asks the model, and may do nothing else.
+
+    Where prompts wake the endpoint it passes those to a closed meter on to control; where it may be
+    idle, notes that it is used.
+    """
 
     def __init__(
         self,
@@ -41,11 +45,17 @@ class LambdaStack(Stack):
                 timeout_seconds=TIMEOUT_SECONDS,
                 # CPU comes with memory, and start-up is what people wait for.
                 memory_megabytes=1024,
-                environment={"PARKMETER_ENDPOINT": endpoint.name},
+                environment={
+                    "PARKMETER_ENDPOINT": endpoint.name,
+                    "PARKMETER_CONTROL_FUNCTION": names.control,
+                    "PARKMETER_NOTES_USE": "0" if endpoint.idle_minutes is None else "1",
+                },
             ),
             [
                 may.read_meter(),
                 may.read_endpoint(endpoint.name),
                 may.invoke(names.endpoint(endpoint.name)),
+                *([may.wake(names.control)] if endpoint.wake_minutes is not None else []),
+                *([may.note_use(endpoint.name)] if endpoint.idle_minutes is not None else []),
             ],
         )

@@ -82,6 +82,7 @@ class EndpointManagerStack(Stack):
                 may.list_unsettled(),
                 may.read_all_meters(),
                 may.read_endpoints(),
+                may.read_hours(),
                 may.publish_expiry(),
                 *may.start_endpoints(),
                 *may.see_and_stop_endpoints(),

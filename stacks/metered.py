@@ -67,9 +67,21 @@ class MeteredStack(Stack):
                     "startup_credit_minutes": endpoint.startup_credit_minutes,
                     "drain_seconds": endpoint.drain_seconds,
                     "warn_minutes": list(endpoint.warn_minutes),
+                    "hours": list(endpoint.hours),
+                    "idle_minutes": endpoint.idle_minutes,
+                    "wake_minutes": endpoint.wake_minutes,
                 }
             ),
         )
+        if endpoint.hours:
+            aws_ssm.CfnParameter(
+                self,
+                "Hours",
+                name=f"{names.hours_path}{endpoint.name}",
+                type="String",
+                description=f"When {endpoint.name} runs by itself; written by this stack only.",
+                value=json.dumps(list(endpoint.hours)),
+            )
 
     def _config(
         self, model: aws_sagemaker.CfnModel, endpoint: Endpoint, instance_type: str

@@ -7,9 +7,11 @@ What the handlers in `parkmeter.aws` find:
 
 * The environment of every function: `PARKMETER_PREFIX`, `PARKMETER_METERS_TABLE`,
   `PARKMETER_AUTH_TABLE`, `PARKMETER_ENDPOINTS_PATH`, `PARKMETER_EXPIRY_PATH`,
-  `PARKMETER_CLOCK_FUNCTION`; in clock and lifecycle also `PARKMETER_TOPIC_ARN`, in an inference
-  function `PARKMETER_ENDPOINT`.
+  `PARKMETER_HOURS_PATH`, `PARKMETER_CLOCK_FUNCTION`; in clock and lifecycle also
+  `PARKMETER_TOPIC_ARN`, in an inference function `PARKMETER_ENDPOINT`,
+  `PARKMETER_CONTROL_FUNCTION` and `PARKMETER_NOTES_USE` (1: when it is used is to be noted).
 * One SSM parameter per endpoint under `PARKMETER_ENDPOINTS_PATH`, JSON: see `metered.py`.
+* For each endpoint with hours one more under `PARKMETER_HOURS_PATH`: a JSON list of texts.
 * The custom resource `Custom::ParkmeterEndpoint` with `Name` and `InitialProvisionTimeMinutes`;
   `Custom::ParkmeterBucket` with `AsyncBucket`.
 * The clock is invoked with `{"kind": "tick"}` every minute, with `{"kind": "sweep"}` every ten,
@@ -93,6 +95,11 @@ class Names:
         return f"/{self.prefix}/expiry/"
 
     @property
+    def hours_path(self) -> str:
+        """SSM path of the hours, of endpoints that have any."""
+        return f"/{self.prefix}/hours/"
+
+    @property
     def clock(self) -> str:
         """Function that reconciles."""
         return self._prefixed("clock")
@@ -164,6 +171,11 @@ class Names:
     def async_topic(self, endpoint: str, outcome: str) -> str:
         """SNS topic told of async results (`outcome`: succeeded, failed)."""
         return self._prefixed(f"{endpoint}-async-{outcome}")
+
+
+def use_key(endpoint: str) -> str:
+    """Partition key under which an endpoint's last use is noted in the meters table."""
+    return f"use#{endpoint}"
 
 
 def log_group(function: str) -> str:

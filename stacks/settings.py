@@ -7,10 +7,13 @@ import math
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
 from parkmeter.config import RESERVED
+from parkmeter.hours import Hours
+from parkmeter.meter import ZERO
 from stacks.names import (
     DEFAULT_PREFIX,
     LONGEST_BUCKET,
@@ -66,7 +69,10 @@ class Endpoint:
     """One metered endpoint. Minutes, seconds and dollars as the names say.
 
     `instance_types`: best first; where AWS has no capacity the next one is tried.
-    `price_per_hour`: of the first one; None: unknown, never zero.
+    `price_per_hour`: of the first one; None: unknown, never zero. `hours`: when it runs by itself,
+    such as `("Mon-Fri 09:00-17:00 Europe/London",)`. `idle_minutes`: ejected so long after the last
+    prompt, up to two minutes late; None: never. `wake_minutes`: what a prompt to the closed meter
+    buys, if its token may top up; None: nothing.
     """
 
     name: str
@@ -81,6 +87,9 @@ class Endpoint:
     max_top_up_minutes: float = 1440
     max_minutes_ahead: float = 10080
     warn_minutes: tuple[float, ...] = (10, 2)
+    hours: tuple[str, ...] = ()
+    idle_minutes: float | None = None
+    wake_minutes: float | None = None
     async_concurrency: int = 4
     async_most_instances: int = 1
     async_results_days: int = 7
@@ -89,6 +98,12 @@ class Endpoint:
         for what, right, is_right in _RULES:
             if not is_right(getattr(self, what)):
                 raise self._wrong(what, right)
+        try:
+            longest = Hours.of(self.hours).longest if self.hours else ZERO
+        except ValueError as error:
+            raise self._wrong("hours", str(error)) from None
+        if longest > timedelta(minutes=self.max_minutes_ahead):
+            raise self._wrong("hours", "no window longer than max_minutes_ahead")
 
     @property
     def resource(self) -> str:
@@ -151,6 +166,21 @@ _RULES: tuple[tuple[str, str, Callable[[Any], bool]], ...] = (
         "warn_minutes",
         f"numbers, not negative, {_SEVERAL}: (10,)",
         lambda ahead: isinstance(ahead, tuple) and all(map(_not_negative, ahead)),
+    ),
+    (
+        "hours",
+        f"texts {_SEVERAL}",
+        lambda texts: isinstance(texts, tuple) and all(isinstance(text, str) for text in texts),
+    ),
+    (
+        "idle_minutes",
+        "a number greater than 0; None: never idle",
+        lambda minutes: minutes is None or _above_zero(minutes),
+    ),
+    (
+        "wake_minutes",
+        "a number greater than 0; None: no waking",
+        lambda minutes: minutes is None or _above_zero(minutes),
     ),
     ("max_top_up_minutes", "a number greater than 0", _above_zero),
     ("max_minutes_ahead", "a number greater than 0", _above_zero),

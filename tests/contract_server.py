@@ -167,6 +167,10 @@ def endpoint(name: str, **given: object) -> dict:
         "since": "2026-11-22T18:00:00Z",
         "attempts": 1,
         "next_try": None,
+        "hours": None,
+        "window_until": None,
+        "next_window_at": None,
+        "held": False,
         **given,
     }
 

@@ -39,6 +39,7 @@ class TestGate:
     __test__ = False
 
     requests: dict[str, int | None] = field(default_factory=dict)
+    asked_at: dict[str, datetime] = field(default_factory=dict)
     views: dict[str, View] = field(default_factory=dict)
 
     def show(self, view: View) -> None:
@@ -48,6 +49,9 @@ class TestGate:
 
     def in_flight(self, name: str) -> int | None:
         return self.requests.get(name, 0)
+
+    def last_request(self, name: str) -> datetime | None:
+        return self.asked_at.get(name, NOON)
 
 
 @dataclass

@@ -13,13 +13,22 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 from pydantic_core import PydanticCustomError
 
 from parkmeter.client_file import default_state
+from parkmeter.config_hours import HoursTexts, too_long
 from parkmeter.config_lines import Lines
 from parkmeter.config_mistakes import FOUND_TOGETHER, Mistake, Origin, error_of, refusal
 from parkmeter.errors import ConfigError
+from parkmeter.hours import EXAMPLE, Hours
 from parkmeter.meter import Spec
 
 RESERVED = frozenset(
@@ -49,6 +58,7 @@ _A_WEEK = 604_800
 Seconds = Annotated[float, Field(gt=0, le=_A_WEEK, allow_inf_nan=False)]
 SecondsOrZero = Annotated[float, Field(ge=0, le=_A_WEEK, allow_inf_nan=False)]
 Minutes = Annotated[float, Field(ge=0, le=525_600, allow_inf_nan=False)]
+MinutesAboveZero = Annotated[float, Field(gt=0, le=525_600, allow_inf_nan=False)]
 
 
 class _Settings(BaseModel):
@@ -111,6 +121,20 @@ class EndpointSettings(_Settings):
     )
     max_top_up_minutes: Minutes = Field(1440, description="Most minutes of one top-up.")
     max_minutes_ahead: Minutes = Field(10080, description="Most minutes on the meter.")
+    hours: HoursTexts = Field(
+        (),
+        description="When it runs by itself: days, times and time zone, or a list of such. The "
+        "meter is topped up to the end of each window as it begins.",
+        examples=[EXAMPLE],
+    )
+    idle_minutes: MinutesAboveZero | None = Field(
+        None, description="Minutes without a request after which it is ejected. Left out: never."
+    )
+    wake_minutes: MinutesAboveZero | None = Field(
+        None,
+        description="Minutes that a prompt to the closed meter buys, if its token may top up. "
+        "Left out: none.",
+    )
     warn_minutes: tuple[Minutes, ...] = Field(
         (10, 2), description="Minutes before the close at which people are warned."
     )
@@ -188,6 +212,13 @@ class Settings(_Settings):
             if said:
                 wrong.append(((*path, "api_resource"), said, resource))
             taken.setdefault(resource, name)
+            longest = timedelta(minutes=endpoint.max_minutes_ahead)
+            if said := too_long(endpoint.hours, longest):
+                wrong.append(((*path, "hours"), said, endpoint.hours[0]))
+            most = min(endpoint.max_top_up_minutes, endpoint.max_minutes_ahead)
+            if endpoint.wake_minutes is not None and endpoint.wake_minutes > most:
+                said = f"is more than a top-up may be ({most:g})"
+                wrong.append(((*path, "wake_minutes"), said, endpoint.wake_minutes))
         if wrong:
             raise PydanticCustomError(FOUND_TOGETHER, "names do not fit", {"findings": wrong})
         return self
@@ -337,4 +368,11 @@ def _spec(name: str, endpoint: EndpointSettings) -> Spec:
         warn_before=tuple(timedelta(minutes=minutes) for minutes in endpoint.warn_minutes),
         price_per_hour=endpoint.price_per_hour,
         device=endpoint.device,
+        hours=Hours.of(endpoint.hours) if endpoint.hours else None,
+        idle=_span(endpoint.idle_minutes),
+        wake=_span(endpoint.wake_minutes),
     )
+
+
+def _span(minutes: float | None) -> timedelta | None:
+    return None if minutes is None else timedelta(minutes=minutes)

@@ -22,8 +22,8 @@ from parkmeter import service_manager
 from parkmeter.config import Settings
 from parkmeter.config_changes import compare
 from parkmeter.errors import ConfigError
-from parkmeter.meter import Report
 from parkmeter.reloading import Reloader
+from parkmeter.report import Report
 from parkmeter.state_folder import StateFolder
 from parkmeter.web.asgi_types import Application, Message, Receive, Scope, Send
 from parkmeter.web.http_protocol import speaking

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
-from typing import Self
 
 from parkmeter.errors import EndpointRemovedError, InvalidRequestError, LimitExceededError
+from parkmeter.hours import Hours
 
 ZERO = timedelta(0)
 NEVER = datetime(1970, 1, 1, tzinfo=UTC)
@@ -45,7 +45,8 @@ class Spec:
     How an endpoint is started is its driver's business and not in here. `variants` are the ways to
     start it (instance types), best first. An unknown price is None, never zero. `look_again`: while
     nothing falls due, how long until it is worth asking the driver anew. `device`: what it runs on,
-    where others may run too, but only one at a time.
+    where others may run too, but only one at a time. `hours`: when it is to run by itself. `idle`:
+    after so long without a request it is ejected. `wake`: what a prompt to the closed meter buys.
     """
 
     name: str
@@ -58,6 +59,9 @@ class Spec:
     variants: tuple[str, ...] = ("local",)
     look_again: timedelta = timedelta(seconds=1)
     device: str | None = None
+    hours: Hours | None = None
+    idle: timedelta | None = None
+    wake: timedelta | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +97,8 @@ class Meter:
 
     `opened_at`: when time was last put on a closed meter. `set_at`: when `expires_at` last changed.
     `settled`: closed, and its endpoint seen absent: nothing to do until someone tops up. `removed`:
-    taken away for good with its deployment; takes no time any more.
+    taken away for good with its deployment; takes no time any more. `windows_until`: up to here the
+    windows of `Spec.hours` have had their turn; what was ejected since is not opened by them.
     `version` is the store's: the one that was read.
     """
 
@@ -104,6 +109,7 @@ class Meter:
     credit_left: timedelta = ZERO
     settled: bool = True
     removed: bool = False
+    windows_until: datetime = NEVER
     run: Run = field(default_factory=Run)
     version: int = 0
 
@@ -195,10 +201,11 @@ def top_up(spec: Spec, meter: Meter, amount: timedelta, now: datetime) -> Meter:
         )
     if is_open(meter, now):
         return replace(meter, expires_at=meter.expires_at + amount, set_at=now)
-    return _opened(spec, meter, now + amount, now)
+    return opened(spec, meter, now + amount, now)
 
 
-def _opened(spec: Spec, meter: Meter, expires_at: datetime, now: datetime) -> Meter:
+def opened(spec: Spec, meter: Meter, expires_at: datetime, now: datetime) -> Meter:
+    """A closed meter with time on it anew, and with the credit for one start."""
     return replace(
         meter,
         expires_at=expires_at,
@@ -226,7 +233,7 @@ def set_expiry(spec: Spec, meter: Meter, wanted: datetime, now: datetime) -> Met
     base = meter.expires_at if is_open(meter, now) else now
     expires_at = min(wanted, base + spec.max_top_up, now + spec.max_ahead)
     if not is_open(meter, now):
-        return _opened(spec, meter, expires_at, now)
+        return opened(spec, meter, expires_at, now)
     return meter if expires_at == base else replace(meter, expires_at=expires_at, set_at=now)
 
 
@@ -275,42 +282,6 @@ def _shown(meter: Meter, now: datetime) -> Shown:
             return Shown(Status.STOPPING, run.reason or "time used up; stopping")
         case Phase.FAILED:
             return Shown(Status.STOPPING, f"time used up; clearing what failed: {run.reason}")
-
-
-def cost_so_far(spec: Spec, meter: Meter, now: datetime) -> Decimal | None:
-    """Dollars the endpoint that exists now has cost since its start call; None if unknown."""
-    if spec.price_per_hour is None:
-        return None
-    if meter.run.created_at is None:
-        return Decimal(0)
-    seconds = Decimal(max(0, round((now - meter.run.created_at).total_seconds())))
-    return (spec.price_per_hour * seconds / 3600).quantize(Decimal("0.0001"))
-
-
-@dataclass(frozen=True, slots=True)
-class Report:
-    """One endpoint as people are shown it, as of `at`."""
-
-    spec: Spec
-    meter: Meter
-    at: datetime
-    shown: Shown
-    closes_at: datetime
-    left: timedelta
-    cost_so_far: Decimal | None
-
-    @classmethod
-    def of(cls, spec: Spec, meter: Meter, now: datetime) -> Self:
-        """The report on a meter as read."""
-        return cls(
-            spec=spec,
-            meter=meter,
-            at=now,
-            shown=shown(meter, now),
-            closes_at=closes_at(meter, now),
-            left=time_left(meter, now),
-            cost_so_far=cost_so_far(spec, meter, now),
-        )
 
 
 def span(amount: timedelta) -> str:

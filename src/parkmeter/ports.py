@@ -208,6 +208,13 @@ class Gate(Protocol):
     def in_flight(self, name: str) -> int | None:
         """Requests being answered right now; None where that cannot be seen."""
 
+    def last_request(self, name: str) -> datetime | None:
+        """When the last request was let in or had its answer; None where that cannot be seen.
+
+        Before the first one: since when they are seen. Asked after `in_flight`, it does not miss
+        one that came in between.
+        """
+
 
 class Notifier(Protocol):
     """Tells people what the journal says."""

@@ -11,6 +11,7 @@ from typing import assert_never
 
 from parkmeter.decision import Cause, Decision, Keep, Observed, Rest, Start, Stop
 from parkmeter.entries import life, line, stop_line, warning_line
+from parkmeter.idleness import at_idleness, idle_from
 from parkmeter.journal import Entry, Kind, fingerprint
 from parkmeter.meter import (
     Meter,
@@ -43,17 +44,24 @@ ENDING = "time used up; stopping"
 PARKED = "the gateway was stopped"
 
 
-def decide(
-    spec: Spec, meter: Meter, observed: Observed, in_flight: int | None, now: datetime
+def decide(  # noqa: PLR0913, PLR0917 (what there is to know)
+    spec: Spec,
+    meter: Meter,
+    observed: Observed,
+    in_flight: int | None,
+    now: datetime,
+    last_request: datetime | None = None,
 ) -> Decision:
     """Decide the next thing for one endpoint.
 
     `in_flight`: requests being answered; None where that cannot be seen, then the drain is a fixed
-    delay.
+    delay. `last_request`: as `Gate.last_request`; None: nobody is called idle.
     """
-    if is_open(meter, now):
-        return _serve(spec, meter, observed, now)
-    return _end(spec, meter, observed, in_flight, now)
+    if not is_open(meter, now):
+        return _end(spec, meter, observed, in_flight, now)
+    decision = _serve(spec, meter, observed, now)
+    idle_at = None if in_flight else idle_from(spec, decision.meter, last_request)
+    return decision if idle_at is None else at_idleness(spec, decision, idle_at, now)
 
 
 # ── The meter is open: the endpoint should serve ────────────────────────────────────────────────

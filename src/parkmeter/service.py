@@ -7,11 +7,12 @@ commit, never by a lock here.
 import logging
 import secrets
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from parkmeter import meter as rules
 from parkmeter import reconcile as decisions
+from parkmeter import schedule
 from parkmeter.decision import Decision, Observed, Rest
 from parkmeter.entries import line
 from parkmeter.errors import (
@@ -25,7 +26,8 @@ from parkmeter.errors import (
 from parkmeter.history import lines_of
 from parkmeter.holding import Holding
 from parkmeter.journal import KEY_LIFETIME, Entry, Kind, fingerprint
-from parkmeter.meter import Meter, Phase, Report, Spec
+from parkmeter.meter import Meter, Phase, Spec
+from parkmeter.opening import Opening
 from parkmeter.ports import (
     Budget,
     Clock,
@@ -39,6 +41,7 @@ from parkmeter.ports import (
 )
 from parkmeter.receipt import Receipt
 from parkmeter.receipt import receipt as receipt_of
+from parkmeter.report import Report
 from parkmeter.treatment import TRIES, Treatment
 
 log = logging.getLogger(__name__)
@@ -109,6 +112,7 @@ class Service:
         self._gate = gate
         self._holding = Holding(store, lambda: self._specs)
         self._treatment = Treatment(store, driver, clock, gate, notifier, self._holding)
+        self._opening = Opening(self._treatment)
 
     @property
     def names(self) -> list[str]:
@@ -168,7 +172,8 @@ class Service:
             if seen is not None and seen != meter.expires_at:
                 raise ExpiryMovedError(meter.expires_at)
             left = rules.span(rules.time_left(meter, now))
-            return rules.eject(meter, now), f"{left} given up"
+            ejected = rules.eject(schedule.refuse_window(spec, meter, now), now)
+            return ejected, f"{left} given up"
 
         request = fingerprint("eject", seen)
         return self._change(spec, Kind.EJECT, rule, who, key, request, shortens=True)
@@ -221,14 +226,7 @@ class Service:
 
     def warn(self, name: str, why: str, key: str) -> None:
         """Journal something that people should know of, once per key; the meter stays as it is."""
-        spec, meter = self._spec(name), self._store.load(name)
-        entry = line(spec, meter, Kind.WARNING, self._clock.now(), why, key=key)
-        try:
-            self._treatment.commit(meter, [entry])
-        except DuplicateError:
-            log.debug("%s: told already: %s", name, why)
-        except StaleError:
-            log.warning("%s: %s (not journaled, the meter was changing)", name, why)
+        self._treatment.warn(self._spec(name), why, key)
 
     def report(self, name: str) -> Report:
         """How one endpoint is doing. Raises UnknownEndpointError."""
@@ -266,34 +264,18 @@ class Service:
         return receipt_of(lines_of(self._store, name, begin, end), spec, begin, end)
 
     def provision(self, name: str, initial: timedelta) -> None:
-        """Put the first time on a meter that was never used, or was removed.
+        """Put the first time on a meter; see `Opening.provision`."""
+        self._opening.provision(self._spec(name), initial)
 
-        Any other one stays as it is, so that this may be repeated whenever one likes. An endpoint
-        whose device is held by another stays closed, and has had its first provisioning.
+    def wake(self, name: str, who: Actor) -> Entry | None:
+        """Have a prompt put `wake_minutes` on a closed meter; see `Opening.wake`.
+
+        Raises:
+            UnknownEndpointError: refused; others as there.
+
         """
-        spec = replace(self._spec(name), max_top_up=initial, max_ahead=initial)
-        for _ in range(TRIES):
-            meter, now = self._store.load(name), self._clock.now()
-            if (meter.version or not initial) and not meter.removed:
-                return
-            fresh = replace(meter, removed=False)
-            opened, entries, claim = fresh, [], None
-            if initial:
-                opened = rules.top_up(spec, fresh, initial, now)
-                key, why = f"provision:{meter.version}", "first provisioning"
-                entries = [line(spec, opened, Kind.TOP_UP, now, why, key=key, amount=initial)]
-                try:
-                    claim = self._holding.claim(spec, opened, now)
-                except DeviceBusyError as busy:
-                    opened = fresh
-                    why = f"left closed at first provisioning. {busy.detail}"
-                    entries = [line(spec, fresh, Kind.WARNING, now, why, key=key)]
-            try:
-                self._treatment.commit(opened, entries, claim=claim)
-            except (StaleError, DuplicateError):
-                continue
-            return
-        raise StoreBusyError
+        spec = self._spec(name)
+        return self._opening.wake(spec, who.name, lambda now: _budget(who, spec.wake, now))
 
     def remove(self, name: str) -> None:
         """Take an endpoint away for good, configured or not: it ends now, and takes no more time.
@@ -332,8 +314,9 @@ class Service:
         """Do the one next thing for one endpoint; returns when to look again at the latest.
 
         `read`: its meter, where many were read at once a moment ago; otherwise it is read here.
-        None: nothing to do until somebody tops up. What is left of an endpoint that is no longer
-        configured is ended; its meter keeps its time.
+        None: nothing to do until somebody tops up. A window of its hours that has begun is given
+        its turn first. What is left of an endpoint that is no longer configured is ended; its meter
+        keeps its time.
 
         Raises:
             StoreBusyError: look again soon.
@@ -344,7 +327,9 @@ class Service:
             left = self._leaving.get(name)
             spec = left.spec if left else Spec(name)
             return self._treatment.treat(spec, self._end_unconfigured, read)
-        return self._treatment.treat(spec, self._treatment.decide, read)
+        turn = self._opening.see_to_window(spec)
+        again = self._treatment.treat(spec, self._treatment.decide, read)
+        return min(filter(None, (turn, again)), default=None)
 
     def sweep(self) -> None:
         """Wake everything that could have been missed: every unsettled meter and all that exists.

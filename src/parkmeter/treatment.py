@@ -13,9 +13,10 @@ from typing import assert_never
 from parkmeter import reconcile as decisions
 from parkmeter.decision import Cause, Decision, Keep, Observed, Rest, Start, Stop
 from parkmeter.device import Claim
+from parkmeter.entries import line
 from parkmeter.errors import DriverError, StoreBusyError
 from parkmeter.holding import Holding
-from parkmeter.journal import Entry
+from parkmeter.journal import Entry, Kind
 from parkmeter.meter import Meter, Phase, Spec
 from parkmeter.ports import (
     Budget,
@@ -86,7 +87,9 @@ class Treatment:
         """The next thing for an endpoint that is configured; see `reconcile.decide`."""
         # The time first: whom the gate admits after it is then counted, or comes too late.
         now = self.clock.now()
-        return decisions.decide(spec, meter, observed, self.gate.in_flight(spec.name), now)
+        in_flight = self.gate.in_flight(spec.name)
+        last_request = None if spec.idle is None else self.gate.last_request(spec.name)
+        return decisions.decide(spec, meter, observed, in_flight, now, last_request)
 
     def commit(
         self,
@@ -104,6 +107,17 @@ class Treatment:
             except Exception:
                 log.exception("%s: nobody was told of: %s", meter.name, entry.why)
         return committed
+
+    def warn(self, spec: Spec, why: str, key: str) -> None:
+        """Journal something that people should know of, once per key; the meter stays as it is."""
+        meter = self.store.load(spec.name)
+        entry = line(spec, meter, Kind.WARNING, self.clock.now(), why, key=key)
+        try:
+            self.commit(meter, [entry])
+        except DuplicateError:
+            log.debug("%s: told already: %s", spec.name, why)
+        except StaleError:
+            log.warning("%s: %s (not journaled, the meter was changing)", spec.name, why)
 
     def keep(self, spec: Spec, until: datetime, version: int) -> None:
         """`Driver.keep`, where a failure is no failure of the change that was made."""

@@ -21,7 +21,7 @@ from parkmeter.service import Service
 from parkmeter.state_folder import StateFolder
 from parkmeter.stores.sqlite import SqliteStore
 from parkmeter.tokens import Scope, Token, digest_of, new_secret
-from parkmeter.web.app import Control, control_app
+from parkmeter.web.app import Control, actor_of, control_app
 from parkmeter.web.asgi_types import Application
 from parkmeter.web.auth import TokenBook
 from parkmeter.web.data_plane import DataPlane
@@ -30,6 +30,7 @@ from parkmeter.web.log_routes import add_log_routes
 from parkmeter.web.metrics_route import add_metrics_route
 from parkmeter.web.routes import Limits, Route, Routes, Timeouts
 from parkmeter.web.token_routes import add_token_routes
+from parkmeter.web.waking import Waker
 
 log = logging.getLogger(__name__)
 
@@ -106,7 +107,8 @@ def wire(settings: Settings, folder: StateFolder, url: str) -> Parts:
     tally = Tally(LogNotifier())
     service = Service({}, store=store, driver=driver, clock=clock, gate=gate, notifier=tally)
     control = Control(service, book, in_force.resource_of, clock.now, clock.alive)
-    data_plane = DataPlane(Routes(), book, gate, clock.now)
+    waker = Waker(lambda name, token: service.wake(name, actor_of(token)))
+    data_plane = DataPlane(Routes(), book, gate, clock.now, waker=waker)
     application = control_app(control)
     issuing = Issuing(store, lambda: service.names, clock.now, changed=book.replace)
     add_token_routes(application, control, issuing)
@@ -150,6 +152,7 @@ def routes(settings: Settings) -> Routes:
             invocations_path=endpoint.invocations_path,
             price_per_hour=endpoint.price_per_hour,
             suggested_minutes=min(30.0, endpoint.max_top_up_minutes),
+            wakes=endpoint.wake_minutes is not None,
             limits=Limits(
                 max_body_bytes=endpoint.max_body_bytes,
                 max_wait_seconds=math.ceil(endpoint.max_wait_seconds),

@@ -24,6 +24,7 @@ from parkmeter.web.gate import LocalGate
 from parkmeter.web.http_protocol import speaking
 from parkmeter.web.routes import Limits, Route, Routes, Timeouts
 from parkmeter.web.upstream import UpstreamPool
+from parkmeter.web.waking import Waker
 
 NOON = datetime(2027, 3, 1, 12, tzinfo=UTC)
 LONGEST = 10.0
@@ -159,16 +160,31 @@ class Client:
 class Gateway:
     """The parts of a gateway that runs."""
 
-    def __init__(self, limits: Limits, timeouts: Timeouts, pool: UpstreamPool) -> None:
+    def __init__(
+        self,
+        limits: Limits,
+        timeouts: Timeouts,
+        pool: UpstreamPool,
+        wake: Callable[[str, Token], object] | None = None,
+    ) -> None:
         self.clock = Hands()
         self.idle: list[str] = []
         self.gate = LocalGate(self.clock.now, self.idle.append)
         self.pool = pool
         routes = [
-            Route("flan-t5", "flan", "/invocations", Decimal("1.10"), limits, timeouts),
+            Route(
+                "flan-t5",
+                "flan",
+                "/invocations",
+                Decimal("1.10"),
+                limits,
+                timeouts,
+                wakes=wake is not None,
+            ),
             Route("other", "other", "/v1/completions?a=b", None, limits, timeouts),
         ]
-        self.plane = DataPlane(Routes(routes), book(), self.gate, self.clock.now, pool)
+        waker = Waker(wake) if wake is not None else None
+        self.plane = DataPlane(Routes(routes), book(), self.gate, self.clock.now, pool, waker=waker)
         self.port = 0
         self.connections: list[Any] = []
         """The gateway's ends of its clients' connections, those that are over too."""
@@ -220,6 +236,7 @@ def book() -> TokenBook:
             token("invoke", Scope.INVOKE),
             token("late", Scope.INVOKE),
             token("purse", Scope.TOP_UP),
+            token("ada", Scope.INVOKE, Scope.TOP_UP),
             token("elsewhere", Scope.INVOKE, endpoints=frozenset({"other"})),
         ]
     )
@@ -269,9 +286,13 @@ async def gateway(
     limits: Limits | None = None,
     timeouts: Timeouts | None = None,
     pool: UpstreamPool | None = None,
+    wake: Callable[[str, Token], object] | None = None,
 ) -> AsyncIterator[Gateway]:
-    """A gateway at work; with an address its endpoint serves there for another hour."""
-    made = Gateway(limits or Limits(), timeouts or Timeouts(), pool or UpstreamPool())
+    """A gateway at work; with an address its endpoint serves there for another hour.
+
+    `wake`: who tops up its closed meter when a prompt comes.
+    """
+    made = Gateway(limits or Limits(), timeouts or Timeouts(), pool or UpstreamPool(), wake)
     if address is not None:
         made.show(address=address)
     speak: Any = speaking(made.plane)

@@ -40,6 +40,16 @@ def test_the_time_is_counted_down_between_two_looks():
     assert "left" not in shown(sight, 1066.0)[0]
 
 
+def test_the_window_of_its_hours_is_said_plainly():
+    hours = {"hours": "Sun 09:00-20:00 UTC", "next_window_at": "2026-11-29T09:00:00Z"}
+    on = one(seconds_left=65, window_until="2026-11-22T20:00:00Z", **hours)
+    assert "  window until 20:00  " in shown(Sight(on, 0.0), 0.0)[0]
+    held = one(status="stopped", window_until="2026-11-22T20:00:00Z", held=True, **hours)
+    assert "  held until Sun 29 Nov 09:00  " in shown(Sight(held, 0.0), 0.0)[0]
+    outside = one(status="stopped", **hours)
+    assert "  next window Sun 29 Nov 09:00  " in shown(Sight(outside, 0.0), 0.0)[0]
+
+
 def test_while_a_start_is_under_way_the_meter_stands_still():
     sight = Sight(one(status="starting", seconds_left=65), seen=1000.0)
     assert "1:05 left" in shown(sight, 1030.0)[0]

@@ -44,6 +44,9 @@ class Deployed:
             **more,
         }
         self.put(name, json.dumps(document))
+        if hours := document.get("hours"):
+            path = self.path.replace("/endpoints/", "/hours/") + name
+            self.ssm.put_parameter(Name=path, Value=json.dumps(hours), Type="String")
         self.names.append(name)
 
     def put(self, name: str, value: str) -> None:
@@ -65,8 +68,10 @@ def deployed(moto: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Deployed]:
         "PARKMETER_AUTH_TABLE": tables.auth,
         "PARKMETER_ENDPOINTS_PATH": f"/{prefix}/endpoints/",
         "PARKMETER_EXPIRY_PATH": f"/{prefix}/expiry/",
+        "PARKMETER_HOURS_PATH": f"/{prefix}/hours/",
         "PARKMETER_CLOCK_FUNCTION": f"{prefix}-clock",
         "PARKMETER_ENDPOINT": "flan-t5",
+        "PARKMETER_CONTROL_FUNCTION": f"{prefix}-control",
     }.items():
         monkeypatch.setenv(name, value)
     ssm = boto3.client("ssm")

@@ -15,12 +15,15 @@ from parkmeter.aws.clock import MeterClock, UntreatedError
 from parkmeter.aws.definitions import Found, KnownDefinitions
 from parkmeter.aws.expiry_parameter import ExpiryParameters, published
 from parkmeter.aws.heartbeat import Heartbeat
+from parkmeter.aws.hours_parameters import HoursParameters
+from parkmeter.aws.last_use import last_use
 from parkmeter.aws.lifecycle import Lifecycle
 from parkmeter.aws.wiring import NoGate, Ports, service_of
 from parkmeter.journal import Entry, Kind
-from parkmeter.meter import Meter, Report
+from parkmeter.meter import Meter
 from parkmeter.notify.log import LogNotifier
 from parkmeter.notify.sns import SnsNotifier
+from parkmeter.report import Report
 from parkmeter.service import Actor, Service
 from tests.cloud.conftest import Wound
 from tests.cloud.deployed import Deployed
@@ -81,7 +84,7 @@ class Life:
             store=self.deployment.store,
             sagemaker=self.sagemaker.client(),
             clock=Waker(self),
-            gate=NoGate(),
+            gate=NoGate(last_use(self.deployment.dynamodb, self.deployment.tables.meters)),
             notifier=LogNotifier(),
             deployment="parkmeter",
         )
@@ -99,6 +102,13 @@ class Life:
         return self.deployment.path.replace("/endpoints/", "/expiry/")
 
     @cached_property
+    def hours(self) -> HoursParameters:
+        """Of one warm function."""
+        return HoursParameters(
+            self.deployment.ssm, self.deployment.path.replace("/endpoints/", "/hours/")
+        )
+
+    @cached_property
     def known(self) -> KnownDefinitions:
         """Of one warm function."""
         return KnownDefinitions(self.deployment.ssm, self.deployment.path)
@@ -111,6 +121,7 @@ class Life:
             ports=replace(self.ports, notifier=SnsNotifier(self.sns, self.topic)),
             find=self.find,
             expiries=self.expiries,
+            hours=self.hours,
             heartbeat=self.heartbeat,
             now=self.wound.now,
             pause=self.timeline.sleep,

@@ -13,6 +13,7 @@ import pytest
 from botocore.config import Config
 
 from parkmeter.aws import inference
+from parkmeter.aws.last_use import UseNote
 from parkmeter.aws.prompts import PATIENCE, Inference
 from parkmeter.meter import Meter, Phase, Run
 from tests.cloud.conftest import Wound
@@ -310,6 +311,21 @@ def test_a_store_that_fails_is_a_fault_without_details(prompts: Prompts) -> None
     said = prompts.prompt()
     assert said.status == 500
     assert said.document["code"] == "internal"
+
+
+def test_that_it_is_used_is_noted_once_a_minute(prompts: Prompts) -> None:
+    prompts.serve()
+    writes = []
+
+    class Table:
+        def put_item(self, **request: Any) -> None:
+            writes.append(request["Item"]["pk"]["S"])
+
+    prompts.function = replace(prompts.function, used=UseNote(Table(), "meters", "flan-t5").take)
+    for _ in range(3):
+        assert prompts.prompt().status == 200
+        prompts.clock.wind(seconds=30)
+    assert writes == ["use#flan-t5"] * 2
 
 
 def test_the_handler_answers_from_its_environment(prompts: Prompts) -> None:

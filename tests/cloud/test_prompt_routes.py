@@ -1,11 +1,17 @@
 """Prompts that reach control on AWS: by the endpoint's name, and paths SageMaker does not have."""
 
+import base64
+import io
+import json
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
+import boto3
 import pytest
 
+from parkmeter.aws import control, inference
 from parkmeter.meter import Phase, Run
 from tests.cloud.api_gateway import ADA, BOB, Gateway, gateway_to_control
 from tests.cloud.conftest import Wound
@@ -111,3 +117,78 @@ def test_nothing_on_aws_speaks_of_waiting_or_streaming(gateway: Gateway) -> None
     assert "Prefer" not in gateway.ask("GET", "/docs", by=None).body.decode()
     waited = gateway.ask("POST", BY_NAME, {}, Prefer="wait=60")
     assert "preference-applied" not in waited.headers
+
+
+# ── Waking ──────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_prompt_to_a_closed_meter_buys_once_and_is_told_when_to_come_again(
+    gateway: Gateway,
+) -> None:
+    gateway.deployment.define(wake_minutes=20)
+    answers = [gateway.ask("POST", BY_NAME, {}, by=ADA) for _ in range(3)]
+    assert [said.status for said in answers] == [503] * 3
+    assert answers[0].headers["retry-after"] == "5"
+    store = gateway.deployment.store
+    (bought,) = store.journal("flan-t5", 10)
+    assert (bought.who, bought.amount) == ("ada", timedelta(minutes=20))
+
+
+def test_who_may_not_top_up_wakes_nobody_on_aws_either(gateway: Gateway) -> None:
+    gateway.deployment.define(wake_minutes=20)
+    assert gateway.ask("POST", BY_NAME, {}, by=BOB).status == 402
+    assert gateway.deployment.store.journal("flan-t5", 10) == []
+
+
+def test_a_budget_that_is_used_up_is_told(gateway: Gateway) -> None:
+    gateway.deployment.define(wake_minutes=20)
+    said = gateway.ask("POST", BY_NAME, {}, by=ADA | {"minutes_per_day": "10.0"})
+    assert (said.status, said.document["code"]) == (429, "over_budget")
+
+
+class Functions:
+    """Lambda's client, with control behind it; `broken`: it fails without an answer."""
+
+    def __init__(self, *, broken: bool = False) -> None:
+        self.broken = broken
+
+    def invoke(self, **request: Any) -> dict[str, Any]:
+        if self.broken:
+            return {"FunctionError": "Unhandled", "Payload": io.BytesIO(b'{"errorMessage": ""}')}
+        if not request["FunctionName"].endswith("-control"):
+            return {}  # the clock's
+        answer = control.handler(json.loads(request["Payload"]), None)
+        return {"Payload": io.BytesIO(json.dumps(answer).encode())}
+
+
+def test_the_endpoints_own_function_passes_such_a_prompt_on_to_control(
+    gateway: Gateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gateway.deployment.define(wake_minutes=20)
+    functions, made = Functions(), boto3.client
+    monkeypatch.setattr(
+        inference.boto3,
+        "client",
+        lambda name, **more: functions if name == "lambda" else made(name, **more),
+    )
+    inference.inference.cache_clear()
+    event = {
+        "httpMethod": "POST",
+        "path": "/flan",
+        "headers": {"Host": "abc.execute-api.us-east-1.amazonaws.com"},
+        "multiValueHeaders": {"Host": ["abc.execute-api.us-east-1.amazonaws.com"]},
+        "queryStringParameters": None,
+        "multiValueQueryStringParameters": None,
+        "requestContext": {"stage": "prod", "path": "/prod/flan", "authorizer": ADA},
+        "body": "{}",
+        "isBase64Encoded": False,
+    }
+    said = inference.handler(event, None)
+    assert said["statusCode"] == 503
+    assert json.loads(base64.b64decode(said["body"]))["code"] == "not_serving"
+    assert len(gateway.deployment.store.journal("flan-t5", 10)) == 1
+    gateway.ask("POST", "/endpoints/flan-t5/eject")
+    functions.broken = True
+    said = inference.handler(event, None)
+    assert json.loads(base64.b64decode(said["body"]))["code"] == "store_busy"
+    inference.inference.cache_clear()

@@ -73,6 +73,7 @@ def test_meters_with_nothing_due_are_read_and_seen_many_at_once(fleet) -> None:
     (tick,) = many.minutes(1)
     assert tick.toll.calls == {
         "Query": 1,
+        "GetParametersByPath": 1,
         "GetParameters": 200,  # ten at once: definitions, published expiries
         "BatchGetItem": 20,  # a hundred at once: before and after
         "ListEndpoints": 10,

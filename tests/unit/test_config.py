@@ -116,6 +116,30 @@ def test_what_is_wrong_is_named(write, text, said):
             "parkmeter.toml:5: endpoints.a.drain_seconds: must be 0 or more (given: -1)",
         ),
         (
+            '[endpoints.a]\nmodel = "demo"\nhours = "Mon-Fry 09:00-17:00 UTC"',
+            "parkmeter.toml:3: endpoints.a.hours: \"Mon-Fry 09:00-17:00 UTC\": 'Fry' is no day; ",
+        ),
+        (
+            '[endpoints.a]\nmodel = "demo"\nhours = [\n"Mon 09:00-17:00 UTC",\n"Tue 9-17"]',
+            "parkmeter.toml:3: endpoints.a.hours: \"Tue 9-17\": '9' is no time of day",
+        ),
+        (
+            '[endpoints.a]\nmodel = "demo"\nhours = "Mon 09:00-17:00 UTC"\nmax_minutes_ahead = 60',
+            "hours: has a window of 480 minutes; max_minutes_ahead is 60 (given: 'Mon 09:00",
+        ),
+        (
+            '[endpoints.a]\nmodel = "demo"\nwake_minutes = 90\nmax_top_up_minutes = 60',
+            "endpoints.a.wake_minutes: is more than a top-up may be (60) (given: 90.0)",
+        ),
+        (
+            '[endpoints.a]\nmodel = "demo"\nhours = []\nidle_minutes = 0',
+            "parkmeter.toml:4: endpoints.a.idle_minutes: must be more than 0 (given: 0)",
+        ),
+        (
+            '[endpoints.a]\nmodel = "demo"\nhours = 9',
+            'parkmeter.toml:3: endpoints.a.hours: must be text, or a list of texts, such as "Mon-F',
+        ),
+        (
             '[endpoints]\na.model = "demo"\na.helth = "/ping"',
             "endpoints.a.helth: there is no such setting; did you mean 'health'? (given: '/ping')",
         ),

@@ -29,6 +29,8 @@ def fits(text: str) -> tuple[bool, bool]:
         '[endpoints.a]\ncommand = ["x", "--port={port}"]\nwarn_minutes = [1]\nprice_per_hour = 1.2',
         '[gateway]\nport = 0\nstate = "x"\n[endpoints.a-b]\nmodel = "demo"\napi_resource = "b.c"',
         '[endpoints.a]\nmodel = "demo"\nenvironment = { A = "1" }\nhealth = "/a?b=1"',
+        '[endpoints.a]\nmodel = "demo"\nhours = "Mon-Fri 09:00-17:00 Etc/GMT+1"\nidle_minutes = 1',
+        '[endpoints.a]\nmodel = "demo"\nhours = ["Sat,Sun 22:00-06:00 UTC"]\nwake_minutes = 5',
     ],
 )
 def test_what_is_right_fits(text):
@@ -45,6 +47,8 @@ def test_what_is_right_fits(text):
         '[endpoints.a]\nmodel = "demo"\ndrain_seconds = -1',
         '[endpoints.a]\nmodel = "demo"\nhelth = "/ping"',
         '[endpoints.a]\nmodel = "demo"\nhealth = "ping"',
+        '[endpoints.a]\nmodel = "demo"\nhours = "9 to 5"',
+        '[endpoints.a]\nmodel = "demo"\nidle_minutes = 0',
         '[endpoints.a]\nmodel = "demo"\nmax_waiting = true',
         '[endpoints.a]\nmodel = "demo"\napi_resource = "a/b"',
         '[endpoints."a b"]\nmodel = "demo"',

@@ -17,7 +17,6 @@ from parkmeter.meter import (
     Spec,
     Status,
     closes_at,
-    cost_so_far,
     eject,
     is_open,
     latest_close,
@@ -26,6 +25,7 @@ from parkmeter.meter import (
     time_left,
     top_up,
 )
+from parkmeter.report import cost_so_far
 
 NOW = datetime(2026, 6, 22, 8, 0, tzinfo=UTC)
 SECOND = timedelta(seconds=1)

@@ -22,6 +22,7 @@ from parkmeter.aws.crew import Crew
 from parkmeter.aws.definitions import LOOK_AGAIN, Definition, Found, KnownDefinitions
 from parkmeter.aws.expiry_parameter import ExpiryParameters, Published, published
 from parkmeter.aws.heartbeat import Heartbeat
+from parkmeter.aws.hours_parameters import HoursParameters
 from parkmeter.aws.many_meters import readable_meters
 from parkmeter.aws.roll_call import EVERY, WORTH_IT, RollCall
 from parkmeter.aws.round import Round
@@ -67,6 +68,7 @@ def meter_clock() -> "MeterClock":
         ports=Ports.of(environment, plain, _between_runs(), notifier),
         find=KnownDefinitions(ssm, environment.endpoints_path).of,
         expiries=ExpiryParameters(ssm, environment.expiry_path),
+        hours=HoursParameters(ssm, environment.hours_path),
         heartbeat=Heartbeat(plain, environment.tables.meters),
     )
 
@@ -87,6 +89,7 @@ class MeterClock:
     ports: Ports
     find: Callable[[Collection[str]], Found]
     expiries: ExpiryParameters
+    hours: HoursParameters
     heartbeat: Heartbeat
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
     pause: Callable[[float], None] = time.sleep
@@ -120,8 +123,9 @@ class MeterClock:
     # ── What there is to treat ───────────────────────────────────────────────────────────────────
 
     def _tick(self) -> None:
-        """All that are not settled; two alarms live on the line that is printed at its end."""
-        treated = self._treat(set(self.ports.store.unsettled()))
+        """All that are not settled or have a window; two alarms live on the line it ends with."""
+        scheduled = self.hours.due(self.now(), LOOK_AHEAD)
+        treated = self._treat(set(self.ports.store.unsettled()) | scheduled)
         self._print_metrics(treated)
         self.heartbeat.beat(self.now())
         _complain(treated.failed)

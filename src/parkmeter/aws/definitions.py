@@ -15,6 +15,7 @@ from typing import Any, Protocol
 from botocore.exceptions import BotoCoreError, ClientError
 
 from parkmeter.errors import ConfigError
+from parkmeter.hours import Hours
 from parkmeter.meter import Spec
 
 _log = logging.getLogger(__name__)
@@ -172,6 +173,9 @@ def definition_from(document: str, parameter: str) -> Definition:
                 price_per_hour=None if price is None else Decimal(price),
                 variants=tuple(configs),
                 look_again=LOOK_AGAIN,
+                hours=Hours.of(texts) if (texts := said.get("hours")) else None,
+                idle=_span(said.get("idle_minutes")),
+                wake=_span(said.get("wake_minutes")),
             ),
             endpoint=said["endpoint"],
             configs=configs,
@@ -183,6 +187,10 @@ def definition_from(document: str, parameter: str) -> Definition:
             f"The SSM parameter {parameter} is no definition of an endpoint "
             f"({type(error).__name__}: {error}). Deploy the endpoint's MeteredStack again."
         ) from error
+
+
+def _span(minutes: float | None) -> timedelta | None:
+    return None if minutes is None else timedelta(minutes=minutes)
 
 
 def parameters_below(ssm: Pages, path: str) -> Iterator[Mapping[str, Any]]:

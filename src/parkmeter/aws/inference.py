@@ -4,8 +4,10 @@ Starts in a moment, so it imports no more than it needs: API Gateway's event in,
 """
 
 import gc
+import json
 import logging
 import os
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import cache
 from typing import Any
@@ -16,10 +18,12 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from parkmeter.aws.definitions import definition
 from parkmeter.aws.events import Answer
+from parkmeter.aws.last_use import UseNote
 from parkmeter.aws.prompts import Inference, models_runtime, route_of
-from parkmeter.errors import ParkmeterError
+from parkmeter.errors import ParkmeterError, StoreBusyError
 from parkmeter.meter import Meter
 from parkmeter.stores.records import read
+from parkmeter.tokens import Token
 from parkmeter.web.routes import Route
 
 _log = logging.getLogger(__name__)
@@ -28,6 +32,12 @@ _PATIENCE = Config(
     connect_timeout=1,
     read_timeout=2,
     retries={"mode": "standard", "total_max_attempts": 2},
+)
+
+_PATIENCE_WITH_CONTROL = Config(
+    connect_timeout=1,
+    read_timeout=25,  # it may have to start first; API Gateway waits for 29 seconds
+    retries={"mode": "standard", "total_max_attempts": 1},
 )
 
 
@@ -60,7 +70,38 @@ def inference() -> Inference:
             return Route(name, name)
         return route_of(found)
 
-    return Inference(name, meter, route, runtime)
+    def wake(_token: Token, event: Mapping[str, Any]) -> Answer:
+        # Only who wakes it waits for this client, and for the function that may write meters.
+        functions = boto3.client("lambda", config=_PATIENCE_WITH_CONTROL)
+        return by_control(functions, os.environ["PARKMETER_CONTROL_FUNCTION"], name, event)
+
+    made = Inference(name, meter, route, runtime, wake=wake)
+    if os.environ.get("PARKMETER_NOTES_USE") != "1":
+        return made
+    return replace(made, used=UseNote(dynamodb, table, name).take)
+
+
+def by_control(functions: Any, control: str, name: str, event: Mapping[str, Any]) -> Answer:
+    """What control answers to a prompt: there it comes by the endpoint's name, with who asks.
+
+    Raises:
+        StoreBusyError: control could not be asked, or failed.
+
+    """
+    path, context = f"/endpoints/{name}/invocations", event["requestContext"]
+    whole: str = context.get("path") or event["path"]
+    context = {**context, "path": whole.removesuffix(event["path"]) + path}
+    request = {**event, "path": path, "resource": "/{proxy+}", "requestContext": context}
+    try:
+        said = functions.invoke(FunctionName=control, Payload=json.dumps(request).encode())
+        answer: Answer = json.loads(said["Payload"].read())
+    except (BotoCoreError, ClientError) as error:
+        _log.warning("%s could not be woken: %s", name, error)
+        raise StoreBusyError from None
+    if "FunctionError" in said:
+        _log.warning("%s could not be woken: control failed", name)
+        raise StoreBusyError
+    return answer
 
 
 if "AWS_LAMBDA_FUNCTION_NAME" in os.environ:

@@ -18,7 +18,7 @@ from parkmeter.aws.prompts import Inference, route_of
 from parkmeter.errors import PathNotServedError, UnknownEndpointError
 from parkmeter.meter import Meter
 from parkmeter.tokens import Scope, Token
-from parkmeter.web.app import Control, token_of
+from parkmeter.web.app import Control, actor_of, token_of
 from parkmeter.web.auth import require
 from parkmeter.web.fields import base_of
 
@@ -37,8 +37,18 @@ def add_prompt_routes(
 
     def prompted(name: str, event: Mapping[str, Any], now: Callable[[], datetime]) -> Response:
         one = definitions[name]
-        model = Inference(name, lambda: meter(name), lambda: route_of(one), runtime(), now)
+        model = Inference(
+            name,
+            lambda: meter(name),
+            lambda: route_of(one),
+            runtime(),
+            now,
+            lambda token, _event: wake(name, token),
+        )
         return response_of(model.answer(event))
+
+    def wake(name: str, token: Token) -> None:
+        control.service.wake(name, actor_of(token))
 
     @app.post("/endpoints/{name}/invocations", include_in_schema=False)
     def prompt(name: str, request: Request, token: Token = known_token) -> Response:

@@ -1,7 +1,7 @@
 """Prompts of one endpoint: is the meter open? Then the model's own answer.
 
-One look at the meter, one call of the model; it starts and stops nothing and writes nothing. Knows
-API Gateway's events and SageMaker's runtime; not where meters are kept. No web framework.
+One look at the meter, one call of the model; it starts and stops nothing and writes nothing itself.
+Knows API Gateway's events and SageMaker's runtime; not where meters are kept. No web framework.
 """
 
 import logging
@@ -39,7 +39,7 @@ from parkmeter.errors import (
 )
 from parkmeter.meter import Meter, Status, is_open
 from parkmeter.ports import View
-from parkmeter.tokens import Scope
+from parkmeter.tokens import Scope, Token
 from parkmeter.web import refusals
 from parkmeter.web.auth import require
 from parkmeter.web.fields import base_of
@@ -71,6 +71,7 @@ def route_of(found: Definition) -> Route:
         found.api_resource,
         price_per_hour=found.spec.price_per_hour,
         suggested_minutes=found.suggested_minutes,
+        wakes=found.spec.wake is not None,
     )
 
 
@@ -79,7 +80,9 @@ class Inference:
     """Prompts of one endpoint.
 
     `meter` reads it, consistently; `route` finds what a refused client is told; `runtime` is
-    boto3's client of SageMaker's runtime.
+    boto3's client of SageMaker's runtime. `wake` puts time on the closed meter for a token, or
+    passes the event on to who may and gives its answer; it raises ParkmeterError where it refuses.
+    `used` notes that a prompt goes to the model.
     """
 
     name: str
@@ -87,6 +90,8 @@ class Inference:
     route: Callable[[], Route]
     runtime: Any
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
+    wake: Callable[[Token, Mapping[str, Any]], Answer | None] | None = None
+    used: Callable[[datetime], None] = lambda _now: None
 
     def answer(self, event: Mapping[str, Any]) -> Answer:
         """The model's own answer, or a problem."""
@@ -107,17 +112,29 @@ class Inference:
         headers = headers_of(event)
         request = prompt_in(event, headers)
         meter = self.meter()
-        view = View.of(meter, now)
         try:
             if not is_open(meter, now):
-                raise refusals.meter_closed(self.route(), view, base_of(scope_of(event, headers)))
+                route = self.route()
+                if (woken := self._woken(route, token, event)) is not None:
+                    return woken
+                meter = self.meter() if route.wakes else meter
+                if not is_open(meter, now):
+                    view, base = View.of(meter, now), base_of(scope_of(event, headers))
+                    raise refusals.meter_closed(route, view, base)
+            view = View.of(meter, now)
             if view.status is not Status.RUNNING or view.address is None:
                 raise self._not_serving(view)
+            self.used(now)
             said = self._ask(view.address, request, view)
         except ParkmeterError as error:
             said = refused(error)
         said["headers"] |= _stamp(meter, self.now())
         return said
+
+    def _woken(self, route: Route, token: Token, event: Mapping[str, Any]) -> Answer | None:
+        if self.wake is None or not route.wakes or not token.may(Scope.TOP_UP, self.name):
+            return None
+        return self.wake(token, event)
 
     def _not_serving(self, view: View) -> ParkmeterError:
         return refusals.not_serving(Route(self.name, self.name), view, self.now(), held=False)

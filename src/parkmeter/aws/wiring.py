@@ -6,7 +6,7 @@ Knows no handler and no web framework, so that each function packs only what it 
 import json
 import logging
 import os
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Self
@@ -16,6 +16,7 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from parkmeter.aws.definitions import Definition
+from parkmeter.aws.last_use import last_use
 from parkmeter.drivers.sagemaker import ControlPlane, Hosting, Life, SageMakerDriver, control_plane
 from parkmeter.notify.log import LogNotifier
 from parkmeter.ports import Clock, Gate, Notifier, View
@@ -40,6 +41,7 @@ class Environment:
     tables: Tables
     endpoints_path: str
     expiry_path: str
+    hours_path: str
     clock_function: str
 
     @classmethod
@@ -50,6 +52,7 @@ class Environment:
             tables=Tables(os.environ["PARKMETER_METERS_TABLE"], os.environ["PARKMETER_AUTH_TABLE"]),
             endpoints_path=os.environ["PARKMETER_ENDPOINTS_PATH"],
             expiry_path=os.environ["PARKMETER_EXPIRY_PATH"],
+            hours_path=os.environ["PARKMETER_HOURS_PATH"],
             clock_function=os.environ["PARKMETER_CLOCK_FUNCTION"],
         )
 
@@ -94,7 +97,13 @@ class DistantClock:
 
 
 class NoGate:
-    """Implements `ports.Gate` where prompts pass through other functions, unseen from here."""
+    """Implements `ports.Gate` where prompts pass through other functions, unseen from here.
+
+    `last_use` finds what they noted.
+    """
+
+    def __init__(self, last_use: Callable[[str], datetime | None] = lambda _name: None) -> None:
+        self._last_use = last_use
 
     def show(self, view: View) -> None:
         """See `ports.Gate`: they read the meter themselves."""
@@ -102,6 +111,10 @@ class NoGate:
     def in_flight(self, name: str) -> int | None:  # noqa: ARG002 (the port's)
         """See `ports.Gate`: cannot be seen."""
         return None
+
+    def last_request(self, name: str) -> datetime | None:
+        """See `ports.Gate`: as it was noted."""
+        return self._last_use(name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +145,7 @@ class Ports:
             store=DynamoStore(plain_dynamodb, environment.tables),
             sagemaker=control_plane(),
             clock=clock,
-            gate=NoGate(),
+            gate=NoGate(last_use(plain_dynamodb, environment.tables.meters)),
             notifier=notifier or LogNotifier(),
             deployment=environment.prefix,
         )

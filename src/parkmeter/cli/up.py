@@ -17,7 +17,8 @@ from parkmeter.cli.output import clock_time, countdown, err, out, status_word
 from parkmeter.config import Settings, load_settings
 from parkmeter.errors import ParkmeterError
 from parkmeter.gateway import Gateway, Started
-from parkmeter.meter import Report, Status
+from parkmeter.meter import Status
+from parkmeter.report import Report
 from parkmeter.web.stage import STAGE
 
 _BANNER_WAITS_SECONDS = 5.0

@@ -138,4 +138,24 @@ def _cells(endpoint: Endpoint, now: datetime) -> list[Cell]:
         left = f"{countdown(endpoint.left)} left"
         until = f"until {clock_time(endpoint.closes_at, now)}"
     price = "" if endpoint.price_per_hour is None else money(endpoint.price_per_hour, "/h")
-    return [endpoint.name, status_word(endpoint.status), left, until, price, endpoint.reason]
+    return [
+        endpoint.name,
+        status_word(endpoint.status),
+        left,
+        until,
+        _window(endpoint, now),
+        price,
+        endpoint.reason,
+    ]
+
+
+def _window(endpoint: Endpoint, now: datetime) -> str:
+    """What its hours mean for it now; empty without hours."""
+    if endpoint.next_window_at is None:
+        return ""
+    following = clock_time(endpoint.next_window_at, now)
+    if endpoint.held:
+        return f"held until {following}"
+    if endpoint.window_until is not None:
+        return f"window until {clock_time(endpoint.window_until, now)}"
+    return f"next window {following}"

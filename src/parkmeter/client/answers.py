@@ -24,7 +24,9 @@ class Endpoint(_Answer):
 
     `status`: stopped, starting, running, stopping or failed. `left`: until `closes_at`, never
     negative. `closes_at` differs from `expires_at` only while a start is under way. Both are None
-    before the first top-up. `since`: the start of the run that exists now.
+    before the first top-up. `since`: the start of the run that exists now. `hours`: when it runs by
+    itself, None: never; `window_until`: the end of the window that is on, if one is; `held`: it was
+    ejected in that one.
     """
 
     name: str
@@ -39,6 +41,10 @@ class Endpoint(_Answer):
     since: datetime | None
     attempts: int
     next_try: datetime | None
+    hours: str | None = None
+    window_until: datetime | None = None
+    next_window_at: datetime | None = None
+    held: bool = False
 
     @classmethod
     def of(cls, raw: Json) -> Self:
@@ -57,6 +63,10 @@ class Endpoint(_Answer):
             since=_moment(raw.get("since")),
             attempts=raw.get("attempts", 0),
             next_try=_moment(raw.get("next_try")),
+            hours=raw.get("hours"),
+            window_until=_moment(raw.get("window_until")),
+            next_window_at=_moment(raw.get("next_window_at")),
+            held=raw.get("held", False),
         )
 
 

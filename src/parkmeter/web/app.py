@@ -126,7 +126,8 @@ def token_of(control: Control) -> Any:
     return Depends(check)
 
 
-def _actor(token: Token) -> Actor:
+def actor_of(token: Token) -> Actor:
+    """Whoever holds a token, as the use cases know them."""
     return Actor(token.id, token.name, token.minutes_per_day)
 
 
@@ -198,7 +199,7 @@ def _endpoint_routes(app: FastAPI, control: Control) -> None:
         require(token, Scope.TOP_UP, name)
         wanted = parsed(TopUp, await read_json(request))
         answer = await in_thread(
-            service.top_up, name, wanted.minutes, _actor(token), idempotency_key(key)
+            service.top_up, name, wanted.minutes, actor_of(token), idempotency_key(key)
         )
         _replayed(answer, response)
         return Changed.of(answer.entry)
@@ -225,7 +226,7 @@ def _endpoint_routes(app: FastAPI, control: Control) -> None:
         document = await read_json(request)
         wanted = Eject() if document is None else parsed(Eject, document)
         answer = await in_thread(
-            service.eject, name, _actor(token), idempotency_key(key), wanted.expires_at
+            service.eject, name, actor_of(token), idempotency_key(key), wanted.expires_at
         )
         _replayed(answer, response)
         return Changed.of(answer.entry)
@@ -331,7 +332,7 @@ def _seed_routes(app: FastAPI, control: Control) -> None:
             name = service.names[0]
         require(token, Scope.TOP_UP, name)
         answer = await in_thread(
-            service.top_up, name, wanted.minutes, _actor(token), idempotency_key(key)
+            service.top_up, name, wanted.minutes, actor_of(token), idempotency_key(key)
         )
         _replayed(answer, response)
         return seed_answer(answer.entry)

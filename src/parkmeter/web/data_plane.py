@@ -1,18 +1,19 @@
 """What all prompts of one gateway share: routes, tokens, gate, model servers' connections, counts.
 
-It asks only the gate and the token book, both in memory, and never the core.
+It asks only the gate and the token book, both in memory, and never waits for the core.
 """
 
 from collections.abc import Callable
 from datetime import datetime
 
 from parkmeter.errors import TokenRefusedError, UnknownEndpointError
-from parkmeter.tokens import Scope
+from parkmeter.tokens import Scope, Token
 from parkmeter.web.auth import Holder, TokenBook, require
-from parkmeter.web.gate import LocalGate
+from parkmeter.web.gate import LocalGate, Standing
 from parkmeter.web.routes import Route, Routes, Target
 from parkmeter.web.traffic import TrafficByEndpoint
 from parkmeter.web.upstream import UpstreamPool
+from parkmeter.web.waking import Waker, Waking
 
 
 class DataPlane:
@@ -23,13 +24,15 @@ class DataPlane:
     there are; to be read on the loop.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 (what prompts share)
         self,
         routes: Routes,
         book: TokenBook,
         gate: LocalGate,
         now: Callable[[], datetime],
         pool: UpstreamPool | None = None,
+        *,
+        waker: Waker | None = None,
     ) -> None:
         self.routes = routes
         self.gate = gate
@@ -37,6 +40,7 @@ class DataPlane:
         self.pool = pool or UpstreamPool()
         self.traffic = TrafficByEndpoint()
         self._book = book
+        self._waker = waker
 
     def permitted(self, target: Target, header: bytes, holder: Holder) -> Route:
         """The route to a target, if the token in this Authorization header may use it.
@@ -61,6 +65,16 @@ class DataPlane:
             require(token, Scope.INVOKE, target.name)
             holder.invokes.add(target.name)
         return target.route
+
+    def waking(self, route: Route, token: Token | None) -> Waking | None:
+        """The waking of a closed meter for whoever prompts, who was permitted to; else None."""
+        if not route.wakes or self._waker is None or token is None:
+            return None
+        if self.gate.standing(route.name) is not Standing.CLOSED:
+            return None
+        if not token.may(Scope.TOP_UP, route.name):
+            return None
+        return self._waker.wake(route.name, token)
 
     def close(self) -> None:
         """Begin the end: held requests are told 503 now, connections are kept no more. On the loop.

@@ -43,7 +43,8 @@ def standing(view: View | None, now: datetime) -> Standing:
 class LocalGate:
     """Implements `ports.Gate` where all prompts pass through this process and one event loop.
 
-    `show`, `view` and `in_flight` may be called from any thread; everything else only on the loop.
+    `show`, `view`, `in_flight` and `last_request` may be called from any thread; everything else
+    only on the loop.
     `now` reads the clock (aware, UTC). `on_idle(name)` is called on the loop when the last request
     in flight leaves an endpoint whose meter is closed: it must not block.
     """
@@ -79,6 +80,13 @@ class LocalGate:
         slot = self._slots.get(name)
         return slot.in_flight if slot is not None else 0
 
+    def last_request(self, name: str) -> datetime:
+        """See `ports.Gate`. Before the first request: when this was asked first."""
+        slot = self._slot(name)
+        if slot.used_at is None:
+            slot.used_at = self._now()
+        return slot.used_at
+
     def waiting(self, name: str) -> int:
         """Requests being held right now."""
         slot = self._slots.get(name)
@@ -101,6 +109,7 @@ class LocalGate:
         now = self._now()
         view = slot.view
         if now < view.open_until and view.status is _RUNNING and view.address is not None:
+            slot.used_at = now
             return Seat(self, slot, view.address)
         self._leave(slot)
         return None
@@ -124,7 +133,9 @@ class LocalGate:
         slot = self._slots.get(name)
         return slot if slot is not None else self._slots.setdefault(name, _Slot())
 
-    def _leave(self, slot: "_Slot") -> None:
+    def _leave(self, slot: "_Slot", *, answered: bool = False) -> None:
+        if answered and slot.in_flight == 1:
+            slot.used_at = self._now()  # before the count: who sees none in flight sees this
         slot.in_flight -= 1
         view = slot.view
         if not slot.in_flight and view is not None and self._now() >= view.open_until:
@@ -155,7 +166,8 @@ class Seat:
         """Give the seat up."""
         if not self._left:
             self._left = True
-            self._gate._leave(self._slot)  # noqa: SLF001 (the other half of `admit`)
+            # The other half of `admit`.
+            self._gate._leave(self._slot, answered=True)  # noqa: SLF001
 
 
 class Place:
@@ -177,11 +189,12 @@ class Place:
 class _Slot:
     """What the gate knows of one endpoint. The counts are changed on the loop only."""
 
-    __slots__ = ("held", "in_flight", "loop", "view")
+    __slots__ = ("held", "in_flight", "loop", "used_at", "view")
 
     def __init__(self) -> None:
         self.view: View | None = None
         self.in_flight = 0
+        self.used_at: datetime | None = None
         self.held: set[Place] = set()
         self.loop: asyncio.AbstractEventLoop | None = None
 

@@ -1,4 +1,4 @@
-"""One request that waits until its endpoint serves. It is not in flight meanwhile."""
+"""One request that waits until its endpoint serves, or until it is woken. It is not in flight."""
 
 import asyncio
 from collections.abc import Callable
@@ -7,6 +7,7 @@ from datetime import datetime
 from parkmeter.web import refusals
 from parkmeter.web.gate import LocalGate, Standing
 from parkmeter.web.routes import Route
+from parkmeter.web.waking import WITHIN, Waking
 
 _SHORTEST = 0.01
 """Seconds; a clock that stands still must not make a held request spin."""
@@ -15,19 +16,22 @@ _SHORTEST = 0.01
 class Hold:
     """Holds a request for at most so many `seconds`; `changed` is called after each new view.
 
+    With a `waking` the time counts from its end, after which `changed` is called too.
+
     Raises at construction:
         NotServingError: as many as may be are held already.
     """
 
-    __slots__ = ("_gate", "_loop", "_name", "_now", "_place", "_until")
+    __slots__ = ("_gate", "_loop", "_name", "_now", "_place", "_seconds", "_until", "_waking")
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917 (what there is to wait for)
         self,
         gate: LocalGate,
         route: Route,
         seconds: float,
         now: Callable[[], datetime],
         changed: Callable[[], None],
+        waking: Waking | None = None,
     ) -> None:
         place = gate.hold(route.name, route.limits.max_waiting, changed)
         if place is None:
@@ -37,11 +41,26 @@ class Hold:
         self._name = route.name
         self._now = now
         self._loop = asyncio.get_running_loop()
+        self._seconds = seconds
         self._until = self._loop.time() + seconds
+        self._waking = waking
+        if waking is not None:
+            waking.add_done_callback(lambda _waking: changed())
 
     def left(self) -> float:
-        """Seconds until one must look again; not above 0 when there is nothing to wait for."""
+        """Seconds until one must look again; not above 0 when there is nothing to wait for.
+
+        Raises:
+            ParkmeterError: it was not woken, and why.
+
+        """
         gate = self._gate
+        if self._waking is not None and not gate.dismissed:
+            if not self._waking.done():
+                return WITHIN
+            waking, self._waking = self._waking, None
+            self._until = self._loop.time() + self._seconds
+            waking.result()
         if gate.dismissed or gate.standing(self._name) is not Standing.WAITING:
             return 0
         left = self._until - self._loop.time()

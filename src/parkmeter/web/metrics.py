@@ -12,7 +12,8 @@ from enum import StrEnum
 from itertools import accumulate
 
 from parkmeter import __version__
-from parkmeter.meter import Report, Status, overdue
+from parkmeter.meter import Status, overdue
+from parkmeter.report import Report
 from parkmeter.web.traffic import BOUNDS, Histogram, Traffic
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"

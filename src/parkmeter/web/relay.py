@@ -218,12 +218,17 @@ class Relay:
         seat = plane.gate.admit(route.name)
         if seat is not None:
             self._admit(seat)
-        elif seconds := self._wait():
-            self._hold = Hold(plane.gate, route, seconds, plane.now, self.late)
-            self._stage = _HELD
-            self._look()
-        else:
+            return
+        seconds, waking = self._wait(), plane.waking(route, self._client.holder.token)
+        if not seconds and waking is None:
             raise self._not_admitted()
+        self._hold = Hold(plane.gate, route, seconds, plane.now, self._changed, waking)
+        self._stage = _HELD
+        self._look()
+
+    def _changed(self) -> None:
+        if self._stage is _HELD:
+            self.late()
 
     def _look(self) -> None:
         """Hold on, or let go: it serves, its meter closed, or the time is over."""

@@ -46,6 +46,8 @@ class Route:
     timeouts: Timeouts = field(default_factory=Timeouts)
     suggested_minutes: float = 30
     """What a client is told to top up when the meter is closed: within the endpoint's limit."""
+    wakes: bool = False
+    """Whether a prompt to the closed meter buys time by itself."""
 
 
 @dataclass(frozen=True, slots=True)

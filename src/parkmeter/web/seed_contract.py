@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 
 from parkmeter.journal import Entry
-from parkmeter.meter import Report
+from parkmeter.report import Report
 
 TIME_FORMAT = "%d-%m-%Y-%H-%M-%S"
 """UTC."""

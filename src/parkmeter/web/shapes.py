@@ -8,8 +8,9 @@ from typing import Annotated, Any, Self
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, PlainSerializer
 
 from parkmeter.journal import Entry, Kind
-from parkmeter.meter import NEVER, Phase, Report, Status
+from parkmeter.meter import NEVER, Phase, Status
 from parkmeter.receipt import Receipt
+from parkmeter.report import Report
 from parkmeter.tokens import DEFAULT_SCOPES, Scope, Token
 
 Money = Annotated[Decimal, PlainSerializer(float, return_type=float, when_used="json")]
@@ -48,6 +49,17 @@ class Endpoint(_Shape):
     since: datetime | None = Field(description="When the endpoint that exists now was started.")
     attempts: int = Field(description="Starts in succession for this time on the meter.")
     next_try: datetime | None = Field(description="When the next start is tried, if it failed.")
+    hours: str | None = Field(
+        description="When it runs by itself.", examples=["Mon-Fri 09:00-17:00 Europe/London"]
+    )
+    window_until: datetime | None = Field(
+        description="When the window of its hours that is on ends; null outside of them."
+    )
+    next_window_at: datetime | None = Field(description="When the next window of its hours begins.")
+    held: bool = Field(
+        description="It was ejected in the window that is on, and stays closed until the next one "
+        "or a top-up."
+    )
 
     @classmethod
     def of(cls, report: Report, api_resource: str) -> Self:
@@ -67,6 +79,10 @@ class Endpoint(_Shape):
             since=run.created_at,
             attempts=run.attempts,
             next_try=run.next_try if run.phase is Phase.FAILED else None,
+            hours=None if report.spec.hours is None else report.spec.hours.text,
+            window_until=None if report.window is None else report.window.end,
+            next_window_at=None if report.next_window is None else report.next_window.begin,
+            held=report.held,
         )
 
 

@@ -14,6 +14,7 @@ from parkmeter.aws.clock import MeterClock, UntreatedError
 from parkmeter.aws.definitions import KnownDefinitions
 from parkmeter.aws.expiry_parameter import ExpiryParameters, published
 from parkmeter.aws.heartbeat import Heartbeat
+from parkmeter.aws.hours_parameters import HoursParameters
 from parkmeter.aws.round import Round
 from parkmeter.aws.wiring import NoGate, Ports, service_of
 from parkmeter.meter import Meter, Phase, Run
@@ -36,6 +37,7 @@ from tests.cloud.scale.threads import START, WoundCrew, WoundThreads
 from tests.cloud.scale.toll import Processor, Quota, Toll
 
 DEFINITIONS, EXPIRIES = "/parkmeter/endpoints/", "/parkmeter/expiry/"
+HOURS = "/parkmeter/hours/"
 OF_SAGEMAKER = ("CreateEndpoint", "DeleteEndpoint", "DescribeEndpoint", "ListEndpoints", "ListTags")
 DRAIN = timedelta(seconds=30)
 ONE_CORE_MEGABYTES = 1769
@@ -243,6 +245,7 @@ class Fleet:
             ),
             find=KnownDefinitions(ssm, DEFINITIONS).of,
             expiries=ExpiryParameters(ssm, EXPIRIES),
+            hours=HoursParameters(ssm, HOURS),
             heartbeat=Heartbeat(dynamodb, "meters"),
             now=threads.now,
             pause=threads.sleep,

@@ -132,6 +132,12 @@ class PlainSsm:
         known = self._data.parameters
         return {"Parameters": [known[name] for name in Names if name in known]}
 
+    def get_parameters_by_path(self, *, Path: str, **_: Any) -> Json:
+        self._toll.pay("GetParametersByPath")
+        found = [one for name, one in self._data.parameters.items() if name.startswith(f"{Path}/")]
+        assert len(found) <= 10
+        return {"Parameters": found}
+
     def put_parameter(self, *, Name: str, Value: str, **_: Any) -> None:
         self._toll.pay("PutParameter")
         publish(self._data, Name, Value, self._toll.threads.now())

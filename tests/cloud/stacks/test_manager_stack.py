@@ -129,6 +129,7 @@ def test_every_function_knows_all_literal_names(several: Templates):
                     "PARKMETER_AUTH_TABLE": "acme-auth",
                     "PARKMETER_ENDPOINTS_PATH": "/acme/endpoints/",
                     "PARKMETER_EXPIRY_PATH": "/acme/expiry/",
+                    "PARKMETER_HOURS_PATH": "/acme/hours/",
                     "PARKMETER_CLOCK_FUNCTION": "acme-clock",
                 }.items()
             ), logical_id

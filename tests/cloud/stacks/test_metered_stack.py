@@ -2,12 +2,14 @@
 
 import dataclasses
 import json
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 import app
 from parkmeter.aws.definitions import definition_from
+from parkmeter.aws.last_use import use_key
 from stacks import jumpstart
 from stacks.settings import Container, JumpStart
 from tests.cloud.stacks.synthesized import Templates, flat, synthesized
@@ -95,7 +97,48 @@ def test_the_definition_has_all_that_the_handlers_read(seed: Templates):
         "startup_credit_minutes": 30,
         "drain_seconds": 30,
         "warn_minutes": [10, 2],
+        "hours": [],
+        "idle_minutes": None,
+        "wake_minutes": None,
     }
+
+
+def test_hours_are_found_without_reading_every_definition(
+    tmp_path: Path, context: dict[str, object]
+):
+    hours = ("Mon-Fri 09:00-17:00 Europe/London",)
+    own = dataclasses.replace(app.FLAN_T5_XXL, hours=hours, idle_minutes=15, wake_minutes=30)
+    made = synthesized(dataclasses.replace(app.SETTINGS, endpoints=(own,)), tmp_path, context)
+    found = {
+        resource["Properties"]["Name"]: resource["Properties"]["Value"]
+        for resource in made.of_type(STACK, "AWS::SSM::Parameter").values()
+    }
+    assert json.loads(found["/parkmeter/hours/flan-t5"]) == list(hours)
+    name = "/parkmeter/endpoints/flan-t5"
+    spec = definition_from(flat(found[name]), name).spec
+    assert spec.hours.texts == hours
+    assert (spec.idle, spec.wake) == (timedelta(minutes=15), timedelta(minutes=30))
+    may = made.statements("FlanT5LambdaStack", "InferenceRole")
+    (note,) = [one for one in may if one["Action"] == ["dynamodb:PutItem"]]
+    assert note["Condition"]["ForAllValues:StringEquals"] == {
+        "dynamodb:LeadingKeys": [use_key("flan-t5")]
+    }
+    (wake,) = [one for one in may if one["Action"] == ["lambda:InvokeFunction"]]
+    assert flat(wake["Resource"]).endswith("function:parkmeter-control")
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"hours": "Mon-Fri 09:00-17:00 UTC"}, "in brackets"),
+        ({"hours": ("Mon-Fry 09:00-17:00 UTC",)}, "'Fry' is no day"),
+        ({"hours": ("Mon 09:00-17:00 UTC",), "max_minutes_ahead": 60}, "no window longer"),
+        ({"wake_minutes": 0}, "greater than 0"),
+    ],
+)
+def test_hours_and_waking_that_cannot_be_are_refused(wrong, said):
+    with pytest.raises(ValueError, match=said):
+        dataclasses.replace(app.FLAN_T5_XXL, **wrong)
 
 
 def test_an_unknown_price_is_null_and_not_zero(several: Templates):

@@ -1,0 +1,44 @@
+"""When an endpoint counts as idle, and what becomes of a decision then. Pure.
+
+A part of `reconcile`: an endpoint that nobody asks anything is ejected, and what was left on its
+meter is given back.
+"""
+
+from dataclasses import replace
+from datetime import datetime
+
+from parkmeter.decision import Decision, Keep
+from parkmeter.entries import line
+from parkmeter.journal import Kind
+from parkmeter.meter import ZERO, Meter, Phase, Spec, eject, span, time_left
+from parkmeter.schedule import refuse_window
+
+
+def idle_from(spec: Spec, meter: Meter, last_request: datetime | None) -> datetime | None:
+    """When a serving endpoint will have been idle for `Spec.idle`; None: it never will as it is.
+
+    Who tops up means to use it: those minutes must not be given up in the next moment.
+    """
+    run = meter.run
+    if spec.idle is None or last_request is None:
+        return None
+    if run.ready_at is None or run.phase is not Phase.READY:
+        return None
+    return max(run.ready_at, last_request, meter.set_at) + spec.idle
+
+
+def at_idleness(spec: Spec, decision: Decision, idle_at: datetime, now: datetime) -> Decision:
+    """Eject from `idle_at` on; before, go on as decided and look again by then.
+
+    Only the meter is closed here. The next look stops the endpoint, and sees who was let in
+    meanwhile.
+    """
+    if now < idle_at:
+        return replace(decision, check_at=min(filter(None, (decision.check_at, idle_at))))
+    ejected = eject(refuse_window(spec, decision.meter, now), now)
+    given_back = time_left(decision.meter, now)
+    why = f"no request for {span(spec.idle or ZERO)}; {span(given_back)} given back"
+    key = f"idle:{idle_at.isoformat()}"
+    entry = line(spec, ejected, Kind.EJECT, now, why, key=key, amount=-given_back)
+    drained = ejected.expires_at + spec.drain
+    return Decision(Keep(drained), ejected, (*decision.entries, entry), check_at=now)

@@ -1,0 +1,129 @@
+"""Endpoints that run by themselves: real gateways, and for waking the embedded model."""
+
+import concurrent.futures
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from tests.gateway_process import Answer, GatewayProcess, eventually, ping_config
+
+SLEEPING = """
+[endpoints.flan-t5]
+api_resource = "flan"
+model = "demo"
+initial_provision_time_minutes = 0
+wake_minutes = 3
+"""
+PROMPT = {"text_inputs": "Once upon a time", "max_length": 12, "temperature": 0.0}
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return tmp_path / "state"
+
+
+@pytest.fixture
+def gateway(folder: Path) -> Iterator[GatewayProcess]:
+    made = GatewayProcess(folder, SLEEPING).start()
+    yield made
+    made.clean_up()
+
+
+def prompt(gateway: GatewayProcess, **headers: str) -> Answer:
+    return gateway.request("POST", "/flan", PROMPT, headers)
+
+
+def top_ups(gateway: GatewayProcess) -> list[dict]:
+    lines = gateway.request("GET", "/endpoints/flan-t5/journal").json["lines"]
+    return [line for line in lines if line["kind"] == "top-up"]
+
+
+def test_prompts_that_come_together_wake_the_model_once_and_are_all_answered(gateway):
+    with concurrent.futures.ThreadPoolExecutor(24) as people:
+        answers = list(people.map(lambda _: prompt(gateway, Prefer="wait=60"), range(24)))
+    assert {answer.status for answer in answers} == {200}
+    assert all(answer.json["generated_texts"][0] for answer in answers)
+    (bought,) = top_ups(gateway)
+    assert (bought["by"], bought["minutes"]) == ("first", 3)
+    assert bought["why"] == "3 min, woken by a prompt"
+
+
+def test_who_does_not_wait_is_told_when_to_come_again(gateway):
+    refused = prompt(gateway)
+    assert (refused.status, refused.json["code"]) == (503, "not_serving")
+    assert int(refused.headers["retry-after"]) > 0
+    gateway.until("running", seconds=60)
+    assert prompt(gateway).status == 200
+    assert len(top_ups(gateway)) == 1
+
+
+def test_who_may_not_top_up_wakes_nobody(gateway):
+    body = {"name": "guest", "scopes": ["invoke"]}
+    guest = gateway.request("POST", "/tokens", body).json["token"]
+    refused = prompt(gateway, Authorization=guest, Prefer="wait=60")
+    assert (refused.status, refused.json["code"]) == (402, "meter_closed")
+    assert gateway.endpoint()["status"] == "stopped"
+
+
+def test_a_used_up_budget_is_told_instead_of_waiting(gateway):
+    body = {"name": "ada", "minutes_per_day": 2}
+    ada = gateway.request("POST", "/tokens", body).json["token"]
+    refused = prompt(gateway, Authorization=ada, Prefer="wait=60")
+    assert (refused.status, refused.json["code"]) == (429, "over_budget")
+    assert prompt(gateway, Prefer="wait=60").status == 200
+
+
+def all_day() -> str:
+    """Hours whose window is on now and for hours to come, and that leave a gap."""
+    today = datetime.now(UTC)
+    days = f"{today - timedelta(days=1):%a},{today:%a},{today + timedelta(days=1):%a}"
+    return f"{days} 00:00-24:00 UTC"
+
+
+def test_hours_open_it_an_eject_holds_and_kill_9_forgets_neither(folder):
+    settings = {"initial_provision_time_minutes": 0, "hours": all_day()}
+    gateway = GatewayProcess(folder, ping_config(**settings)).start()
+    try:
+        gateway.until("running")
+        seen = gateway.endpoint()
+        assert seen["hours"] == settings["hours"]
+        assert seen["expires_at"] == seen["window_until"]
+        assert not seen["held"]
+        gateway.kill()
+        gateway.start()
+        gateway.until("running")
+        assert len(top_ups(gateway)) == 1
+
+        assert gateway.request("POST", "/endpoints/flan-t5/eject").status == 200
+        gateway.until("stopped")
+        gateway.kill()
+        gateway.start()
+        held = gateway.until("stopped")
+        assert held["held"]
+        assert held["reason"].startswith("ejected; starts ")
+        assert len(top_ups(gateway)) == 1
+    finally:
+        gateway.clean_up()
+
+
+def test_an_idle_endpoint_is_ejected_and_wakes_up_again(folder):
+    config = ping_config(idle_minutes=0.02, wake_minutes=5)
+    gateway = GatewayProcess(folder, config).start()
+    try:
+
+        def ejected() -> dict | None:
+            lines = gateway.request("GET", "/endpoints/flan-t5/journal").json["lines"]
+            return next((line for line in lines if line["kind"] == "eject"), None)
+
+        line = eventually(ejected)
+        assert line["by"] == "parkmeter"
+        assert line["minutes"] < -59
+        assert line["why"].startswith("no request for 1.2 s; 59 min")
+        gateway.until("stopped")
+        gateway.request("POST", "/flan", json.dumps(PROMPT), {"Prefer": "wait=30"})
+        assert [one["minutes"] for one in top_ups(gateway)] == [5, 60]
+    finally:
+        gateway.clean_up()
