@@ -13,6 +13,7 @@ import pytest
 
 from tests.gateway_process import PING_SERVER, TOKEN, GatewayProcess, eventually
 
+
 def config(endpoints: int) -> str:
     return "".join(
         f"""
