@@ -94,6 +94,7 @@ class MeteredStack(Stack):
         if endpoint.price_per_hour is not None:
             return str(endpoint.price_per_hour), "configuration"
         names, region = deployment.settings.names, deployment.settings.region
+        may = Grants(self, names)
         function = MeterFunction(
             self,
             "PriceFunction",
@@ -104,7 +105,7 @@ class MeteredStack(Stack):
                 description=f"Looks up what an hour of {endpoint.name} costs.",
                 timeout_seconds=120,
             ),
-            [Grants(self, names).read_prices()],
+            [may.read_prices(), may.read_endpoint(endpoint.name)],
         )
         listed = CustomResource(
             self,
@@ -113,6 +114,7 @@ class MeteredStack(Stack):
             service_token=function.function.function_arn,
             service_timeout=Duration.minutes(5),
             properties={
+                "Name": endpoint.name,
                 "InstanceType": endpoint.instance_types[0],
                 "Region": region,
                 # CloudFormation asks anew only if something differs, and prices change.

@@ -11,8 +11,8 @@ What the handlers in `parkmeter.aws` find:
   function `PARKMETER_ENDPOINT`.
 * One SSM parameter per endpoint under `PARKMETER_ENDPOINTS_PATH`, JSON: see `metered.py`.
 * The custom resource `Custom::ParkmeterEndpoint` with `Name` and `InitialProvisionTimeMinutes`;
-  `Custom::ParkmeterBucket` with `AsyncBucket`; `Custom::ParkmeterPrice` with `InstanceType` and
-  `Region`, answered by `PricePerHour` and `Source`.
+  `Custom::ParkmeterBucket` with `AsyncBucket`; `Custom::ParkmeterPrice` with `Name`,
+  `InstanceType` and `Region`, answered by `PricePerHour` and `Source`.
 * The clock is invoked with `{"kind": "tick"}` every minute, with `{"kind": "sweep"}` every ten,
   with EventBridge's plain events, and after a top-up or an eject with
   `{"kind": "wake", "name": endpoint}`.

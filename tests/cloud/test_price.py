@@ -87,7 +87,7 @@ def test_what_is_not_plainly_listed_is_unknown_and_never_zero(products: list[dic
 
 
 def asked(server: CloudFormation, kind: str = "Create") -> dict[str, Any]:
-    properties = {"InstanceType": KIND, "Region": REGION}
+    properties = {"Name": "flan-t5", "InstanceType": KIND, "Region": REGION}
     price.handler(request(server, kind) | {"ResourceProperties": properties}, None)
     return server.last
 
@@ -126,6 +126,36 @@ def test_a_deployment_never_fails_for_want_of_a_price(
     for kind in ("Create", "Update", "Delete"):
         said = asked(answers, kind)
         assert (said["Status"], said["Data"]) == ("SUCCESS", {"PricePerHour": "", "Source": ""})
+
+
+@pytest.mark.parametrize(
+    ("kind", "source", "told"),
+    [
+        (KIND, "AWS Price List, 2026-01-01", "1.7"),
+        ("ml.g5.48xlarge", "AWS Price List, 2026-01-01", ""),
+        (KIND, "configuration", ""),
+        (KIND, "", ""),
+    ],
+)
+def test_a_hiccup_of_the_price_list_does_not_make_a_known_price_unknown(
+    answers: CloudFormation, monkeypatch: pytest.MonkeyPatch, kind: str, source: str, told: str
+):
+    class Parameters(PriceList):
+        def get_parameter(self, Name: str) -> dict[str, Any]:  # noqa: N803 (boto3's)
+            assert Name == "/parkmeter/endpoints/flan-t5"
+            said = {
+                "variants": [{"instance_type": kind, "config": "c"}],
+                "price_per_hour": "1.7",
+                "price_source": source,
+            }
+            return {"Parameter": {"Value": json.dumps(said)}}
+
+    monkeypatch.setenv("PARKMETER_ENDPOINTS_PATH", "/parkmeter/endpoints/")
+    gone = Parameters(error=EndpointConnectionError(endpoint_url="x"))
+    monkeypatch.setattr(price.boto3, "client", lambda *_, **__: gone)
+    said = asked(answers, "Update")["Data"]
+    assert said == {"PricePerHour": told, "Source": source if told else ""}
+    assert asked(answers, "Create")["Data"]["PricePerHour"] == ""
 
 
 @pytest.mark.parametrize(

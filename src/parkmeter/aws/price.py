@@ -6,6 +6,7 @@ one: what cannot be found is unknown, which is empty here, and never zero. Knows
 
 import json
 import logging
+import os
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
@@ -27,22 +28,45 @@ _ASKED_IN = ("us-east-1", "eu-central-1")
 _PATIENCE = Config(
     connect_timeout=3, read_timeout=10, retries={"mode": "standard", "total_max_attempts": 2}
 )
+_SOURCE = "AWS Price List"
+_UNKNOWN: Mapping[str, str] = {"PricePerHour": "", "Source": ""}
 _HOURLY = frozenset({"hrs", "hours", "hour"})
 
 
 def handler(event: dict[str, Any], _context: Any) -> None:
     """Answer with `PricePerHour` and `Source`: both empty if nobody knows."""
     wanted = event["ResourceProperties"]
-    instance_type, region = wanted["InstanceType"], wanted["Region"]
-    price = None
+    told = _UNKNOWN
     if event["RequestType"] != "Delete":
         try:
-            price = listed_price(instance_type, region)
+            told = _told(wanted["InstanceType"], wanted["Region"])
         except Exception:
-            log.exception("the price of %s in %s could not be looked up", instance_type, region)
-    source = "" if price is None else f"AWS Price List, {datetime.now(UTC):%Y-%m-%d}"
-    data = {"PricePerHour": "" if price is None else f"{price:f}", "Source": source}
-    custom_resource.succeed(event, f"price-of-{instance_type}", data)
+            log.exception("the price for %s could not be looked up", wanted)
+            told = _known_before(event, wanted["Name"], wanted["InstanceType"])
+    custom_resource.succeed(event, f"price-of-{wanted['Name']}", told)
+
+
+def _told(instance_type: str, region: str) -> Mapping[str, str]:
+    price = listed_price(instance_type, region)
+    if price is None:
+        return _UNKNOWN
+    return {"PricePerHour": f"{price:f}", "Source": f"{_SOURCE}, {datetime.now(UTC):%Y-%m-%d}"}
+
+
+def _known_before(event: Mapping[str, Any], name: str, instance_type: str) -> Mapping[str, str]:
+    """What an earlier deployment was told for the same instance type: a hiccup is no news."""
+    if event["RequestType"] != "Update":
+        return _UNKNOWN
+    try:
+        parameter = os.environ["PARKMETER_ENDPOINTS_PATH"] + name
+        ssm = boto3.client("ssm", config=_PATIENCE)
+        said = json.loads(ssm.get_parameter(Name=parameter)["Parameter"]["Value"])
+        source = said["price_source"]
+        if said["variants"][0]["instance_type"] == instance_type and source.startswith(_SOURCE):
+            return {"PricePerHour": said["price_per_hour"], "Source": source}
+    except Exception:
+        log.exception("what was known of %s before could not be read either", name)
+    return _UNKNOWN
 
 
 def listed_price(instance_type: str, region: str) -> Decimal | None:

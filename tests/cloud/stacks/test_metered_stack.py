@@ -127,6 +127,7 @@ def test_a_price_that_is_not_configured_is_what_the_price_list_says(several: Tem
     assert listed["Properties"]["Region"] == "eu-west-1"
     assert several.actions(stack, "PriceFunctionRole") == {
         "pricing:GetProducts",
+        "ssm:GetParameter",
         "logs:CreateLogStream",
         "logs:PutLogEvents",
     }
