@@ -69,10 +69,11 @@ class Endpoint:
     """One metered endpoint. Minutes, seconds and dollars as the names say.
 
     `instance_types`: best first; where AWS has no capacity the next one is tried.
-    `price_per_hour`: of the first one; None: unknown, never zero. `hours`: when it runs by itself,
-    such as `("Mon-Fri 09:00-17:00 Europe/London",)`. `idle_minutes`: ejected so long after the last
-    prompt, up to two minutes late; None: never. `wake_minutes`: what a prompt to the closed meter
-    buys, if its token may top up; None: nothing.
+    `price_per_hour`: of the first one; None: as the Price List has it when this is deployed, else
+    unknown, never zero. `hours`: when it runs by itself, such as
+    `("Mon-Fri 09:00-17:00 Europe/London",)`. `idle_minutes`: ejected so long after the last prompt,
+    up to two minutes late; None: never. `wake_minutes`: what a prompt to the closed meter buys, if
+    its token may top up; None: nothing.
     """
 
     name: str
@@ -259,6 +260,7 @@ class Settings:
                 (names.async_endpoint(name), LONGEST_ENDPOINT),
                 (names.inference(name), LONGEST_FUNCTION),
                 (names.async_bucket_function(name), LONGEST_FUNCTION),
+                (names.price_function(name), LONGEST_FUNCTION),
             ):
                 if len(made) > longest:
                     raise ValueError(

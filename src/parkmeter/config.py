@@ -37,12 +37,14 @@ RESERVED = frozenset(
         "docs",
         "endpoint-expiry",
         "endpoints",
+        "events",
         "favicon.ico",
         "health",
         "metrics",
         "openapi.json",
         "prod",
         "tokens",
+        "whoami",
     }
 )
 """First path segments that are the gateway's own, so no `api_resource`."""
@@ -367,6 +369,7 @@ def _spec(name: str, endpoint: EndpointSettings) -> Spec:
         drain=timedelta(seconds=endpoint.drain_seconds),
         warn_before=tuple(timedelta(minutes=minutes) for minutes in endpoint.warn_minutes),
         price_per_hour=endpoint.price_per_hour,
+        price_source=None if endpoint.price_per_hour is None else "configuration",
         device=endpoint.device,
         hours=Hours.of(endpoint.hours) if endpoint.hours else None,
         idle=_span(endpoint.idle_minutes),

@@ -1,9 +1,9 @@
 """As much of a journal as a receipt has to know, however long the journal is."""
 
 from datetime import datetime, timedelta
+from typing import Protocol
 
 from parkmeter.journal import Entry
-from parkmeter.ports import Store
 from parkmeter.timeline import tells_all
 
 _PAGE = 500
@@ -14,7 +14,14 @@ _SET_BACK = timedelta(days=1)
 back: by less than this."""
 
 
-def lines_of(store: Store, name: str, begin: datetime, end: datetime) -> list[Entry]:
+class Journal(Protocol):
+    """Where lines are read: a store, or the service over it."""
+
+    def journal(self, name: str, limit: int, before: int | None = None) -> list[Entry]:
+        """See `ports.Store`."""
+
+
+def lines_of(store: Journal, name: str, begin: datetime, end: datetime) -> list[Entry]:
     """The lines that tell of an endpoint from `begin` to `end`, oldest first.
 
     These go back to the last line before `begin` that left the endpoint stopped; if there is none,
@@ -33,7 +40,7 @@ def lines_of(store: Store, name: str, begin: datetime, end: datetime) -> list[En
     return lines[::-1]
 
 
-def _tells_no_more(store: Store, name: str, after: datetime) -> int | None:
+def _tells_no_more(store: Journal, name: str, after: datetime) -> int | None:
     """The number of a line from which on nothing is told of a time before `after`; None: of none.
 
     It follows a line that left the endpoint stopped at `after` or later: whatever is told after

@@ -43,10 +43,11 @@ class Spec:
     """What the configuration says of one endpoint. Never stored with the meter.
 
     How an endpoint is started is its driver's business and not in here. `variants` are the ways to
-    start it (instance types), best first. An unknown price is None, never zero. `look_again`: while
-    nothing falls due, how long until it is worth asking the driver anew. `device`: what it runs on,
-    where others may run too, but only one at a time. `hours`: when it is to run by itself. `idle`:
-    after so long without a request it is ejected. `wake`: what a prompt to the closed meter buys.
+    start it (instance types), best first. An unknown price is None, never zero; `price_source` says
+    to people who told it. `look_again`: while nothing falls due, how long until it is worth asking
+    the driver anew. `device`: what it runs on, where others may run too, but only one at a time.
+    `hours`: when it is to run by itself. `idle`: after so long without a request it is ejected.
+    `wake`: what a prompt to the closed meter buys.
     """
 
     name: str
@@ -56,6 +57,7 @@ class Spec:
     drain: timedelta = timedelta(seconds=30)
     warn_before: tuple[timedelta, ...] = (timedelta(minutes=10), timedelta(minutes=2))
     price_per_hour: Decimal | None = None
+    price_source: str | None = None
     variants: tuple[str, ...] = ("local",)
     look_again: timedelta = timedelta(seconds=1)
     device: str | None = None

@@ -9,9 +9,11 @@ import pytest
 from starlette.testclient import TestClient
 
 from parkmeter.meter import Spec
+from parkmeter.service import Actor
 from parkmeter.tokens import Scope, Token, digest_of
-from parkmeter.web.app import Control, control_app
+from parkmeter.web.app import control_app
 from parkmeter.web.auth import TokenBook
+from parkmeter.web.control import Control
 from tests.world import MINUTE, NOON, SECOND, World, spec
 
 ADMIN = {"Authorization": "admin-pass-code"}
@@ -187,6 +189,102 @@ def test_a_top_up_is_created_and_says_what_came_of_it(front):
     assert changed["expires_at"] == "2026-06-22T12:30:00Z"
 
 
+def test_a_top_up_in_dollars_adds_the_minutes_they_buy(front):
+    response = front.post("/endpoints/flan-t5/top-ups", {"dollars": 5})
+    assert response.status_code == 201
+    changed = response.json()
+    assert changed["minutes"] == pytest.approx(5 / 7.09 * 60, abs=1e-6)
+    assert changed["dollars"] == "5.0000"
+    assert front.world.left() == timedelta(microseconds=2_538_787_023)
+    why = front.get("/endpoints/flan-t5/journal").json()["lines"][0]["why"]
+    assert why == "42.3131 min for $5"
+    as_text = front.post("/endpoints/flan-t5/top-ups", {"dollars": "0.10"}).json()
+    assert as_text["dollars"] == "0.1000"
+    typed = front.client.post("/endpoints/flan-t5/top-ups", content="dollars=2.5", headers=ADMIN)
+    assert typed.json()["dollars"] == "2.5000"
+
+
+def test_a_top_up_in_minutes_says_what_they_cost(front, two):
+    assert front.post("/endpoints/flan-t5/top-ups", {"minutes": 30}).json()["dollars"] == "3.5450"
+    assert two.post("/endpoints/flan-t5/top-ups", {"minutes": 30}).json()["dollars"] is None
+
+
+def test_dollars_buy_nothing_where_the_price_is_unknown(two):
+    refused = two.post("/endpoints/flan-t5/top-ups", {"dollars": 5})
+    assert "minutes" in problem(refused, 422, "price_unknown")["detail"]
+    assert two.world.left() == timedelta(0)
+
+
+def test_dollars_sent_again_are_answered_alike_whatever_the_price_is_by_then(front):
+    headers = {**ADMIN, "Idempotency-Key": "monday"}
+    first = front.post("/endpoints/flan-t5/top-ups", {"dollars": 5}, headers)
+    front.world.service.configure({"flan-t5": spec()})
+    again = front.post("/endpoints/flan-t5/top-ups", {"dollars": "5.00"}, headers)
+    assert first.json() == again.json()
+    assert again.headers["idempotency-replayed"] == "true"
+    front.world.service.configure({"flan-t5": spec(price_per_hour=Decimal(60))})
+    minutes = front.post("/endpoints/flan-t5/top-ups", {"minutes": 5}, headers)
+    problem(minutes, 409, "key_reused")
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ({}, "minutes"),
+        ({"minutes": 5, "dollars": 5}, "dollars"),
+        ({"dollars": 0}, "dollars"),
+        ({"dollars": -1}, "dollars"),
+        ({"dollars": None}, "dollars"),
+        ({"dollars": True}, "dollars"),
+        ({"dollars": "much"}, "dollars"),
+        ({"dollars": "NaN"}, "dollars"),
+        ({"dollars": 1e300}, "dollars"),
+        ({"dollars": "1e-99999999"}, "dollars"),
+        ({"dollars": "1e99999999"}, "dollars"),
+        ({"dollars": "0.000000000001"}, "dollars"),
+    ],
+)
+def test_dollars_that_are_none_are_refused(front, body, field):
+    refused = front.post("/endpoints/flan-t5/top-ups", body)
+    assert problem(refused, 400, "invalid_request")["field"] == field
+
+
+def test_dollars_keep_the_limits(front):
+    refused = front.post("/endpoints/flan-t5/top-ups", {"dollars": 1_000_000_000})
+    assert problem(refused, 422, "limit_exceeded")["fits_minutes"] == 1440
+
+
+def test_who_asks_is_told_what_the_token_may_do(two):
+    said = two.get("/whoami").json()
+    assert said == {
+        "id": "admin",
+        "name": "admin",
+        "scopes": ["invoke", "top-up", "admin"],
+        "endpoints": None,
+        "expires_at": None,
+    }
+    assert two.get("/whoami", FALCONER).json()["endpoints"] == ["falcon"]
+    assert two.get("/whoami", LOOKER).json()["scopes"] == []
+    problem(two.client.get("/whoami"), 401, "token_missing")
+
+
+def test_an_endpoint_tells_what_a_dashboard_needs(front):
+    stopped = front.get("/endpoints/flan-t5").json()
+    assert (stopped["started_at"], stopped["starting_since"]) == (None, None)
+    assert stopped["warn_minutes"] == [10, 2]
+    assert stopped["max_top_up_minutes"] == 1440
+    front.world.driver.start_takes = 20 * SECOND
+    front.world.top_up(10)
+    front.world.wind(5 * SECOND)
+    starting = front.get("/endpoints/flan-t5").json()
+    assert starting["started_at"] == starting["starting_since"] == "2026-06-22T12:00:00Z"
+    assert starting["usual_start_seconds"] is None
+    front.world.wind(MINUTE)
+    running = front.get("/endpoints/flan-t5").json()
+    assert running["started_at"] == "2026-06-22T12:00:00Z"
+    assert running["starting_since"] is None
+
+
 def test_the_same_key_gets_the_same_answer_and_adds_once(front):
     headers = {**ADMIN, "Idempotency-Key": "monday"}
     first = front.post("/endpoints/flan-t5/top-ups", {"minutes": 30}, headers)
@@ -337,6 +435,66 @@ def test_a_receipt_tells_hours_money_and_whose_time_it_was(front):
     (run,) = body["runs"]
     assert (run["started"], run["variant"], run["cost"]) == (body["from"], "local", body["cost"])
     assert 1 <= body["hours_on"] < 1.001
+
+
+def test_a_receipt_comes_as_csv_with_the_same_money(front):
+    front.post("/endpoints/flan-t5/top-ups", {"minutes": 30}, SEED)
+    front.world.wind(20 * MINUTE)
+    front.post("/endpoints/flan-t5/top-ups", {"minutes": 30})
+    front.world.wind(90 * MINUTE)
+    response = front.get("/endpoints/flan-t5/receipt.csv")
+    said = front.get("/endpoints/flan-t5/receipt").json()
+    assert response.headers["content-type"].startswith("text/csv")
+    name = "flan-t5_2026-06-22_2026-06-22.csv"
+    assert response.headers["content-disposition"] == f'attachment; filename="{name}"'
+    lines = response.text.split("\r\n")
+    assert lines[-1] == ""
+    headings = lines[0].split(",")
+    rows = [dict(zip(headings, line.split(","), strict=True)) for line in lines[1:-1]]
+    assert [(row["row"], row["who"]) for row in rows] == [
+        ("buyer", "seed"),
+        ("buyer", "admin"),
+        ("total", ""),
+    ]
+    assert [row["cost"] for row in rows[:-1]] == [part["cost"] for part in said["parts"]]
+    total = (rows[-1]["cost"], rows[-1]["always_on_cost"], rows[-1]["saved"])
+    assert total == (said["cost"], said["always_on_cost"], said["saved"])
+    assert rows[-1]["to"] == said["to"]
+
+
+def test_a_csv_has_nothing_for_an_unknown_price_and_nobodys_name_becomes_a_formula(two):
+    two.world.service.top_up("flan-t5", 10, Actor("x", "=cmd|'/c calc'!A1"))
+    two.world.wind(20 * MINUTE)
+    buyer, total = two.get("/endpoints/flan-t5/receipt.csv").text.splitlines()[1:]
+    assert ",'=cmd|'/c calc'!A1," in buyer
+    assert total.split(",")[6] == ""
+
+
+def test_a_timeline_tells_statuses_top_ups_and_requests(front):
+    front.post("/endpoints/flan-t5/top-ups", {"minutes": 30}, SEED)
+    front.world.wind(10 * MINUTE)
+    said = front.get("/endpoints/flan-t5/timeline").json()
+    assert (said["from"], said["to"]) == ("2026-06-21T12:10:00Z", "2026-06-22T12:10:00Z")
+    assert [one["status"] for one in said["stretches"]] == ["stopped", "starting", "running"]
+    assert said["stretches"][0]["begin"] == said["from"]
+    assert said["stretches"][-1]["end"] == said["to"]
+    assert said["top_ups"] == [{"at": "2026-06-22T12:00:00Z", "minutes": 30, "by": "seed"}]
+    assert said["requests"] == []
+    period = {"from": "2026-06-22T12:05", "to": "2027-01-01"}
+    cut = front.get("/endpoints/flan-t5/timeline", params=period).json()
+    assert [one["status"] for one in cut["stretches"]] == ["running"]
+    assert (cut["to"], cut["top_ups"]) == (said["to"], [])
+    wrong = front.get("/endpoints/flan-t5/timeline", params={"from": "2027-01-01"})
+    assert problem(wrong, 400, "invalid_request")["field"] == "from"
+
+
+def test_a_timeline_names_others_to_admins_only(front):
+    front.post("/endpoints/flan-t5/top-ups", {"minutes": 30})
+    front.post("/endpoints/flan-t5/top-ups", {"minutes": 30}, SEED)
+    front.world.wind(MINUTE)
+    seen = front.get("/endpoints/flan-t5/timeline", SEED).json()["top_ups"]
+    assert [one["by"] for one in seen] == [None, "seed"]
+    problem(front.get("/endpoints/flan-t5/timeline", FALCONER), 403, "scope_missing")
 
 
 def test_an_unknown_price_is_null_on_a_receipt_and_never_zero(two):
@@ -503,12 +661,15 @@ def test_the_document_describes_every_route_and_its_problems(front):
     document = front.client.get("/openapi.json").json()
     assert set(document["paths"]) == {
         "/health",
+        "/whoami",
         "/endpoints",
         "/endpoints/{name}",
         "/endpoints/{name}/top-ups",
         "/endpoints/{name}/eject",
         "/endpoints/{name}/journal",
         "/endpoints/{name}/receipt",
+        "/endpoints/{name}/receipt.csv",
+        "/endpoints/{name}/timeline",
         "/endpoints/{name}/invocations",
         "/endpoint-expiry",
         "/{api_resource}",

@@ -34,6 +34,7 @@ _STATUS: dict[type[errors.ParkmeterError], int] = {
     errors.EndpointRemovedError: 410,
     errors.TooLargeError: 413,
     errors.LimitExceededError: 422,
+    errors.PriceUnknownError: 422,
     errors.OverBudgetError: 429,
     errors.UpstreamError: 502,
     errors.ModelFailedError: 502,
@@ -42,6 +43,7 @@ _STATUS: dict[type[errors.ParkmeterError], int] = {
     errors.StoreBusyError: 503,
     errors.KeyBusyError: 503,
     errors.ClockStoppedError: 503,
+    errors.TooManyListenersError: 503,
     errors.UpstreamTimeoutError: 504,
 }
 
@@ -69,6 +71,8 @@ def problem_of(error: errors.ParkmeterError) -> Problem:
             headers["Retry-After"] = str(seconds)
         case errors.StoreBusyError():
             headers["Retry-After"] = "1"
+        case errors.TooManyListenersError():
+            headers["Retry-After"] = "15"
         case errors.UploadStalledError():
             headers["Connection"] = "close"  # the rest of the body would have to be waited for
         case _:

@@ -1,15 +1,18 @@
 """What control routes take and give, as JSON shapes. The examples are what the docs show."""
 
 from collections.abc import Mapping
-from datetime import datetime, timedelta
+from datetime import datetime
 from decimal import Decimal
 from typing import Annotated, Any, Self
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, PlainSerializer
 
-from parkmeter.journal import Entry, Kind
+from parkmeter.background import Background
+from parkmeter.errors import InvalidRequestError
+from parkmeter.journal import Entry
 from parkmeter.meter import NEVER, Phase, Status
-from parkmeter.receipt import Receipt
+from parkmeter.money import Dollars as Sum
+from parkmeter.money import cost_of
 from parkmeter.report import Report
 from parkmeter.tokens import DEFAULT_SCOPES, Scope, Token
 
@@ -22,11 +25,13 @@ Dollars = Annotated[
 """As text, because a sum of JSON numbers need not be what its parts add up to."""
 
 
-class _Shape(BaseModel):
+class Shape(BaseModel):
+    """What a route takes or gives: nothing unknown, and not to be changed."""
+
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class Endpoint(_Shape):
+class Endpoint(Shape):
     """One endpoint as it is now. All times are UTC; an unknown price is null, never zero."""
 
     name: str = Field(examples=["flan-t5"])
@@ -60,21 +65,37 @@ class Endpoint(_Shape):
         description="It was ejected in the window that is on, and stays closed until the next one "
         "or a top-up."
     )
+    started_at: datetime | None = Field(
+        description="Since when it is being brought up, failed attempts included; null: it is not."
+    )
+    starting_since: datetime | None = Field(description="The same until it is ready, then null.")
+    usual_start_seconds: float | None = Field(
+        description="While it starts: how long its last starts took, the median; null: unknown.",
+        examples=[12.5],
+    )
+    warn_minutes: list[float] = Field(
+        description="So long before the close people are warned.", examples=[[10.0, 2.0]]
+    )
+    price_source: str | None = Field(
+        description="Who told the price; null: nobody.", examples=["configuration"]
+    )
+    max_top_up_minutes: float = Field(description="Most minutes of one top-up.", examples=[1440.0])
 
     @classmethod
-    def of(cls, report: Report, api_resource: str) -> Self:
+    def of(cls, report: Report, background: Background, api_resource: str) -> Self:
         """The shape of a report."""
-        run = report.meter.run
+        spec, run, usual = report.spec, report.meter.run, background.usual_start
         used = report.meter.expires_at != NEVER
+        starting = report.shown.status is not Status.STOPPED and run.ready_at is None
         return cls(
-            name=report.spec.name,
+            name=spec.name,
             status=report.shown.status,
             reason=report.shown.reason,
             expires_at=report.meter.expires_at if used else None,
             closes_at=report.closes_at if used else None,
             seconds_left=report.left.total_seconds(),
-            price_per_hour=report.spec.price_per_hour,
-            cost_so_far=report.cost_so_far,
+            price_per_hour=spec.price_per_hour,
+            cost_so_far=background.cost_so_far,
             api_resource=api_resource,
             since=run.created_at,
             attempts=run.attempts,
@@ -83,20 +104,30 @@ class Endpoint(_Shape):
             window_until=None if report.window is None else report.window.end,
             next_window_at=None if report.next_window is None else report.next_window.begin,
             held=report.held,
+            started_at=run.started_at,
+            starting_since=run.started_at if starting else None,
+            usual_start_seconds=None if usual is None else usual.total_seconds(),
+            warn_minutes=[before.total_seconds() / 60 for before in spec.warn_before],
+            price_source=spec.price_source,
+            max_top_up_minutes=spec.max_top_up.total_seconds() / 60,
         )
 
 
-class Endpoints(_Shape):
+class Endpoints(Shape):
     """All endpoints this token may see, in the order of the configuration."""
 
     endpoints: list[Endpoint]
 
 
-class Changed(_Shape):
+class Changed(Shape):
     """What came of a top-up or an eject. A replayed request gets its first answer, unchanged."""
 
     endpoint: str = Field(examples=["flan-t5"])
     minutes: float = Field(description="Added; negative: given up.", examples=[10.0])
+    dollars: Dollars | None = Field(
+        description="What these minutes cost at the price of that moment; null: it is unknown.",
+        examples=["1.1817"],
+    )
     expires_at: datetime
     closes_at: datetime
     seconds_left: float = Field(examples=[1198.2])
@@ -110,6 +141,7 @@ class Changed(_Shape):
         return cls(
             endpoint=entry.endpoint,
             minutes=entry.amount.total_seconds() / 60,
+            dollars=cost_of(entry.amount, entry.price_per_hour),
             expires_at=entry.expires_at,
             closes_at=entry.at + entry.left,
             seconds_left=entry.left.total_seconds(),
@@ -119,122 +151,7 @@ class Changed(_Shape):
         )
 
 
-class JournalLine(_Shape):
-    """One line of the journal."""
-
-    number: int = Field(description="Grows with every line of an endpoint.")
-    at: datetime = Field(description="When it happened; an end may be noticed a little later.")
-    kind: Kind
-    by: str = Field(description="Name of the token, or parkmeter itself.")
-    why: str
-    minutes: float = Field(description="Added; negative: given up.")
-    expires_at: datetime = Field(description="After this line.")
-
-    @classmethod
-    def of(cls, entry: Entry) -> Self:
-        """The shape of an entry."""
-        return cls(
-            number=entry.number,
-            at=entry.at,
-            kind=entry.kind,
-            by=entry.who,
-            why=entry.why,
-            minutes=entry.amount.total_seconds() / 60,
-            expires_at=entry.expires_at,
-        )
-
-
-class Journal(_Shape):
-    """The newest lines, newest first; `before` asks for the older ones, null at the end."""
-
-    lines: list[JournalLine]
-    before: int | None
-
-
-class ReceiptPart(_Shape):
-    """What fell to one buyer: use of the time that this token bought."""
-
-    who: str = Field(description="Name of the token, or parkmeter itself.", examples=["ada"])
-    hours_on: float = Field(examples=[1.0])
-    cost: Dollars | None = Field(description="Dollars.", examples=["7.0900"])
-    minutes_bought: float = Field(
-        description="Put on the meter in this period, used or not.", examples=[60.0]
-    )
-
-
-class ReceiptRun(_Shape):
-    """One life of the endpoint, as far as it fell into this period."""
-
-    started: datetime = Field(description="Of the start call; may be before the period.")
-    ended: datetime | None = Field(description="Null: still on at the period's end.")
-    hours_on: float = Field(examples=[1.5])
-    variant: str | None = Field(description="For example the instance type.", examples=["local"])
-    cost: Dollars | None = Field(description="Dollars.", examples=["10.6350"])
-
-
-class EndpointReceipt(_Shape):
-    """What an endpoint cost. Parts and runs each add up to the whole. Null: a price is unknown."""
-
-    endpoint: str = Field(examples=["flan-t5"])
-    begin: datetime = Field(alias="from")
-    end: datetime = Field(alias="to")
-    hours_on: float = Field(examples=[1.5])
-    price_per_hour: Dollars | None = Field(description="The present one.", examples=["7.09"])
-    cost: Dollars | None = Field(
-        description="Dollars, at the price of each moment.", examples=["10.6350"]
-    )
-    always_on_cost: Dollars | None = Field(
-        description="Had it been on all the time.", examples=["170.1600"]
-    )
-    saved: Dollars | None = Field(description="The difference.", examples=["159.5250"])
-    unpriced_hours: float = Field(description="Hours on without a known price.", examples=[0.0])
-    parts: list[ReceiptPart]
-    runs: list[ReceiptRun]
-
-    @classmethod
-    def of(cls, receipt: Receipt) -> Self:
-        """The shape of a receipt."""
-        parts = [
-            ReceiptPart(
-                who=part.who,
-                hours_on=_hours(part.time_on),
-                cost=part.cost,
-                minutes_bought=part.bought.total_seconds() / 60,
-            )
-            for part in receipt.parts
-        ]
-        runs = [
-            ReceiptRun(
-                started=run.started,
-                ended=run.ended,
-                hours_on=_hours(run.time_on),
-                variant=run.variant,
-                cost=run.cost,
-            )
-            for run in receipt.runs
-        ]
-        return cls.model_validate(
-            {
-                "endpoint": receipt.endpoint,
-                "from": receipt.begin,
-                "to": receipt.end,
-                "hours_on": _hours(receipt.time_on),
-                "price_per_hour": receipt.price_per_hour,
-                "cost": receipt.cost,
-                "always_on_cost": receipt.always_on_cost,
-                "saved": receipt.saved,
-                "unpriced_hours": _hours(receipt.unpriced),
-                "parts": parts,
-                "runs": runs,
-            }
-        )
-
-
-def _hours(amount: timedelta) -> float:
-    return amount.total_seconds() / 3600
-
-
-class Health(_Shape):
+class Health(Shape):
     """The gateway answers."""
 
     status: str = Field(examples=["ok"])
@@ -253,11 +170,41 @@ class Problem(BaseModel):
     code: str = Field(examples=["limit_exceeded"])
 
 
-class TopUp(_Shape):
-    """Minutes to add: a finite number greater than 0, fractions allowed."""
+class TopUp(Shape):
+    """Minutes to add, or dollars to spend on them: finite, greater than 0, fractions allowed."""
 
-    # The rule of the meter judges the value, so that every edge refuses alike (meter.minutes_of).
-    minutes: Any = Field(json_schema_extra={"type": "number", "exclusiveMinimum": 0}, examples=[30])
+    model_config = ConfigDict(
+        json_schema_extra={"oneOf": [{"required": ["minutes"]}, {"required": ["dollars"]}]}
+    )
+
+    # The rules judge the values, so that every edge refuses alike (`money.wanted`).
+    minutes: Any = Field(
+        None, json_schema_extra={"type": "number", "exclusiveMinimum": 0}, examples=[30]
+    )
+    dollars: Any = Field(
+        None,
+        description="As many minutes as these buy at the present price, never for more. As a "
+        "number or as text.",
+        json_schema_extra={"type": ["number", "string"], "exclusiveMinimum": 0},
+        examples=[5],
+    )
+
+    def wanted(self) -> object:
+        """What `Service.top_up` takes.
+
+        Raises:
+            InvalidRequestError: neither or both are said, or the dollars are none.
+
+        """
+        match sorted(self.model_fields_set):
+            case ["minutes"]:
+                return self.minutes
+            case ["dollars"]:
+                return Sum.of(self.dollars)
+            case []:
+                raise InvalidRequestError("minutes (or dollars) is missing.", field="minutes")
+            case _:
+                raise InvalidRequestError("Say minutes or dollars, not both.", field="dollars")
 
 
 class SeedTopUp(BaseModel):
@@ -269,13 +216,13 @@ class SeedTopUp(BaseModel):
     )
 
 
-class Eject(_Shape):
+class Eject(Shape):
     """Optionally the expiry as it was seen: if it moved since, nothing is ejected."""
 
     expires_at: AwareDatetime | None = None
 
 
-class SeenToken(_Shape):
+class SeenToken(Shape):
     """A token as it may be shown; its secret is known to nobody but its holder."""
 
     id: str = Field(examples=["5f0c1b2a"])
@@ -303,7 +250,28 @@ class SeenToken(_Shape):
         )
 
 
-class SeenTokens(_Shape):
+class WhoAmI(Shape):
+    """The token that asks: what it is called and what it may do."""
+
+    id: str = Field(examples=["5f0c1b2a"])
+    name: str = Field(examples=["ada"])
+    scopes: list[Scope] = Field(examples=[["invoke", "top-up"]])
+    endpoints: list[str] | None = Field(description="null: all.", examples=[["flan-t5"]])
+    expires_at: datetime | None = Field(description="From then on refused; null: never.")
+
+    @classmethod
+    def of(cls, token: Token) -> Self:
+        """The shape of a token."""
+        return cls(
+            id=token.id,
+            name=token.name,
+            scopes=[scope for scope in Scope if scope in token.scopes],
+            endpoints=None if token.endpoints is None else sorted(token.endpoints),
+            expires_at=token.expires_at,
+        )
+
+
+class SeenTokens(Shape):
     """All tokens, oldest first."""
 
     tokens: list[SeenToken]
@@ -315,7 +283,7 @@ class IssuedToken(SeenToken):
     token: str = Field(examples=["pm_…"])
 
 
-class NewToken(_Shape):
+class NewToken(Shape):
     """What a new token is to be; only the name is needed."""
 
     name: str = Field(description="Whose it is: the journal's `by`.", examples=["ada"])
