@@ -187,9 +187,9 @@ class MeterClock:
         to_sync = self._published(definitions, meters, failed)
         around = Round(self.now, self.pause, self.now() + LOOK_AHEAD, self.crew)
         roll = self._roll_call(definitions, meters, around)
-        seen_by = roll if len(names) >= WORTH_IT else self.ports.sagemaker
-        store = self.ports.store.telling(roll.heed)
-        ports = replace(self.ports, store=store, clock=around, sagemaker=seen_by)
+        ports, listing = replace(self.ports, clock=around), len(names) >= WORTH_IT
+        if listing:
+            ports = replace(ports, sagemaker=roll, store=ports.store.telling(roll.heed))
         service = service_of(ports, definitions, names)
 
         def look(name: str) -> datetime | None:
@@ -208,7 +208,7 @@ class MeterClock:
                     failed.add(name)
             return service.reconcile(name, read)
 
-        if seen_by is roll:
+        if listing:
             failed |= self._called(roll)
         # Who closes first is looked at first: with many, the last one waits for the others.
         for name in sorted(names, key=lambda name: (_closes(meters.get(name)), name)):
