@@ -1,9 +1,12 @@
 """The clock over ten thousand meters, in wound time: every call takes 20 ms and some processor."""
 
 import logging
+import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
+from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
@@ -14,10 +17,13 @@ from parkmeter.aws.roll_call import RollCall
 from parkmeter.aws.round import Round
 from parkmeter.aws.wiring import PATIENCE
 from parkmeter.drivers.sagemaker import PATIENCE as SAGEMAKER_PATIENCE
-from parkmeter.meter import is_open
+from parkmeter.meter import Meter, Phase, Run, Status, is_open
+from parkmeter.service import Actor
 from tests.cloud.scale.fleet import OF_SAGEMAKER, TIMEOUT_SECONDS, Fleet
 from tests.cloud.scale.threads import START, WoundCrew, WoundThreads
 from tests.cloud.scale.toll import Quota
+
+ADA = Actor("ada", "ada")
 
 OVERLAP = LOOK_AHEAD.total_seconds() - 60
 """So long the run before looks after what falls due, while a tick reads and sees its meters."""
@@ -160,28 +166,41 @@ def test_without_a_list_each_endpoint_is_looked_at(fleet) -> None:
 # ── What is believed of a list ───────────────────────────────────────────────────────────────────
 
 
+NAME = "r000000"
+ONE = {"EndpointName": f"parkmeter-{NAME}"}
+
+
+def living(name: str, ready_at: datetime = START, phase: Phase = Phase.READY) -> Meter:
+    """An open meter that saw its endpoint ready then, as it is read."""
+    run = Run(phase=phase, ready_at=ready_at)
+    return Meter(name, START + timedelta(hours=1), settled=False, run=run)
+
+
+def closed(name: str) -> Meter:
+    """A meter whose endpoint is to end."""
+    return replace(living(name, phase=Phase.STOPPING), expires_at=START)
+
+
 @pytest.fixture
 def seen(fleet):
     """A run's view of twelve endpoints, and what it asks."""
     some = fleet()
     some.running(12, never)
     clock = some.clock()
-    plain = clock.ports.sagemaker
-    ready = {f"parkmeter-r{number:06}": START for number in range(12)}
+    names = [f"r{number:06}" for number in range(12)]
     again: list[float] = []
     roll = RollCall(
-        plain,
+        clock.ports.sagemaker,
         "parkmeter-",
-        ready,
+        {name: f"parkmeter-{name}" for name in names},
         some.threads.now,
         again=lambda: again.append(some.threads.seconds),
         ours=clock.ports.ours,
     )
+    for name in names:
+        roll.heed(living(name))
     roll.call()
     return some, roll, again
-
-
-ONE = {"EndpointName": "parkmeter-r000000"}
 
 
 def described(some: Fleet) -> int:
@@ -198,11 +217,9 @@ def test_what_serves_as_it_did_is_described_by_the_list(seen) -> None:
 def test_one_that_was_made_after_its_meter_saw_it_ready_is_another_one(fleet) -> None:
     some = fleet()
     some.running(1, never)
-    clock = some.clock()
-    ready = {"parkmeter-r000000": START - timedelta(seconds=1)}
-    roll = RollCall(
-        clock.ports.sagemaker, "parkmeter-", ready, some.threads.now, again=list, ours=set()
-    )
+    sagemaker, names = some.clock().ports.sagemaker, {NAME: ONE["EndpointName"]}
+    roll = RollCall(sagemaker, "parkmeter-", names, some.threads.now, again=list, ours=set())
+    roll.heed(living(NAME, START - timedelta(seconds=1)))
     roll.call()
     roll.describe_endpoint(**ONE)
     assert described(some) == 1
@@ -251,6 +268,134 @@ def test_an_old_list_is_not_believed_of_what_is_going(seen) -> None:
     assert described(some) == 1
 
 
+def test_a_list_that_is_behind_our_delete_is_not_believed(seen, monkeypatch) -> None:
+    some, roll, _ = seen
+    behind = roll.list_endpoints(MaxResults=100)
+    roll.delete_endpoint(**ONE)
+    monkeypatch.setattr(roll, "list_endpoints", lambda **_: behind)
+    for _ in range(3):
+        some.threads.sleep(5)
+        roll.heed(closed(NAME))
+        roll.call()
+        assert roll.describe_endpoint(**ONE)["EndpointStatus"] == "Deleting"
+    assert described(some) == 2
+
+
+def test_what_is_to_end_and_turns_out_to_be_gone_is_not_seen_in_an_old_list_again(seen) -> None:
+    some, roll, _ = seen
+    listed = roll.describe_endpoint(**ONE)
+    some.account.delete_endpoint("parkmeter-r000000")  # by another run
+    some.threads.sleep(40)
+    roll.heed(closed(NAME))
+    assert roll.describe_endpoint(**ONE) == listed
+    with pytest.raises(ClientError):
+        roll.list_tags(ResourceArn=listed["EndpointArn"])
+    with pytest.raises(ClientError, match="Could not find endpoint"):
+        roll.describe_endpoint(**ONE)
+
+
+def test_of_what_is_to_end_and_is_topped_up_no_list_is_believed(seen) -> None:
+    some, roll, _ = seen
+    roll.heed(closed(NAME))
+    roll.heed(living(NAME, phase=Phase.STOPPING))
+    roll.describe_endpoint(**ONE)
+    roll.call()
+    roll.describe_endpoint(**ONE)
+    assert described(some) == 2
+
+
+def test_a_list_is_not_believed_of_a_later_life(seen) -> None:
+    some, roll, _ = seen
+    some.account.delete_endpoint("parkmeter-r000000")  # by another run
+    some.threads.sleep(40)
+    made = some.account.create_endpoint(ONE["EndpointName"], "config", {})
+    roll.heed(Meter(NAME, settled=False, run=Run(phase=Phase.STARTING, started_at=made.created)))
+    assert roll.describe_endpoint(**ONE)["EndpointStatus"] == "Creating"
+    roll.heed(living(NAME, ready_at=some.threads.now()))
+    assert roll.describe_endpoint(**ONE)["EndpointStatus"] == "Creating"
+
+
+def test_a_list_from_before_its_end_was_asked_for_is_never_believed_again(seen) -> None:
+    some, roll, _ = seen
+    roll.heed(living(NAME, phase=Phase.STOPPING))
+    roll.describe_endpoint(**ONE)
+    roll.heed(living(NAME))  # topped up before anybody deleted it
+    roll.describe_endpoint(**ONE)
+    assert described(some) == 2
+
+
+def test_a_list_is_not_believed_of_what_was_asked_to_end_on_its_way(seen, monkeypatch) -> None:
+    some, roll, _ = seen
+    listed = roll.list_endpoints
+
+    def slowly(**request):
+        page = listed(**request)
+        roll.heed(living(NAME, phase=Phase.STOPPING))
+        return page
+
+    monkeypatch.setattr(roll, "list_endpoints", slowly)
+    roll.call()
+    roll.describe_endpoint(**ONE)
+    assert described(some) == 1
+
+
+def test_that_it_is_gone_is_believed_of_a_meter_that_waits_for_it_only(seen) -> None:
+    some, roll, _ = seen
+    roll.delete_endpoint(**ONE)
+    some.threads.sleep(25)
+    roll.call()
+    some.account.create_endpoint(ONE["EndpointName"], "config", {})
+    roll.heed(Meter(NAME, settled=False, run=Run(phase=Phase.STARTING)))
+    assert roll.describe_endpoint(**ONE)["EndpointStatus"] == "Creating"
+
+
+def test_that_it_is_gone_is_not_believed_for_long(seen) -> None:
+    some, roll, _ = seen
+    roll.delete_endpoint(**ONE)
+    some.threads.sleep(25)
+    roll.call()
+    some.threads.sleep(11)
+    some.account.create_endpoint(ONE["EndpointName"], "config", {})
+    assert roll.describe_endpoint(**ONE)["EndpointStatus"] == "Creating"
+
+
+def test_many_workers_may_delete_while_a_list_is_read() -> None:
+    """In real threads: what is deleted meanwhile is neither lost nor in anybody's way."""
+    names = [f"n{number}" for number in range(400)]
+    account = _Deleting(names)
+    roll = RollCall(account, "n", dict(zip(names, names, strict=True)), lambda: START, list, set())
+    for name in names:
+        roll.heed(living(name))
+    roll.call()
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        with ThreadPoolExecutor(WORKERS) as workers:
+            deletes = [workers.submit(roll.delete_endpoint, EndpointName=name) for name in names]
+            while not all(delete.done() for delete in deletes):
+                roll.call()
+    finally:
+        sys.setswitchinterval(before)
+    seen = {name: roll.describe_endpoint(EndpointName=name)["EndpointStatus"] for name in names}
+    assert set(seen.values()) == {"Deleting"}
+
+
+class _Deleting:
+    """A control plane whose lists are behind: what it was asked to delete they show in service."""
+
+    def __init__(self, names: list[str]) -> None:
+        self._names = names
+
+    def list_endpoints(self, **_: Any) -> Any:
+        serving = {"EndpointStatus": "InService", "CreationTime": START}
+        return {
+            "Endpoints": [{"EndpointName": n, "EndpointArn": n, **serving} for n in self._names]
+        }
+
+    def delete_endpoint(self, **_: Any) -> Any:
+        return {}
+
+
 def test_after_a_refused_delete_it_is_asked_how_it_is(seen) -> None:
     some, roll, _ = seen
     some.account.maintain("parkmeter-r000000")
@@ -270,6 +415,29 @@ def test_a_meter_that_changed_since_all_were_read_is_read_again(fleet) -> None:
     service.reconcile("r000000", read)
     assert some.data.deleted == {}
     assert is_open(store.load("r000000"), some.threads.now())
+
+
+def test_a_start_that_a_run_did_not_see_begin_keeps_its_credit(fleet) -> None:
+    """The run listed the life before this one, and reads its meter again when its time is up."""
+    some = fleet()
+    some.running(12, lambda n: 70 if n == 0 else 3600)
+    service = some.service(NAME)
+
+    def another_run() -> None:
+        some.threads.sleep(5)
+        service.eject(NAME, ADA)
+        while service.report(NAME).shown.status is not Status.STOPPED:
+            some.threads.sleep(1)
+            service.reconcile(NAME)
+        service.top_up(NAME, 10, ADA)
+        service.reconcile(NAME)
+
+    some.threads.begin(another_run)
+    some.minutes(1)
+    meter = some.clock().ports.store.load(NAME)
+    assert some.account.endpoint(ONE["EndpointName"]).status == "Creating"
+    assert meter.run.phase is Phase.STARTING
+    assert meter.credit_left == timedelta(minutes=30)
 
 
 # ── A round ──────────────────────────────────────────────────────────────────────────────────────

@@ -6,6 +6,8 @@ import stat
 import subprocess
 import sys
 import threading
+import time
+import traceback
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
@@ -99,6 +101,83 @@ def test_a_read_that_fails_is_a_busy_store_and_no_crash(tmp_path):
     with pytest.raises(StoreBusyError):
         store.load("flan-t5")
     store.close()
+
+
+def test_each_caller_whose_write_failed_has_an_error_of_its_own(tmp_path):
+    """Raised in several threads, one error would gather the tracebacks of all."""
+    file = SqliteFile(tmp_path / "store.sqlite")
+    begun, others = threading.Event(), threading.Event()
+    errors: list[sqlite3.IntegrityError] = []
+
+    def change(connection: sqlite3.Connection) -> None:
+        begun.set()
+        assert others.wait(10)
+
+    def broken(connection: sqlite3.Connection) -> None:
+        connection.execute("ROLLBACK")
+        raise sqlite3.IntegrityError("given up")
+
+    def write() -> None:
+        try:
+            file.write(broken)
+        except sqlite3.IntegrityError as error:
+            errors.append(error)
+
+    first = threading.Thread(target=file.write, args=(change,))
+    first.start()
+    assert begun.wait(10)
+    rest = [threading.Thread(target=write) for _ in range(5)]
+    for thread in rest:
+        thread.start()
+    while len(file._waiting) < len(rest):
+        time.sleep(0.001)
+    others.set()
+    for thread in [first, *rest]:
+        thread.join()
+    file.close()
+    assert len({id(error) for error in errors}) == 5
+    assert {str(error) for error in errors} == {"given up"}
+    assert {len(traceback.extract_tb(error.__traceback__)) for error in errors} == {2}
+
+
+def test_a_connection_that_cannot_be_rolled_back_is_used_no_more(tmp_path, monkeypatch):
+    made: list[_Stuck] = []
+
+    def connect(*args, **options):
+        made.append(sqlite3.connect(*args, **options, factory=_Stuck))
+        return made[-1]
+
+    file = SqliteFile(tmp_path / "store.sqlite")
+    file.close()
+    with monkeypatch.context() as patched:
+        patched.setattr("parkmeter.stores.sqlite_file.sqlite3", _Sqlite(connect))
+        with pytest.raises(StoreBusyError):
+            file.write(lambda connection: connection.execute("INSERT INTO nowhere VALUES (1)"))
+    assert file.one("SELECT 1") == (1,)
+    assert file.write(lambda _: "written") == "written"
+    file.close()
+    (stuck,) = made
+    with pytest.raises(sqlite3.ProgrammingError, match="closed"):
+        stuck.execute("SELECT 1")
+
+
+class _Sqlite:
+    """The module `sqlite3`, but for how it connects."""
+
+    def __init__(self, connect) -> None:
+        self.connect = connect
+
+    def __getattr__(self, name: str):
+        return getattr(sqlite3, name)
+
+
+class _Stuck(sqlite3.Connection):
+    """Fails where a transaction ends, as on a disk that is gone."""
+
+    def execute(self, statement: str, *values):
+        if statement in {"ROLLBACK", "COMMIT"}:
+            raise sqlite3.OperationalError("disk I/O error")
+        return super().execute(statement, *values)
 
 
 def test_old_keys_are_forgotten_as_new_ones_come(tmp_path):

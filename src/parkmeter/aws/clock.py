@@ -40,8 +40,6 @@ LOOK_AHEAD = timedelta(seconds=75)
 
 _NOT_IN_THIS_RUN = timedelta(hours=1)
 
-_HAS_SERVED = frozenset({Phase.READY, Phase.STOPPING})
-
 ROLL_CALL = "the list of endpoints"
 """Among the names of a round; no endpoint can be called so."""
 
@@ -193,8 +191,9 @@ class MeterClock:
         to_sync = self._published(definitions, meters, failed)
         around = Round(self.now, self.pause, self.now() + LOOK_AHEAD, self.crew)
         roll = self._roll_call(definitions, meters, around)
-        seen_by = roll if len(names) >= WORTH_IT else self.ports.sagemaker
-        ports = replace(self.ports, clock=around, sagemaker=seen_by)
+        ports, listing = replace(self.ports, clock=around), len(names) >= WORTH_IT
+        if listing:
+            ports = replace(ports, sagemaker=roll, store=ports.store.telling(roll.heed))
         service = service_of(ports, definitions, names)
 
         def look(name: str) -> datetime | None:
@@ -213,7 +212,7 @@ class MeterClock:
                     failed.add(name)
             return service.reconcile(name, read)
 
-        if seen_by is roll:
+        if listing:
             failed |= self._called(roll)
         # Who closes first is looked at first: with many, the last one waits for the others.
         for name in sorted(names, key=lambda name: (_closes(meters.get(name)), name)):
@@ -225,19 +224,17 @@ class MeterClock:
         self, definitions: Mapping[str, Definition], meters: Mapping[str, Meter], around: Round
     ) -> RollCall:
         """For a run with many endpoints; nothing is listed yet."""
-        ready = {
-            definitions[name].endpoint: meter.run.ready_at
-            for name, meter in meters.items()
-            if name in definitions and meter.run.phase in _HAS_SERVED and meter.run.ready_at
-        }
-        return RollCall(
+        roll = RollCall(
             self.ports.sagemaker,
             f"{self.ports.deployment}-",
-            ready,
+            {name: one.endpoint for name, one in definitions.items()},
             self.now,
             again=lambda: around.wake(ROLL_CALL, self.now() + EVERY),
             ours=self.ports.ours,
         )
+        for meter in meters.values():
+            roll.heed(meter)
+        return roll
 
     def _called(self, roll: RollCall) -> set[str]:
         """What failed: without a list, each endpoint is looked at."""

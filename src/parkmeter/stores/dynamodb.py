@@ -71,7 +71,8 @@ class DynamoStore:
     """Implements `ports.Store` over the client of boto3's DynamoDB resource.
 
     That client takes and gives plain values and, unlike the resource, is safe from any thread.
-    `pause` sleeps for some seconds; `ticks` is a clock that only goes forward.
+    `pause` sleeps for some seconds; `ticks` is a clock that only goes forward. `tell` is called
+    with each meter that is loaded.
     """
 
     def __init__(
@@ -81,15 +82,25 @@ class DynamoStore:
         *,
         pause: Callable[[float], None] = time.sleep,
         ticks: Callable[[], float] = time.monotonic,
+        tell: Callable[[Meter], None] = lambda _: None,
     ) -> None:
         self._client = client
         self._tables = tables or Tables()
         self._pause = pause
         self._ticks = ticks
+        self._tell = tell
+
+    def telling(self, tell: Callable[[Meter], None]) -> "DynamoStore":
+        """The same store for somebody who must hear of each meter before it is used."""
+        return DynamoStore(
+            self._client, self._tables, pause=self._pause, ticks=self._ticks, tell=tell
+        )
 
     def load(self, name: str) -> Meter:
         """See `ports.Store`."""
-        return meter_from(name, self._item(name, METER))
+        meter = meter_from(name, self._item(name, METER))
+        self._tell(meter)
+        return meter
 
     def meters(self, names: Collection[str]) -> dict[str, Meter]:
         """See `ports.Store`. One call for every hundred."""

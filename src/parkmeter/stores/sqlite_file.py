@@ -180,10 +180,7 @@ class SqliteFile:
         except sqlite3.OperationalError as error:
             raise _told(error) from error
         finally:
-            try:
-                self._idle.put_nowait(connection)
-            except queue.Full:
-                connection.close()
+            self._give_back(connection)
 
     def close(self) -> None:
         """Let go of the file."""
@@ -201,7 +198,7 @@ class SqliteFile:
                     turn.take(connection)
         except Exception as error:  # noqa: BLE001 (every turn raises it to its own caller)
             for turn in turns:
-                turn.error = error
+                turn.error = _another(error)
         else:
             for turn in turns:
                 turn.error = turn.refusal
@@ -221,6 +218,16 @@ class SqliteFile:
         except sqlite3.OperationalError as error:
             raise _told(error) from error
         return connection
+
+    def _give_back(self, connection: sqlite3.Connection) -> None:
+        """Keep it for the next one; never one whose transaction could not even be rolled back."""
+        if connection.in_transaction:
+            connection.close()
+            return
+        try:
+            self._idle.put_nowait(connection)
+        except queue.Full:
+            connection.close()
 
     def _migrate(self) -> None:
         with self.connection() as connection, _transaction(connection):
@@ -246,6 +253,14 @@ def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
         if connection.in_transaction:
             connection.execute("ROLLBACK")
         raise
+
+
+def _another(error: Exception) -> Exception:
+    """The same error for one more thread: whoever raises one writes a traceback into it."""
+    other = type(error).__new__(type(error), *error.args)
+    other.__dict__.update(error.__dict__)
+    other.__cause__ = error
+    return other
 
 
 def _told(error: Exception) -> Exception:

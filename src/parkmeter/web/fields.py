@@ -58,7 +58,9 @@ _NOT_RETURNED = _HOP_BY_HOP | {
 BODILESS = frozenset({204, 304})
 """Statuses of answers that never have a body."""
 _ONCE = (b"authorization", b"content-length", b"transfer-encoding", b"expect", b"host")
-_HOST = re.compile(rb"[A-Za-z0-9._:\[\]-]{1,255}")
+_LONGEST_HOST = 255
+"""Bytes."""
+_HOST = re.compile(rb"[A-Za-z0-9._:\[\]-]{1,%d}" % _LONGEST_HOST)
 _NODE = re.compile(r"[A-Za-z0-9.:%_-]{1,255}")
 _WAIT = re.compile(r'\s*wait\s*=\s*(?:"(\d{1,9})"|(\d{1,9}))\s*(?:;.*)?', re.IGNORECASE | re.ASCII)
 _ANY_WAIT = re.compile(r"\s*wait\s*(?:=.*)?", re.IGNORECASE)
@@ -132,9 +134,14 @@ def base_url(scheme: str, host: str, stage: str) -> str:
     return f"{scheme}://{host}{stage}"
 
 
-@lru_cache(maxsize=1024)
 def host_said(said: bytes, server: tuple[str, int | None] | None) -> str:
     """The host (and port) a Host header says, or our own if that is none."""
+    # What is too long for a host is not kept: it may be as long as a head.
+    return _host_said(said if len(said) <= _LONGEST_HOST else b"", server)
+
+
+@lru_cache(maxsize=1024)
+def _host_said(said: bytes, server: tuple[str, int | None] | None) -> str:
     if _HOST.fullmatch(said):
         return said.decode("ascii")
     name, port = server or ("localhost", None)
@@ -144,7 +151,10 @@ def host_said(said: bytes, server: tuple[str, int | None] | None) -> str:
 
 @lru_cache(maxsize=1024)
 def forwarded(client: str, host: str, scheme: str) -> bytes:
-    """The value of Forwarded (RFC 7239) for who called from `client`, where and how."""
+    """The value of Forwarded (RFC 7239) for who called from `client`, where and how.
+
+    All it is called with is kept for a while: `host` is one that `host_said` told.
+    """
     node = "unknown"
     if _NODE.fullmatch(client):
         node = f'"[{client}]"' if ":" in client else client
