@@ -17,6 +17,7 @@ def config_schema() -> dict[str, Any]:
     endpoints["propertyNames"] = {"pattern": f"^{ENDPOINT_NAME}$"}
     endpoints["minProperties"] = 1
     document["properties"]["gateway"] = {"$ref": "#/$defs/GatewaySettings"}
+    document["properties"]["notify"] = {"$ref": "#/$defs/NotifySettings"}
     endpoint = document["$defs"]["EndpointSettings"]
     endpoint["oneOf"] = [{"required": ["model"]}, {"required": ["command"]}]
     endpoint["properties"]["command"] |= {"minItems": 1, "contains": {"pattern": r"\{port\}"}}

@@ -45,7 +45,8 @@ class Spec:
     How an endpoint is started is its driver's business and not in here. `variants` are the ways to
     start it (instance types), best first. An unknown price is None, never zero. `look_again`: while
     nothing falls due, how long until it is worth asking the driver anew. `device`: what it runs on,
-    where others may run too, but only one at a time.
+    where others may run too, but only one at a time. `extend_by`: what the
+    link in a warning adds.
     """
 
     name: str
@@ -58,6 +59,7 @@ class Spec:
     variants: tuple[str, ...] = ("local",)
     look_again: timedelta = timedelta(seconds=1)
     device: str | None = None
+    extend_by: timedelta = timedelta(minutes=30)
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,8 @@ from parkmeter.issuing import Issuing
 from parkmeter.local_clock import LocalClock
 from parkmeter.notify.log import LogNotifier
 from parkmeter.notify.tally import Tally
+from parkmeter.notifying import Telling, receivers
+from parkmeter.outbox import Outbox, Post
 from parkmeter.ports import Store
 from parkmeter.service import Service
 from parkmeter.state_folder import StateFolder
@@ -25,6 +27,7 @@ from parkmeter.web.app import Control, control_app
 from parkmeter.web.asgi_types import Application
 from parkmeter.web.auth import TokenBook
 from parkmeter.web.data_plane import DataPlane
+from parkmeter.web.extend_routes import add_extend_routes
 from parkmeter.web.gate import LocalGate
 from parkmeter.web.log_routes import add_log_routes
 from parkmeter.web.metrics_route import add_metrics_route
@@ -60,6 +63,7 @@ class Parts:
     driver: ProcessDriver
     control: Application
     data_plane: DataPlane
+    outbox: Outbox
     new_token: str | None
     models: Path
 
@@ -70,7 +74,13 @@ class Parts:
         way. New ones are provisioned, those that are gone are ended. May be repeated.
 
         Returns the endpoints whose first minutes could not be written; all else is in force.
+
+        Raises:
+            ConfigError, StoreBusyError: nothing was changed.
+
         """
+        # First, because it may fail; and before endpoints get their first minutes, which it tells.
+        self.outbox.configure(receivers(settings.notify, self.clock.now))
         self.in_force.settings = settings
         self.driver.launches = launches(settings, self.models)
         self.service.configure(settings.specs())
@@ -103,7 +113,10 @@ def wire(settings: Settings, folder: StateFolder, url: str) -> Parts:
     book = TokenBook(store.tokens())
     in_force = InForce(settings)
     driver = ProcessDriver(folder.endpoints, {})
-    tally = Tally(LogNotifier())
+    link_secret = folder.link_secret()
+    telling = Telling(store, lambda: in_force.settings, url, link_secret)
+    outbox = Outbox(Post(store, telling.event, clock.now))
+    tally = Tally(LogNotifier(), outbox)
     service = Service({}, store=store, driver=driver, clock=clock, gate=gate, notifier=tally)
     control = Control(service, book, in_force.resource_of, clock.now, clock.alive)
     data_plane = DataPlane(Routes(), book, gate, clock.now)
@@ -111,6 +124,7 @@ def wire(settings: Settings, folder: StateFolder, url: str) -> Parts:
     issuing = Issuing(store, lambda: service.names, clock.now, changed=book.replace)
     add_token_routes(application, control, issuing)
     add_log_routes(application, control, ProcessLogs(folder.endpoints), lambda: gate.dismissed)
+    add_extend_routes(application, control, lambda: link_secret, store.entry)
     add_metrics_route(application, control, gate, data_plane.traffic, tally.bought)
     return Parts(
         in_force=in_force,
@@ -120,6 +134,7 @@ def wire(settings: Settings, folder: StateFolder, url: str) -> Parts:
         driver=driver,
         control=application,
         data_plane=data_plane,
+        outbox=outbox,
         new_token=new_token,
         models=folder.models,
     )

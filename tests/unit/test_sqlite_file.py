@@ -15,7 +15,9 @@ from parkmeter.device import Claim
 from parkmeter.errors import ConfigError, StoreBusyError
 from parkmeter.journal import KEY_LIFETIME, Entry, Kind
 from parkmeter.meter import Meter
-from parkmeter.stores.sqlite import _MIGRATIONS, SqliteStore
+from parkmeter.stores.records import written
+from parkmeter.stores.sqlite import SqliteStore
+from parkmeter.stores.sqlite_schema import MIGRATIONS
 
 NOW = datetime(2026, 6, 22, tzinfo=UTC)
 
@@ -150,15 +152,19 @@ def _entry(key: str, at: datetime) -> Entry:
     return Entry("flan-t5", Kind.TOP_UP, at, "ada", "10 min", key, expires_at=at)
 
 
-def test_a_file_of_the_first_schema_is_brought_up_to_date_with_all_it_holds(tmp_path, monkeypatch):
-    with monkeypatch.context() as earlier:
-        earlier.setattr("parkmeter.stores.sqlite._MIGRATIONS", _MIGRATIONS[:1])
-        old = SqliteStore(tmp_path / "store.sqlite")
-        meter = old.commit(Meter("flan-t5", settled=False), [_entry("a", NOW)])
-        old.close()
+def test_a_file_of_the_first_schema_is_brought_up_to_date_with_all_it_holds(tmp_path):
+    meter, line = Meter("flan-t5", settled=False, version=1), _entry("a", NOW)
+    with contextlib.closing(sqlite3.connect(tmp_path / "store.sqlite")) as old:
+        old.executescript(MIGRATIONS[0] + "PRAGMA user_version = 1")
+        row = (meter.name, 1, False, written(meter))
+        old.execute("INSERT INTO meters (name, version, settled, body) VALUES (?, ?, ?, ?)", row)
+        old.execute("INSERT INTO journal VALUES (?, ?, ?)", (meter.name, 1, written(line)))
+        old.commit()
     store = SqliteStore(tmp_path / "store.sqlite")
     assert store.holder("gpu0") is None
     store.commit(meter, [], claim=Claim("gpu0"))
     assert store.holder("gpu0") == "flan-t5"
     assert len(store.journal("flan-t5", 10)) == 1
+    assert store.follow(["new"]) == {"new": 0}
+    assert store.posted(0, 10) == []
     store.close()

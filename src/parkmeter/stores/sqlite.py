@@ -21,8 +21,9 @@ from parkmeter.device import Claim
 from parkmeter.errors import ConfigError, OverBudgetError, StoreBusyError
 from parkmeter.journal import KEY_LIFETIME, Entry
 from parkmeter.meter import Meter
-from parkmeter.ports import Budget, DuplicateError, StaleError
+from parkmeter.ports import Budget, DuplicateError, Posted, StaleError
 from parkmeter.stores.records import read, written
+from parkmeter.stores.sqlite_schema import MIGRATIONS
 from parkmeter.tokens import Token
 
 log = logging.getLogger(__name__)
@@ -33,56 +34,9 @@ _MOST_IDLE = 8
 _BUSY_SECONDS = 10.0
 """How long a writer waits for the others before it says that the store is busy."""
 
-_MIGRATIONS = (
-    """
-    CREATE TABLE meters (
-        name TEXT PRIMARY KEY,
-        version INTEGER NOT NULL,
-        settled INTEGER NOT NULL,
-        body TEXT NOT NULL
-    ) STRICT;
-    CREATE INDEX unsettled_meters ON meters (name) WHERE settled = 0;
-    CREATE TABLE journal (
-        endpoint TEXT NOT NULL,
-        number INTEGER NOT NULL,
-        body TEXT NOT NULL,
-        PRIMARY KEY (endpoint, number)
-    ) STRICT, WITHOUT ROWID;
-    CREATE TABLE keys (
-        endpoint TEXT NOT NULL,
-        key TEXT NOT NULL,
-        at TEXT NOT NULL,
-        number INTEGER NOT NULL,
-        PRIMARY KEY (endpoint, key)
-    ) STRICT, WITHOUT ROWID;
-    CREATE INDEX keys_by_age ON keys (at);
-    CREATE TABLE spent (
-        token_id TEXT NOT NULL,
-        day TEXT NOT NULL,
-        minutes REAL NOT NULL,
-        PRIMARY KEY (token_id, day)
-    ) STRICT, WITHOUT ROWID;
-    CREATE TABLE tokens (
-        id TEXT PRIMARY KEY,
-        created_at TEXT NOT NULL,
-        body TEXT NOT NULL
-    ) STRICT, WITHOUT ROWID;
-    """,
-    """
-    CREATE TABLE devices (
-        name TEXT PRIMARY KEY,
-        holder TEXT NOT NULL
-    ) STRICT, WITHOUT ROWID;
-    """,
-)
-"""Each brings the file from its index to the next number (`PRAGMA user_version`). Never edited."""
-
-SCHEMA = len(_MIGRATIONS)
-"""The number of the schema this parkmeter knows."""
-
 
 class SqliteStore:
-    """Implements `ports.Store` on one file, made with mode 0600 if it is missing.
+    """Implements `ports.Store` and `ports.Outbox` on one file, made (mode 0600) if it is missing.
 
     Raises:
         ConfigError: the file was written by a newer parkmeter, or is no SQLite file.
@@ -175,6 +129,37 @@ class SqliteStore:
         )
         return [_entry(*row) for row in rows]
 
+    def follow(self, followers: Collection[str]) -> dict[str, int]:
+        """See `ports.Outbox`."""
+        names = list(dict.fromkeys(followers))
+        with self._writing() as connection:
+            connection.execute(
+                "DELETE FROM followers WHERE name NOT IN (SELECT value FROM json_each(?))",
+                (json.dumps(names),),
+            )
+            connection.executemany(
+                "INSERT INTO followers (name, place)"
+                " SELECT ?, coalesce(max(place), 0) FROM posted WHERE true ON CONFLICT DO NOTHING",
+                [(name,) for name in names],
+            )
+            rows = connection.execute("SELECT name, place FROM followers").fetchall()
+        return dict(rows)
+
+    def posted(self, after: int, limit: int) -> list[Posted]:
+        """See `ports.Outbox`. One look into an index that is in this very order."""
+        rows = self._all(
+            "SELECT place, body, number FROM posted JOIN journal USING (endpoint, number)"
+            " WHERE place > ? ORDER BY place LIMIT ?",
+            after,
+            limit,
+        )
+        return [Posted(place, _entry(body, number)) for place, body, number in rows]
+
+    def passed(self, follower: str, place: int) -> None:
+        """See `ports.Outbox`."""
+        with self._writing() as connection:
+            connection.execute("UPDATE followers SET place = ? WHERE name = ?", (place, follower))
+
     def tokens(self) -> list[Token]:
         """See `ports.Store`."""
         rows = self._all("SELECT body FROM tokens ORDER BY created_at, id")
@@ -250,6 +235,9 @@ class SqliteStore:
         connection.execute(
             "INSERT OR REPLACE INTO keys (endpoint, key, at, number) VALUES (?, ?, ?, ?)",
             (entry.endpoint, entry.key, _sortable(entry.at), last + 1),
+        )
+        connection.execute(
+            "INSERT INTO posted (endpoint, number) VALUES (?, ?)", (entry.endpoint, last + 1)
         )
         # Few at a time, so that no commit is slow; more than it adds, so that it comes to an end.
         connection.execute(
@@ -332,13 +320,13 @@ class SqliteStore:
     def _migrate_with(self, connection: sqlite3.Connection) -> None:
         connection.execute("BEGIN IMMEDIATE")
         (version,) = connection.execute("PRAGMA user_version").fetchone()
-        if version > len(_MIGRATIONS):
+        if version > len(MIGRATIONS):
             connection.execute("ROLLBACK")
             raise ConfigError(
                 f"{self._path} was written by a newer parkmeter (schema {version}, this one knows "
-                f"{len(_MIGRATIONS)}). Upgrade parkmeter, or name another state folder."
+                f"{len(MIGRATIONS)}). Upgrade parkmeter, or name another state folder."
             )
-        for number, script in enumerate(_MIGRATIONS[version:], start=version + 1):
+        for number, script in enumerate(MIGRATIONS[version:], start=version + 1):
             for statement in filter(str.strip, script.split(";")):
                 connection.execute(statement)
             connection.execute(f"PRAGMA user_version = {number}")
