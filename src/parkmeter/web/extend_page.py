@@ -75,8 +75,7 @@ def done_page(report: Report, entry: Entry) -> str:
 
 def refusal_page(error: ParkmeterError) -> str:
     """Why nothing was added, and what to do."""
-    title = error.title[:1].upper() + error.title[1:]
-    return _page(title, f"<p>{escape(error.detail)}</p>", good=False)
+    return _page(error.title, f"<p>{escape(error.detail)}</p>", good=False)
 
 
 def _page(title: str, body: str, *, good: bool = True) -> str:
@@ -98,10 +97,9 @@ def _moment(moment: datetime) -> str:
     """In UTC and, if that is another one, in the gateway's zone."""
     utc, here = moment.astimezone(UTC), moment.astimezone()
     said = f"{utc:%d %b %H:%M:%S} UTC"
-    return (
-        f"{said}<small>{here:%H:%M:%S} {escape(f'{here:%Z}')}</small>" * bool(here.utcoffset())
-        or said
-    )
+    if not here.utcoffset():
+        return said
+    return f"{said}<small>{here:%H:%M:%S} {escape(here.strftime('%Z'))}</small>"
 
 
 def _minutes(amount: timedelta) -> str:
