@@ -14,7 +14,7 @@ from parkmeter.meter import Spec
 from parkmeter.web.app import Control, control_app
 from parkmeter.web.auth import TokenBook
 from parkmeter.web.extend_routes import add_extend_routes
-from tests.world import ADA, MINUTE, SECOND, World, spec
+from tests.world import ADA, MINUTE, World, spec
 
 SECRET = b"s" * 32
 
@@ -95,7 +95,7 @@ def test_a_link_that_was_changed_is_no_link(warned):
 
 
 def test_a_link_after_its_expiry_comes_too_late(warned):
-    warned.world.wind(61 * SECOND)
+    warned.world.wind(2 * MINUTE)
     for page in (warned.client.get(warned.path), warned.client.post(warned.path)):
         assert page.status_code == 410
         assert "too late" in page.text
