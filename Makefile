@@ -18,12 +18,14 @@ check: .venv/.developing       ## style, types, layers, generated references, te
 	$(BIN)/lint-imports
 	$(BIN)/pytest -q tests/cloud/stacks/test_review.py
 	$(BIN)/python -m tools.reference --check
+	$(BIN)/python -m tools.scale --check
 
-bench: .venv/.developing       ## one table per claim
+bench: .venv/.developing       ## every benchmark, one table, written to benchmarks/RESULTS.md
 	$(BIN)/python -m benchmarks
 
 docs: .venv/.developing        ## write the generated references and pictures
 	$(BIN)/python -m tools.reference
+	$(BIN)/python -m tools.scale
 	$(BIN)/python -m tools.pictures
 
 cloud: .venv/.developing .venv/cdk ## all set-up, then the AWS stacks on a simulated cloud

@@ -7,49 +7,44 @@ nothing.
     python -m benchmarks.command_line [--rounds 15]
 """
 
-import argparse
 import resource
-import statistics
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import typer
 
+from benchmarks.report import Bound, Claim, Effort, Row, main
 from parkmeter.cli import app
 
 TARGET = 1.3
+BARE, OURS = "bare typer app", "parkmeter --help"
 
 _ENTRY_POINT = "from parkmeter.cli import main\nmain()"
 """What an installer makes of the entry point."""
 
 
-def main() -> None:
-    """Measure and print one table."""
-    parser = argparse.ArgumentParser(description="Measure the start of the command line.")
-    parser.add_argument("--rounds", type=int, default=15)
-    rounds = parser.parse_args().rounds
+def measure(effort: Effort) -> Iterator[Row]:
+    """The ratio of each round, and the seconds that it is made of."""
+    taken: dict[str, list[float]] = {BARE: [], OURS: []}
     with tempfile.TemporaryDirectory() as folder:
-        scripts = {"bare typer app": _bare_app(app), "parkmeter --help": _ENTRY_POINT}
         commands = {}
-        for number, (name, text) in enumerate(scripts.items()):
+        for number, (name, text) in enumerate(((BARE, _bare_app(app)), (OURS, _ENTRY_POINT))):
             script = Path(folder) / f"{number}.py"
             script.write_text(text, encoding="utf-8")
             commands[name] = [sys.executable, str(script), "--help"]
         for command in commands.values():
             _seconds(command)  # writes the byte code
-        taken: dict[str, list[float]] = {name: [] for name in commands}
-        for _ in range(rounds):
+        for _ in range(effort.rounds):
             for name, command in commands.items():
                 taken[name].append(_seconds(command))
-    print(f"help of {_count(app)} commands, processor seconds")
-    print(f"{'':18} {'min':>8} {'median':>8} {'max':>8}")
+    ratios = [mine / base for mine, base in zip(taken[OURS], taken[BARE], strict=True)]
+    subject = f"help of {_count(app)} commands"
+    yield Claim(subject, f"CPU ÷ {BARE}", ratios, "", Bound.AT_MOST, TARGET)
     for name, found in taken.items():
-        print(f"{name:18} {min(found):8.3f} {statistics.median(found):8.3f} {max(found):8.3f}")
-    bare_runs, own = taken.values()
-    ratio = statistics.median(mine / base for mine, base in zip(own, bare_runs, strict=True))
-    print(f"ratio {ratio:.2f}, target {TARGET}")
+        yield Claim(subject, f"CPU, {name}", [seconds * 1e3 for seconds in found], "ms")
 
 
 def _seconds(command: list[str]) -> float:
@@ -89,4 +84,4 @@ def _commands(group: typer.Typer, into: str) -> list[str]:
 
 
 if __name__ == "__main__":
-    main()
+    main(__doc__, measure, full=Effort(rounds=15), smoke=Effort(rounds=1))

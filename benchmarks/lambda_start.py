@@ -10,18 +10,17 @@ without and cannot keep any, as on Lambda: every start compiles parkmeter anew. 
 SageMaker the simulator of the tests, both in this process and over loopback. What they take is in
 the time of either handler, which flatters the ratio; it is not in the processor time.
 
-The second table has the size of every function's package, boto3 not counted: Lambda has it.
+The last lines have the size of every function's package for Lambda's processor, boto3 not counted:
+Lambda has it.
 
-    python -m benchmarks.lambda_start [--rounds 15] [--platform arm64|local]
+    python -m benchmarks.lambda_start [--rounds 15]
 """
 
-import argparse
 import base64
 import importlib.util
 import json
 import os
 import shutil
-import statistics
 import subprocess
 import sys
 import zipfile
@@ -35,6 +34,7 @@ from typing import Any
 
 import pytest
 
+from benchmarks.report import Bound, Claim, Effort, Missing, Row, main
 from parkmeter.meter import Phase, Run
 from parkmeter.tokens import Token, digest_of
 from tests.cloud.deployed import Deployed, deployed
@@ -56,16 +56,11 @@ SECRET, PASS_CODE = "a-token-for-benchmarks", "a-pass-code"
 PROMPT = {"text_inputs": "write a story about beautiful weather on a topical island."}
 
 
-def main() -> None:
-    """Measure and print two tables."""
-    parser = argparse.ArgumentParser(description="Measure the start of Lambda functions.")
-    parser.add_argument("--rounds", type=int, default=15)
-    parser.add_argument("--platform", choices=[LAMBDA, LOCAL], default=LAMBDA, help="of the sizes")
-    arguments = parser.parse_args()
+def measure(effort: Effort) -> Iterator[Row]:
+    """The starts as ratios and milliseconds, then the sizes."""
     with TemporaryDirectory(prefix="lambda-start-") as folder:
-        _starts(Path(folder), arguments.rounds)
-        print()
-        _sizes(Path(folder) / "sizes", arguments.platform)
+        yield from _starts(Path(folder), effort.rounds)
+        yield from _sizes(Path(folder) / "sizes", effort)
 
 
 # ── What is asked ───────────────────────────────────────────────────────────────────────────────
@@ -210,13 +205,8 @@ class _Start:
         self.answered.append(said["answered"] * 1e3)
         self.cpu.append(said["cpu"] * 1e3)
 
-    def __str__(self) -> str:
-        spread = f"{min(self.answered):.0f} to {max(self.answered):.0f}"
-        imported, answered, cpu = map(statistics.median, (self.imported, self.answered, self.cpu))
-        return f"{self.module:26}{imported:9.1f}{answered:9.1f}{spread:>14}{cpu:8.1f}"
 
-
-def _starts(folder: Path, rounds: int) -> None:
+def _starts(folder: Path, rounds: int) -> Iterator[Claim]:
     runtime = folder / "runtime"
     _link_runtime(runtime)
     pairs = []
@@ -235,15 +225,20 @@ def _starts(folder: Path, rounds: int) -> None:
             for pair in pairs:
                 for start in reversed(pair) if number % 2 else pair:
                     start.measure(runtime, environment)
-    print("import and first answer, milliseconds")
-    print(f"{'':26}{'import':>9}{'median':>9}{'spread':>14}{'CPU':>8}")
-    for bare, ours in pairs:
-        print(f"{bare.question.label}\n{bare}\n{ours}")
-        wall, cpu = (
-            statistics.median(of_ours) / statistics.median(of_bare)
-            for of_ours, of_bare in ((ours.answered, bare.answered), (ours.cpu, bare.cpu))
-        )
-        print(f"{'ratio':26}{'':9}{wall:9.2f}{f'target {TARGET}':>14}{cpu:8.2f}")
+    for pair in pairs:
+        yield from _compared(*pair)
+
+
+def _compared(bare: _Start, ours: _Start) -> Iterator[Claim]:
+    subject = f"Lambda start, {bare.question.label}"
+    wall = [mine / base for mine, base in zip(ours.answered, bare.answered, strict=True)]
+    cpu = [mine / base for mine, base in zip(ours.cpu, bare.cpu, strict=True)]
+    yield Claim(subject, "first answer ÷ bare", wall, "", Bound.AT_MOST, TARGET)
+    yield Claim(subject, "CPU ÷ bare", cpu)
+    for name, start in (("bare", bare), ("ours", ours)):
+        yield Claim(subject, f"import, {name}", start.imported, "ms")
+        yield Claim(subject, f"import and first answer, {name}", start.answered, "ms")
+        yield Claim(subject, f"CPU, {name}", start.cpu, "ms")
 
 
 def _link_runtime(folder: Path) -> None:
@@ -272,16 +267,22 @@ def _build(module: str, folder: Path, platform: str) -> None:
 # ── The sizes ───────────────────────────────────────────────────────────────────────────────────
 
 
-def _sizes(folder: Path, platform: str) -> None:
-    print(f"packages for {platform}")
-    print(f"{'':26}{'files':>9}{'MB':>9}{'MB zipped':>14}")
+def _sizes(folder: Path, effort: Effort) -> Iterator[Row]:
+    source = LambdaPackages().source
     for module in _handlers():
+        subject = f"package of {module}"
+        fetched = pinned_for(needed_by(module, source).others).file is not None
+        if fetched and not effort.installs:
+            yield Missing(subject, "the packages that it needs are not fetched in a short run")
+            continue
         package = folder / module
-        _build(module, package, platform)
+        _build(module, package, LAMBDA)
         files = sorted(file for file in package.rglob("*") if file.is_file())
         size = sum(file.stat().st_size for file in files) / 1e6
         zipped = _zipped(files, package, folder / f"{module}.zip") / 1e6
-        print(f"{module:26}{len(files):9}{size:9.3f}{zipped:14.3f}")
+        yield Claim(subject, "files", [len(files)])
+        yield Claim(subject, "size", [size], "MB")
+        yield Claim(subject, "zipped", [zipped], "MB")
 
 
 def _handlers() -> list[str]:
@@ -300,4 +301,4 @@ def _zipped(files: list[Path], root: Path, archive: Path) -> int:
 
 
 if __name__ == "__main__":
-    main()
+    main(__doc__, measure, full=Effort(rounds=15), smoke=Effort(rounds=1, installs=False))

@@ -8,17 +8,23 @@ import argparse
 import json
 import statistics
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 
 
 @dataclass(frozen=True, slots=True)
 class Effort:
-    """How long to measure: interleaved rounds, and seconds of load in each where there is load."""
+    """How long to measure: interleaved rounds, and seconds of load in each where there is load.
+
+    `size`: how large a thing is measured, where that is the question.
+    Without `installs` only what the machine already has is measured: nothing is fetched.
+    """
 
     rounds: int
     seconds: float = 1.0
+    size: int = 0
+    installs: bool = True
 
 
 class Bound(StrEnum):
@@ -60,11 +66,11 @@ class Claim:
                 return None
 
     def __str__(self) -> str:
-        spread = f"{_plain(min(self.values))} to {_plain(max(self.values))}"
-        line = f"{self.subject:38} {self.figure:30} {_plain(self.median):>9} {self.unit:4}"
+        spread = f"{plain(min(self.values))} to {plain(max(self.values))}"
+        line = f"{self.subject:38} {self.figure:30} {plain(self.median):>9} {self.unit:4}"
         line += f" {spread:>20}"
         if self.bound is not None:
-            line += f"  {self.bound} {_plain(self.target)}  {'met' if self.met else 'MISSED'}"
+            line += f"  {self.bound} {plain(self.target)}  {'met' if self.met else 'MISSED'}"
         return line
 
 
@@ -109,7 +115,11 @@ def main(
     parser.add_argument("--json", type=Path, help="write the rows there as well")
     options = parser.parse_args()
     effort = smoke if options.smoke else full
-    effort = Effort(options.rounds or effort.rounds, options.seconds or effort.seconds)
+    effort = replace(
+        effort,
+        rounds=options.rounds or effort.rounds,
+        seconds=options.seconds or effort.seconds,
+    )
     rows = []
     for row in measure(effort):
         print(row, flush=True)
@@ -136,8 +146,9 @@ def _packed(row: Row) -> dict[str, object]:
     return {"kind": type(row).__name__, **asdict(row)}
 
 
-def _plain(number: float) -> str:
+def plain(number: float) -> str:
     """Three digits that mean something."""
-    if number >= 1000:
+    size = abs(number)
+    if size >= 1000:
         return f"{number:,.0f}"
-    return f"{number:.{0 if number >= 100 else 1 if number >= 10 else 2 if number >= 1 else 3}f}"
+    return f"{number:.{0 if size >= 100 else 1 if size >= 10 else 2 if size >= 1 else 3}f}"

@@ -5,32 +5,28 @@ Each round uses a fresh state folder: first provisioning, the embedded model, on
     python -m benchmarks.start [--rounds 5]
 """
 
-import argparse
 import json
 import os
 import signal
-import statistics
 import subprocess
 import sys
 import tempfile
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Iterator
 from pathlib import Path
+
+from benchmarks.report import Bound, Claim, Effort, Row, main
 
 TOKEN = "a-token-for-benchmarks"
 PROMPT = {"text_inputs": "write a story about beautiful weather on a topical island."}
 
 
-def main() -> None:
-    """Measure and print one table."""
-    parser = argparse.ArgumentParser(description="Measure the start.")
-    parser.add_argument("--rounds", type=int, default=5)
-    rounds = parser.parse_args().rounds
-    taken = sorted(_first_text() for _ in range(rounds))
-    print("parkmeter up to the first generated text, seconds")
-    print(f"{'min':>8} {'median':>8} {'max':>8} {'target':>8}")
-    print(f"{taken[0]:8.2f} {statistics.median(taken):8.2f} {taken[-1]:8.2f} {3.0:8.2f}")
+def measure(effort: Effort) -> Iterator[Row]:
+    """One claim: seconds of every round."""
+    taken = [_first_text() for _ in range(effort.rounds)]
+    yield Claim("parkmeter up", "to the first generated text", taken, "s", Bound.AT_MOST, 3.0)
 
 
 def _first_text() -> float:
@@ -72,4 +68,4 @@ def _story(folder: Path) -> bool:
 
 
 if __name__ == "__main__":
-    main()
+    main(__doc__, measure, full=Effort(rounds=5), smoke=Effort(rounds=1))

@@ -24,6 +24,9 @@ from stacks.watching import Watching
 CLOCK_TIMEOUT_SECONDS = 150
 """It looks 75 s ahead and waits for what expires meanwhile; the rest is for acting."""
 
+CLOCK_MEGABYTES = 1769
+"""So much comes with one processor, which is what a thousand stops at once wait for."""
+
 SWEEP_MINUTES = 10
 
 EVENT_AGE_SECONDS = 60
@@ -67,6 +70,7 @@ class EndpointManagerStack(Stack):
                 module="parkmeter.aws.clock",
                 description="Every minute and at each expiry: starts and stops as meters say.",
                 timeout_seconds=CLOCK_TIMEOUT_SECONDS,
+                memory_megabytes=CLOCK_MEGABYTES,
                 environment={"PARKMETER_TOPIC_ARN": topic.topic.topic_arn},
                 # No reserved concurrency: overlapping runs are harmless, because every step is a
                 # conditional commit, and a run that waits must not keep another one out.
@@ -76,6 +80,7 @@ class EndpointManagerStack(Stack):
             [
                 may.keep_meters(),
                 may.list_unsettled(),
+                may.read_all_meters(),
                 may.read_endpoints(),
                 may.publish_expiry(),
                 *may.start_endpoints(),

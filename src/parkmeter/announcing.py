@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from parkmeter.entries import is_close_warning
-from parkmeter.history import lines_since
+from parkmeter.history import lines_of
 from parkmeter.journal import Entry, Kind
 from parkmeter.meter import Spec
 from parkmeter.ports import Store
@@ -44,7 +44,7 @@ class Announcing:
 
     def _spent(self, entry: Entry) -> Decimal | None:
         """Dollars since it was last stopped; None if unknown, or if nothing was started since."""
-        lines = lines_since(self.store, entry.endpoint, entry.at)
+        lines = lines_of(self.store, entry.endpoint, entry.at, entry.at)
         lines = [line for line in lines if line.number <= entry.number]
         lived = lives(lines)
         if not lived or lived[0].started > entry.at:

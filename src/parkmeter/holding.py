@@ -75,11 +75,16 @@ class Holding:
         return decision, claim
 
     def _others(self, spec: Spec, device: str) -> list[Meter]:
-        """All that may be on a device, besides one endpoint."""
+        """All that may be on a device, besides one endpoint.
+
+        Only endpoints that are configured for it, or are not settled: what runs on a device that
+        the configuration does not name for it any more has a meter that is not settled.
+        """
         specs = self.specs()
-        names = [*specs, *(name for name in self.store.unsettled() if name not in specs)]
+        names = {name for name, other in specs.items() if other.device == device}
+        names.update(self.store.unsettled())
         return [
             meter
-            for meter in self.store.meters(names).values()
-            if meter.name != spec.name and rules.occupies(specs.get(meter.name), meter, device)
+            for meter in self.store.meters(sorted(names - {spec.name})).values()
+            if rules.occupies(specs.get(meter.name), meter, device)
         ]

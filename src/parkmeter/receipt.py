@@ -157,12 +157,16 @@ def _length(parts: Iterable[Stretch]) -> timedelta:
 
 def _cost(parts: Iterable[Stretch]) -> Fraction | None:
     """Exact units of $0.0001; None if there is time whose price is unknown. No time costs zero."""
-    total = Fraction(0)
+    by_price: dict[Decimal, timedelta] = {}
     for stretch in parts:
         if stretch.price is None:
             return None
-        hours = Fraction((stretch.end - stretch.begin) // _MICROSECOND, _HOUR // _MICROSECOND)
-        total += hours * Fraction(stretch.price) * _UNITS_IN_A_DOLLAR
+        length = stretch.end - stretch.begin
+        by_price[stretch.price] = by_price.get(stretch.price, ZERO) + length
+    total = Fraction(0)
+    for price, length in by_price.items():
+        hours = Fraction(length // _MICROSECOND, _HOUR // _MICROSECOND)
+        total += hours * Fraction(price) * _UNITS_IN_A_DOLLAR
     return total
 
 

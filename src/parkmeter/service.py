@@ -22,7 +22,7 @@ from parkmeter.errors import (
     StoreBusyError,
     UnknownEndpointError,
 )
-from parkmeter.history import lines_since
+from parkmeter.history import lines_of
 from parkmeter.holding import Holding
 from parkmeter.journal import KEY_LIFETIME, Entry, Kind, fingerprint
 from parkmeter.meter import Meter, Phase, Report, Spec
@@ -263,7 +263,7 @@ class Service:
             begin = min(first[0].at, end) if first else end
         if begin > end:
             raise InvalidRequestError("The receipt must begin before it ends.", field="from")
-        return receipt_of(lines_since(self._store, name, begin), spec, begin, end)
+        return receipt_of(lines_of(self._store, name, begin, end), spec, begin, end)
 
     def provision(self, name: str, initial: timedelta) -> None:
         """Put the first time on a meter that was never used, or was removed.
@@ -328,9 +328,10 @@ class Service:
 
     # ── What the clock asks for ─────────────────────────────────────────────────────────────────
 
-    def reconcile(self, name: str) -> datetime | None:
+    def reconcile(self, name: str, read: Meter | None = None) -> datetime | None:
         """Do the one next thing for one endpoint; returns when to look again at the latest.
 
+        `read`: its meter, where many were read at once a moment ago; otherwise it is read here.
         None: nothing to do until somebody tops up. What is left of an endpoint that is no longer
         configured is ended; its meter keeps its time.
 
@@ -342,8 +343,8 @@ class Service:
         if spec is None:
             left = self._leaving.get(name)
             spec = left.spec if left else Spec(name)
-            return self._treatment.treat(spec, self._end_unconfigured)
-        return self._treatment.treat(spec, self._treatment.decide)
+            return self._treatment.treat(spec, self._end_unconfigured, read)
+        return self._treatment.treat(spec, self._treatment.decide, read)
 
     def sweep(self) -> None:
         """Wake everything that could have been missed: every unsettled meter and all that exists.
@@ -406,10 +407,11 @@ class Service:
         shortens: bool = False,
     ) -> Answer:
         """One change that a person asked for: recomputed until it is committed, once per key."""
-        scoped = f"{who.id}:{key or secrets.token_hex(16)}"
-        first = self._store.entry(spec.name, scoped, self._clock.now() - KEY_LIFETIME)
-        if first is not None:
-            return _replay(first, request)
+        scoped = f"{who.id}:{secrets.token_hex(16) if key is None else key}"
+        if key is not None:  # one that was made up just now is nobody's
+            first = self._store.entry(spec.name, scoped, self._clock.now() - KEY_LIFETIME)
+            if first is not None:
+                return _replay(first, request)
         for _ in range(TRIES):
             meter, now = self._store.load(spec.name), self._clock.now()
             changed, why = rule(meter, now)

@@ -47,16 +47,22 @@ class Treatment:
     holding: Holding
 
     def treat(
-        self, spec: Spec, next_thing: Callable[[Spec, Meter, Observed], Decision]
+        self,
+        spec: Spec,
+        next_thing: Callable[[Spec, Meter, Observed], Decision],
+        read: Meter | None = None,
     ) -> datetime | None:
         """Observe, have it decided, commit, act; returns when to look again at the latest.
+
+        `read`: the meter, where it was read a moment ago. Was it changed meanwhile, the commit
+        loses the race, and it is read again.
 
         Raises:
             StoreBusyError: look again soon.
 
         """
         for _ in range(TRIES):
-            meter = self.store.load(spec.name)
+            meter, read = read or self.store.load(spec.name), None
             seen = True
             try:
                 decision = next_thing(spec, meter, self.driver.observe(spec))

@@ -121,9 +121,7 @@ def test_after_kill_9_everything_is_told_that_was_not(gateway, inbox):
     assert kinds(inbox)[: len(before)] == before
 
 
-def test_a_receiver_that_hangs_holds_up_neither_the_meter_nor_another_receiver(
-    gateway, inbox
-):
+def test_a_receiver_that_hangs_holds_up_neither_the_meter_nor_another_receiver(gateway, inbox):
     with socket.socket() as deaf, receiver() as other:
         deaf.bind(("127.0.0.1", 0))
         deaf.listen(1)  # takes connections, answers nothing

@@ -1,5 +1,6 @@
 """What every outbox promises (`ports.Outbox`), tried on each of them."""
 
+import sqlite3
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
@@ -13,7 +14,7 @@ from parkmeter.errors import StoreBusyError
 from parkmeter.journal import Entry, Kind
 from parkmeter.ports import DuplicateError, StaleError
 from parkmeter.stores.memory import MemoryStore
-from parkmeter.stores.sqlite import SqliteStore
+from parkmeter.stores.sqlite import _POSTED, SqliteStore
 
 NOW = datetime(2026, 6, 22, 8, 24, 12, tzinfo=UTC)
 
@@ -109,11 +110,7 @@ def test_places_survive_a_restart(tmp_path):
 
 def test_reading_on_costs_what_is_new_and_not_what_there_is(tmp_path):
     store = SqliteStore(tmp_path / "store.sqlite")
-    with store._connection() as connection:
-        plan = connection.execute(
-            "EXPLAIN QUERY PLAN SELECT place, body, number FROM posted"
-            " JOIN journal USING (endpoint, number) WHERE place > 5 ORDER BY place LIMIT 50"
-        ).fetchall()
+    plan = store._file.all(f"EXPLAIN QUERY PLAN {_POSTED}", 5, 50)
     store.close()
     steps = [step for *_, step in plan]
     assert len(steps) == 2
@@ -122,8 +119,11 @@ def test_reading_on_costs_what_is_new_and_not_what_there_is(tmp_path):
 
 
 def test_a_busy_store_says_so(tmp_path, monkeypatch):
+    monkeypatch.setattr("parkmeter.stores.sqlite_file._BUSY_SECONDS", 0.01)
     store = SqliteStore(tmp_path / "store.sqlite")
-    monkeypatch.setattr("parkmeter.stores.sqlite._BUSY_SECONDS", 0.01)
-    with store._turn(), pytest.raises(StoreBusyError):
+    other = sqlite3.connect(tmp_path / "store.sqlite", isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    with pytest.raises(StoreBusyError):
         store.passed("hook", 1)
+    other.close()
     store.close()

@@ -424,3 +424,22 @@ def test_two_that_were_given_one_device_while_they_ran_do_not_wait_for_each_othe
         world.driver.crash(name, "exit code 1")
     world.wind(MINUTE)
     assert sorted(world.status(name) for name in two) == ["running", "starting"]
+
+
+def test_meters_that_cannot_be_on_a_device_are_not_read_for_it(monkeypatch):
+    many = [Spec(f"phi-{number}") for number in range(50)]
+    world = World(FLAN, FALCON, LLAMA, *many)
+    world.service.top_up("phi-7", 10, ADA)
+    world.wind(2 * SECOND)
+    asked: list[str] = []
+    meters = world.store.meters
+
+    def counted(names):
+        asked.extend(names)
+        return meters(names)
+
+    monkeypatch.setattr(world.store, "meters", counted)
+    world.top_up(10)
+    world.wind(2 * SECOND)
+    assert world.status() == "running"
+    assert set(asked) == {"falcon", "phi-7"}

@@ -7,10 +7,12 @@ from decimal import Decimal
 import pytest
 
 from parkmeter.errors import InvalidRequestError, UnknownEndpointError
+from parkmeter.history import lines_of
 from parkmeter.journal import SYSTEM, Entry, Kind
-from parkmeter.meter import ZERO
+from parkmeter.meter import ZERO, Meter
 from parkmeter.receipt import Receipt, receipt
 from parkmeter.service import Edit
+from parkmeter.stores.memory import MemoryStore
 from tests.world import ADA, BOB, MINUTE, NOON, SECOND, World, spec
 
 HOUR = 60 * MINUTE
@@ -197,6 +199,29 @@ def test_only_as_much_of_the_journal_is_read_as_a_period_needs(world, monkeypatc
     assert halves[0].time_on + halves[1].time_on == whole.time_on
 
 
+def test_what_was_long_ago_is_found_without_reading_all_that_came_after_it(world, monkeypatch):
+    monkeypatch.setattr("parkmeter.history._PAGE", 5)
+    for _ in range(150):
+        world.top_up(1)
+        world.wind(12 * HOUR)
+    read: list[Entry] = []
+    journal = world.store.journal
+
+    def counted(name: str, limit: int, before: int | None = None) -> list[Entry]:
+        found = journal(name, limit, before)
+        read.extend(found)
+        return found
+
+    begin, whole = world.now - timedelta(days=60), world.service.receipt("flan-t5")
+    monkeypatch.setattr(world.store, "journal", counted)
+    found = world.service.receipt("flan-t5", begin, begin + timedelta(days=2))
+    assert len(read) < 60
+    assert len(journal("flan-t5", 10_000)) > 500
+    told = {run.started: run for run in whole.runs}
+    assert len(found.runs) == 4
+    assert [told[run.started] for run in found.runs] == list(found.runs)
+
+
 def test_a_key_that_comes_again_after_its_lifetime_is_another_line(world):
     for _ in range(2):
         world.service.top_up("flan-t5", 10, ADA, "monday")
@@ -210,6 +235,22 @@ def test_a_key_that_comes_again_after_its_lifetime_is_another_line(world):
 def entry(kind: Kind, at: datetime, **changes: object) -> Entry:
     line = Entry("flan-t5", kind, at, SYSTEM, "", f"{kind}:", at, price_per_hour=PRICE)
     return replace(line, **changes)
+
+
+def test_an_end_that_was_noticed_days_later_is_found_for_the_day_on_which_it_was():
+    store, ended = MemoryStore(), NOON + HOUR
+    lines = [
+        entry(Kind.START, NOON, key="1"),
+        entry(Kind.TOP_UP, NOON + 96 * HOUR, key="2"),
+        entry(Kind.STOP, ended, key="3", status="starting"),
+        entry(Kind.START, NOON + 96 * HOUR, key="4"),
+        entry(Kind.STOP, NOON + 97 * HOUR, key="5", status="stopped"),
+        entry(Kind.TOP_UP, NOON + 99 * HOUR, key="6"),
+    ]
+    store.commit(Meter("flan-t5"), lines)
+    read = lines_of(store, "flan-t5", NOON, NOON + 12 * HOUR)
+    assert [line.key for line in read] == ["1", "2", "3", "4", "5"]
+    assert receipt(read, spec(), NOON, NOON + 12 * HOUR).time_on == HOUR
 
 
 def test_an_end_that_was_noticed_late_counts_from_when_it_was():

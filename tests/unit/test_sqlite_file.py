@@ -3,21 +3,22 @@
 import contextlib
 import sqlite3
 import stat
-import statistics
+import subprocess
+import sys
 import threading
-import time
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from parkmeter.device import Claim
-from parkmeter.errors import ConfigError, StoreBusyError
+from parkmeter.errors import ConfigError, OverBudgetError, StoreBusyError
 from parkmeter.journal import KEY_LIFETIME, Entry, Kind
 from parkmeter.meter import Meter
+from parkmeter.ports import Budget
 from parkmeter.stores.records import written
 from parkmeter.stores.sqlite import SqliteStore
-from parkmeter.stores.sqlite_schema import MIGRATIONS
+from parkmeter.stores.sqlite_file import _MIGRATIONS, SqliteFile
 
 NOW = datetime(2026, 6, 22, tzinfo=UTC)
 
@@ -54,7 +55,7 @@ def test_a_file_that_is_no_database_is_refused(tmp_path):
 
 
 def test_a_store_that_another_writer_holds_for_too_long_is_busy(tmp_path, monkeypatch):
-    monkeypatch.setattr("parkmeter.stores.sqlite._BUSY_SECONDS", 0.05)
+    monkeypatch.setattr("parkmeter.stores.sqlite_file._BUSY_SECONDS", 0.05)
     store = SqliteStore(tmp_path / "store.sqlite")
     other = sqlite3.connect(tmp_path / "store.sqlite", isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
@@ -65,42 +66,9 @@ def test_a_store_that_another_writer_holds_for_too_long_is_busy(tmp_path, monkey
     store.close()
 
 
-def test_a_writer_goes_on_as_soon_as_the_one_before_has_committed(tmp_path):
-    store = SqliteStore(tmp_path / "store.sqlite")
-    waited = []
-    for number in range(5):
-        begun = threading.Event()
-
-        def wait(name=f"endpoint-{number}", begun=begun):
-            begun.set()
-            store.commit(Meter(name), [])
-            waited.append(time.monotonic())
-
-        waiting = threading.Thread(target=wait)
-        with store._writing():
-            waiting.start()
-            assert begun.wait(5)
-            # By now who sleeps and asks again does so ten times a second.
-            time.sleep(0.25)
-        ended = time.monotonic()
-        waiting.join()
-        waited[-1] -= ended
-    store.close()
-    assert statistics.median(waited) < 0.03
-
-
-def test_a_store_whose_writers_do_not_come_to_an_end_is_busy(tmp_path, monkeypatch):
-    monkeypatch.setattr("parkmeter.stores.sqlite._BUSY_SECONDS", 0.05)
-    store = SqliteStore(tmp_path / "store.sqlite")
-    with store._writing(), pytest.raises(StoreBusyError):
-        store.commit(Meter("flan-t5"), [])
-    store.commit(Meter("flan-t5"), [])
-    store.close()
-
-
 def test_commits_are_durable_before_they_are_acknowledged(tmp_path):
     store = SqliteStore(tmp_path / "store.sqlite")
-    with store._connection() as connection:
+    with store._file.connection() as connection:
         settings = [
             connection.execute(f"PRAGMA {name}").fetchone()[0]
             for name in ("journal_mode", "synchronous")
@@ -127,7 +95,7 @@ def test_many_short_lived_threads_leave_few_files_open(tmp_path):
 
 def test_a_read_that_fails_is_a_busy_store_and_no_crash(tmp_path):
     store = SqliteStore(tmp_path / "store.sqlite")
-    with store._connection() as connection:
+    with store._file.connection() as connection:
         connection.execute("DROP TABLE meters")
     with pytest.raises(StoreBusyError):
         store.load("flan-t5")
@@ -141,7 +109,7 @@ def test_old_keys_are_forgotten_as_new_ones_come(tmp_path):
         meter = store.commit(meter, [_entry(f"old{number}", NOW)])
     for number in range(5):
         meter = store.commit(meter, [_entry(f"new{number}", NOW + KEY_LIFETIME)])
-    with store._connection() as connection:
+    with store._file.connection() as connection:
         (kept,) = connection.execute("SELECT count(*) FROM keys").fetchone()
     assert kept == 5
     assert len(store.journal("flan-t5", 100)) == 15
@@ -152,14 +120,14 @@ def _entry(key: str, at: datetime) -> Entry:
     return Entry("flan-t5", Kind.TOP_UP, at, "ada", "10 min", key, expires_at=at)
 
 
-def test_a_file_of_the_first_schema_is_brought_up_to_date_with_all_it_holds(tmp_path):
-    meter, line = Meter("flan-t5", settled=False, version=1), _entry("a", NOW)
-    with contextlib.closing(sqlite3.connect(tmp_path / "store.sqlite")) as old:
-        old.executescript(MIGRATIONS[0] + "PRAGMA user_version = 1")
-        row = (meter.name, 1, False, written(meter))
-        old.execute("INSERT INTO meters (name, version, settled, body) VALUES (?, ?, ?, ?)", row)
-        old.execute("INSERT INTO journal VALUES (?, ?, ?)", (meter.name, 1, written(line)))
-        old.commit()
+def test_a_file_of_the_first_schema_is_brought_up_to_date_with_all_it_holds(tmp_path, monkeypatch):
+    with monkeypatch.context() as earlier:
+        earlier.setattr("parkmeter.stores.sqlite_file._MIGRATIONS", _MIGRATIONS[:1])
+        old = SqliteStore(tmp_path / "store.sqlite")
+        meter = old.commit(Meter("flan-t5", settled=False), [])
+        row = (meter.name, 1, written(_entry("a", NOW)))
+        old._file.write(lambda file: file.execute("INSERT INTO journal VALUES (?, ?, ?)", row))
+        old.close()
     store = SqliteStore(tmp_path / "store.sqlite")
     assert store.holder("gpu0") is None
     store.commit(meter, [], claim=Claim("gpu0"))
@@ -168,3 +136,173 @@ def test_a_file_of_the_first_schema_is_brought_up_to_date_with_all_it_holds(tmp_
     assert store.follow(["new"]) == {"new": 0}
     assert store.posted(0, 10) == []
     store.close()
+
+
+def test_minutes_of_days_gone_by_are_forgotten_as_new_days_come(tmp_path):
+    store = SqliteStore(tmp_path / "store.sqlite")
+    meter = Meter("flan-t5")
+    first = date(2026, 6, 1)
+    for number in range(30):
+        day = first + timedelta(days=number)
+        meter = store.commit(meter, [], Budget("ada", day, minutes=5, limit=8))
+    with store._file.connection() as connection:
+        kept = connection.execute("SELECT day FROM spent ORDER BY day").fetchall()
+    assert kept == [("2026-06-29",), ("2026-06-30",)]
+    for day in (first + timedelta(days=28), first + timedelta(days=29)):
+        with pytest.raises(OverBudgetError):
+            store.commit(meter, [], Budget("ada", day, minutes=5, limit=8))
+    store.close()
+
+
+def test_minutes_of_many_days_gone_by_are_forgotten_little_by_little(tmp_path):
+    store = SqliteStore(tmp_path / "store.sqlite")
+    with store._file.connection() as connection:
+        old = [(f"token{number}", "2026-01-01", 1.0) for number in range(10)]
+        connection.executemany("INSERT INTO spent VALUES (?, ?, ?)", old)
+    meter, kept = Meter("flan-t5"), []
+    for number in range(3):
+        meter = store.commit(meter, [], Budget(f"new{number}", NOW.date(), minutes=1, limit=2))
+        kept.append(store._file.one("SELECT count(*) FROM spent")[0])
+    assert kept == [7, 4, 3]
+    store.close()
+
+
+# ── Changes that reach the disk together ────────────────────────────────────────────────────────
+
+
+class _Together:
+    """Has changes of several threads wait while a first one is being made, and then share one."""
+
+    def __init__(self, path: Path) -> None:
+        self.file = SqliteFile(path)
+        self.outcomes: dict[str, object] = {}
+        self._threads: list[threading.Thread] = []
+        self._under_way, self._go_on = threading.Event(), threading.Event()
+        self._submit("first", self._slow)
+        assert self._under_way.wait(10)
+
+    def _slow(self, connection: sqlite3.Connection) -> int:
+        self._under_way.set()
+        assert self._go_on.wait(10)
+        return connection.total_changes
+
+    def _submit(self, name, change) -> None:
+        def run() -> None:
+            try:
+                self.outcomes[name] = self.file.write(change)
+            except Exception as error:  # noqa: BLE001 (told by the test)
+                self.outcomes[name] = error
+
+        self._threads.append(threading.Thread(target=run))
+        self._threads[-1].start()
+
+    def wait(self, name, change) -> None:
+        """Have this change made together with the others that wait."""
+        before = len(self.file._waiting)
+        self._submit(name, change)
+        while len(self.file._waiting) == before:
+            pass
+
+    def outcome(self) -> dict[str, object]:
+        self._go_on.set()
+        for thread in self._threads:
+            thread.join(10)
+        return self.outcomes
+
+    def days(self) -> list[str]:
+        return [day for (day,) in self.file.all("SELECT day FROM spent ORDER BY day")]
+
+
+@pytest.fixture
+def together(tmp_path):
+    made = _Together(tmp_path / "store.sqlite")
+    yield made
+    made.outcome()
+    made.file.close()
+
+
+def _spent_on(day):
+    def change(connection):
+        connection.execute("INSERT INTO spent VALUES ('ada', ?, 1)", (day,))
+        return connection.execute("SELECT count(*) FROM spent").fetchone()[0]
+
+    return change
+
+
+def test_changes_that_wait_share_a_transaction_and_each_sees_those_before_it(together):
+    for day in ("a", "b", "c"):
+        together.wait(day, _spent_on(day))
+    assert together.outcome() == {"first": 0, "a": 1, "b": 2, "c": 3}
+    assert together.days() == ["a", "b", "c"]
+
+
+def test_a_change_that_is_refused_leaves_no_trace_and_does_not_touch_its_neighbours(together):
+    def refused(connection):
+        _spent_on("half")(connection)
+        raise OverBudgetError(limit_minutes=1, left_minutes=0)
+
+    together.wait("a", _spent_on("a"))
+    together.wait("refused", refused)
+    together.wait("again", _spent_on("a"))  # the same row: SQLite refuses it
+    together.wait("wrong", lambda connection: connection.execute("SELECT nonsense"))
+    together.wait("b", _spent_on("b"))
+    outcome = together.outcome()
+    assert isinstance(outcome["refused"], OverBudgetError)
+    assert isinstance(outcome["again"], sqlite3.IntegrityError)
+    assert isinstance(outcome["wrong"], StoreBusyError)
+    assert (outcome["a"], outcome["b"]) == (1, 2)
+    assert together.days() == ["a", "b"]
+
+
+def test_nobody_is_told_anything_of_a_transaction_that_did_not_reach_the_disk(together):
+    def given_up(connection):
+        connection.execute("ROLLBACK")  # as SQLite does by itself when the disk is full
+        raise sqlite3.OperationalError("database or disk is full")
+
+    def refused(connection):
+        raise OverBudgetError(limit_minutes=1, left_minutes=0)
+
+    together.wait("a", _spent_on("a"))
+    together.wait("refused", refused)
+    together.wait("given up", given_up)
+    together.wait("b", _spent_on("b"))
+    outcome = together.outcome()
+    assert outcome.pop("first") == 0
+    assert {type(error) for error in outcome.values()} == {StoreBusyError}
+    assert len(outcome) == 4
+    assert together.days() == []
+    assert together.file.write(_spent_on("later")) == 1
+
+
+_ACKNOWLEDGING = """
+import os, sys, threading
+from pathlib import Path
+from parkmeter.stores.sqlite_file import SqliteFile
+
+file = SqliteFile(Path(sys.argv[1]))
+
+def work(token):
+    for number in range(100_000):
+        row = (token, f"{number:06}")
+        file.write(lambda connection: connection.execute("INSERT INTO spent VALUES (?, ?, 1)", row))
+        os.write(1, f"{row[0]} {row[1]}\\n".encode())
+
+for token in "abcdefgh":
+    threading.Thread(target=work, args=(token,)).start()
+"""
+
+
+def test_a_kill_loses_nothing_that_was_acknowledged(tmp_path):
+    path = tmp_path / "store.sqlite"
+    with subprocess.Popen(
+        [sys.executable, "-c", _ACKNOWLEDGING, str(path)], stdout=subprocess.PIPE
+    ) as process:
+        told = [process.stdout.readline() for _ in range(300)]
+        process.kill()
+        told += process.stdout.read().splitlines(keepends=True)
+    acknowledged = {tuple(line.decode().split()) for line in told if line.endswith(b"\n")}
+    file = SqliteFile(path)
+    kept = set(file.all("SELECT token_id, day FROM spent"))
+    file.close()
+    assert len(acknowledged) >= 300
+    assert acknowledged <= kept

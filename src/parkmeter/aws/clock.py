@@ -10,8 +10,7 @@ import logging
 import os
 import time
 from collections.abc import Callable, Collection, Mapping
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import Any
@@ -19,14 +18,17 @@ from typing import Any
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
+from parkmeter.aws.crew import Crew
 from parkmeter.aws.definitions import LOOK_AGAIN, Definition, Found, KnownDefinitions
 from parkmeter.aws.expiry_parameter import ExpiryParameters, Published, published
 from parkmeter.aws.heartbeat import Heartbeat
-from parkmeter.aws.round import WORKERS, Round
+from parkmeter.aws.many_meters import readable_meters
+from parkmeter.aws.roll_call import EVERY, WORTH_IT, RollCall
+from parkmeter.aws.round import Round
 from parkmeter.aws.wiring import PATIENCE, Environment, Ports, dynamodb, service_of
 from parkmeter.drivers.sagemaker import SageMakerDriver
 from parkmeter.errors import DriverError
-from parkmeter.meter import NEVER, ZERO, Spec, is_open, latest_close, overdue
+from parkmeter.meter import NEVER, ZERO, Meter, Phase, Spec, is_open, latest_close, overdue
 from parkmeter.notify.sns import SnsNotifier
 from parkmeter.service import Service
 
@@ -36,6 +38,11 @@ LOOK_AHEAD = timedelta(seconds=75)
 """A tick comes every minute, not to the second: what is due before the next one is waited for."""
 
 _NOT_IN_THIS_RUN = timedelta(hours=1)
+
+_HAS_SERVED = frozenset({Phase.READY, Phase.STOPPING})
+
+ROLL_CALL = "the list of endpoints"
+"""Among the names of a round; no endpoint can be called so."""
 
 METRICS = "parkmeter"
 """Namespace of the metrics that two alarms live on (`stacks/names.py`)."""
@@ -66,7 +73,7 @@ def meter_clock() -> "MeterClock":
 
 def _between_runs() -> Round:
     """A clock that nobody has look at anything; each run brings its own."""
-    return Round(lambda: datetime.now(UTC), time.sleep, until=NEVER)
+    return Round(lambda: datetime.now(UTC), time.sleep, NEVER, Crew())
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +91,7 @@ class MeterClock:
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
     pause: Callable[[float], None] = time.sleep
     say: Callable[[str], None] = print
+    crew: Crew = field(default_factory=Crew)
 
     def run(self, event: Mapping[str, Any]) -> None:
         """Treat what the event is about, and stay until what falls due soon is done.
@@ -100,8 +108,10 @@ class MeterClock:
                 self._sweep()
             case {"kind": "wake", "name": str(name)}:
                 self._by_name(name)
-            case {"source": "aws.sagemaker", "detail": {"EndpointName": str(endpoint)}}:
-                self._by_name(self._name_of(endpoint))
+            case {"source": "aws.sagemaker", "detail": {"EndpointName": str(endpoint), **more}}:
+                whose = self._name_of(endpoint)
+                if not (more.get("EndpointStatus") == "DELETING" and self._is_ending(whose)):
+                    self._by_name(whose)
             case {"source": "aws.ssm", "detail": {"name": str(parameter)}}:
                 self._by_name(self.expiries.endpoint_of(parameter))
             case _:
@@ -121,7 +131,12 @@ class MeterClock:
         names, failed = set(self.ports.store.unsettled()), set()
         deployment = self.ports.deployment
         driver = SageMakerDriver(
-            self.ports.sagemaker, deployment, {}, self.now, prefix=f"{deployment}-"
+            self.ports.sagemaker,
+            deployment,
+            {},
+            self.now,
+            prefix=f"{deployment}-",
+            ours=self.ports.ours,
         )
         try:
             names |= {self._name_of(endpoint) or endpoint for endpoint in driver.owned()}
@@ -140,6 +155,11 @@ class MeterClock:
         if name is not None:
             _complain(self._treat({name}, look_again=_NOT_IN_THIS_RUN).failed)
 
+    def _is_ending(self, name: str | None) -> bool:
+        """Whether its end is our own doing, of which an event tells nothing."""
+        meter = readable_meters(self.ports.store, [name]).get(name) if name else None
+        return meter is not None and meter.run.phase is Phase.STOPPING
+
     def _name_of(self, endpoint: str) -> str | None:
         """Whose endpoint this is, by the names that the stacks give."""
         prefix = f"{self.ports.deployment}-"
@@ -147,17 +167,14 @@ class MeterClock:
 
     def _edited(self) -> set[str]:
         """Endpoints whose published expiry is not their meter's."""
-
-        def edited(one: tuple[str, str]) -> str | None:
-            name, text = one
-            try:
-                expires_at = self.ports.store.load(name).expires_at
-            except Exception:  # noqa: BLE001 (whoever treats it finds out, and says so)
-                return name
-            return None if text == published(expires_at) else name
-
-        with ThreadPoolExecutor(WORKERS) as pool:
-            return {name for name in pool.map(edited, self.expiries.values()) if name is not None}
+        texts = dict(self.expiries.values())
+        meters = readable_meters(self.ports.store, texts)
+        # Whoever treats one that cannot be read finds out, and says so.
+        return {
+            name
+            for name, text in texts.items()
+            if name not in meters or text != published(meters[name].expires_at)
+        }
 
     # ── Treating ─────────────────────────────────────────────────────────────────────────────────
 
@@ -168,34 +185,81 @@ class MeterClock:
             name: replace(one, spec=replace(one.spec, look_again=look_again))
             for name, one in found.definitions.items()
         }
-        to_sync = self._published(definitions, failed)
-        around = Round(self.now, self.pause, self.now() + LOOK_AHEAD)
-        service = service_of(replace(self.ports, clock=around), definitions, names)
+        meters = readable_meters(self.ports.store, names)
+        to_sync = self._published(definitions, meters, failed)
+        around = Round(self.now, self.pause, self.now() + LOOK_AHEAD, self.crew)
+        roll = self._roll_call(definitions, meters, around)
+        seen_by = roll if len(names) >= WORTH_IT else self.ports.sagemaker
+        ports = replace(self.ports, clock=around, sagemaker=seen_by)
+        service = service_of(ports, definitions, names)
 
         def look(name: str) -> datetime | None:
+            if name == ROLL_CALL:
+                roll.call()
+                return None
+            read = meters.pop(name, None)
             if name in found.broken and name not in definitions:
                 # Nothing is known of it but its meter, and that is reason enough to end it only.
-                meter = self.ports.store.load(name)
+                meter = read or self.ports.store.load(name)
                 if is_open(meter, self.now()):
                     return latest_close(meter)
-            if name in to_sync and not self._synced(service, name, to_sync.pop(name)):
-                failed.add(name)
-            return service.reconcile(name)
+            if name in to_sync:
+                read = None
+                if not self._synced(service, name, to_sync.pop(name)):
+                    failed.add(name)
+            return service.reconcile(name, read)
 
-        for name in names:
+        if seen_by is roll:
+            failed |= self._called(roll)
+        # Who closes first is looked at first: with many, the last one waits for the others.
+        for name in sorted(names, key=lambda name: (_closes(meters.get(name)), name)):
             around.wake(name)
         failed |= around.run(look)
         return self._looked_over(names, definitions, failed)
 
-    def _published(self, names: Collection[str], failed: set[str]) -> dict[str, Published | None]:
-        """What is published of these endpoints; nothing is known if SSM does not answer."""
+    def _roll_call(
+        self, definitions: Mapping[str, Definition], meters: Mapping[str, Meter], around: Round
+    ) -> RollCall:
+        """For a run with many endpoints; nothing is listed yet."""
+        ready = {
+            definitions[name].endpoint: meter.run.ready_at
+            for name, meter in meters.items()
+            if name in definitions and meter.run.phase in _HAS_SERVED and meter.run.ready_at
+        }
+        return RollCall(
+            self.ports.sagemaker,
+            f"{self.ports.deployment}-",
+            ready,
+            self.now,
+            again=lambda: around.wake(ROLL_CALL, self.now() + EVERY),
+            ours=self.ports.ours,
+        )
+
+    def _called(self, roll: RollCall) -> set[str]:
+        """What failed: without a list, each endpoint is looked at."""
+        try:
+            roll.call()
+        except (BotoCoreError, ClientError):
+            log.exception("endpoints are looked at one by one")
+            return {ROLL_CALL}
+        return set()
+
+    def _published(
+        self, names: Collection[str], meters: Mapping[str, Meter], failed: set[str]
+    ) -> dict[str, Published | None]:
+        """What is published of those that are not in step; nothing is if SSM does not answer."""
         try:
             values = self.expiries.values_of(names)
         except (BotoCoreError, ClientError):
             log.exception("published expiries cannot be read; meters go on without them")
             failed.add("the published expiries")
             return {}
-        return {name: values.get(name) for name in names}
+        found = {name: values.get(name) for name in names}
+        return {
+            name: one
+            for name, one in found.items()
+            if one is None or name not in meters or one.text != published(meters[name].expires_at)
+        }
 
     def _synced(self, service: Service, name: str, found: Published | None) -> bool:
         """Whether the published expiry is in step; if not, the meter goes on all the same."""
@@ -210,23 +274,21 @@ class MeterClock:
         self, names: set[str], definitions: Mapping[str, Definition], failed: set[str]
     ) -> "_Treated":
         """How those that were treated stand now."""
-
-        def stands(name: str) -> tuple[bool, timedelta, str | None]:
-            try:
-                meter = self.ports.store.load(name)
-            except Exception:  # noqa: BLE001 (said already: it could not be treated)
-                return True, ZERO, name
-            spec = definitions[name].spec if name in definitions else Spec(name)
-            late = overdue(spec, meter, self.now())
-            lasting = meter.run.trouble and meter.run.trouble_at is None
-            return not meter.settled, late, name if lasting else None
-
-        with ThreadPoolExecutor(WORKERS) as pool:
-            seen = list(pool.map(stands, names))
+        meters, now = readable_meters(self.ports.store, names), self.now()
+        unread = names - meters.keys()
+        late = [
+            overdue(definitions[name].spec if name in definitions else Spec(name), meter, now)
+            for name, meter in meters.items()
+        ]
+        lasting = {
+            name
+            for name, meter in meters.items()
+            if meter.run.trouble and meter.run.trouble_at is None
+        }
         return _Treated(
-            unsettled=sum(unsettled for unsettled, _, _ in seen),
-            overdue=max((late for _, late, _ in seen), default=ZERO),
-            failed=failed | {name for _, _, name in seen if name is not None},
+            unsettled=len(unread) + sum(not meter.settled for meter in meters.values()),
+            overdue=max(late, default=ZERO),
+            failed=failed | lasting | unread,
         )
 
     def _print_metrics(self, treated: "_Treated") -> None:
@@ -256,6 +318,10 @@ class _Treated:
     unsettled: int
     overdue: timedelta
     failed: set[str]
+
+
+def _closes(meter: Meter | None) -> datetime:
+    return NEVER if meter is None else latest_close(meter)
 
 
 def _complain(failed: Collection[str]) -> None:

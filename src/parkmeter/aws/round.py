@@ -5,16 +5,21 @@ to the second although the clock is only called every minute. What is due later 
 invocation. Knows names, no meters.
 """
 
+import heapq
+import itertools
 import logging
 import threading
 from collections.abc import Callable
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from concurrent.futures import Future
 from datetime import datetime, timedelta
+
+from parkmeter.aws.crew import Crew
 
 log = logging.getLogger(__name__)
 
-WORKERS = 16
-"""A look is a few calls to AWS and hardly any work of its own; a slow one must delay no other."""
+LATEST = timedelta(seconds=30)
+"""So long after the horizon looks are begun that were due before it. Then the next run has begun
+long ago, and this one must come to its end before Lambda ends it."""
 
 _LONGEST_PAUSE = 1.0
 """Seconds. Nothing sleeps longer without comparing the time again."""
@@ -25,7 +30,7 @@ _LONGEST_RETRY = 30
 class Round:
     """Implements `ports.Clock` for as long as one invocation lasts.
 
-    `pause` sleeps for some seconds. After `until` no new look is begun.
+    `pause` sleeps for some seconds. What is due after `until` is not waited for.
     """
 
     def __init__(
@@ -33,12 +38,19 @@ class Round:
         now: Callable[[], datetime],
         pause: Callable[[float], None],
         until: datetime,
+        crew: Crew,
     ) -> None:
         self._now = now
         self._pause = pause
         self._until = until
-        self._due: dict[str, datetime] = {}
+        self._crew = crew
         self._lock = threading.Lock()
+        self._due: dict[str, datetime] = {}
+        # What is due first, and of that who was woken first. An entry counts as long as `_due` says
+        # the same; one name is never looked at twice at once.
+        self._queue: list[tuple[datetime, int, str]] = []
+        self._order = itertools.count()
+        self._looking: set[str] = set()
 
     def now(self) -> datetime:
         """See `ports.Clock`."""
@@ -48,7 +60,9 @@ class Round:
         """See `ports.Clock`."""
         at = at or self._now()
         with self._lock:
-            self._due[name] = min(at, self._due.get(name, at))
+            self._due[name] = at = min(at, self._due.get(name, at))
+            if name not in self._looking:
+                heapq.heappush(self._queue, (at, next(self._order), name))
 
     def run(self, look: Callable[[str], datetime | None]) -> set[str]:
         """Look at every name that was woken, and again when it says so, until the horizon.
@@ -58,19 +72,19 @@ class Round:
         """
         failures: dict[str, int] = {}
         looks: dict[Future[datetime | None], str] = {}
-        with ThreadPoolExecutor(WORKERS) as pool:
-            while True:
-                for name in self._take_due(set(looks.values())):
-                    looks[pool.submit(look, name)] = name
-                left = self._until_next(set(looks.values()))
-                if looks:
-                    done, _ = wait(looks, timeout=left, return_when=FIRST_COMPLETED)
-                    for finished in done:
-                        self._finish(looks.pop(finished), finished, failures)
-                elif left is None:
-                    return set(failures)
-                else:
-                    self._pause(min(left, _LONGEST_PAUSE))
+        while True:
+            # No more than can be begun at once: whoever falls due next shall not wait behind all.
+            while len(looks) < self._crew.workers and (name := self._taken()):
+                looks[self._crew.begin(look, name)] = name
+            left = self._until_next()
+            if looks:
+                busy = len(looks) == self._crew.workers
+                for finished in self._crew.wait(looks, None if busy else left):
+                    self._finish(looks.pop(finished), finished, failures)
+            elif left is None:
+                return set(failures)
+            else:
+                self._pause(min(left, _LONGEST_PAUSE))
 
     def _finish(self, name: str, look: Future[datetime | None], failures: dict[str, int]) -> None:
         try:
@@ -82,22 +96,39 @@ class Round:
             again = self._now() + timedelta(seconds=retry)
         else:
             failures.pop(name, None)
-        if again is not None:
-            self.wake(name, again)
-
-    def _take_due(self, looking: set[str]) -> list[str]:
-        """Names whose time has come; one name is never looked at twice at once."""
-        latest = min(self._now(), self._until)
         with self._lock:
-            due = [n for n, at in self._due.items() if at <= latest and n not in looking]
-            for name in due:
-                del self._due[name]
-        return due
+            self._looking.discard(name)
+            woken = self._due.get(name)
+        moments = [at for at in (again, woken) if at is not None]
+        if moments:
+            self.wake(name, min(moments))
 
-    def _until_next(self, looking: set[str]) -> float | None:
+    def _taken(self) -> str | None:
+        """The next name whose time has come."""
+        now = self._now()
+        with self._lock:
+            at = self._first()
+            if at is None or at > now or now > self._until + LATEST:
+                return None
+            _, _, name = heapq.heappop(self._queue)
+            del self._due[name]
+            self._looking.add(name)
+            return name
+
+    def _until_next(self) -> float | None:
         """Seconds until something else is due; None if nothing is before the horizon."""
+        now = self._now()
         with self._lock:
-            ahead = [at for n, at in self._due.items() if at <= self._until and n not in looking]
-        if not ahead:
+            at = self._first()
+        if at is None or now > self._until + LATEST:
             return None
-        return max(0.0, (min(ahead) - self._now()).total_seconds())
+        return max(0.0, (at - now).total_seconds())
+
+    def _first(self) -> datetime | None:
+        """When the first is due, if it is before the horizon."""
+        while self._queue:
+            at, _, name = self._queue[0]
+            if self._due.get(name) == at and name not in self._looking:
+                return at if at <= self._until else None
+            heapq.heappop(self._queue)
+        return None

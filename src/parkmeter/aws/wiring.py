@@ -7,7 +7,7 @@ import json
 import logging
 import os
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Self
 
@@ -16,7 +16,7 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from parkmeter.aws.definitions import Definition
-from parkmeter.drivers.sagemaker import Hosting, SageMakerDriver, control_plane
+from parkmeter.drivers.sagemaker import ControlPlane, Hosting, Life, SageMakerDriver, control_plane
 from parkmeter.notify.log import LogNotifier
 from parkmeter.ports import Clock, Gate, Notifier, View
 from parkmeter.service import Service
@@ -106,14 +106,18 @@ class NoGate:
 
 @dataclass(frozen=True, slots=True)
 class Ports:
-    """What a service stands on besides its definitions; made once for a function's lifetime."""
+    """What a service stands on besides its definitions; made once for a function's lifetime.
+
+    `ours`: endpoints that are known to bear our tag; see `SageMakerDriver`.
+    """
 
     store: DynamoStore
-    sagemaker: Any
+    sagemaker: ControlPlane
     clock: Clock
     gate: Gate
     notifier: Notifier
     deployment: str
+    ours: set[Life] = field(default_factory=set)
 
     @classmethod
     def of(
@@ -147,7 +151,9 @@ def service_of(
     return Service(
         {name: one.spec for name, one in definitions.items()},
         store=ports.store,
-        driver=SageMakerDriver(ports.sagemaker, ports.deployment, hostings, ports.clock.now),
+        driver=SageMakerDriver(
+            ports.sagemaker, ports.deployment, hostings, ports.clock.now, ours=ports.ours
+        ),
         clock=ports.clock,
         gate=ports.gate,
         notifier=ports.notifier,

@@ -12,7 +12,7 @@ from parkmeter.leash.files import Files
 from parkmeter.meter import Meter, latest_close
 from parkmeter.state_folder import StateFolder
 from parkmeter.stores.records import read
-from parkmeter.stores.sqlite_schema import SCHEMA
+from parkmeter.stores.sqlite_file import SCHEMA
 
 _RECENT = timedelta(days=7)
 _NEWEST_LINES = 1000

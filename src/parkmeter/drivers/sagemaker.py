@@ -33,6 +33,9 @@ from parkmeter.meter import Phase, Spec
 
 TAG = "parkmeter:deployment"
 
+Life = tuple[str, datetime]
+"""Tells an endpoint from a later one of the same name."""
+
 PATIENCE = Config(
     connect_timeout=3,
     read_timeout=6,
@@ -85,16 +88,18 @@ class SageMakerDriver:
     """`ports.Driver` for SageMaker; may be used from any thread.
 
     `hostings` may be replaced at any time; an endpoint that is no longer in it goes by its name on
-    SageMaker, and can still be seen and stopped. `prefix`: what all names there begin with.
+    SageMaker, and can still be seen and stopped. `prefix`: what all names there begin with. `ours`:
+    whom another driver of this process knows to bear our tag; what this one learns is added.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917 (all but three have defaults)
         self,
         sagemaker: ControlPlane,
         deployment: str,
         hostings: Mapping[str, Hosting],
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
         prefix: str = "",
+        ours: set[Life] | None = None,
     ) -> None:
         self.hostings = hostings
         self._prefix = prefix
@@ -103,7 +108,7 @@ class SageMakerDriver:
         self._now = now
         # Whom we know to bear our tag, so that the clock need not ask for tags every second. Only
         # "yes" is kept, and for one life of an endpoint; before a delete it is always asked.
-        self._ours: set[tuple[str, datetime]] = set()
+        self._ours: set[Life] = set() if ours is None else ours
         self._leaving: set[str] = set()
 
     # ── Seeing ───────────────────────────────────────────────────────────────────────────────────
@@ -184,7 +189,7 @@ class SageMakerDriver:
 
     def _listed(self) -> Iterator[Mapping[str, Any]]:
         narrowed = {"NameContains": self._prefix} if self._prefix else {}
-        for found in _every(
+        for found in every(
             "Endpoints", self._sagemaker.list_endpoints, MaxResults=PAGE, **narrowed
         ):
             if found["EndpointName"].startswith(self._prefix):
@@ -253,7 +258,7 @@ class SageMakerDriver:
             found = self._describe(spec.name)
             if found is None or found["EndpointStatus"] == "Deleting":
                 return
-            self._ours.discard(_life(found))
+            self._ours.discard(life_of(found))
             if not self._is_ours(found):
                 return
             try:
@@ -282,26 +287,26 @@ class SageMakerDriver:
 
     def _is_ours(self, found: Mapping[str, Any]) -> bool | None:
         """Whether it bears our tag; None if it has just gone."""
-        if _life(found) in self._ours:
+        if life_of(found) in self._ours:
             return True
         try:
-            tags = list(_every("Tags", self._sagemaker.list_tags, ResourceArn=found["EndpointArn"]))
+            tags = list(every("Tags", self._sagemaker.list_tags, ResourceArn=found["EndpointArn"]))
         except ClientError as error:
             if refusal_of(error) is Refused.MISSING:
                 return None
             raise
         if {"Key": TAG, "Value": self._deployment} not in tags:
             return False
-        self._ours.add(_life(found))
+        self._ours.add(life_of(found))
         return True
 
 
-def _life(found: Mapping[str, Any]) -> tuple[str, datetime]:
-    """Tells an endpoint from a later one of the same name."""
+def life_of(found: Mapping[str, Any]) -> Life:
+    """Of a description, or of an item of the list."""
     return found["EndpointArn"], found["CreationTime"]
 
 
-def _every(
+def every(
     key: str, call: Callable[..., Mapping[str, Any]], **request: Any
 ) -> Iterator[Mapping[str, Any]]:
     """All items of a listing, page by page."""

@@ -64,6 +64,12 @@ def refusal_of(error: ClientError) -> Refused:
     return _BY_CODE.get(code, Refused.OTHER)
 
 
+def missing(endpoint: str) -> ClientError:
+    """What SageMaker says of an endpoint that is not there."""
+    said = {"Code": "ValidationException", "Message": f'Could not find endpoint "{endpoint}".'}
+    return ClientError({"Error": said}, "DescribeEndpoint")
+
+
 def words_of(error: ClientError, what: str) -> DriverError:
     """A refusal as the error that people see; `what` could not be done."""
     code, message = _said(error)

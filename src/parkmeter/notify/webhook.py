@@ -65,7 +65,7 @@ class Webhook:
         """The status. Its body is not read: it may be endless, and says nothing we act on."""
         async with (
             httpx.AsyncClient(
-                timeout=None,  # noqa: S113 (the whole has one)
+                timeout=None,
                 follow_redirects=False,
                 trust_env=not _here(self._url),
             ) as client,

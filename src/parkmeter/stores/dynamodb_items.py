@@ -5,7 +5,6 @@ under which it holds. Items are plain values; imports nothing of AWS.
 """
 
 import hashlib
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -133,13 +132,13 @@ def meter_from(name: str, item: dict[str, Any] | None) -> Meter:
     """The meter; without an item, one never seen."""
     if item is None:
         return Meter(name)
-    return replace(read(Meter, item["body"]), version=int(item["version"]))
+    return read(Meter, item["body"], version=int(item["version"]))
 
 
 def entry_from(item: dict[str, Any]) -> Entry:
     """The line of the journal."""
     number = int(item["sk"].removeprefix("entry#"))
-    return replace(read(Entry, item["body"]), number=number)
+    return read(Entry, item["body"], number=number)
 
 
 def key_of(key: str) -> str:

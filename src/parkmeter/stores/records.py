@@ -23,19 +23,18 @@ _MICROSECOND = timedelta(microseconds=1)
 
 def written(value: Any) -> str:
     """A dataclass as one line of JSON."""
-    return json.dumps(_plain(value), ensure_ascii=False, separators=(",", ":"))
+    return _encoder.encode(value)
 
 
-def read(kind: type[_Kept], line: str) -> _Kept:
-    """What `written` wrote, as it was."""
+def read(kind: type[_Kept], line: str, **known: int) -> _Kept:
+    """What `written` wrote, as it was; but for fields that a store knows better."""
     reader: Callable[[Any], _Kept] = _reader(typing.cast("Hashable", kind))
-    return reader(json.loads(line))
+    return reader(json.loads(line) | known)
 
 
 def _plain(value: Any) -> Any:
+    """What JSON has no word for, one level of it: the encoder asks again for what is inside."""
     match value:
-        case None | bool() | int() | float() | str():
-            return value
         case datetime():
             return value.isoformat()
         case timedelta():
@@ -43,11 +42,14 @@ def _plain(value: Any) -> Any:
         case Decimal():
             return str(value)
         case frozenset():
-            return sorted(_plain(item) for item in value)
+            return sorted(value)
         case _ if is_dataclass(value):
-            return {field.name: _plain(getattr(value, field.name)) for field in fields(value)}
+            return {field.name: getattr(value, field.name) for field in fields(value)}
         case _:
             raise TypeError(f"{type(value).__name__} has no written form")
+
+
+_encoder = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), default=_plain)
 
 
 @cache

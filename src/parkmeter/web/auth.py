@@ -30,21 +30,17 @@ class Book(Protocol):
 class TokenBook:
     """Implements `Book` by all tokens, by their digest.
 
-    Reads are safe from any thread: the map is replaced whole.
+    Reads are safe from any thread: the map is replaced whole. `edition` is another object after
+    each change: what was checked before may not hold any more.
     """
 
     def __init__(self, tokens: Iterable[Token] = ()) -> None:
-        self._by_digest: dict[str, Token] = {}
         self.replace(tokens)
 
     def replace(self, tokens: Iterable[Token]) -> None:
         """Make these the only tokens."""
         self._by_digest = {token.digest: token for token in tokens}
-
-    @property
-    def edition(self) -> object:
-        """Another object after each change: what was checked before may not hold any more."""
-        return self._by_digest
+        self.edition: object = self._by_digest
 
     def check(self, header: str | None, now: datetime) -> Token:
         """See `Book`."""

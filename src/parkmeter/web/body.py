@@ -13,9 +13,10 @@ from parkmeter.web.refusals import unknown_coding
 class Body:
     """Takes pieces as the client sends them and frames them anew for the model server.
 
-    `length` is the value of the request's Content-Length, None if it has none.
-    `whole`: its last piece came. `waiting`: bytes that came and were not taken yet. `awaited`: the
-    client sends nothing of it before it is told to (`Expect: 100-continue`).
+    `length` is the value of the request's Content-Length, None if it has none. `unmeasured`: it
+    comes without a length. `whole`: its last piece came. `waiting`: bytes that came and were not
+    taken yet. `awaited`: the client sends nothing of it before it is told to (`Expect:
+    100-continue`).
     """
 
     __slots__ = (
@@ -26,6 +27,7 @@ class Body:
         "_pieces",
         "_received",
         "awaited",
+        "unmeasured",
         "waiting",
         "whole",
     )
@@ -37,7 +39,7 @@ class Body:
         self._limit: float = math.inf
         self._pieces: list[bytes] = []
         self._received = self.waiting = 0
-        self.whole = self.awaited = False
+        self.unmeasured = self.whole = self.awaited = False
 
     def frame(self, named: Mapping[bytes, bytes], limit: int) -> None:
         """Take the framing from the request's other headers; more than `limit` bytes are too many.
@@ -56,7 +58,7 @@ class Body:
                 raise InvalidRequestError("A body has either Content-Length or Transfer-Encoding.")
             if coding.strip().lower() != b"chunked":
                 raise unknown_coding()
-            self._chunked = True
+            self._chunked = self.unmeasured = True
         elif length is not None:
             self._declared = _number(length)
             if self._declared > limit:

@@ -237,8 +237,9 @@ class GatewayProtocol(HttpToolsProtocol):
         elif self._last_words is not None:
             self._refuse(self._last_words)
         else:
-            self.flow.resume_reading()
-            self._expect(_HEAD_WITHIN if self._in_head else self.timeout_keep_alive)
+            if self.flow.read_paused:
+                self.flow.resume_reading()
+            self.alarm.set(_HEAD_WITHIN if self._in_head else self.timeout_keep_alive)
 
     def _start_asgi_task(self, cycle: Any, app: Any) -> None:
         self._active = cycle

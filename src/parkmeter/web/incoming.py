@@ -41,7 +41,7 @@ class Incoming:
     """A request's line and headers: names in lower case, without Content-Length.
 
     `named`: by name; of a header that came more than once the last. `modern`: HTTP/1.1, so that an
-    answer may be chunked and its connection kept.
+    answer may be chunked and its connection kept. `good_for`: the target it was found good for.
     """
 
     def __init__(
@@ -54,7 +54,7 @@ class Incoming:
         self.modern = modern
         self.named = dict(fields)
         self.authorization = self.named.get(b"authorization", b"")
-        self._good_for: Target | None = None
+        self.good_for: Target | None = None
         self._asked: tuple[bytes, bytes] = (b"", b"")
         self._head = b""
 
@@ -65,8 +65,6 @@ class Incoming:
             InvalidRequestError: what may come only once came again, or the host is missing.
 
         """
-        if self._good_for is not None:
-            return
         if twice := repeated(self.fields, self.named):
             raise InvalidRequestError(f"{twice} was sent more than once.", field=twice)
         if self.modern and b"host" not in self.named:
@@ -80,8 +78,6 @@ class Incoming:
             InvalidRequestError: a path that two readers could read differently.
 
         """
-        if self._good_for is target:
-            return
         if target.prompt:
             if self.method != "POST":
                 raise refusals.method_not_allowed()
@@ -92,7 +88,7 @@ class Incoming:
             )
         if b"upgrade" in self.named and upgrade_wanted(self.fields):
             raise refusals.no_upgrade()
-        self._good_for = target
+        self.good_for = target
 
     @cached_property
     def location(self) -> Location:

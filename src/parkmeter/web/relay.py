@@ -125,6 +125,7 @@ class Relay:
         self._seat: Seat | None = None
         self._opening: asyncio.Task[None] | None = None
         self._connection: UpstreamConnection | None = None
+        self._late: Callable[[float], Exception] = TimeoutError
         self._permitted = self._chunked = False
         self._first = b""
         self.keep_alive = request.modern
@@ -144,7 +145,7 @@ class Relay:
     def end(self) -> None:
         """Take note that the request is whole."""
         self._body.whole = True
-        self.client_sent()
+        self._guarded(self._go_on)
 
     def client_sent(self) -> None:
         """Go on with what one read of the client's connection brought."""
@@ -206,13 +207,14 @@ class Relay:
     # ── Admission ───────────────────────────────────────────────────────────────────────────────
 
     def _begin(self) -> None:
-        request, plane = self._request, self._plane
-        request.check_names()
-        self._route = route = plane.permitted(
-            self._target, request.authorization, self._client.holder
-        )
+        request, plane, target = self._request, self._plane, self._target
+        known = request.good_for is target
+        if not known:
+            request.check_names()
+        self._route = route = plane.permitted(target, request.authorization, self._client.holder)
         self._permitted = True
-        request.check_form(self._target)
+        if not known:
+            request.check_form(target)
         self._body.frame(request.named, route.limits.max_body_bytes)
         seat = plane.gate.admit(route.name)
         if seat is not None:
@@ -236,6 +238,7 @@ class Relay:
         if seat is None:
             raise self._not_admitted()
         self._admit(seat)
+        self._client.resume()
         self._go_on()
 
     def _wait(self) -> int:
@@ -256,13 +259,13 @@ class Relay:
         if self._body.awaited:
             self._body.awaited = False
             self._client.write(_CONTINUE)
-        self._client.resume()
 
     # ── The request ─────────────────────────────────────────────────────────────────────────────
 
     def _go_on(self) -> None:
         body, stage = self._body, self._stage
-        body.within_limit()
+        if body.unmeasured:
+            body.within_limit()
         if stage is _ASKED or stage is _ANSWERING:
             self._upload()
         elif stage is _READING:
@@ -332,25 +335,22 @@ class Relay:
             return
         head = self._answer(connection) if self._stage is _ASKED else b""
         data = connection.take()
-        done = connection.state is _DONE
-        if self._chunked:
-            data = (chunk(data) if data else b"") + (LAST_CHUNK if done else b"")
+        if self._chunked and data:
+            data = chunk(data)
+        if connection.state is _DONE:
+            self._client.write(b"".join((head, data, LAST_CHUNK if self._chunked else b"")))
+            self._answered(connection)
+            return
         if head or data:
             self._client.write(head + data)
-        if done:
-            now = perf_counter()
-            self._plane.traffic[self._target.name].answered(
-                connection.status, self._head_at - self._admitted_at, now - self._admitted_at
-            )
-            self._release()
-            self._client.answered(keep=self.keep_alive)
-        else:
-            # For a piece to come, and for the client to take it.
-            self._allow(self._timeouts.idle_seconds, refusals.answer_stuck)
+        self._client.alarm.set(self._timeouts.idle_seconds)
 
     def _answer(self, connection: UpstreamConnection) -> bytes:
         """The head of the answer, framed as this client can read it."""
         self._stage = _ANSWERING
+        # From here on for a piece to come, and for the client to take it.
+        self._seconds = self._timeouts.idle_seconds
+        self._late = refusals.answer_stuck
         self._head_at = perf_counter()
         status = connection.status
         head = answer_head(status, connection.headers) + self._stamp()
@@ -361,6 +361,14 @@ class Relay:
             else:
                 self.keep_alive = False  # it ends where its connection ends
         return head + (b"\r\n" if self.keep_alive else _LAST_LINES)
+
+    def _answered(self, connection: UpstreamConnection) -> None:
+        now = perf_counter()
+        self._plane.traffic[self._target.name].answered(
+            connection.status, self._head_at - self._admitted_at, now - self._admitted_at
+        )
+        self._release()
+        self._client.answered(keep=self.keep_alive)
 
     def _stamp(self) -> bytes:
         if not self._permitted:

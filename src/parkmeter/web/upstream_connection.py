@@ -157,7 +157,8 @@ class UpstreamConnection(asyncio.Protocol):
             or self._transport.is_closing()
         ):
             return False
-        self.resume_reading()
+        if self._paused:
+            self.resume_reading()
         self.state = _IDLE
         self.reused = True
         return True

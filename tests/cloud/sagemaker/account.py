@@ -118,7 +118,8 @@ class Account:
         with self.lock:
             now = self.now()
             arn = self.arn("endpoint", name)
-            if any(endpoint.arn == arn for endpoint in self._present()):
+            self._present()
+            if arn in self._endpoints:
                 raise refusals.exists_already("endpoint", arn)
             config = self._config_for_create(config_name)
             self._within_quota(config)
@@ -151,10 +152,10 @@ class Account:
         """The control plane does not mind the case of names."""
         with self.lock:
             arn = self.arn("endpoint", name)
-            for endpoint in self._present():
-                if endpoint.arn == arn:
-                    return endpoint
-            raise refusals.missing("endpoint", arn)
+            self._present()
+            if arn not in self._endpoints:
+                raise refusals.missing("endpoint", arn)
+            return self._endpoints[arn]
 
     def endpoints(self) -> list[Endpoint]:
         with self.lock:
@@ -186,10 +187,10 @@ class Account:
     def tags(self, arn: str) -> dict[str, str]:
         """The tags of an endpoint, to be read or changed."""
         with self.lock:
-            for endpoint in self._present():
-                if endpoint.arn == arn:
-                    return endpoint.tags
-            raise refusals.no_such_resource()
+            self._present()
+            if arn not in self._endpoints:
+                raise refusals.no_such_resource()
+            return self._endpoints[arn].tags
 
     def serving(self, name: str) -> Endpoint:
         """The endpoint that answers at runtime, where names are told apart by their case."""

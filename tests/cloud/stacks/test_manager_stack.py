@@ -4,6 +4,7 @@ import json
 
 from parkmeter.stores.dynamodb_items import UNSETTLED
 from stacks.names import UNSETTLED_INDEX
+from tests.cloud.scale.fleet import ONE_CORE_MEGABYTES, TIMEOUT_SECONDS
 from tests.cloud.stacks.synthesized import Templates, flat
 
 STACK = "EndpointManagerStack"
@@ -40,7 +41,7 @@ def test_the_meters_table_is_the_one_that_the_store_uses(seed: Templates):
 def test_the_clock_ticks_every_minute_and_is_never_retried_or_kept_out(seed: Templates):
     clock = seed.one(STACK, "AWS::Lambda::Function", FunctionName="parkmeter-clock")["Properties"]
     assert clock["Handler"] == "parkmeter.aws.clock.handler"
-    assert clock["Timeout"] == 150
+    assert (clock["Timeout"], clock["MemorySize"]) == (TIMEOUT_SECONDS, ONE_CORE_MEGABYTES)
     assert "ReservedConcurrentExecutions" not in clock
     assert flat(clock["Environment"]["Variables"]["PARKMETER_TOPIC_ARN"]).startswith("<Notif")
 

@@ -6,6 +6,8 @@ import re
 import pytest
 
 from stacks.grants import WILDCARDS, Grant
+from tests.cloud.scale.fleet import OF_SAGEMAKER, Fleet
+from tests.cloud.scale.services import SERVICE_OF
 from tests.cloud.stacks.synthesized import Templates, flat, listed
 
 MANAGER, API = "EndpointManagerStack", "APIStack"
@@ -31,6 +33,20 @@ def _documents(templates: Templates):
         for document in documents:
             for statement in document["Statement"]:
                 yield f"{stack} {logical_id}", statement, reasons
+
+
+def test_what_the_clock_asks_for_in_whole_lives_is_granted_to_it(several: Templates):
+    fleet = Fleet(events=True)
+    fleet.running(12, lambda n: 20 * n - 60)
+    fleet.starting(3)
+    fleet.absent_with_time(2)
+    fleet.minutes(6)
+    fleet.threads.end()
+    asked = {f"{SERVICE_OF[operation]}:{operation}" for operation in fleet.calls}
+    assert {f"sagemaker:{operation}" for operation in OF_SAGEMAKER} <= asked
+    asked |= {"dynamodb:PutItem", "dynamodb:ConditionCheckItem"}  # parts of a transaction
+    granted = several.actions(MANAGER, "ClockRole")
+    assert asked - {"dynamodb:TransactWriteItems"} <= granted
 
 
 def test_no_action_is_a_wildcard(several: Templates):
@@ -88,6 +104,7 @@ def test_only_clock_may_create_and_only_clock_and_lifecycle_may_delete(several: 
             | ENDPOINTS
             | STOP
             | {
+                "dynamodb:BatchGetItem",
                 "ssm:GetParametersByPath",
                 "ssm:PutParameter",
                 "sagemaker:AddTags",

@@ -1,0 +1,47 @@
+"""The use cases on a store alone, for benchmarks: nothing runs, nothing is called by itself."""
+
+from collections.abc import Iterable
+from datetime import UTC, datetime
+
+from parkmeter.drivers.fake import FakeDriver
+from parkmeter.journal import Entry
+from parkmeter.meter import Spec
+from parkmeter.ports import Store
+from parkmeter.service import Service
+from parkmeter.web.gate import LocalGate
+
+
+class StillClock:
+    """A clock that keeps who is to be called instead of calling."""
+
+    def __init__(self) -> None:
+        self.woken: list[str] = []
+
+    def now(self) -> datetime:
+        """See `ports.Clock`."""
+        return datetime.now(UTC)
+
+    def wake(self, name: str, _at: datetime | None = None) -> None:
+        """See `ports.Clock`."""
+        self.woken.append(name)
+
+
+class Nobody:
+    """A notifier that tells nobody."""
+
+    def send(self, entry: Entry) -> None:
+        """See `ports.Notifier`."""
+
+
+def service_on(
+    store: Store, specs: Iterable[Spec], clock: StillClock, driver: FakeDriver | None = None
+) -> Service:
+    """A service whose endpoints exist in memory only."""
+    return Service(
+        {spec.name: spec for spec in specs},
+        store=store,
+        driver=driver or FakeDriver(clock.now),
+        clock=clock,
+        gate=LocalGate(clock.now),
+        notifier=Nobody(),
+    )

@@ -1,0 +1,74 @@
+"""Our own gateway as it is measured: the data plane only, in the server that `parkmeter up` uses.
+
+python -m benchmarks.data_plane.gateway PORT UPSTREAM_PORT
+"""
+
+import sys
+from datetime import UTC, datetime, timedelta
+from importlib.metadata import version
+
+import uvicorn
+
+from benchmarks.data_plane.peer import Ground, Peer, Program
+from benchmarks.data_plane.questions import TOKEN
+from parkmeter.meter import Status
+from parkmeter.ports import View
+from parkmeter.tokens import Token, digest_of
+from parkmeter.web.asgi_types import Receive, Scope, Send
+from parkmeter.web.auth import TokenBook
+from parkmeter.web.data_plane import DataPlane
+from parkmeter.web.gate import LocalGate
+from parkmeter.web.http_protocol import speaking
+from parkmeter.web.routes import Route, Routes
+
+
+def _find(*, install: bool) -> Program:
+    del install  # it is here
+    return Program(sys.executable, version("parkmeter"))
+
+
+def _command(program: Program, ground: Ground) -> list[str]:
+    return [
+        program.path,
+        "-m",
+        "benchmarks.data_plane.gateway",
+        str(ground.port),
+        str(ground.upstream),
+    ]
+
+
+GATEWAY = Peer("parkmeter", _find, _command)
+
+
+def _serve(port: int, upstream: int) -> None:
+    def now() -> datetime:
+        return datetime.now(UTC)
+
+    close = now() + timedelta(hours=1)
+    address = f"http://127.0.0.1:{upstream}"
+    gate = LocalGate(now)
+    gate.show(View("flan-t5", 1, close, close, Status.RUNNING, "serving", address))
+    token = Token("bench", digest_of(TOKEN), "bench", now())
+    plane = DataPlane(Routes([Route("flan-t5", "flan")]), TokenBook([token]), gate, now)
+
+    async def nobody(_scope: Scope, _receive: Receive, _send: Send) -> None:
+        raise AssertionError("a prompt came to the application")
+
+    config = uvicorn.Config(
+        nobody,
+        port=port,
+        loop="uvloop",
+        http=speaking(plane),
+        ws="none",
+        lifespan="off",
+        access_log=False,
+        log_level="warning",
+        proxy_headers=False,
+        server_header=False,
+        date_header=False,
+    )
+    uvicorn.Server(config).run()
+
+
+if __name__ == "__main__":
+    _serve(int(sys.argv[1]), int(sys.argv[2]))

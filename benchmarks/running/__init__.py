@@ -1,0 +1,1 @@
+"""How `make bench` runs the scripts and writes what they found. Knows no script by name."""
