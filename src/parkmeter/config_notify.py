@@ -15,6 +15,9 @@ _MOST = 16
 
 _FROM_ENVIRONMENT = "env:"
 
+APPRISE = "^[a-z][a-z0-9+.-]*://."
+"""How an address of apprise begins; the rest, apprise knows."""
+
 
 class Section(BaseModel):
     """What every section of the configuration keeps to."""
@@ -91,7 +94,7 @@ class NotifySettings(Section):
     @field_validator("apprise")
     @classmethod
     def _addresses(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        if not all(re.match(r"[a-z][a-z0-9+.-]*://.", address) for address in value):
+        if not all(re.match(APPRISE, address) for address in value):
             raise ValueError('must be addresses as apprise writes them, such as "slack://…"')
         if len(set(value)) < len(value):
             raise ValueError("the same address stands there twice")

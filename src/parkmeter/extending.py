@@ -24,7 +24,7 @@ _LONGEST = 1024
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """What a link does, until `until`: add `amount` to a meter that was to close at `expires_at`."""
+    """What a link does until `until`: add `amount` to a meter that was to close at `expires_at`."""
 
     endpoint: str
     expires_at: datetime

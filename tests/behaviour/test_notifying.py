@@ -1,4 +1,4 @@
-"""A real gateway tells a real webhook: what happens, at least once, and with a link that extends."""
+"""A real gateway tells a real webhook what happens, at least once, with a link that extends."""
 
 import json
 import socket

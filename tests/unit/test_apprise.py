@@ -20,7 +20,7 @@ def test_an_event_arrives_with_title_text_and_tone():
         AppriseReceiver(inbox.url.replace("http://", "json://")).send(EVENT)
         (delivery,) = inbox.got
     assert delivery.json["title"] == "flan-t5 has stopped"
-    assert delivery.json["message"].splitlines()[0] == "time used up – really"
+    assert delivery.json["message"].splitlines()[0] == "time used up, ça alors"
     assert "An hour costs: $7.09" in delivery.json["message"]
     assert delivery.json["type"] == "info"
 

@@ -29,6 +29,8 @@ def fits(text: str) -> tuple[bool, bool]:
         '[endpoints.a]\ncommand = ["x", "--port={port}"]\nwarn_minutes = [1]\nprice_per_hour = 1.2',
         '[gateway]\nport = 0\nstate = "x"\n[endpoints.a-b]\nmodel = "demo"\napi_resource = "b.c"',
         '[endpoints.a]\nmodel = "demo"\nenvironment = { A = "1" }\nhealth = "/a?b=1"',
+        '[endpoints.a]\nmodel = "demo"\n[notify]\napprise = ["slack://x"]\nevents = ["stop"]\n'
+        '[[notify.webhooks]]\nurl = "https://x.org"\nsecret = "of-16-characters"',
     ],
 )
 def test_what_is_right_fits(text):
@@ -49,6 +51,11 @@ def test_what_is_right_fits(text):
         '[endpoints.a]\nmodel = "demo"\napi_resource = "a/b"',
         '[endpoints."a b"]\nmodel = "demo"',
         'bootstrap_token = "a-token-of-16-characters"\n[endpoints.a]\nmodel = "demo"',
+        '[endpoints.a]\nmodel = "demo"\n[notify]\nevents = ["started"]',
+        '[endpoints.a]\nmodel = "demo"\n[notify]\napprise = ["slack"]',
+        '[endpoints.a]\nmodel = "demo"\n[notify]\nwebhooks = [{ url = "https://x.org" }]',
+        '[endpoints.a]\nmodel = "demo"\n[[notify.webhooks]]\nurl = "x.org"\nsecret = "env:X"',
+        '[endpoints.a]\nmodel = "demo"\n[gateway]\npublic_url = "meter.example.org"',
         '[gateway]\nport = 70000\n[endpoints.a]\nmodel = "demo"',
     ],
 )

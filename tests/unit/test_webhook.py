@@ -23,7 +23,7 @@ EVENT = Event.of(
         Kind.STOP,
         NOON,
         "parkmeter",
-        "time used up – really",
+        "time used up, ça alors",
         "stop:1",
         expires_at=NOON + timedelta(hours=1),
         price_per_hour=Decimal("7.09"),

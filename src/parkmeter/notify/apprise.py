@@ -1,6 +1,7 @@
 """Tells whatever apprise knows: Slack, Teams, Telegram, mail, the desktop.
 
-Needs `parkmeter[notify]`. apprise is imported when an address is given, so that nobody else pays for it.
+Needs `parkmeter[notify]`. apprise is imported when an address is given, so that nobody else pays
+for it.
 """
 
 import logging
