@@ -59,7 +59,14 @@ def test_opening_the_link_shows_what_it_would_do_and_changes_nothing(warned):
         page = warned.client.get(warned.path)
     assert page.status_code == 200
     assert page.headers["content-type"] == "text/html; charset=utf-8"
-    for words in ("Add 30 minutes to flan-t5?", "is running", "$7.09", "UTC", "Time left"):
+    for words in (
+        "Add 30 minutes to flan-t5?",
+        "is running",
+        "$7.09",
+        "30 minutes cost</dt><dd>$3.54",
+        "UTC",
+        "Time left",
+    ):
         assert words in page.text
     assert page.text.count("<button") == page.text.count('<form method="post">') == 1
     assert warned.world.left() == left

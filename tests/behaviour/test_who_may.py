@@ -38,6 +38,7 @@ class Asked:
     @property
     def path(self) -> str:
         path = self.route.replace("{api_resource}", "flan").replace("{path}", "v1/models")
+        path = path.replace("{link}", "no-such-link")  # a link is signed, and its own right
         return path.replace("{name}", "flan-t5").replace("{token_id}", "no-such-id")
 
     def __str__(self) -> str:
@@ -49,6 +50,8 @@ ROUTES = [
     Asked("GET", "/docs", OPEN),
     Asked("GET", "/openapi.json", OPEN),
     Asked("GET", "/health", OPEN),
+    Asked("GET", "/extend/{link}", OPEN),
+    Asked("POST", "/extend/{link}", OPEN),
     Asked("GET", "/metrics", ANYBODY),
     Asked("GET", "/endpoints", ANYBODY),
     Asked("GET", "/endpoint-expiry", ANYBODY),

@@ -11,7 +11,9 @@ def settings(
     gateway: dict | None = None, notify: dict | None = None, **endpoints: dict
 ) -> Settings:
     sections = {name: {"model": "demo"} | endpoint for name, endpoint in endpoints.items()}
-    return Settings.model_validate({"gateway": gateway or {}, "notify": notify or {}, "endpoints": sections})
+    return Settings.model_validate(
+        {"gateway": gateway or {}, "notify": notify or {}, "endpoints": sections}
+    )
 
 
 def test_the_same_settings_change_nothing():

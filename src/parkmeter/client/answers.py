@@ -24,7 +24,8 @@ class Endpoint(_Answer):
 
     `status`: stopped, starting, running, stopping or failed. `left`: until `closes_at`, never
     negative. `closes_at` differs from `expires_at` only while a start is under way. Both are None
-    before the first top-up. `since`: the start of the run that exists now.
+    before the first top-up. `since`: the start of the run that exists now. `warn_before`: how long
+    before the close people are warned.
     """
 
     name: str
@@ -39,6 +40,7 @@ class Endpoint(_Answer):
     since: datetime | None
     attempts: int
     next_try: datetime | None
+    warn_before: tuple[timedelta, ...]
 
     @classmethod
     def of(cls, raw: Json) -> Self:
@@ -57,6 +59,7 @@ class Endpoint(_Answer):
             since=_moment(raw.get("since")),
             attempts=raw.get("attempts", 0),
             next_try=_moment(raw.get("next_try")),
+            warn_before=tuple(timedelta(minutes=m) for m in raw.get("warn_minutes", (10, 2))),
         )
 
 

@@ -3,6 +3,7 @@
 import base64
 import hashlib
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from html import escape
 
 from parkmeter.errors import ParkmeterError
@@ -52,7 +53,8 @@ def offer_page(report: Report, offer: Offer) -> str:
         ("Stops at", _moment(report.closes_at)),
         ("Time left", _left(report.left)),
         ("An hour costs", _money(report)),
-        ("Until then with it", _moment(report.closes_at + offer.amount)),
+        (f"{minutes} cost", _cost(report, offer.amount)),
+        ("With them it stops at", _moment(report.closes_at + offer.amount)),
     ]
     return _page(
         f"Add {minutes} to {report.spec.name}?",
@@ -115,3 +117,10 @@ def _left(left: timedelta) -> str:
 def _money(report: Report) -> str:
     price = report.spec.price_per_hour
     return "unknown" if price is None else f"${price:f}"
+
+
+def _cost(report: Report, amount: timedelta) -> str:
+    price = report.spec.price_per_hour
+    if price is None:
+        return "unknown"
+    return f"${price * Decimal(str(amount / timedelta(hours=1))):.2f}"
