@@ -29,8 +29,10 @@ def fits(text: str) -> tuple[bool, bool]:
         '[endpoints.a]\ncommand = ["x", "--port={port}"]\nwarn_minutes = [1]\nprice_per_hour = 1.2',
         '[gateway]\nport = 0\nstate = "x"\n[endpoints.a-b]\nmodel = "demo"\napi_resource = "b.c"',
         '[endpoints.a]\nmodel = "demo"\nenvironment = { A = "1" }\nhealth = "/a?b=1"',
-        '[endpoints.a]\nmodel = "demo"\n[notify]\napprise = ["slack://x"]\nevents = ["stop"]\n'
-        '[[notify.webhooks]]\nurl = "https://x.org"\nsecret = "of-16-characters"',
+        (
+            '[endpoints.a]\nmodel = "demo"\n[notify]\napprise = ["slack://x"]\nevents = ["stop"]\n'
+            '[[notify.webhooks]]\nurl = "https://x.org"\nsecret = "of-16-characters"'
+        ),
     ],
 )
 def test_what_is_right_fits(text):
