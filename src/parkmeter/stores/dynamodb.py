@@ -17,7 +17,7 @@ from botocore.exceptions import ClientError
 
 from parkmeter.device import Claim
 from parkmeter.errors import OverBudgetError, StoreBusyError
-from parkmeter.journal import KEY_LIFETIME, Entry
+from parkmeter.journal import KEY_LIFETIME, Entry, Kind
 from parkmeter.meter import Meter
 from parkmeter.ports import Budget, DuplicateError, StaleError
 from parkmeter.stores.dynamodb_items import (
@@ -34,6 +34,7 @@ from parkmeter.stores.dynamodb_items import (
     write_entry,
     write_meter,
 )
+from parkmeter.stores.dynamodb_outbox import write_posted
 from parkmeter.stores.dynamodb_tokens import id_of, item_of, presented_token, token_in
 from parkmeter.tokens import Token
 
@@ -71,7 +72,8 @@ class DynamoStore:
     """Implements `ports.Store` over the client of boto3's DynamoDB resource.
 
     That client takes and gives plain values and, unlike the resource, is safe from any thread.
-    `pause` sleeps for some seconds; `ticks` is a clock that only goes forward.
+    `posts`: kinds of lines that somebody is to be told of; see `dynamodb_outbox`. `pause` sleeps
+    for some seconds; `ticks` is a clock that only goes forward.
     """
 
     def __init__(
@@ -79,11 +81,13 @@ class DynamoStore:
         client: Any,
         tables: Tables | None = None,
         *,
+        posts: Collection[Kind] = (),
         pause: Callable[[float], None] = time.sleep,
         ticks: Callable[[], float] = time.monotonic,
     ) -> None:
         self._client = client
         self._tables = tables or Tables()
+        self._posts = posts
         self._pause = pause
         self._ticks = ticks
 
@@ -210,6 +214,8 @@ class DynamoStore:
         conditional = len(writes)  # so many hold at what was read, or all is stale
         for number, entry in enumerate(entries, start=first):
             writes += write_entry(self._tables.meters, entry, number)
+            if entry.kind in self._posts:
+                writes.append(write_posted(self._tables.meters, entry))
         if budget is not None:
             writes.append(write_budget(self._tables.meters, budget))
         try:

@@ -105,6 +105,7 @@ def test_only_clock_may_create_and_only_clock_and_lifecycle_may_delete(several: 
             | STOP
             | {
                 "dynamodb:BatchGetItem",
+                "dynamodb:DeleteItem",
                 "ssm:GetParametersByPath",
                 "ssm:PutParameter",
                 "sagemaker:AddTags",
@@ -120,7 +121,8 @@ def test_only_clock_may_create_and_only_clock_and_lifecycle_may_delete(several: 
             | METERS
             | ENDPOINTS
             | STOP
-            | {"lambda:InvokeFunction", "sns:Publish", "ssm:DeleteParameter"},
+            | {"dynamodb:DeleteItem", "lambda:InvokeFunction"}
+            | {"sns:Publish", "ssm:DeleteParameter"},
         ),
         (API, "AuthorizerRole", LOGS | {"dynamodb:GetItem"}),
         (API, "ApiRole", {"lambda:InvokeFunction"}),
