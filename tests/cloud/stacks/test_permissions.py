@@ -5,6 +5,7 @@ import re
 
 import pytest
 
+from parkmeter.stores.dynamodb_outbox import OUTBOX
 from stacks.grants import WILDCARDS, Grant
 from tests.cloud.scale.fleet import OF_SAGEMAKER, Fleet
 from tests.cloud.scale.services import SERVICE_OF
@@ -176,6 +177,14 @@ def test_endpoints_are_created_and_deleted_only_with_our_name_and_tag(several: T
         delete = _statement(several, role, "sagemaker:DeleteEndpoint", ":endpoint/acme-*")
         assert delete["Condition"] == {
             "StringEquals": {"aws:ResourceTag/parkmeter:deployment": "acme"}
+        }
+
+
+def test_nothing_but_what_was_mailed_may_be_deleted_from_the_table(several: Templates):
+    for role in ("ClockRole", "LifecycleRole"):
+        delete = _statement(several, role, "dynamodb:DeleteItem", "-meters")
+        assert delete["Condition"] == {
+            "ForAllValues:StringEquals": {"dynamodb:LeadingKeys": [OUTBOX]}
         }
 
 
