@@ -173,6 +173,7 @@ class _Follower:
         pause = FIRST_PAUSE
         while True:
             self._still_wanted()
+            self._changed.clear()  # what changes during the try cuts short the pause after it
             try:
                 event = self._post.announce(entry)
                 if event is not None:
