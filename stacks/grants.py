@@ -15,6 +15,7 @@ from stacks.names import (
     ASYNC_FAILURES,
     ASYNC_INPUTS,
     ASYNC_RESULTS,
+    OUTBOX_PARTITION,
     TAG,
     UNSETTLED_INDEX,
     Names,
@@ -160,6 +161,14 @@ class Grants:
                 "dynamodb:Query",
             ),
             (self._table(self._names.meters_table),),
+        )
+
+    def mark_told(self) -> Grant:
+        """Take what was mailed out of the outbox, and nothing else away."""
+        return Grant(
+            ("dynamodb:DeleteItem",),
+            (self._table(self._names.meters_table),),
+            {"ForAllValues:StringEquals": {"dynamodb:LeadingKeys": [OUTBOX_PARTITION]}},
         )
 
     def list_unsettled(self) -> Grant:

@@ -39,6 +39,9 @@ UNSETTLED = "UnsettledMeters"
 UNSETTLED_INDEX = "unsettled"
 """The sparse index of the meters table; `parkmeter.stores.dynamodb` queries it by this name."""
 
+OUTBOX_PARTITION = "outbox#"
+"""Where the meters table has what is to be mailed (`parkmeter.stores.dynamodb_outbox`)."""
+
 STAGE = "prod"
 VARIANT = "AllTraffic"
 """The one production variant of every endpoint; the scaling of async endpoints names it."""

@@ -13,20 +13,14 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, Self
 
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    ValidationError,
-    field_validator,
-    model_validator,
-)
+from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
 from parkmeter.client_file import default_state
 from parkmeter.config_hours import HoursTexts, too_long
 from parkmeter.config_lines import Lines
 from parkmeter.config_mistakes import FOUND_TOGETHER, Mistake, Origin, error_of, refusal
+from parkmeter.config_notify import NotifySettings, Section, WebhookSettings, check_address
 from parkmeter.errors import ConfigError
 from parkmeter.hours import EXAMPLE, Hours
 from parkmeter.meter import Spec
@@ -38,6 +32,7 @@ RESERVED = frozenset(
         "endpoint-expiry",
         "endpoints",
         "events",
+        "extend",
         "favicon.ico",
         "health",
         "metrics",
@@ -63,19 +58,7 @@ Minutes = Annotated[float, Field(ge=0, le=525_600, allow_inf_nan=False)]
 MinutesAboveZero = Annotated[float, Field(gt=0, le=525_600, allow_inf_nan=False)]
 
 
-class _Settings(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    @field_validator("*", mode="before")
-    @classmethod
-    def _no_switch(cls, value: object) -> object:
-        # Nothing here is a switch, and pydantic would take true for 1.
-        if isinstance(value, bool):
-            raise ValueError("must not be true or false")  # noqa: TRY004 (a finding of pydantic's)
-        return value
-
-
-class EndpointSettings(_Settings):
+class EndpointSettings(Section):
     """One endpoint: `[endpoints.NAME]`."""
 
     model: str | None = Field(
@@ -140,6 +123,9 @@ class EndpointSettings(_Settings):
     warn_minutes: tuple[Minutes, ...] = Field(
         (10, 2), description="Minutes before the close at which people are warned."
     )
+    extend_minutes: Annotated[float, Field(gt=0, le=525_600, allow_inf_nan=False)] = Field(
+        30, description="Minutes that the link in a warning adds, as far as one top-up may."
+    )
     max_body_bytes: int = Field(10 * 1024 * 1024, gt=0, description="Most bytes of a prompt.")
     max_wait_seconds: Seconds = Field(
         120, description="Most seconds that `Prefer: wait` holds a request."
@@ -175,7 +161,7 @@ class EndpointSettings(_Settings):
         return self
 
 
-class GatewaySettings(_Settings):
+class GatewaySettings(Section):
     """The gateway itself: `[gateway]`."""
 
     host: str = Field("127.0.0.1", description="Address to listen on.")
@@ -188,12 +174,28 @@ class GatewaySettings(_Settings):
     shutdown_seconds: Seconds = Field(
         10, description="Seconds for requests in flight when the gateway is stopped."
     )
+    public_url: str | None = Field(
+        None,
+        description="Where people reach the gateway, for links in messages, such as "
+        "https://meter.example.org/prod. Left out: its own address, good on this machine only.",
+    )
+
+    @field_validator("public_url")
+    @classmethod
+    def _base(cls, value: str | None) -> str | None:
+        if value is None:
+            return None
+        check_address(value, "https://meter.example.org/prod")
+        if "?" in value or "#" in value:
+            raise ValueError("must be an address that a path can be added to, without ? or #")
+        return value.rstrip("/")
 
 
-class Settings(_Settings):
+class Settings(Section):
     """Everything a gateway needs to know."""
 
     gateway: GatewaySettings = GatewaySettings()
+    notify: NotifySettings = NotifySettings()
     endpoints: dict[str, EndpointSettings]
     bootstrap_token: Annotated[str | None, Field(repr=False, exclude=True)] = None
 
@@ -229,6 +231,10 @@ class Settings(_Settings):
         """The path segment under which prompts reach an endpoint."""
         return self.endpoints[name].api_resource or name
 
+    def spec(self, name: str) -> Spec:
+        """What the core knows of an endpoint; of one that is not configured any more: its name."""
+        return _spec(name, self.endpoints[name]) if name in self.endpoints else Spec(name)
+
     def specs(self) -> dict[str, Spec]:
         """What the core knows of each endpoint."""
         return {name: _spec(name, endpoint) for name, endpoint in self.endpoints.items()}
@@ -258,7 +264,7 @@ def load_settings(
     document = _parsed(text, file) if file else {"endpoints": default_endpoints()}
     options = {"host": host, "port": port, "state": state}
     given, elsewhere = _given_elsewhere(environment, options)
-    origin = Origin(str(file or "The environment"), text, elsewhere)
+    origin = Origin(str(file or "The environment"), text, elsewhere, _is_secret)
     if "bootstrap_token" in document:
         right = "a token does not belong here; set PARKMETER_BOOTSTRAP_TOKEN"
         line = Lines(text).of(("bootstrap_token",))
@@ -269,7 +275,9 @@ def load_settings(
     token = environment.get("PARKMETER_BOOTSTRAP_TOKEN") or None
     _check_token(token)
     try:
-        return Settings.model_validate({**document, "gateway": gateway, "bootstrap_token": token})
+        return Settings.model_validate(
+            {**document, "gateway": gateway, "bootstrap_token": token}, context=environment
+        )
     except ValidationError as error:
         raise refusal(error.errors(include_url=False), origin, _known) from None
 
@@ -336,6 +344,11 @@ def _check_token(token: str | None) -> None:
         )
 
 
+def _is_secret(path: tuple[str, ...]) -> bool:
+    """Whether a value is not to be repeated: addresses of receivers have passwords in them."""
+    return path[0] == "notify" and path[1:2] != ("events",)
+
+
 def _known(section: tuple[str, ...]) -> list[str]:
     """The settings that may stand in a section."""
     match section:
@@ -343,6 +356,10 @@ def _known(section: tuple[str, ...]) -> list[str]:
             return [name for name in Settings.model_fields if name != "bootstrap_token"]
         case ("gateway",):
             return list(GatewaySettings.model_fields)
+        case ("notify",):
+            return list(NotifySettings.model_fields)
+        case ("notify", "webhooks", _):
+            return list(WebhookSettings.model_fields)
         case ("endpoints", _):
             return list(EndpointSettings.model_fields)
         case _:
@@ -374,6 +391,7 @@ def _spec(name: str, endpoint: EndpointSettings) -> Spec:
         hours=Hours.of(endpoint.hours) if endpoint.hours else None,
         idle=_span(endpoint.idle_minutes),
         wake=_span(endpoint.wake_minutes),
+        extend_by=timedelta(minutes=endpoint.extend_minutes),
     )
 
 

@@ -30,7 +30,8 @@ ONCE_FOR_ALL = ("host", "port", "state")
 class Changes:
     """From one configuration to another, by names of endpoints and settings.
 
-    `at_once` and `at_next_start`: which settings of which endpoint; `gateway`: its own, at once.
+    `at_once` and `at_next_start`: which settings of which endpoint; `gateway`, `notify`: theirs, at
+    once.
     """
 
     added: tuple[str, ...] = ()
@@ -38,6 +39,7 @@ class Changes:
     at_once: dict[str, tuple[str, ...]] = field(default_factory=dict)
     at_next_start: dict[str, tuple[str, ...]] = field(default_factory=dict)
     gateway: tuple[str, ...] = ()
+    notify: tuple[str, ...] = ()
 
     def lines(self) -> list[str]:
         """For people, one change a line."""
@@ -49,6 +51,7 @@ class Changes:
             for name, keys in self.at_next_start.items()
         ]
         said += [f"gateway: {', '.join(self.gateway)}: from now on"] if self.gateway else []
+        said += [f"notify: {', '.join(self.notify)}: from now on"] if self.notify else []
         return said or ["Nothing changed."]
 
 
@@ -80,6 +83,7 @@ def compare(before: Settings, after: Settings) -> Changes:
         at_once=dict(sorted(at_once.items())),
         at_next_start=dict(sorted(at_next_start.items())),
         gateway=_changed(before.gateway, after.gateway),
+        notify=_changed(before.notify, after.notify),
     )
 
 

@@ -45,6 +45,8 @@ class Origin:
     text: str = ""
     elsewhere: Mapping[Path, str] | None = None
     """What gave a setting instead of the file: `PARKMETER_PORT`, `--port`."""
+    is_secret: Callable[[Path], bool] = lambda _: False
+    """Whether the value of a setting must not be repeated."""
 
 
 def refusal(
@@ -77,7 +79,8 @@ def _mistake(path: Path, wrong: str, given: object, origin: Origin) -> Mistake:
     other = (origin.elsewhere or {}).get(path)
     line = None if other else Lines(origin.text).of(path)
     # A whole section or list is not repeated: the line shows it.
-    shown = repr(given) if isinstance(given, str | int | float) else None
+    plain = isinstance(given, str | int | float) and not origin.is_secret(path)
+    shown = repr(given) if plain else None
     return Mistake(other or origin.name, line, ".".join(map(_quoted, path)), wrong, shown)
 
 
@@ -120,6 +123,7 @@ _WRONG = {
     "int_from_float": _A_WHOLE_NUMBER,
     "int_parsing": _A_WHOLE_NUMBER,
     "int_type": _A_WHOLE_NUMBER,
+    "literal_error": "must be one of {expected}",
     "less_than_equal": "must be {le:g} or less",
     "missing": "is missing",
     "model_type": "must be a section in brackets",

@@ -6,6 +6,9 @@ What only the whole can show (two endpoints under one path) is not in it: `parkm
 from typing import Any
 
 from parkmeter.config import ENDPOINT_NAME, PATH_SEGMENT, Settings
+from parkmeter.config_notify import APPRISE
+
+_ADDRESS = "^https?://[!-~]+$"
 
 
 def config_schema() -> dict[str, Any]:
@@ -17,6 +20,7 @@ def config_schema() -> dict[str, Any]:
     endpoints["propertyNames"] = {"pattern": f"^{ENDPOINT_NAME}$"}
     endpoints["minProperties"] = 1
     document["properties"]["gateway"] = {"$ref": "#/$defs/GatewaySettings"}
+    document["properties"]["notify"] = {"$ref": "#/$defs/NotifySettings"}
     endpoint = document["$defs"]["EndpointSettings"]
     endpoint["oneOf"] = [{"required": ["model"]}, {"required": ["command"]}]
     endpoint["properties"]["command"] |= {"minItems": 1, "contains": {"pattern": r"\{port\}"}}
@@ -24,7 +28,10 @@ def config_schema() -> dict[str, Any]:
     endpoint["properties"]["api_resource"]["pattern"] = f"^({PATH_SEGMENT})?$"
     for path in ("health", "invocations_path"):
         endpoint["properties"][path]["pattern"] = r"^/[!-~]*$"
+    document["$defs"]["WebhookSettings"]["properties"]["url"]["pattern"] = _ADDRESS
+    document["$defs"]["NotifySettings"]["properties"]["apprise"]["items"]["pattern"] = APPRISE
     _without_null(document)
+    document["$defs"]["GatewaySettings"]["properties"]["public_url"]["pattern"] = _ADDRESS
     about = {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "parkmeter.toml",

@@ -6,7 +6,7 @@ twice, by one clock or by two, is the same line.
 
 from datetime import datetime, timedelta
 
-from parkmeter.journal import SYSTEM, Entry, Kind
+from parkmeter.journal import SYSTEM, Entry, Kind, fingerprint
 from parkmeter.meter import ZERO, Meter, Run, Spec, shown, span, time_left
 
 
@@ -54,6 +54,24 @@ def warning_line(spec: Spec, meter: Meter, before: timedelta, now: datetime) -> 
     key = f"warn:{meter.expires_at.isoformat()}:{before.total_seconds() / 60:g}"
     left = span(time_left(meter, now))
     return line(spec, meter, Kind.WARNING, now, f"{left} left", key=key)
+
+
+def failure_key(run: Run, reason: str) -> str:
+    """Unique for every attempt of a run that fails: each of them has cost something."""
+    return f"failure:{life(run)}:{run.attempts}:{fingerprint(reason)}"
+
+
+def cause_of(entry: Entry) -> tuple[str, str] | None:
+    """The run that failed and its cause, whichever attempt it was; None for what is no failure."""
+    if entry.kind is not Kind.FAILURE:
+        return None
+    run, _, cause = entry.key.rpartition(":")
+    return (run.rpartition(":")[0] if run.startswith("failure:") else run), cause
+
+
+def is_close_warning(entry: Entry) -> bool:
+    """Whether it says that the close is near; other warnings tell of other things."""
+    return entry.kind is Kind.WARNING and entry.key.startswith("warn:")
 
 
 def life(run: Run) -> str:

@@ -90,6 +90,49 @@ class EndpointRemovedError(ParkmeterError):
         )
 
 
+class LinkUnknownError(ParkmeterError):
+    """Raised when a link that extends is none of ours, or was changed on its way."""
+
+    code = "link_unknown"
+    title = "This link does not work"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "It may have been cut off or changed on its way. Open it once more from the message, "
+            "or add time with your token."
+        )
+
+
+class LinkUsedError(ParkmeterError):
+    """Raised when a link that extends has done so."""
+
+    code = "link_used"
+    title = "This link was used already"
+
+    def __init__(self, endpoint: str, minutes: float, at: datetime) -> None:
+        super().__init__(
+            f"It added {minutes:g} minutes to {endpoint} at {at:%Y-%m-%d %H:%M:%S} UTC, and works "
+            "once. Add more time with your token.",
+            endpoint=endpoint,
+            minutes=minutes,
+            at=at,
+        )
+
+
+class LinkLateError(ParkmeterError):
+    """Raised when a link that extends comes after the close that it warned of."""
+
+    code = "link_late"
+    title = "This link comes too late"
+
+    def __init__(self, endpoint: str) -> None:
+        super().__init__(
+            f"{endpoint} has closed since, and a link only extends what is running. Add time with "
+            "your token: that starts it again.",
+            endpoint=endpoint,
+        )
+
+
 class KeyReusedError(ParkmeterError):
     """Raised when an idempotency key comes again with another request."""
 

@@ -33,6 +33,9 @@ from parkmeter.wiring import Parts, wire
 _PARKING_SECONDS = 5.0
 """What a leash may need beyond the grace of its server, to kill and to clear away."""
 
+_TELLING_SECONDS = 3.0
+"""For what is still to be told when the gateway ends; the next one tells the rest."""
+
 
 class Gateway:
     """One run of the local gateway, on the main thread until a signal or `stop` ends it.
@@ -96,8 +99,8 @@ class Gateway:
         """
         settings = self._reread()
         changes = compare(self._settings, settings)
-        self._settings = settings
         busy = parts.configure(settings)
+        self._settings = settings
         if self._server is not None:
             self._server.config.timeout_graceful_shutdown = round(settings.gateway.shutdown_seconds)
         again = "its first minutes could not be written; ask for the reload again"
@@ -161,6 +164,7 @@ class Gateway:
             reloader.stop()
             parts.clock.stop()
             left = [] if self._keep else self._park(parts)
+            parts.outbox.stop(_TELLING_SECONDS)
         return left
 
     def _park(self, parts: Parts) -> list[str]:

@@ -47,7 +47,7 @@ class Spec:
     to people who told it. `look_again`: while nothing falls due, how long until it is worth asking
     the driver anew. `device`: what it runs on, where others may run too, but only one at a time.
     `hours`: when it is to run by itself. `idle`: after so long without a request it is ejected.
-    `wake`: what a prompt to the closed meter buys.
+    `wake`: what a prompt to the closed meter buys. `extend_by`: what the link in a warning adds.
     """
 
     name: str
@@ -64,6 +64,7 @@ class Spec:
     hours: Hours | None = None
     idle: timedelta | None = None
     wake: timedelta | None = None
+    extend_by: timedelta = timedelta(minutes=30)
 
 
 @dataclass(frozen=True, slots=True)

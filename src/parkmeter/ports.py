@@ -12,6 +12,7 @@ from parkmeter.decision import Observed
 from parkmeter.device import Claim
 from parkmeter.journal import Entry
 from parkmeter.meter import Meter, Phase, Spec, Status, closes_at, latest_close, shown
+from parkmeter.telling import Event
 from parkmeter.tokens import Token
 
 
@@ -97,6 +98,34 @@ class Store(Protocol):
 
     def close(self) -> None:
         """Let go of files and connections."""
+
+
+@dataclass(frozen=True, slots=True)
+class Posted:
+    """A line of some endpoint's journal, and its place among the lines of all of them."""
+
+    place: int
+    entry: Entry
+
+
+class Outbox(Protocol):
+    """The journals of all endpoints as one, for those who tell others of it.
+
+    Lines are in the order in which they were committed, so none appears behind a place that has
+    been read. How far each follower got is kept as durably as the journal.
+    """
+
+    def follow(self, followers: Collection[str]) -> dict[str, int]:
+        """These follow from now on, and no others: the place each has passed.
+
+        A new one begins at the journal's end; so does one that comes back.
+        """
+
+    def posted(self, after: int, limit: int) -> list[Posted]:
+        """The first `limit` lines behind a place. Costs what it returns, however many there are."""
+
+    def passed(self, follower: str, place: int) -> None:
+        """This follower needs nothing up to this place any more. Who does not follow is ignored."""
 
 
 class Driver(Protocol):
@@ -217,7 +246,25 @@ class Gate(Protocol):
 
 
 class Notifier(Protocol):
-    """Tells people what the journal says."""
+    """Is told every line of the journal right after its commit, once, by who committed it."""
 
     def send(self, entry: Entry) -> None:
-        """Deliver one entry. `Entry.key` is the delivery id; what is raised is logged."""
+        """Take note of one entry, at once: the meter waits. What is raised is logged."""
+
+
+class GoneError(Exception):
+    """Raised by `Receiver.send` when somebody wants to hear nothing any more."""
+
+
+class Receiver(Protocol):
+    """Somebody outside who is told of events: a webhook, a chat, a mailbox."""
+
+    def send(self, event: Event) -> None:
+        """Deliver one event, within some seconds.
+
+        Raises:
+            GoneError: it wants none any more.
+            Exception: it was not delivered, in words for the log; it is tried again, with the same
+                `Event.id`. So it may have arrived all the same, and arrive twice.
+
+        """

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import assert_never
 
 from parkmeter.decision import Cause, Decision, Keep, Observed, Rest, Start, Stop
-from parkmeter.entries import life, line, stop_line, warning_line
+from parkmeter.entries import failure_key, life, line, stop_line, warning_line
 from parkmeter.idleness import at_idleness, idle_from
 from parkmeter.journal import Entry, Kind, fingerprint
 from parkmeter.meter import (
@@ -253,7 +253,7 @@ def _failed(
             warned_at=run.warned_at,
         ),
     )
-    key = f"failure:{life(run)}:{run.attempts}:{fingerprint(reason)}"
+    key = failure_key(run, reason)
     entry = line(spec, failed, Kind.FAILURE, now, reason, key=key)
     return Decision(action, failed, (entry,), _soon(spec, failed, now, now))
 

@@ -7,6 +7,7 @@ that ended.
 import fcntl
 import json
 import os
+import secrets
 import time
 from contextlib import suppress
 from dataclasses import dataclass
@@ -17,6 +18,8 @@ from parkmeter.errors import ConfigError, StateLockedError
 
 _LOCK_WITHIN = 0.5
 """Seconds to try for a lock whose holder has not said who it is: it may only be looking."""
+
+_SECRET_BYTES = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +128,20 @@ class StateFolder:
             os.ftruncate(self._lock, 0)
             os.close(self._lock)
             self._lock = None
+
+    def link_secret(self) -> bytes:
+        """What links that extend are signed with; made when it is first asked for.
+
+        After `lock`. Whoever removes the file makes all links that were sent useless.
+        """
+        file = self.path / "link-secret"
+        with suppress(OSError, ValueError):
+            known = bytes.fromhex(file.read_text())
+            if len(known) >= _SECRET_BYTES:
+                return known
+        made = secrets.token_bytes(_SECRET_BYTES)
+        write_private(file, made.hex() + "\n")
+        return made
 
     def client(self) -> ClientFile | None:
         """What `client.json` says; None if it is missing or unreadable."""

@@ -17,6 +17,8 @@ from parkmeter.issuing import Issuing
 from parkmeter.local_clock import LocalClock
 from parkmeter.notify.log import LogNotifier
 from parkmeter.notify.tally import Tally
+from parkmeter.notifying import Telling, receivers
+from parkmeter.outbox import Outbox, Post
 from parkmeter.ports import Store
 from parkmeter.service import Service
 from parkmeter.state_folder import StateFolder
@@ -28,6 +30,7 @@ from parkmeter.web.auth import TokenBook
 from parkmeter.web.control import Control
 from parkmeter.web.data_plane import DataPlane
 from parkmeter.web.event_routes import News, add_event_routes, feed_of
+from parkmeter.web.extend_routes import add_extend_routes
 from parkmeter.web.feed import Feed
 from parkmeter.web.gate import LocalGate
 from parkmeter.web.log_routes import add_log_routes
@@ -66,6 +69,7 @@ class Parts:
     control: Application
     data_plane: DataPlane
     feed: Feed[News]
+    outbox: Outbox
     new_token: str | None
     models: Path
 
@@ -76,7 +80,13 @@ class Parts:
         way. New ones are provisioned, those that are gone are ended. May be repeated.
 
         Returns the endpoints whose first minutes could not be written; all else is in force.
+
+        Raises:
+            ConfigError, StoreBusyError: nothing was changed.
+
         """
+        # First, because it may fail; and before endpoints get their first minutes, which it tells.
+        self.outbox.configure(receivers(settings.notify, self.clock.now))
         self.in_force.settings = settings
         self.driver.launches = launches(settings, self.models)
         self.service.configure(settings.specs())
@@ -114,7 +124,10 @@ def wire(settings: Settings, folder: StateFolder, url: str) -> Parts:
     book = TokenBook(store.tokens())
     in_force = InForce(settings)
     driver = ProcessDriver(folder.endpoints, {})
-    tally = Tally(LogNotifier())
+    link_secret = folder.link_secret()
+    telling = Telling(store, lambda: in_force.settings, url, link_secret)
+    outbox = Outbox(Post(store, telling.event, clock.now))
+    tally = Tally(LogNotifier(), outbox)
     service = Service({}, store=store, driver=driver, clock=clock, gate=gate, notifier=tally)
     waker = Waker(lambda name, token: service.wake(name, actor_of(token)))
     data_plane = DataPlane(Routes(), book, gate, clock.now, waker=waker)
@@ -137,6 +150,7 @@ def wire(settings: Settings, folder: StateFolder, url: str) -> Parts:
     add_token_routes(application, control, issuing)
     add_log_routes(application, control, ProcessLogs(folder.endpoints), lambda: gate.dismissed)
     add_event_routes(application, control, feed)
+    add_extend_routes(application, control, lambda: link_secret, store.entry)
     add_metrics_route(application, control, gate, data_plane.traffic, tally.bought)
     return Parts(
         in_force=in_force,
@@ -147,6 +161,7 @@ def wire(settings: Settings, folder: StateFolder, url: str) -> Parts:
         control=application,
         data_plane=data_plane,
         feed=feed,
+        outbox=outbox,
         new_token=new_token,
         models=folder.models,
     )

@@ -50,6 +50,30 @@ def test_the_window_of_its_hours_is_said_plainly():
     assert "  next window Sun 29 Nov 09:00  " in shown(Sight(outside, 0.0), 0.0)[0]
 
 
+def styles(sight: Sight, steady: float) -> list[str]:
+    """How the lines below the endpoints look, without the foot."""
+    return [str(line.style) for line in picture(sight, steady, NOW).renderables[1:-1]]
+
+
+def test_a_warning_comes_at_its_minute_and_turns_red_at_the_last_one():
+    sight = Sight(one(seconds_left=601, warn_minutes=[10, 2]), seen=1000.0)
+    assert styles(sight, 1000.5) == []
+    assert "More time" not in "".join(shown(sight, 1000.5))
+    assert shown(sight, 1001.0)[1] == (
+        "flan-t5 stops in 10:00. More time: parkmeter top-up flan-t5 30"
+    )
+    assert styles(sight, 1001.0) == ["bold yellow"]
+    assert styles(sight, 1480.9) == ["bold yellow"]
+    assert styles(sight, 1481.0) == ["bold red"]
+    assert styles(sight, 1601.0) == []
+
+
+def test_who_wants_no_warnings_is_shown_none_and_nor_is_what_does_not_run():
+    assert styles(Sight(one(seconds_left=5, warn_minutes=[]), 0.0), 0.0) == []
+    assert styles(Sight(one(seconds_left=5, status="starting"), 0.0), 0.0) == []
+    assert styles(Sight(one(seconds_left=5), 0.0), 0.0) == ["bold red"]  # an older gateway
+
+
 def test_while_a_start_is_under_way_the_meter_stands_still():
     sight = Sight(one(status="starting", seconds_left=65), seen=1000.0)
     assert "1:05 left" in shown(sight, 1030.0)[0]
@@ -57,7 +81,7 @@ def test_while_a_start_is_under_way_the_meter_stands_still():
 
 def test_a_lost_connection_is_said_with_its_age_and_the_count_goes_on():
     sight = Sight(one(seconds_left=65), seen=1000.0, lost="Nobody answers.")
-    line, foot = shown(sight, 1005.0)
+    line, _, foot = shown(sight, 1005.0)
     assert "1:00 left" in line
     assert foot == "no answer for 0:05  Nobody answers. Asking again."
 

@@ -11,6 +11,8 @@ from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from typing import Any
 
+from botocore.exceptions import EndpointConnectionError
+
 from parkmeter.aws.clock import MeterClock, UntreatedError
 from parkmeter.aws.definitions import Found, KnownDefinitions
 from parkmeter.aws.expiry_parameter import ExpiryParameters, published
@@ -18,6 +20,7 @@ from parkmeter.aws.heartbeat import Heartbeat
 from parkmeter.aws.hours_parameters import HoursParameters
 from parkmeter.aws.last_use import last_use
 from parkmeter.aws.lifecycle import Lifecycle
+from parkmeter.aws.mailing import Mailing
 from parkmeter.aws.wiring import NoGate, Ports, service_of
 from parkmeter.journal import Entry, Kind
 from parkmeter.meter import Meter
@@ -25,6 +28,7 @@ from parkmeter.notify.log import LogNotifier
 from parkmeter.notify.sns import SnsNotifier
 from parkmeter.report import Report
 from parkmeter.service import Actor, Service
+from parkmeter.stores.dynamodb_outbox import DynamoOutbox
 from tests.cloud.conftest import Wound
 from tests.cloud.deployed import Deployed
 from tests.cloud.sagemaker.simulator import SageMakerSimulator
@@ -50,6 +54,20 @@ class Waker:
 
 
 @dataclass
+class Flaky:
+    """The topic; it fails as often as `Life.sns_troubles` says."""
+
+    topic: SnsNotifier
+    life: "Life"
+
+    def send(self, entry: Entry) -> None:
+        if self.life.sns_troubles:
+            self.life.sns_troubles -= 1
+            raise EndpointConnectionError(endpoint_url="sns")
+        self.topic.send(entry)
+
+
+@dataclass
 class Life:
     """One deployment; `wind` lets time pass.
 
@@ -69,6 +87,7 @@ class Life:
     failures: list[str] = field(default_factory=list)
     deaf: bool = False
     at_once: int = 1
+    sns_troubles: int = 0
 
     def __post_init__(self) -> None:
         self.sagemaker.account.notify = self.events.append
@@ -116,13 +135,21 @@ class Life:
     def find(self, names: Any) -> Found:
         return self.known.of(names)
 
+    @property
+    def mailing(self) -> Mailing:
+        """Of clock and lifecycle; the topic does not answer as often as `sns_troubles` says."""
+        topic = Flaky(SnsNotifier(self.sns, self.topic), self)
+        outbox = DynamoOutbox(self.deployment.dynamodb, self.deployment.tables.meters)
+        return Mailing(self.deployment.store, outbox, topic)
+
     def clock(self, **changes: Any) -> MeterClock:
         made = MeterClock(
-            ports=replace(self.ports, notifier=SnsNotifier(self.sns, self.topic)),
+            ports=self.mailing.ports(self.ports),
             find=self.find,
             expiries=self.expiries,
             hours=self.hours,
             heartbeat=self.heartbeat,
+            catch_up=self.mailing.catch_up,
             now=self.wound.now,
             pause=self.timeline.sleep,
             say=lambda text: self.heard.append(json.loads(text)),

@@ -284,6 +284,37 @@ def test_clocks_that_overlap_write_one_line_and_send_one_message(life: Life) -> 
     ]
 
 
+def test_what_the_topic_did_not_take_is_mailed_by_a_later_tick(life: Life) -> None:
+    life.deployment.define(warn_minutes=[10, 2])
+    life.sns_troubles = 100
+    life.top_up(14)
+    life.wind(minutes=8)
+    assert life.mails() == []
+    assert "could not be treated: what is to be mailed; see above" in life.failures
+    life.sns_troubles = 0
+    life.wind(minutes=4)
+    assert sorted(life.mails()) == [
+        "parkmeter: flan-t5 is running",
+        "parkmeter: flan-t5 needs your attention",
+    ]
+    life.failures.clear()
+    life.wind(minutes=10)
+    assert life.mails() == [
+        "parkmeter: flan-t5 needs your attention",
+        "parkmeter: flan-t5 has stopped",
+    ]
+    assert life.failures == []
+    assert life.mailing.outbox.untold(life.now + SECOND) == []
+
+
+def test_a_failure_is_mailed_once_per_cause_however_often_it_is_tried(life: Life) -> None:
+    life.sagemaker.troubles.refuse("CreateEndpoint", refusals.throttled(), times=3)
+    life.top_up(14)
+    life.wind(minutes=5)
+    assert life.lines().count(Kind.FAILURE) >= 2
+    assert life.mails().count("parkmeter: flan-t5 has failed") == 1
+
+
 # ── The published expiry ─────────────────────────────────────────────────────────────────────────
 
 

@@ -7,6 +7,7 @@ import pytest
 
 from parkmeter.config import load_settings
 from parkmeter.errors import ConfigError
+from parkmeter.telling import EVENTS
 
 
 @pytest.fixture
@@ -65,6 +66,14 @@ def test_an_endpoint_becomes_a_spec(write):
     assert (spec.drain.seconds, spec.startup_credit.seconds, spec.max_top_up.seconds) == (0, 0, 30)
 
 
+_A = '[endpoints.a]\nmodel = "demo"\n'
+_NOTIFY = f"{_A}[notify]\n"
+
+
+def _hook(url: str = "https://example.org/pass-word", secret: str = "of-16-characters") -> str:
+    return f"{_NOTIFY}webhooks = [{{ url = '{url}', secret = '{secret}' }}]"
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
@@ -98,14 +107,66 @@ def test_an_endpoint_becomes_a_spec(write):
             "taken by endpoint 'a'",
         ),
         ('[gateway]\nport = 70000\n[endpoints.a]\nmodel = "demo"', "gateway.port"),
+        (f"{_NOTIFY}webhook = 1", "did you mean 'webhooks'?"),
+        (f"{_NOTIFY}webhooks = ['http://x']", "must be a section in brackets"),
+        (f"{_NOTIFY}webhooks = [{{ url = 'http://x' }}]", "notify.webhooks.0.secret: is missing"),
+        (_hook("ftp://pass-word@host"), "begins with http:// or https://"),
+        (_hook("http:///path"), "begins with http:// or https://"),
+        (_hook("http://host:99999/"), "begins with http:// or https://"),
+        (_hook("http://host/a b"), "begins with http:// or https://"),
+        (_hook(secret="pass-word"), "needs 16 characters or more"),
+        (_hook(secret="env:NOT_THERE"), "the environment has no 'NOT_THERE'"),
+        (_hook(secret="env:SHORT"), "needs 16 characters or more"),
+        (f"{_NOTIFY}apprise = 'slack://pass-word'", "must be a list in brackets"),
+        (f"{_NOTIFY}apprise = ['pass-word']", "addresses as apprise writes them"),
+        (f"{_NOTIFY}apprise = ['a://pass-word', 'a://pass-word']", "stands there twice"),
+        (f"{_NOTIFY}events = ['started']", "'started'"),
+        (f"{_NOTIFY}events = ['started']", "must be one of 'warning', 'start'"),
+        (f"[gateway]\npublic_url = 'meter.example.org'\n{_A}", "gateway.public_url"),
+        (f"[gateway]\npublic_url = 'https://x/?a=1'\n{_A}", "without ? or #"),
+        (f"{_A}extend_minutes = 0", "endpoints.a.extend_minutes: must be more than 0"),
+        (f"{_A}api_resource = 'extend'", "the gateway's own"),
         ('[gateways]\nport = 1\n[endpoints.a]\nmodel = "demo"', "gateways"),
     ],
 )
 def test_what_is_wrong_is_named(write, text, said):
     with pytest.raises(ConfigError) as raised:
-        load_settings(config=write(text), environment={})
+        load_settings(config=write(text), environment={"SHORT": "pass-word"})
     assert said in raised.value.detail
     assert "parkmeter.toml" in raised.value.detail
+    assert "pass-word" not in raised.value.detail
+    assert "pass-word" not in str(raised.value.data)
+
+
+def test_who_is_told_of_what_and_no_secret_is_shown(write):
+    text = """
+        [gateway]
+        public_url = "https://meter.example.org/prod/"
+        [notify]
+        apprise = ["slack://pass-word"]
+        events = ["warning", "top-up"]
+        [[notify.webhooks]]
+        url = "https://example.org/hook"
+        secret = "env:HOOK"
+        [endpoints.a]
+        model = "demo"
+        extend_minutes = 7
+        """
+    environment = {"HOOK": "pass-word-of-length"}
+    settings = load_settings(config=write(text), environment=environment)
+    (hook,) = settings.notify.webhooks
+    assert (hook.url, hook.secret) == ("https://example.org/hook", "pass-word-of-length")
+    assert settings.notify.events == ("warning", "top-up")
+    assert settings.gateway.public_url == "https://meter.example.org/prod"
+    assert settings.spec("a").extend_by.total_seconds() == 7 * 60
+    assert settings.spec("gone").name == "gone"
+    assert "pass-word" not in repr(settings) + str(settings.model_dump(mode="json"))
+
+
+def test_who_is_told_is_told_of_everything_unless_it_says_otherwise(write):
+    settings = load_settings(config=write(_A), environment={})
+    assert settings.notify.events == EVENTS
+    assert settings.notify.webhooks == settings.notify.apprise == ()
 
 
 @pytest.mark.parametrize(

@@ -7,9 +7,13 @@ from parkmeter.config_changes import AT_NEXT_START, Changes, compare
 from parkmeter.errors import ReloadRefusedError
 
 
-def settings(gateway: dict | None = None, **endpoints: dict) -> Settings:
+def settings(
+    gateway: dict | None = None, notify: dict | None = None, **endpoints: dict
+) -> Settings:
     sections = {name: {"model": "demo"} | endpoint for name, endpoint in endpoints.items()}
-    return Settings.model_validate({"gateway": gateway or {}, "endpoints": sections})
+    return Settings.model_validate(
+        {"gateway": gateway or {}, "notify": notify or {}, "endpoints": sections}
+    )
 
 
 def test_the_same_settings_change_nothing():
@@ -32,6 +36,12 @@ def test_what_a_run_keeps_counts_later_and_all_else_at_once():
         "a: price_per_hour, drain_seconds: from now on",
         "a: health: at its next start (eject a and top it up to have that now)",
     ]
+
+
+def test_who_is_told_of_what_changes_at_once():
+    hook = {"url": "https://example.org", "secret": "of-sixteen-characters"}
+    before, after = settings(a={}), settings(a={}, notify={"webhooks": [hook], "events": ["stop"]})
+    assert compare(before, after).lines() == ["notify: webhooks, events: from now on"]
 
 
 def test_a_price_written_otherwise_is_the_same_price():

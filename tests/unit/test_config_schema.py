@@ -31,6 +31,10 @@ def fits(text: str) -> tuple[bool, bool]:
         '[endpoints.a]\nmodel = "demo"\nenvironment = { A = "1" }\nhealth = "/a?b=1"',
         '[endpoints.a]\nmodel = "demo"\nhours = "Mon-Fri 09:00-17:00 Etc/GMT+1"\nidle_minutes = 1',
         '[endpoints.a]\nmodel = "demo"\nhours = ["Sat,Sun 22:00-06:00 UTC"]\nwake_minutes = 5',
+        (
+            '[endpoints.a]\nmodel = "demo"\n[notify]\napprise = ["slack://x"]\nevents = ["stop"]\n'
+            '[[notify.webhooks]]\nurl = "https://x.org"\nsecret = "of-16-characters"'
+        ),
     ],
 )
 def test_what_is_right_fits(text):
@@ -53,6 +57,11 @@ def test_what_is_right_fits(text):
         '[endpoints.a]\nmodel = "demo"\napi_resource = "a/b"',
         '[endpoints."a b"]\nmodel = "demo"',
         'bootstrap_token = "a-token-of-16-characters"\n[endpoints.a]\nmodel = "demo"',
+        '[endpoints.a]\nmodel = "demo"\n[notify]\nevents = ["started"]',
+        '[endpoints.a]\nmodel = "demo"\n[notify]\napprise = ["slack"]',
+        '[endpoints.a]\nmodel = "demo"\n[notify]\nwebhooks = [{ url = "https://x.org" }]',
+        '[endpoints.a]\nmodel = "demo"\n[[notify.webhooks]]\nurl = "x.org"\nsecret = "env:X"',
+        '[endpoints.a]\nmodel = "demo"\n[gateway]\npublic_url = "meter.example.org"',
         '[gateway]\nport = 70000\n[endpoints.a]\nmodel = "demo"',
     ],
 )

@@ -18,6 +18,7 @@ from parkmeter.errors import ConfigError, OverBudgetError, StoreBusyError
 from parkmeter.journal import KEY_LIFETIME, Entry, Kind
 from parkmeter.meter import Meter
 from parkmeter.ports import Budget
+from parkmeter.stores.records import written
 from parkmeter.stores.sqlite import SqliteStore
 from parkmeter.stores.sqlite_file import _MIGRATIONS, SqliteFile
 
@@ -202,13 +203,17 @@ def test_a_file_of_the_first_schema_is_brought_up_to_date_with_all_it_holds(tmp_
     with monkeypatch.context() as earlier:
         earlier.setattr("parkmeter.stores.sqlite_file._MIGRATIONS", _MIGRATIONS[:1])
         old = SqliteStore(tmp_path / "store.sqlite")
-        meter = old.commit(Meter("flan-t5", settled=False), [_entry("a", NOW)])
+        meter = old.commit(Meter("flan-t5", settled=False), [])
+        row = (meter.name, 1, written(_entry("a", NOW)))
+        old._file.write(lambda file: file.execute("INSERT INTO journal VALUES (?, ?, ?)", row))
         old.close()
     store = SqliteStore(tmp_path / "store.sqlite")
     assert store.holder("gpu0") is None
     store.commit(meter, [], claim=Claim("gpu0"))
     assert store.holder("gpu0") == "flan-t5"
     assert len(store.journal("flan-t5", 10)) == 1
+    assert store.follow(["new"]) == {"new": 0}
+    assert store.posted(0, 10) == []
     store.close()
 
 

@@ -23,6 +23,7 @@ from parkmeter.aws.definitions import LOOK_AGAIN, Definition, Found, KnownDefini
 from parkmeter.aws.expiry_parameter import ExpiryParameters, Published, published
 from parkmeter.aws.heartbeat import Heartbeat
 from parkmeter.aws.hours_parameters import HoursParameters
+from parkmeter.aws.mailing import Mailing
 from parkmeter.aws.many_meters import readable_meters
 from parkmeter.aws.roll_call import EVERY, WORTH_IT, RollCall
 from parkmeter.aws.round import Round
@@ -61,13 +62,15 @@ def meter_clock() -> "MeterClock":
     """The clock of this function, from its environment."""
     environment, plain = Environment.given(), dynamodb()
     ssm = boto3.client("ssm", config=PATIENCE)
-    notifier = SnsNotifier(boto3.client("sns", config=PATIENCE), os.environ["PARKMETER_TOPIC_ARN"])
+    topic = SnsNotifier(boto3.client("sns", config=PATIENCE), os.environ["PARKMETER_TOPIC_ARN"])
+    mailing = Mailing.over(plain, environment.tables, topic)
     return MeterClock(
-        ports=Ports.of(environment, plain, _between_runs(), notifier),
+        ports=mailing.ports(Ports.of(environment, plain, _between_runs())),
         find=KnownDefinitions(ssm, environment.endpoints_path).of,
         expiries=ExpiryParameters(ssm, environment.expiry_path),
         hours=HoursParameters(ssm, environment.hours_path),
         heartbeat=Heartbeat(plain, environment.tables.meters),
+        catch_up=mailing.catch_up,
     )
 
 
@@ -80,7 +83,8 @@ def _between_runs() -> Round:
 class MeterClock:
     """Runs reconcile for the meters that an event is about.
 
-    `find` reads definitions; `pause` sleeps for some seconds; `say` prints a line where CloudWatch
+    `find` reads definitions; `catch_up` tells what was not told yet, or says that it could not;
+    `pause` sleeps for some seconds; `say` prints a line where CloudWatch
     finds metrics.
     """
 
@@ -89,6 +93,7 @@ class MeterClock:
     expiries: ExpiryParameters
     hours: HoursParameters
     heartbeat: Heartbeat
+    catch_up: Callable[[datetime], bool] = lambda _: True
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
     pause: Callable[[float], None] = time.sleep
     say: Callable[[str], None] = print
@@ -126,7 +131,8 @@ class MeterClock:
         treated = self._treat(set(self.ports.store.unsettled()) | scheduled)
         self._print_metrics(treated)
         self.heartbeat.beat(self.now())
-        _complain(treated.failed)
+        told = self.catch_up(self.now())
+        _complain(treated.failed | (set() if told else {"what is to be mailed"}))
 
     def _sweep(self) -> None:
         """What ticks and events could have missed: unmetered endpoints, edits nobody told of."""

@@ -21,6 +21,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from parkmeter.aws import custom_resource
 from parkmeter.aws.definitions import Found, KnownDefinitions
 from parkmeter.aws.expiry_parameter import ExpiryParameters
+from parkmeter.aws.mailing import Mailing
 from parkmeter.aws.wiring import PATIENCE, DistantClock, Environment, Ports, dynamodb, service_of
 from parkmeter.errors import ConfigError, ParkmeterError, StoreBusyError, UnknownEndpointError
 from parkmeter.notify.sns import SnsNotifier
@@ -60,7 +61,7 @@ def lifecycle() -> "Lifecycle":
     """The lifecycle of this function, from its environment."""
     environment = Environment.given()
     ssm = boto3.client("ssm", config=PATIENCE)
-    notifier = SnsNotifier(boto3.client("sns", config=PATIENCE), os.environ["PARKMETER_TOPIC_ARN"])
+    topic = SnsNotifier(boto3.client("sns", config=PATIENCE), os.environ["PARKMETER_TOPIC_ARN"])
     functions = boto3.client("lambda", config=PATIENCE)
     itself = os.environ["AWS_LAMBDA_FUNCTION_NAME"]
 
@@ -68,8 +69,10 @@ def lifecycle() -> "Lifecycle":
         payload = json.dumps(event).encode()
         functions.invoke(FunctionName=itself, InvocationType="Event", Payload=payload)
 
+    plain = dynamodb()
+    mailing = Mailing.over(plain, environment.tables, topic)
     return Lifecycle(
-        ports=Ports.of(environment, dynamodb(), DistantClock.of(environment), notifier),
+        ports=mailing.ports(Ports.of(environment, plain, DistantClock.of(environment))),
         find=KnownDefinitions(ssm, environment.endpoints_path).of,
         expiries=ExpiryParameters(ssm, environment.expiry_path),
         again=again,

@@ -138,15 +138,14 @@ class Ports:
         environment: Environment,
         plain_dynamodb: Any,
         clock: Clock,
-        notifier: Notifier | None = None,
     ) -> Self:
-        """The ports of a function; where nobody else is to be told, the log is."""
+        """The ports of a function that tells nobody but the log; others: `mailing`."""
         return cls(
             store=DynamoStore(plain_dynamodb, environment.tables),
             sagemaker=control_plane(),
             clock=clock,
             gate=NoGate(last_use(plain_dynamodb, environment.tables.meters)),
-            notifier=notifier or LogNotifier(),
+            notifier=LogNotifier(),
             deployment=environment.prefix,
         )
 

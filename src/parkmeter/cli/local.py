@@ -40,10 +40,12 @@ def check(
     """Say what is understood of a configuration, or line by line what is wrong in it."""
     from parkmeter.config import load_settings
     from parkmeter.errors import ConfigError
+    from parkmeter.notifying import check_receivers
 
     named = file or Path(os.environ.get("PARKMETER_CONFIG") or "parkmeter.toml")
     try:
         settings = load_settings(config=named)
+        check_receivers(settings.notify)
     except ConfigError as error:
         if as_json:
             _print_json({"file": str(named), "valid": False, "detail": error.detail, **error.data})
@@ -78,6 +80,9 @@ def check(
     console.print(table)
     gateway = settings.gateway
     console.print(f"gateway  {gateway.host} port {gateway.port}, state in {gateway.state}")
+    notify = settings.notify
+    if count := len(notify.webhooks) + len(notify.apprise):
+        console.print(f"notify   {count} told of {', '.join(notify.events)}")
 
 
 @config_commands.command()

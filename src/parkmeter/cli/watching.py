@@ -34,6 +34,7 @@ _FRAMES_A_SECOND = 4
 """More than one, so that no second is skipped."""
 
 _SERVER_ERRORS = 500
+_ZERO = timedelta(0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +61,23 @@ def picture(sight: Sight, steady: float, now: datetime) -> Group:
         foot = Text.assemble(
             (f"no answer for {countdown(age)}", "bold red"), f"  {sight.lost} Asking again."
         )
-    return Group(*lines(shown, now), foot)
+    return Group(*lines(shown, now), *warnings(shown), foot)
+
+
+def warnings(endpoints: Sequence[Endpoint]) -> list[Text]:
+    """One line for each endpoint that closes soon: amber, and red from its last warning on."""
+    return [
+        Text(
+            f"{endpoint.name} stops in {countdown(endpoint.left)}."
+            f" More time: parkmeter top-up {endpoint.name} 30",
+            "bold red" if endpoint.left <= min(endpoint.warn_before) else "bold yellow",
+            no_wrap=True,
+            overflow="ellipsis",
+        )
+        for endpoint in endpoints
+        if endpoint.status == "running"
+        and _ZERO < endpoint.left <= max(endpoint.warn_before, default=_ZERO)
+    ]
 
 
 def watch(client: Client, name: str | None, *, as_json: bool) -> None:
@@ -102,7 +119,7 @@ def _print_looks(client: Client, name: str | None, sight: Sight, *, as_json: boo
         elif as_json:
             plain_json({"endpoints": [endpoint.raw for endpoint in sight.endpoints]})
         else:
-            for line in lines(sight.endpoints, local_now()):
+            for line in lines(sight.endpoints, local_now()) + warnings(sight.endpoints):
                 out.print(line)
         time.sleep(_LOOK_SECONDS)
         sight = look(client, name, sight)

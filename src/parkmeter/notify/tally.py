@@ -9,12 +9,12 @@ from parkmeter.ports import Notifier
 
 
 class Tally:
-    """Implements `ports.Notifier` in front of another one; counts since it was made.
+    """Implements `ports.Notifier` in front of others; counts since it was made.
 
     Everything that puts bought time on a meter counts, the first provisioning too; credits do not.
     """
 
-    def __init__(self, following: Notifier) -> None:
+    def __init__(self, *following: Notifier) -> None:
         self._following = following
         self._lock = threading.Lock()
         self._top_ups: defaultdict[str, int] = defaultdict(int)
@@ -26,7 +26,8 @@ class Tally:
             with self._lock:
                 self._top_ups[entry.endpoint] += 1
                 self._time[entry.endpoint] += entry.amount
-        self._following.send(entry)
+        for notifier in self._following:
+            notifier.send(entry)
 
     def bought(self, name: str) -> tuple[int, timedelta]:
         """How many top-ups an endpoint got, and how much time they added."""

@@ -17,7 +17,7 @@ from botocore.exceptions import ClientError
 
 from parkmeter.device import Claim
 from parkmeter.errors import OverBudgetError, StoreBusyError
-from parkmeter.journal import KEY_LIFETIME, Entry
+from parkmeter.journal import KEY_LIFETIME, Entry, Kind
 from parkmeter.meter import Meter
 from parkmeter.ports import Budget, DuplicateError, StaleError
 from parkmeter.stores.dynamodb_items import (
@@ -34,6 +34,7 @@ from parkmeter.stores.dynamodb_items import (
     write_entry,
     write_meter,
 )
+from parkmeter.stores.dynamodb_outbox import write_posted
 from parkmeter.stores.dynamodb_tokens import id_of, item_of, presented_token, token_in
 from parkmeter.tokens import Token
 
@@ -71,21 +72,24 @@ class DynamoStore:
     """Implements `ports.Store` over the client of boto3's DynamoDB resource.
 
     That client takes and gives plain values and, unlike the resource, is safe from any thread.
-    `pause` sleeps for some seconds; `ticks` is a clock that only goes forward. `tell` is called
-    with each meter that is loaded.
+    `posts`: kinds of lines that somebody is to be told of; see `dynamodb_outbox`. `pause` sleeps
+    for some seconds; `ticks` is a clock that only goes forward. `tell` is called with each meter
+    that is loaded.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 (all but the first are for tests and for AWS)
         self,
         client: Any,
         tables: Tables | None = None,
         *,
+        posts: Collection[Kind] = (),
         pause: Callable[[float], None] = time.sleep,
         ticks: Callable[[], float] = time.monotonic,
         tell: Callable[[Meter], None] = lambda _: None,
     ) -> None:
         self._client = client
         self._tables = tables or Tables()
+        self._posts = posts
         self._pause = pause
         self._ticks = ticks
         self._tell = tell
@@ -93,7 +97,12 @@ class DynamoStore:
     def telling(self, tell: Callable[[Meter], None]) -> "DynamoStore":
         """The same store for somebody who must hear of each meter before it is used."""
         return DynamoStore(
-            self._client, self._tables, pause=self._pause, ticks=self._ticks, tell=tell
+            self._client,
+            self._tables,
+            posts=self._posts,
+            pause=self._pause,
+            ticks=self._ticks,
+            tell=tell,
         )
 
     def load(self, name: str) -> Meter:
@@ -221,6 +230,8 @@ class DynamoStore:
         conditional = len(writes)  # so many hold at what was read, or all is stale
         for number, entry in enumerate(entries, start=first):
             writes += write_entry(self._tables.meters, entry, number)
+            if entry.kind in self._posts:
+                writes.append(write_posted(self._tables.meters, entry))
         if budget is not None:
             writes.append(write_budget(self._tables.meters, budget))
         try:

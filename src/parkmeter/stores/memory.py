@@ -10,12 +10,12 @@ from parkmeter.device import Claim
 from parkmeter.errors import OverBudgetError
 from parkmeter.journal import KEY_LIFETIME, Entry
 from parkmeter.meter import Meter
-from parkmeter.ports import Budget, DuplicateError, StaleError
+from parkmeter.ports import Budget, DuplicateError, Posted, StaleError
 from parkmeter.tokens import Token
 
 
 class MemoryStore:
-    """Implements `ports.Store` for one process; gone when it ends."""
+    """Implements `ports.Store` and `ports.Outbox` for one process; gone when it ends."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -25,6 +25,8 @@ class MemoryStore:
         self._spent: defaultdict[tuple[str, date], float] = defaultdict(float)
         self._tokens: dict[str, Token] = {}
         self._holders: dict[str, str] = {}
+        self._posted: list[Posted] = []
+        self._followers: dict[str, int] = {}
 
     def load(self, name: str) -> Meter:
         """See `ports.Store`."""
@@ -77,6 +79,7 @@ class MemoryStore:
                 numbered = replace(entry, number=len(lines) + 1)
                 lines.append(numbered)
                 self._keys[entry.endpoint, entry.key] = numbered
+                self._posted.append(Posted(len(self._posted) + 1, numbered))
             return committed
 
     def entry(self, name: str, key: str, since: datetime) -> Entry | None:
@@ -91,6 +94,24 @@ class MemoryStore:
             lines = self._journal.get(name, [])
             upto = len(lines) if before is None else max(0, min(len(lines), before - 1))
             return lines[max(0, upto - limit) : upto][::-1]
+
+    def follow(self, followers: Collection[str]) -> dict[str, int]:
+        """See `ports.Outbox`."""
+        with self._lock:
+            end = len(self._posted)
+            self._followers = {name: self._followers.get(name, end) for name in followers}
+            return dict(self._followers)
+
+    def posted(self, after: int, limit: int) -> list[Posted]:
+        """See `ports.Outbox`."""
+        with self._lock:
+            return self._posted[after : after + limit]
+
+    def passed(self, follower: str, place: int) -> None:
+        """See `ports.Outbox`."""
+        with self._lock:
+            if follower in self._followers:
+                self._followers[follower] = place
 
     def tokens(self) -> list[Token]:
         """See `ports.Store`."""

@@ -15,7 +15,7 @@ from parkmeter.device import Claim
 from parkmeter.errors import OverBudgetError
 from parkmeter.journal import KEY_LIFETIME, Entry
 from parkmeter.meter import Meter
-from parkmeter.ports import Budget, DuplicateError, StaleError
+from parkmeter.ports import Budget, DuplicateError, Posted, StaleError
 from parkmeter.stores.records import read, written
 from parkmeter.stores.sqlite_file import SqliteFile
 from parkmeter.tokens import Token
@@ -23,9 +23,14 @@ from parkmeter.tokens import Token
 _SPENT_KEPT = timedelta(days=2)
 """A token's minutes of a day are asked for on that day, or the next if the clock is set back."""
 
+_POSTED = (
+    "SELECT place, body, number FROM posted JOIN journal USING (endpoint, number)"
+    " WHERE place > ? ORDER BY place LIMIT ?"
+)
+
 
 class SqliteStore:
-    """Implements `ports.Store` on one file, made with mode 0600 if it is missing.
+    """Implements `ports.Store` and `ports.Outbox` on one file, made (mode 0600) if it is missing.
 
     Raises:
         ConfigError: the file was written by a newer parkmeter, or is no SQLite file.
@@ -98,6 +103,34 @@ class SqliteStore:
             limit,
         )
         return [_entry(*row) for row in rows]
+
+    def follow(self, followers: Collection[str]) -> dict[str, int]:
+        """See `ports.Outbox`."""
+        names = list(dict.fromkeys(followers))
+
+        def change(connection: sqlite3.Connection) -> dict[str, int]:
+            connection.execute(
+                "DELETE FROM followers WHERE name NOT IN (SELECT value FROM json_each(?))",
+                (json.dumps(names),),
+            )
+            connection.executemany(
+                "INSERT INTO followers (name, place)"
+                " SELECT ?, coalesce(max(place), 0) FROM posted WHERE true ON CONFLICT DO NOTHING",
+                [(name,) for name in names],
+            )
+            return dict(connection.execute("SELECT name, place FROM followers").fetchall())
+
+        return self._file.write(change)
+
+    def posted(self, after: int, limit: int) -> list[Posted]:
+        """See `ports.Outbox`."""
+        rows = self._file.all(_POSTED, after, limit)
+        return [Posted(place, _entry(body, number)) for place, body, number in rows]
+
+    def passed(self, follower: str, place: int) -> None:
+        """See `ports.Outbox`."""
+        query = "UPDATE followers SET place = ? WHERE name = ?"
+        self._file.write(lambda connection: connection.execute(query, (place, follower)))
 
     def tokens(self) -> list[Token]:
         """See `ports.Store`."""
@@ -199,6 +232,9 @@ def _append(connection: sqlite3.Connection, entry: Entry) -> None:
     connection.execute(
         "INSERT OR REPLACE INTO keys (endpoint, key, at, number) VALUES (?, ?, ?, ?)",
         (entry.endpoint, entry.key, _sortable(entry.at), last + 1),
+    )
+    connection.execute(
+        "INSERT INTO posted (endpoint, number) VALUES (?, ?)", (entry.endpoint, last + 1)
     )
     # Few at a time, so that no commit is slow; more than it adds, so that it comes to an end.
     connection.execute(

@@ -71,6 +71,17 @@ _MIGRATIONS = (
     """
     CREATE INDEX spent_by_day ON spent (day);
     """,
+    """
+    CREATE TABLE posted (
+        place INTEGER PRIMARY KEY,
+        endpoint TEXT NOT NULL,
+        number INTEGER NOT NULL
+    ) STRICT;
+    CREATE TABLE followers (
+        name TEXT PRIMARY KEY,
+        place INTEGER NOT NULL
+    ) STRICT, WITHOUT ROWID;
+    """,
 )
 """Each brings the file from its index to the next number (`PRAGMA user_version`). Never edited."""
 

@@ -3,7 +3,8 @@
 import json
 
 from parkmeter.stores.dynamodb_items import UNSETTLED
-from stacks.names import UNSETTLED_INDEX
+from parkmeter.stores.dynamodb_outbox import OUTBOX
+from stacks.names import OUTBOX_PARTITION, UNSETTLED_INDEX
 from tests.cloud.scale.fleet import ONE_CORE_MEGABYTES, TIMEOUT_SECONDS
 from tests.cloud.stacks.synthesized import Templates, flat
 
@@ -12,6 +13,7 @@ STACK = "EndpointManagerStack"
 
 def test_the_meters_table_is_the_one_that_the_store_uses(seed: Templates):
     assert UNSETTLED_INDEX == UNSETTLED
+    assert OUTBOX_PARTITION == OUTBOX
     table = seed.one(STACK, "AWS::DynamoDB::Table")
     properties = table["Properties"]
     assert properties["KeySchema"] == [

@@ -5,6 +5,7 @@ import re
 
 import pytest
 
+from parkmeter.stores.dynamodb_outbox import OUTBOX
 from stacks.grants import WILDCARDS, Grant
 from tests.cloud.scale.fleet import OF_SAGEMAKER, Fleet
 from tests.cloud.scale.services import SERVICE_OF
@@ -105,6 +106,7 @@ def test_only_clock_may_create_and_only_clock_and_lifecycle_may_delete(several: 
             | STOP
             | {
                 "dynamodb:BatchGetItem",
+                "dynamodb:DeleteItem",
                 "ssm:GetParametersByPath",
                 "ssm:PutParameter",
                 "sagemaker:AddTags",
@@ -120,7 +122,8 @@ def test_only_clock_may_create_and_only_clock_and_lifecycle_may_delete(several: 
             | METERS
             | ENDPOINTS
             | STOP
-            | {"lambda:InvokeFunction", "sns:Publish", "ssm:DeleteParameter"},
+            | {"dynamodb:DeleteItem", "lambda:InvokeFunction"}
+            | {"sns:Publish", "ssm:DeleteParameter"},
         ),
         (API, "AuthorizerRole", LOGS | {"dynamodb:GetItem"}),
         (API, "ApiRole", {"lambda:InvokeFunction"}),
@@ -174,6 +177,14 @@ def test_endpoints_are_created_and_deleted_only_with_our_name_and_tag(several: T
         delete = _statement(several, role, "sagemaker:DeleteEndpoint", ":endpoint/acme-*")
         assert delete["Condition"] == {
             "StringEquals": {"aws:ResourceTag/parkmeter:deployment": "acme"}
+        }
+
+
+def test_nothing_but_what_was_mailed_may_be_deleted_from_the_table(several: Templates):
+    for role in ("ClockRole", "LifecycleRole"):
+        delete = _statement(several, role, "dynamodb:DeleteItem", "-meters")
+        assert delete["Condition"] == {
+            "ForAllValues:StringEquals": {"dynamodb:LeadingKeys": [OUTBOX]}
         }
 
 

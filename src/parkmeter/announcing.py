@@ -1,0 +1,52 @@
+"""From a line of the journal to the event that others are told, if they are told of it at all.
+
+What was spent, and whether a failure was told before, is read from the journal up to that line: so
+the same line gives the same event, however late and however often it is delivered.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from decimal import Decimal
+
+from parkmeter.entries import is_close_warning
+from parkmeter.history import lines_of
+from parkmeter.journal import Entry, Kind
+from parkmeter.meter import Spec
+from parkmeter.ports import Store
+from parkmeter.receipt import receipt
+from parkmeter.telling import EVENTS, Event, Extension, told_already
+from parkmeter.timeline import lives
+
+_LOOK_BACK = 100
+"""Lines before a failure. Attempts of one run stand close together."""
+
+
+@dataclass(frozen=True, slots=True)
+class Announcing:
+    """Makes events. `spec`: of any endpoint, configured or not; `extend`: the link of a warning."""
+
+    store: Store
+    spec: Callable[[str], Spec]
+    extend: Callable[[Entry], Extension | None] = lambda _: None
+
+    def event(self, entry: Entry) -> Event | None:
+        """What to tell of this line; None if it is nothing that others are told of."""
+        if entry.kind not in EVENTS or self._told_already(entry):
+            return None
+        extension = self.extend(entry) if is_close_warning(entry) else None
+        return Event.of(entry, self._spent(entry), extension)
+
+    def _told_already(self, entry: Entry) -> bool:
+        if entry.kind is not Kind.FAILURE:
+            return False
+        earlier = self.store.journal(entry.endpoint, _LOOK_BACK, entry.number)
+        return told_already(entry, earlier)
+
+    def _spent(self, entry: Entry) -> Decimal | None:
+        """Dollars since it was last stopped; None if unknown, or if nothing was started since."""
+        lines = lines_of(self.store, entry.endpoint, entry.at, entry.at)
+        lines = [line for line in lines if line.number <= entry.number]
+        lived = lives(lines)
+        if not lived or lived[0].started > entry.at:
+            return None
+        return receipt(lines, self.spec(entry.endpoint), lived[0].started, entry.at).cost

@@ -1,0 +1,179 @@
+"""What others are told of a meter: events, as values, as JSON, and in words for people. Pure.
+
+An event is made of a line of the journal. It says who did what and what it costs; never a token,
+never where something is hosted.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+from parkmeter.entries import cause_of, is_close_warning
+from parkmeter.journal import SYSTEM, Entry, Kind, fingerprint
+from parkmeter.meter import NEVER, ZERO
+
+EVENTS = (Kind.WARNING, Kind.START, Kind.READY, Kind.FAILURE, Kind.STOP, Kind.TOP_UP)
+"""The kinds of lines that others are told of."""
+
+ToLocal = Callable[[datetime], datetime]
+"""A moment in the zone of whoever reads it; by default that of this machine."""
+
+
+@dataclass(frozen=True, slots=True)
+class Extension:
+    """The one link that a warning carries: whoever opens it and confirms adds these minutes."""
+
+    url: str
+    minutes: float
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One thing that happened to one endpoint.
+
+    `id` is the same however often it is delivered. `expires_at` is the expiry afterwards, None if
+    the meter never held time, and `left` the time until then; `added` what was put on the meter or,
+    negative, given up. `spent`: dollars for the life that the endpoint is or was in, up to `at`.
+    `closing`: it warns that the close is near. What is unknown is None, never zero.
+    """
+
+    id: str
+    kind: Kind
+    endpoint: str
+    at: datetime
+    by: str
+    why: str
+    status: str
+    expires_at: datetime | None
+    left: timedelta
+    added: timedelta = ZERO
+    price_per_hour: Decimal | None = None
+    spent: Decimal | None = None
+    closing: bool = False
+    extension: Extension | None = None
+
+    @classmethod
+    def of(
+        cls, entry: Entry, spent: Decimal | None = None, extension: Extension | None = None
+    ) -> "Event":
+        """The event that a line of the journal tells of."""
+        return cls(
+            # An endpoint's key may come again after some days, and another's may be the same.
+            id=fingerprint(entry.endpoint, entry.key, entry.at.isoformat()),
+            kind=entry.kind,
+            endpoint=entry.endpoint,
+            at=entry.at.astimezone(UTC),
+            by=entry.who,
+            why=entry.why,
+            status=entry.status,
+            expires_at=None if entry.expires_at == NEVER else entry.expires_at.astimezone(UTC),
+            left=entry.left,
+            added=entry.amount,
+            price_per_hour=entry.price_per_hour,
+            spent=spent,
+            closing=is_close_warning(entry),
+            extension=extension,
+        )
+
+
+def told_already(entry: Entry, earlier: Iterable[Entry]) -> bool:
+    """Whether this failure repeats one among `earlier` lines: same cause, same run.
+
+    Each attempt is journaled, because it costs; people hear of a cause once.
+    """
+    cause = cause_of(entry)
+    return cause is not None and any(cause_of(line) == cause for line in earlier)
+
+
+def title(event: Event) -> str:
+    """One line: what happened to which endpoint."""
+    match event.kind:
+        case Kind.WARNING if event.closing:
+            return f"{event.endpoint} stops in {_length(event.left)}"
+        case Kind.WARNING:
+            return f"{event.endpoint} needs a look"
+        case Kind.START:
+            return f"{event.endpoint} is starting"
+        case Kind.READY:
+            return f"{event.endpoint} is running"
+        case Kind.FAILURE:
+            return f"{event.endpoint} failed"
+        case Kind.STOP:
+            return f"{event.endpoint} has stopped"
+        case Kind.TOP_UP:
+            return f"{event.by} added {_length(event.added)} to {event.endpoint}"
+        case _:
+            return f"{event.endpoint}: {event.kind}"
+
+
+def text(event: Event, local: ToLocal = datetime.astimezone) -> str:
+    """Some lines for people; the first says why, the last of a warning is its link."""
+    lines = [event.why, f"At: {_moment(event.at, local)}"]
+    if event.by != SYSTEM:
+        lines.append(f"By: {event.by}")
+    if event.expires_at is not None and event.left:
+        lines.append(f"On until: {_moment(event.expires_at, local)}")
+    price = "unknown" if event.price_per_hour is None else f"${event.price_per_hour:f}"
+    lines.append(f"An hour costs: {price}")
+    if event.spent is not None:
+        lines.append(f"Spent so far: ${event.spent:.2f}")
+    if event.extension is not None:
+        minutes = _length(timedelta(minutes=event.extension.minutes))
+        lines.append(f"Add {minutes}: {event.extension.url}")
+    return "\n".join(lines)
+
+
+def document(event: Event, local: ToLocal = datetime.astimezone) -> dict[str, Any]:
+    """The event as JSON for programs; money is text, because JSON's numbers are not exact."""
+    told: dict[str, Any] = {
+        "id": event.id,
+        "type": event.kind.value,
+        "endpoint": event.endpoint,
+        "at": _iso(event.at),
+        "by": event.by,
+        "why": event.why,
+        "status": event.status,
+        "expires_at": None if event.expires_at is None else _iso(event.expires_at),
+        "expires_at_local": (
+            None if event.expires_at is None else local(event.expires_at).isoformat()
+        ),
+        "seconds_left": event.left.total_seconds(),
+        "minutes": event.added.total_seconds() / 60,
+        "price_per_hour": _money(event.price_per_hour),
+        "spent": _money(event.spent),
+        "title": title(event),
+        "text": text(event, local),
+    }
+    if event.extension is not None:
+        told["extend_url"] = event.extension.url
+        told["extend_minutes"] = event.extension.minutes
+    return told
+
+
+def _moment(moment: datetime, local: ToLocal) -> str:
+    """In UTC and, if that is another one, in the reader's zone."""
+    here = local(moment)
+    said = f"{moment.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
+    return f"{said} ({here:%H:%M:%S %Z})" if here.utcoffset() else said
+
+
+def _iso(moment: datetime) -> str:
+    return moment.isoformat().replace("+00:00", "Z")
+
+
+def _money(dollars: Decimal | None) -> str | None:
+    return None if dollars is None else f"{dollars:f}"
+
+
+def _length(amount: timedelta) -> str:
+    """A length of time in the unit that a person would say it in."""
+    seconds = max(0, round(amount.total_seconds()))
+    if seconds < _A_MINUTE:
+        return f"{seconds} seconds"
+    minutes = round(seconds / _A_MINUTE)
+    return "1 minute" if minutes == 1 else f"{minutes} minutes"
+
+
+_A_MINUTE = 60

@@ -1,0 +1,76 @@
+"""The link in a warning: `GET /extend/{link}` shows what it would do, `POST` does it, once.
+
+Neither needs a token: the link is signed. Opening it changes nothing, because mail scanners open
+every link; what a page says is in `extend_page`, what a link may do in `extending`.
+"""
+
+from collections.abc import Callable
+from datetime import datetime
+
+from fastapi import FastAPI
+from fastapi.responses import HTMLResponse
+
+from parkmeter.errors import LinkLateError, LinkUsedError, ParkmeterError
+from parkmeter.extending import Offer, offer_in
+from parkmeter.journal import KEY_LIFETIME, Entry
+from parkmeter.report import Report
+from parkmeter.service import Actor
+from parkmeter.web.control import Control
+from parkmeter.web.extend_page import HEADERS, done_page, offer_page, refusal_page
+from parkmeter.web.problems import problem_of
+
+BY_LINK = Actor("link", "link in a warning")
+
+FindEntry = Callable[[str, str, datetime], Entry | None]
+"""`ports.Store.entry`."""
+
+
+def add_extend_routes(
+    app: FastAPI, control: Control, secret: Callable[[], bytes], entry: FindEntry
+) -> None:
+    """Make an application answer them. `secret` signed the links; `entry` finds a link's use."""
+
+    def offered(link: str) -> tuple[Offer, Report]:
+        """What a link offers for an endpoint that is on. Raises what refuses it."""
+        now = control.now()
+        offer = offer_in(link, secret(), now)
+        used = entry(offer.endpoint, f"{BY_LINK.id}:{offer.key}", now - KEY_LIFETIME)
+        if used is not None:
+            raise _used(used)
+        report = control.service.report(offer.endpoint)
+        if not report.left:
+            raise LinkLateError(offer.endpoint)
+        return offer, report
+
+    @app.get("/extend/{link}", include_in_schema=False)
+    def show(link: str) -> HTMLResponse:
+        try:
+            offer, report = offered(link)
+        except ParkmeterError as error:
+            return _refused(error)
+        return HTMLResponse(offer_page(report, offer), headers=HEADERS)
+
+    @app.post("/extend/{link}", include_in_schema=False)
+    def extend(link: str) -> HTMLResponse:
+        try:
+            offer, _ = offered(link)
+            minutes = offer.amount.total_seconds() / 60
+            answer = control.service.top_up(offer.endpoint, minutes, BY_LINK, offer.key)
+            if answer.replayed:
+                raise _used(answer.entry)
+            report = control.service.report(offer.endpoint)
+        except ParkmeterError as error:
+            return _refused(error)
+        return HTMLResponse(done_page(report, answer.entry), headers=HEADERS)
+
+
+def _used(entry: Entry) -> LinkUsedError:
+    return LinkUsedError(entry.endpoint, entry.amount.total_seconds() / 60, entry.at)
+
+
+def _refused(error: ParkmeterError) -> HTMLResponse:
+    said = problem_of(error)
+    headers = HEADERS | {
+        name: value for name, value in said.headers.items() if name != "Content-Type"
+    }
+    return HTMLResponse(refusal_page(error), said.status, headers)

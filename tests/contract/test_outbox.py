@@ -1,0 +1,129 @@
+"""What every outbox promises (`ports.Outbox`), tried on each of them."""
+
+import sqlite3
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from parkmeter.errors import StoreBusyError
+from parkmeter.journal import Entry, Kind
+from parkmeter.ports import DuplicateError, StaleError
+from parkmeter.stores.memory import MemoryStore
+from parkmeter.stores.sqlite import _POSTED, SqliteStore
+
+NOW = datetime(2026, 6, 22, 8, 24, 12, tzinfo=UTC)
+
+
+@pytest.fixture(params=["memory", "sqlite"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Any]:
+    made = MemoryStore() if request.param == "memory" else SqliteStore(tmp_path / "store.sqlite")
+    yield made
+    made.close()
+
+
+def post(store: Any, key: str, name: str = "flan-t5", kind: Kind = Kind.START) -> None:
+    while True:
+        meter = store.load(name)
+        try:
+            store.commit(meter, [Entry(name, kind, NOW, "ada", "loading", key, NOW)])
+        except StaleError:
+            continue
+        return
+
+
+def keys(store: Any, after: int = 0, limit: int = 1000) -> list[str]:
+    return [line.entry.key for line in store.posted(after, limit)]
+
+
+def test_lines_of_all_endpoints_come_in_the_order_of_their_commits(store):
+    for key, name in (("1", "b"), ("2", "a"), ("3", "b")):
+        post(store, key, name)
+    lines = store.posted(0, 2)
+    assert [(line.entry.endpoint, line.entry.number) for line in lines] == [("b", 1), ("a", 1)]
+    assert keys(store, lines[-1].place) == ["3"]
+    assert keys(store, store.posted(0, 10)[-1].place) == []
+
+
+def test_what_was_not_committed_is_not_posted(store):
+    post(store, "1")
+    with pytest.raises(DuplicateError):
+        post(store, "1")
+    stale = replace(store.load("flan-t5"), version=7)
+    with pytest.raises(StaleError):
+        store.commit(stale, [Entry("flan-t5", Kind.STOP, NOW, "ada", "", "2", NOW)])
+    assert keys(store) == ["1"]
+
+
+def test_a_new_follower_begins_at_the_end_and_each_has_a_place_of_its_own(store):
+    post(store, "1")
+    place = store.follow(["hook"])["hook"]
+    assert keys(store, place) == []
+    post(store, "2")
+    assert store.follow(["hook", "chat"]) == {"hook": place, "chat": store.posted(0, 9)[-1].place}
+    assert keys(store, place) == ["2"]
+    store.passed("hook", place + 1)
+    assert store.follow(["chat", "hook"])["hook"] == place + 1
+
+
+def test_who_comes_back_begins_at_the_end_again(store):
+    store.follow(["hook"])
+    post(store, "1")
+    assert store.follow([]) == {}
+    store.passed("hook", 1)  # a delivery that was under way
+    post(store, "2")
+    assert keys(store, store.follow(["hook"])["hook"]) == []
+
+
+def test_whoever_reads_on_misses_nothing_that_several_write_at_once(store):
+    def write(name: str) -> None:
+        for number in range(25):
+            post(store, f"{name}{number}", name if number % 2 else "shared")
+
+    writers = [threading.Thread(target=write, args=(name,)) for name in "abcd"]
+    for writer in writers:
+        writer.start()
+    seen: list[str] = []
+    place = 0
+    while any(writer.is_alive() for writer in writers) or store.posted(place, 1):
+        for line in store.posted(place, 7):
+            seen.append(line.entry.key)
+            place = line.place
+    assert sorted(seen) == sorted(f"{name}{number}" for name in "abcd" for number in range(25))
+
+
+def test_places_survive_a_restart(tmp_path):
+    store = SqliteStore(tmp_path / "store.sqlite")
+    place = store.follow(["hook"])["hook"]
+    post(store, "1")
+    post(store, "2")
+    store.passed("hook", place + 1)
+    store.close()
+    again = SqliteStore(tmp_path / "store.sqlite")
+    assert keys(again, again.follow(["hook"])["hook"]) == ["2"]
+    again.close()
+
+
+def test_reading_on_costs_what_is_new_and_not_what_there_is(tmp_path):
+    store = SqliteStore(tmp_path / "store.sqlite")
+    plan = store._file.all(f"EXPLAIN QUERY PLAN {_POSTED}", 5, 50)
+    store.close()
+    steps = [step for *_, step in plan]
+    assert len(steps) == 2
+    assert "posted USING INTEGER PRIMARY KEY (rowid>?)" in steps[0]
+    assert "journal USING PRIMARY KEY (endpoint=? AND number=?)" in steps[1]
+
+
+def test_a_busy_store_says_so(tmp_path, monkeypatch):
+    monkeypatch.setattr("parkmeter.stores.sqlite_file._BUSY_SECONDS", 0.01)
+    store = SqliteStore(tmp_path / "store.sqlite")
+    other = sqlite3.connect(tmp_path / "store.sqlite", isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    with pytest.raises(StoreBusyError):
+        store.passed("hook", 1)
+    other.close()
+    store.close()
