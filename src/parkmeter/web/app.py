@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Annotated, Any
 
 from fastapi import Depends, FastAPI, Header, Path, Query, Request, Response, Security
-from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse
+from fastapi.responses import HTMLResponse, JSONResponse
 from fastapi.security import APIKeyHeader
 from starlette.concurrency import run_in_threadpool as in_thread
 
@@ -21,6 +21,7 @@ from parkmeter.service import Actor, Answer, Service
 from parkmeter.tokens import Scope, Token
 from parkmeter.web.auth import Book, require
 from parkmeter.web.bodies import idempotency_key, parsed, read_json, takes
+from parkmeter.web.dashboard_routes import add_dashboard_routes
 from parkmeter.web.docs_page import docs_page
 from parkmeter.web.error_answers import answer_errors
 from parkmeter.web.moments import moment
@@ -89,6 +90,7 @@ def control_app(control: Control) -> FastAPI:
     _endpoint_routes(app, control)
     _seed_routes(app, control)
     _house_routes(app, control)
+    add_dashboard_routes(app)
     answer_errors(app)
     complete_document(app, whole_servers=control.whole_servers)
     return app
@@ -149,10 +151,6 @@ def _house_routes(app: FastAPI, control: Control) -> None:
     @app.get("/docs", include_in_schema=False)
     async def docs(request: Request) -> HTMLResponse:
         return HTMLResponse(docs_page(app.openapi(), str(request.base_url).rstrip("/")))
-
-    @app.get("/", include_in_schema=False)
-    async def home(request: Request) -> RedirectResponse:
-        return RedirectResponse(f"{request.scope.get('root_path', '')}/docs")
 
 
 def _endpoint_routes(app: FastAPI, control: Control) -> None:
