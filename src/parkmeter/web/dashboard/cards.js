@@ -2,7 +2,7 @@
 
 import { h, say, write, writeOrHide } from "./dom.js";
 import { eject } from "./eject.js";
-import { countdown, inWords, minutes, moment, money, nextMonday } from "./format.js";
+import { countdown, inWords, minutes, moment, money, nextMonday, rate } from "./format.js";
 import { Dial } from "./meter.js";
 import { Playground } from "./playground.js";
 import { ReceiptView } from "./receipt.js";
@@ -64,7 +64,7 @@ export class Card {
     }
     this.tone = this.element.dataset.tone = tone;
     const closes = endpoint.closes_at && new Date(endpoint.closes_at);
-    const under = left <= 0 ? "no time left" : sight.still ? "stands still" : closes ? `until ${moment(closes)}` : "";
+    const under = left <= 0 ? "no time left" : sight.still ? "paused" : closes ? `until ${moment(closes)}` : "";
     this.dial.show(left, sight.warnings, under);
     // To the minute: read out when asked for, and the same text is not written again.
     const label = left > 0 ? `${inWords(left)} left, ${under}` : "No time on the meter";
@@ -89,8 +89,8 @@ export class Card {
       if (!this.bar.isConnected) this.start.replaceChildren(this.bar, this.words);
     } else if (retry) {
       this.again ??= h("p");
-      const tried = endpoint.attempts > 1 ? ` after ${endpoint.attempts} attempts` : "";
-      write(this.again, `Started again at ${moment(retry, { exact: true })}${tried}.`);
+      const tried = endpoint.attempts > 1 ? `; ${endpoint.attempts} attempts so far` : "";
+      write(this.again, `Next try at ${moment(retry, { exact: true })}${tried}.`);
       if (!this.again.isConnected) this.start.replaceChildren(this.again);
     }
   }
@@ -98,7 +98,7 @@ export class Card {
   money(now, today) {
     const { endpoint } = this.sight, price = endpoint.price_per_hour, monday = nextMonday(today);
     const source = endpoint.price_source ? ` (${endpoint.price_source})` : "";
-    this.fact("Price", "Price", price == null ? "unknown" : `${money(price)} an hour${source}`);
+    this.fact("Price", "Price", price == null ? "unknown" : `${rate(price)} an hour${source}`);
     const spent = this.sight.spent(now);
     const running = endpoint.status !== "stopped";
     this.fact("Spent", "Spent since the start", running ? money(spent) : null);

@@ -65,10 +65,13 @@ export function nextMonday(now = new Date()) {
 /** Dollars, given as a number or as text; unknown stays unknown, and is never zero. */
 export function money(dollars) {
   if (dollars == null) return "unknown";
-  const amount = Number(dollars), small = amount !== 0 && Math.abs(amount) < 0.1;
-  return amount.toLocaleString("en-US", {
-    style: "currency", currency: "USD", maximumFractionDigits: small ? 4 : 2,
-  });
+  return Number(dollars).toLocaleString("en-US", { style: "currency", currency: "USD" });
+}
+
+/** A price, which may have fractions of a cent. */
+export function rate(dollars) {
+  const shown = { style: "currency", currency: "USD", maximumFractionDigits: 4 };
+  return dollars == null ? "unknown" : Number(dollars).toLocaleString("en-US", shown);
 }
 
 /** Hours with two decimals at most. */

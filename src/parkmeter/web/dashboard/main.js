@@ -113,9 +113,15 @@ setInterval(tick, 250);
 
 // ── Beginning ───────────────────────────────────────────────────────────────────────────────────────
 
-if (session.token) {
-  enter(session.token).catch((error) => {
-    if (error instanceof Problem) leave(error.message);
-    else leave("The gateway does not answer. Is it running?");
-  });
-} else leave();
+async function resume() {
+  try {
+    await enter(session.token);
+  } catch (error) {
+    if (error instanceof Problem && error.status < 500) { leave(error.message); return; }
+    // The token may be good: it is kept, and tried again.
+    lost();
+    setTimeout(resume, 2_000);
+  }
+}
+
+if (session.token) resume(); else leave();

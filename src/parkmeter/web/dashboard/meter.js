@@ -20,7 +20,7 @@ export class Dial {
     this.ticks = s("g", { class: "ticks" });
     this.left = s("path", { class: "left" });
     this.needle = s("path", {
-      class: "needle", d: `M${CENTER.x - 50} ${CENTER.y} l-42 -3.5 l0 7 z`,
+      class: "needle", d: `M${CENTER.x - 109} ${CENTER.y} l29 -5.5 l0 11 z`,
     });
     this.time = s("text", { x: CENTER.x, y: CENTER.y + 14, class: "time" });
     this.under = s("text", { x: CENTER.x, y: CENTER.y + 36, class: "under" });
@@ -49,7 +49,7 @@ export class Dial {
     this.needle.style.transform = `rotate(${(FROM - 180) * -1 + part * SWEEP}deg)`;
     const time = countdown(seconds);
     this.time.textContent = time;
-    this.time.classList.toggle("long", time.length > 8);
+    this.time.dataset.size = time.length > 8 ? "small" : time.length > 5 ? "middle" : "large";
     this.under.textContent = under;
   }
 }
@@ -61,10 +61,10 @@ function ticks(reach, word) {
     const [from, to] = [at(step / 20, 97), at(step / 20, long ? 88 : 93)];
     made.push(s("path", { d: `M${from}L${to}`, class: long ? "long" : "" }));
     if (!long) continue;
-    const [x, y] = at(step / 20, 75);
+    const [x, y] = at(step / 20, 72);
     made.push(s("text", { x, y: y + 4 }, String((reach * step) / 20)));
   }
-  made.push(s("text", { x: CENTER.x, y: CENTER.y - 50 + 14, class: "unit" }, word));
+  made.push(s("text", { x: CENTER.x, y: CENTER.y - 38, class: "unit" }, word));
   return made;
 }
 
