@@ -23,7 +23,7 @@ export class Timeline {
       h("span", {}, title),
     ));
     this.state = h("p", { class: "hint" });
-    this.band = s("svg", { class: "band", role: "img" });
+    this.band = s("svg", { class: "band", role: "img", "aria-label": `Timeline of ${name}` });
     this.chart = h("div", { class: "chart", "aria-hidden": "true" });
     this.caption = h("p", { class: "hint" });
     this.table = h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": `Events of ${name}` });
