@@ -28,12 +28,14 @@ RESERVED = frozenset(
         "docs",
         "endpoint-expiry",
         "endpoints",
+        "events",
         "favicon.ico",
         "health",
         "metrics",
         "openapi.json",
         "prod",
         "tokens",
+        "whoami",
     }
 )
 """First path segments that are the gateway's own, so no `api_resource`."""
@@ -336,5 +338,6 @@ def _spec(name: str, endpoint: EndpointSettings) -> Spec:
         drain=timedelta(seconds=endpoint.drain_seconds),
         warn_before=tuple(timedelta(minutes=minutes) for minutes in endpoint.warn_minutes),
         price_per_hour=endpoint.price_per_hour,
+        price_source=None if endpoint.price_per_hour is None else "configuration",
         device=endpoint.device,
     )

@@ -64,6 +64,19 @@ class LimitExceededError(ParkmeterError):
         )
 
 
+class PriceUnknownError(ParkmeterError):
+    """Raised when dollars are to buy time and nobody knows what an hour costs."""
+
+    code = "price_unknown"
+    title = "The price is not known"
+
+    def __init__(self, name: str) -> None:
+        super().__init__(
+            f"Nobody knows what an hour of {name} costs, so dollars buy no time on it. "
+            "Say minutes, or set its price_per_hour."
+        )
+
+
 class EndpointRemovedError(ParkmeterError):
     """Raised when time is put on an endpoint that is being taken away for good."""
 

@@ -1,16 +1,23 @@
 """As much of a journal as a receipt has to know, however long the journal is."""
 
 from datetime import datetime
+from typing import Protocol
 
 from parkmeter.journal import Entry
-from parkmeter.ports import Store
 from parkmeter.timeline import tells_all
 
 _PAGE = 500
 """Lines that are read at once."""
 
 
-def lines_since(store: Store, name: str, begin: datetime) -> list[Entry]:
+class Journal(Protocol):
+    """Where lines are read: a store, or the service over it."""
+
+    def journal(self, name: str, limit: int, before: int | None = None) -> list[Entry]:
+        """See `ports.Store`."""
+
+
+def lines_since(store: Journal, name: str, begin: datetime) -> list[Entry]:
     """The lines of an endpoint, oldest first: all since `begin`, and those that it stands on.
 
     These go back to the last line before `begin` that left the endpoint stopped; if there is none,

@@ -43,9 +43,9 @@ class Spec:
     """What the configuration says of one endpoint. Never stored with the meter.
 
     How an endpoint is started is its driver's business and not in here. `variants` are the ways to
-    start it (instance types), best first. An unknown price is None, never zero. `look_again`: while
-    nothing falls due, how long until it is worth asking the driver anew. `device`: what it runs on,
-    where others may run too, but only one at a time.
+    start it (instance types), best first. An unknown price is None, never zero; `price_source` says
+    to people who told it. `look_again`: while nothing falls due, how long until it is worth asking
+    the driver anew. `device`: what it runs on, where others may run too, but only one at a time.
     """
 
     name: str
@@ -55,6 +55,7 @@ class Spec:
     drain: timedelta = timedelta(seconds=30)
     warn_before: tuple[timedelta, ...] = (timedelta(minutes=10), timedelta(minutes=2))
     price_per_hour: Decimal | None = None
+    price_source: str | None = None
     variants: tuple[str, ...] = ("local",)
     look_again: timedelta = timedelta(seconds=1)
     device: str | None = None
@@ -277,16 +278,6 @@ def _shown(meter: Meter, now: datetime) -> Shown:
             return Shown(Status.STOPPING, f"time used up; clearing what failed: {run.reason}")
 
 
-def cost_so_far(spec: Spec, meter: Meter, now: datetime) -> Decimal | None:
-    """Dollars the endpoint that exists now has cost since its start call; None if unknown."""
-    if spec.price_per_hour is None:
-        return None
-    if meter.run.created_at is None:
-        return Decimal(0)
-    seconds = Decimal(max(0, round((now - meter.run.created_at).total_seconds())))
-    return (spec.price_per_hour * seconds / 3600).quantize(Decimal("0.0001"))
-
-
 @dataclass(frozen=True, slots=True)
 class Report:
     """One endpoint as people are shown it, as of `at`."""
@@ -297,7 +288,6 @@ class Report:
     shown: Shown
     closes_at: datetime
     left: timedelta
-    cost_so_far: Decimal | None
 
     @classmethod
     def of(cls, spec: Spec, meter: Meter, now: datetime) -> Self:
@@ -309,7 +299,6 @@ class Report:
             shown=shown(meter, now),
             closes_at=closes_at(meter, now),
             left=time_left(meter, now),
-            cost_so_far=cost_so_far(spec, meter, now),
         )
 
 

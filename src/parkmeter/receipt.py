@@ -13,11 +13,9 @@ from typing import TypeVar
 
 from parkmeter.journal import Entry, Kind
 from parkmeter.meter import ZERO, Spec
+from parkmeter.money import UNITS_IN_A_DOLLAR, dollars_from, units_of
 from parkmeter.timeline import Life, Stretch, stretches
 
-_UNITS_IN_A_DOLLAR = 10_000
-_HOUR = timedelta(hours=1)
-_MICROSECOND = timedelta(microseconds=1)
 _Whose = TypeVar("_Whose", bound=Hashable)
 
 
@@ -83,7 +81,7 @@ def receipt(entries: Iterable[Entry], spec: Spec, begin: datetime, end: datetime
     lines = list(entries)
     period = stretches(lines, spec.price_per_hour, begin, end)
     on = [stretch for stretch in period if stretch.life is not None]
-    cost = _dollars(_cost(on))
+    cost = _dollars(units_on(on))
     return Receipt(
         endpoint=spec.name,
         begin=begin,
@@ -92,7 +90,7 @@ def receipt(entries: Iterable[Entry], spec: Spec, begin: datetime, end: datetime
         unpriced=_length([stretch for stretch in on if stretch.price is None]),
         price_per_hour=spec.price_per_hour,
         cost=cost,
-        always_on_cost=_dollars(_cost(period)),
+        always_on_cost=_dollars(units_on(period)),
         parts=_parts(on, _bought(lines, begin, end), cost),
         runs=_runs(on, cost, end),
     )
@@ -155,23 +153,21 @@ def _length(parts: Iterable[Stretch]) -> timedelta:
 # ── Money ───────────────────────────────────────────────────────────────────────────────────────
 
 
-def _cost(parts: Iterable[Stretch]) -> Fraction | None:
-    """Exact units of $0.0001; None if there is time whose price is unknown. No time costs zero."""
+def units_on(parts: Iterable[Stretch]) -> Fraction | None:
+    """What these stretches cost, exactly, in units of $0.0001; no time costs zero.
+
+    None if there is time whose price is unknown.
+    """
     total = Fraction(0)
     for stretch in parts:
         if stretch.price is None:
             return None
-        hours = Fraction((stretch.end - stretch.begin) // _MICROSECOND, _HOUR // _MICROSECOND)
-        total += hours * Fraction(stretch.price) * _UNITS_IN_A_DOLLAR
+        total += units_of(stretch.end - stretch.begin, stretch.price)
     return total
 
 
 def _dollars(units: Fraction | None) -> Decimal | None:
-    return None if units is None else _money(round(units))
-
-
-def _money(units: int) -> Decimal:
-    return Decimal(units).scaleb(-4)
+    return None if units is None else dollars_from(units)
 
 
 def _shares(groups: Sequence[Sequence[Stretch]], whole: Decimal | None) -> list[Decimal | None]:
@@ -179,13 +175,13 @@ def _shares(groups: Sequence[Sequence[Stretch]], whole: Decimal | None) -> list[
 
     Where the whole is unknown, each is rounded by itself, as far as it is known.
     """
-    costs = [_cost(group) for group in groups]
+    costs = [units_on(group) for group in groups]
     known = [cost for cost in costs if cost is not None]
     if whole is None or len(known) != len(costs):
         return [_dollars(cost) for cost in costs]
     units = [int(cost) for cost in known]
-    missing = int(whole * _UNITS_IN_A_DOLLAR) - sum(units)
+    missing = int(whole * UNITS_IN_A_DOLLAR) - sum(units)
     most_lost = sorted(range(len(known)), key=lambda index: units[index] - known[index])
     for index in most_lost[:missing]:
         units[index] += 1
-    return [_money(count) for count in units]
+    return [dollars_from(count) for count in units]

@@ -26,6 +26,7 @@ from parkmeter.history import lines_since
 from parkmeter.holding import Holding
 from parkmeter.journal import KEY_LIFETIME, Entry, Kind, fingerprint
 from parkmeter.meter import Meter, Phase, Report, Spec
+from parkmeter.money import wanted
 from parkmeter.ports import (
     Budget,
     Clock,
@@ -134,22 +135,24 @@ class Service:
     # ── What people ask for ─────────────────────────────────────────────────────────────────────
 
     def top_up(self, name: str, minutes: object, who: Actor, key: str | None = None) -> Answer:
-        """Add minutes, once per key.
+        """Add minutes, or as many as `money.Dollars` buy at the present price, once per key.
 
         Raises:
-            UnknownEndpointError, InvalidRequestError, LimitExceededError, OverBudgetError,
-            DeviceBusyError, KeyReusedError: refused, nothing changed.
+            UnknownEndpointError, InvalidRequestError, LimitExceededError, PriceUnknownError,
+            OverBudgetError, DeviceBusyError, KeyReusedError: refused, nothing changed.
             StoreBusyError: nothing changed; may be sent again with the same key.
 
         """
         spec = self._spec(name)
-        amount = rules.minutes_of(minutes)
+        asked = wanted(minutes)
 
         def rule(meter: Meter, now: datetime) -> tuple[Meter, str]:
-            return rules.top_up(spec, meter, amount, now), f"{amount.total_seconds() / 60:g} min"
+            # Not before: sent again, it is what it was, whatever an hour costs by then.
+            amount = asked.buys(spec)
+            return rules.top_up(spec, meter, amount, now), asked.told(amount)
 
-        request = fingerprint("top-up", amount)
-        return self._change(spec, Kind.TOP_UP, rule, who, key, request, spends=amount)
+        request = fingerprint("top-up", asked)
+        return self._change(spec, Kind.TOP_UP, rule, who, key, request)
 
     def eject(
         self, name: str, who: Actor, key: str | None = None, seen: datetime | None = None
@@ -402,7 +405,6 @@ class Service:
         key: str | None,
         request: str,
         *,
-        spends: timedelta | None = None,
         shortens: bool = False,
     ) -> Answer:
         """One change that a person asked for: recomputed until it is committed, once per key."""
@@ -432,7 +434,7 @@ class Service:
                 # At the version that was read, so that whoever commits first has the last word.
                 self._treatment.keep(spec, changed.expires_at + spec.drain, meter.version)
             try:
-                budget = _budget(who, spends, now)
+                budget = _budget(who, gained, now)
                 committed = self._treatment.commit(changed, [entry], budget, claim)
             except StaleError:
                 continue
@@ -470,7 +472,7 @@ def _replay(first: Entry, request: str) -> Answer:
     return Answer(first, replayed=True)
 
 
-def _budget(who: Actor, spends: timedelta | None, now: datetime) -> Budget | None:
-    if who.minutes_per_day is None or spends is None:
+def _budget(who: Actor, gained: timedelta, now: datetime) -> Budget | None:
+    if who.minutes_per_day is None or gained <= rules.ZERO:
         return None
-    return Budget(who.id, now.date(), spends.total_seconds() / 60, who.minutes_per_day)
+    return Budget(who.id, now.date(), gained.total_seconds() / 60, who.minutes_per_day)

@@ -187,6 +187,102 @@ def test_a_top_up_is_created_and_says_what_came_of_it(front):
     assert changed["expires_at"] == "2026-06-22T12:30:00Z"
 
 
+def test_a_top_up_in_dollars_adds_the_minutes_they_buy(front):
+    response = front.post("/endpoints/flan-t5/top-ups", {"dollars": 5})
+    assert response.status_code == 201
+    changed = response.json()
+    assert changed["minutes"] == pytest.approx(5 / 7.09 * 60, abs=1e-6)
+    assert changed["dollars"] == "5.0000"
+    assert front.world.left() == timedelta(microseconds=2_538_787_023)
+    why = front.get("/endpoints/flan-t5/journal").json()["lines"][0]["why"]
+    assert why == "42.3131 min for $5"
+    as_text = front.post("/endpoints/flan-t5/top-ups", {"dollars": "0.10"}).json()
+    assert as_text["dollars"] == "0.1000"
+    typed = front.client.post("/endpoints/flan-t5/top-ups", content="dollars=2.5", headers=ADMIN)
+    assert typed.json()["dollars"] == "2.5000"
+
+
+def test_a_top_up_in_minutes_says_what_they_cost(front, two):
+    assert front.post("/endpoints/flan-t5/top-ups", {"minutes": 30}).json()["dollars"] == "3.5450"
+    assert two.post("/endpoints/flan-t5/top-ups", {"minutes": 30}).json()["dollars"] is None
+
+
+def test_dollars_buy_nothing_where_the_price_is_unknown(two):
+    refused = two.post("/endpoints/flan-t5/top-ups", {"dollars": 5})
+    assert "minutes" in problem(refused, 422, "price_unknown")["detail"]
+    assert two.world.left() == timedelta(0)
+
+
+def test_dollars_sent_again_are_answered_alike_whatever_the_price_is_by_then(front):
+    headers = {**ADMIN, "Idempotency-Key": "monday"}
+    first = front.post("/endpoints/flan-t5/top-ups", {"dollars": 5}, headers)
+    front.world.service.configure({"flan-t5": spec()})
+    again = front.post("/endpoints/flan-t5/top-ups", {"dollars": "5.00"}, headers)
+    assert first.json() == again.json()
+    assert again.headers["idempotency-replayed"] == "true"
+    front.world.service.configure({"flan-t5": spec(price_per_hour=Decimal(60))})
+    minutes = front.post("/endpoints/flan-t5/top-ups", {"minutes": 5}, headers)
+    problem(minutes, 409, "key_reused")
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ({}, "minutes"),
+        ({"minutes": 5, "dollars": 5}, "dollars"),
+        ({"dollars": 0}, "dollars"),
+        ({"dollars": -1}, "dollars"),
+        ({"dollars": None}, "dollars"),
+        ({"dollars": True}, "dollars"),
+        ({"dollars": "much"}, "dollars"),
+        ({"dollars": "NaN"}, "dollars"),
+        ({"dollars": 1e300}, "dollars"),
+        ({"dollars": "1e-99999999"}, "dollars"),
+        ({"dollars": "1e99999999"}, "dollars"),
+        ({"dollars": "0.000000000001"}, "dollars"),
+    ],
+)
+def test_dollars_that_are_none_are_refused(front, body, field):
+    refused = front.post("/endpoints/flan-t5/top-ups", body)
+    assert problem(refused, 400, "invalid_request")["field"] == field
+
+
+def test_dollars_keep_the_limits(front):
+    refused = front.post("/endpoints/flan-t5/top-ups", {"dollars": 1_000_000_000})
+    assert problem(refused, 422, "limit_exceeded")["fits_minutes"] == 1440
+
+
+def test_who_asks_is_told_what_the_token_may_do(two):
+    said = two.get("/whoami").json()
+    assert said == {
+        "id": "admin",
+        "name": "admin",
+        "scopes": ["invoke", "top-up", "admin"],
+        "endpoints": None,
+        "expires_at": None,
+    }
+    assert two.get("/whoami", FALCONER).json()["endpoints"] == ["falcon"]
+    assert two.get("/whoami", LOOKER).json()["scopes"] == []
+    problem(two.client.get("/whoami"), 401, "token_missing")
+
+
+def test_an_endpoint_tells_what_a_dashboard_needs(front):
+    stopped = front.get("/endpoints/flan-t5").json()
+    assert (stopped["started_at"], stopped["starting_since"]) == (None, None)
+    assert stopped["warn_minutes"] == [10, 2]
+    assert stopped["max_top_up_minutes"] == 1440
+    front.world.driver.start_takes = 20 * SECOND
+    front.world.top_up(10)
+    front.world.wind(5 * SECOND)
+    starting = front.get("/endpoints/flan-t5").json()
+    assert starting["started_at"] == starting["starting_since"] == "2026-06-22T12:00:00Z"
+    assert starting["usual_start_seconds"] is None
+    front.world.wind(MINUTE)
+    running = front.get("/endpoints/flan-t5").json()
+    assert running["started_at"] == "2026-06-22T12:00:00Z"
+    assert running["starting_since"] is None
+
+
 def test_the_same_key_gets_the_same_answer_and_adds_once(front):
     headers = {**ADMIN, "Idempotency-Key": "monday"}
     first = front.post("/endpoints/flan-t5/top-ups", {"minutes": 30}, headers)
@@ -503,6 +599,7 @@ def test_the_document_describes_every_route_and_its_problems(front):
     document = front.client.get("/openapi.json").json()
     assert set(document["paths"]) == {
         "/health",
+        "/whoami",
         "/endpoints",
         "/endpoints/{name}",
         "/endpoints/{name}/top-ups",

@@ -3,7 +3,6 @@
 import math
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from decimal import Decimal
 
 import pytest
 from hypothesis import given
@@ -17,7 +16,6 @@ from parkmeter.meter import (
     Spec,
     Status,
     closes_at,
-    cost_so_far,
     eject,
     is_open,
     latest_close,
@@ -155,14 +153,6 @@ def test_status_is_one_function_of_meter_and_time(phase, when_open, when_closed)
     assert (opened.status, closed.status) == (when_open, when_closed)
     assert opened.reason
     assert closed.reason
-
-
-def test_cost_counts_from_the_start_call_and_unknown_price_stays_unknown():
-    meter = replace(OPEN, run=Run(phase=Phase.READY, created_at=NOW - 30 * MINUTE))
-    priced = replace(SPEC, price_per_hour=Decimal("7.09"))
-    assert cost_so_far(priced, meter, NOW) == Decimal("3.5450")
-    assert cost_so_far(priced, CLOSED, NOW) == 0
-    assert cost_so_far(SPEC, meter, NOW) is None
 
 
 amounts = some.timedeltas(min_value=timedelta(microseconds=1), max_value=timedelta(minutes=1440))

@@ -5,7 +5,7 @@ become answers in `problems`. Runs locally and on AWS; knows no adapter.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Annotated, Any
 
@@ -15,8 +15,10 @@ from fastapi.security import APIKeyHeader
 from starlette.concurrency import run_in_threadpool as in_thread
 
 from parkmeter import __version__
+from parkmeter.background import Backgrounds
 from parkmeter.errors import ClockStoppedError, InvalidRequestError, ScopeMissingError
 from parkmeter.journal import OPERATOR, SYSTEM
+from parkmeter.meter import Report
 from parkmeter.service import Actor, Answer, Service
 from parkmeter.tokens import Scope, Token
 from parkmeter.web.auth import Book, require
@@ -38,6 +40,7 @@ from parkmeter.web.shapes import (
     JournalLine,
     SeedTopUp,
     TopUp,
+    WhoAmI,
     problems,
 )
 
@@ -73,6 +76,15 @@ class Control:
     now: Callable[[], datetime]
     alive: Callable[[], bool] = lambda: True
     whole_servers: bool = True
+    backgrounds: Backgrounds = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "backgrounds", Backgrounds(self.service))
+
+    def shape(self, report: Report) -> Endpoint:
+        """An endpoint as clients are shown it."""
+        background = self.backgrounds.of(report)
+        return Endpoint.of(report, background, self.resources(report.spec.name))
 
 
 def control_app(control: Control) -> FastAPI:
@@ -141,12 +153,19 @@ def _replayed(answer: Answer, response: Response) -> None:
 
 
 def _house_routes(app: FastAPI, control: Control) -> None:
+    known_token = token_of(control)
+
     @app.get("/health", tags=["gateway"], responses=problems(503))
     async def health() -> Health:
         """Whether the gateway answers and its clock goes round. Needs no token."""
         if not control.alive():
             raise ClockStoppedError
         return Health(status="ok", version=__version__)
+
+    @app.get("/whoami", tags=["gateway"])
+    def who_am_i(token: Token = known_token) -> WhoAmI:
+        """Whose token this is, and what it may do."""
+        return WhoAmI.of(token)
 
     @app.get("/docs", include_in_schema=False)
     async def docs(request: Request) -> HTMLResponse:
@@ -156,16 +175,14 @@ def _house_routes(app: FastAPI, control: Control) -> None:
 def _endpoint_routes(app: FastAPI, control: Control) -> None:
     service, known_token = control.service, token_of(control)
 
-    def shape(name: str) -> Endpoint:
-        return Endpoint.of(service.report(name), control.resources(name))
-
     @app.get("/endpoints", tags=["endpoints"])
     def endpoints(token: Token = known_token) -> Endpoints:
         """How all endpoints are doing: status, time left, price."""
-        reports = [report for report in service.reports() if token.covers(report.spec.name)]
         return Endpoints(
             endpoints=[
-                Endpoint.of(report, control.resources(report.spec.name)) for report in reports
+                control.shape(report)
+                for report in service.reports()
+                if token.covers(report.spec.name)
             ]
         )
 
@@ -173,7 +190,7 @@ def _endpoint_routes(app: FastAPI, control: Control) -> None:
     def endpoint(name: Name, token: Token = known_token) -> Endpoint:
         """How one endpoint is doing."""
         _may_see(token, name)
-        return shape(name)
+        return control.shape(service.report(name))
 
     @app.post(
         "/endpoints/{name}/top-ups",
@@ -189,14 +206,15 @@ def _endpoint_routes(app: FastAPI, control: Control) -> None:
         token: Token = known_token,
         key: IdempotencyKey = None,
     ) -> Changed:
-        """Add minutes. A closed meter counts from now, an open one from its expiry.
+        """Add minutes, or as many as dollars buy.
 
+        A closed meter counts from now, an open one from its expiry.
         Never starts anything itself: the endpoint follows its meter within moments.
         """
         require(token, Scope.TOP_UP, name)
         wanted = parsed(TopUp, await read_json(request))
         answer = await in_thread(
-            service.top_up, name, wanted.minutes, _actor(token), idempotency_key(key)
+            service.top_up, name, wanted.wanted(), _actor(token), idempotency_key(key)
         )
         _replayed(answer, response)
         return Changed.of(answer.entry)

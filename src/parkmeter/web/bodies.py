@@ -22,7 +22,7 @@ _ARRIVES_WITHIN = 30.0
 sends one byte after the other would hold a connection and a task for as long as they like."""
 
 _Shape = TypeVar("_Shape", bound=BaseModel)
-_FORM = re.compile(rb"minutes=([0-9]{1,9}(?:\.[0-9]{1,9})?)")
+_FORM = re.compile(rb"(minutes|dollars)=([0-9]{1,9}(?:\.[0-9]{1,9})?)")
 _KEY = re.compile(r"[\x21-\x7e]{1,255}")
 
 
@@ -52,7 +52,7 @@ async def read_json(request: Request) -> object:
         return json.loads(body)
     except (ValueError, RecursionError):
         if (form := _FORM.fullmatch(body.strip())) is not None:
-            return {"minutes": float(form[1])}
+            return {form[1].decode(): float(form[2])}
         raise InvalidRequestError("The body is not JSON.", field="body") from None
 
 
@@ -60,7 +60,7 @@ def takes(shape: type[BaseModel]) -> dict[str, Any]:
     """The body a route takes, for the OpenAPI document, which FastAPI cannot know."""
     schema = shape.model_json_schema(ref_template="#/components/schemas/{model}")
     schema.pop("$defs", None)  # the answers bring the same shapes into the document
-    required = bool(schema.get("required"))
+    required = "required" in schema or "oneOf" in schema
     return {
         "requestBody": {"required": required, "content": {"application/json": {"schema": schema}}}
     }

@@ -34,6 +34,7 @@ _STATUS: dict[type[errors.ParkmeterError], int] = {
     errors.EndpointRemovedError: 410,
     errors.TooLargeError: 413,
     errors.LimitExceededError: 422,
+    errors.PriceUnknownError: 422,
     errors.OverBudgetError: 429,
     errors.UpstreamError: 502,
     errors.ModelFailedError: 502,

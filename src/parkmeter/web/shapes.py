@@ -7,8 +7,12 @@ from typing import Annotated, Any, Self
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, PlainSerializer
 
+from parkmeter.background import Background
+from parkmeter.errors import InvalidRequestError
 from parkmeter.journal import Entry, Kind
 from parkmeter.meter import NEVER, Phase, Report, Status
+from parkmeter.money import Dollars as Sum
+from parkmeter.money import cost_of
 from parkmeter.receipt import Receipt
 from parkmeter.tokens import DEFAULT_SCOPES, Scope, Token
 
@@ -48,25 +52,47 @@ class Endpoint(_Shape):
     since: datetime | None = Field(description="When the endpoint that exists now was started.")
     attempts: int = Field(description="Starts in succession for this time on the meter.")
     next_try: datetime | None = Field(description="When the next start is tried, if it failed.")
+    started_at: datetime | None = Field(
+        description="Since when it is being brought up, failed attempts included; null: it is not."
+    )
+    starting_since: datetime | None = Field(description="The same until it is ready, then null.")
+    usual_start_seconds: float | None = Field(
+        description="While it starts: how long its last starts took, the median; null: unknown.",
+        examples=[12.5],
+    )
+    warn_minutes: list[float] = Field(
+        description="So long before the close people are warned.", examples=[[10.0, 2.0]]
+    )
+    price_source: str | None = Field(
+        description="Who told the price; null: nobody.", examples=["configuration"]
+    )
+    max_top_up_minutes: float = Field(description="Most minutes of one top-up.", examples=[1440.0])
 
     @classmethod
-    def of(cls, report: Report, api_resource: str) -> Self:
+    def of(cls, report: Report, background: Background, api_resource: str) -> Self:
         """The shape of a report."""
-        run = report.meter.run
+        spec, run, usual = report.spec, report.meter.run, background.usual_start
         used = report.meter.expires_at != NEVER
+        starting = report.shown.status is not Status.STOPPED and run.ready_at is None
         return cls(
-            name=report.spec.name,
+            name=spec.name,
             status=report.shown.status,
             reason=report.shown.reason,
             expires_at=report.meter.expires_at if used else None,
             closes_at=report.closes_at if used else None,
             seconds_left=report.left.total_seconds(),
-            price_per_hour=report.spec.price_per_hour,
-            cost_so_far=report.cost_so_far,
+            price_per_hour=spec.price_per_hour,
+            cost_so_far=background.cost_so_far,
             api_resource=api_resource,
             since=run.created_at,
             attempts=run.attempts,
             next_try=run.next_try if run.phase is Phase.FAILED else None,
+            started_at=run.started_at,
+            starting_since=run.started_at if starting else None,
+            usual_start_seconds=None if usual is None else usual.total_seconds(),
+            warn_minutes=[before.total_seconds() / 60 for before in spec.warn_before],
+            price_source=spec.price_source,
+            max_top_up_minutes=spec.max_top_up.total_seconds() / 60,
         )
 
 
@@ -81,6 +107,10 @@ class Changed(_Shape):
 
     endpoint: str = Field(examples=["flan-t5"])
     minutes: float = Field(description="Added; negative: given up.", examples=[10.0])
+    dollars: Dollars | None = Field(
+        description="What these minutes cost at the price of that moment; null: it is unknown.",
+        examples=["1.1817"],
+    )
     expires_at: datetime
     closes_at: datetime
     seconds_left: float = Field(examples=[1198.2])
@@ -94,6 +124,7 @@ class Changed(_Shape):
         return cls(
             endpoint=entry.endpoint,
             minutes=entry.amount.total_seconds() / 60,
+            dollars=cost_of(entry.amount, entry.price_per_hour),
             expires_at=entry.expires_at,
             closes_at=entry.at + entry.left,
             seconds_left=entry.left.total_seconds(),
@@ -238,10 +269,40 @@ class Problem(BaseModel):
 
 
 class TopUp(_Shape):
-    """Minutes to add: a finite number greater than 0, fractions allowed."""
+    """Minutes to add, or dollars to spend on them: finite, greater than 0, fractions allowed."""
 
-    # The rule of the meter judges the value, so that every edge refuses alike (meter.minutes_of).
-    minutes: Any = Field(json_schema_extra={"type": "number", "exclusiveMinimum": 0}, examples=[30])
+    model_config = ConfigDict(
+        json_schema_extra={"oneOf": [{"required": ["minutes"]}, {"required": ["dollars"]}]}
+    )
+
+    # The rules judge the values, so that every edge refuses alike (`money.wanted`).
+    minutes: Any = Field(
+        None, json_schema_extra={"type": "number", "exclusiveMinimum": 0}, examples=[30]
+    )
+    dollars: Any = Field(
+        None,
+        description="As many minutes as these buy at the present price, never for more. As a "
+        "number or as text.",
+        json_schema_extra={"type": ["number", "string"], "exclusiveMinimum": 0},
+        examples=[5],
+    )
+
+    def wanted(self) -> object:
+        """What `Service.top_up` takes.
+
+        Raises:
+            InvalidRequestError: neither or both are said, or the dollars are none.
+
+        """
+        match sorted(self.model_fields_set):
+            case ["minutes"]:
+                return self.minutes
+            case ["dollars"]:
+                return Sum.of(self.dollars)
+            case []:
+                raise InvalidRequestError("minutes (or dollars) is missing.", field="minutes")
+            case _:
+                raise InvalidRequestError("Say minutes or dollars, not both.", field="dollars")
 
 
 class SeedTopUp(BaseModel):
@@ -284,6 +345,27 @@ class SeenToken(_Shape):
             expires_at=token.expires_at,
             minutes_per_day=token.minutes_per_day,
             **more,
+        )
+
+
+class WhoAmI(_Shape):
+    """The token that asks: what it is called and what it may do."""
+
+    id: str = Field(examples=["5f0c1b2a"])
+    name: str = Field(examples=["ada"])
+    scopes: list[Scope] = Field(examples=[["invoke", "top-up"]])
+    endpoints: list[str] | None = Field(description="null: all.", examples=[["flan-t5"]])
+    expires_at: datetime | None = Field(description="From then on refused; null: never.")
+
+    @classmethod
+    def of(cls, token: Token) -> Self:
+        """The shape of a token."""
+        return cls(
+            id=token.id,
+            name=token.name,
+            scopes=[scope for scope in Scope if scope in token.scopes],
+            endpoints=None if token.endpoints is None else sorted(token.endpoints),
+            expires_at=token.expires_at,
         )
 
 

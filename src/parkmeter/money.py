@@ -1,0 +1,127 @@
+"""Dollars and minutes: what money buys, and what time costs. Pure; money is Decimal.
+
+Reckoned exactly and rounded once: time down to whole microseconds, so that nobody pays for more
+than they get, and costs to $0.0001. An unknown price is None, never zero.
+"""
+
+from dataclasses import dataclass
+from datetime import timedelta
+from decimal import Decimal, InvalidOperation
+from fractions import Fraction
+
+from parkmeter.errors import InvalidRequestError, PriceUnknownError
+from parkmeter.meter import Spec, minutes_of
+
+UNITS_IN_A_DOLLAR = 10_000
+"""What is shown is rounded to a unit of $0.0001."""
+
+_HOUR = timedelta(hours=1)
+_MICROSECOND = timedelta(microseconds=1)
+_MOST_DOLLARS = 10**9
+_FINEST = -12
+"""The smallest power of ten that a sum may have: what is reckoned exactly must not be endless."""
+
+
+@dataclass(frozen=True, slots=True)
+class Time:
+    """Time that somebody wants to add, whatever it costs. Its text tells it from every other."""
+
+    amount: timedelta
+
+    def buys(self, _spec: Spec) -> timedelta:
+        """This time."""
+        return self.amount
+
+    def told(self, bought: timedelta) -> str:
+        """For the journal."""
+        return f"{bought.total_seconds() / 60:g} min"
+
+    def __str__(self) -> str:
+        return str(self.amount)
+
+
+@dataclass(frozen=True, slots=True)
+class Dollars:
+    """A sum that somebody wants to spend; greater than zero."""
+
+    amount: Decimal
+
+    @classmethod
+    def of(cls, value: object) -> "Dollars":
+        """A number of dollars, or the text of one.
+
+        Raises:
+            InvalidRequestError: not a finite number greater than zero, or beyond all sense.
+
+        """
+        if isinstance(value, bool) or not isinstance(value, int | float | str | Decimal):
+            raise _refused("must be a number greater than 0")
+        try:
+            # By way of text: a number on the wire is the shortest one that reads back alike.
+            amount = Decimal(value if isinstance(value, int) else str(value))
+        except InvalidOperation:
+            raise _refused("must be a number greater than 0") from None
+        if not amount.is_finite() or amount <= 0:
+            raise _refused("must be a finite number greater than 0")
+        _, _, exponent = amount.as_tuple()
+        if amount > _MOST_DOLLARS or int(exponent) < _FINEST:
+            raise _refused("must be at most a billion, with at most 12 decimal places")
+        return cls(amount)
+
+    def buys(self, spec: Spec) -> timedelta:
+        """So much time, in whole microseconds, never worth more than this sum.
+
+        Raises:
+            PriceUnknownError: nobody knows what an hour costs.
+            InvalidRequestError: an hour costs nothing, or more than any sum buys a moment of.
+
+        """
+        if spec.price_per_hour is None:
+            raise PriceUnknownError(spec.name)
+        if not spec.price_per_hour:
+            raise _refused(f"buy no time: an hour of {spec.name} costs nothing. Say minutes")
+        hours = Fraction(self.amount) / Fraction(spec.price_per_hour)
+        microseconds = int(hours * (_HOUR // _MICROSECOND))
+        if not microseconds:
+            raise _refused("is too small to count")
+        try:
+            return timedelta(microseconds=microseconds)
+        except OverflowError:
+            return timedelta.max
+
+    def told(self, bought: timedelta) -> str:
+        """For the journal."""
+        return f"{bought.total_seconds() / 60:g} min for {self}"
+
+    def __str__(self) -> str:
+        return f"${self.amount.normalize():f}"
+
+
+def wanted(minutes: object) -> Time | Dollars:
+    """What a top-up asks for: dollars, or a number of minutes.
+
+    Raises:
+        InvalidRequestError: see `meter.minutes_of`.
+
+    """
+    return minutes if isinstance(minutes, Dollars) else Time(minutes_of(minutes))
+
+
+def units_of(time: timedelta, price_per_hour: Decimal) -> Fraction:
+    """What this time costs, exactly, in units of $0.0001."""
+    hours = Fraction(time // _MICROSECOND, _HOUR // _MICROSECOND)
+    return hours * Fraction(price_per_hour) * UNITS_IN_A_DOLLAR
+
+
+def dollars_from(units: Fraction | int) -> Decimal:
+    """Units of $0.0001 as dollars, rounded to whole ones."""
+    return Decimal(round(units)).scaleb(-4)
+
+
+def cost_of(time: timedelta, price_per_hour: Decimal | None) -> Decimal | None:
+    """What this time costs, rounded to $0.0001; None if nobody knows."""
+    return None if price_per_hour is None else dollars_from(units_of(time, price_per_hour))
+
+
+def _refused(what: str) -> InvalidRequestError:
+    return InvalidRequestError(f"dollars {what}.", field="dollars")
