@@ -1,8 +1,8 @@
 """Which modules of parkmeter a Lambda handler needs, and which packages of others they import.
 
 Found by reading the imports, so that a package holds what its handler uses and nothing else, and no
-list has to be kept. Imports inside functions count too. A package brings what lies in its folder and
-is no Python (the dashboard's files). Runs nothing of what it reads.
+list has to be kept. Imports inside functions count too. A package brings what lies in its folder
+and is no Python (the dashboard's files). Runs nothing of what it reads.
 """
 
 import ast

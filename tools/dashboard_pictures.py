@@ -1,15 +1,15 @@
-"""Photographs the dashboard for docs/pictures: its own files in Chromium, with data that never change.
+"""Photographs the dashboard for docs/pictures: its own files in Chromium, data that never change.
 
-No gateway runs: every request of the page is answered here. What the dashboard does with a real one is
-tested in tests/browser.
+No gateway runs: every request of the page is answered here. What the dashboard does with a real
+one is tested in tests/browser.
 """
 
 import sys
-from math import sin
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from math import sin
 from pathlib import Path
 from shutil import which
 from typing import Any
@@ -64,6 +64,10 @@ def endpoint(name: str, status: str, reason: str, left: float, **more: Any) -> d
         "warn_minutes": [10, 2],
         **more,
     }
+
+
+_BUSY = (range(134), range(255, 500), range(1175, 1365))
+"""Minutes ago that had requests."""
 
 
 def _ago(**amount: float) -> str:
@@ -130,9 +134,12 @@ def _timeline() -> dict[str, Any]:
             )
         ],
         "requests": [
-            {"at": _ago(minutes=minute), "count": round(14 + 8 * sin(minute / 40) + (minute * 7919) % 5)}
+            {
+                "at": _ago(minutes=minute),
+                "count": round(14 + 8 * sin(minute / 40) + (minute * 7919) % 5),
+            }
             for minute in range(1440)
-            if minute < 134 or 255 < minute < 500 or 1175 < minute < 1365
+            if any(minute in busy for busy in _BUSY)
         ],
     }
 

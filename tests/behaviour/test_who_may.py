@@ -12,6 +12,7 @@ from parkmeter.config import load_settings
 from parkmeter.state_folder import StateFolder
 from parkmeter.stores.sqlite import SqliteStore
 from parkmeter.tokens import Scope, Token, digest_of
+from parkmeter.web.dashboard_routes import dashboard
 from parkmeter.wiring import wire
 from tests.gateway_process import TOKEN, GatewayProcess, ping_config
 
@@ -38,6 +39,7 @@ class Asked:
     @property
     def path(self) -> str:
         path = self.route.replace("{api_resource}", "flan").replace("{path}", "v1/models")
+        path = path.replace("{version}", dashboard().version).replace("{name:path}", "main.js")
         return path.replace("{name}", "flan-t5").replace("{token_id}", "no-such-id")
 
     def __str__(self) -> str:
@@ -46,6 +48,8 @@ class Asked:
 
 ROUTES = [
     Asked("GET", "/", OPEN),
+    Asked("GET", "/favicon.ico", OPEN),
+    Asked("GET", "/assets/{version}/{name:path}", OPEN),
     Asked("GET", "/docs", OPEN),
     Asked("GET", "/openapi.json", OPEN),
     Asked("GET", "/health", OPEN),

@@ -35,7 +35,7 @@ initial_provision_time_minutes = 0
 
 @pytest.fixture(scope="session")
 def chromium() -> Iterator[Browser]:
-    """Debian's Chromium; without one these tests fail, because nobody else looks at the dashboard."""
+    """Debian's; without one these tests fail, because nobody else looks at the dashboard."""
     found = shutil.which("chromium")
     assert found, "There is no chromium on the PATH. Install it: apt-get install chromium"
     with sync_playwright() as playwright:

@@ -66,7 +66,7 @@ class Visit:
         return self.panel
 
     def shows(self, status: str, name: str = NAME) -> None:
-        expect(self.card(name).locator(".badge")).to_have_text(status)
+        expect(self.card(name).locator(".badge")).to_have_text(status, timeout=10_000)
 
     def serious_findings(self) -> list[str]:
         """What axe-core finds that keeps somebody from using the page."""

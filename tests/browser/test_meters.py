@@ -70,7 +70,7 @@ def test_a_top_up_starts_the_model_and_the_dial_moves_every_second(meters):
     meters.stopped()
     assert meters.time() == "0:00"
     meters.button("+30 minutes for").click()
-    expect(meters.note()).to_contain_text("Added 30 minutes. On until")
+    expect(meters.note()).to_contain_text("Added 30 minutes for $0.60. On until")
     meters.shows("running")
     shown = meters.seconds()
     assert 1500 < shown <= 1800

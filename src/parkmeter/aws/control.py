@@ -188,7 +188,7 @@ def below_stage(app: Application) -> Any:
         root = whole.removesuffix(path).rstrip("/") if whole.endswith(path) else ""
         if path == "/" and not root and whole != "/":
             # At its root the stage may be named without a slash; who did is sent to the one with.
-            root, path = whole.rstrip("/"), "/" if whole.endswith("/") else ""
+            root, path = whole, ""
         await app({**scope, "root_path": root, "path": root + path}, receive, send)
 
     return located

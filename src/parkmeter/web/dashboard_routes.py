@@ -15,6 +15,8 @@ from types import MappingProxyType
 from fastapi import FastAPI, Request, Response
 from starlette.exceptions import HTTPException
 
+from parkmeter.web import dashboard as package
+
 _PAGE, _ICON = "index.html", "icon.svg"
 _VERSION = b"{version}"
 _TYPES = MappingProxyType(
@@ -28,17 +30,9 @@ _TYPES = MappingProxyType(
     }
 )
 _FOR_GOOD = "public, max-age=31536000, immutable"
-_POLICY = "; ".join(
-    (
-        "default-src 'none'",
-        "script-src 'self'",
-        "style-src 'self'",
-        "connect-src 'self'",
-        "img-src 'self' data:",
-        "base-uri 'none'",
-        "form-action 'none'",
-        "frame-ancestors 'none'",
-    )
+_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
+    "img-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
 _HEADERS = {
     "Content-Security-Policy": _POLICY,
@@ -91,8 +85,9 @@ def add_dashboard_routes(app: FastAPI) -> None:
 
 def _answer(request: Request, asset: Asset, keeping: str) -> Response:
     headers = {**_HEADERS, "Cache-Control": keeping, "ETag": asset.tag}
-    known = request.headers.get("if-none-match", "")
-    if known.strip() == "*" or asset.tag in [tag.strip().removeprefix("W/") for tag in known.split(",")]:
+    known = request.headers.get("if-none-match", "").split(",")
+    # A proxy that compressed the file made its tag a weak one.
+    if asset.tag in [tag.strip().removeprefix("W/") for tag in known]:
         return Response(status_code=304, headers=headers)
     return Response(asset.body, media_type=asset.media_type, headers=headers)
 
@@ -100,7 +95,7 @@ def _answer(request: Request, asset: Asset, keeping: str) -> Response:
 @cache
 def dashboard() -> Dashboard:
     """The files of this release; read once."""
-    read = dict(sorted(_read(files("parkmeter.web.dashboard"), "")))
+    read = dict(sorted(_read(files(package), "")))
     digest = hashlib.sha256()
     for name, body in read.items():
         digest.update(b"%b\0%d\0%b" % (name.encode(), len(body), body))

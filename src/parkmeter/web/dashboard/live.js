@@ -4,6 +4,8 @@ import { Problem } from "./api.js";
 import { events } from "./event_stream.js";
 
 const ASK_EVERY = 5_000, ASK_HIDDEN = 60_000;
+// After a change things happen within moments: so often, and so many times, it is asked sooner.
+const ASK_SOON = 1_000, SOON = 4;
 // A gateway says something every 15 s at least; a connection that fell silent is given up.
 const SILENCE = 40_000;
 const LONGEST_WAIT = 10_000;
@@ -16,7 +18,7 @@ export class Live {
   constructor(api, { seen, lost, found, refused }) {
     Object.assign(this, { api, seen, lost, found, refused });
     this.streamed = true;
-    this.failures = 0;
+    this.failures = this.soon = 0;
     this.ended = new AbortController();
     const signal = this.ended.signal;
     document.addEventListener("visibilitychange", () => { if (!document.hidden) this.now(); }, { signal });
@@ -24,8 +26,11 @@ export class Live {
     this.run();
   }
 
-  /** Ask at once, where nobody tells us; used after every change, and by who cannot wait. */
-  now() { this.wake?.(); }
+  /** Ask at once, where nobody tells us, and soon again; used after every change. */
+  now() {
+    this.soon = SOON;
+    this.wake?.();
+  }
 
   stop() { this.ended.abort(); this.now(); }
 
@@ -68,7 +73,8 @@ export class Live {
 
   async look() {
     this.show(await this.api.get("endpoints"));
-    await this.pause(document.hidden ? ASK_HIDDEN : ASK_EVERY);
+    if (this.soon > 0) this.soon--;
+    await this.pause(document.hidden ? ASK_HIDDEN : this.soon ? ASK_SOON : ASK_EVERY);
   }
 
   show({ endpoints }) {
