@@ -289,6 +289,20 @@ class UpstreamTimeoutError(ParkmeterError):
     title = "The model server took too long"
 
 
+class TooManyListenersError(ParkmeterError):
+    """Raised when so many listen to events already that there is no room for another."""
+
+    code = "too_many_listeners"
+    title = "Too many are listening"
+
+    def __init__(self, most: int) -> None:
+        super().__init__(
+            f"{most} are listening already, or the gateway stops. Ask GET /endpoints instead, or "
+            "try again.",
+            most=most,
+        )
+
+
 class PathNotServedError(ParkmeterError):
     """Raised where a model is reached by prompts only, and another path was asked for."""
 

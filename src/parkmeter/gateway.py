@@ -150,7 +150,9 @@ class Gateway:
             timeout_keep_alive=75,
             timeout_graceful_shutdown=round(self._settings.gateway.shutdown_seconds),
         )
-        self._server = _Server(config, begun=started, ending=parts.data_plane.close)
+        self._server = _Server(
+            config, beginning=parts.data_plane.begin, begun=started, ending=parts.end_requests
+        )
         reloader.start()
         try:
             with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
@@ -207,14 +209,21 @@ class _Server(uvicorn.Server):
     """uvicorn's server with our own end: signals stop it and are not raised again afterwards."""
 
     def __init__(
-        self, config: uvicorn.Config, *, begun: Callable[[], None], ending: Callable[[], None]
+        self,
+        config: uvicorn.Config,
+        *,
+        beginning: Callable[[], None],
+        begun: Callable[[], None],
+        ending: Callable[[], None],
     ) -> None:
         super().__init__(config)
+        self._beginning = beginning
         self._begun = begun
         self._ending = ending
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """See uvicorn."""
+        self._beginning()
         await super().startup(sockets)
         service_manager.tell(service_manager.READY)
         asyncio.get_running_loop().run_in_executor(None, self._begun)

@@ -3,6 +3,7 @@
 import logging
 import math
 import sys
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -21,10 +22,13 @@ from parkmeter.service import Service
 from parkmeter.state_folder import StateFolder
 from parkmeter.stores.sqlite import SqliteStore
 from parkmeter.tokens import Scope, Token, digest_of, new_secret
-from parkmeter.web.app import Control, control_app
+from parkmeter.web.app import control_app
 from parkmeter.web.asgi_types import Application
 from parkmeter.web.auth import TokenBook
+from parkmeter.web.control import Control
 from parkmeter.web.data_plane import DataPlane
+from parkmeter.web.event_routes import News, add_event_routes, feed_of
+from parkmeter.web.feed import Feed
 from parkmeter.web.gate import LocalGate
 from parkmeter.web.log_routes import add_log_routes
 from parkmeter.web.metrics_route import add_metrics_route
@@ -60,6 +64,7 @@ class Parts:
     driver: ProcessDriver
     control: Application
     data_plane: DataPlane
+    feed: Feed[News]
     new_token: str | None
     models: Path
 
@@ -79,6 +84,11 @@ class Parts:
         self.service.begin()
         return busy
 
+    def end_requests(self) -> None:
+        """Begin the end: who only waits or listens is told so now. On the loop of the requests."""
+        self.feed.close()
+        self.data_plane.close()
+
     def _provision(self, name: str, endpoint: EndpointSettings) -> bool:
         minutes = endpoint.initial_provision_time_minutes
         try:
@@ -97,7 +107,7 @@ def wire(settings: Settings, folder: StateFolder, url: str) -> Parts:
 
     """
     clock = LocalClock()
-    gate = LocalGate(clock.now, on_idle=clock.wake)
+    gate = LocalGate(clock.now, on_idle=clock.wake, on_change=lambda: feed.wake())  # noqa: PLW0108 (made below)
     store = SqliteStore(folder.store)
     new_token = _first_token(settings, folder, store, clock, url)
     book = TokenBook(store.tokens())
@@ -105,12 +115,26 @@ def wire(settings: Settings, folder: StateFolder, url: str) -> Parts:
     driver = ProcessDriver(folder.endpoints, {})
     tally = Tally(LogNotifier())
     service = Service({}, store=store, driver=driver, clock=clock, gate=gate, notifier=tally)
-    control = Control(service, book, in_force.resource_of, clock.now, clock.alive)
     data_plane = DataPlane(Routes(), book, gate, clock.now)
+    control = Control(
+        service,
+        book,
+        in_force.resource_of,
+        clock.now,
+        clock.alive,
+        requests=data_plane.minutes.of,
+    )
+    feed = feed_of(control)
     application = control_app(control)
-    issuing = Issuing(store, lambda: service.names, clock.now, changed=book.replace)
+
+    def tokens_changed(tokens: Iterable[Token]) -> None:
+        book.replace(tokens)
+        feed.wake()  # who listens by one that was revoked is to hear no more
+
+    issuing = Issuing(store, lambda: service.names, clock.now, changed=tokens_changed)
     add_token_routes(application, control, issuing)
     add_log_routes(application, control, ProcessLogs(folder.endpoints), lambda: gate.dismissed)
+    add_event_routes(application, control, feed)
     add_metrics_route(application, control, gate, data_plane.traffic, tally.bought)
     return Parts(
         in_force=in_force,
@@ -120,6 +144,7 @@ def wire(settings: Settings, folder: StateFolder, url: str) -> Parts:
         driver=driver,
         control=application,
         data_plane=data_plane,
+        feed=feed,
         new_token=new_token,
         models=folder.models,
     )

@@ -10,8 +10,9 @@ from starlette.testclient import TestClient
 
 from parkmeter.meter import Spec
 from parkmeter.tokens import Scope, Token, digest_of
-from parkmeter.web.app import Control, control_app
+from parkmeter.web.app import control_app
 from parkmeter.web.auth import TokenBook
+from parkmeter.web.control import Control
 from tests.world import MINUTE, NOON, SECOND, World, spec
 
 ADMIN = {"Authorization": "admin-pass-code"}
@@ -606,6 +607,8 @@ def test_the_document_describes_every_route_and_its_problems(front):
         "/endpoints/{name}/eject",
         "/endpoints/{name}/journal",
         "/endpoints/{name}/receipt",
+        "/endpoints/{name}/receipt.csv",
+        "/endpoints/{name}/timeline",
         "/endpoints/{name}/invocations",
         "/endpoint-expiry",
         "/{api_resource}",

@@ -9,8 +9,9 @@ from starlette.testclient import TestClient
 from parkmeter.issuing import Issuing
 from parkmeter.meter import Spec
 from parkmeter.tokens import Scope, Token, digest_of
-from parkmeter.web.app import Control, control_app
+from parkmeter.web.app import control_app
 from parkmeter.web.auth import TokenBook
+from parkmeter.web.control import Control
 from parkmeter.web.token_routes import add_token_routes
 from tests.world import NOON, World
 

@@ -14,11 +14,16 @@ def test_a_prompt_is_answered_by_the_model_piece_by_piece(meters):
     meters.running()
     panel = meters.open("Playground")
     pieces = []
-    meters.page.expose_function("grew", lambda text: pieces.append(text))  # noqa: PLW0108 (playwright sets attributes on it)
+
+    def grew(text: str) -> None:
+        pieces.append(text)
+
+    meters.page.expose_function("grew", grew)
     panel.get_by_label("Prompt").fill("write a story about a fox.")
     answer = panel.get_by_role("region", name="Answer", include_hidden=True)
     answer.evaluate(
-        "node => new MutationObserver(() => grew(node.textContent)).observe(node, {childList: true})"
+        "node => new MutationObserver(() => grew(node.textContent))"
+        ".observe(node, {childList: true})"
     )
     panel.get_by_role("button", name="Send").click()
     expect(panel.locator(".hint")).to_contain_text(" s")

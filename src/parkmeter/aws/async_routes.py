@@ -15,9 +15,10 @@ from parkmeter.aws.definitions import Definition, Queue
 from parkmeter.aws.events import headers_of, prompt_in
 from parkmeter.aws.prompt_routes import response_of
 from parkmeter.tokens import Scope, Token
-from parkmeter.web.app import Control, IdempotencyKey, Line, token_of
+from parkmeter.web.app import Line
 from parkmeter.web.auth import require
 from parkmeter.web.bodies import idempotency_key
+from parkmeter.web.control import Control, IdempotencyKey, token_of
 from parkmeter.web.fields import base_of
 from parkmeter.web.openapi import PROMPT_EXAMPLE
 from parkmeter.web.shapes import problems

@@ -39,9 +39,10 @@ from parkmeter.errors import TokenMissingError, TokenRefusedError
 from parkmeter.issuing import Issuing
 from parkmeter.stores.dynamodb import token_of
 from parkmeter.tokens import Token
-from parkmeter.web.app import Control, control_app
+from parkmeter.web.app import control_app
 from parkmeter.web.asgi_types import Application, Receive, Scope, Send
 from parkmeter.web.auth import presented
+from parkmeter.web.control import Control
 from parkmeter.web.log_routes import add_log_routes
 from parkmeter.web.token_routes import add_token_routes
 

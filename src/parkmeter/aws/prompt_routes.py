@@ -18,8 +18,8 @@ from parkmeter.aws.prompts import Inference, route_of
 from parkmeter.errors import PathNotServedError, UnknownEndpointError
 from parkmeter.meter import Meter
 from parkmeter.tokens import Scope, Token
-from parkmeter.web.app import Control, token_of
 from parkmeter.web.auth import require
+from parkmeter.web.control import Control, token_of
 from parkmeter.web.fields import base_of
 
 _ANY_METHOD = ["DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"]
@@ -65,6 +65,13 @@ def add_prompt_routes(
 
     for name, one in definitions.items():
         add(name, one.api_resource)
+
+    @app.get("/events", include_in_schema=False)
+    def events(_: Token = known_token) -> Response:
+        raise PathNotServedError(
+            "API Gateway gives whole answers only, so nothing can be followed here. Ask "
+            "GET /endpoints again."
+        )
 
 
 def response_of(answer: Answer) -> Response:

@@ -4,40 +4,31 @@ Routes only translate: HTTP to a use case, its answer to a shape. Rules live in 
 become answers in `problems`. Runs locally and on AWS; knows no adapter.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from datetime import datetime
 from typing import Annotated, Any
 
-from fastapi import Depends, FastAPI, Header, Path, Query, Request, Response, Security
+from fastapi import FastAPI, Query, Request, Response
 from fastapi.responses import HTMLResponse, JSONResponse
-from fastapi.security import APIKeyHeader
 from starlette.concurrency import run_in_threadpool as in_thread
 
 from parkmeter import __version__
-from parkmeter.background import Backgrounds
-from parkmeter.errors import ClockStoppedError, InvalidRequestError, ScopeMissingError
-from parkmeter.journal import OPERATOR, SYSTEM
-from parkmeter.meter import Report
-from parkmeter.service import Actor, Answer, Service
+from parkmeter.errors import ClockStoppedError, InvalidRequestError
+from parkmeter.service import Actor, Answer
 from parkmeter.tokens import Scope, Token
-from parkmeter.web.auth import Book, require
+from parkmeter.web.auth import require
 from parkmeter.web.bodies import idempotency_key, parsed, read_json, takes
+from parkmeter.web.control import Control, IdempotencyKey, Name, may_see, token_of
 from parkmeter.web.dashboard_routes import add_dashboard_routes
 from parkmeter.web.docs_page import docs_page
 from parkmeter.web.error_answers import answer_errors
-from parkmeter.web.moments import moment
+from parkmeter.web.history_routes import add_history_routes
 from parkmeter.web.openapi import complete_document
 from parkmeter.web.seed_contract import seed_answer, seed_view
 from parkmeter.web.shapes import (
     Changed,
     Eject,
     Endpoint,
-    EndpointReceipt,
     Endpoints,
     Health,
-    Journal,
-    JournalLine,
     SeedTopUp,
     TopUp,
     WhoAmI,
@@ -56,36 +47,6 @@ A top-up or an eject that is sent again with the same `Idempotency-Key` is done 
 alike, with `Idempotency-Replayed: true`. Errors are RFC 9457 problems with a stable `code`.
 """
 
-_NEWEST = 50
-_MOMENT = "ISO 8601; UTC unless it says otherwise; a date is its first moment."
-_LARGEST_NUMBER = 2**53
-
-
-@dataclass(frozen=True, slots=True)
-class Control:
-    """What the routes stand on.
-
-    `resources`: api_resource by endpoint name. `alive`: whether the clock goes round.
-    `whole_servers`: prompts are streamed, wait if asked to, and every path of a model server is
-    reached; on AWS none of that.
-    """
-
-    service: Service
-    book: Book
-    resources: Callable[[str], str]
-    now: Callable[[], datetime]
-    alive: Callable[[], bool] = lambda: True
-    whole_servers: bool = True
-    backgrounds: Backgrounds = field(init=False)
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "backgrounds", Backgrounds(self.service))
-
-    def shape(self, report: Report) -> Endpoint:
-        """An endpoint as clients are shown it."""
-        background = self.backgrounds.of(report)
-        return Endpoint.of(report, background, self.resources(report.spec.name))
-
 
 def control_app(control: Control) -> FastAPI:
     """The control routes as an ASGI app; without lifespan, so that Lambda can serve it too."""
@@ -101,6 +62,7 @@ def control_app(control: Control) -> FastAPI:
     )
     _endpoint_routes(app, control)
     _seed_routes(app, control)
+    add_history_routes(app, control)
     _house_routes(app, control)
     add_dashboard_routes(app)
     answer_errors(app)
@@ -117,27 +79,6 @@ class Line(JSONResponse):
 
 
 # ── What every route needs ──────────────────────────────────────────────────────────────────────
-
-_header = APIKeyHeader(name="Authorization", scheme_name="token", auto_error=False)
-
-Name = Annotated[str, Path(description="Name of the endpoint.", examples=["flan-t5"])]
-IdempotencyKey = Annotated[
-    str | None,
-    Header(
-        alias="Idempotency-Key",
-        description="Makes a repetition harmless: 1 to 255 visible ASCII characters, kept 7 days.",
-        examples=["4f0a5a8e-monday"],
-    ),
-]
-
-
-def token_of(control: Control) -> Any:
-    """What a route depends on to know who asks: a Token, or the request is refused."""
-
-    async def check(authorization: Annotated[str | None, Security(_header)]) -> Token:
-        return control.book.check(authorization, control.now())
-
-    return Depends(check)
 
 
 def _actor(token: Token) -> Actor:
@@ -189,7 +130,7 @@ def _endpoint_routes(app: FastAPI, control: Control) -> None:
     @app.get("/endpoints/{name}", tags=["endpoints"], responses=problems(404))
     def endpoint(name: Name, token: Token = known_token) -> Endpoint:
         """How one endpoint is doing."""
-        _may_see(token, name)
+        may_see(token, name)
         return control.shape(service.report(name))
 
     @app.post(
@@ -246,48 +187,6 @@ def _endpoint_routes(app: FastAPI, control: Control) -> None:
         _replayed(answer, response)
         return Changed.of(answer.entry)
 
-    @app.get("/endpoints/{name}/journal", tags=["endpoints"], responses=problems(400, 404))
-    def journal(
-        name: Name,
-        token: Token = known_token,
-        limit: Annotated[int, Query(ge=1, le=500, description="How many lines.")] = _NEWEST,
-        before: Annotated[
-            int | None,
-            Query(ge=1, le=_LARGEST_NUMBER, description="Only lines of a lower number."),
-        ] = None,
-    ) -> Journal:
-        """Who did what, when and why, newest first.
-
-        Without the scope `admin` only your own lines and parkmeter's; a page may then be short.
-        """
-        _may_see(token, name)
-        entries = service.journal(name, limit, before)
-        everybodys = token.may(Scope.ADMIN, name)
-        lines = [
-            JournalLine.of(entry)
-            for entry in entries
-            if everybodys or entry.who in (SYSTEM, OPERATOR, token.name)
-        ]
-        more = len(entries) == limit and entries[-1].number > 1
-        return Journal(lines=lines, before=entries[-1].number if more else None)
-
-    @app.get("/endpoints/{name}/receipt", tags=["endpoints"], responses=problems(400, 404))
-    def receipt(
-        name: Name,
-        token: Token = known_token,
-        begin: Annotated[
-            str | None,
-            Query(alias="from", description=f"{_MOMENT} Default: the journal's first line."),
-        ] = None,
-        end: Annotated[
-            str | None, Query(alias="to", description=f"{_MOMENT} Default, and at most: now.")
-        ] = None,
-    ) -> EndpointReceipt:
-        """Hours on, what they cost and for whom, and what always-on would have cost."""
-        _may_see(token, name)
-        period = moment(begin, "from"), moment(end, "to")
-        return EndpointReceipt.of(service.receipt(name, *period))
-
 
 def _seed_routes(app: FastAPI, control: Control) -> None:
     service, known_token = control.service, token_of(control)
@@ -315,7 +214,7 @@ def _seed_routes(app: FastAPI, control: Control) -> None:
     ) -> Any:
         """Until when each endpoint lives, in the words of the AWS sample."""
         if name is not None:
-            _may_see(token, name)
+            may_see(token, name)
             return seed_view(service.report(name))
         if len(service.names) == 1 and token.covers(service.names[0]):
             return seed_view(service.report(service.names[0]))
@@ -351,9 +250,3 @@ def _seed_routes(app: FastAPI, control: Control) -> None:
         )
         _replayed(answer, response)
         return seed_answer(answer.entry)
-
-
-def _may_see(token: Token, name: str) -> None:
-    """Any token sees status, of the endpoints it is for."""
-    if not token.covers(name):
-        raise ScopeMissingError("status", name)

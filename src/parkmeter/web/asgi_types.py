@@ -8,3 +8,6 @@ Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 Application = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+ABORT = "parkmeter.abort"
+"""Extension of a scope: called, it ends the connection at once, with what was not sent yet."""

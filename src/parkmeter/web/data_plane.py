@@ -10,6 +10,7 @@ from parkmeter.errors import TokenRefusedError, UnknownEndpointError
 from parkmeter.tokens import Scope
 from parkmeter.web.auth import Holder, TokenBook, require
 from parkmeter.web.gate import LocalGate
+from parkmeter.web.minutes import RequestsByMinute
 from parkmeter.web.routes import Route, Routes, Target
 from parkmeter.web.traffic import TrafficByEndpoint
 from parkmeter.web.upstream import UpstreamPool
@@ -36,6 +37,7 @@ class DataPlane:
         self.now = now
         self.pool = pool or UpstreamPool()
         self.traffic = TrafficByEndpoint()
+        self.minutes = RequestsByMinute(self.traffic, now)
         self._book = book
 
     def permitted(self, target: Target, header: bytes, holder: Holder) -> Route:
@@ -62,10 +64,15 @@ class DataPlane:
             holder.invokes.add(target.name)
         return target.route
 
+    def begin(self) -> None:
+        """Count by the minute from now on. On the loop."""
+        self.minutes.begin()
+
     def close(self) -> None:
         """Begin the end: held requests are told 503 now, connections are kept no more. On the loop.
 
         What is in flight is not disturbed.
         """
+        self.minutes.close()
         self.gate.dismiss()
         self.pool.close()

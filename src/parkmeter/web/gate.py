@@ -45,14 +45,19 @@ class LocalGate:
 
     `show`, `view` and `in_flight` may be called from any thread; everything else only on the loop.
     `now` reads the clock (aware, UTC). `on_idle(name)` is called on the loop when the last request
-    in flight leaves an endpoint whose meter is closed: it must not block.
+    in flight leaves an endpoint whose meter is closed: it must not block, nor may `on_change()`,
+    which is called from any thread after a view that differs from the one before.
     """
 
     def __init__(
-        self, now: Callable[[], datetime], on_idle: Callable[[str], None] = lambda _name: None
+        self,
+        now: Callable[[], datetime],
+        on_idle: Callable[[str], None] = lambda _name: None,
+        on_change: Callable[[], None] = lambda: None,
     ) -> None:
         self._now = now
         self._on_idle = on_idle
+        self._on_change = on_change
         self._slots: dict[str, _Slot] = {}
         self._lock = threading.Lock()
         self.dismissed = False
@@ -66,8 +71,10 @@ class LocalGate:
             slot = self._slot(view.name)
             if slot.view is not None and view.version < slot.view.version:
                 return
-            slot.view = view
+            changed, slot.view = slot.view != view, view
         slot.announce()
+        if changed:
+            self._on_change()
 
     def view(self, name: str) -> View | None:
         """The newest view of this endpoint, None if none was shown yet."""

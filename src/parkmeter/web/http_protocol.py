@@ -15,6 +15,7 @@ import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from parkmeter.web.alarm import Alarm
+from parkmeter.web.asgi_types import ABORT
 from parkmeter.web.auth import Holder
 from parkmeter.web.data_plane import DataPlane
 from parkmeter.web.fields import HEAD_LIMIT
@@ -243,6 +244,7 @@ class GatewayProtocol(HttpToolsProtocol):
     def _start_asgi_task(self, cycle: Any, app: Any) -> None:
         self._active = cycle
         self.alarm.off()
+        cycle.scope["extensions"] = {ABORT: self.transport.abort}
         super()._start_asgi_task(cycle, app)
 
     # ── Within ──────────────────────────────────────────────────────────────────────────────────

@@ -16,9 +16,9 @@ from parkmeter.errors import TokenRefusedError
 from parkmeter.ports import Log, Logs
 from parkmeter.tokens import Scope as TokenScope
 from parkmeter.tokens import Token
-from parkmeter.web.app import Control, Name, token_of
 from parkmeter.web.asgi_types import Receive, Scope, Send
 from parkmeter.web.auth import require
+from parkmeter.web.control import Control, Name, token_of
 from parkmeter.web.shapes import problems
 
 _MOST_LINES = 10_000

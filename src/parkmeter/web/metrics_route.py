@@ -8,7 +8,7 @@ from fastapi.responses import PlainTextResponse, Response
 from starlette.concurrency import run_in_threadpool as in_thread
 
 from parkmeter.tokens import Token
-from parkmeter.web.app import Control, token_of
+from parkmeter.web.control import Control, token_of
 from parkmeter.web.gate import LocalGate
 from parkmeter.web.metrics import CONTENT_TYPE, Present, page
 from parkmeter.web.traffic import TrafficByEndpoint

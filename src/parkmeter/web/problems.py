@@ -43,6 +43,7 @@ _STATUS: dict[type[errors.ParkmeterError], int] = {
     errors.StoreBusyError: 503,
     errors.KeyBusyError: 503,
     errors.ClockStoppedError: 503,
+    errors.TooManyListenersError: 503,
     errors.UpstreamTimeoutError: 504,
 }
 
@@ -70,6 +71,8 @@ def problem_of(error: errors.ParkmeterError) -> Problem:
             headers["Retry-After"] = str(seconds)
         case errors.StoreBusyError():
             headers["Retry-After"] = "1"
+        case errors.TooManyListenersError():
+            headers["Retry-After"] = "15"
         case errors.UploadStalledError():
             headers["Connection"] = "close"  # the rest of the body would have to be waited for
         case _:

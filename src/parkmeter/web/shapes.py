@@ -1,7 +1,7 @@
 """What control routes take and give, as JSON shapes. The examples are what the docs show."""
 
 from collections.abc import Mapping
-from datetime import datetime, timedelta
+from datetime import datetime
 from decimal import Decimal
 from typing import Annotated, Any, Self
 
@@ -9,11 +9,10 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, PlainSerialize
 
 from parkmeter.background import Background
 from parkmeter.errors import InvalidRequestError
-from parkmeter.journal import Entry, Kind
+from parkmeter.journal import Entry
 from parkmeter.meter import NEVER, Phase, Report, Status
 from parkmeter.money import Dollars as Sum
 from parkmeter.money import cost_of
-from parkmeter.receipt import Receipt
 from parkmeter.tokens import DEFAULT_SCOPES, Scope, Token
 
 Money = Annotated[Decimal, PlainSerializer(float, return_type=float, when_used="json")]
@@ -25,11 +24,13 @@ Dollars = Annotated[
 """As text, because a sum of JSON numbers need not be what its parts add up to."""
 
 
-class _Shape(BaseModel):
+class Shape(BaseModel):
+    """What a route takes or gives: nothing unknown, and not to be changed."""
+
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class Endpoint(_Shape):
+class Endpoint(Shape):
     """One endpoint as it is now. All times are UTC; an unknown price is null, never zero."""
 
     name: str = Field(examples=["flan-t5"])
@@ -96,13 +97,13 @@ class Endpoint(_Shape):
         )
 
 
-class Endpoints(_Shape):
+class Endpoints(Shape):
     """All endpoints this token may see, in the order of the configuration."""
 
     endpoints: list[Endpoint]
 
 
-class Changed(_Shape):
+class Changed(Shape):
     """What came of a top-up or an eject. A replayed request gets its first answer, unchanged."""
 
     endpoint: str = Field(examples=["flan-t5"])
@@ -134,122 +135,7 @@ class Changed(_Shape):
         )
 
 
-class JournalLine(_Shape):
-    """One line of the journal."""
-
-    number: int = Field(description="Grows with every line of an endpoint.")
-    at: datetime = Field(description="When it happened; an end may be noticed a little later.")
-    kind: Kind
-    by: str = Field(description="Name of the token, or parkmeter itself.")
-    why: str
-    minutes: float = Field(description="Added; negative: given up.")
-    expires_at: datetime = Field(description="After this line.")
-
-    @classmethod
-    def of(cls, entry: Entry) -> Self:
-        """The shape of an entry."""
-        return cls(
-            number=entry.number,
-            at=entry.at,
-            kind=entry.kind,
-            by=entry.who,
-            why=entry.why,
-            minutes=entry.amount.total_seconds() / 60,
-            expires_at=entry.expires_at,
-        )
-
-
-class Journal(_Shape):
-    """The newest lines, newest first; `before` asks for the older ones, null at the end."""
-
-    lines: list[JournalLine]
-    before: int | None
-
-
-class ReceiptPart(_Shape):
-    """What fell to one buyer: use of the time that this token bought."""
-
-    who: str = Field(description="Name of the token, or parkmeter itself.", examples=["ada"])
-    hours_on: float = Field(examples=[1.0])
-    cost: Dollars | None = Field(description="Dollars.", examples=["7.0900"])
-    minutes_bought: float = Field(
-        description="Put on the meter in this period, used or not.", examples=[60.0]
-    )
-
-
-class ReceiptRun(_Shape):
-    """One life of the endpoint, as far as it fell into this period."""
-
-    started: datetime = Field(description="Of the start call; may be before the period.")
-    ended: datetime | None = Field(description="Null: still on at the period's end.")
-    hours_on: float = Field(examples=[1.5])
-    variant: str | None = Field(description="For example the instance type.", examples=["local"])
-    cost: Dollars | None = Field(description="Dollars.", examples=["10.6350"])
-
-
-class EndpointReceipt(_Shape):
-    """What an endpoint cost. Parts and runs each add up to the whole. Null: a price is unknown."""
-
-    endpoint: str = Field(examples=["flan-t5"])
-    begin: datetime = Field(alias="from")
-    end: datetime = Field(alias="to")
-    hours_on: float = Field(examples=[1.5])
-    price_per_hour: Dollars | None = Field(description="The present one.", examples=["7.09"])
-    cost: Dollars | None = Field(
-        description="Dollars, at the price of each moment.", examples=["10.6350"]
-    )
-    always_on_cost: Dollars | None = Field(
-        description="Had it been on all the time.", examples=["170.1600"]
-    )
-    saved: Dollars | None = Field(description="The difference.", examples=["159.5250"])
-    unpriced_hours: float = Field(description="Hours on without a known price.", examples=[0.0])
-    parts: list[ReceiptPart]
-    runs: list[ReceiptRun]
-
-    @classmethod
-    def of(cls, receipt: Receipt) -> Self:
-        """The shape of a receipt."""
-        parts = [
-            ReceiptPart(
-                who=part.who,
-                hours_on=_hours(part.time_on),
-                cost=part.cost,
-                minutes_bought=part.bought.total_seconds() / 60,
-            )
-            for part in receipt.parts
-        ]
-        runs = [
-            ReceiptRun(
-                started=run.started,
-                ended=run.ended,
-                hours_on=_hours(run.time_on),
-                variant=run.variant,
-                cost=run.cost,
-            )
-            for run in receipt.runs
-        ]
-        return cls.model_validate(
-            {
-                "endpoint": receipt.endpoint,
-                "from": receipt.begin,
-                "to": receipt.end,
-                "hours_on": _hours(receipt.time_on),
-                "price_per_hour": receipt.price_per_hour,
-                "cost": receipt.cost,
-                "always_on_cost": receipt.always_on_cost,
-                "saved": receipt.saved,
-                "unpriced_hours": _hours(receipt.unpriced),
-                "parts": parts,
-                "runs": runs,
-            }
-        )
-
-
-def _hours(amount: timedelta) -> float:
-    return amount.total_seconds() / 3600
-
-
-class Health(_Shape):
+class Health(Shape):
     """The gateway answers."""
 
     status: str = Field(examples=["ok"])
@@ -268,7 +154,7 @@ class Problem(BaseModel):
     code: str = Field(examples=["limit_exceeded"])
 
 
-class TopUp(_Shape):
+class TopUp(Shape):
     """Minutes to add, or dollars to spend on them: finite, greater than 0, fractions allowed."""
 
     model_config = ConfigDict(
@@ -314,13 +200,13 @@ class SeedTopUp(BaseModel):
     )
 
 
-class Eject(_Shape):
+class Eject(Shape):
     """Optionally the expiry as it was seen: if it moved since, nothing is ejected."""
 
     expires_at: AwareDatetime | None = None
 
 
-class SeenToken(_Shape):
+class SeenToken(Shape):
     """A token as it may be shown; its secret is known to nobody but its holder."""
 
     id: str = Field(examples=["5f0c1b2a"])
@@ -348,7 +234,7 @@ class SeenToken(_Shape):
         )
 
 
-class WhoAmI(_Shape):
+class WhoAmI(Shape):
     """The token that asks: what it is called and what it may do."""
 
     id: str = Field(examples=["5f0c1b2a"])
@@ -369,7 +255,7 @@ class WhoAmI(_Shape):
         )
 
 
-class SeenTokens(_Shape):
+class SeenTokens(Shape):
     """All tokens, oldest first."""
 
     tokens: list[SeenToken]
@@ -381,7 +267,7 @@ class IssuedToken(SeenToken):
     token: str = Field(examples=["pm_…"])
 
 
-class NewToken(_Shape):
+class NewToken(Shape):
     """What a new token is to be; only the name is needed."""
 
     name: str = Field(description="Whose it is: the journal's `by`.", examples=["ada"])

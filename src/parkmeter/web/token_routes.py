@@ -11,9 +11,9 @@ from starlette.concurrency import run_in_threadpool as in_thread
 
 from parkmeter.issuing import Issuing, Order
 from parkmeter.tokens import Token
-from parkmeter.web.app import Control, token_of
 from parkmeter.web.auth import require_administrator
 from parkmeter.web.bodies import parsed, read_json, takes
+from parkmeter.web.control import Control, token_of
 from parkmeter.web.shapes import IssuedToken, NewToken, SeenToken, SeenTokens, problems
 
 TokenId = Annotated[str, Path(description="As listed.", examples=["5f0c1b2a"])]

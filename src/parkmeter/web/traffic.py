@@ -62,6 +62,10 @@ class Traffic:
         """Count an answer of the gateway's own."""
         self.statuses[status // 100] += 1
 
+    def count(self) -> int:
+        """How many requests came to any end."""
+        return sum(self.statuses) + self.gone + self.broken
+
     def requests(self) -> dict[str, int]:
         """How many requests came to which end."""
         classes = {f"{digit}xx": self.statuses[digit] for digit in range(2, 6)}

@@ -1,0 +1,73 @@
+"""What every control route stands on: the use cases, who asks, and how an endpoint is shown."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Annotated, Any
+
+from fastapi import Depends, Header, Path, Security
+from fastapi.security import APIKeyHeader
+
+from parkmeter.background import Backgrounds
+from parkmeter.errors import ScopeMissingError
+from parkmeter.meter import Report
+from parkmeter.service import Service
+from parkmeter.tokens import Token
+from parkmeter.web.auth import Book
+from parkmeter.web.minutes import Count
+from parkmeter.web.shapes import Endpoint
+
+_header = APIKeyHeader(name="Authorization", scheme_name="token", auto_error=False)
+
+Name = Annotated[str, Path(description="Name of the endpoint.", examples=["flan-t5"])]
+IdempotencyKey = Annotated[
+    str | None,
+    Header(
+        alias="Idempotency-Key",
+        description="Makes a repetition harmless: 1 to 255 visible ASCII characters, kept 7 days.",
+        examples=["4f0a5a8e-monday"],
+    ),
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Control:
+    """What the routes stand on.
+
+    `resources`: api_resource by endpoint name. `alive`: whether the clock goes round.
+    `whole_servers`: prompts are streamed, wait if asked to, and every path of a model server is
+    reached; on AWS none of that. `requests`: how many an endpoint got in which minute, as far as
+    that is known.
+    """
+
+    service: Service
+    book: Book
+    resources: Callable[[str], str]
+    now: Callable[[], datetime]
+    alive: Callable[[], bool] = lambda: True
+    whole_servers: bool = True
+    requests: Callable[[str], Sequence[Count]] = lambda _name: ()
+    backgrounds: Backgrounds = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "backgrounds", Backgrounds(self.service))
+
+    def shape(self, report: Report) -> Endpoint:
+        """An endpoint as clients are shown it."""
+        background = self.backgrounds.of(report)
+        return Endpoint.of(report, background, self.resources(report.spec.name))
+
+
+def token_of(control: Control) -> Any:
+    """What a route depends on to know who asks: a Token, or the request is refused."""
+
+    async def check(authorization: Annotated[str | None, Security(_header)]) -> Token:
+        return control.book.check(authorization, control.now())
+
+    return Depends(check)
+
+
+def may_see(token: Token, name: str) -> None:
+    """Any token sees status, of the endpoints it is for."""
+    if not token.covers(name):
+        raise ScopeMissingError("status", name)
