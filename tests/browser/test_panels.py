@@ -83,11 +83,11 @@ def test_the_timeline_shows_what_ran_who_topped_up_and_the_requests(meters):
     expect(panel.get_by_role("row").nth(1)).to_be_visible()
     for span in ("7 days", "30 days", "24 hours"):
         with meters.page.expect_response("**/timeline?**") as response:
-            panel.get_by_text(span).click()
+            panel.get_by_role("radio", name=span).check()
         assert response.value.status == 200
         expect(panel.locator(".band rect").first).to_be_visible()
     ticks = panel.locator(".band .tick").count()
-    meters.button("+10 minutes for").click()
+    meters.button("+10 min for").click()
     eventually(lambda: panel.locator(".band .tick").count() == ticks + 1, seconds=10)
 
 

@@ -14,8 +14,9 @@ const SHOWN = 100; // rows of the table
 let count = 0;
 
 export class Timeline {
-  constructor(api, { name }) {
-    Object.assign(this, { api, name, span: DAY, asked: 0 });
+  constructor(api, endpoint) {
+    const { name } = endpoint;
+    Object.assign(this, { api, name, span: DAY, asked: 0, known: state(endpoint) });
     const group = `span-${++count}`;
     const choices = SPANS.map(([title, span]) => h(
       "label", { class: "choice" },
@@ -54,10 +55,10 @@ export class Timeline {
   }
 
   /** A change of the endpoint is a change of its timeline. */
-  see({ status, expires_at: expires }) {
-    const known = `${status} ${expires}`;
-    if (this.known && this.known !== known) this.load();
-    this.known = known;
+  see(endpoint) {
+    if (this.known === state(endpoint)) return;
+    this.known = state(endpoint);
+    this.load();
   }
 
   async load() {
@@ -155,6 +156,10 @@ export class Timeline {
       ))),
     ));
   }
+}
+
+function state({ status, expires_at: expires }) {
+  return `${status} ${expires}`;
 }
 
 function signed({ minutes: amount }) {

@@ -14,7 +14,7 @@ export class TopUp {
     this.note = h("p", { class: "note", hidden: true });
     this.buttons = PRESETS.map((amount) => h(
       "button",
-      { type: "button", class: "add", "aria-label": `+${amount} minutes for ${name}`,
+      { type: "button", class: "add", "aria-label": `+${amount} min for ${name}`,
         onclick: () => this.add({ minutes: amount }) },
       `+${amount}`, h("small", {}, " min"),
     ));
