@@ -136,16 +136,22 @@ class ContractServer:
                 return 200, shown
             case "receipt":
                 return 200, {**RECEIPT, "endpoint": name}
+            case "receipt.csv":
+                return 200, f"row,endpoint\r\ntotal,{name}\r\n"
             case "invocations":
                 return (self.prompts or (lambda asked: (200, {"echo": asked})))(body)
             case "top-ups" | "eject":
                 key = headers["idempotency-key"]
                 if key not in self.keys:
                     minutes = body.get("minutes", -shown["seconds_left"] / 60)
+                    if "dollars" in body:
+                        if shown["price_per_hour"] is None:
+                            return problem(422, "price_unknown", "Nobody knows what it costs.")
+                        minutes = float(body["dollars"]) / shown["price_per_hour"] * 60
                     shown["seconds_left"] += minutes * 60
                     self.keys[key] = (
                         201 if what == "top-ups" else 200,
-                        changed(shown, minutes),
+                        changed(shown, minutes, body.get("dollars")),
                     )
                 return self.keys[key]
             case _:
@@ -171,10 +177,11 @@ def endpoint(name: str, **given: object) -> dict:
     }
 
 
-def changed(shown: dict, minutes: float) -> dict:
+def changed(shown: dict, minutes: float, dollars: str | None = None) -> dict:
     return {
         "endpoint": shown["name"],
         "minutes": minutes,
+        "dollars": dollars,
         "expires_at": shown["expires_at"],
         "closes_at": shown["closes_at"],
         "seconds_left": shown["seconds_left"],

@@ -9,6 +9,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from parkmeter.meter import Spec
+from parkmeter.service import Actor
 from parkmeter.tokens import Scope, Token, digest_of
 from parkmeter.web.app import control_app
 from parkmeter.web.auth import TokenBook
@@ -434,6 +435,66 @@ def test_a_receipt_tells_hours_money_and_whose_time_it_was(front):
     (run,) = body["runs"]
     assert (run["started"], run["variant"], run["cost"]) == (body["from"], "local", body["cost"])
     assert 1 <= body["hours_on"] < 1.001
+
+
+def test_a_receipt_comes_as_csv_with_the_same_money(front):
+    front.post("/endpoints/flan-t5/top-ups", {"minutes": 30}, SEED)
+    front.world.wind(20 * MINUTE)
+    front.post("/endpoints/flan-t5/top-ups", {"minutes": 30})
+    front.world.wind(90 * MINUTE)
+    response = front.get("/endpoints/flan-t5/receipt.csv")
+    said = front.get("/endpoints/flan-t5/receipt").json()
+    assert response.headers["content-type"].startswith("text/csv")
+    name = "flan-t5_2026-06-22_2026-06-22.csv"
+    assert response.headers["content-disposition"] == f'attachment; filename="{name}"'
+    lines = response.text.split("\r\n")
+    assert lines[-1] == ""
+    headings = lines[0].split(",")
+    rows = [dict(zip(headings, line.split(","), strict=True)) for line in lines[1:-1]]
+    assert [(row["row"], row["who"]) for row in rows] == [
+        ("buyer", "seed"),
+        ("buyer", "admin"),
+        ("total", ""),
+    ]
+    assert [row["cost"] for row in rows[:-1]] == [part["cost"] for part in said["parts"]]
+    total = (rows[-1]["cost"], rows[-1]["always_on_cost"], rows[-1]["saved"])
+    assert total == (said["cost"], said["always_on_cost"], said["saved"])
+    assert rows[-1]["to"] == said["to"]
+
+
+def test_a_csv_has_nothing_for_an_unknown_price_and_nobodys_name_becomes_a_formula(two):
+    two.world.service.top_up("flan-t5", 10, Actor("x", "=cmd|'/c calc'!A1"))
+    two.world.wind(20 * MINUTE)
+    buyer, total = two.get("/endpoints/flan-t5/receipt.csv").text.splitlines()[1:]
+    assert ",'=cmd|'/c calc'!A1," in buyer
+    assert total.split(",")[6] == ""
+
+
+def test_a_timeline_tells_statuses_top_ups_and_requests(front):
+    front.post("/endpoints/flan-t5/top-ups", {"minutes": 30}, SEED)
+    front.world.wind(10 * MINUTE)
+    said = front.get("/endpoints/flan-t5/timeline").json()
+    assert (said["from"], said["to"]) == ("2026-06-21T12:10:00Z", "2026-06-22T12:10:00Z")
+    assert [one["status"] for one in said["stretches"]] == ["stopped", "starting", "running"]
+    assert said["stretches"][0]["begin"] == said["from"]
+    assert said["stretches"][-1]["end"] == said["to"]
+    assert said["top_ups"] == [{"at": "2026-06-22T12:00:00Z", "minutes": 30, "by": "seed"}]
+    assert said["requests"] == []
+    period = {"from": "2026-06-22T12:05", "to": "2027-01-01"}
+    cut = front.get("/endpoints/flan-t5/timeline", params=period).json()
+    assert [one["status"] for one in cut["stretches"]] == ["running"]
+    assert (cut["to"], cut["top_ups"]) == (said["to"], [])
+    wrong = front.get("/endpoints/flan-t5/timeline", params={"from": "2027-01-01"})
+    assert problem(wrong, 400, "invalid_request")["field"] == "from"
+
+
+def test_a_timeline_names_others_to_admins_only(front):
+    front.post("/endpoints/flan-t5/top-ups", {"minutes": 30})
+    front.post("/endpoints/flan-t5/top-ups", {"minutes": 30}, SEED)
+    front.world.wind(MINUTE)
+    seen = front.get("/endpoints/flan-t5/timeline", SEED).json()["top_ups"]
+    assert [one["by"] for one in seen] == [None, "seed"]
+    problem(front.get("/endpoints/flan-t5/timeline", FALCONER), 403, "scope_missing")
 
 
 def test_an_unknown_price_is_null_on_a_receipt_and_never_zero(two):

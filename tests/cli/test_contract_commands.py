@@ -177,3 +177,21 @@ def test_an_eject_on_a_terminal_asks_first(server, monkeypatch):
     assert done.exit_code == 1
     assert not any(path.endswith("/eject") for _, path, *_ in server.seen)
     assert run("eject", "flan-t5", input="y\n").exit_code == 0
+
+
+def test_a_top_up_in_dollars_says_what_they_bought(server):
+    done = run("top-up", "flan-t5", "--dollars", "5")
+    assert done.exit_code == 0, done.output
+    assert "for $5.00" in done.stdout
+    assert server.seen[-1][3] == {"dollars": "5"}
+    assert run("top-up", "flan-t5", "10", "--dollars", "5").exit_code == 2
+    assert run("top-up", "flan-t5", "--dollars", "much").exit_code == 2
+
+
+def test_a_receipt_as_csv_is_one_document_for_all_endpoints(server):
+    server.endpoints["falcon"] = endpoint("falcon")
+    said = run("receipt", "--csv")
+    assert said.exit_code == 0, said.output
+    names = list(server.endpoints)
+    assert said.stdout.splitlines() == ["row,endpoint", *(f"total,{name}" for name in names)]
+    assert run("receipt", "--csv", "--json").exit_code == 2

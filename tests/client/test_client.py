@@ -184,3 +184,14 @@ def test_what_a_model_says_of_its_own_failure_survives(contract):
         client.invoke("flan-t5", b"{}")
     assert raised.value.status == 422
     assert raised.value.data == {"detail": [{"loc": ["body"]}], "type": "x"}
+
+
+def test_dollars_go_as_they_were_said_and_come_back_as_money(contract):
+    with Client(contract.url, ADMIN) as client:
+        change = client.top_up("flan-t5", dollars=Decimal("5.00"))
+        assert contract.seen[-1][3] == {"dollars": "5.00"}
+        assert change.dollars == 5
+        assert client.receipt_csv("flan-t5") == "row,endpoint\r\ntotal,flan-t5\r\n"
+        for wrong in ({}, {"minutes": 1, "dollars": 1}):
+            with pytest.raises(ValueError, match="minutes or dollars"):
+                client.top_up("flan-t5", **wrong)

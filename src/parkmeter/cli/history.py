@@ -1,5 +1,6 @@
 """The commands about what was: `journal`, `receipt`, `logs`."""
 
+import sys
 import time
 from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
@@ -58,6 +59,7 @@ def receipt(
     end: Annotated[
         str | None, typer.Option("--to", metavar="TIME", help="ISO 8601, or a date; else now.")
     ] = None,
+    as_csv: Annotated[bool, typer.Option("--csv", help="For spreadsheets.")] = False,
     as_json: AsJson = False,
     url: Url = None,
     state: State = None,
@@ -68,8 +70,14 @@ def receipt(
     one after the other. A time without a zone is this machine's.
     """
     first, last = _moment(begin), _moment(end)
+    if as_csv and as_json:
+        raise wrong_usage("Say --csv or --json, not both.")
     with gateway(url, state, as_json=as_json, name=name) as client:
         for number, endpoint in enumerate(chosen(client, name)):
+            if as_csv:
+                headings, rows = _csv_parts(client.receipt_csv(endpoint.name, first, last))
+                sys.stdout.write(rows if number else headings + rows)
+                continue
             found = client.receipt(endpoint.name, first, last)
             if as_json:
                 plain_json(found.raw)
@@ -80,6 +88,12 @@ def receipt(
 
             for line in receipt_lines(found, local_now()):
                 out.print(line)
+
+
+def _csv_parts(document: str) -> tuple[str, str]:
+    """The line of headings, and what follows: of several documents one is made."""
+    headings, end, rows = document.partition("\r\n")
+    return headings + end, rows
 
 
 def logs(

@@ -9,7 +9,7 @@ from rich.text import Text
 
 from parkmeter.cli.connecting import chosen, gateway, only_endpoint, wrong_usage
 from parkmeter.cli.options import AsJson, MaybeName, State, Url, endpoint_names
-from parkmeter.cli.output import clock_time, countdown, err, minutes, out, plain_json
+from parkmeter.cli.output import clock_time, countdown, err, minutes, money, out, plain_json
 
 if TYPE_CHECKING:  # importing it takes longer than `--help` may
     from parkmeter.client import Client, Endpoint
@@ -56,22 +56,27 @@ def top_up(
         typer.Argument(metavar="MINUTES", help="Fractions allowed.", show_default=False),
     ] = None,
     *,
+    dollars: Annotated[
+        str | None,
+        typer.Option("--dollars", metavar="DOLLARS", help="Instead of minutes: what these buy."),
+    ] = None,
     wait: Annotated[bool, typer.Option("--wait", help="Wait until the endpoint runs.")] = False,
     timeout: Annotated[float, typer.Option(help="Seconds that --wait waits at most.")] = 1800,
     as_json: AsJson = False,
     url: Url = None,
     state: State = None,
 ) -> None:
-    """Put minutes on a meter."""
-    name, amount = (None, first) if second is None else (first, second)
-    wanted = _number(amount or "")
-    if wanted is None:
-        raise wrong_usage(
-            f"{amount or 'Nothing'} is no number of minutes. Usage: parkmeter top-up [NAME] MINUTES"
-        )
+    """Put minutes on a meter, or as many as dollars buy."""
+    name, wanted = first, None
+    if dollars is None:
+        name, wanted = _minutes(first, second)
+    elif second is not None:
+        raise wrong_usage("Say minutes or --dollars, not both.")
+    elif _number(dollars) is None:
+        raise wrong_usage(f"{dollars} is no number of dollars.")
     with gateway(url, state, as_json=as_json, name=name) as client:
         name = only_endpoint(client, name)
-        change = client.top_up(name, wanted)
+        change = client.top_up(name, wanted, dollars=dollars)
         if as_json:
             plain_json(change.raw)
         else:
@@ -79,6 +84,8 @@ def top_up(
 
             until = clock_time(change.closes_at, local_now())
             added = minutes(change.added)
+            if dollars is not None:
+                added = f"{added} for {money(change.dollars)}"
             out.print(f"{name}  {added}: {countdown(change.left)} left, until {until}")
         if wait:
             _wait(client, name, timeout, as_json=as_json)
@@ -108,6 +115,17 @@ def eject(
             plain_json(change.raw)
         else:
             out.print(f"{seen.name}  ejected, {countdown(-change.added)} given up")
+
+
+def _minutes(first: str | None, second: str | None) -> tuple[str | None, float]:
+    """Name, if there is one, and minutes."""
+    name, amount = (None, first) if second is None else (first, second)
+    wanted = _number(amount or "")
+    if wanted is None:
+        raise wrong_usage(
+            f"{amount or 'Nothing'} is no number of minutes. Usage: parkmeter top-up [NAME] MINUTES"
+        )
+    return name, wanted
 
 
 def _number(text: str) -> float | None:

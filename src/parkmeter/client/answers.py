@@ -62,10 +62,14 @@ class Endpoint(_Answer):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Change(_Answer):
-    """What came of a top-up or an eject. `added` is negative where time was given up."""
+    """What came of a top-up or an eject. `added` is negative where time was given up.
+
+    `dollars`: what that time costs; None: unknown.
+    """
 
     endpoint: str
     added: timedelta
+    dollars: Decimal | None
     expires_at: datetime
     closes_at: datetime
     left: timedelta
@@ -80,6 +84,7 @@ class Change(_Answer):
             raw=raw,
             endpoint=raw["endpoint"],
             added=timedelta(minutes=raw["minutes"]),
+            dollars=_money(raw.get("dollars")),
             expires_at=_time(raw["expires_at"]),
             closes_at=_time(raw["closes_at"]),
             left=timedelta(seconds=raw["seconds_left"]),

@@ -8,6 +8,7 @@ import uuid
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import closing
 from datetime import date, datetime, timedelta
+from decimal import Decimal
 from os import PathLike
 from pathlib import Path
 from types import TracebackType
@@ -113,14 +114,28 @@ class Client:
         """How one endpoint is doing."""
         return self._get(_of(name), Endpoint.of)
 
-    def top_up(self, name: str, minutes: float, *, key: str | None = None) -> Change:
-        """Add minutes. `key` is the idempotency key, made up if absent.
+    def top_up(
+        self,
+        name: str,
+        minutes: float | None = None,
+        *,
+        dollars: Decimal | float | str | None = None,
+        key: str | None = None,
+    ) -> Change:
+        """Add minutes, or as many as dollars buy; say one of the two.
+
+        `key` is the idempotency key, made up if absent.
 
         Raises:
-            ValueError: minutes is not a finite number; whether it fits the gateway says.
+            ValueError: both or neither is said, or minutes is not a finite number; whether it fits
+                the gateway says.
+            ParkmeterProblem: with code `price_unknown`, if nobody knows what dollars would buy.
 
         """
-        return self._change(name, "/top-ups", {"minutes": minutes}, key)
+        if (minutes is None) == (dollars is None):
+            raise ValueError("say minutes or dollars")
+        wanted = {"minutes": minutes} if dollars is None else {"dollars": str(dollars)}
+        return self._change(name, "/top-ups", wanted, key)
 
     def eject(
         self, name: str, *, expires_at: datetime | None = None, key: str | None = None
@@ -187,6 +202,18 @@ class Client:
         limits = {"from": begin, "to": end}
         query = {key: _written(value) for key, value in limits.items() if value is not None}
         return self._get(_of(name) + "/receipt", Receipt.of, query)
+
+    def receipt_csv(
+        self,
+        name: str,
+        begin: datetime | date | None = None,
+        end: datetime | date | None = None,
+    ) -> str:
+        """The receipt for spreadsheets (RFC 4180), with its headings."""
+        limits = {"from": begin, "to": end}
+        query = {key: _written(value) for key, value in limits.items() if value is not None}
+        path = _of(name) + "/receipt.csv"
+        return self._transport.send("GET", path, again=if_harmless, query=query).text
 
     def logs(self, name: str, lines: int = 200, *, follow: bool = False) -> Generator[str]:
         """The last lines that the endpoint's server printed; with `follow` also those to come.
