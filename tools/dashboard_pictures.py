@@ -5,7 +5,7 @@ one is tested in tests/browser.
 """
 
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -162,7 +162,7 @@ RECEIPT = {
 }
 
 
-def _document(path: str, shot: Shot) -> Any:
+def _document(path: str, endpoints: Sequence[Mapping[str, Any]]) -> Any:
     last = path.rpartition("/")[2]
     return {
         "whoami": {
@@ -172,13 +172,13 @@ def _document(path: str, shot: Shot) -> Any:
             "endpoints": None,
             "expires_at": None,
         },
-        "endpoints": {"endpoints": [ENDPOINTS[name] for name in shot.endpoints]},
+        "endpoints": {"endpoints": endpoints},
         "timeline": _timeline(),
         "receipt": RECEIPT,
     }.get(last)
 
 
-def answered(route: Route, shot: Shot) -> None:
+def answered(route: Route, endpoints: Sequence[Mapping[str, Any]]) -> None:
     """Answer one request of the page."""
     path = urlsplit(route.request.url).path.removeprefix("/")
     files = dashboard()
@@ -186,15 +186,21 @@ def answered(route: Route, shot: Shot) -> None:
     if name in files.assets:
         found = files.assets[name]
         route.fulfill(body=found.body, content_type=found.media_type)
-    elif (document := _document(path, shot)) is not None:
+    elif (document := _document(path, endpoints)) is not None:
         route.fulfill(json=document)
     else:
         route.fulfill(status=404, json={"code": "path_not_served"})
 
 
 @contextmanager
-def staged(browser: Browser, shot: Shot) -> Iterator[Page]:
-    """The dashboard, signed in, as the picture wants it; time stands still."""
+def staged(
+    browser: Browser, shot: Shot, endpoints: Sequence[Mapping[str, Any]] = ()
+) -> Iterator[Page]:
+    """The dashboard, signed in, as the picture wants it; time stands still.
+
+    `endpoints` in place of those that the shot names.
+    """
+    told = endpoints or [ENDPOINTS[name] for name in shot.endpoints]
     context = browser.new_context(
         viewport={"width": shot.size["width"], "height": shot.size["height"]},
         color_scheme="dark" if shot.dark else "light",
@@ -206,7 +212,7 @@ def staged(browser: Browser, shot: Shot) -> Iterator[Page]:
         page = context.new_page()
         page.clock.install(time=NOW)
         page.clock.pause_at(NOW + timedelta(seconds=1))
-        page.route("**/*", lambda route: answered(route, shot))
+        page.route("**/*", lambda route: answered(route, told))
         page.add_init_script("sessionStorage.setItem('parkmeter.token', 'a-token')")
         page.goto(_BASE)
         page.wait_for_selector(".card .time")

@@ -44,7 +44,7 @@ def chromium() -> Iterator[Browser]:
         browser.close()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GatewayProcess]:
     made = GatewayProcess(tmp_path_factory.mktemp("browser") / "state", CONFIG).start()
     # Started again, it has the same address.

@@ -118,6 +118,22 @@ def test_without_events_the_page_asks_every_few_seconds(visit):
     eventually(lambda: desk.seconds() > shown + 480, seconds=8)
 
 
+def test_a_tab_that_nobody_sees_holds_no_connection(meters):
+    page = meters.page
+    look = (
+        "hidden => {"
+        " Object.defineProperty(document, 'hidden', {value: hidden, configurable: true});"
+        " document.dispatchEvent(new Event('visibilitychange')); }"
+    )
+    with page.expect_event("requestfailed", lambda request: request.url.endswith("/events")):
+        page.evaluate(look, True)
+    with page.expect_request("**/events"):
+        page.evaluate(look, False)
+    shown = meters.seconds()
+    meters.gateway.request("POST", f"/endpoints/{NAME}/top-ups", {"minutes": 3})
+    eventually(lambda: meters.seconds() > shown + 120, seconds=5)
+
+
 def test_a_lost_connection_is_shown_and_recovers_by_itself(meters):
     meters.running()
     meters.expected += ["Failed to load resource", "ERR_"]

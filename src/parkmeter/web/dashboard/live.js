@@ -1,4 +1,6 @@
 // How the endpoints are doing, kept up to date: by events where the gateway sends them, else by asking.
+// A page that nobody looks at only asks now and then: a browser has six connections for a gateway, and
+// some forgotten tabs would hold them all.
 
 import { Problem } from "./api.js";
 import { events } from "./event_stream.js";
@@ -21,7 +23,9 @@ export class Live {
     this.failures = this.soon = 0;
     this.ended = new AbortController();
     const signal = this.ended.signal;
-    document.addEventListener("visibilitychange", () => { if (!document.hidden) this.now(); }, { signal });
+    document.addEventListener("visibilitychange", () => {
+      if (document.hidden) this.unseen?.abort(); else this.now();
+    }, { signal });
     addEventListener("online", () => this.now(), { signal });
     this.run();
   }
@@ -37,7 +41,7 @@ export class Live {
   async run() {
     while (!this.ended.signal.aborted) {
       try {
-        if (this.streamed) await this.follow(); else await this.look();
+        if (this.streamed && !document.hidden) await this.follow(); else await this.look();
       } catch (error) {
         if (this.ended.signal.aborted) return;
         if (error instanceof Problem && error.signedOut) { this.refused(error); return; }
@@ -50,6 +54,7 @@ export class Live {
 
   async follow() {
     const silent = new AbortController();
+    this.unseen = new AbortController();
     let timer;
     const heard = () => {
       clearTimeout(timer);
@@ -57,14 +62,16 @@ export class Live {
     };
     heard();
     try {
-      const signal = AbortSignal.any([silent.signal, this.ended.signal]);
+      const signal = AbortSignal.any([silent.signal, this.unseen.signal, this.ended.signal]);
       const response = await this.api.ask("events", { signal });
       for await (const { event, data } of events(response, heard)) {
         if (event === "endpoints") this.show(JSON.parse(data));
       }
       throw new Error("The gateway ended the connection.");
     } catch (error) {
-      if (!(error instanceof Problem && error.status === 404)) throw error;
+      if (this.unseen.signal.aborted) return;
+      // Not sent here (on AWS), or to too many already.
+      if (!(error instanceof Problem && (error.status === 404 || error.code === "too_many_listeners"))) throw error;
       this.streamed = false;
     } finally {
       clearTimeout(timer);
