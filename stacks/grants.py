@@ -327,6 +327,14 @@ class Grants:
             Grant(("s3:DeleteObject",), (f"{arn}/*",), because="it is there to be emptied"),
         ]
 
+    def read_prices(self) -> Grant:
+        """Look up what instances cost."""
+        return Grant(
+            ("pricing:GetProducts",),
+            ("*",),
+            because="the Price List is public and has no resources that IAM could name",
+        )
+
     def _table(self, name: str) -> str:
         return self.arn("dynamodb", f"table/{name}")
 

@@ -5,22 +5,39 @@ nothing of the other stacks.
 """
 
 import json
+from datetime import UTC, datetime
 from typing import Any
 
-from aws_cdk import Aws, RemovalPolicy, Stack, aws_sagemaker, aws_ssm
+from aws_cdk import (
+    Aws,
+    CustomResource,
+    Duration,
+    RemovalPolicy,
+    Stack,
+    aws_sagemaker,
+    aws_ssm,
+)
 from constructs import Construct
 
+from stacks.functions import Deployment, MeterFunction, Program
+from stacks.grants import Grants
 from stacks.hosting import hosted_model, production_variant
-from stacks.settings import Endpoint, Settings
+from stacks.settings import Endpoint
 
 
 class MeteredStack(Stack):
     """Model, one EndpointConfig for each instance type, and the definition that ties them up."""
 
     def __init__(
-        self, scope: Construct, construct_id: str, settings: Settings, endpoint: Endpoint, **of: Any
+        self,
+        scope: Construct,
+        construct_id: str,
+        deployment: Deployment,
+        endpoint: Endpoint,
+        **of: Any,
     ) -> None:
         super().__init__(scope, construct_id, **of)
+        settings = deployment.settings
         names = settings.names
         sagemaker_endpoint = names.endpoint(endpoint.name)
         model = hosted_model(self, settings, endpoint, sagemaker_endpoint=sagemaker_endpoint)
@@ -33,7 +50,7 @@ class MeteredStack(Stack):
             # removed one may be taken from under it. Names are CloudFormation's, or the next one
             # could not be made beside it. They cost nothing.
             kept.apply_removal_policy(RemovalPolicy.RETAIN)
-        price = endpoint.price_per_hour
+        price, source = self._price(deployment, endpoint)
         aws_ssm.CfnParameter(
             self,
             "Definition",
@@ -61,7 +78,8 @@ class MeteredStack(Stack):
                         ),
                         "stack": names.async_stack(endpoint.title),
                     },
-                    "price_per_hour": None if price is None else str(price),
+                    "price_per_hour": price,
+                    "price_source": source,
                     "max_top_up_minutes": endpoint.max_top_up_minutes,
                     "max_minutes_ahead": endpoint.max_minutes_ahead,
                     "startup_credit_minutes": endpoint.startup_credit_minutes,
@@ -70,6 +88,41 @@ class MeteredStack(Stack):
                 }
             ),
         )
+
+    def _price(self, deployment: Deployment, endpoint: Endpoint) -> tuple[str, str]:
+        """Dollars for an hour, and who says so; empty if it turns out that nobody knows."""
+        if endpoint.price_per_hour is not None:
+            return str(endpoint.price_per_hour), "configuration"
+        names, region = deployment.settings.names, deployment.settings.region
+        may = Grants(self, names)
+        function = MeterFunction(
+            self,
+            "PriceFunction",
+            deployment,
+            Program(
+                name=names.price_function(endpoint.name),
+                module="parkmeter.aws.price",
+                description=f"Looks up what an hour of {endpoint.name} costs.",
+                timeout_seconds=120,
+            ),
+            [may.read_prices(), may.read_endpoint(endpoint.name)],
+        )
+        listed = CustomResource(
+            self,
+            "Price",
+            resource_type="Custom::ParkmeterPrice",
+            service_token=function.function.function_arn,
+            service_timeout=Duration.minutes(5),
+            properties={
+                "Name": endpoint.name,
+                "InstanceType": endpoint.instance_types[0],
+                "Region": region,
+                # CloudFormation asks anew only if something differs, and prices change.
+                "AskedOn": f"{datetime.now(UTC):%Y-%m-%d}",
+            },
+        )
+        listed.node.add_dependency(function)
+        return listed.get_att_string("PricePerHour"), listed.get_att_string("Source")
 
     def _config(
         self, model: aws_sagemaker.CfnModel, endpoint: Endpoint, instance_type: str

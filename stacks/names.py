@@ -11,7 +11,8 @@ What the handlers in `parkmeter.aws` find:
   function `PARKMETER_ENDPOINT`.
 * One SSM parameter per endpoint under `PARKMETER_ENDPOINTS_PATH`, JSON: see `metered.py`.
 * The custom resource `Custom::ParkmeterEndpoint` with `Name` and `InitialProvisionTimeMinutes`;
-  `Custom::ParkmeterBucket` with `AsyncBucket`.
+  `Custom::ParkmeterBucket` with `AsyncBucket`; `Custom::ParkmeterPrice` with `Name`,
+  `InstanceType` and `Region`, answered by `PricePerHour` and `Source`.
 * The clock is invoked with `{"kind": "tick"}` every minute, with `{"kind": "sweep"}` every ten,
   with EventBridge's plain events, and after a top-up or an eject with
   `{"kind": "wake", "name": endpoint}`.
@@ -123,6 +124,10 @@ class Names:
     def async_bucket_function(self, endpoint: str) -> str:
         """Function that empties the async bucket before it goes."""
         return self._prefixed(f"{endpoint}-async-bucket")
+
+    def price_function(self, endpoint: str) -> str:
+        """Function that looks up what an endpoint costs."""
+        return self._prefixed(f"{endpoint}-price")
 
     @property
     def tick_rule(self) -> str:

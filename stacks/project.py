@@ -38,7 +38,7 @@ def add_stacks(app: Construct, settings: Settings, packages: Packages) -> None:
     for endpoint in settings.endpoints:
         stack_id = f"{endpoint.title}MeteredStack"
         what = of(stack_id, f"model and endpoint configurations of {endpoint.name}")
-        metered.append(MeteredStack(app, stack_id, settings, endpoint, **what))
+        metered.append(MeteredStack(app, stack_id, deployment, endpoint, **what))
 
     what = of(MANAGER, "meters, clock, and the life of every endpoint")
     manager = EndpointManagerStack(app, MANAGER, deployment, **what)

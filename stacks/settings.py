@@ -66,7 +66,8 @@ class Endpoint:
     """One metered endpoint. Minutes, seconds and dollars as the names say.
 
     `instance_types`: best first; where AWS has no capacity the next one is tried.
-    `price_per_hour`: of the first one; None: unknown, never zero.
+    `price_per_hour`: of the first one; None: as the Price List has it when this is deployed, else
+    unknown, never zero.
     """
 
     name: str
@@ -229,6 +230,7 @@ class Settings:
                 (names.async_endpoint(name), LONGEST_ENDPOINT),
                 (names.inference(name), LONGEST_FUNCTION),
                 (names.async_bucket_function(name), LONGEST_FUNCTION),
+                (names.price_function(name), LONGEST_FUNCTION),
             ):
                 if len(made) > longest:
                     raise ValueError(

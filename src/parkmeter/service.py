@@ -143,16 +143,14 @@ class Service:
             StoreBusyError: nothing changed; may be sent again with the same key.
 
         """
-        spec = self._spec(name)
-        asked = wanted(minutes)
+        spec, asked = self._spec(name), wanted(minutes)
 
         def rule(meter: Meter, now: datetime) -> tuple[Meter, str]:
             # Not before: sent again, it is what it was, whatever an hour costs by then.
             amount = asked.buys(spec)
             return rules.top_up(spec, meter, amount, now), asked.told(amount)
 
-        request = fingerprint("top-up", asked)
-        return self._change(spec, Kind.TOP_UP, rule, who, key, request)
+        return self._change(spec, Kind.TOP_UP, rule, who, key, fingerprint("top-up", asked))
 
     def eject(
         self, name: str, who: Actor, key: str | None = None, seen: datetime | None = None

@@ -1,5 +1,7 @@
 """Every route of a real gateway by every kind of token: a check that is forgotten fails here."""
 
+import contextlib
+import http.client
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -14,7 +16,7 @@ from parkmeter.stores.sqlite import SqliteStore
 from parkmeter.tokens import Scope, Token, digest_of
 from parkmeter.web.dashboard_routes import dashboard
 from parkmeter.wiring import wire
-from tests.gateway_process import TOKEN, GatewayProcess, ping_config
+from tests.gateway_process import TOKEN, Answer, GatewayProcess, ping_config
 
 LONG_AGO = datetime(2026, 1, 1, tzinfo=UTC)
 OPEN, ANYBODY, ADMINISTRATOR = "open", "anybody", "administrator"
@@ -54,11 +56,15 @@ ROUTES = [
     Asked("GET", "/openapi.json", OPEN),
     Asked("GET", "/health", OPEN),
     Asked("GET", "/metrics", ANYBODY),
+    Asked("GET", "/whoami", ANYBODY),
+    Asked("GET", "/events", ANYBODY),
     Asked("GET", "/endpoints", ANYBODY),
     Asked("GET", "/endpoint-expiry", ANYBODY),
     Asked("GET", "/endpoints/{name}", COVERED),
     Asked("GET", "/endpoints/{name}/journal", COVERED),
     Asked("GET", "/endpoints/{name}/receipt", COVERED),
+    Asked("GET", "/endpoints/{name}/receipt.csv", COVERED),
+    Asked("GET", "/endpoints/{name}/timeline", COVERED),
     Asked("GET", "/endpoints/{name}/logs", Scope.ADMIN),
     Asked("POST", "/endpoints/{name}/eject", Scope.ADMIN, SEEN_LONG_AGO),
     Asked("POST", "/endpoints/{name}/top-ups", Scope.TOP_UP, {}),
@@ -120,7 +126,20 @@ def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GatewayProcess
 
 def ask(gateway: GatewayProcess, asked: Asked, secret: str | None, prefix: str = ""):
     headers = {"Authorization": secret} if secret is not None else {"Authorization": ""}
+    if asked.route == "/events":
+        return first_event(gateway, prefix + asked.path, headers)
     return gateway.request(asked.method, prefix + asked.path, asked.body, headers)
+
+
+def first_event(gateway: GatewayProcess, path: str, headers: dict[str, str]) -> Answer:
+    """The answer up to the end of the first event: it has no end of its own."""
+    with contextlib.closing(http.client.HTTPConnection(*gateway.address, timeout=20)) as connection:
+        connection.request("GET", path, headers=headers)
+        response = connection.getresponse()
+        body = response.read() if response.status != 200 else b""
+        while response.status == 200 and b"data: " not in body:
+            body += response.readline()
+        return Answer(response.status, dict(response.getheaders()), body)
 
 
 def enough(asked: Asked, held: Token) -> bool:

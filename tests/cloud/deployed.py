@@ -36,6 +36,7 @@ class Deployed:
             ],
             "api_resource": name.partition("-")[0],
             "price_per_hour": "7.09",
+            "price_source": "configuration",
             "max_top_up_minutes": 1440,
             "max_minutes_ahead": 10080,
             "startup_credit_minutes": 30,

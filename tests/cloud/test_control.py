@@ -401,3 +401,24 @@ def test_an_item_that_makes_no_sense_hides_no_other_token(gateway: Gateway) -> N
     listed = gateway.ask("GET", "/tokens").document["tokens"]
     assert [token["name"] for token in listed] == ["boss"]
     assert deployment.store.remove_token("b1")
+
+
+def test_nothing_is_followed_through_api_gateway(gateway: Gateway) -> None:
+    said = gateway.ask("GET", "/events")
+    assert (said.status, said.document["code"]) == (404, "path_not_served")
+
+
+def test_who_asks_is_known_from_the_authorizer_or_the_table(gateway: Gateway) -> None:
+    said = gateway.ask("GET", "/whoami").document
+    assert set(said) == {"id", "name", "scopes", "endpoints", "expires_at"}
+    assert "admin" in said["scopes"]
+
+
+def test_a_timeline_and_a_csv_are_there_without_requests(gateway: Gateway) -> None:
+    gateway.ask("POST", "/endpoints/flan-t5/top-ups", {"dollars": 5})
+    said = gateway.ask("GET", "/endpoints/flan-t5/timeline").document
+    assert [one["minutes"] for one in said["top_ups"]] == [pytest.approx(42.313, abs=0.001)]
+    assert said["requests"] == []
+    assert gateway.ask("GET", "/endpoints/flan-t5").document["price_source"] == "configuration"
+    answer = gateway.ask("GET", "/endpoints/flan-t5/receipt.csv")
+    assert answer.status == 200

@@ -55,6 +55,18 @@ def test_a_lower_version_is_ignored_and_the_same_one_replaces():
     assert gate.view("flan").reason == "two, seen again"
 
 
+def test_a_view_is_news_only_if_it_says_something_new():
+    news = []
+    gate = LocalGate(lambda: NOON, on_change=lambda: news.append("changed"))
+    gate.show(view(2))
+    gate.show(view(2))
+    gate.show(view(1))
+    assert len(news) == 1
+    gate.show(view(2, reason="seen again"))
+    gate.show(view(3, reason="seen again"))
+    assert len(news) == 3
+
+
 def test_what_was_never_shown_is_not_admitted_and_counts_nothing():
     gate = Story().gate
     assert (gate.view("flan"), gate.admit("flan"), gate.in_flight("flan")) == (None, None, 0)

@@ -17,9 +17,14 @@ _LONGEST_REASON = 1000
 """Characters; CloudFormation takes answers of 4 KB."""
 
 
-def succeed(event: Mapping[str, Any], physical_id: str) -> None:
-    """What was asked for is done. `physical_id` names the thing, the same one each time."""
-    _answer(event, physical_id, "SUCCESS", "")
+def succeed(
+    event: Mapping[str, Any], physical_id: str, data: Mapping[str, str] | None = None
+) -> None:
+    """What was asked for is done. `physical_id` names the thing, the same one each time.
+
+    `data`: what the template may ask of it (`Fn::GetAtt`).
+    """
+    _answer(event, physical_id, "SUCCESS", "", data)
 
 
 def fail(event: Mapping[str, Any], physical_id: str, reason: str) -> None:
@@ -27,12 +32,19 @@ def fail(event: Mapping[str, Any], physical_id: str, reason: str) -> None:
     _answer(event, physical_id, "FAILED", reason[:_LONGEST_REASON])
 
 
-def _answer(event: Mapping[str, Any], physical_id: str, status: str, reason: str) -> None:
+def _answer(
+    event: Mapping[str, Any],
+    physical_id: str,
+    status: str,
+    reason: str,
+    data: Mapping[str, str] | None = None,
+) -> None:
     body = {
         "Status": status,
         "Reason": reason,
         "PhysicalResourceId": physical_id,
         **{key: event[key] for key in ("StackId", "RequestId", "LogicalResourceId")},
+        **({"Data": data} if data else {}),
     }
     # The address is CloudFormation's own, signed; it takes no other content type than none.
     request = Request(  # noqa: S310

@@ -159,7 +159,8 @@ def definition_from(document: str, parameter: str) -> Definition:
         said = json.loads(document)
         name = parameter.rpartition("/")[2]
         queued = said.get("async")
-        price = said["price_per_hour"]
+        # Empty where the Price List was asked and did not know.
+        price = said["price_per_hour"] or None
         configs = {variant["instance_type"]: variant["config"] for variant in said["variants"]}
         return Definition(
             spec=Spec(
@@ -170,6 +171,7 @@ def definition_from(document: str, parameter: str) -> Definition:
                 drain=timedelta(seconds=said["drain_seconds"]),
                 warn_before=tuple(timedelta(minutes=ahead) for ahead in said["warn_minutes"]),
                 price_per_hour=None if price is None else Decimal(price),
+                price_source=None if price is None else said.get("price_source"),
                 variants=tuple(configs),
                 look_again=LOOK_AGAIN,
             ),

@@ -17,6 +17,9 @@ SOONEST = 0.2
 LATEST = 15.0
 """Seconds after which all is told again, changed or not: the numbers have moved."""
 
+_TRY_AGAIN = 1.0
+"""Seconds after which news that could not be put together are tried for again."""
+
 News = TypeVar("News")
 
 
@@ -52,7 +55,7 @@ class Feed(Generic[News]):
         listener = Listener(self)
         self._listeners.add(listener)
         self._changed.set()
-        if self._telling is None or self._telling.done():
+        if self._telling is None:
             self._telling = asyncio.create_task(self._tell())
         return listener
 
@@ -61,6 +64,7 @@ class Feed(Generic[News]):
         self._listeners.discard(listener)
         if not self._listeners and self._telling is not None:
             self._telling.cancel()
+            self._telling = None
 
     def close(self) -> None:
         """Tell nobody any more: every listener is ended now."""
@@ -74,10 +78,11 @@ class Feed(Generic[News]):
             try:
                 news = await self._gather()
             except Exception:
-                log.exception("those who listen are told nothing new")
-            else:
-                for listener in self._listeners:
-                    listener.tell(news)
+                log.exception("those who listen are told nothing new; it is tried again")
+                await asyncio.sleep(_TRY_AGAIN)
+                continue
+            for listener in self._listeners:
+                listener.tell(news)
             await asyncio.sleep(SOONEST)
             try:
                 async with asyncio.timeout(LATEST - SOONEST):

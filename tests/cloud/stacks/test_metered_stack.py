@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from tests.cloud.stacks.synthesized import Templates, flat, synthesized
 
 STACK = "FlanT5MeteredStack"
 CONFIG = "AWS::SageMaker::EndpointConfig"
+PRICE = "Custom::ParkmeterPrice"
 
 
 def _configs(templates: Templates, stack: str = STACK) -> dict[str, str]:
@@ -64,12 +66,27 @@ def test_no_endpoint_is_made_by_a_metered_stack(several: Templates):
         for stack, _, resource in several.everything()
         if stack.endswith("MeteredStack")
     }
-    assert kinds == {
+    asked_for_a_price = {"AWS::Lambda::Function", "AWS::Logs::LogGroup", PRICE}
+    assert kinds - asked_for_a_price == {
         "AWS::IAM::Role",
         "AWS::SageMaker::Model",
         CONFIG,
         "AWS::SSM::Parameter",
     }
+
+
+def test_only_what_has_no_price_is_looked_up(several: Templates, seed: Templates):
+    kinds = {resource["Type"] for resource in seed.by_stack[STACK]["Resources"].values()}
+    assert not kinds & {"AWS::Lambda::Function", PRICE}
+    looked_up = {
+        f"{endpoint.title}MeteredStack"
+        for endpoint in app.EXAMPLES
+        if endpoint.price_per_hour is None
+    }
+    assert looked_up
+    for endpoint in app.EXAMPLES:
+        stack = f"{endpoint.title}MeteredStack"
+        assert len(several.of_type(stack, PRICE)) == (stack in looked_up)
 
 
 def test_the_definition_has_all_that_the_handlers_read(seed: Templates):
@@ -90,6 +107,7 @@ def test_the_definition_has_all_that_the_handlers_read(seed: Templates):
             "stack": "FlanT5AsyncStack",
         },
         "price_per_hour": "7.09",
+        "price_source": "configuration",
         "max_top_up_minutes": 1440,
         "max_minutes_ahead": 10080,
         "startup_credit_minutes": 30,
@@ -98,9 +116,28 @@ def test_the_definition_has_all_that_the_handlers_read(seed: Templates):
     }
 
 
-def test_an_unknown_price_is_null_and_not_zero(several: Templates):
+def test_a_price_that_is_not_configured_is_what_the_price_list_says(several: Templates):
+    stack = "Qwen7bMeteredStack"
+    ((logical_id, listed),) = several.of_type(stack, PRICE).items()
+    definition = several.one(stack, "AWS::SSM::Parameter")["Properties"]
+    said = json.loads(flat(definition["Value"]))
+    assert said["price_per_hour"] == f"<{logical_id}.PricePerHour>"
+    assert said["price_source"] == f"<{logical_id}.Source>"
+    assert listed["Properties"]["InstanceType"] == said["variants"][0]["instance_type"]
+    assert listed["Properties"]["Region"] == "eu-west-1"
+    assert several.actions(stack, "PriceFunctionRole") == {
+        "pricing:GetProducts",
+        "ssm:GetParameter",
+        "logs:CreateLogStream",
+        "logs:PutLogEvents",
+    }
+
+
+def test_what_the_price_list_does_not_know_is_unknown_and_not_zero(several: Templates):
     parameter = several.one("Qwen7bMeteredStack", "AWS::SSM::Parameter")["Properties"]
-    assert json.loads(flat(parameter["Value"]))["price_per_hour"] is None
+    said = json.loads(flat(parameter["Value"])) | {"price_per_hour": "", "price_source": ""}
+    spec = definition_from(json.dumps(said), parameter["Name"]).spec
+    assert (spec.price_per_hour, spec.price_source) == (None, None)
 
 
 def test_a_changed_instance_type_is_a_new_config_and_the_old_one_is_kept(
@@ -155,7 +192,8 @@ def test_an_image_is_named_without_a_host():
 def test_the_handlers_read_what_the_stack_writes(several: Templates):
     for stack in ("FlanT5MeteredStack", "Falcon7bMeteredStack", "SmollmMeteredStack"):
         parameter = several.one(stack, "AWS::SSM::Parameter")["Properties"]
-        read = definition_from(flat(parameter["Value"]), parameter["Name"])
+        deployed = re.sub(r"<\w+\.PricePerHour>", "1.7", flat(parameter["Value"]))
+        read = definition_from(deployed, parameter["Name"])
         assert read.spec.variants
         assert read.queue is not None
         assert read.queue.name == read.spec.name
