@@ -40,8 +40,10 @@ class Shot:
 
 ALL = ("flan-t5", "qwen", "llama", "mistral", "gemma", "phi")
 SHOTS = {
-    "dashboard.png": Shot(("flan-t5", "qwen", "llama"), DESKTOP, panel=("Timeline", "flan-t5")),
-    "dashboard-dark.png": Shot(("flan-t5", "qwen", "llama"), DESKTOP, True, ("Receipt", "llama")),
+    "dashboard.png": Shot(
+        ("flan-t5", "qwen", "llama"), DESKTOP, panel=("Timeline", "flan-t5"), whole=True
+    ),
+    "dashboard-dark.png": Shot(("flan-t5",), DESKTOP, dark=True, panel=("Playground", "flan-t5")),
     "dashboard-phone.png": Shot(("mistral",), PHONE, dark=True),
 }
 
@@ -144,6 +146,11 @@ def _timeline() -> dict[str, Any]:
     }
 
 
+STORY = (
+    "The morning came up gold over the island. A warm wind moved the palms, the sea lay flat and "
+    "green, and by noon the last cloud had gone home. Nobody on the beach wished for anything."
+)
+
 RECEIPT = {
     "endpoint": "llama",
     "from": "2026-11-01T00:00:00Z",
@@ -186,6 +193,8 @@ def answered(route: Route, endpoints: Sequence[Mapping[str, Any]]) -> None:
     if name in files.assets:
         found = files.assets[name]
         route.fulfill(body=found.body, content_type=found.media_type)
+    elif route.request.method == "POST":
+        route.fulfill(json={"generated_texts": [STORY]})
     elif (document := _document(path, endpoints)) is not None:
         route.fulfill(json=document)
     else:
@@ -224,6 +233,9 @@ def staged(
                 button.click()
             page.wait_for_selector(".uplot" if title == "Timeline" else ".panel:not([hidden])")
             page.clock.run_for(300)
+            if title == "Playground":
+                page.get_by_role("button", name="Send").click()
+                page.get_by_text(STORY).wait_for()
             page.mouse.move(0, 0)
             page.evaluate("document.activeElement.blur()")
         yield page

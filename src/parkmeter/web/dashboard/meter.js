@@ -61,8 +61,9 @@ function ticks(reach, word) {
     const [from, to] = [at(step / 20, 97), at(step / 20, long ? 88 : 93)];
     made.push(s("path", { d: `M${from}L${to}`, class: long ? "long" : "" }));
     if (!long) continue;
-    const [x, y] = at(step / 20, 72);
-    made.push(s("text", { x, y: y + 4 }, String((reach * step) / 20)));
+    // Those at the ends stand below their ticks, where the time cannot reach them.
+    const [x, y] = step % 20 ? at(step / 20, 72) : at(step / 20, 95);
+    made.push(s("text", { x, y: y + (step % 20 ? 4 : 19) }, String((reach * step) / 20)));
   }
   made.push(s("text", { x: CENTER.x, y: CENTER.y - 38, class: "unit" }, word));
   return made;
