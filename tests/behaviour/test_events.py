@@ -30,7 +30,7 @@ def config(endpoints: int) -> str:
 def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GatewayProcess]:
     process = GatewayProcess(tmp_path_factory.mktemp("state"), config(31)).start()
     yield process
-    process.stop()
+    process.clean_up()
 
 
 class Listening:
@@ -172,16 +172,31 @@ def open_and_close(gateway: GatewayProcess) -> bool:
 def test_the_end_of_the_gateway_ends_every_stream_at_once_read_or_not(tmp_path: Path):
     # So many that a few events are more than all the buffers on the way to a client take.
     gateway = GatewayProcess(tmp_path / "state", config(1500)).start()
-    with closing(never_reads(gateway)), listening(gateway) as ada:
-        for _ in range(12):
-            gateway.request("POST", "/endpoints/one/top-ups", {"minutes": 1})
-            assert ada.next() is not None
-        gateway.request("POST", "/endpoints/one/eject")
-        gateway.until("stopped", "one")
-        begun = time.monotonic()
-        assert gateway.stop() == 0
-        assert time.monotonic() - begun < 5
-        while ada.next() is not None:
-            pass
+    try:
+        with closing(never_reads(gateway)), listening(gateway) as ada:
+            for _ in range(12):
+                gateway.request("POST", "/endpoints/one/top-ups", {"minutes": 1})
+                assert ada.next() is not None
+            gateway.request("POST", "/endpoints/one/eject")
+            gateway.until("stopped", "one")
+            begun = time.monotonic()
+            assert gateway.stop() == 0
+            assert time.monotonic() - begun < 5
+            while ada.next() is not None:
+                pass
+    finally:
+        if gateway.process.poll() is None:
+            gateway.stop(30)
     assert "Traceback" not in gateway.output()
     assert "ASGI" not in gateway.output()
+
+
+def test_prompts_are_in_the_timeline_by_the_minute(gateway):
+    def count() -> int:
+        return sum(one["count"] for one in gateway.request("GET", path).json["requests"])
+
+    path = "/endpoints/one/timeline"
+    before = count()
+    for _ in range(3):
+        gateway.request("POST", "/one", {})
+    assert count() == before + 3
