@@ -24,7 +24,8 @@ NOW = datetime(2026, 11, 20, 17, 42, 10, tzinfo=UTC)
 DESKTOP, PHONE = {"width": 1240, "height": 860}, {"width": 390, "height": 844}
 CHROMIUM = ("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run")
 CHROMIUM += ("--disable-background-networking", "--disable-component-update", "--disable-sync")
-_BASE = "http://parkmeter.test/"
+_BASE = "http://127.0.0.1:8080/"
+"""As it is by default; every request to it is answered here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,9 +148,10 @@ def _timeline() -> dict[str, Any]:
 
 
 STORY = (
-    "The morning came up gold over the island. A warm wind moved the palms, the sea lay flat and "
-    "green, and by noon the last cloud had gone home. Nobody on the beach wished for anything."
+    "The sun rose on the tropical island, and it was a beautiful day. A gardener's son walked "
+    "slowly past the palm trees. And so a simple day became a happy memory."
 )
+"""What the shipped model answers."""
 
 RECEIPT = {
     "endpoint": "llama",
