@@ -27,6 +27,7 @@ docs: .venv/.developing        ## write the generated references and pictures
 	$(BIN)/python -m tools.reference
 	$(BIN)/python -m tools.scale
 	$(BIN)/python -m tools.pictures
+	$(BIN)/python -m tools.dashboard_pictures
 
 cloud: .venv/.developing .venv/cdk ## all set-up, then the AWS stacks on a simulated cloud
 	@exec $(BIN)/python -m tests.cloud.simulated

@@ -1,7 +1,8 @@
 """Which modules of parkmeter a Lambda handler needs, and which packages of others they import.
 
 Found by reading the imports, so that a package holds what its handler uses and nothing else, and no
-list has to be kept. Imports inside functions count too. Runs nothing of what it reads.
+list has to be kept. Imports inside functions count too. A package brings what lies in its folder
+and is no Python (the dashboard's files). Runs nothing of what it reads.
 """
 
 import ast
@@ -11,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 _PROJECT = "parkmeter"
+_PACKAGE = "__init__.py"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +48,8 @@ def needed_by(module: str, source: Path) -> Needed:
             elif top not in sys.stdlib_module_names:
                 others.add(top)
     files = {file for name in seen if (file := _file(name, source)) is not None}
+    packages = [file.parent for file in files if file.name == _PACKAGE]
+    files.update(beside for package in packages for beside in _beside(package))
     return Needed(tuple(sorted(files)), frozenset(others))
 
 
@@ -64,6 +68,15 @@ def _imports(file: Path) -> Iterator[str]:
                 pass
 
 
+def _beside(folder: Path) -> Iterator[Path]:
+    """Files of a package that are no Python, also in folders below it that are no packages."""
+    for path in folder.iterdir():
+        if path.is_file() and not path.suffix.startswith(".py"):
+            yield path
+        elif path.is_dir() and path.name != "__pycache__" and not (path / _PACKAGE).exists():
+            yield from _beside(path)
+
+
 def _parents(module: str) -> list[str]:
     parts = module.split(".")
     return [".".join(parts[:count]) for count in range(1, len(parts))]
@@ -71,7 +84,7 @@ def _parents(module: str) -> list[str]:
 
 def _file(module: str, source: Path) -> Path | None:
     path = source.joinpath(*module.split("."))
-    for file in (path / "__init__.py", path.with_suffix(".py")):
+    for file in (path / _PACKAGE, path.with_suffix(".py")):
         if file.is_file():
             return file
     return None

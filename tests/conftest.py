@@ -12,11 +12,12 @@ with contextlib.suppress(ValueError):  # not in the main thread
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 STORIES = (
+    "tests/browser/",
     "tests/behaviour/test_gpu_box.py",
     "tests/behaviour/test_readme.py",
     "tests/cloud/test_simulated_cloud.py",
 )
-"""Files whose tests go on from each other, in one deployment that is costly to make."""
+"""Files, or all of a folder, whose tests share what is costly to make: each stays together."""
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -27,6 +28,6 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     class ByStory(LoadScopeScheduling):
         def _split_scope(self, nodeid: str) -> str:
             file = nodeid.partition("::")[0]
-            return file if file in STORIES else nodeid
+            return file if file.startswith(STORIES) else nodeid
 
     return ByStory(config, log)

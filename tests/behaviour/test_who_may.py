@@ -14,6 +14,7 @@ from parkmeter.config import load_settings
 from parkmeter.state_folder import StateFolder
 from parkmeter.stores.sqlite import SqliteStore
 from parkmeter.tokens import Scope, Token, digest_of
+from parkmeter.web.dashboard_routes import dashboard
 from parkmeter.wiring import wire
 from tests.gateway_process import TOKEN, Answer, GatewayProcess, ping_config
 
@@ -41,6 +42,7 @@ class Asked:
     def path(self) -> str:
         path = self.route.replace("{api_resource}", "flan").replace("{path}", "v1/models")
         path = path.replace("{link}", "no-such-link")  # a link is signed, and its own right
+        path = path.replace("{version}", dashboard().version).replace("{name:path}", "main.js")
         return path.replace("{name}", "flan-t5").replace("{token_id}", "no-such-id")
 
     @property
@@ -54,6 +56,8 @@ class Asked:
 
 ROUTES = [
     Asked("GET", "/", OPEN),
+    Asked("GET", "/favicon.ico", OPEN),
+    Asked("GET", "/assets/{version}/{name:path}", OPEN),
     Asked("GET", "/docs", OPEN),
     Asked("GET", "/openapi.json", OPEN),
     Asked("GET", "/health", OPEN),

@@ -64,7 +64,7 @@ class Gateway:
         event = {
             "resource": "/{proxy+}",
             "httpMethod": method,
-            "path": path,
+            "path": path or "/",
             "headers": given,
             "multiValueHeaders": {name: [value] for name, value in given.items()},
             "queryStringParameters": None,

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -110,13 +111,30 @@ def test_nothing_is_asked_of_sagemaker(gateway: Gateway, sagemaker: SageMakerSim
     assert len(sagemaker.account.calls) == before
 
 
-def test_documentation_and_links_know_the_stage(gateway: Gateway) -> None:
-    home = gateway.ask("GET", "/", by=None)
-    assert home.status == 307
-    assert home.headers["location"] == "/prod/docs"
+def test_the_documentation_knows_the_stage(gateway: Gateway) -> None:
     assert gateway.ask("GET", "/docs", by=None).status == 200
     document = gateway.ask("GET", "/openapi.json", by=None).document
     assert {"url": "/prod"} in document["servers"]
+
+
+def test_the_dashboard_comes_through_the_function_with_its_files(gateway: Gateway) -> None:
+    page = gateway.ask("GET", "/", by=None)
+    assert page.status == 200
+    assert page.headers["content-type"] == "text/html; charset=utf-8"
+    assert "script-src 'self'" in page.headers["content-security-policy"]
+    named = re.findall(r'(?:src|href)="(assets/[^"]+)"', page.body.decode())
+    assert named
+    for name in named:
+        file = gateway.ask("GET", f"/{name}", by=None)
+        assert file.status == 200
+        assert "immutable" in file.headers["cache-control"]
+        assert file.body
+
+
+def test_the_stage_without_a_slash_leads_to_the_dashboard(gateway: Gateway) -> None:
+    said = gateway.ask("GET", "", by=None)
+    assert said.status == 307
+    assert said.headers["location"].endswith("/prod/")
 
 
 def test_health_needs_no_token(gateway: Gateway) -> None:

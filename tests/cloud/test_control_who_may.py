@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 import pytest
 
 from parkmeter.aws import control
+from parkmeter.web.dashboard_routes import dashboard
 from tests.cloud.api_gateway import Gateway, gateway_to_control
 from tests.cloud.sagemaker.simulator import SageMakerSimulator
 from tests.cloud.tables import moto_server
@@ -27,6 +28,7 @@ class Asked:
     @property
     def path(self) -> str:
         path = self.route.replace("{path:path}", "v1/models").replace("{api_resource}", "flan")
+        path = path.replace("{version}", dashboard().version).replace("{name:path}", "main.js")
         path = path.replace("{token_id}", "no-such-id").replace("{id}", "no-such-id")
         return path.replace("{name}", "flan-t5")
 
@@ -36,6 +38,8 @@ class Asked:
 
 ROUTES = [
     Asked("GET", "/", OPEN),
+    Asked("GET", "/favicon.ico", OPEN),
+    Asked("GET", "/assets/{version}/{name:path}", OPEN),
     Asked("GET", "/docs", OPEN),
     Asked("GET", "/openapi.json", OPEN),
     Asked("GET", "/health", OPEN),

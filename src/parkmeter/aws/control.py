@@ -187,9 +187,9 @@ def below_stage(app: Application) -> Any:
         path: str = scope["path"]
         whole: str = scope["aws.event"]["requestContext"].get("path") or path
         root = whole.removesuffix(path).rstrip("/") if whole.endswith(path) else ""
-        if path == "/" and not root:
-            # At its root the stage may be named without a slash.
-            root = whole.rstrip("/")
+        if path == "/" and not root and whole != "/":
+            # At its root the stage may be named without a slash; who did is sent to the one with.
+            root, path = whole, ""
         await app({**scope, "root_path": root, "path": root + path}, receive, send)
 
     return located

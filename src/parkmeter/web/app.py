@@ -7,7 +7,7 @@ become answers in `problems`. Runs locally and on AWS; knows no adapter.
 from typing import Annotated, Any
 
 from fastapi import FastAPI, Query, Request, Response
-from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse
+from fastapi.responses import HTMLResponse, JSONResponse
 from starlette.concurrency import run_in_threadpool as in_thread
 
 from parkmeter import __version__
@@ -17,6 +17,7 @@ from parkmeter.tokens import Scope, Token
 from parkmeter.web.auth import require
 from parkmeter.web.bodies import idempotency_key, parsed, read_json, takes
 from parkmeter.web.control import Control, IdempotencyKey, Name, may_see, token_of
+from parkmeter.web.dashboard_routes import add_dashboard_routes
 from parkmeter.web.docs_page import docs_page
 from parkmeter.web.error_answers import answer_errors
 from parkmeter.web.history_routes import add_history_routes
@@ -63,6 +64,7 @@ def control_app(control: Control) -> FastAPI:
     _seed_routes(app, control)
     add_history_routes(app, control)
     _house_routes(app, control)
+    add_dashboard_routes(app)
     answer_errors(app)
     complete_document(app, whole_servers=control.whole_servers)
     return app
@@ -110,10 +112,6 @@ def _house_routes(app: FastAPI, control: Control) -> None:
     @app.get("/docs", include_in_schema=False)
     async def docs(request: Request) -> HTMLResponse:
         return HTMLResponse(docs_page(app.openapi(), str(request.base_url).rstrip("/")))
-
-    @app.get("/", include_in_schema=False)
-    async def home(request: Request) -> RedirectResponse:
-        return RedirectResponse(f"{request.scope.get('root_path', '')}/docs")
 
 
 def _endpoint_routes(app: FastAPI, control: Control) -> None:

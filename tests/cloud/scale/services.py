@@ -27,7 +27,7 @@ SERVICE_OF = {
     **dict.fromkeys(
         ("BatchGetItem", "GetItem", "PutItem", "Query", "TransactWriteItems"), "dynamodb"
     ),
-    **dict.fromkeys(("GetParameters", "PutParameter"), "ssm"),
+    **dict.fromkeys(("GetParameters", "GetParametersByPath", "PutParameter"), "ssm"),
     **dict.fromkeys(
         ("CreateEndpoint", "DeleteEndpoint", "DescribeEndpoint", "ListEndpoints", "ListTags"),
         "sagemaker",

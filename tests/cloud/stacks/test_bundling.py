@@ -48,6 +48,38 @@ def test_a_package_has_the_modules_that_its_handler_reaches_and_no_others(tmp_pa
     assert needed.others == {"boto3", "pydantic"}
 
 
+def test_a_package_has_what_lies_beside_its_modules_and_is_no_python(tmp_path: Path):
+    source = _written(
+        tmp_path,
+        {
+            "parkmeter/__init__.py": "",
+            "parkmeter/one.py": "import parkmeter.page\n",
+            "parkmeter/page/__init__.py": "",
+            "parkmeter/page/index.html": "",
+            "parkmeter/page/others/LICENSE.txt": "",
+            "parkmeter/page/__pycache__/page.pyc": "",
+            "parkmeter/model/__init__.py": "",
+            "parkmeter/model/weights.bin": "",
+        },
+    )
+    names = {
+        file.relative_to(source).as_posix() for file in needed_by("parkmeter.one", source).files
+    }
+    assert {name for name in names if not name.endswith(".py")} == {
+        "parkmeter/page/index.html",
+        "parkmeter/page/others/LICENSE.txt",
+    }
+
+
+def test_control_brings_the_dashboard_and_a_prompt_does_not():
+    def files(module: str) -> set[str]:
+        return {file.name for file in needed_by(module, SOURCE).files}
+
+    page = {"index.html", "main.js", "style.css", "uPlot.iife.min.js", "uPlot.LICENSE.txt"}
+    assert page <= files("parkmeter.aws.control")
+    assert not page & files("parkmeter.aws.inference")
+
+
 def test_a_package_gets_the_smallest_requirements_that_are_enough():
     assert pinned_for({"boto3", "botocore"}).file is None
     assert pinned_for({"boto3", "pydantic"}) == PINNED[1]

@@ -1,0 +1,19 @@
+// Ending an endpoint now, after a question.
+
+import { newKey, pathOf } from "./api.js";
+import { byId, write } from "./dom.js";
+import { inWords } from "./format.js";
+
+/** Ask, then eject what was seen. Resolves to the answer, or to null if it is kept; throws what `change` throws. */
+export async function eject(api, endpoint, left) {
+  const dialog = byId("confirm");
+  write(byId("confirm-title"), `Eject ${endpoint.name}?`);
+  write(byId("confirm-text"), `It is stopped now, and ${inWords(left)} on its meter are given up. Requests in `
+    + "flight may still finish.");
+  dialog.returnValue = "no";
+  dialog.showModal();
+  await new Promise((closed) => dialog.addEventListener("close", closed, { once: true }));
+  if (dialog.returnValue !== "yes") return null;
+  // As it was seen when the question was asked: who topped up meanwhile is not ejected.
+  return api.change(pathOf(endpoint.name, "/eject"), { expires_at: endpoint.expires_at }, newKey());
+}

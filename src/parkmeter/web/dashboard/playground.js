@@ -1,0 +1,139 @@
+// A prompt, the model's answer as it comes, and the same call for a terminal.
+
+import { Api, Problem } from "./api.js";
+import { copy, h, say, write } from "./dom.js";
+import { answerOf, FORMS, piecesOf } from "./prompt_forms.js";
+import { events } from "./event_stream.js";
+
+const HELD = 60; // seconds that a prompt waits for an endpoint that starts
+
+let count = 0;
+
+export class Playground {
+  constructor(api, endpoint) {
+    Object.assign(this, { api, name: endpoint.name, resource: endpoint.api_resource });
+    const id = `playground-${++count}`;
+    this.remembered = `parkmeter.form.${this.name}`;
+    this.prompt = h("textarea", { id, rows: "4", maxlength: "20000", oninput: () => this.showCurl(), onkeydown: (event) => this.key(event) });
+    this.prompt.value = "write a story about beautiful weather on a tropical island.";
+    this.form = h("select", { "aria-label": "How the model is asked", onchange: () => this.formChosen() },
+      ...Object.entries(FORMS).map(([key, { title }]) => h("option", { value: key }, title)));
+    this.form.value = sessionStorage.getItem(this.remembered) ?? "text_inputs";
+    this.length = h("input", { type: "number", min: "1", max: "4096", value: "120", "aria-label": "Most tokens of the answer", oninput: () => this.showCurl() });
+    this.send = h("button", { type: "submit", class: "strong" }, "Send");
+    this.stop = h("button", { type: "button", hidden: true, onclick: () => this.running?.abort() }, "Stop");
+    this.answer = h("div", { class: "answer", role: "region", "aria-label": "Answer", tabindex: "0", hidden: true });
+    this.note = h("p", { class: "hint" });
+    this.curl = h("code");
+    this.copied = h("button", { type: "button", class: "small", onclick: () => this.copyCurl() }, "Copy");
+    this.element = h(
+      "form", { class: "playground", onsubmit: (event) => { event.preventDefault(); this.ask(); } },
+      h("label", { for: id }, "Prompt"), this.prompt,
+      h("div", { class: "row" }, this.form, h("label", { class: "inline" }, "at most ", this.length, " tokens"),
+        h("span", { class: "push" }), this.stop, this.send),
+      this.answer, this.note,
+      h("div", { class: "row" }, h("h4", {}, "The same at a terminal"), h("span", { class: "push" }), this.copied),
+      h("pre", { class: "scroll", tabindex: "0", role: "region", "aria-label": "curl command" }, this.curl),
+    );
+    this.showCurl();
+    if (this.form.value !== "text_inputs") this.formChosen();
+  }
+
+  close() { this.running?.abort(); }
+
+  get wanted() { return FORMS[this.form.value]; }
+
+  get payload() { return this.wanted.payload(this.prompt.value, Number(this.length.value) || 120, this.model); }
+
+  get path() { return this.resource + this.wanted.path; }
+
+  key(event) {
+    if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) { event.preventDefault(); this.ask(); }
+  }
+
+  async formChosen() {
+    sessionStorage.setItem(this.remembered, this.form.value);
+    this.note.textContent = "";
+    this.showCurl();
+    if (!this.wanted.models || this.model) return;
+    try {
+      const { data } = await this.api.get(this.resource + this.wanted.models);
+      this.model = data?.[0]?.id;
+      this.showCurl();
+    } catch (error) {
+      this.note.textContent = error instanceof Problem ? error.message : "The model server did not say which models it has.";
+    }
+  }
+
+  showCurl() {
+    const body = JSON.stringify(this.payload).replaceAll("'", "'\\''");
+    write(this.curl, `curl ${this.wanted.streamed ? "-N " : ""}${Api.address(this.path)} \\\n`
+      + "  -H \"Authorization: Bearer $TOKEN\" \\\n  -H 'Content-Type: application/json' \\\n"
+      + `  -d '${body}'`);
+  }
+
+  async copyCurl() {
+    await copy(this.curl.textContent);
+    this.copied.textContent = "Copied";
+    say("Copied; put your token into TOKEN");
+    setTimeout(() => { this.copied.textContent = "Copy"; }, 2_000);
+  }
+
+  async ask() {
+    if (this.running) return;
+    this.running = new AbortController();
+    this.busy(true);
+    const begun = performance.now();
+    let told = "";
+    try {
+      const response = await this.api.ask(this.path, {
+        method: "POST", body: JSON.stringify(this.payload), signal: this.running.signal,
+        headers: { "Content-Type": "application/json", Accept: "text/event-stream, application/json;q=0.5", Prefer: `wait=${HELD}` },
+      });
+      for await (const piece of textOf(response)) this.answer.append(piece);
+      told = `${((performance.now() - begun) / 1000).toFixed(1)} s`;
+      if (!this.answer.textContent) told = `An empty answer, after ${told}`;
+      say(`Answer: ${this.answer.textContent}`);
+    } catch (error) {
+      told = this.running.signal.aborted ? "Stopped." : reasonOf(error);
+      if (!this.running.signal.aborted) say(told);
+    } finally {
+      this.running = null;
+      this.busy(false);
+      this.note.textContent = told;
+    }
+  }
+
+  busy(now) {
+    this.answer.hidden = false;
+    this.answer.setAttribute("aria-busy", String(now));
+    this.send.hidden = now;
+    this.stop.hidden = !now;
+    if (!now) return;
+    this.answer.textContent = this.note.textContent = "";
+    this.stop.focus();
+  }
+}
+
+/** The pieces of an answer's text, whether it is streamed or whole. */
+async function* textOf(response) {
+  const type = response.headers.get("content-type") ?? "";
+  if (!type.startsWith("text/event-stream")) {
+    const said = await response.text();
+    try { yield answerOf(JSON.parse(said)); } catch { yield said; }
+    return;
+  }
+  for await (const { event, data } of events(response)) {
+    if (data === "[DONE]") return;
+    const document = JSON.parse(data);
+    if (event === "error" || document.error) throw new Error(document.detail ?? document.error?.message ?? "The model failed.");
+    yield* piecesOf(document);
+  }
+}
+
+function reasonOf(error) {
+  if (!(error instanceof Problem)) return error instanceof TypeError ? "The connection broke off." : error.message;
+  // A model's own refusal is no problem document of ours; it has words of its own.
+  const { error: theirs, message } = error.data;
+  return theirs?.message ?? (typeof theirs === "string" ? theirs : message) ?? error.message;
+}

@@ -1,0 +1,84 @@
+"""Chromium, and a real gateway with the embedded model for it to look at."""
+
+import shutil
+from collections.abc import Callable, Iterator
+
+import pytest
+from playwright.sync_api import Browser, sync_playwright
+
+from tests.browser.dashboard import Visit
+from tests.gateway_process import GatewayProcess
+
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+SECOND = 1000
+CONFIG = """
+[endpoints.flan-t5]
+model = "demo"
+api_resource = "flan"
+price_per_hour = 1.2
+initial_provision_time_minutes = 0
+max_top_up_minutes = 240
+
+[endpoints.broken]
+command = ["false", "{port}"]
+initial_provision_time_minutes = 0
+"""
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Browser]:
+    """Debian's; without one these tests fail, because nobody else looks at the dashboard.
+
+    For one file: as long as Playwright is there, its event loop runs in this thread, and no other
+    test could run one of its own.
+    """
+    found = shutil.which("chromium")
+    assert found, "There is no chromium on the PATH. Install it: apt-get install chromium"
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=found, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="module")
+def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GatewayProcess]:
+    made = GatewayProcess(tmp_path_factory.mktemp("browser") / "state", CONFIG).start()
+    # Started again, it has the same address.
+    made.arguments = ("--port", str(made.address[1]))
+    yield made
+    made.clean_up()
+
+
+@pytest.fixture
+def visit(gateway: GatewayProcess, chromium: Browser) -> Iterator[Callable[..., Visit]]:
+    """Opens the dashboard in a browser of its own; at the end nothing may have gone wrong in it."""
+    visits: list[Visit] = []
+
+    def open_(path: str = "/", **of_context: object) -> Visit:
+        context = chromium.new_context(base_url=gateway.url, **of_context)
+        context.set_default_timeout(15 * SECOND)
+        visit = Visit(context.new_page(), gateway)
+        visits.append(visit)
+        visit.page.goto(path)
+        return visit
+
+    yield open_
+    for one in visits:
+        one.page.context.close()
+    assert [said for one in visits for said in one.complaints] == []
+
+
+@pytest.fixture
+def meters(visit: Callable[..., Visit]) -> Visit:
+    """The dashboard, signed in, on a desk."""
+    opened = visit(viewport={"width": 1240, "height": 900})
+    opened.sign_in()
+    return opened

@@ -1,0 +1,150 @@
+"""The dashboard on a phone, in the dark, by keyboard, by ear, and without a connection."""
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.browser.dashboard import NAME
+from tests.gateway_process import eventually
+
+PHONE = {"viewport": {"width": 360, "height": 740}, "has_touch": True, "is_mobile": True}
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("size", [{}, PHONE], ids=["desk", "phone"])
+def test_nothing_keeps_anybody_from_using_it(visit, scheme, size):
+    page = visit(color_scheme=scheme, reduced_motion="reduce", **size)
+    assert page.serious_findings() == []
+    page.sign_in()
+    page.running()
+    for title in ("Timeline", "Receipt", "Playground"):
+        page.open(title)
+        assert page.serious_findings() == []
+    page.button("Eject").click()
+    assert page.serious_findings() == []
+    page.page.keyboard.press("Escape")
+
+
+def test_a_phone_shows_it_all_without_scrolling_sideways(visit):
+    phone = visit(**PHONE)
+    width = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+    assert phone.page.evaluate(width) == 0
+    phone.sign_in()
+    phone.running()
+    phone.button("+10 min for").tap()
+    expect(phone.note()).to_contain_text("Added 10 minutes")
+    for title in ("Timeline", "Receipt", "Playground"):
+        phone.open(title)
+        assert phone.page.evaluate(width) == 0
+    small = phone.page.evaluate(
+        "[...document.querySelectorAll('button')].map(one => [one.offsetHeight, one.textContent])"
+        ".filter(([height]) => height && height < 32)"
+    )
+    assert small == []
+
+
+def test_the_dark_is_dark(visit):
+    background = "getComputedStyle(document.documentElement).backgroundColor"
+    dark = visit(color_scheme="dark").page.evaluate(background)
+    light = visit(color_scheme="light").page.evaluate(background)
+    assert sum(map(int, dark[4:-1].split(","))) < 120
+    assert sum(map(int, light[4:-1].split(","))) > 600
+
+
+def test_the_keyboard_reaches_everything_in_the_order_it_is_read(meters):
+    page = meters.page
+    meters.running()
+    page.reload()
+    expect(meters.card()).to_be_visible()
+    focused = (
+        "document.activeElement.getAttribute('aria-label') ?? document.activeElement.textContent"
+    )
+    reached = []
+    for _ in range(13):
+        page.keyboard.press("Tab")
+        reached.append(page.evaluate(focused).strip())
+    assert reached == [
+        "Skip to the meters",
+        "Docs",
+        "Sign out",
+        f"+10 min for {NAME}",
+        f"+30 min for {NAME}",
+        f"+60 min for {NAME}",
+        f"Amount to add to {NAME}",
+        f"Unit of the amount for {NAME}",
+        f"Add this amount to {NAME}",
+        f"Timeline of {NAME}",
+        f"Receipt of {NAME}",
+        f"Playground of {NAME}",
+        f"Eject {NAME}",
+    ]
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("dialog", name=f"Eject {NAME}?")).to_be_visible()
+    expect(page.get_by_role("button", name="Keep it")).to_be_focused()
+    page.keyboard.press("Escape")
+    expect(meters.button("Eject")).to_be_focused()
+    assert meters.gateway.endpoint(NAME)["status"] == "running"
+
+
+def test_a_screen_reader_hears_what_happens_and_not_every_second(meters):
+    meters.running()
+    timer = meters.card().get_by_role("timer")
+    assert "minutes left, until" in timer.get_attribute("aria-label")
+    live = "[...document.querySelectorAll('[aria-live], [role=alert], [role=status]')]"
+    before = meters.page.evaluate(f"{live}.map(one => one.textContent)")
+    shown = meters.seconds()
+    eventually(lambda: meters.seconds() < shown - 1, seconds=5)
+    assert meters.page.evaluate(f"{live}.map(one => one.textContent)") == before
+    meters.button("+10 min for").click()
+    expect(meters.page.locator("#said")).to_contain_text(f"{NAME}: Added 10 minutes")
+
+
+def test_who_wants_no_motion_gets_none(visit):
+    still = visit(reduced_motion="reduce")
+    still.sign_in()
+    duration = "getComputedStyle(document.querySelector('.needle')).transitionDuration"
+    assert still.page.evaluate(duration) in {"0s", ""}
+
+
+def test_without_events_the_page_asks_every_few_seconds(visit):
+    desk = visit()
+    desk.expected.append("404")
+    desk.page.route(
+        "**/events", lambda route: route.fulfill(status=404, json={"code": "path_not_served"})
+    )
+    desk.sign_in()
+    desk.running()
+    shown = desk.seconds()
+    desk.gateway.request("POST", f"/endpoints/{NAME}/top-ups", {"minutes": 9})
+    eventually(lambda: desk.seconds() > shown + 480, seconds=8)
+
+
+def test_a_tab_that_nobody_sees_holds_no_connection(meters):
+    page = meters.page
+    look = (
+        "hidden => {"
+        " Object.defineProperty(document, 'hidden', {value: hidden, configurable: true});"
+        " document.dispatchEvent(new Event('visibilitychange')); }"
+    )
+    with page.expect_event("requestfailed", lambda request: request.url.endswith("/events")):
+        page.evaluate(look, True)
+    with page.expect_request("**/events"):
+        page.evaluate(look, False)
+    shown = meters.seconds()
+    meters.gateway.request("POST", f"/endpoints/{NAME}/top-ups", {"minutes": 3})
+    eventually(lambda: meters.seconds() > shown + 120, seconds=5)
+
+
+def test_a_lost_connection_is_shown_and_recovers_by_itself(meters):
+    meters.running()
+    meters.expected += ["Failed to load resource", "ERR_"]
+    meters.gateway.stop()
+    lost = meters.page.locator("#lost")
+    expect(lost).to_contain_text("The connection to the gateway is lost")
+    expect(meters.page.locator("#connection")).to_have_text("no connection")
+    shown = meters.seconds()
+    eventually(
+        lambda: meters.seconds() < shown, seconds=4
+    )  # the meter goes on, and so does the dial
+    meters.gateway.start()
+    expect(lost).to_be_hidden()
+    meters.shows("running")

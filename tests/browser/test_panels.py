@@ -1,0 +1,105 @@
+"""What a card of the dashboard opens: playground, timeline, receipt."""
+
+import csv
+import io
+from itertools import pairwise
+
+from playwright.sync_api import expect
+
+from tests.browser.dashboard import NAME
+from tests.gateway_process import TOKEN, eventually
+
+
+def test_a_prompt_is_answered_by_the_model_piece_by_piece(meters):
+    meters.running()
+    panel = meters.open("Playground")
+    pieces = []
+
+    def grew(text: str) -> None:
+        pieces.append(text)
+
+    meters.page.expose_function("grew", grew)
+    panel.get_by_label("Prompt").fill("write a story about a fox.")
+    answer = panel.get_by_role("region", name="Answer", include_hidden=True)
+    answer.evaluate(
+        "node => new MutationObserver(() => grew(node.textContent))"
+        ".observe(node, {childList: true})"
+    )
+    panel.get_by_role("button", name="Send").click()
+    expect(panel.locator(".hint")).to_contain_text(" s")
+    expect(answer).to_contain_text("fox")
+    grown = [text for text in pieces if text]
+    assert len(grown) > 3
+    assert all(late.startswith(early) for early, late in pairwise(grown))
+
+
+def test_the_command_to_copy_works_and_has_no_token_in_it(meters):
+    panel = meters.open("Playground")
+    panel.get_by_label("Prompt").fill('it\'s a "test"\nof two lines')
+    command = panel.get_by_role("region", name="curl command").text_content()
+    assert f"curl {meters.gateway.url}/flan " in command
+    assert "Bearer $TOKEN" in command
+    assert TOKEN not in command
+    assert "it'\\''s a \\\"test\\\"\\nof two lines" in command
+
+
+def test_a_closed_meter_is_told_in_the_playground(meters):
+    meters.stopped()
+    meters.expected.append("402")
+    panel = meters.open("Playground")
+    panel.get_by_role("button", name="Send").click()
+    expect(panel.locator(".hint")).to_contain_text("meter")
+
+
+def test_a_chat_model_is_asked_in_its_own_form(meters):
+    sent: list[dict] = []
+    piece = 'data: {"choices": [{"delta": {"content": "%s"}}]}\n\n'
+
+    def chat(route) -> None:
+        sent.append(route.request.post_data_json)
+        body = piece % "Good " + piece % "evening" + "data: [DONE]\n\n"
+        route.fulfill(body=body, content_type="text/event-stream")
+
+    meters.page.route(
+        "**/flan/v1/models", lambda route: route.fulfill(json={"data": [{"id": "m"}]})
+    )
+    meters.page.route("**/flan/v1/chat/completions", chat)
+    panel = meters.open("Playground")
+    panel.get_by_label("How the model is asked").select_option("chat")
+    expect(panel.get_by_role("region", name="curl command")).to_contain_text('"model":"m"')
+    panel.get_by_role("button", name="Send").click()
+    expect(panel.get_by_role("region", name="Answer")).to_have_text("Good evening")
+    assert sent[0]["model"] == "m"
+    assert sent[0]["messages"][0]["role"] == "user"
+
+
+def test_the_timeline_shows_what_ran_who_topped_up_and_the_requests(meters):
+    meters.running()
+    panel = meters.open("Timeline")
+    expect(panel.locator(".band [data-status=running]").first).to_be_visible()
+    expect(panel.locator(".band .tick title").first).to_contain_text("by ")
+    expect(panel.locator("canvas")).to_be_visible()
+    panel.get_by_text("As a list").click()
+    expect(panel.get_by_role("row").nth(1)).to_be_visible()
+    for span in ("7 days", "30 days", "24 hours"):
+        with meters.page.expect_response("**/timeline?**") as response:
+            panel.get_by_role("radio", name=span).check()
+        assert response.value.status == 200
+        expect(panel.locator(".band rect").first).to_be_visible()
+    ticks = panel.locator(".band .tick").count()
+    meters.button("+10 min for").click()
+    eventually(lambda: panel.locator(".band .tick").count() == ticks + 1, seconds=10)
+
+
+def test_the_receipt_has_hours_money_and_names_and_comes_as_csv(meters):
+    meters.running()
+    panel = meters.open("Receipt")
+    expect(panel.locator(".figures")).to_contain_text("Saved")
+    expect(panel.get_by_role("row").last).to_contain_text("Total")
+    with meters.page.expect_download() as download:
+        panel.get_by_role("button", name="Download CSV").click()
+    assert NAME in download.value.suggested_filename
+    text = download.value.path().read_text(encoding="utf-8-sig")
+    rows = list(csv.reader(io.StringIO(text)))
+    assert len(rows) >= 3
+    assert all(len(row) == len(rows[0]) for row in rows)

@@ -1,0 +1,104 @@
+"""Cards of what takes long, or others, to bring about: shown from answers of a known shape."""
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+
+import pytest
+from playwright.sync_api import Browser, Locator, expect
+
+from tests.browser.dashboard import Visit
+from tools.dashboard_pictures import DESKTOP, ENDPOINTS, SHOTS, Shot, endpoint, staged
+
+Shown = Callable[..., Visit]
+
+
+@pytest.fixture
+def shown(chromium: Browser) -> Iterator[Shown]:
+    """Opens the dashboard over such answers; time stands still in it."""
+    with ExitStack() as stack:
+
+        def show(*endpoints: dict, **more: object) -> Visit:
+            shot = Shot(tuple(one["name"] for one in endpoints), DESKTOP, **more)
+            return Visit(stack.enter_context(staged(chromium, shot, endpoints)), None)
+
+        yield show
+
+
+def card(visit: Visit, name: str) -> Locator:
+    return visit.card(name)
+
+
+def test_a_start_shows_since_when_and_how_long_it_usually_takes(shown):
+    page = shown(ENDPOINTS["qwen"])
+    expect(card(page, "qwen").get_by_role("progressbar")).to_have_attribute("max", "190")
+    expect(card(page, "qwen")).to_contain_text("For 1:26, usually 3:10")
+    assert page.time("qwen") == "1:00:00"  # stands still
+    assert "paused" in card(page, "qwen").locator(".under").text_content()
+
+
+def test_a_failure_shows_the_providers_words_and_the_next_try(shown):
+    page = shown(ENDPOINTS["phi"])
+    expect(card(page, "phi")).to_contain_text("no capacity for ml.g5.12xlarge")
+    expect(card(page, "phi")).to_contain_text("Next try at 17:42:58; 2 attempts so far.")
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        (
+            {"window_until": "2026-11-20T19:00:00Z"},
+            "Mon-Fri 09:00-17:00 Europe/London: on until 19:00",
+        ),
+        (
+            {"next_window_at": "2026-11-23T09:00:00Z"},
+            "Mon-Fri 09:00-17:00 Europe/London, next Mon 09:00",
+        ),
+        (
+            {"held": True, "next_window_at": "2026-11-23T09:00:00Z"},
+            "Mon-Fri 09:00-17:00 Europe/London: ejected by hand, next Mon 09:00",
+        ),
+    ],
+    ids=["in a window", "between windows", "ejected in one"],
+)
+def test_hours_are_told_with_what_comes_next(shown, more, said):
+    hours = {"hours": "Mon-Fri 09:00-17:00 Europe/London", **more}
+    page = shown(endpoint("llama", "running", "serving", 900, **hours))
+    expect(card(page, "llama").locator(".facts")).to_contain_text(said)
+
+
+def test_what_servers_say_is_text_and_never_markup(shown):
+    page = shown(endpoint("llama", "failed", "<img src=x onerror=alert(1)>", 900, attempts=1))
+    expect(card(page, "llama").locator(".reason")).to_have_text("<img src=x onerror=alert(1)>.")
+    assert card(page, "llama").locator("img").count() == 0
+
+
+@pytest.mark.parametrize(
+    ("left", "time", "reach"),
+    [(59, "0:59", "60"), (5_400, "1:30:00", "120"), (50_000, "13:53:20", "24"), (600_000, "", "8")],
+)
+def test_a_dial_reaches_as_far_as_its_time(shown, left, time, reach):
+    page = shown(endpoint("llama", "starting", "loading", left))
+    assert page.time("llama") == (time or "6 d 22:40:00")
+    labels = card(page, "llama").locator(".ticks text").all_text_contents()
+    assert (labels[0], labels[-2]) == ("0", reach)
+
+
+def test_a_price_that_is_unknown_is_never_shown_as_nothing(shown):
+    page = shown(endpoint("llama", "running", "serving", 900))
+    facts = card(page, "llama").locator(".facts")
+    expect(facts).to_contain_text("Priceunknown")
+    expect(facts).to_contain_text("Spent since the startunknown")
+    assert "$" not in facts.text_content()
+
+
+@pytest.mark.parametrize("dark", [False, True])
+def test_every_status_can_be_read_by_everybody(shown, dark):
+    page = shown(*ENDPOINTS.values(), dark=dark)
+    page.page.clock.resume()  # axe waits between its rules
+    assert page.serious_findings() == []
+
+
+def test_the_pictures_can_be_taken(chromium):
+    for shot in SHOTS.values():
+        with staged(chromium, shot) as page:
+            assert page.screenshot()
