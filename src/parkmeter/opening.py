@@ -13,10 +13,13 @@ from parkmeter import schedule
 from parkmeter.entries import line
 from parkmeter.errors import DeviceBusyError, StoreBusyError
 from parkmeter.hours import Hours, Window
-from parkmeter.journal import Entry, Kind
+from parkmeter.journal import SYSTEM, Entry, Kind
 from parkmeter.meter import Meter, Spec
 from parkmeter.ports import Budget, DuplicateError, StaleError
 from parkmeter.treatment import TRIES, Treatment
+
+_RECENT_LINES = 50
+"""The eject that ended a window is among the last few lines; no older one is looked for."""
 
 _TRY_AGAIN = timedelta(seconds=5)
 """A device may come free at any moment: somebody ejects, and tells nobody who waits for it."""
@@ -97,7 +100,8 @@ class Opening:
     ) -> Entry | None:
         """Put `Spec.wake` on a closed meter, because a prompt came; `who` pays, of this budget.
 
-        None, and nothing is changed, where the meter is open or is not to be woken.
+        None, and nothing is changed, where the meter is open or is not to be woken: not at all, or
+        not before its next window, because somebody ejected it in this one.
 
         Raises:
             DeviceBusyError, EndpointRemovedError, LimitExceededError, OverBudgetError: refused.
@@ -107,6 +111,8 @@ class Opening:
         for _ in range(TRIES):
             meter, now = self._read(spec)
             if spec.wake is None or rules.is_open(meter, now):
+                return None
+            if schedule.held(spec, meter, now) and self._ejected_by_hand(spec.name):
                 return None
             opened = rules.top_up(spec, meter, spec.wake, now)
             why = f"{spec.wake.total_seconds() / 60:g} min, woken by a prompt"
@@ -121,6 +127,13 @@ class Opening:
             self.treatment.clock.wake(spec.name)
             return entry
         raise StoreBusyError
+
+    def _ejected_by_hand(self, name: str) -> bool:
+        """Whether people ended its last life, and not its idleness."""
+        for entry in self.treatment.store.journal(name, _RECENT_LINES):
+            if entry.kind in (Kind.EJECT, Kind.TOP_UP):
+                return entry.kind is Kind.EJECT and entry.who != SYSTEM
+        return False
 
     def _read(self, spec: Spec) -> tuple[Meter, datetime]:
         return self.treatment.store.load(spec.name), self.treatment.clock.now()

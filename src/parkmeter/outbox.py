@@ -28,6 +28,10 @@ receivers that came back are not overrun."""
 GIVE_UP_AFTER = timedelta(days=1)
 """What could not be delivered for so long helps nobody any more, and keeps back what does."""
 
+TRIED_FOR = timedelta(hours=1)
+"""And so long a receiver must have failed by then: a gateway that was off for a weekend has old
+lines to tell, and one refused connection is no reason not to."""
+
 _AT_ONCE = 50
 """Lines in memory, for each receiver."""
 
@@ -110,6 +114,7 @@ class _Follower:
         self._changed = threading.Event()
         # A daemon: a receiver that hangs must not keep the gateway from ending.
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+        self._failing_since: datetime | None = None
 
     def wake(self) -> None:
         """There may be something new in the journal; from any thread, never blocks."""
@@ -182,7 +187,9 @@ class _Follower:
                 log.error("%s is told nothing any more: %s", self._name, gone)  # noqa: TRY400
                 raise _LeavingError from gone
             except Exception as error:  # noqa: BLE001 (whatever it is, it is tried again)
-                if self._post.now() - entry.at > GIVE_UP_AFTER:
+                now = self._post.now()
+                self._failing_since = self._failing_since or now
+                if now - entry.at > GIVE_UP_AFTER and now - self._failing_since > TRIED_FOR:
                     log.error(  # noqa: TRY400 (in words)
                         "%s was never told of %s: %s", self._name, entry.key, _words(error)
                     )
@@ -192,6 +199,7 @@ class _Follower:
                 log.warning(said, self._name, entry.key, _words(error), wait)
                 pause = FIRST_PAUSE if self._pause(wait) else min(pause * 2, LONGEST_PAUSE)
             else:
+                self._failing_since = None
                 return event is not None
 
     def _save(self, place: int) -> None:

@@ -20,6 +20,7 @@ from parkmeter.errors import (
     ExpiryMovedError,
     InvalidRequestError,
     KeyReusedError,
+    LinkLateError,
     StoreBusyError,
     UnknownEndpointError,
 )
@@ -155,6 +156,23 @@ class Service:
             return rules.top_up(spec, meter, amount, now), asked.told(amount)
 
         return self._change(spec, Kind.TOP_UP, rule, who, key, fingerprint("top-up", asked))
+
+    def extend(self, name: str, amount: timedelta, who: Actor, key: str) -> Answer:
+        """Add time to a meter that is open, once per key: whoever was warned wants it to go on.
+
+        Raises:
+            LinkLateError: it is closed by now, and only a top-up may start anything.
+            Others: as `top_up`.
+
+        """
+        spec = self._spec(name)
+
+        def rule(meter: Meter, now: datetime) -> tuple[Meter, str]:
+            if not rules.is_open(meter, now):
+                raise LinkLateError(name)
+            return rules.top_up(spec, meter, amount, now), f"{amount.total_seconds() / 60:g} min"
+
+        return self._change(spec, Kind.TOP_UP, rule, who, key, fingerprint("extend", amount))
 
     def eject(
         self, name: str, who: Actor, key: str | None = None, seen: datetime | None = None
@@ -329,9 +347,19 @@ class Service:
             left = self._leaving.get(name)
             spec = left.spec if left else Spec(name)
             return self._treatment.treat(spec, self._end_unconfigured, read)
-        turn = self._opening.see_to_window(spec)
-        again = self._treatment.treat(spec, self._treatment.decide, read)
+        if spec.hours is None:
+            return self._treatment.treat(spec, self._treatment.decide, read)
+        turn = self._turn(spec)
+        again = self._treatment.treat(spec, self._treatment.decide)  # read anew
         return min(filter(None, (turn, again)), default=None)
+
+    def _turn(self, spec: Spec) -> datetime | None:
+        """See to its window; what goes wrong with that must not keep the clock from stopping it."""
+        try:
+            return self._opening.see_to_window(spec)
+        except Exception:
+            log.exception("the hours of %s could not be seen to; tried again", spec.name)
+            return self._clock.now() + timedelta(seconds=1)
 
     def sweep(self) -> None:
         """Wake everything that could have been missed: every unsettled meter and all that exists.

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
+import pytest
+
 from parkmeter.errors import DeviceBusyError
 from parkmeter.meter import Status
 from parkmeter.tokens import Token
@@ -69,6 +71,40 @@ async def test_who_does_not_wait_is_told_503_as_soon_as_it_is_woken():
         again = await client.exchange(**ASK)
     assert again.status == 503
     assert core.asked == ["flan-t5 by ada"]
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD", "OPTIONS"])
+@on_both_loops
+async def test_who_only_looks_wakes_nothing(method):
+    core = Core()
+    core.may.set()
+    async with gateway(wake=core.wake) as meter:
+        closed(meter)
+        client = await meter.client()
+        await client.ask("/flan/v1/models", None, method=method, token="t-ada")
+        assert (await client.head())[0] == 402
+    assert core.asked == []
+
+
+@on_both_loops
+async def test_a_gateway_that_ends_wakes_nothing_any_more():
+    core = Core()
+    core.may.set()
+    async with gateway(wake=core.wake) as meter:
+        closed(meter)
+        meter.plane.close()
+        assert (await meter.exchange(**ASK)).status == 402
+    assert core.asked == []
+
+
+@on_both_loops
+async def test_where_no_more_may_wait_nothing_is_bought():
+    core = Core()
+    core.may.set()
+    async with gateway(wake=core.wake, limits=Limits(max_waiting=0)) as meter:
+        closed(meter)
+        assert (await meter.exchange(**ASK)).status == 503
+    assert core.asked == []
 
 
 @on_both_loops

@@ -8,6 +8,7 @@ from decimal import Decimal
 import pytest
 from starlette.testclient import TestClient
 
+from parkmeter.errors import LinkLateError
 from parkmeter.extending import link_of, offer_for
 from parkmeter.journal import Entry, Kind
 from parkmeter.meter import Spec
@@ -153,3 +154,10 @@ def test_no_page_runs_a_script_lends_its_address_or_is_kept(warned):
         assert not re.search(r"<script|https?://|style=", page.text)
         assert '<meta name="viewport"' in page.text
         assert '<html lang="en">' in page.text
+
+
+def test_a_meter_that_closed_in_the_moment_of_the_press_is_not_started(warned):
+    warned.world.wind(2 * MINUTE)
+    with pytest.raises(LinkLateError):
+        warned.world.service.extend("flan-t5", 30 * MINUTE, ADA, "a-key")
+    assert warned.world.status() in {"stopping", "stopped"}

@@ -55,7 +55,7 @@ def test_a_failure_shows_the_providers_words_and_the_next_try(shown):
         ),
         (
             {"held": True, "next_window_at": "2026-11-23T09:00:00Z"},
-            "Mon-Fri 09:00-17:00 Europe/London: ejected by hand, next Mon 09:00",
+            "Mon-Fri 09:00-17:00 Europe/London: ejected, next Mon 09:00",
         ),
     ],
     ids=["in a window", "between windows", "ejected in one"],

@@ -169,6 +169,19 @@ def test_what_could_not_be_delivered_for_a_day_is_given_up_and_the_rest_goes_on(
     eventually(lambda: len(inbox.got) == 1)
 
 
+def test_a_line_that_was_old_at_the_first_try_is_tried_again(office):
+    inbox = Inbox()
+    office.outbox.configure({"inbox": inbox})
+    office.commit("1")
+    eventually(lambda: len(inbox.got) == 1)
+    inbox.down = True
+    office.age = 2 * GIVE_UP_AFTER  # the gateway was off for two days
+    office.commit("2")
+    eventually(lambda: inbox.tries >= 3)
+    inbox.down = False
+    eventually(lambda: len(inbox.got) == 2)
+
+
 def test_other_settings_count_from_the_next_try_on_and_nothing_is_lost_or_repeated(
     office, monkeypatch
 ):

@@ -7,7 +7,8 @@ import time
 import pytest
 
 from parkmeter.errors import DeviceBusyError, OverBudgetError
-from parkmeter.journal import Kind
+from parkmeter.hours import Hours
+from parkmeter.journal import SYSTEM, Kind
 from parkmeter.meter import Spec
 from parkmeter.service import Actor
 from parkmeter.stores.sqlite import SqliteStore
@@ -73,6 +74,32 @@ def test_it_is_woken_again_when_that_is_used_up(world):
     world.service.wake("flan-t5", BOB)
     world.wind(MINUTE)
     assert (world.status(), len(bought(world))) == ("running", 2)
+
+
+def test_what_people_ejected_in_a_window_sleeps_until_the_next_one():
+    daily = Hours.of(["Mon-Sun 00:00-23:00 UTC"])
+    world = World(Spec("flan-t5", wake=WAKE, hours=daily))
+    world.service.begin()
+    world.wind(MINUTE)
+    assert world.status() == "running"
+    world.service.eject("flan-t5", ADA)
+    assert world.service.wake("flan-t5", BOB) is None
+    world.wind(MINUTE)
+    assert world.status() == "stopped"
+    world.wind(24 * 60 * MINUTE)
+    assert world.status() == "running"
+
+
+def test_what_its_idleness_ejected_in_a_window_may_be_woken():
+    daily = Hours.of(["Mon-Sun 00:00-23:00 UTC"])
+    world = World(Spec("flan-t5", wake=WAKE, hours=daily, idle=5 * MINUTE))
+    world.service.begin()
+    world.wind(30 * MINUTE)
+    assert [e.who for e in world.notifier.sent if e.kind is Kind.EJECT] == [SYSTEM]
+    assert world.status() == "stopped"
+    assert world.service.wake("flan-t5", BOB) is not None
+    world.wind(MINUTE)
+    assert world.status() == "running"
 
 
 def test_the_budget_of_the_token_counts(world):

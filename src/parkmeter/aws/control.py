@@ -25,6 +25,7 @@ from parkmeter.aws.async_routes import add_async_routes
 from parkmeter.aws.cloudwatch_logs import CloudWatchLogs, log_group
 from parkmeter.aws.definitions import Definition, definitions
 from parkmeter.aws.heartbeat import Heartbeat
+from parkmeter.aws.last_use import UseNote
 from parkmeter.aws.prompt_routes import add_prompt_routes
 from parkmeter.aws.prompts import models_runtime
 from parkmeter.aws.wiring import (
@@ -70,11 +71,16 @@ def front() -> "Front":
     ports = Ports.of(environment, plain, DistantClock.of(environment))
     # Made for the first prompt: most requests here are none, and clients take their time.
     runtime = cache(models_runtime)
+    typed = cache(lambda: boto3.client("dynamodb", config=PATIENCE))
     prompts = cache(lambda: AsyncPrompts(s3_client(), runtime(), ports.clock.now))
 
     logs = cache(lambda: boto3.client("logs", config=PATIENCE))
     heartbeat = Heartbeat(plain, environment.tables.meters)
     book = AskedBook(lambda secret: token_of(plain, environment.tables.auth, secret))
+
+    @cache
+    def used(name: str) -> Callable[[datetime], None]:
+        return UseNote(typed(), environment.tables.meters, name).take
 
     def application(found: Mapping[str, Definition]) -> Application:
         control = Control(
@@ -91,7 +97,7 @@ def front() -> "Front":
         groups = {name: log_group(one.endpoint) for name, one in found.items()}
         add_log_routes(app, control, CloudWatchLogs(logs, groups, ports.clock.now))
         add_async_routes(app, control, found, prompts)
-        add_prompt_routes(app, control, found, ports.store.load, runtime)
+        add_prompt_routes(app, control, found, ports.store.load, runtime, used)
         return app
 
     return Front(book, lambda: definitions(ssm, environment.endpoints_path), application)

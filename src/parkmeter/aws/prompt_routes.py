@@ -26,14 +26,18 @@ from parkmeter.web.fields import base_of
 _ANY_METHOD = ["DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"]
 
 
-def add_prompt_routes(
+def add_prompt_routes(  # noqa: PLR0913, PLR0917 (what prompts stand on)
     app: FastAPI,
     control: Control,
     definitions: Mapping[str, Definition],
     meter: Callable[[str], Meter],
     runtime: Callable[[], Any],
+    used: Callable[[str], Callable[[datetime], None]] = lambda _name: lambda _now: None,
 ) -> None:
-    """Add them for these endpoints. `meter` reads one; `runtime` gives SageMaker's client."""
+    """Add them for these endpoints. `meter` reads one; `runtime` gives SageMaker's client.
+
+    `used` gives what notes that an endpoint is used, for those that are ejected when idle.
+    """
     known_token = token_of(control)
 
     def prompted(name: str, event: Mapping[str, Any], now: Callable[[], datetime]) -> Response:
@@ -45,6 +49,7 @@ def add_prompt_routes(
             runtime(),
             now,
             lambda token, _event: wake(name, token),
+            **({} if one.spec.idle is None else {"used": used(name)}),
         )
         return response_of(model.answer(event))
 

@@ -68,15 +68,19 @@ class DataPlane:
             holder.invokes.add(target.name)
         return target.route
 
-    def waking(self, route: Route, token: Token | None) -> Waking | None:
-        """The waking of a closed meter for whoever prompts, who was permitted to; else None."""
-        if not route.wakes or self._waker is None or token is None:
+    def waker(self, route: Route, token: Token | None, method: str) -> Callable[[], Waking] | None:
+        """What wakes a closed meter for whoever prompts, who was permitted to; else None.
+
+        Prompts are posted. Whoever only looks (`GET /v1/models`, a probe) must not buy time by it.
+        """
+        waker = self._waker
+        if not route.wakes or waker is None or token is None or method != "POST":
             return None
-        if self.gate.standing(route.name) is not Standing.CLOSED:
+        if self.gate.dismissed or self.gate.standing(route.name) is not Standing.CLOSED:
             return None
         if not token.may(Scope.TOP_UP, route.name):
             return None
-        return self._waker.wake(route.name, token)
+        return lambda: waker.wake(route.name, token)
 
     def begin(self) -> None:
         """Count by the minute from now on. On the loop."""
@@ -89,4 +93,6 @@ class DataPlane:
         """
         self.minutes.close()
         self.gate.dismiss()
+        if self._waker is not None:
+            self._waker.close()
         self.pool.close()

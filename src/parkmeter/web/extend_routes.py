@@ -54,8 +54,7 @@ def add_extend_routes(
     def extend(link: str) -> HTMLResponse:
         try:
             offer, _ = offered(link)
-            minutes = offer.amount.total_seconds() / 60
-            answer = control.service.top_up(offer.endpoint, minutes, BY_LINK, offer.key)
+            answer = control.service.extend(offer.endpoint, offer.amount, BY_LINK, offer.key)
             if answer.replayed:
                 raise _used(answer.entry)
             report = control.service.report(offer.endpoint)

@@ -16,7 +16,8 @@ _SHORTEST = 0.01
 class Hold:
     """Holds a request for at most so many `seconds`; `changed` is called after each new view.
 
-    With a `waking` the time counts from its end, after which `changed` is called too.
+    `wake` is called once it has its place: the time counts from the end of that waking, after which
+    `changed` is called too.
 
     Raises at construction:
         NotServingError: as many as may be are held already.
@@ -31,7 +32,7 @@ class Hold:
         seconds: float,
         now: Callable[[], datetime],
         changed: Callable[[], None],
-        waking: Waking | None = None,
+        wake: Callable[[], Waking] | None = None,
     ) -> None:
         place = gate.hold(route.name, route.limits.max_waiting, changed)
         if place is None:
@@ -43,9 +44,9 @@ class Hold:
         self._loop = asyncio.get_running_loop()
         self._seconds = seconds
         self._until = self._loop.time() + seconds
-        self._waking = waking
-        if waking is not None:
-            waking.add_done_callback(lambda _waking: changed())
+        self._waking = wake() if wake is not None else None
+        if self._waking is not None:
+            self._waking.add_done_callback(lambda _waking: changed())
 
     def left(self) -> float:
         """Seconds until one must look again; not above 0 when there is nothing to wait for.

@@ -219,10 +219,11 @@ class Relay:
         if seat is not None:
             self._admit(seat)
             return
-        seconds, waking = self._wait(), plane.waking(route, self._client.holder.token)
-        if not seconds and waking is None:
+        seconds = self._wait()
+        wake = plane.waker(route, self._client.holder.token, request.method)
+        if not seconds and wake is None:
             raise self._not_admitted()
-        self._hold = Hold(plane.gate, route, seconds, plane.now, self._changed, waking)
+        self._hold = Hold(plane.gate, route, seconds, plane.now, self._changed, wake)
         self._stage = _HELD
         self._look()
 

@@ -47,13 +47,20 @@ class Waker:
             loop = asyncio.get_running_loop()
             attempt = self._attempts[asker] = loop.create_future()
             # Who asked may have left; then nobody looks at what came of it.
-            attempt.add_done_callback(lambda done: done.exception())
+            attempt.add_done_callback(lambda done: done.cancelled() or done.exception())
             asked = loop.run_in_executor(self._threads, self._top_up, name, token)
             asked.add_done_callback(lambda done: self._ended(asker, done))
         return attempt
 
+    def close(self) -> None:
+        """Begin no attempt any more; one that is under way ends."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
     def _ended(self, asker: tuple[str, str], asked: asyncio.Future[object]) -> None:
         attempt = self._attempts[asker]
+        if asked.cancelled():  # the gateway ends, and so does who waits
+            attempt.cancel()
+            return
         error = asked.exception()
         if error is None:
             del self._attempts[asker]

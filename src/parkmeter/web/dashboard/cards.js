@@ -111,7 +111,7 @@ export class Card {
     const { hours, held, window_until: end, next_window_at: next } = endpoint;
     const again = next ? `, next ${moment(new Date(next))}` : "";
     const text = Array.isArray(hours) ? hours.join("; ") : hours;
-    if (held) return `${text}: ejected by hand${again}`;
+    if (held) return `${text}: ejected${again}`;
     return end ? `${text}: on until ${moment(new Date(end))}` : `${text}${again}`;
   }
 
