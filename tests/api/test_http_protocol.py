@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
+from starlette.requests import ClientDisconnect
 
 from parkmeter.errors import UploadStalledError
 from parkmeter.web.bodies import read_json
@@ -192,3 +193,13 @@ async def test_a_body_that_does_not_arrive_in_time_is_a_408(every, monkeypatch):
         await read_json(Upload(every))
     answer = problem_of(stalled.value)
     assert (answer.status, answer.headers["Connection"]) == (408, "close")
+
+
+def test_a_client_that_leaves_amid_its_body_is_no_fault_of_ours():
+    class Left:
+        async def stream(self) -> AsyncIterator[bytes]:
+            yield b"{"
+            raise ClientDisconnect
+
+    with pytest.raises(UploadStalledError, match="left"):
+        asyncio.run(read_json(Left()))

@@ -181,6 +181,17 @@ async def test_a_body_that_was_not_invited_ends_its_connection(head):
 
 
 @on_both_loops
+async def test_a_control_request_that_waits_to_be_invited_ends_its_connection():
+    application = Application()
+    application.go_on.set()
+    async with gateway() as meter, beside(application, meter.plane) as client:
+        expecting = b"Expect: 100-continue\r\nContent-Length: 20\r\n\r\n"
+        await client.send(b"POST /elsewhere HTTP/1.1\r\n" + HOST + expecting)
+        reply = await client.head()
+        assert (reply[0], reply[1]["connection"]) == (404, "close")
+
+
+@on_both_loops
 async def test_an_old_client_is_not_invited():
     async with upstream(answering(OK)) as model, gateway(model.address) as meter:
         client = await meter.client()

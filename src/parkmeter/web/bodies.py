@@ -10,7 +10,7 @@ import re
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 
 from parkmeter.errors import InvalidRequestError, TooLargeError, UploadStalledError
 
@@ -42,6 +42,8 @@ async def read_json(request: Request) -> object:
                 body += chunk
                 if len(body) > LARGEST:
                     raise TooLargeError(LARGEST)
+    except ClientDisconnect:
+        raise UploadStalledError("The client left before its body was here.") from None
     except TimeoutError:
         raise UploadStalledError(
             f"The request's body did not arrive within {_ARRIVES_WITHIN:g} seconds."

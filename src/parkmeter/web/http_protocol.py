@@ -323,6 +323,9 @@ class GatewayProtocol(HttpToolsProtocol):
         if self._length is not None:
             super().on_header(b"content-length", self._length)
         super().on_headers_complete()
+        if self.expect_100_continue:
+            # It may be answered uninvited; then nobody knows whether its body still comes.
+            self.cycle.keep_alive = False
 
     def _next(self) -> None:
         """Begin the request that waits longest, once nothing is being answered or waits to go."""
