@@ -1,23 +1,12 @@
-"""One endpoint as people are shown it: status, time left, money, hours. Pure."""
+"""One endpoint as people are shown it: status, time left, hours. Pure."""
 
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from decimal import Decimal
 from typing import Self
 
 from parkmeter import schedule
 from parkmeter.hours import Window
 from parkmeter.meter import Meter, Shown, Spec, Status, closes_at, shown, time_left
-
-
-def cost_so_far(spec: Spec, meter: Meter, now: datetime) -> Decimal | None:
-    """Dollars the endpoint that exists now has cost since its start call; None if unknown."""
-    if spec.price_per_hour is None:
-        return None
-    if meter.run.created_at is None:
-        return Decimal(0)
-    seconds = Decimal(max(0, round((now - meter.run.created_at).total_seconds())))
-    return (spec.price_per_hour * seconds / 3600).quantize(Decimal("0.0001"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +19,6 @@ class Report:
     shown: Shown
     closes_at: datetime
     left: timedelta
-    cost_so_far: Decimal | None
     window: Window | None = None
     next_window: Window | None = None
     held: bool = False
@@ -45,7 +33,6 @@ class Report:
             shown=_shown_with_hours(spec, meter, now),
             closes_at=closes_at(meter, now),
             left=time_left(meter, now),
-            cost_so_far=cost_so_far(spec, meter, now),
             window=None if spec.hours is None else spec.hours.window(now),
             next_window=None if spec.hours is None else spec.hours.next_window(now),
             held=schedule.held(spec, meter, now),
