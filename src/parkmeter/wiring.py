@@ -93,6 +93,7 @@ class Parts:
         self.data_plane.routes = routes(settings)
         busy = [name for name, one in settings.endpoints.items() if not self._provision(name, one)]
         self.service.begin()
+        self.feed.wake()  # prices and hours are in no view of the gate
         return busy
 
     def end_requests(self) -> None:
