@@ -635,8 +635,8 @@ def test_unknown_paths_and_methods_are_problems(front):
     problem(front.get("/nothing"), 404, "not_found")
     response = front.client.delete("/endpoint-expiry", headers=ADMIN)
     body = problem(response, 405, "method_not_allowed")
-    assert body["detail"] == "/endpoint-expiry takes GET, POST, not DELETE."
-    assert set(response.headers["allow"].split(", ")) == {"GET", "POST"}
+    assert body["detail"] == "/endpoint-expiry takes GET, HEAD, POST, not DELETE."
+    assert set(response.headers["allow"].split(", ")) == {"GET", "HEAD", "POST"}
 
 
 def test_over_a_limit_the_answer_says_the_limit_and_what_fits(front):

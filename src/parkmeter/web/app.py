@@ -20,6 +20,7 @@ from parkmeter.web.control import Control, IdempotencyKey, Name, may_see, token_
 from parkmeter.web.dashboard_routes import add_dashboard_routes
 from parkmeter.web.docs_page import docs_page
 from parkmeter.web.error_answers import answer_errors
+from parkmeter.web.headless import Headless
 from parkmeter.web.history_routes import add_history_routes
 from parkmeter.web.openapi import complete_document
 from parkmeter.web.seed_contract import seed_answer, seed_view
@@ -66,6 +67,7 @@ def control_app(control: Control) -> FastAPI:
     _house_routes(app, control)
     add_dashboard_routes(app)
     answer_errors(app)
+    app.add_middleware(Headless)
     complete_document(app, whole_servers=control.whole_servers)
     return app
 
