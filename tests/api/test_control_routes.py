@@ -688,3 +688,14 @@ def test_the_docs_page_shows_calls_to_copy(front):
     page = front.client.get("/docs").text
     assert "curl http://testserver/endpoints/flan-t5/top-ups" in page
     assert "<script" not in page
+
+
+def test_the_docs_page_loads_nothing_and_runs_nothing(front):
+    headers = front.client.get("/docs").headers
+    policy = dict(
+        part.partition(" ")[::2] for part in headers["content-security-policy"].split("; ")
+    )
+    assert policy["default-src"] == policy["base-uri"] == policy["frame-ancestors"] == "'none'"
+    assert "script-src" not in policy
+    assert "unsafe" not in headers["content-security-policy"]
+    assert headers["x-content-type-options"] == "nosniff"

@@ -1,5 +1,7 @@
 """The dashboard on a phone, in the dark, by keyboard, by ear, and without a connection."""
 
+import re
+
 import pytest
 from playwright.sync_api import expect
 
@@ -48,6 +50,25 @@ def test_the_dark_is_dark(visit):
     light = visit(color_scheme="light").page.evaluate(background)
     assert sum(map(int, dark[4:-1].split(","))) < 120
     assert sum(map(int, light[4:-1].split(","))) > 600
+
+
+@pytest.mark.parametrize("path", ["/docs", "/prod/docs"])
+def test_the_docs_are_shown_in_their_style_under_their_policy(visit, path):
+    docs = visit(path)  # which has no complaint of the browser in the end
+    body = "getComputedStyle(document.body)"
+    assert docs.page.evaluate(f"{body}.maxWidth") == "832px"
+    docs.page.get_by_role("link", name="openapi.json").click()
+    expect(docs.page).to_have_url(re.compile(rf"{path.removesuffix('docs')}openapi\.json$"))
+
+
+def test_a_script_that_got_into_the_docs_would_not_run(visit):
+    docs = visit("/docs")
+    docs.expected.append("Content Security Policy")
+    docs.page.evaluate(
+        "document.body.append(Object.assign(document.createElement('script'),"
+        " {textContent: 'document.title = 1'}))"
+    )
+    assert docs.page.title().startswith("parkmeter")
 
 
 def test_the_keyboard_reaches_everything_in_the_order_it_is_read(meters):

@@ -18,6 +18,7 @@ from parkmeter.web.auth import require
 from parkmeter.web.bodies import idempotency_key, parsed, read_json, takes
 from parkmeter.web.control import Control, IdempotencyKey, Name, may_see, token_of
 from parkmeter.web.dashboard_routes import add_dashboard_routes
+from parkmeter.web.docs_page import HEADERS as DOCS_HEADERS
 from parkmeter.web.docs_page import docs_page
 from parkmeter.web.error_answers import answer_errors
 from parkmeter.web.headless import Headless
@@ -113,7 +114,8 @@ def _house_routes(app: FastAPI, control: Control) -> None:
 
     @app.get("/docs", include_in_schema=False)
     async def docs(request: Request) -> HTMLResponse:
-        return HTMLResponse(docs_page(app.openapi(), str(request.base_url).rstrip("/")))
+        base_url = str(request.base_url).rstrip("/")
+        return HTMLResponse(docs_page(app.openapi(), base_url), headers=DOCS_HEADERS)
 
 
 def _endpoint_routes(app: FastAPI, control: Control) -> None:
