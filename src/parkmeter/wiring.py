@@ -56,6 +56,11 @@ class InForce:
         # Somebody may still ask for one that a reload has just removed.
         return settings.resource_of(name) if name in settings.endpoints else name
 
+    def invocations_of(self, name: str) -> str | None:
+        """The path of its server at which an endpoint takes prompts."""
+        endpoint = self.settings.endpoints.get(name)
+        return endpoint.invocations_path if endpoint is not None else None
+
 
 @dataclass(frozen=True, slots=True)
 class Parts:
@@ -139,6 +144,7 @@ def wire(settings: Settings, folder: StateFolder, url: str) -> Parts:
         clock.now,
         clock.alive,
         requests=data_plane.minutes.of,
+        invocations=in_force.invocations_of,
     )
     feed = feed_of(control)
     application = control_app(control)

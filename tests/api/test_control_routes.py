@@ -173,6 +173,18 @@ def test_an_endpoint_tells_status_time_and_money(front):
     assert front.get("/endpoints").json() == {"endpoints": [one]}
 
 
+def test_a_failure_is_told_apart_from_its_next_try(front):
+    front.world.driver.fail_next_start("flan-t5", "exit code 1: no such file")
+    front.world.top_up(60)
+    assert front.get("/endpoints/flan-t5").json()["failure"] is None
+    while front.world.status() != "failed":
+        front.world.wind(SECOND)
+    one = front.get("/endpoints/flan-t5").json()
+    assert (one["status"], one["failure"]) == ("failed", "exit code 1: no such file")
+    assert one["reason"].startswith("exit code 1: no such file; trying again at ")
+    assert one["next_try"] is not None
+
+
 def test_an_unknown_price_is_null_and_never_zero(two):
     two.world.top_up(10)
     one = two.get("/endpoints/flan-t5").json()

@@ -44,6 +44,18 @@ def test_a_phone_shows_it_all_without_scrolling_sideways(visit):
     assert small == []
 
 
+@pytest.mark.parametrize("width", [320, 360, 380, 414])
+def test_nothing_on_a_card_sticks_out_of_its_column(visit, width):
+    phone = visit(viewport={"width": width, "height": 740})
+    phone.sign_in()
+    phone.open("Timeline")
+    sides = "one => (({left, right}) => [left, right])(one.getBoundingClientRect())"
+    column = phone.card().locator(".facts").evaluate(sides)
+    buttons = phone.card().get_by_role("button").all()
+    for left, right in [button.evaluate(sides) for button in buttons]:
+        assert column[0] <= left < right <= column[1]
+
+
 def test_the_dark_is_dark(visit):
     background = "getComputedStyle(document.documentElement).backgroundColor"
     dark = visit(color_scheme="dark").page.evaluate(background)
@@ -137,6 +149,19 @@ def test_without_events_the_page_asks_every_few_seconds(visit):
     shown = desk.seconds()
     desk.gateway.request("POST", f"/endpoints/{NAME}/top-ups", {"minutes": 9})
     eventually(lambda: desk.seconds() > shown + 480, seconds=8)
+
+
+def test_where_too_many_listen_the_page_asks_and_later_listens_again(visit):
+    desk = visit()
+    desk.expected.append("503")
+    desk.page.clock.install()
+    crowded = {"status": 503, "json": {"code": "too_many_listeners"}}
+    desk.page.route("**/events", lambda route: route.fulfill(**crowded), times=1)
+    with desk.page.expect_response("**/endpoints"):
+        desk.sign_in()
+    expect(desk.page.locator("#connection")).to_have_text("live")
+    with desk.page.expect_request("**/events"):
+        desk.page.clock.fast_forward(61_000)
 
 
 def test_a_tab_that_nobody_sees_holds_no_connection(meters):

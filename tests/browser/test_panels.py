@@ -4,10 +4,12 @@ import csv
 import io
 from itertools import pairwise
 
+import pytest
 from playwright.sync_api import expect
 
 from tests.browser.dashboard import NAME
 from tests.gateway_process import TOKEN, eventually
+from tools.dashboard_pictures import DESKTOP, Shot, endpoint, staged
 
 
 def test_a_prompt_is_answered_by_the_model_piece_by_piece(meters):
@@ -71,6 +73,43 @@ def test_a_chat_model_is_asked_in_its_own_form(meters):
     expect(panel.get_by_role("region", name="Answer")).to_have_text("Good evening")
     assert sent[0]["model"] == "m"
     assert sent[0]["messages"][0]["role"] == "user"
+
+
+@pytest.mark.parametrize(
+    ("path", "form", "address"),
+    [
+        ("/invocations", "text_inputs", "/llama "),
+        ("/v1/chat/completions", "chat", "/llama/v1/chat/completions "),
+        ("/api/generate", "chat", "/llama/v1/chat/completions "),
+        (None, "text_inputs", "/llama "),
+    ],
+)
+def test_the_form_of_a_prompt_follows_the_path_until_somebody_chooses(
+    chromium, path, form, address
+):
+    told = endpoint("llama", "running", "serving", 900, invocations_path=path)
+    other = "text_inputs" if form == "chat" else "chat"
+    with staged(chromium, Shot(("llama",), DESKTOP), [told]) as page:
+        button = page.get_by_role("button", name="Playground of llama")
+        choice = page.get_by_label("How the model is asked")
+        button.click()
+        expect(choice).to_have_value(form)
+        expect(page.get_by_role("region", name="curl command")).to_contain_text(address)
+        choice.select_option(other)
+        for _ in range(2):
+            button.click()
+        expect(choice).to_have_value(other)
+
+
+def test_where_only_prompts_reach_a_model_a_chat_is_one(chromium):
+    told = endpoint("llama", "running", "serving", 900, invocations_path=None)
+    with staged(chromium, Shot(("llama",), DESKTOP), [told]) as page:
+        page.get_by_role("button", name="Playground of llama").click()
+        page.get_by_label("How the model is asked").select_option("chat")
+        command = page.get_by_role("region", name="curl command").text_content()
+    assert "/llama " in command
+    assert '"messages":[{"role":"user"' in command
+    assert "stream" not in command
 
 
 def test_the_timeline_shows_what_ran_who_topped_up_and_the_requests(meters):

@@ -1,5 +1,6 @@
 """Cards of what takes long, or others, to bring about: shown from answers of a known shape."""
 
+import re
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 
@@ -7,7 +8,7 @@ import pytest
 from playwright.sync_api import Browser, Locator, expect
 
 from tests.browser.dashboard import Visit
-from tools.dashboard_pictures import DESKTOP, ENDPOINTS, SHOTS, Shot, endpoint, staged
+from tools.dashboard_pictures import DESKTOP, ENDPOINTS, RECEIPT, SHOTS, Shot, endpoint, staged
 
 Shown = Callable[..., Visit]
 
@@ -37,7 +38,10 @@ def test_a_start_shows_since_when_and_how_long_it_usually_takes(shown):
 
 
 def test_a_failure_shows_the_providers_words_and_the_next_try(shown):
-    page = shown(ENDPOINTS["phi"])
+    told = ENDPOINTS["phi"]
+    page = shown(told | {"reason": f"{told['failure']}; trying again at 17:42:58 UTC"})
+    words = card(page, "phi").locator(".reason")
+    expect(words).to_have_text(f"{told['failure']}.")
     expect(card(page, "phi")).to_contain_text("no capacity for ml.g5.12xlarge")
     expect(card(page, "phi")).to_contain_text("Next try at 17:42:58; 2 attempts so far.")
 
@@ -89,6 +93,25 @@ def test_a_price_that_is_unknown_is_never_shown_as_nothing(shown):
     expect(facts).to_contain_text("Priceunknown")
     expect(facts).to_contain_text("Spent since the startunknown")
     assert "$" not in facts.text_content()
+
+
+@pytest.mark.parametrize(("price", "units"), [(None, 1), (0, 1), (1.2, 2)])
+def test_dollars_are_offered_where_they_buy_minutes(shown, price, units):
+    page = shown(endpoint("llama", "running", "serving", 900, price_per_hour=price))
+    expect(card(page, "llama").get_by_label("Unit").locator("option")).to_have_count(units)
+
+
+@pytest.mark.parametrize(
+    ("saved", "green"), [("3206.1189", True), ("0.0000", False), (None, False)]
+)
+def test_what_was_saved_is_green_only_if_something_was(shown, saved, green):
+    page = shown(endpoint("llama", "running", "serving", 900))
+    receipt = RECEIPT | {"saved": saved}
+    page.page.route("**/receipt?**", lambda route: route.fulfill(json=receipt))
+    figures = page.open("Receipt", "llama").locator(".figures dd")
+    colours = figures.evaluate_all("all => all.map(one => getComputedStyle(one).color)")
+    expect(figures.last).to_have_text("unknown" if saved is None else re.compile(r"\$"))
+    assert (colours[3] != colours[1]) is green
 
 
 @pytest.mark.parametrize("dark", [False, True])
