@@ -2,10 +2,11 @@
 
 import csv
 import io
+from collections.abc import Iterator
 from itertools import pairwise
 
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Browser, Page, expect
 
 from tests.browser.dashboard import NAME
 from tests.gateway_process import TOKEN, eventually
@@ -75,39 +76,46 @@ def test_a_chat_model_is_asked_in_its_own_form(meters):
     assert sent[0]["messages"][0]["role"] == "user"
 
 
-@pytest.mark.parametrize(
-    ("path", "form", "address"),
-    [
-        ("/invocations", "text_inputs", "/llama "),
-        ("/v1/chat/completions", "chat", "/llama/v1/chat/completions "),
-        ("/api/generate", "chat", "/llama/v1/chat/completions "),
-        (None, "text_inputs", "/llama "),
-    ],
-)
-def test_the_form_of_a_prompt_follows_the_path_until_somebody_chooses(
-    chromium, path, form, address
-):
-    told = endpoint("llama", "running", "serving", 900, invocations_path=path)
-    other = "text_inputs" if form == "chat" else "chat"
-    with staged(chromium, Shot(("llama",), DESKTOP), [told]) as page:
-        button = page.get_by_role("button", name="Playground of llama")
-        choice = page.get_by_label("How the model is asked")
+FORMS = {
+    "jumpstart": ("/invocations", "text_inputs", "/jumpstart "),
+    "vllm": ("/v1/chat/completions", "chat", "/vllm/v1/chat/completions "),
+    "ollama": ("/api/generate", "chat", "/ollama/v1/chat/completions "),
+    "on-aws": (None, "text_inputs", "/on-aws "),
+}
+
+
+@pytest.fixture
+def playgrounds(chromium: Browser) -> Iterator[Page]:
+    """Cards of servers that take prompts at different paths, from answers of a known shape."""
+    told = [
+        endpoint(name, "running", "serving", 900, invocations_path=path)
+        for name, (path, _, _) in FORMS.items()
+    ]
+    with staged(chromium, Shot(tuple(FORMS), DESKTOP), told) as page:
+        yield page
+
+
+def test_the_form_of_a_prompt_follows_the_path_until_somebody_chooses(playgrounds):
+    for name, (_, form, address) in FORMS.items():
+        button = playgrounds.get_by_role("button", name=f"Playground of {name}")
+        panel = playgrounds.get_by_role("region", name=f"Playground of {name}")
+        choice = panel.get_by_label("How the model is asked")
         button.click()
         expect(choice).to_have_value(form)
-        expect(page.get_by_role("region", name="curl command")).to_contain_text(address)
+        expect(panel.get_by_role("region", name="curl command")).to_contain_text(address)
+        other = "text_inputs" if form == "chat" else "chat"
         choice.select_option(other)
         for _ in range(2):
             button.click()
         expect(choice).to_have_value(other)
+        button.click()
 
 
-def test_where_only_prompts_reach_a_model_a_chat_is_one(chromium):
-    told = endpoint("llama", "running", "serving", 900, invocations_path=None)
-    with staged(chromium, Shot(("llama",), DESKTOP), [told]) as page:
-        page.get_by_role("button", name="Playground of llama").click()
-        page.get_by_label("How the model is asked").select_option("chat")
-        command = page.get_by_role("region", name="curl command").text_content()
-    assert "/llama " in command
+def test_where_only_prompts_reach_a_model_a_chat_is_one(playgrounds):
+    playgrounds.get_by_role("button", name="Playground of on-aws").click()
+    playgrounds.get_by_label("How the model is asked").select_option("chat")
+    command = playgrounds.get_by_role("region", name="curl command").text_content()
+    assert "/on-aws " in command
     assert '"messages":[{"role":"user"' in command
     assert "stream" not in command
 
