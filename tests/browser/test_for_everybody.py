@@ -51,11 +51,14 @@ def test_nothing_on_a_card_sticks_out_of_its_column(visit):
     sides = (
         "all => all.map(one => one.getBoundingClientRect()).map(({left, right}) => [left, right])"
     )
-    for width in (320, 360, 380, 414):
+    for width in (320, 360, 380, 414, 1240):
         phone.page.set_viewport_size({"width": width, "height": 740})
         ((first, last),) = phone.card().locator(".facts").evaluate_all(sides)
         for left, right in phone.card().get_by_role("button").evaluate_all(sides):
             assert first <= left < right <= last
+        top = "one => one.getBoundingClientRect().top"
+        rows = [phone.button(title).evaluate(top) for title in ("Timeline of", "Eject")]
+        assert rows[0] == rows[1] or width < 360
 
 
 def test_the_dark_is_dark(visit):
