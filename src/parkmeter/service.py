@@ -267,7 +267,8 @@ class Service:
     ) -> Receipt:
         """What an endpoint cost from `begin` (None: the first line) to `end` (None: now).
 
-        What has not happened yet is on no receipt: a later end is now.
+        What has not happened yet is on no receipt: a later end is now. Nor is what was before the
+        journal's first line: an endpoint that was not there saved nobody anything.
 
         Raises:
             UnknownEndpointError, InvalidRequestError: refused.
@@ -275,11 +276,11 @@ class Service:
         """
         spec, now = self._spec(name), self._clock.now()
         end = now if end is None else min(end, now)
-        if begin is None:
-            first = self._store.journal(name, 1, before=2)
-            begin = min(first[0].at, end) if first else end
-        if begin > end:
+        if begin is not None and begin > end:
             raise InvalidRequestError("The receipt must begin before it ends.", field="from")
+        first = self._store.journal(name, 1, before=2)
+        known_since = min(first[0].at, end) if first else end
+        begin = known_since if begin is None else max(begin, known_since)
         return receipt_of(lines_of(self._store, name, begin, end), spec, begin, end)
 
     def provision(self, name: str, initial: timedelta) -> None:

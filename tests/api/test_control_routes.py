@@ -518,7 +518,7 @@ def test_a_receipt_is_for_the_period_that_is_asked_for(front):
     body = receipt(**quarter)
     assert (body["from"], body["to"]) == ("2026-06-22T12:10:00Z", "2026-06-22T12:25:00Z")
     assert body["hours_on"] == 0.25
-    assert receipt(**{"from": "2026-06-22"})["from"] == "2026-06-22T00:00:00Z"
+    assert receipt(**{"from": "2026-06-22"})["from"] == "2026-06-22T12:00:00Z"  # its first line
     assert receipt(to="2027-01-01")["to"] == "2026-06-22T12:30:00Z"
     empty = receipt(**{"from": "2026-06-01", "to": "2026-06-02"})
     assert (empty["hours_on"], empty["cost"], empty["runs"]) == (0, "0.0000", [])
