@@ -12,6 +12,7 @@ from parkmeter.hours import Hours
 from parkmeter.journal import SYSTEM, Entry, Kind
 from parkmeter.meter import Spec
 from parkmeter.receipt import receipt
+from parkmeter.service import Edit
 from tests.world import ADA, MINUTE, NOON, SECOND, World
 
 HOUR = timedelta(hours=1)
@@ -139,14 +140,61 @@ def test_a_window_may_be_longer_than_a_top_up_may_be():
         made.top_up(2)
 
 
-def test_no_window_puts_more_on_a_meter_than_it_may_hold():
+def test_a_window_longer_than_a_meter_may_hold_is_put_on_it_piece_by_piece():
+    made = world(spec(max_ahead=HOUR), at=NINE)
+    most = []
+    for _ in range(8 * 60 - 1):
+        made.wind(MINUTE)
+        most.append(made.left())
+        assert (made.status(), made.service.report("flan-t5").held) == ("running", False)
+    assert max(most) < HOUR
+    turns = entries(made, Kind.TOP_UP)
+    assert turns[0].why.endswith("on until Tue 10:00, as far as max_minutes_ahead allows")
+    assert turns[-1].why.endswith("on until Tue 17:00")
+    assert sum((turn.amount for turn in turns), timedelta()) == 8 * HOUR
+    assert len(turns) < 20
+    assert entries(made, Kind.WARNING)[0].at == NINE + 8 * HOUR - 10 * MINUTE
+    made.wind(2 * MINUTE)
+    assert made.status() == "stopped"
+    assert made.calls("start", "stop") == ["start", "stop"]
+
+
+def test_a_window_of_25_hours_is_not_cut_by_a_meter_that_holds_24():
+    """London, 25 October 2026: its Sunday is an hour longer."""
+    autumn = datetime(2026, 10, 24, 22, tzinfo=UTC)
+    made = world(spec("Sun 00:00-24:00 Europe/London", max_ahead=DAY), at=autumn)
+    made.wind(26 * HOUR - SECOND)
+    assert (made.status(), made.left()) == ("running", SECOND)
+    made.wind(MINUTE)
+    assert made.status() == "stopped"
+    assert made.calls("start", "stop") == ["start", "stop"]
+
+
+def test_an_eject_of_a_window_that_is_put_on_piece_by_piece_holds():
+    made = world(spec(max_ahead=HOUR), at=NINE)
+    made.wind(2 * HOUR)
+    made.service.eject("flan-t5", ADA)
+    made.wind(5 * HOUR)
+    assert (made.status(), made.service.report("flan-t5").held) == ("stopped", True)
+
+
+def test_a_gateway_that_was_off_as_a_piece_ran_out_goes_on_with_the_window():
     made = world(spec(max_ahead=HOUR), at=NINE)
     made.wind(MINUTE)
-    assert made.left() == HOUR - MINUTE
-    (turn,) = entries(made, Kind.TOP_UP)
-    assert turn.why.endswith("on until Tue 10:00, as far as max_minutes_ahead allows")
-    made.wind(2 * HOUR)
-    assert made.status() == "stopped"
+    made.clock.due.clear()
+    made.clock.time += 3 * HOUR
+    restarted(made)
+    made.wind(MINUTE)
+    assert made.status() == "running"
+
+
+def test_a_start_that_needs_less_credit_than_it_may_does_not_end_before_the_window():
+    made = world(spec(startup_credit=HOUR))
+    made.driver.start_takes = MINUTE
+    made.wind(HOUR - SECOND)
+    made.top_up(7 * 60 + 30)
+    made.wind(7 * HOUR + 50 * MINUTE)
+    assert made.status() == "running"
 
 
 # ── Ended by hand ───────────────────────────────────────────────────────────────────────────────
@@ -239,14 +287,238 @@ def test_a_window_that_is_made_longer_stays_closed_if_it_was_ejected():
     assert made.status() == "stopped"
 
 
-def test_hours_that_are_taken_away_leave_the_meter_as_it_is():
+def test_a_window_that_is_made_longer_after_its_end_goes_on():
+    made = world(at=NINE)
+    made.wind(8 * HOUR + MINUTE)
+    assert made.status() == "stopped"
+    reconfigured(made, spec("Mon-Fri 09:00-19:00 Europe/London"))
+    made.wind(MINUTE)
+    assert (made.status(), made.left()) == ("running", 2 * HOUR - 2 * MINUTE)
+
+
+# ── Hours that are taken away ───────────────────────────────────────────────────────────────────
+
+NO_HOURS = replace(spec(), hours=None)
+SHORTER = "Mon-Fri 09:00-12:00 Europe/London"
+
+
+def test_hours_that_are_taken_away_end_with_that_and_the_journal_says_so():
     made = world(at=NINE)
     made.wind(HOUR)
-    reconfigured(made, replace(spec(), hours=None))
-    made.wind(HOUR)
-    assert (made.status(), made.left()) == ("running", 6 * HOUR)
+    reconfigured(made, NO_HOURS)
+    made.wind(MINUTE)
+    assert made.status() == "stopped"
+    (change,) = entries(made, Kind.EDIT)
+    assert (change.who, change.at, change.amount) == (SYSTEM, NINE + HOUR, -7 * HOUR)
+    assert change.why == "its hours changed: none any more; 420 min 0 s given back"
+    assert made.service.report("flan-t5").shown.reason == "its hours changed: top up to start it"
     made.wind(2 * DAY)
     assert (made.status(), made.clock.due) == ("stopped", {})
+
+
+def test_a_request_in_flight_gets_its_drain_when_hours_are_taken_away():
+    made = world(at=NINE)
+    made.wind(HOUR)
+    made.gate.requests["flan-t5"] = 1
+    reconfigured(made, NO_HOURS)
+    made.wind(20 * SECOND)
+    assert made.calls("stop") == []
+    made.wind(20 * SECOND)
+    assert made.calls("stop") == ["stop"]
+
+
+def test_a_window_that_is_made_shorter_ends_as_it_is_now():
+    made = world(at=NINE)
+    made.wind(HOUR)
+    reconfigured(made, spec(SHORTER))
+    made.wind(MINUTE)
+    assert (made.status(), made.left()) == ("running", 2 * HOUR - MINUTE)
+    (change,) = entries(made, Kind.EDIT)
+    assert change.why == f"its hours changed: {SHORTER}; 300 min 0 s given back"
+    made.wind(2 * HOUR)
+    assert made.status() == "stopped"
+    assert entries(made, Kind.WARNING)[-1].at == NINE + 3 * HOUR - 2 * MINUTE
+
+
+def test_a_window_that_is_moved_ends_now_and_begins_again_when_it_says():
+    made = world(at=NINE)
+    made.wind(HOUR)
+    reconfigured(made, spec("Mon-Fri 14:00-18:00 Europe/London"))
+    made.wind(MINUTE)
+    assert made.status() == "stopped"
+    told = made.service.report("flan-t5").shown.reason
+    assert told == "its hours changed; starts Tue 14:00 by itself"
+    made.wind(4 * HOUR)
+    assert made.service.report("flan-t5").meter.expires_at == NINE + 9 * HOUR
+
+
+def test_a_change_that_is_taken_back_gives_the_window_back_however_often():
+    made = world(at=NINE)
+    for _ in range(3):
+        made.wind(30 * MINUTE)
+        reconfigured(made, spec(SHORTER))
+        made.wind(MINUTE)
+        reconfigured(made, spec())
+        made.wind(MINUTE)
+        reconfigured(made, NO_HOURS)
+        made.wind(MINUTE)
+        reconfigured(made, spec())
+        made.wind(MINUTE)
+        assert made.service.report("flan-t5").meter.expires_at == NINE + 8 * HOUR
+
+
+def test_hours_that_were_changed_while_the_gateway_was_off_end_as_it_comes_back():
+    made = world(at=NINE)
+    made.wind(HOUR)
+    made.specs = {"flan-t5": NO_HOURS}
+    restarted(made)
+    made.wind(MINUTE)
+    assert made.status() == "stopped"
+
+
+def test_another_limit_or_price_takes_nothing_away():
+    made = world(at=NINE)
+    made.wind(HOUR)
+    reconfigured(made, spec(max_top_up=MINUTE, max_ahead=30 * MINUTE))
+    made.wind(MINUTE)
+    assert made.left() == 7 * HOUR - MINUTE
+    assert entries(made, Kind.EDIT) == []
+
+
+def test_time_that_people_had_before_the_window_is_theirs():
+    made = world()
+    bought = made.top_up(180).expires_at
+    made.wind(2 * HOUR)
+    (credit,) = entries(made, Kind.CREDIT)
+    reconfigured(made, NO_HOURS)
+    made.wind(MINUTE)
+    until = made.service.report("flan-t5").meter.expires_at
+    assert (made.status(), until) == ("running", bought + credit.amount)
+
+
+def test_time_that_people_put_on_top_of_a_window_comes_after_it_wherever_it_ends_now():
+    made = world(at=NINE)
+    made.wind(HOUR)
+    made.top_up(45)
+    reconfigured(made, spec(SHORTER))
+    made.wind(MINUTE)
+    assert made.service.report("flan-t5").meter.expires_at == NINE + 3 * HOUR + 45 * MINUTE
+    reconfigured(made, NO_HOURS)
+    made.wind(MINUTE)
+    assert made.left() == 44 * MINUTE
+
+
+def test_who_topped_up_in_a_window_that_was_then_made_longer_keeps_the_minutes():
+    made = world(at=NINE)
+    made.wind(HOUR)
+    made.top_up(60)
+    reconfigured(made, spec("Mon-Fri 09:00-20:00 Europe/London"))
+    made.wind(MINUTE)
+    assert made.service.report("flan-t5").meter.expires_at == NINE + 11 * HOUR
+    reconfigured(made, NO_HOURS)
+    made.wind(MINUTE)
+    assert made.left() == 59 * MINUTE
+
+
+def test_what_people_bought_after_an_eject_is_not_the_windows():
+    made = world(at=NINE)
+    made.wind(HOUR)
+    made.service.eject("flan-t5", ADA)
+    made.wind(MINUTE)
+    made.top_up(10 * 60)
+    reconfigured(made, NO_HOURS)
+    made.wind(MINUTE)
+    assert made.left() > 10 * HOUR - 2 * MINUTE
+    assert entries(made, Kind.EDIT) == []
+
+
+def test_what_was_ejected_stays_so_when_its_hours_change_and_come_back():
+    made = world(at=NINE)
+    made.wind(HOUR)
+    made.service.eject("flan-t5", ADA)
+    for hours in (NO_HOURS, spec(), spec("Mon-Fri 09:00-19:00 Europe/London")):
+        reconfigured(made, hours)
+        made.wind(MINUTE)
+        assert made.status() == "stopped"
+
+
+def test_what_was_idle_stays_closed_when_its_window_is_made_longer():
+    made = world(spec(idle=30 * MINUTE), at=NINE)
+    made.wind(40 * MINUTE)
+    longer = spec("Mon-Fri 09:00-19:00 Europe/London", idle=30 * MINUTE)
+    reconfigured(made, longer)
+    made.wind(HOUR)
+    assert made.status() == "stopped"
+
+
+def test_an_expiry_that_somebody_set_by_hand_is_theirs():
+    made = world(at=NINE)
+    made.wind(HOUR)
+    edit = Edit("e1", made.now, "operator")
+    made.service.adopt("flan-t5", NINE + 3 * HOUR, edit)
+    made.wind(MINUTE)
+    reconfigured(made, NO_HOURS)
+    made.wind(MINUTE)
+    assert made.service.report("flan-t5").meter.expires_at == NINE + 3 * HOUR
+
+
+def test_an_expiry_that_was_set_by_hand_is_not_put_off_by_a_window_the_meter_had_no_need_of():
+    made = world()
+    made.top_up(10 * 60)
+    made.wind(2 * HOUR)
+    made.service.adopt("flan-t5", NINE + 3 * HOUR, Edit("e1", made.now, "operator"))
+    made.wind(MINUTE)
+    assert made.service.report("flan-t5").meter.expires_at == NINE + 3 * HOUR
+
+
+def test_two_clocks_that_find_changed_hours_take_them_back_once():
+    made = world(at=NINE)
+    made.wind(HOUR)
+    made.top_up(45)
+    made.specs = {"flan-t5": NO_HOURS}
+    clocks = [made.another_service() for _ in range(3)]
+    for clock in (*clocks, *clocks):
+        clock.reconcile("flan-t5")
+    assert len(entries(made, Kind.EDIT)) == 1
+    assert made.left() == 45 * MINUTE
+
+
+def test_the_receipt_knows_whose_time_is_left_when_a_window_is_taken_away():
+    made = world(spec(drain=timedelta()), at=NINE)
+    made.wind(HOUR)
+    made.top_up(60)
+    made.wind(HOUR)
+    reconfigured(made, replace(NO_HOURS, drain=timedelta()))
+    made.wind(2 * HOUR)
+    parts = {part.who: part for part in made.service.receipt("flan-t5").parts}
+    assert parts[SYSTEM].time_on == 2 * HOUR
+    assert timedelta() <= parts["ada"].time_on - HOUR < 5 * SECOND
+
+
+# ── What goes wrong ─────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_window_that_cannot_be_seen_to_does_not_hold_back_a_stop(caplog):
+    made = world()
+    made.top_up(60)
+    made.wind(HOUR - SECOND)
+    until = made.service.report("flan-t5").closes_at
+    committed = made.store.commit
+
+    def commit(meter, lines, budget=None, claim=None):
+        if any(one.key.startswith("hours:") for one in lines):
+            raise OSError("no space left on device")
+        return committed(meter, lines, budget, claim)
+
+    made.store.commit = commit
+    made.wind(HOUR)
+    assert made.status() == "stopped"
+    (stop,) = [call.at for call in made.driver.calls if call.method == "stop"]
+    assert timedelta() <= stop - until < 5 * SECOND
+    assert "the hours of flan-t5 could not be seen to; tried again" in caplog.text
+    made.store.commit = committed
+    made.wind(MINUTE)
+    assert made.status() == "running"
 
 
 # ── Devices ─────────────────────────────────────────────────────────────────────────────────────
@@ -315,6 +587,33 @@ def test_people_see_the_window_that_is_on_and_the_next():
     report = made.service.report("flan-t5")
     assert (report.window.end, report.held) == (NINE + 8 * HOUR, False)
     assert report.next_window.begin == NINE + DAY
+
+
+def reason(made: World) -> str:
+    return made.service.report("flan-t5").shown.reason
+
+
+def test_idleness_in_a_window_is_told_and_when_it_starts_again():
+    made = world(spec(idle=30 * MINUTE), at=NINE)
+    made.wind(40 * MINUTE)
+    assert reason(made) == "no request for 30 min 0 s; starts Wed 09:00 by itself"
+    made.specs = {"flan-t5": spec(idle=10 * MINUTE, wake=MINUTE)}
+    restarted(made)
+    said = "no request for 30 min 0 s; starts Wed 09:00 by itself, or a prompt wakes it"
+    assert reason(made) == said
+
+
+def test_what_people_ejected_in_a_window_is_not_said_to_wake():
+    made = world(spec(wake=MINUTE), at=NINE)
+    assert reason(made) == "its hours have begun; it starts as soon as it can"
+    made.wind(HOUR)
+    made.service.eject("flan-t5", ADA)
+    made.wind(MINUTE)
+    assert reason(made) == "ejected; starts Wed 09:00 by itself"
+    made.top_up(5)
+    made.wind(HOUR)
+    said = "no time on the meter; starts Wed 09:00 by itself, or a prompt wakes it"
+    assert reason(made) == said
 
 
 # ── Clock changes ───────────────────────────────────────────────────────────────────────────────
