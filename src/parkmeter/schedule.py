@@ -76,8 +76,7 @@ def trimmed(spec: Spec, meter: Meter, now: datetime) -> Meter:
 
 def end(spec: Spec, meter: Meter, now: datetime, why: str) -> Meter:
     """End it, and let the window that is on pass with it, also if it is closed already."""
-    window = _window(spec, now)
-    if window is not None:
+    if _window(spec, now) is not None:
         meter = replace(pass_over(spec, meter, now), ended=why)
     return eject(meter, now, why)
 

@@ -420,6 +420,37 @@ def test_who_topped_up_in_a_window_that_was_then_made_longer_keeps_the_minutes()
     assert made.left() == 59 * MINUTE
 
 
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(
+        st.one_of(
+            st.integers(1, 90),
+            st.sampled_from(["12:00", "15:00", "17:00", "20:00", "23:00"]),
+            st.timedeltas(SECOND, 15 * MINUTE),
+        ),
+        max_size=10,
+    )
+)
+def test_whatever_becomes_of_a_window_all_that_people_put_on_top_of_it_is_left(steps):
+    """A number is a top-up by so many minutes, a text the window's new end; time may go by."""
+    made = world(at=NINE)
+    made.wind(5 * SECOND)
+    bought = 0
+    for step in steps:
+        match step:
+            case int():
+                made.top_up(step)
+                bought += step
+            case str():
+                reconfigured(made, spec(f"Mon-Fri 09:00-{step} Europe/London"))
+                made.wind(SECOND)
+            case timedelta():
+                made.wind(step)
+    reconfigured(made, NO_HOURS)
+    made.wind(timedelta())
+    assert made.left() == bought * MINUTE
+
+
 def test_what_people_bought_after_an_eject_is_not_the_windows():
     made = world(at=NINE)
     made.wind(HOUR)
@@ -511,7 +542,7 @@ def test_a_window_that_cannot_be_seen_to_does_not_hold_back_a_stop(caplog):
         return committed(meter, lines, budget, claim)
 
     made.store.commit = commit
-    made.wind(HOUR)
+    made.wind(5 * MINUTE)
     assert made.status() == "stopped"
     (stop,) = [call.at for call in made.driver.calls if call.method == "stop"]
     assert timedelta() <= stop - until < 5 * SECOND
