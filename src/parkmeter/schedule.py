@@ -22,10 +22,8 @@ def pending_window(spec: Spec, meter: Meter, now: datetime) -> Window | None:
     than `max_ahead` is put on it piece by piece: enough is half of what it may hold.
     """
     window = _window(spec, now)
-    if window is None or meter.removed or meter.windows_until >= window.end:
+    if window is None or meter.removed or _ended_in(window, meter):
         return None
-    if _has_begun(meter, window) and meter.expires_at < meter.windows_until:
-        return None  # ended in it
     enough = min(window.end, now + spec.max_ahead / 2)
     return window if latest_close(meter) < enough else None
 
@@ -100,6 +98,14 @@ def held(spec: Spec, meter: Meter, now: datetime) -> bool:
 
 def _window(spec: Spec, now: datetime) -> Window | None:
     return None if spec.hours is None else spec.hours.window(now)
+
+
+def _ended_in(window: Window, meter: Meter) -> bool:
+    """Whether its turn in this window was ended early, or refused."""
+    if not _has_begun(meter, window) or meter.expires_at >= meter.windows_until:
+        return False
+    # Other hours than those in which it was ended: then the moment tells, not their window's end.
+    return meter.windows_until == window.end or meter.expires_at >= window.begin
 
 
 def _has_begun(meter: Meter, window: Window) -> bool:

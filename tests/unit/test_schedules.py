@@ -1,5 +1,6 @@
 """Endpoints with hours, on a wound clock: each window opens the meter once, to its end."""
 
+import json
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -10,9 +11,10 @@ from hypothesis import strategies as st
 from parkmeter.errors import LimitExceededError
 from parkmeter.hours import Hours
 from parkmeter.journal import SYSTEM, Entry, Kind
-from parkmeter.meter import Spec
+from parkmeter.meter import Meter, Spec
 from parkmeter.receipt import receipt
 from parkmeter.service import Edit
+from parkmeter.stores.records import read, written
 from tests.world import ADA, MINUTE, NOON, SECOND, World
 
 HOUR = timedelta(hours=1)
@@ -376,6 +378,18 @@ def test_hours_that_were_changed_while_the_gateway_was_off_end_as_it_comes_back(
     assert made.status() == "stopped"
 
 
+def test_a_meter_from_before_this_was_remembered_is_read_and_keeps_its_time():
+    made = world(at=NINE)
+    made.wind(HOUR)
+    row = json.loads(written(made.store.load("flan-t5")))
+    for added in ("window_since", "ended"):
+        del row[added]
+    made.store.commit(read(Meter, json.dumps(row)), [])
+    reconfigured(made, NO_HOURS)
+    made.wind(HOUR)
+    assert (made.status(), made.left()) == ("running", 6 * HOUR)
+
+
 def test_another_limit_or_price_takes_nothing_away():
     made = world(at=NINE)
     made.wind(HOUR)
@@ -449,6 +463,9 @@ def test_whatever_becomes_of_a_window_all_that_people_put_on_top_of_it_is_left(s
     reconfigured(made, NO_HOURS)
     made.wind(timedelta())
     assert made.left() == bought * MINUTE
+    made.wind((bought + 1) * MINUTE)
+    used = [p.time_on for p in made.service.receipt("flan-t5").parts if p.who != SYSTEM]
+    assert timedelta() <= sum(used, timedelta()) - bought * MINUTE < 5 * SECOND
 
 
 def test_what_people_bought_after_an_eject_is_not_the_windows():
@@ -471,6 +488,18 @@ def test_what_was_ejected_stays_so_when_its_hours_change_and_come_back():
         reconfigured(made, hours)
         made.wind(MINUTE)
         assert made.status() == "stopped"
+
+
+def test_an_eject_in_a_window_of_days_does_not_hold_back_the_days_of_other_hours():
+    made = world(spec("Mon-Fri 00:00-24:00 Europe/London"), at=NINE)
+    made.wind(HOUR)
+    made.service.eject("flan-t5", ADA)
+    reconfigured(made, spec())
+    made.wind(HOUR)
+    assert (made.status(), made.service.report("flan-t5").held) == ("stopped", True)
+    made.wind(DAY)
+    assert made.status() == "running"
+    assert entries(made, Kind.TOP_UP)[-1].at == NINE + DAY
 
 
 def test_what_was_idle_stays_closed_when_its_window_is_made_longer():
