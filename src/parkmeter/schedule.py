@@ -58,6 +58,8 @@ def trimmed(spec: Spec, meter: Meter, now: datetime) -> Meter:
     """
     if meter.window_since is None or not is_open(meter, now):
         return meter
+    if now < meter.set_at:  # by a clock ahead of this one, which sees the window on already
+        return meter
     window = _window(spec, now)
     end_now = max(now, meter.window_since, now if window is None else window.end)
     if meter.windows_until <= end_now:

@@ -260,6 +260,15 @@ def test_two_clocks_that_find_changed_hours_take_them_back_once():
     assert made.left() == 45 * MINUTE
 
 
+def test_a_clock_a_moment_behind_the_one_that_gave_a_window_takes_nothing_back():
+    made = world(at=NINE)
+    made.wind(timedelta())
+    made.clock.time = NINE - SECOND / 10
+    made.service.reconcile("flan-t5")
+    assert entries(made, Kind.EDIT) == []
+    assert made.service.report("flan-t5").meter.expires_at == NINE + 8 * HOUR
+
+
 def test_the_receipt_knows_whose_time_is_left_when_a_window_is_taken_away():
     made = world(spec(drain=timedelta()), at=NINE)
     made.wind(HOUR)
