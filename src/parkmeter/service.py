@@ -191,8 +191,7 @@ class Service:
             if seen is not None and seen != meter.expires_at:
                 raise ExpiryMovedError(meter.expires_at)
             left = rules.span(rules.time_left(meter, now))
-            ejected = rules.eject(schedule.refuse_window(spec, meter, now), now)
-            return ejected, f"{left} given up"
+            return schedule.end(spec, meter, now, rules.EJECTED), f"{left} given up"
 
         request = fingerprint("eject", seen)
         return self._change(spec, Kind.EJECT, rule, who, key, request, shortens=True)
@@ -220,6 +219,7 @@ class Service:
             changed = rules.set_expiry(spec, meter, seen, now)
             if changed == meter:
                 return meter.expires_at
+            changed = schedule.pass_over(spec, changed, now)
             gained = rules.time_left(changed, now) - rules.time_left(meter, now)
             why = f"set to {seen:%Y-%m-%d %H:%M:%S} UTC by hand"
             entry = line(
