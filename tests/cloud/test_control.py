@@ -142,6 +142,7 @@ def test_health_needs_no_token(gateway: Gateway) -> None:
     heartbeat = Heartbeat(deployment.dynamodb, deployment.tables.meters)
     heartbeat.beat(datetime.now(UTC) - timedelta(minutes=4))
     assert gateway.ask("GET", "/health", by=None).document["status"] == "ok"
+    assert gateway.ask("HEAD", "/health", by=None).status == 200
 
 
 def test_health_tells_when_the_clock_never_came(gateway: Gateway) -> None:
