@@ -185,6 +185,7 @@ def _document(path: str, endpoints: Sequence[Mapping[str, Any]]) -> Any:
             "scopes": ["invoke", "top-up", "admin"],
             "endpoints": None,
             "expires_at": None,
+            "events": False,
         },
         "endpoints": {"endpoints": endpoints},
         "timeline": _timeline(),

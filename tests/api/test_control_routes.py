@@ -276,6 +276,7 @@ def test_who_asks_is_told_what_the_token_may_do(two):
         "scopes": ["invoke", "top-up", "admin"],
         "endpoints": None,
         "expires_at": None,
+        "events": True,
     }
     assert two.get("/whoami", FALCONER).json()["endpoints"] == ["falcon"]
     assert two.get("/whoami", LOOKER).json()["scopes"] == []

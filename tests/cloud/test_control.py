@@ -411,7 +411,8 @@ def test_nothing_is_followed_through_api_gateway(gateway: Gateway) -> None:
 
 def test_who_asks_is_known_from_the_authorizer_or_the_table(gateway: Gateway) -> None:
     said = gateway.ask("GET", "/whoami").document
-    assert set(said) == {"id", "name", "scopes", "endpoints", "expires_at"}
+    assert set(said) == {"id", "name", "scopes", "endpoints", "expires_at", "events"}
+    assert said["events"] is False
     assert "admin" in said["scopes"]
 
 

@@ -110,7 +110,7 @@ def _house_routes(app: FastAPI, control: Control) -> None:
     @app.get("/whoami", tags=["gateway"])
     def who_am_i(token: Token = known_token) -> WhoAmI:
         """Whose token this is, and what it may do."""
-        return WhoAmI.of(token)
+        return WhoAmI.of(token, events=control.whole_servers)
 
     @app.get("/docs", include_in_schema=False)
     async def docs(request: Request) -> HTMLResponse:

@@ -268,16 +268,17 @@ class SeenToken(Shape):
 
 
 class WhoAmI(Shape):
-    """The token that asks: what it is called and what it may do."""
+    """The token that asks: what it is called, what it may do, and how it hears of changes."""
 
     id: str = Field(examples=["5f0c1b2a"])
     name: str = Field(examples=["ada"])
     scopes: list[Scope] = Field(examples=[["invoke", "top-up"]])
     endpoints: list[str] | None = Field(description="null: all.", examples=[["flan-t5"]])
     expires_at: datetime | None = Field(description="From then on refused; null: never.")
+    events: bool = Field(description="Whether GET /events is here; else ask GET /endpoints again.")
 
     @classmethod
-    def of(cls, token: Token) -> Self:
+    def of(cls, token: Token, *, events: bool) -> Self:
         """The shape of a token."""
         return cls(
             id=token.id,
@@ -285,6 +286,7 @@ class WhoAmI(Shape):
             scopes=[scope for scope in Scope if scope in token.scopes],
             endpoints=None if token.endpoints is None else sorted(token.endpoints),
             expires_at=token.expires_at,
+            events=events,
         )
 
 

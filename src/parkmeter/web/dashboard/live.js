@@ -15,13 +15,12 @@ const LONGEST_WAIT = 10_000;
 const CROWDED = 60_000;
 
 /**
- * `seen(endpoints)`: the newest; `lost(milliseconds)`: no connection, tried again then; `found()`: there is
+ * `streamed`: the gateway sends events. `seen(endpoints)`: the newest; `lost(milliseconds)`: no connection, tried again then; `found()`: there is
  * one again; `refused(problem)`: the token is no longer good, and nothing more comes.
  */
 export class Live {
-  constructor(api, { seen, lost, found, refused }) {
-    Object.assign(this, { api, seen, lost, found, refused });
-    this.streamed = true;
+  constructor(api, streamed, { seen, lost, found, refused }) {
+    Object.assign(this, { api, streamed, seen, lost, found, refused });
     this.listenAgain = -Infinity;
     this.failures = this.soon = 0;
     this.ended = new AbortController();
@@ -73,10 +72,8 @@ export class Live {
       throw new Error("The gateway ended the connection.");
     } catch (error) {
       if (this.unseen.signal.aborted) return;
-      if (!(error instanceof Problem)) throw error;
-      if (error.code === "too_many_listeners") this.listenAgain = performance.now() + CROWDED;
-      else if (error.status === 404) this.streamed = false; // on AWS
-      else throw error;
+      if (!(error instanceof Problem && error.code === "too_many_listeners")) throw error;
+      this.listenAgain = performance.now() + CROWDED;
     } finally {
       clearTimeout(timer);
     }

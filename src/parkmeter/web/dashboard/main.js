@@ -21,7 +21,7 @@ async function enter(token) {
   byId("token").value = "";
   writeOrHide(byId("who"), holder.name);
   byId("sign-out").hidden = false;
-  live = new Live(api, {
+  live = new Live(api, holder.events, {
     seen: (endpoints) => seen(api, holder, endpoints),
     lost,
     found,
