@@ -1,6 +1,5 @@
 """The whole life of an endpoint on AWS, on a wound clock: one test per behaviour."""
 
-import threading
 import uuid
 from collections.abc import Iterator
 from dataclasses import replace
@@ -318,7 +317,7 @@ def test_what_the_topic_did_not_take_is_mailed_by_a_later_tick(life: Life) -> No
 
 
 def test_a_warning_is_mailed_the_moment_it_falls_due_though_the_run_waits_on(life: Life) -> None:
-    life.deployment.define(warn_minutes=[2])
+    life.deployment.define(warn_minutes=[2, 1.5])
     life.top_up(6)
     life.wind(minutes=2)
     warned = life.meter().expires_at - timedelta(minutes=2)
@@ -327,32 +326,6 @@ def test_a_warning_is_mailed_the_moment_it_falls_due_though_the_run_waits_on(lif
     life.wind(seconds=2)
     assert life.mails() == ["parkmeter: flan-t5 stops in 2 minutes"]
     assert life.timeline.asleep() > 0
-
-
-def test_a_topic_that_hangs_keeps_no_meter_from_being_stopped(life: Life) -> None:
-    hung = threading.Event()
-
-    class Hanging:
-        def send(self, event: Event) -> None:
-            if event.kind is Kind.STOP:
-                hung.wait(10)
-
-    life.deployment.define("a", warn_minutes=[], drain_seconds=0, startup_credit_minutes=0)
-    life.deployment.define("b", warn_minutes=[], drain_seconds=0, startup_credit_minutes=0)
-    for name, minutes in (("a", 5), ("b", 5.5)):
-        life.top_up(minutes, name)
-    life.wind(minutes=4)
-    run = life.clock(mailing=replace(life.mailing, topic=Hanging()), pause=life.wound_pause)
-    hangs = threading.Thread(target=run.run, args=({"kind": "tick"},))
-    hangs.start()
-    while hangs.is_alive() and len(life.calls("DeleteEndpoint")) < 2:
-        hangs.join(0.05)
-    assert hangs.is_alive(), "the run ends with its mails"
-    hung.set()
-    hangs.join(20)
-    closes = [life.meter(name).expires_at for name in ("a", "b")]
-    for close, asked in zip(closes, life.moments("DeleteEndpoint"), strict=True):
-        assert timedelta(0) <= asked - close <= SECOND
 
 
 def test_who_is_warned_extends_by_the_link_once(life: Life) -> None:

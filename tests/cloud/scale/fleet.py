@@ -15,13 +15,17 @@ from parkmeter.aws.definitions import KnownDefinitions
 from parkmeter.aws.expiry_parameter import ExpiryParameters, published
 from parkmeter.aws.heartbeat import Heartbeat
 from parkmeter.aws.hours_parameters import HoursParameters
+from parkmeter.aws.mailing import Mailing
 from parkmeter.aws.round import Round
 from parkmeter.aws.wiring import NoGate, Ports, service_of
 from parkmeter.meter import Meter, Phase, Run
-from parkmeter.notify.sns import SnsNotifier
+from parkmeter.notify.log import LogNotifier
+from parkmeter.notify.sns import SnsReceiver
 from parkmeter.service import Service
 from parkmeter.stores.dynamodb import DynamoStore, Tables
 from parkmeter.stores.dynamodb_items import write_meter
+from parkmeter.stores.dynamodb_outbox import DynamoOutbox
+from parkmeter.telling import MAILED
 from tests.cloud.sagemaker.account import Account
 from tests.cloud.sagemaker.endpoint import Delays, Status
 from tests.cloud.sagemaker.troubles import Troubles
@@ -233,20 +237,35 @@ class Fleet:
         threads, data = self.threads, self.data
         dynamodb, ssm = PlainDynamo(data, toll), PlainSsm(data, toll)
         crew = WoundCrew(threads, **({} if self.workers is None else {"workers": self.workers}))
-        store = DynamoStore(dynamodb, Tables(), pause=threads.sleep, ticks=lambda: threads.seconds)
+        find = KnownDefinitions(ssm, DEFINITIONS).of
+        store = DynamoStore(
+            dynamodb,
+            Tables(),
+            posts=MAILED,
+            pause=threads.sleep,
+            ticks=lambda: threads.seconds,
+        )
         return MeterClock(
             ports=Ports(
                 store=store,
                 sagemaker=PlainSageMaker(data, self.account, toll),
                 clock=Round(threads.now, threads.sleep, START, crew),
                 gate=NoGate(),
-                notifier=SnsNotifier(PlainSns(data, toll), "topic"),
+                notifier=LogNotifier(),
                 deployment="parkmeter",
             ),
-            find=KnownDefinitions(ssm, DEFINITIONS).of,
+            find=find,
             expiries=ExpiryParameters(ssm, EXPIRIES),
             hours=HoursParameters(ssm, HOURS),
             heartbeat=Heartbeat(dynamodb, "meters"),
+            mailing=Mailing(
+                store,
+                DynamoOutbox(dynamodb, "meters"),
+                SnsReceiver(PlainSns(data, toll), "topic"),
+                find,
+                lambda _warning, _spec: None,
+                threads.now,
+            ),
             now=threads.now,
             pause=threads.sleep,
             say=lambda text: self.printed.append(json.loads(text)),
