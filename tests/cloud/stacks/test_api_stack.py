@@ -47,6 +47,8 @@ def test_prompts_go_to_their_own_function_and_everything_else_to_control(several
         ("GET", "/openapi.json"): "acme-control",
         ("GET", "/favicon.ico"): "acme-control",
         ("GET", "/assets/{proxy+}"): "acme-control",
+        ("GET", "/extend/{link}"): "acme-control",
+        ("POST", "/extend/{link}"): "acme-control",
         ("ANY", "/{proxy+}"): "acme-control",
         ("POST", "/flan"): "acme-flan-t5-inference",
         ("ANY", "/flan"): "acme-control",
@@ -68,14 +70,14 @@ def test_the_functions_are_those_that_other_stacks_make(several: Templates):
     assert {_function(method) for method in _routes(several).values()} <= made
 
 
-def test_only_what_a_browser_loads_first_is_open(seed: Templates):
+def test_only_what_a_browser_loads_first_and_signed_links_are_open(seed: Templates):
     open_routes = {
         route for route, method in _routes(seed).items() if method["AuthorizationType"] == "NONE"
     }
     assert open_routes == {
         ("GET", path)
         for path in ("/", "/health", "/docs", "/openapi.json", "/favicon.ico", "/assets/{proxy+}")
-    }
+    } | {("GET", "/extend/{link}"), ("POST", "/extend/{link}")}
     for route, method in _routes(seed).items():
         if route not in open_routes:
             assert method["AuthorizationType"] == "CUSTOM", route
