@@ -120,7 +120,7 @@ def test_the_link_in_a_warning_extends_once_without_a_token(gateway: Gateway) ->
     after = store.load("flan-t5")
     assert after.expires_at - before.expires_at == timedelta(minutes=30)
     assert store.journal("flan-t5", 1)[0].who == "link in a warning"
-    assert gateway.ask("POST", path, by=None).status == 410
+    assert gateway.ask("POST", path, by=None).status == 409
     assert store.load("flan-t5") == after
     assert gateway.ask("POST", f"{path}x", by=None).status == 404
 
