@@ -149,6 +149,17 @@ def test_a_thousand_mails_go_out_beside_the_stops(fleet) -> None:
     assert all(tick.seconds < TIMEOUT_SECONDS for tick in ticks)
 
 
+def test_a_warning_that_is_written_past_the_horizon_is_mailed_by_the_same_run(fleet) -> None:
+    slow = fleet()
+    slow.latency = 2
+    slow.warn_minutes = (1,)
+    horizon = LOOK_AHEAD.total_seconds() + 5 * slow.latency  # what the run reads before it begins
+    slow.running(1, lambda _: 60 + horizon)
+    slow.tick()
+    slow.threads.sleep(2 * horizon)
+    assert slow.data.mails == ["parkmeter: r000000 stops in 1 minute"]
+
+
 # ── Where SageMaker refuses ──────────────────────────────────────────────────────────────────────
 
 

@@ -305,6 +305,12 @@ def test_the_link_in_a_warnings_mail_extends_through_the_api_once(cloud, mails):
     said = [mail["Subject"] for mail in sent]
     assert said.count("parkmeter: flan-t5 has a new expiry") == 1
     assert said.count("parkmeter: link in a warning added 30 minutes to flan-t5") == 1
+    for function, line in (
+        ("clock", "edit by operator"),
+        ("control", "top-up by link in a warning"),
+    ):
+        logged = cloud.logs(f"parkmeter-{function}")
+        assert sum(f"flan-t5 {line}" in each for each in logged) == 1
 
 
 def test_an_expiry_written_by_hand_is_adopted_and_ends_the_endpoint(cloud):

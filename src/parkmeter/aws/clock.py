@@ -191,7 +191,8 @@ class MeterClock:
         }
         meters = readable_meters(self.ports.store, names)
         to_sync = self._published(definitions, meters, failed)
-        around = Round(self.now, self.pause, self.now() + LOOK_AHEAD, self.crew)
+        horizon = self.now() + LOOK_AHEAD
+        around = Round(self.now, self.pause, horizon, self.crew)
         roll = self._roll_call(definitions, meters, around)
         bell = Bell(self.ports.notifier)
         ports, listing = replace(self.ports, clock=around, notifier=bell), len(names) >= WORTH_IT
@@ -203,6 +204,10 @@ class MeterClock:
             ROLL_CALL: roll.call,
             POST: lambda: self._mailed(failed),
         }
+
+        def post() -> None:
+            # Never past the horizon: what was written by a look that took long is mailed as well.
+            around.wake(POST, min(self.now(), horizon))
 
         def treat(name: str) -> datetime | None:
             if name in errands:
@@ -220,13 +225,13 @@ class MeterClock:
             return service.reconcile(name, read)
 
         # After the act, and on another worker: a topic that hangs keeps no meter waiting.
-        look = bell.after(treat, lambda: around.wake(POST))
+        look = bell.after(treat, post)
         if listing:
             failed |= self._called(roll)
         # Who closes first is looked at first: with many, the last one waits for the others.
         for name in sorted(names, key=lambda name: (_closes(meters.get(name)), name)):
             around.wake(name)
-        around.wake(POST)  # what other functions posted, and what was left
+        post()  # what other functions posted, and what was left
         failed |= around.run(look)
         return self._looked_over(names, definitions, failed)
 

@@ -141,6 +141,8 @@ class Ports:
         clock: Clock,
     ) -> Self:
         """The ports of any function: what it commits is logged here, and posted for `mailing`."""
+        # Lambda shows warnings and worse, unless a logger says otherwise.
+        logging.getLogger("parkmeter.journal").setLevel(logging.INFO)
         return cls(
             store=DynamoStore(plain_dynamodb, environment.tables, posts=MAILED),
             sagemaker=control_plane(),

@@ -82,6 +82,7 @@ class Invocation:
 @dataclass
 class Fleet:
     """A deployment. `quotas`: calls a second, by operation; what is not named has no limit.
+    `warn_minutes`: before each close.
     `events`: SageMaker's are heard of, and each is a run by name."""
 
     megabytes: int = ONE_CORE_MEGABYTES
@@ -90,6 +91,7 @@ class Fleet:
     processing: float = 0.0015
     events: bool = False
     workers: int | None = None
+    warn_minutes: tuple[float, ...] = ()
     threads: WoundThreads = field(default_factory=WoundThreads)
     data: Data = field(default_factory=Data)
     invocations: list[Invocation] = field(default_factory=list)
@@ -160,7 +162,7 @@ class Fleet:
     def _put(self, meter: Meter) -> None:
         name = meter.name
         self.data.put(write_meter("meters", meter, lines=3)["Put"]["Item"])
-        publish(self.data, DEFINITIONS + name, _definition(name), START)
+        publish(self.data, DEFINITIONS + name, _definition(name, self.warn_minutes), START)
         publish(self.data, EXPIRIES + name, published(meter.expires_at), START)
 
     # ── What happens ─────────────────────────────────────────────────────────────────────────────
@@ -273,7 +275,7 @@ class Fleet:
         )
 
 
-def _definition(name: str) -> str:
+def _definition(name: str, warn_minutes: tuple[float, ...]) -> str:
     return json.dumps(
         {
             "name": name,
@@ -285,7 +287,7 @@ def _definition(name: str) -> str:
             "max_minutes_ahead": 10080,
             "startup_credit_minutes": 30,
             "drain_seconds": DRAIN.total_seconds(),
-            "warn_minutes": [],
+            "warn_minutes": warn_minutes,
         }
     )
 
