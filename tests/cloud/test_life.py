@@ -707,6 +707,18 @@ def test_destroying_stops_the_endpoint_first(running: Life, answers: CloudFormat
     assert running.published() is None
 
 
+def test_the_end_of_a_deployment_is_mailed_by_the_clock_as_long_as_it_is_there(
+    running: Life, answers: CloudFormation
+) -> None:
+    running.mails()
+    running.lifecycle().handle(request(answers, "Delete"), lambda: 900_000)
+    running.wind(seconds=1)
+    assert sorted(running.mails()) == [
+        "parkmeter: flan-t5 has stopped",
+        "parkmeter: flan-t5 is being removed",
+    ]
+
+
 def test_destroying_while_it_is_created_hands_over_before_the_function_ends(
     life: Life, answers: CloudFormation
 ) -> None:
