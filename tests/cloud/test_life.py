@@ -360,6 +360,25 @@ def test_what_nobody_wants_mailed_is_not_and_does_not_stay(life: Life) -> None:
     assert life.mails() == []
 
 
+def test_a_slow_topic_does_not_hold_its_run_until_lambda_ends_it(life: Life) -> None:
+    class Slow:
+        sent = 0
+
+        def send(self, _event: Event) -> None:
+            self.sent += 1
+            life.wound.wind(seconds=3)
+
+    for _ in range(9):
+        life.top_up(5)
+    topic = Slow()
+    mailing = replace(life.mailing, topic=topic)
+    assert mailing.deliver() is True
+    assert topic.sent == 4
+    while mailing.deliver():
+        pass
+    assert topic.sent == 9
+
+
 def test_a_mail_that_is_refused_keeps_back_no_other(life: Life) -> None:
     class Particular:
         def __init__(self) -> None:

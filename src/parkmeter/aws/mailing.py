@@ -37,8 +37,9 @@ CLAIMED_FOR = timedelta(seconds=45)
 """Longer than a mail takes with all its tries (`wiring.PATIENCE`), and over when the next tick
 comes, which then tries again."""
 
-AT_ONCE = 100
-"""Mails between two looks at the time."""
+_AT_ONCE = 100
+_LONGEST = timedelta(seconds=10)
+"""Of one call: whoever called decides whether there is time for more."""
 
 
 class UnmailedError(Exception):
@@ -61,17 +62,21 @@ class Mailing:
     kinds: Collection[Kind] = MAILED
 
     def deliver(self) -> bool:
-        """Mail the oldest lines that nobody has claimed; whether there may be more.
+        """Mail the oldest lines that nobody has claimed, for some seconds; whether more are left.
 
         Raises:
             UnmailedError: some could not be.
 
         """
-        posted = self.outbox.untold(self.now(), AT_ONCE)
+        begun = self.now()
+        posted = self.outbox.untold(begun, _AT_ONCE)
         announcing = self._announcing({entry.endpoint for entry in posted})
-        failed = False
+        failed, more = False, len(posted) == _AT_ONCE
         for entry in posted:
             now = self.now()
+            if now - begun >= _LONGEST:
+                more = True
+                break
             if not self.outbox.claim(entry, now, now + CLAIMED_FOR):
                 continue
             try:
@@ -84,7 +89,7 @@ class Mailing:
                 failed = True
         if failed:
             raise UnmailedError
-        return len(posted) == AT_ONCE
+        return more
 
     def _tell(self, announcing: Announcing, entry: Entry) -> None:
         event = announcing.event(entry)
