@@ -17,6 +17,9 @@ from parkmeter.meter import NEVER, ZERO
 EVENTS = (Kind.WARNING, Kind.START, Kind.READY, Kind.FAILURE, Kind.STOP, Kind.TOP_UP)
 """The kinds of lines that others are told of."""
 
+MAILED = (*EVENTS, Kind.EDIT, Kind.REMOVE)
+"""And those that are mailed on AWS, where expiries are edited and stacks destroyed past the API."""
+
 ToLocal = Callable[[datetime], datetime]
 """A moment in the zone of whoever reads it; by default that of this machine."""
 
@@ -104,6 +107,10 @@ def title(event: Event) -> str:
             return f"{event.endpoint} has stopped"
         case Kind.TOP_UP:
             return f"{event.by} added {_length(event.added)} to {event.endpoint}"
+        case Kind.EDIT:
+            return f"{event.endpoint} has a new expiry"
+        case Kind.REMOVE:
+            return f"{event.endpoint} is being removed"
         case _:
             return f"{event.endpoint}: {event.kind}"
 

@@ -13,7 +13,7 @@ OPEN = {
     (method, path)
     for method in ("GET", "HEAD")
     for path in ("/", "/health", "/docs", "/openapi.json", "/favicon.ico", "/assets/{proxy+}")
-}
+} | {(method, "/extend/{link}") for method in ("GET", "HEAD", "POST")}
 
 
 def _paths(templates: Templates) -> dict[str, str]:
@@ -70,7 +70,7 @@ def test_the_functions_are_those_that_other_stacks_make(several: Templates):
     assert {_function(method) for method in _routes(several).values()} <= made
 
 
-def test_only_what_a_browser_loads_first_is_open(seed: Templates):
+def test_only_what_a_browser_loads_first_and_signed_links_are_open(seed: Templates):
     open_routes = {
         route for route, method in _routes(seed).items() if method["AuthorizationType"] == "NONE"
     }
