@@ -112,7 +112,8 @@ class Outbox(Protocol):
     """The journals of all endpoints as one, for those who tell others of it.
 
     Lines are in the order in which they were committed, so none appears behind a place that has
-    been read. How far each follower got is kept as durably as the journal.
+    been read. How far each follower got is kept as durably as the journal. What all of them have
+    passed may be forgotten here, and with no follower everything: the journals have it.
     """
 
     def follow(self, followers: Collection[str]) -> dict[str, int]:
