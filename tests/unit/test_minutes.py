@@ -16,15 +16,14 @@ class Wall:
         return self.time
 
 
-def test_requests_belong_to_the_minute_in_which_they_ended():
+def test_requests_belong_to_the_minute_in_which_they_were_let_in():
     wall, traffic = Wall(), TrafficByEndpoint()
     minutes = RequestsByMinute(traffic, wall)
-    traffic["one"].answered(200, 0.1, 0.2)
-    traffic["one"].refused(402)
+    traffic["one"].let_in += 2
     assert minutes.of("one") == [Count(NOON, 2)]
     wall.time += timedelta(minutes=1)
     minutes.look()
-    traffic["one"].gone += 1
+    traffic["one"].let_in += 1
     assert minutes.of("one") == [Count(NOON, 2), Count(NOON + timedelta(minutes=1), 1)]
     wall.time += timedelta(minutes=2)
     minutes.look()
@@ -34,11 +33,19 @@ def test_requests_belong_to_the_minute_in_which_they_ended():
     assert minutes.of("two") == []
 
 
+def test_what_was_not_let_in_is_not_counted():
+    wall, traffic = Wall(), TrafficByEndpoint()
+    minutes = RequestsByMinute(traffic, wall)
+    traffic["one"].refused(401)
+    traffic["one"].gone += 1
+    assert minutes.of("one") == []
+
+
 def test_a_day_is_kept_and_no_more():
     wall, traffic = Wall(), TrafficByEndpoint()
     minutes = RequestsByMinute(traffic, wall)
     for _ in range(3000):
-        traffic["one"].refused(503)
+        traffic["one"].let_in += 1
         wall.time += timedelta(minutes=1)
         minutes.look()
     kept = minutes.of("one")

@@ -36,8 +36,8 @@ class Control:
 
     `resources`: api_resource by endpoint name. `alive`: whether the clock goes round.
     `whole_servers`: prompts are streamed, wait if asked to, and every path of a model server is
-    reached; on AWS none of that. `requests`: how many an endpoint got in which minute, as far as
-    that is known.
+    reached; on AWS none of that. `requests`: how many an endpoint let in during which minute, as
+    far as that is known.
     """
 
     service: Service

@@ -95,7 +95,7 @@ def add_history_routes(app: FastAPI, control: Control) -> None:
         ] = None,
         end: To = None,
     ) -> Timeline:
-        """What it was shown as, who put time on it, and how many requests came in each minute.
+        """What it was shown as, who put time on it, and how many requests were let in each minute.
 
         Requests are kept for a day, by a local gateway only. Without the scope `admin` others are
         not named.

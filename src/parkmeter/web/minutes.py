@@ -1,4 +1,4 @@
-"""How many requests each endpoint got in which minute of the last day. For one event loop.
+"""How many requests each endpoint let in during which minute of the last day. On one event loop.
 
 Nothing is counted on the way of a prompt: what `traffic` counts anyway is looked at once a minute,
 and the difference belongs to the minute that has passed.
@@ -18,7 +18,7 @@ _KEPT = 1440
 
 @dataclass(frozen=True, slots=True)
 class Count:
-    """Requests that ended in the minute from `at` on."""
+    """Requests that were let in during the minute from `at` on; refused ones are none."""
 
     at: datetime
     count: int
@@ -53,7 +53,7 @@ class RequestsByMinute:
         if minute == self._minute:
             return
         for name, traffic in self._traffic.items():
-            total = traffic.count()
+            total = traffic.let_in
             if total > self._counted.get(name, 0):
                 self._kept[name].append(Count(self._minute, total - self._counted.get(name, 0)))
             self._counted[name] = total
@@ -63,7 +63,7 @@ class RequestsByMinute:
         """The last 1440 minutes that brought any, oldest first; the last one may not be over."""
         kept = list(self._kept[name]) if name in self._kept else []
         traffic = self._traffic.get(name)
-        fresh = traffic.count() - self._counted.get(name, 0) if traffic is not None else 0
+        fresh = traffic.let_in - self._counted.get(name, 0) if traffic is not None else 0
         return [*kept, Count(self._minute, fresh)] if fresh else kept
 
 

@@ -257,6 +257,7 @@ class Relay:
     def _admit(self, seat: Seat) -> None:
         self._seat = seat
         self._stage = _READING
+        self._plane.traffic[self._target.name].let_in += 1
         self._admitted_at = perf_counter()
         self._timeouts = self._route.timeouts
         self._address = address_of(seat.address)
