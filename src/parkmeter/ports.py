@@ -238,11 +238,11 @@ class Gate(Protocol):
     def in_flight(self, name: str) -> int | None:
         """Requests being answered right now; None where that cannot be seen."""
 
-    def last_request(self, name: str) -> datetime | None:
-        """When the last request was let in or had its answer; None where that cannot be seen.
+    def last_prompt(self, name: str) -> datetime | None:
+        """When the last prompt had its answer, now if one is being answered.
 
-        Before the first one: since when they are seen. Asked after `in_flight`, it does not miss
-        one that came in between.
+        Before the first one: since when they are seen; None where they cannot be. Requests that
+        only look at a model are in flight and no prompts: nobody means to use it by them.
         """
 
 
