@@ -93,3 +93,8 @@ class DataPlane:
         if self._waker is not None:
             self._waker.close()
         self.pool.close()
+
+    def join(self) -> None:
+        """Wait until nothing is bought by prompts any more. After `close`, and not on the loop."""
+        if self._waker is not None:
+            self._waker.join()
