@@ -12,7 +12,8 @@ import boto3
 import pytest
 
 from parkmeter.aws import control, inference
-from parkmeter.meter import Phase, Run
+from parkmeter.aws.last_use import last_use
+from parkmeter.meter import NEVER, Phase, Run
 from tests.cloud.api_gateway import ADA, BOB, Gateway, gateway_to_control
 from tests.cloud.conftest import Wound
 from tests.cloud.sagemaker.simulator import SageMakerSimulator
@@ -62,6 +63,25 @@ def test_a_prompt_by_name_gets_the_models_own_answer(serving: Gateway) -> None:
     assert said.document["generated_texts"] == ["a canned answer"]
     assert said.document["seen"]["body"] == '{"text_inputs": "hi"}'
     assert said.document["seen"]["content_type"] == "text/x"
+
+
+def test_a_prompt_by_name_is_use_of_an_endpoint_that_may_be_idle(serving: Gateway) -> None:
+    deployment = serving.deployment
+    used_until = last_use(deployment.dynamodb, deployment.tables.meters)
+    deployment.define(idle_minutes=5)
+    before = datetime.now(UTC)
+    assert serving.ask("POST", "/endpoints/falcon/invocations", {}).status == 404
+    assert used_until("flan-t5") == NEVER
+    assert serving.ask("POST", BY_NAME, {}).status == 200
+    noted = used_until("flan-t5")
+    assert noted is not None
+    assert noted > before
+
+
+def test_where_nobody_is_called_idle_nothing_is_noted(serving: Gateway) -> None:
+    deployment = serving.deployment
+    assert serving.ask("POST", BY_NAME, {}).status == 200
+    assert last_use(deployment.dynamodb, deployment.tables.meters)("flan-t5") == NEVER
 
 
 def test_what_the_model_itself_refuses_passes(serving: Gateway) -> None:

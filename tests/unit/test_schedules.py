@@ -284,6 +284,28 @@ def test_a_device_that_comes_free_after_the_window_is_not_taken():
     assert made.clock.due["flan-t5"] == NINE + DAY
 
 
+def test_a_window_that_cannot_be_seen_to_holds_back_no_stop():
+    made = world()
+    committed = made.store.commit
+
+    def commit(meter, entries, *more, **named):
+        if any(entry.key.startswith("hours:") for entry in entries):
+            raise RuntimeError("this line breaks the store")
+        return committed(meter, entries, *more, **named)
+
+    made.store.commit = commit
+    made.wind(HOUR - 2 * MINUTE)
+    made.top_up(5)
+    made.wind(4 * MINUTE)
+    assert made.status() == "running"
+    made.wind(5 * MINUTE)
+    assert (made.status(), made.left()) == ("stopped", timedelta(0))
+    assert made.calls("stop") == ["stop"]
+    made.store.commit = committed
+    made.wind(5 * SECOND)
+    assert made.service.report("flan-t5").meter.expires_at == NINE + 8 * HOUR
+
+
 # ── Idleness within hours ───────────────────────────────────────────────────────────────────────
 
 
