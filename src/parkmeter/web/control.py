@@ -35,9 +35,9 @@ class Control:
     """What the routes stand on.
 
     `resources`: api_resource by endpoint name. `alive`: whether the clock goes round.
-    `whole_servers`: prompts are streamed, wait if asked to, and every path of a model server is
-    reached; on AWS none of that. `requests`: how many an endpoint let in during which minute, as
-    far as that is known.
+    `whole_servers`: prompts are streamed, wait as long as they ask, and every path of a model
+    server is reached; on AWS they wait some seconds at most, and none of the rest. `requests`:
+    how many an endpoint let in during which minute, as far as that is known.
     """
 
     service: Service
