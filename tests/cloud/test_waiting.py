@@ -178,6 +178,17 @@ def test_who_wakes_an_endpoint_by_control_may_wait_too(story: Story) -> None:
     assert (said["statusCode"], story.waited(), story.given) == (200, 10, [17])
 
 
+def test_a_model_is_asked_even_if_the_waking_took_all_the_time(story: Story) -> None:
+    def wake(_token: object, _event: object) -> Answer:
+        story.clock.wind(seconds=30)
+        story.opens()
+        story.serves()
+        return answer(503, b'{"code": "from control"}', {})
+
+    story.wake = wake
+    assert (story.prompt("wait=15")["statusCode"], story.given) == (200, [1])
+
+
 def test_who_wakes_it_in_control_itself_may_wait_too(story: Story) -> None:
     def wake(_token: object, _event: object) -> None:
         story.opens()

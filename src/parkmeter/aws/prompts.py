@@ -164,7 +164,7 @@ class Inference:
     def _ask(self, view: View, request: dict[str, Any], gone: float) -> Answer:
         """The answer to a prompt of which so many seconds are gone."""
         waited = gone >= _NOTICED_SECONDS
-        left = _SECONDS - gone if waited else _SECONDS
+        left = max(_SECONDS - gone, 1.0) if waited else _SECONDS
         runtime = self.hurried(left) if waited else self.runtime
         try:
             said = runtime.invoke_endpoint(EndpointName=view.address, **request)
