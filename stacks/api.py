@@ -4,6 +4,7 @@ Prompts go to the inference function of their endpoint, found by its literal nam
 goes to control. Knows how routes are shared out, not what they answer.
 """
 
+from itertools import product
 from typing import Any
 
 from aws_cdk import (
@@ -132,9 +133,10 @@ class ApiStack(Stack):
         _accept_api_findings(api)
 
     def _open(self, api: aws_apigateway.RestApi, by_control: aws_apigateway.Integration) -> None:
-        for path in OPEN_PATHS:
+        # HEAD too: so those who watch a service ask /health.
+        for path, verb in product(OPEN_PATHS, ("GET", "HEAD")):
             method = api.root.resource_for_path(path).add_method(
-                "GET",
+                verb,
                 by_control,
                 authorization_type=aws_apigateway.AuthorizationType.NONE,
             )

@@ -142,6 +142,7 @@ def test_health_needs_no_token(gateway: Gateway) -> None:
     heartbeat = Heartbeat(deployment.dynamodb, deployment.tables.meters)
     heartbeat.beat(datetime.now(UTC) - timedelta(minutes=4))
     assert gateway.ask("GET", "/health", by=None).document["status"] == "ok"
+    assert gateway.ask("HEAD", "/health", by=None).status == 200
 
 
 def test_health_tells_when_the_clock_never_came(gateway: Gateway) -> None:
@@ -410,7 +411,8 @@ def test_nothing_is_followed_through_api_gateway(gateway: Gateway) -> None:
 
 def test_who_asks_is_known_from_the_authorizer_or_the_table(gateway: Gateway) -> None:
     said = gateway.ask("GET", "/whoami").document
-    assert set(said) == {"id", "name", "scopes", "endpoints", "expires_at"}
+    assert set(said) == {"id", "name", "scopes", "endpoints", "expires_at", "events"}
+    assert said["events"] is False
     assert "admin" in said["scopes"]
 
 

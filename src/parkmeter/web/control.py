@@ -41,7 +41,8 @@ class _Uncounted:
 class Control:
     """What the routes stand on.
 
-    `resources`: api_resource by endpoint name. `alive`: whether the clock goes round.
+    `resources`: api_resource by endpoint name. `invocations`: the path of its server that takes
+    prompts, None where others are not reached. `alive`: whether the clock goes round.
     `whole_servers`: prompts are streamed, wait as long as they ask, and every path of a model
     server is reached; on AWS they wait some seconds at most, and none of the rest. `requests`:
     how many endpoints let in, as far as that is known.
@@ -54,6 +55,7 @@ class Control:
     alive: Callable[[], bool] = lambda: True
     whole_servers: bool = True
     requests: RequestCounts = field(default_factory=_Uncounted)
+    invocations: Callable[[str], str | None] = lambda _name: None
     backgrounds: Backgrounds = field(init=False)
 
     def __post_init__(self) -> None:
@@ -62,7 +64,8 @@ class Control:
     def shape(self, report: Report) -> Endpoint:
         """An endpoint as clients are shown it."""
         background = self.backgrounds.of(report)
-        return Endpoint.of(report, background, self.resources(report.spec.name))
+        name = report.spec.name
+        return Endpoint.of(report, background, self.resources(name), self.invocations(name))
 
 
 def token_of(control: Control) -> Any:
