@@ -11,7 +11,6 @@ from decimal import Decimal
 from parkmeter.entries import is_close_warning
 from parkmeter.history import lines_of
 from parkmeter.journal import Entry, Kind
-from parkmeter.meter import Spec
 from parkmeter.ports import Store
 from parkmeter.receipt import receipt
 from parkmeter.telling import EVENTS, Event, Extension, told_already
@@ -23,10 +22,9 @@ _LOOK_BACK = 100
 
 @dataclass(frozen=True, slots=True)
 class Announcing:
-    """Makes events. `spec`: of any endpoint, configured or not; `extend`: the link of a warning."""
+    """Makes events. `extend`: the link of a warning."""
 
     store: Store
-    spec: Callable[[str], Spec]
     extend: Callable[[Entry], Extension | None] = lambda _: None
 
     def event(self, entry: Entry) -> Event | None:
@@ -49,4 +47,5 @@ class Announcing:
         lived = lives(lines)
         if not lived or lived[0].started > entry.at:
             return None
-        return receipt(lines, self.spec(entry.endpoint), lived[0].started, entry.at).cost
+        begin, price = lived[0].started, entry.price_per_hour
+        return receipt(lines, entry.endpoint, price, begin, entry.at).cost

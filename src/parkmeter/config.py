@@ -23,7 +23,7 @@ from parkmeter.config_mistakes import FOUND_TOGETHER, Mistake, Origin, error_of,
 from parkmeter.config_notify import NotifySettings, Section, WebhookSettings, check_address
 from parkmeter.errors import ConfigError
 from parkmeter.hours import EXAMPLE, Hours
-from parkmeter.meter import Spec
+from parkmeter.meter import LOCAL, Price, Spec
 
 RESERVED = frozenset(
     {
@@ -378,6 +378,7 @@ def _why_no_resource(resource: str, taken: Mapping[str, str]) -> str:
 
 
 def _spec(name: str, endpoint: EndpointSettings) -> Spec:
+    price = endpoint.price_per_hour
     return Spec(
         name=name,
         max_top_up=timedelta(minutes=endpoint.max_top_up_minutes),
@@ -385,8 +386,7 @@ def _spec(name: str, endpoint: EndpointSettings) -> Spec:
         startup_credit=timedelta(minutes=endpoint.startup_credit_minutes),
         drain=timedelta(seconds=endpoint.drain_seconds),
         warn_before=tuple(timedelta(minutes=minutes) for minutes in endpoint.warn_minutes),
-        price_per_hour=endpoint.price_per_hour,
-        price_source=None if endpoint.price_per_hour is None else "configuration",
+        prices={} if price is None else {LOCAL: Price(price, "configuration")},
         device=endpoint.device,
         hours=Hours.of(endpoint.hours) if endpoint.hours else None,
         idle=_span(endpoint.idle_minutes),

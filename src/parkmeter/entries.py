@@ -7,7 +7,7 @@ twice, by one clock or by two, is the same line.
 from datetime import datetime, timedelta
 
 from parkmeter.journal import SYSTEM, Entry, Kind, fingerprint
-from parkmeter.meter import ZERO, Meter, Run, Spec, shown, span, time_left
+from parkmeter.meter import ZERO, Meter, Run, Spec, price_of, shown, span, time_left
 
 
 def line(  # noqa: PLR0913 (an entry has these facts)
@@ -36,7 +36,7 @@ def line(  # noqa: PLR0913 (an entry has these facts)
         left=time_left(meter, now),
         request=request,
         variant=meter.run.variant,
-        price_per_hour=spec.price_per_hour,
+        price_per_hour=price_of(spec, meter).per_hour,
     )
 
 

@@ -10,7 +10,7 @@ from decimal import Decimal, InvalidOperation
 from fractions import Fraction
 
 from parkmeter.errors import InvalidRequestError, PriceUnknownError
-from parkmeter.meter import Spec, minutes_of
+from parkmeter.meter import Meter, Spec, minutes_of, price_of
 
 UNITS_IN_A_DOLLAR = 10_000
 """What is shown is rounded to a unit of $0.0001."""
@@ -28,7 +28,7 @@ class Time:
 
     amount: timedelta
 
-    def buys(self, _spec: Spec) -> timedelta:
+    def buys(self, _spec: Spec, _meter: Meter) -> timedelta:
         """This time."""
         return self.amount
 
@@ -68,19 +68,20 @@ class Dollars:
             raise _refused("must be at most a billion, with at most 12 decimal places")
         return cls(amount)
 
-    def buys(self, spec: Spec) -> timedelta:
-        """So much time, in whole microseconds, never worth more than this sum.
+    def buys(self, spec: Spec, meter: Meter) -> timedelta:
+        """So much time at the present price, in whole microseconds, never worth more than this sum.
 
         Raises:
             PriceUnknownError: nobody knows what an hour costs.
             InvalidRequestError: an hour costs nothing, or more than any sum buys a moment of.
 
         """
-        if spec.price_per_hour is None:
+        price = price_of(spec, meter).per_hour
+        if price is None:
             raise PriceUnknownError(spec.name)
-        if not spec.price_per_hour:
+        if not price:
             raise _refused(f"buy no time: an hour of {spec.name} costs nothing. Say minutes")
-        hours = Fraction(self.amount) / Fraction(spec.price_per_hour)
+        hours = Fraction(self.amount) / Fraction(price)
         microseconds = int(hours * (_HOUR // _MICROSECOND))
         if not microseconds:
             raise _refused("is too small to count")

@@ -12,7 +12,7 @@ from fractions import Fraction
 from typing import TypeVar
 
 from parkmeter.journal import Entry, Kind
-from parkmeter.meter import ZERO, Spec
+from parkmeter.meter import ZERO
 from parkmeter.money import UNITS_IN_A_DOLLAR, dollars_from, units_of
 from parkmeter.timeline import Life, Stretch, stretches
 
@@ -70,25 +70,32 @@ class Receipt:
         return self.always_on_cost - self.cost
 
 
-def receipt(entries: Iterable[Entry], spec: Spec, begin: datetime, end: datetime) -> Receipt:
+def receipt(
+    entries: Iterable[Entry],
+    endpoint: str,
+    price: Decimal | None,
+    begin: datetime,
+    end: datetime,
+) -> Receipt:
     """The receipt for the time from `begin` to `end`, which must not be before it.
 
+    `price`: the present one, in dollars for an hour; every line says that of its own moment.
     `entries`: lines of this endpoint's journal in the order of their numbers, from the last one
     before `begin` that `tells_all` (or from the first). Later ones than `end` may be among them. A
     run that goes on counts to `end`. Two receipts for a period cut in two add up to that of the
     whole: time exactly, money up to the rounding of each.
     """
     lines = list(entries)
-    period = stretches(lines, spec.price_per_hour, begin, end)
+    period = stretches(lines, price, begin, end)
     on = [stretch for stretch in period if stretch.life is not None]
     cost = _dollars(units_on(on))
     return Receipt(
-        endpoint=spec.name,
+        endpoint=endpoint,
         begin=begin,
         end=end,
         time_on=_length(on),
         unpriced=_length([stretch for stretch in on if stretch.price is None]),
-        price_per_hour=spec.price_per_hour,
+        price_per_hour=price,
         cost=cost,
         always_on_cost=_dollars(units_on(period)),
         parts=_parts(on, _bought(lines, begin, end), cost),

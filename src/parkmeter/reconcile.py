@@ -97,9 +97,9 @@ def _wait_for_the_end(spec: Spec, meter: Meter, observed: Observed, now: datetim
     """Time was bought while the one before is stopping: its end is part of the next start."""
     run = meter.run
     if run.phase is Phase.STOPPING and _is_of_an_earlier_life(meter):
-        run = Run(started_at=meter.opened_at)
+        run = Run(started_at=meter.opened_at, variant=run.variant)
     elif run.ready_at is not None:  # it served until now, and somebody else stops it
-        run = Run(started_at=now)
+        run = Run(started_at=now, variant=run.variant)
     waiting = replace(meter, run=replace(run, phase=Phase.STOPPING))
     return Decision(Rest(), waiting, check_at=_soon(spec, meter, observed.since, now))
 

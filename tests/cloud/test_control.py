@@ -296,7 +296,7 @@ def test_a_definition_says_how_an_endpoint_is_hosted_and_metered(gateway: Gatewa
     assert one.spec.variants == ("ml.g5.12xlarge", "ml.p4d.24xlarge")
     assert one.spec.drain == timedelta(seconds=12.5)
     assert one.spec.warn_before == (timedelta(minutes=10), timedelta(minutes=2))
-    assert one.spec.price_per_hour is None
+    assert one.spec.prices == {}
     assert one.suggested_minutes == 20
 
 

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as some
 
 from parkmeter.errors import InvalidRequestError, PriceUnknownError
+from parkmeter.meter import Meter
 from parkmeter.money import Dollars, cost_of
 from parkmeter.web.history_shapes import EndpointReceipt
 from parkmeter.web.receipt_csv import receipt_csv
@@ -20,6 +21,7 @@ prices = some.decimals("0.0001", "1000", places=4)
 sums = some.decimals("0.01", "100000", places=2)
 
 MICROSECOND = timedelta(microseconds=1)
+CLOSED = Meter("flan-t5")
 
 
 def exact_cost(time: timedelta, price: Decimal) -> Fraction:
@@ -28,14 +30,14 @@ def exact_cost(time: timedelta, price: Decimal) -> Fraction:
 
 @given(sums, prices)
 def test_what_dollars_buy_never_costs_more_and_at_most_a_microseconds_price_less(dollars, price):
-    bought = Dollars.of(dollars).buys(spec(price_per_hour=price))
+    bought = Dollars.of(dollars).buys(spec(price_per_hour=price), CLOSED)
     if bought < timedelta.max:
         assert exact_cost(bought, price) <= dollars < exact_cost(bought + MICROSECOND, price)
 
 
 @given(sums, prices)
 def test_what_dollars_bought_is_shown_as_those_dollars(dollars, price):
-    bought = Dollars.of(dollars).buys(spec(price_per_hour=price))
+    bought = Dollars.of(dollars).buys(spec(price_per_hour=price), CLOSED)
     if bought < timedelta.max:
         assert cost_of(bought, price) == dollars
 
@@ -56,9 +58,9 @@ def test_a_sum_is_what_was_typed_and_no_binary_fraction():
 
 def test_an_unknown_price_buys_nothing_and_neither_does_one_of_zero():
     with pytest.raises(PriceUnknownError):
-        Dollars.of(5).buys(spec())
+        Dollars.of(5).buys(spec(), CLOSED)
     with pytest.raises(InvalidRequestError):
-        Dollars.of(5).buys(spec(price_per_hour=Decimal(0)))
+        Dollars.of(5).buys(spec(price_per_hour=Decimal(0)), CLOSED)
 
 
 steps = some.lists(

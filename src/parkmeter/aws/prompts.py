@@ -37,7 +37,7 @@ from parkmeter.errors import (
     UpstreamError,
     UpstreamTimeoutError,
 )
-from parkmeter.meter import Meter, Status, is_open
+from parkmeter.meter import Meter, Status, is_open, price_of
 from parkmeter.ports import View
 from parkmeter.tokens import Scope, Token
 from parkmeter.web import refusals
@@ -64,12 +64,12 @@ def models_runtime() -> Any:
     return boto3.client("sagemaker-runtime", config=PATIENCE)
 
 
-def route_of(found: Definition) -> Route:
-    """What a refused client is told of an endpoint: the price, and what to top up."""
+def route_of(found: Definition, meter: Meter) -> Route:
+    """What a refused client is told of an endpoint: the present price, and what to top up."""
     return Route(
         found.spec.name,
         found.api_resource,
-        price_per_hour=found.spec.price_per_hour,
+        price_per_hour=price_of(found.spec, meter).per_hour,
         suggested_minutes=found.suggested_minutes,
         wakes=found.spec.wake is not None,
     )
@@ -87,7 +87,7 @@ class Inference:
 
     name: str
     meter: Callable[[], Meter]
-    route: Callable[[], Route]
+    route: Callable[[Meter], Route]
     runtime: Any
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
     wake: Callable[[Token, Mapping[str, Any]], Answer | None] | None = None
@@ -114,7 +114,7 @@ class Inference:
         meter = self.meter()
         try:
             if not is_open(meter, now):
-                route = self.route()
+                route = self.route(meter)
                 if (woken := self._woken(route, token, event)) is not None:
                     return woken
                 meter = self.meter() if route.wakes else meter
