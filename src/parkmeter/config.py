@@ -24,6 +24,7 @@ from parkmeter.config_notify import NotifySettings, Section, WebhookSettings, ch
 from parkmeter.errors import ConfigError
 from parkmeter.hours import EXAMPLE, Hours
 from parkmeter.meter import LOCAL, Price, Spec
+from parkmeter.money import MOST_AN_HOUR, PRICE_PLACES
 
 RESERVED = frozenset(
     {
@@ -56,6 +57,9 @@ Seconds = Annotated[float, Field(gt=0, le=_A_WEEK, allow_inf_nan=False)]
 SecondsOrZero = Annotated[float, Field(ge=0, le=_A_WEEK, allow_inf_nan=False)]
 Minutes = Annotated[float, Field(ge=0, le=525_600, allow_inf_nan=False)]
 MinutesAboveZero = Annotated[float, Field(gt=0, le=525_600, allow_inf_nan=False)]
+
+
+_PRICE = Field(ge=0, le=MOST_AN_HOUR, decimal_places=PRICE_PLACES, allow_inf_nan=False)
 
 
 class EndpointSettings(Section):
@@ -92,7 +96,7 @@ class EndpointSettings(Section):
     initial_provision_time_minutes: Minutes = Field(
         60, description="Minutes on the meter at the very first start; fractions allowed."
     )
-    price_per_hour: Annotated[Decimal, Field(ge=0, allow_inf_nan=False)] | None = Field(
+    price_per_hour: Annotated[Decimal, _PRICE] | None = Field(
         None, description="Dollars per hour. Left out: unknown, never zero."
     )
     drain_seconds: SecondsOrZero = Field(

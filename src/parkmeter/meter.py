@@ -57,8 +57,8 @@ class Spec:
     """What the configuration says of one endpoint. Never stored with the meter.
 
     How an endpoint is started is its driver's business and not in here. `variants` are the ways to
-    start it (instance types), best first, and `prices` what each of them costs; one that is not in
-    it has a price that is unknown. `look_again`: while nothing falls due, how long until it is worth asking
+    start it (instance types), best first, and `prices` what they cost; of one that is not in it
+    the price is unknown. `look_again`: while nothing falls due, how long until it is worth asking
     the driver anew. `device`: what it runs on, where others may run too, but only one at a time.
     `hours`: when it is to run by itself. `idle`: after so long without a request it is ejected.
     `wake`: what a prompt to the closed meter buys. `extend_by`: what the link in a warning adds.

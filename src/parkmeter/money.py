@@ -15,11 +15,17 @@ from parkmeter.meter import Meter, Spec, minutes_of, price_of
 UNITS_IN_A_DOLLAR = 10_000
 """What is shown is rounded to a unit of $0.0001."""
 
+MOST_AN_HOUR = 100_000
+PRICE_PLACES = 9
+"""Dollars, and decimal places of a price. Within them what it costs has at most 15 digits for as
+long as anybody lives, so as a number in JSON it reads back as it was; and a microsecond costs less
+than half a unit, so what dollars bought is shown as those dollars."""
+
 _HOUR = timedelta(hours=1)
 _MICROSECOND = timedelta(microseconds=1)
 _MOST_DOLLARS = 10**9
-_FINEST = -12
-"""The smallest power of ten that a sum may have: what is reckoned exactly must not be endless."""
+_FINEST = -4
+"""The power of ten of a unit: a finer sum would be shown as more or less than was paid."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +71,7 @@ class Dollars:
             raise _refused("must be a finite number greater than 0")
         _, _, exponent = amount.as_tuple()
         if amount > _MOST_DOLLARS or int(exponent) < _FINEST:
-            raise _refused("must be at most a billion, with at most 12 decimal places")
+            raise _refused("must be at most a billion, with at most 4 decimal places")
         return cls(amount)
 
     def buys(self, spec: Spec, meter: Meter) -> timedelta:
@@ -96,6 +102,13 @@ class Dollars:
 
     def __str__(self) -> str:
         return f"${self.amount.normalize():f}"
+
+
+def is_price(dollars: Decimal) -> bool:
+    """Whether an hour may cost this."""
+    if not dollars.is_finite() or not 0 <= dollars <= MOST_AN_HOUR:
+        return False
+    return int(dollars.normalize().as_tuple().exponent) >= -PRICE_PLACES
 
 
 def wanted(minutes: object) -> Time | Dollars:

@@ -73,7 +73,9 @@ def test_one_that_comes_back_before_it_was_ended_was_never_away(world):
 
 
 def test_limits_and_prices_count_from_now_on(world):
-    world.service.configure({"a": Spec("a", max_top_up=MINUTE, prices={LOCAL: Price(Decimal(3), "configuration")})})
+    world.service.configure(
+        {"a": Spec("a", max_top_up=MINUTE, prices={LOCAL: Price(Decimal(3), "configuration")})}
+    )
     with pytest.raises(LimitExceededError):
         world.service.top_up("a", 2, ADA)
     assert world.service.report("a").price.per_hour == 3

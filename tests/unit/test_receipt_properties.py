@@ -65,7 +65,8 @@ def test_parts_and_runs_add_up_to_the_whole_and_nothing_is_negative(lines, price
 def test_a_period_cut_in_two_adds_up(lines, moments):
     begin, middle, end = moments
     first, second, whole = (
-        receipt(lines, "flan-t5", Decimal(7), *period) for period in ((begin, middle), (middle, end), (begin, end))
+        receipt(lines, "flan-t5", Decimal(7), *period)
+        for period in ((begin, middle), (middle, end), (begin, end))
     )
     assert first.time_on + second.time_on == whole.time_on
     assert abs(first.cost + second.cost - whole.cost) <= A_UNIT

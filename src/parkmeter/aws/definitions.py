@@ -192,7 +192,7 @@ def definition_from(document: str, parameter: str) -> Definition:
 def _prices(
     said: Mapping[str, Any], variants: Mapping[str, Mapping[str, Any]]
 ) -> Iterator[tuple[str, Price]]:
-    """What each instance type costs. At the top is the first one's, which once was all there was."""
+    """What each type costs. At the top is the first one's, which once was all there was."""
     for number, (name, variant) in enumerate(variants.items()):
         tells = variant if number or "price_per_hour" in variant else said
         # Empty where the Price List was asked and did not know.
