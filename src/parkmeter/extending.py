@@ -43,12 +43,13 @@ class Offer:
 
 def offer_for(warning: Entry, spec: Spec) -> Offer:
     """What the link of a warning offers."""
+    close = warning.at + warning.left
     return Offer(
         endpoint=warning.endpoint,
-        expires_at=warning.expires_at,
+        expires_at=close,
         amount=min(spec.extend_by, spec.max_top_up),
         # The key that makes it single-use is forgotten after that time.
-        until=min(warning.expires_at, warning.at + KEY_LIFETIME),
+        until=min(close, warning.at + KEY_LIFETIME),
     )
 
 

@@ -87,7 +87,8 @@ class Run:
     `started_at`: since when it is being brought up; it stays through failed attempts until the
     endpoint is ready, because all of that is waiting for one start. `created_at`: the start call of
     the endpoint that exists now, from which it costs money. `address`: where it answers.
-    `device`: what it was started on, whatever the configuration says by now.
+    `device`: what it was started on, whatever the configuration says by now. `warned_at`: when the
+    last warning of the close was due, and `warned_before` how long before the close that was.
     `trouble`: why its driver could not see it or act at the last look; empty when it could.
     `trouble_at`: since when, until it has lasted so long that people are told.
     """
@@ -103,6 +104,7 @@ class Run:
     device: str | None = None
     address: str | None = None
     warned_at: datetime | None = None
+    warned_before: timedelta | None = None
     trouble: str = ""
     trouble_at: datetime | None = None
 

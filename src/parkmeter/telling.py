@@ -12,7 +12,7 @@ from typing import Any
 
 from parkmeter.entries import cause_of, is_close_warning
 from parkmeter.journal import SYSTEM, Entry, Kind, fingerprint
-from parkmeter.meter import NEVER, ZERO
+from parkmeter.meter import NEVER, ZERO, Status
 
 EVENTS = (Kind.WARNING, Kind.START, Kind.READY, Kind.FAILURE, Kind.STOP, Kind.TOP_UP)
 """The kinds of lines that others are told of."""
@@ -54,6 +54,14 @@ class Event:
     closing: bool = False
     extension: Extension | None = None
 
+    @property
+    def closes_at(self) -> datetime | None:
+        """The close that this warns of; None if it does not.
+
+        The expiry, but for a start that has used up its credit: then it is later than that.
+        """
+        return self.at + self.left if self.closing else None
+
     @classmethod
     def of(
         cls, entry: Entry, spent: Decimal | None = None, extension: Extension | None = None
@@ -91,7 +99,7 @@ def title(event: Event) -> str:
     """One line: what happened to which endpoint."""
     match event.kind:
         case Kind.WARNING if event.closing:
-            return f"{event.endpoint} stops in {_length(event.left)}"
+            return f"{event.endpoint} {_CLOSING.get(event.status, _YET)} {_length(event.left)}"
         case Kind.WARNING:
             return f"{event.endpoint} needs a look"
         case Kind.START:
@@ -113,7 +121,9 @@ def text(event: Event, local: ToLocal = datetime.astimezone) -> str:
     lines = [event.why, f"At: {_moment(event.at, local)}"]
     if event.by != SYSTEM:
         lines.append(f"By: {event.by}")
-    if event.expires_at is not None and event.left:
+    if event.closes_at is not None and event.status != Status.RUNNING:
+        lines.append(f"Closes at: {_moment(event.closes_at, local)}")
+    elif event.expires_at is not None and event.left:
         lines.append(f"On until: {_moment(event.expires_at, local)}")
     price = "unknown" if event.price_per_hour is None else f"${event.price_per_hour:f}"
     lines.append(f"An hour costs: {price}")
@@ -146,6 +156,8 @@ def document(event: Event, local: ToLocal = datetime.astimezone) -> dict[str, An
         "title": title(event),
         "text": text(event, local),
     }
+    if event.closes_at is not None:
+        told["closes_at"] = _iso(event.closes_at)
     if event.extension is not None:
         told["extend_url"] = event.extension.url
         told["extend_minutes"] = event.extension.minutes
@@ -177,3 +189,8 @@ def _length(amount: timedelta) -> str:
 
 
 _A_MINUTE = 60
+_CLOSING = {
+    Status.RUNNING: "stops in",
+    Status.FAILED: "has failed, and its time ends in",
+}
+_YET = "does not serve yet, and its time ends in"

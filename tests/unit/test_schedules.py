@@ -361,7 +361,7 @@ def test_over_a_clock_change_it_runs_from_begin_to_end(text, around):
 )
 def test_the_top_ups_of_a_year_add_up_to_its_windows(texts, year):
     begin = datetime(year, 1, 1, 12, tzinfo=UTC)
-    made = world(spec(*texts, price_per_hour=None), at=begin)
+    made = world(spec(*texts), at=begin)
     first = made.specs["flan-t5"].hours
     made.wind(366 * DAY)
     if last := first.window(made.now):

@@ -7,6 +7,7 @@ message. Knows no meters.
 from datetime import UTC
 from typing import Any, Protocol
 
+from parkmeter.entries import is_close_warning
 from parkmeter.journal import Entry, Kind
 
 TOLD = frozenset({Kind.READY, Kind.STOP, Kind.FAILURE, Kind.WARNING, Kind.EDIT, Kind.REMOVE})
@@ -57,11 +58,13 @@ class SnsNotifier:
 
 
 def _message(entry: Entry) -> str:
+    # A start that has used up its credit closes later than what the expiry says.
+    until = entry.at + entry.left if is_close_warning(entry) else entry.expires_at
     lines = [
         f"{entry.endpoint} {_WORDS[entry.kind]}: {entry.why}",
         "",
         f"At       {entry.at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC, by {entry.who}",
-        f"Expires  {entry.expires_at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC",
+        f"Expires  {until.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC",
     ]
     if entry.price_per_hour is not None:
         lines.append(f"Price    ${entry.price_per_hour} an hour")
