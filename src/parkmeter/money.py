@@ -24,8 +24,8 @@ than half a unit, so what dollars bought is shown as those dollars."""
 _HOUR = timedelta(hours=1)
 _MICROSECOND = timedelta(microseconds=1)
 _MOST_DOLLARS = 10**9
-_FINEST = -4
-"""The power of ten of a unit: a finer sum would be shown as more or less than was paid."""
+_UNIT = Decimal(1) / UNITS_IN_A_DOLLAR
+"""The finest sum: of a finer one it could only be said that more or less was paid."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +69,7 @@ class Dollars:
             raise _refused("must be a number greater than 0") from None
         if not amount.is_finite() or amount <= 0:
             raise _refused("must be a finite number greater than 0")
-        _, _, exponent = amount.as_tuple()
-        if amount > _MOST_DOLLARS or int(exponent) < _FINEST:
+        if amount > _MOST_DOLLARS or amount != amount.quantize(_UNIT):
             raise _refused("must be at most a billion, with at most 4 decimal places")
         return cls(amount)
 
@@ -108,7 +107,7 @@ def is_price(dollars: Decimal) -> bool:
     """Whether an hour may cost this."""
     if not dollars.is_finite() or not 0 <= dollars <= MOST_AN_HOUR:
         return False
-    return int(dollars.normalize().as_tuple().exponent) >= -PRICE_PLACES
+    return dollars == dollars.quantize(Decimal(1).scaleb(-PRICE_PLACES))
 
 
 def wanted(minutes: object) -> Time | Dollars:

@@ -184,9 +184,10 @@ def _dollars(units: Fraction | None) -> Decimal | None:
 def _shares(groups: Sequence[Sequence[Stretch]], whole: Decimal | None) -> list[Decimal | None]:
     """What each group costs. They add up to the whole: who lost most by rounding down gains a unit.
 
-    Where the whole is unknown, each is rounded by itself, as far as it is known.
+    Where the whole is unknown, each is rounded by itself as far as it is known, and so is unknown
+    for who had no time: nobody can say that this comes to nothing.
     """
-    costs = [units_on(group) for group in groups]
+    costs = [units_on(group) if group or whole is not None else None for group in groups]
     known = [cost for cost in costs if cost is not None]
     if whole is None or len(known) != len(costs):
         return [_dollars(cost) for cost in costs]

@@ -127,6 +127,15 @@ def test_a_price_that_changes_in_mid_run_counts_from_the_line_that_first_says_it
     assert found.price_per_hour == 2 * PRICE
 
 
+def test_a_buyer_without_hours_has_an_unknown_cost_where_the_price_is_unknown_and_not_zero():
+    world = World(spec())
+    world.top_up(10)
+    world.service.top_up("flan-t5", 10, BOB)
+    world.wind(5 * MINUTE)
+    found = world.service.receipt("flan-t5")
+    assert [(part.who, part.cost) for part in found.parts] == [("ada", None), ("bob", None)]
+
+
 def test_an_unknown_price_makes_totals_unknown_and_hours_without_price_are_told():
     world = World(spec())
     world.top_up(30)

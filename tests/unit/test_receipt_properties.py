@@ -50,6 +50,8 @@ def sane(found: Receipt) -> None:
         if found.cost is not None:
             assert sum((piece.cost for piece in pieces), Decimal(0)) == found.cost
     assert (found.cost is None) == (found.unpriced > ZERO)
+    if found.cost is None:
+        assert all(part.cost is None for part in found.parts if not part.time_on)
     assert all(part.bought >= ZERO for part in found.parts)
     if found.saved is not None:
         assert found.saved == found.always_on_cost - found.cost
