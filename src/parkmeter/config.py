@@ -97,7 +97,8 @@ class EndpointSettings(Section):
         60, description="Minutes on the meter at the very first start; fractions allowed."
     )
     price_per_hour: Annotated[Decimal, _PRICE] | None = Field(
-        None, description="Dollars per hour. Left out: unknown, never zero."
+        None,
+        description="Dollars per hour, at most 9 decimal places. Left out: unknown, never zero.",
     )
     drain_seconds: SecondsOrZero = Field(
         30, description="Seconds that requests in flight get at the close."

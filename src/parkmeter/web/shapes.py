@@ -186,7 +186,7 @@ class TopUp(Shape):
     dollars: Any = Field(
         None,
         description="As many minutes as these buy at the present price, never for more. As a "
-        "number or as text.",
+        "number or as text; at most 4 decimal places.",
         json_schema_extra={"type": ["number", "string"], "exclusiveMinimum": 0},
         examples=[5],
     )
