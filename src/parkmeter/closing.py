@@ -17,16 +17,17 @@ def warned(spec: Spec, read: Meter, decision: Decision, now: datetime) -> Decisi
     `read` is the meter before it: a look that comes late and moves the close (it got ready, it
     failed) must not lose what was due by the old one. Of several that are due it is the nearest.
     """
-    left = time_left(decision.meter, now)
-    due = {
-        at: before for at, before in _warnings(spec, read).items() if at <= now and left <= before
-    }
-    last = max(due, default=read.run.warned_at)
-    before = due.get(last, read.run.warned_before)
-    run = replace(decision.meter.run, warned_at=last, warned_before=before)
-    meter, entries = replace(decision.meter, run=run), decision.entries
-    if last in due:
-        entries = (*entries, warning_line(spec, meter, latest_close(read), due[last], now))
+    left, last = time_left(decision.meter, now), read.run
+    run = replace(decision.meter.run, warned_at=last.warned_at, warned_before=last.warned_before)
+    ahead = _warnings(spec, read).items()
+    due = [(at, before) for at, before in ahead if at <= now and left <= before]
+    entries = decision.entries
+    if due:
+        at, before = max(due)
+        run = replace(run, warned_at=at, warned_before=before)
+        close = latest_close(read)
+        entries = (*entries, warning_line(spec, decision.meter, close, before, now))
+    meter = replace(decision.meter, run=run)
     looks = filter(None, (decision.check_at, next_warning(spec, meter, now)))
     return replace(decision, meter=meter, entries=entries, check_at=min(looks, default=None))
 

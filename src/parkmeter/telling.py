@@ -189,7 +189,7 @@ def _length(amount: timedelta) -> str:
 
 
 _A_MINUTE = 60
-_CLOSING = {
+_CLOSING: dict[str, str] = {
     Status.RUNNING: "stops in",
     Status.FAILED: "has failed, and its time ends in",
 }
