@@ -88,6 +88,7 @@ class ApiStack(Stack):
                 may.find_endpoints(),
                 may.wake(names.clock),
                 may.read_endpoint_logs(),
+                may.read_request_counts(),
                 may.invoke_any(),
                 *may.use_async_buckets(),
             ],

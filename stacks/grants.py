@@ -361,6 +361,14 @@ class Grants:
             because="the Price List is public and has no resources that IAM could name",
         )
 
+    def read_request_counts(self) -> Grant:
+        """Ask how many prompts endpoints got."""
+        return Grant(
+            ("cloudwatch:GetMetricData",),
+            ("*",),
+            because="CloudWatch's metrics have no resources that IAM could name",
+        )
+
     def _table(self, name: str) -> str:
         return self.arn("dynamodb", f"table/{name}")
 

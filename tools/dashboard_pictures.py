@@ -120,6 +120,8 @@ def _timeline() -> dict[str, Any]:
     edges += ((2.26, "running"), (0, ""))
     ends = edges[1:]
     return {
+        "from": _ago(hours=24),
+        "to": _ago(),
         "stretches": [
             {"status": status, "begin": _ago(hours=begin), "end": _ago(hours=end), "reason": None}
             for (begin, status), (end, _) in zip(edges, ends, strict=False)
@@ -136,6 +138,7 @@ def _timeline() -> dict[str, Any]:
                 (1.3, 60, "ada"),
             )
         ],
+        "request_minutes": 1,
         "requests": [
             {
                 "at": _ago(minutes=minute),

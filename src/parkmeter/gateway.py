@@ -154,7 +154,7 @@ class Gateway:
             timeout_graceful_shutdown=round(self._settings.gateway.shutdown_seconds),
         )
         self._server = _Server(
-            config, beginning=parts.data_plane.begin, begun=started, ending=parts.end_requests
+            config, beginning=parts.requests.begin, begun=started, ending=parts.end_requests
         )
         reloader.start()
         try:
@@ -163,6 +163,7 @@ class Gateway:
         finally:
             reloader.stop()
             parts.clock.stop()
+            parts.requests.finish()
             left = [] if self._keep else self._park(parts)
             parts.outbox.stop(_TELLING_SECONDS)
         return left

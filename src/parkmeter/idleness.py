@@ -10,8 +10,8 @@ from datetime import datetime
 from parkmeter.decision import Decision, Keep
 from parkmeter.entries import line
 from parkmeter.journal import Kind
-from parkmeter.meter import ZERO, Meter, Phase, Spec, eject, span, time_left
-from parkmeter.schedule import refuse_window
+from parkmeter.meter import ZERO, Meter, Phase, Spec, span, time_left
+from parkmeter.schedule import end
 
 
 def idle_from(spec: Spec, meter: Meter, last_request: datetime | None) -> datetime | None:
@@ -35,10 +35,10 @@ def at_idleness(spec: Spec, decision: Decision, idle_at: datetime, now: datetime
     """
     if now < idle_at:
         return replace(decision, check_at=min(filter(None, (decision.check_at, idle_at))))
-    ejected = eject(refuse_window(spec, decision.meter, now), now)
+    why = f"no request for {span(spec.idle or ZERO)}"
+    ejected = end(spec, decision.meter, now, why)
     given_back = time_left(decision.meter, now)
-    why = f"no request for {span(spec.idle or ZERO)}; {span(given_back)} given back"
-    key = f"idle:{idle_at.isoformat()}"
-    entry = line(spec, ejected, Kind.EJECT, now, why, key=key, amount=-given_back)
+    told, key = f"{why}; {span(given_back)} given back", f"idle:{idle_at.isoformat()}"
+    entry = line(spec, ejected, Kind.EJECT, now, told, key=key, amount=-given_back)
     drained = ejected.expires_at + spec.drain
     return Decision(Keep(drained), ejected, (*decision.entries, entry), check_at=now)

@@ -17,6 +17,9 @@ ZERO = timedelta(0)
 NEVER = datetime(1970, 1, 1, tzinfo=UTC)
 """The expiry of a meter that never held time."""
 
+EJECTED = "ejected"
+"""Why a meter that somebody ejected is closed."""
+
 
 class Phase(StrEnum):
     """What the endpoint is seen to be."""
@@ -116,7 +119,9 @@ class Meter:
     `opened_at`: when time was last put on a closed meter. `set_at`: when `expires_at` last changed.
     `settled`: closed, and its endpoint seen absent: nothing to do until someone tops up. `removed`:
     taken away for good with its deployment; takes no time any more. `windows_until`: up to here the
-    windows of `Spec.hours` have had their turn; what was ejected since is not opened by them.
+    windows of `Spec.hours` have had their turn; what was ended before that is not opened by them.
+    `window_since`: from here to there only a window put time on it; None: nothing is a window's.
+    `ended`: why it was ended early, as people are told; empty until it is, and once it is opened.
     `version` is the store's: the one that was read.
     """
 
@@ -128,6 +133,8 @@ class Meter:
     settled: bool = True
     removed: bool = False
     windows_until: datetime = NEVER
+    window_since: datetime | None = None
+    ended: str = ""
     run: Run = field(default_factory=Run)
     version: int = 0
 
@@ -239,20 +246,23 @@ def opened(spec: Spec, meter: Meter, expires_at: datetime, now: datetime) -> Met
         set_at=now,
         credit_left=spec.startup_credit,
         settled=False,
+        window_since=None,
+        ended="",
     )
 
 
-def eject(meter: Meter, now: datetime) -> Meter:
+def eject(meter: Meter, now: datetime, why: str = EJECTED) -> Meter:
     """Give up the remaining time and the start-up credit. A closed meter stays as it is."""
     if not is_open(meter, now):
         return meter
-    return replace(meter, expires_at=now, set_at=now, credit_left=ZERO)
+    return replace(meter, expires_at=now, set_at=now, credit_left=ZERO, ended=why)
 
 
 def set_expiry(spec: Spec, meter: Meter, wanted: datetime, now: datetime) -> Meter:
     """Put the expiry where somebody wants it, as far as the limits of a top-up allow.
 
     A wanted expiry that has passed is an eject. What cannot change the meter leaves it as it is.
+    Whatever a window put there is from then on as wanted as the rest.
     """
     if meter.removed or wanted <= now:
         return eject(meter, now)
@@ -260,7 +270,9 @@ def set_expiry(spec: Spec, meter: Meter, wanted: datetime, now: datetime) -> Met
     expires_at = min(wanted, base + spec.max_top_up, now + spec.max_ahead)
     if not is_open(meter, now):
         return opened(spec, meter, expires_at, now)
-    return meter if expires_at == base else replace(meter, expires_at=expires_at, set_at=now)
+    if expires_at == base:
+        return meter
+    return replace(meter, expires_at=expires_at, set_at=now, window_since=None)
 
 
 def remove(meter: Meter, now: datetime) -> Meter:
@@ -301,13 +313,20 @@ def _shown(meter: Meter, now: datetime) -> Shown:
         case Phase.ABSENT if meter.removed:
             return Shown(Status.STOPPED, "removed with its deployment")
         case Phase.ABSENT:
-            return Shown(Status.STOPPED, run.reason or "no time on the meter: top up to start it")
+            why = meter.ended or "no time on the meter"
+            return Shown(Status.STOPPED, run.reason or f"{why}: top up to start it")
         case Phase.STARTING | Phase.READY | Phase.BUSY:
-            return Shown(Status.STOPPING, "time used up; stopping")
+            return Shown(Status.STOPPING, ending(meter))
         case Phase.STOPPING:
-            return Shown(Status.STOPPING, run.reason or "time used up; stopping")
+            return Shown(Status.STOPPING, run.reason or ending(meter))
         case Phase.FAILED:
-            return Shown(Status.STOPPING, f"time used up; clearing what failed: {run.reason}")
+            why = meter.ended or "time used up"
+            return Shown(Status.STOPPING, f"{why}; clearing what failed: {run.reason}")
+
+
+def ending(meter: Meter) -> str:
+    """Why a closed meter's endpoint is being stopped, as people are told."""
+    return f"{meter.ended or 'time used up'}; stopping"
 
 
 def span(amount: timedelta) -> str:

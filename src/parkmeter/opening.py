@@ -13,13 +13,10 @@ from parkmeter import schedule
 from parkmeter.entries import line
 from parkmeter.errors import DeviceBusyError, StoreBusyError
 from parkmeter.hours import Hours, Window
-from parkmeter.journal import SYSTEM, Entry, Kind
+from parkmeter.journal import Entry, Kind
 from parkmeter.meter import Meter, Spec
 from parkmeter.ports import Budget, DuplicateError, StaleError
 from parkmeter.treatment import TRIES, Treatment
-
-_RECENT_LINES = 50
-"""The eject that ended a window is among the last few lines; no older one is looked for."""
 
 _TRY_AGAIN = timedelta(seconds=5)
 """A device may come free at any moment: somebody ejects, and tells nobody who waits for it."""
@@ -46,7 +43,7 @@ class Opening:
             meter, now = self._read(spec)
             if (meter.version or not initial) and not meter.removed:
                 return
-            fresh = replace(meter, removed=False)
+            fresh = replace(meter, removed=False, ended="")
             opened, entries, claim = fresh, [], None
             if initial:
                 opened = rules.top_up(spec, fresh, initial, now)
@@ -85,8 +82,8 @@ class Opening:
             opened = schedule.give_window(spec, meter, window, now)
             try:
                 claim = self.treatment.holding.claim(spec, opened, now)
-                entries = _window_lines(spec, spec.hours, window, meter, opened, now)
-                self.treatment.commit(opened, entries, claim=claim)
+                entry = _window_line(spec, spec.hours, window, meter, opened, now)
+                self.treatment.commit(opened, [entry], claim=claim)
             except DeviceBusyError as busy:
                 why = f"its hours have begun, and it stays closed. {busy.detail}"
                 self.treatment.warn(spec, why, f"hours-busy:{window.begin.isoformat()}")
@@ -112,7 +109,7 @@ class Opening:
             meter, now = self._read(spec)
             if spec.wake is None or rules.is_open(meter, now):
                 return None
-            if schedule.held(spec, meter, now) and self._ejected_by_hand(spec.name):
+            if meter.ended == rules.EJECTED and schedule.held(spec, meter, now):
                 return None
             opened = rules.top_up(spec, meter, spec.wake, now)
             why = f"{spec.wake.total_seconds() / 60:g} min, woken by a prompt"
@@ -128,27 +125,18 @@ class Opening:
             return entry
         raise StoreBusyError
 
-    def _ejected_by_hand(self, name: str) -> bool:
-        """Whether people ended its last life, and not its idleness."""
-        for entry in self.treatment.store.journal(name, _RECENT_LINES):
-            if entry.kind in (Kind.EJECT, Kind.TOP_UP):
-                return entry.kind is Kind.EJECT and entry.who != SYSTEM
-        return False
-
     def _read(self, spec: Spec) -> tuple[Meter, datetime]:
         return self.treatment.store.load(spec.name), self.treatment.clock.now()
 
 
-def _window_lines(  # noqa: PLR0913, PLR0917 (what there is to tell)
+def _window_line(  # noqa: PLR0913, PLR0917 (what there is to tell)
     spec: Spec, hours: Hours, window: Window, read: Meter, opened: Meter, now: datetime
-) -> list[Entry]:
-    """The one line of a window's turn; none if the meter held enough already."""
+) -> Entry:
+    """The line of a window's turn."""
     gained = rules.time_left(opened, now) - rules.time_left(read, now)
-    if opened.expires_at == read.expires_at:
-        return []
     key = f"hours:{window.begin.isoformat()}"
-    if read.windows_until > window.begin:  # it had its turn, and was then made longer
-        key += f":{window.end.isoformat()}"
+    if read.windows_until >= window.begin:  # not its first turn: the next piece, or made longer
+        key += f":{read.version}"
     short = "" if opened.expires_at == window.end else ", as far as max_minutes_ahead allows"
     why = f"its hours ({hours.text}): on until {hours.local(opened.expires_at)}{short}"
-    return [line(spec, opened, Kind.TOP_UP, now, why, key=key, amount=gained)]
+    return line(spec, opened, Kind.TOP_UP, now, why, key=key, amount=gained)

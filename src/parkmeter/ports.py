@@ -3,15 +3,16 @@
 One contract suite per port runs over every adapter (`tests/contract`). Knows only the pure modules.
 """
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Protocol
 
 from parkmeter.decision import Observed
 from parkmeter.device import Claim
 from parkmeter.journal import Entry
 from parkmeter.meter import Meter, Phase, Spec, Status, closes_at, latest_close, shown
+from parkmeter.request_counts import Count
 from parkmeter.telling import Event
 from parkmeter.tokens import Token
 
@@ -183,6 +184,30 @@ class Logs(Protocol):
             LogsElsewhereError: it is not kept here; names where.
 
         """
+
+
+class RequestCounts(Protocol):
+    """Knows how many requests endpoints were asked."""
+
+    def of(
+        self, name: str, begin: datetime, end: datetime, slot: timedelta
+    ) -> Sequence[Count] | None:
+        """The slots of a period that brought any, oldest first; None where nobody knows."""
+
+
+class RequestBook(Protocol):
+    """Keeps `request_counts.KEPT` of them, whatever becomes of the gateway."""
+
+    def add(self, minute: datetime, counts: Mapping[str, int]) -> None:
+        """Put down what a minute brought, besides what it brought before.
+
+        Raises:
+            StoreBusyError: nothing was put down.
+
+        """
+
+    def of(self, name: str, begin: datetime, end: datetime, slot: timedelta) -> Sequence[Count]:
+        """As `RequestCounts.of`. Raises StoreBusyError."""
 
 
 class Clock(Protocol):

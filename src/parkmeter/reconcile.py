@@ -12,6 +12,7 @@ from typing import assert_never
 from parkmeter.closing import warned
 from parkmeter.decision import Cause, Decision, Keep, Observed, Rest, Start, Stop
 from parkmeter.entries import failure_key, life, line, stop_line
+from parkmeter.hours_changed import at_change_of_hours
 from parkmeter.idleness import at_idleness, idle_from
 from parkmeter.journal import Entry, Kind, fingerprint
 from parkmeter.meter import (
@@ -19,6 +20,7 @@ from parkmeter.meter import (
     Phase,
     Run,
     Spec,
+    ending,
     is_open,
     latest_close,
     span,
@@ -41,7 +43,6 @@ _FIRST_LOOK = 20
 """After something was begun, the first look is this many times sooner than `Spec.look_again`."""
 
 
-ENDING = "time used up; stopping"
 PARKED = "the gateway was stopped"
 
 
@@ -60,6 +61,8 @@ def decide(  # noqa: PLR0913, PLR0917 (what there is to know)
     """
     if not is_open(meter, now):
         return _end(spec, meter, observed, in_flight, now)
+    if changed := at_change_of_hours(spec, meter, now):
+        return changed
     decision = _serve(spec, meter, observed, now)
     idle_at = None if in_flight else idle_from(spec, decision.meter, last_request)
     if idle_at is not None:
@@ -324,7 +327,7 @@ def _end(
 def _stopping(meter: Meter) -> Meter:
     if meter.run.phase is Phase.STOPPING:
         return meter
-    run = replace(meter.run, phase=Phase.STOPPING, reason=ENDING)
+    run = replace(meter.run, phase=Phase.STOPPING, reason=ending(meter))
     return replace(meter, settled=False, run=run)
 
 

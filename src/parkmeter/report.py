@@ -7,6 +7,7 @@ from typing import Self
 from parkmeter import schedule
 from parkmeter.hours import Window
 from parkmeter.meter import (
+    EJECTED,
     Meter,
     Price,
     Shown,
@@ -45,7 +46,7 @@ class Report:
             spec=spec,
             meter=meter,
             at=now,
-            shown=_shown_with_hours(spec, meter, now),
+            shown=_shown(spec, meter, now),
             closes_at=closes_at(meter, now),
             left=time_left(meter, now),
             window=None if spec.hours is None else spec.hours.window(now),
@@ -54,13 +55,22 @@ class Report:
         )
 
 
-def _shown_with_hours(spec: Spec, meter: Meter, now: datetime) -> Shown:
-    """As `shown`, and for what waits for a window, for which one."""
+def _shown(spec: Spec, meter: Meter, now: datetime) -> Shown:
+    """As `meter.shown`, and for what is stopped, what starts it besides a top-up."""
     seen, run = shown(meter, now), meter.run
-    if spec.hours is None or seen.status is not Status.STOPPED or run.reason or run.trouble:
+    if seen.status is not Status.STOPPED or run.reason or run.trouble or meter.removed:
         return seen
-    if meter.removed or schedule.pending_window(spec, meter, now) is not None:
+    if schedule.pending_window(spec, meter, now) is not None:
+        return replace(seen, reason="its hours have begun; it starts as soon as it can")
+    held = schedule.held(spec, meter, now)
+    wakes = spec.wake is not None and not (held and meter.ended == EJECTED)
+    if spec.hours is not None:
+        why = meter.ended or ("no time on the meter" if held else "outside its hours")
+        begin = spec.hours.local(spec.hours.next_window(now).begin)
+        or_woken = ", or a prompt wakes it" if wakes else ""
+        return replace(seen, reason=f"{why}; starts {begin} by itself{or_woken}")
+    if not wakes:
         return seen
-    begin = spec.hours.local(spec.hours.next_window(now).begin)
-    why = "ejected" if schedule.held(spec, meter, now) else "outside its hours"
-    return replace(seen, reason=f"{why}; starts {begin} by itself")
+    if meter.ended:
+        return replace(seen, reason=f"{meter.ended}; a prompt wakes it")
+    return replace(seen, reason=f"{seen.reason}, or send a prompt")

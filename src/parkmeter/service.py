@@ -191,8 +191,7 @@ class Service:
             if seen is not None and seen != meter.expires_at:
                 raise ExpiryMovedError(meter.expires_at)
             left = rules.span(rules.time_left(meter, now))
-            ejected = rules.eject(schedule.refuse_window(spec, meter, now), now)
-            return ejected, f"{left} given up"
+            return schedule.end(spec, meter, now, rules.EJECTED), f"{left} given up"
 
         request = fingerprint("eject", seen)
         return self._change(spec, Kind.EJECT, rule, who, key, request, shortens=True)
@@ -220,6 +219,7 @@ class Service:
             changed = rules.set_expiry(spec, meter, seen, now)
             if changed == meter:
                 return meter.expires_at
+            changed = schedule.pass_over(spec, changed, now)
             gained = rules.time_left(changed, now) - rules.time_left(meter, now)
             why = f"set to {seen:%Y-%m-%d %H:%M:%S} UTC by hand"
             entry = line(
@@ -267,7 +267,8 @@ class Service:
     ) -> Receipt:
         """What an endpoint cost from `begin` (None: the first line) to `end` (None: now).
 
-        What has not happened yet is on no receipt: a later end is now.
+        What has not happened yet is on no receipt: a later end is now. Nor is what was before the
+        journal's first line: an endpoint that was not there saved nobody anything.
 
         Raises:
             UnknownEndpointError, InvalidRequestError: refused.
@@ -275,11 +276,11 @@ class Service:
         """
         report = self.report(name)
         end = report.at if end is None else min(end, report.at)
-        if begin is None:
-            first = self._store.journal(name, 1, before=2)
-            begin = min(first[0].at, end) if first else end
-        if begin > end:
+        if begin is not None and begin > end:
             raise InvalidRequestError("The receipt must begin before it ends.", field="from")
+        first = self._store.journal(name, 1, before=2)
+        known_since = min(first[0].at, end) if first else end
+        begin = known_since if begin is None else max(begin, known_since)
         lines = lines_of(self._store, name, begin, end)
         return receipt_of(lines, name, report.price.per_hour, begin, end)
 

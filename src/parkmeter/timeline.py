@@ -183,6 +183,8 @@ class _Bought:
         match line.kind:
             case Kind.TOP_UP | Kind.EDIT if line.amount > ZERO:
                 self._buy(line)
+            case Kind.EDIT if line.who == SYSTEM:
+                self._take_back(line)
             case Kind.EJECT | Kind.REMOVE | Kind.EDIT:
                 self._give_up(line.expires_at)
             case Kind.CREDIT:
@@ -212,6 +214,17 @@ class _Bought:
             self._queue.clear()
             self.whose.change(line.at, line.who)
         self._queue.append((line.who, line.expires_at))
+
+    def _take_back(self, line: Entry) -> None:
+        """A window's time is taken out of the middle; what people bought behind it moves up."""
+        left = -line.amount
+        for index in range(len(self._queue) - 1, -1, -1):
+            who, until = self._queue[index]
+            begin = max(line.at, self._queue[index - 1][1] if index else line.at)
+            if who == SYSTEM and (gone := min(left, until - begin)) > ZERO:
+                left -= gone
+                self._queue[index:] = [(one, at - gone) for one, at in self._queue[index:]]
+        self._give_up(line.expires_at)
 
     def _give_up(self, expires_at: datetime) -> None:
         """Nothing is left beyond this expiry."""

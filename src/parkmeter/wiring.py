@@ -35,6 +35,7 @@ from parkmeter.web.feed import Feed
 from parkmeter.web.gate import LocalGate
 from parkmeter.web.log_routes import add_log_routes
 from parkmeter.web.metrics_route import add_metrics_route
+from parkmeter.web.minutes import RequestsByMinute
 from parkmeter.web.routes import Limits, Route, Routes, Timeouts
 from parkmeter.web.token_routes import add_token_routes
 from parkmeter.web.waking import Waker
@@ -68,6 +69,7 @@ class Parts:
     driver: ProcessDriver
     control: Application
     data_plane: DataPlane
+    requests: RequestsByMinute
     feed: Feed[News]
     outbox: Outbox
     new_token: str | None
@@ -98,6 +100,7 @@ class Parts:
     def end_requests(self) -> None:
         """Begin the end: who only waits or listens is told so now. On the loop of the requests."""
         self.feed.close()
+        self.requests.close()
         self.data_plane.close()
 
     def _provision(self, name: str, endpoint: EndpointSettings) -> bool:
@@ -131,13 +134,9 @@ def wire(settings: Settings, folder: StateFolder, url: str) -> Parts:
     service = Service({}, store=store, driver=driver, clock=clock, gate=gate, notifier=tally)
     waker = Waker(lambda name, token: service.wake(name, actor_of(token)))
     data_plane = DataPlane(Routes(), book, gate, clock.now, waker=waker)
+    requests = RequestsByMinute(data_plane.traffic, store.requests, clock.now)
     control = Control(
-        service,
-        book,
-        in_force.resource_of,
-        clock.now,
-        clock.alive,
-        requests=data_plane.minutes.of,
+        service, book, in_force.resource_of, clock.now, clock.alive, requests=requests
     )
     feed = feed_of(control)
     application = control_app(control)
@@ -160,6 +159,7 @@ def wire(settings: Settings, folder: StateFolder, url: str) -> Parts:
         driver=driver,
         control=application,
         data_plane=data_plane,
+        requests=requests,
         feed=feed,
         outbox=outbox,
         new_token=new_token,

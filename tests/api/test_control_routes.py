@@ -1,14 +1,16 @@
 """The control routes, over a whole parkmeter on a wound clock."""
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 
 import pytest
 from starlette.testclient import TestClient
 
 from parkmeter.meter import Spec
+from parkmeter.request_counts import Count
 from parkmeter.service import Actor
 from parkmeter.tokens import Scope, Token, digest_of
 from parkmeter.web.app import control_app
@@ -479,13 +481,36 @@ def test_a_timeline_tells_statuses_top_ups_and_requests(front):
     assert said["stretches"][0]["begin"] == said["from"]
     assert said["stretches"][-1]["end"] == said["to"]
     assert said["top_ups"] == [{"at": "2026-06-22T12:00:00Z", "minutes": 30, "by": "seed"}]
-    assert said["requests"] == []
+    assert said["requests"] is None  # nobody counts here
     period = {"from": "2026-06-22T12:05", "to": "2027-01-01"}
     cut = front.get("/endpoints/flan-t5/timeline", params=period).json()
     assert [one["status"] for one in cut["stretches"]] == ["running"]
     assert (cut["to"], cut["top_ups"]) == (said["to"], [])
     wrong = front.get("/endpoints/flan-t5/timeline", params={"from": "2027-01-01"})
     assert problem(wrong, 400, "invalid_request")["field"] == "from"
+
+
+def test_a_timeline_has_the_requests_in_slots_that_suit_its_length(front):
+    class Counts:
+        """One request in each slot that is asked for."""
+
+        def of(
+            self, _name: str, begin: datetime, end: datetime, slot: timedelta
+        ) -> Sequence[Count] | None:
+            return [Count(begin + n * slot, 1) for n in range((end - begin) // slot)]
+
+    book = TokenBook([_token("admin-pass-code", frozenset(Scope))])
+    control = Control(front.world.service, book, str, lambda: NOON, requests=Counts())
+    client = TestClient(control_app(control))
+    for since, minutes, many in (
+        ("2026-06-21T12:00", 1, 1440),
+        ("2026-06-15T12:00", 5, 2016),
+        ("2026-05-23T12:00", 60, 720),
+    ):
+        path = f"/endpoints/flan-t5/timeline?from={since}"
+        said = client.get(path, headers=ADMIN).json()
+        assert (said["request_minutes"], len(said["requests"])) == (minutes, many)
+        assert said["requests"][0] == {"at": f"{since}:00Z", "count": 1}
 
 
 def test_a_timeline_names_others_to_admins_only(front):
@@ -518,7 +543,7 @@ def test_a_receipt_is_for_the_period_that_is_asked_for(front):
     body = receipt(**quarter)
     assert (body["from"], body["to"]) == ("2026-06-22T12:10:00Z", "2026-06-22T12:25:00Z")
     assert body["hours_on"] == 0.25
-    assert receipt(**{"from": "2026-06-22"})["from"] == "2026-06-22T00:00:00Z"
+    assert receipt(**{"from": "2026-06-22"})["from"] == "2026-06-22T12:00:00Z"  # its first line
     assert receipt(to="2027-01-01")["to"] == "2026-06-22T12:30:00Z"
     empty = receipt(**{"from": "2026-06-01", "to": "2026-06-02"})
     assert (empty["hours_on"], empty["cost"], empty["runs"]) == (0, "0.0000", [])

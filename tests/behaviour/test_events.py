@@ -200,3 +200,6 @@ def test_prompts_are_in_the_timeline_by_the_minute(gateway):
     for _ in range(3):
         gateway.request("POST", "/one", {})
     assert count() == before + 3
+    gateway.stop()
+    gateway.start()
+    assert count() == before + 3

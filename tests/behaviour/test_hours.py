@@ -2,6 +2,8 @@
 
 import concurrent.futures
 import json
+import subprocess
+import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -76,6 +78,18 @@ def test_a_used_up_budget_is_told_instead_of_waiting(gateway):
     assert prompt(gateway, Prefer="wait=60").status == 200
 
 
+def reload(gateway: GatewayProcess, config: str) -> None:
+    (gateway.state / "parkmeter.toml").write_text(config)
+    done = subprocess.run(
+        [sys.executable, "-m", "parkmeter", "reload", "--state", str(gateway.state)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 def all_day() -> str:
     """Hours whose window is on now and for hours to come, and that leave a gap."""
     today = datetime.now(UTC)
@@ -109,6 +123,36 @@ def test_hours_open_it_an_eject_holds_and_kill_9_forgets_neither(folder):
         gateway.clean_up()
 
 
+def test_hours_that_are_taken_away_by_a_reload_end_at_once_and_leave_what_people_bought(folder):
+    settings = {"initial_provision_time_minutes": 0}
+    gateway = GatewayProcess(folder, ping_config(**settings, hours=all_day())).start()
+    try:
+        gateway.until("running")
+        assert gateway.endpoint()["seconds_left"] > 3600
+        gateway.request("POST", "/endpoints/flan-t5/top-ups", {"minutes": 5})
+        reload(gateway, ping_config(**settings))
+        left = eventually(lambda: gateway.endpoint()["seconds_left"] <= 300 and gateway.endpoint())
+        assert (left["status"], left["seconds_left"] > 280) == ("running", True)
+
+        reload(gateway, ping_config(**settings, hours=all_day()))
+        seen = gateway.endpoint()
+        assert eventually(lambda: gateway.endpoint()["expires_at"] == seen["window_until"])
+    finally:
+        gateway.clean_up()
+
+
+def test_hours_that_nobody_topped_up_stop_with_the_reload_that_takes_them_away(folder):
+    settings = {"initial_provision_time_minutes": 0}
+    gateway = GatewayProcess(folder, ping_config(**settings, hours=all_day())).start()
+    try:
+        gateway.until("running")
+        reload(gateway, ping_config(**settings))
+        stopped = gateway.until("stopped")
+        assert stopped["reason"] == "its hours changed: top up to start it"
+    finally:
+        gateway.clean_up()
+
+
 def test_an_idle_endpoint_is_ejected_and_wakes_up_again(folder):
     config = ping_config(idle_minutes=0.02, wake_minutes=5)
     gateway = GatewayProcess(folder, config).start()
@@ -122,7 +166,8 @@ def test_an_idle_endpoint_is_ejected_and_wakes_up_again(folder):
         assert line["by"] == "parkmeter"
         assert line["minutes"] < -59
         assert line["why"].startswith("no request for 1.2 s; 59 min")
-        gateway.until("stopped")
+        stopped = gateway.until("stopped")
+        assert stopped["reason"] == "no request for 1.2 s; a prompt wakes it"
         gateway.request("POST", "/flan", json.dumps(PROMPT), {"Prefer": "wait=30"})
         assert [one["minutes"] for one in top_ups(gateway)] == [5, 60]
     finally:

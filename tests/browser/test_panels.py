@@ -75,6 +75,7 @@ def test_a_chat_model_is_asked_in_its_own_form(meters):
 
 def test_the_timeline_shows_what_ran_who_topped_up_and_the_requests(meters):
     meters.running()
+    meters.gateway.request("POST", "/flan", {"text_inputs": "write a story about a fox."})
     panel = meters.open("Timeline")
     expect(panel.locator(".band [data-status=running]").first).to_be_visible()
     expect(panel.locator(".band .tick title").first).to_contain_text("by ")
@@ -86,6 +87,7 @@ def test_the_timeline_shows_what_ran_who_topped_up_and_the_requests(meters):
             panel.get_by_role("radio", name=span).check()
         assert response.value.status == 200
         expect(panel.locator(".band rect").first).to_be_visible()
+        expect(panel.get_by_text("in all.")).to_be_visible()
     ticks = panel.locator(".band .tick").count()
     meters.button("+10 min for").click()
     eventually(lambda: panel.locator(".band .tick").count() == ticks + 1, seconds=10)

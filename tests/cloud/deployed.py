@@ -1,9 +1,9 @@
 """What the stacks leave for the functions: tables, definitions in SSM, the environment."""
 
+import contextlib
 import json
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -56,16 +56,20 @@ class Deployed:
             **more,
         }
         self.put(name, json.dumps(document))
+        path = self.path.replace("/endpoints/", "/hours/") + name
         if hours := document.get("hours"):
-            path = self.path.replace("/endpoints/", "/hours/") + name
-            self.ssm.put_parameter(Name=path, Value=json.dumps(hours), Type="String")
+            value = json.dumps(hours)
+            self.ssm.put_parameter(Name=path, Value=value, Type="String", Overwrite=True)
+        else:
+            with contextlib.suppress(self.ssm.exceptions.ParameterNotFound):
+                self.ssm.delete_parameter(Name=path)
         self.names.append(name)
 
     def put(self, name: str, value: str) -> None:
         self.ssm.put_parameter(Name=self.path + name, Value=value, Type="String", Overwrite=True)
 
 
-@contextmanager
+@contextlib.contextmanager
 def deployed(moto: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Deployed]:
     """A new deployment, and the environment in which its functions find it."""
     dynamodb = dynamodb_client(moto)

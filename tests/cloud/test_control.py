@@ -94,9 +94,9 @@ def test_a_receipt_is_reckoned_at_the_price_of_the_definition(gateway: Gateway) 
     assert [(part["who"], part["minutes_bought"]) for part in said.document["parts"]] == [
         ("ada", 5.0)
     ]
-    day = {"from": ["2026-01-01"], "to": ["2026-01-02"]}
-    always_on = gateway.ask("GET", "/endpoints/flan-t5/receipt", query=day)
-    assert always_on.document["saved"] == "170.1600"
+    before_it_was_there = {"from": ["2026-01-01"], "to": ["2026-01-02"]}
+    empty = gateway.ask("GET", "/endpoints/flan-t5/receipt", query=before_it_was_there)
+    assert (empty.document["saved"], empty.document["hours_on"]) == ("0.0000", 0)
 
 
 def test_limits_of_the_definition_hold(gateway: Gateway) -> None:

@@ -731,6 +731,28 @@ def test_ticks_that_run_at_once_give_a_window_its_turn_once(life: Life):
     assert life.moments("CreateEndpoint")[0] == utc("12:10:00")
 
 
+def test_hours_that_a_deployment_takes_away_end_by_the_next_tick(life: Life):
+    life.deployment.define(warn_minutes=[], hours=["Mon 12:10-20:00 UTC"])
+    life.wind(minutes=15)
+    assert life.status() == "running"
+    life.deployment.define(warn_minutes=[])
+    life.wind(minutes=3)
+    assert (life.status(), life.there()) == ("stopped", {})
+    life.wind(minutes=15)
+    assert life.lines().count(Kind.EDIT) == 1
+    assert life.published() == published(life.meter().expires_at)
+    assert life.failures == []
+
+
+def test_hours_that_a_deployment_makes_shorter_leave_what_people_put_on_top(life: Life):
+    life.deployment.define(warn_minutes=[], hours=["Mon 12:10-20:00 UTC"])
+    life.wind(minutes=15)
+    life.top_up(20)
+    life.deployment.define(warn_minutes=[], hours=["Mon 12:10-12:30 UTC"])
+    life.wind(minutes=2)
+    assert (life.status(), life.meter().expires_at) == ("running", utc("12:50:00"))
+
+
 def test_hours_that_cannot_be_read_now_are_as_they_were(life: Life):
     life.deployment.define(warn_minutes=[], hours=["Mon 12:10-12:30 UTC"])
     life.wind(minutes=2)

@@ -212,6 +212,7 @@ def cloud() -> Iterator[SimulatedCloud]:
             "Api": ("RestApi", {"Name": "api", "BinaryMediaTypes": ["*/*"]}),
             "Proxy": ("Resource", proxy),
             "Any": ("Method", method),
+            "Root": ("Method", {**method, "ResourceId": root, "HttpMethod": "PATCH"}),
             "Said": ("GatewayResponse", said),
             "Deployment": ("Deployment", deployment),
             "Stage": ("Stage", stage),
@@ -220,7 +221,7 @@ def cloud() -> Iterator[SimulatedCloud]:
             name: {"Type": f"AWS::ApiGateway::{kind}", "Properties": properties}
             for name, (kind, properties) in kinds.items()
         }
-        resources["Deployment"]["DependsOn"] = ["Any"]
+        resources["Deployment"]["DependsOn"] = ["Any", "Root"]
         resources["Function"] = function(started, "answering", CODE)
         deployed(started, "api", resources)
         yield started
@@ -254,6 +255,13 @@ def test_a_request_becomes_an_event_of_format_1_and_the_answer_a_response(cloud)
     assert base64.b64decode(event["body"]) == b"\xff\x00"
     context = event["requestContext"]
     assert (context["stage"], context["path"]) == ("prod", "/prod/a%20b/c")
+
+
+@pytest.mark.parametrize("path", ["/prod", "/prod/"])
+def test_the_root_of_a_stage_is_told_as_it_was_asked_for(cloud, path):
+    _, body = ask(cloud, "PATCH", path)
+    event = json.loads(body)
+    assert (event["path"], event["requestContext"]["path"]) == ("/", path)
 
 
 @pytest.mark.parametrize("path", ["/broken", "/nonsense"])

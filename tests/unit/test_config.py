@@ -190,6 +190,10 @@ def test_who_is_told_is_told_of_everything_unless_it_says_otherwise(write):
             "hours: has a window of 480 minutes; max_minutes_ahead is 60 (given: 'Mon 09:00",
         ),
         (
+            '[endpoints.a]\nmodel="demo"\nmax_minutes_ahead=1440\nhours="Sun 00:00-24:00 CET"',
+            "hours: has a window of 1500 minutes; max_minutes_ahead is 1440 (given: 'Sun 00:00",
+        ),
+        (
             '[endpoints.a]\nmodel = "demo"\nwake_minutes = 90\nmax_top_up_minutes = 60',
             "endpoints.a.wake_minutes: is more than a top-up may be (60) (given: 90.0)",
         ),

@@ -82,6 +82,22 @@ def test_windows_that_touch_or_overlap_are_one():
     assert workweek.longest == 5 * DAY
 
 
+@pytest.mark.parametrize(
+    ("texts", "longest"),
+    [
+        (["Sun 00:00-24:00 UTC"], timedelta(hours=24)),
+        (["Sun 00:00-24:00 Europe/London"], timedelta(hours=25)),
+        (["Sat 22:00-06:00 America/New_York"], timedelta(hours=9)),
+        (["Sat-Sun 00:00-24:00 Australia/Lord_Howe"], timedelta(hours=48, minutes=30)),
+        (["Sat 12:00-11:00 Africa/Casablanca"], timedelta(hours=24)),
+        # For some weeks of spring these overlap by an hour less than in the rest of the year.
+        (["Mon 09:00-17:00 Europe/London", "Mon 09:00-17:00 America/New_York"], 13 * HOUR),
+    ],
+)
+def test_the_longest_window_is_measured_over_clock_changes(texts, longest):
+    assert Hours.of(texts).longest == longest
+
+
 def test_several_windows_may_have_several_zones():
     hours = Hours.of(["Mon 09:00-10:00 Europe/London", "Mon 09:00-10:00 America/New_York"])
     assert [w.begin.hour for w in hours.within(MONDAY, 1)] == [8, 13]

@@ -42,6 +42,35 @@ def test_an_idle_endpoint_is_ejected_and_what_was_left_is_told(world):
     assert world.lines()[-2:] == [Kind.EJECT, Kind.STOP]
 
 
+def test_an_idle_endpoint_says_so_while_it_stops_and_after_whatever_is_restarted(world):
+    world.driver.stop_takes = MINUTE
+    world.wind(5 * MINUTE + IDLE + 5 * SECOND)
+    said = world.service.report("flan-t5").shown
+    assert (said.status, said.reason) == (Status.STOPPING, "no request for 10 min 0 s; stopping")
+    world.wind(2 * MINUTE)
+    world.service = world.another_service()
+    said = world.service.report("flan-t5").shown
+    assert said.status == Status.STOPPED
+    assert said.reason == "no request for 10 min 0 s: top up to start it"
+    world.top_up(1)
+    world.wind(5 * MINUTE)
+    assert world.service.report("flan-t5").shown.reason != said.reason
+    world.wind(5 * MINUTE)
+    reason = world.service.report("flan-t5").shown.reason
+    assert reason == "no time on the meter: top up to start it"
+
+
+def test_an_idle_endpoint_that_a_prompt_wakes_says_that_too():
+    world = World(Spec("flan-t5", idle=IDLE, wake=MINUTE))
+    assert world.service.report("flan-t5").shown.reason == (
+        "no time on the meter: top up to start it, or send a prompt"
+    )
+    world.top_up(60)
+    world.wind(20 * MINUTE)
+    reason = world.service.report("flan-t5").shown.reason
+    assert reason == "no request for 10 min 0 s; a prompt wakes it"
+
+
 def test_idleness_counts_from_the_moment_it_was_ready(world):
     world.wind(5 * MINUTE + IDLE - SECOND)
     assert ejects(world) == []

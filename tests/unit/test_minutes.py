@@ -1,11 +1,20 @@
-"""Requests by the minute."""
+"""Requests by the minute: counted by the gateway, kept in the store's file, told by slots."""
 
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
-from parkmeter.web.minutes import Count, RequestsByMinute
+import pytest
+
+from parkmeter.errors import StoreBusyError
+from parkmeter.request_counts import Count, slot_of
+from parkmeter.stores.sqlite import SqliteStore
+from parkmeter.stores.sqlite_requests import SqliteRequests
+from parkmeter.web.minutes import RequestsByMinute
 from parkmeter.web.traffic import TrafficByEndpoint
 
 NOON = datetime(2026, 6, 22, 12, 0, tzinfo=UTC)
+MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
 
 
 class Wall:
@@ -16,31 +25,105 @@ class Wall:
         return self.time
 
 
-def test_requests_belong_to_the_minute_in_which_they_ended():
-    wall, traffic = Wall(), TrafficByEndpoint()
-    minutes = RequestsByMinute(traffic, wall)
-    traffic["one"].answered(200, 0.1, 0.2)
-    traffic["one"].refused(402)
-    assert minutes.of("one") == [Count(NOON, 2)]
-    wall.time += timedelta(minutes=1)
-    minutes.look()
-    traffic["one"].gone += 1
-    assert minutes.of("one") == [Count(NOON, 2), Count(NOON + timedelta(minutes=1), 1)]
-    wall.time += timedelta(minutes=2)
-    minutes.look()
-    wall.time += timedelta(minutes=1)
-    minutes.look()
-    assert [one.count for one in minutes.of("one")] == [2, 1]
-    assert minutes.of("two") == []
+class Gateway:
+    """What one run counts; a `restarted` one has the same book and new numbers."""
+
+    def __init__(self, book: SqliteRequests, wall: Wall) -> None:
+        self.book = book
+        self.wall = wall
+        self.traffic = TrafficByEndpoint()
+        self.minutes = RequestsByMinute(self.traffic, book, wall)
+
+    def restarted(self) -> "Gateway":
+        return Gateway(self.book, self.wall)
+
+    def asked(self, times: int = 1, name: str = "one") -> None:
+        for _ in range(times):
+            self.traffic[name].answered(200, 0.1, 0.2)
+
+    def passes(self, time: timedelta) -> None:
+        self.wall.time += time
+        self.minutes.look()
+
+    def told(self, name: str = "one", back: timedelta = DAY) -> list[Count]:
+        end = self.wall.time
+        return self.minutes.of(name, end - back, end, slot_of(back))
 
 
-def test_a_day_is_kept_and_no_more():
-    wall, traffic = Wall(), TrafficByEndpoint()
-    minutes = RequestsByMinute(traffic, wall)
-    for _ in range(3000):
-        traffic["one"].refused(503)
-        wall.time += timedelta(minutes=1)
-        minutes.look()
-    kept = minutes.of("one")
-    assert len(kept) == 1440
-    assert kept[-1].at == NOON + timedelta(minutes=2999)
+@pytest.fixture
+def gateway(tmp_path: Path) -> Iterator[Gateway]:
+    store = SqliteStore(tmp_path / "store.sqlite")
+    yield Gateway(store.requests, Wall())
+    store.close()
+
+
+def test_requests_belong_to_the_minute_in_which_they_ended(gateway):
+    gateway.asked(2)
+    assert gateway.told() == [Count(NOON, 2)]
+    gateway.passes(MINUTE)
+    gateway.traffic["one"].gone += 1
+    assert gateway.told() == [Count(NOON, 2), Count(NOON + MINUTE, 1)]
+    gateway.passes(2 * MINUTE)
+    gateway.passes(MINUTE)
+    assert [one.count for one in gateway.told()] == [2, 1]
+    assert gateway.told("two") == []
+
+
+def test_what_was_put_down_is_known_to_the_next_gateway_and_counted_once(gateway):
+    gateway.asked(3)
+    gateway.passes(MINUTE)
+    gateway.minutes.put_down()
+    assert gateway.told() == [Count(NOON, 3)]
+    gateway.asked(2)
+    gateway.minutes.finish()  # in the middle of its minute, and the next one begins in it
+    following = gateway.restarted()
+    following.asked(5)
+    assert following.told() == [Count(NOON, 3), Count(NOON + MINUTE, 7)]
+    following.minutes.finish()
+    assert following.restarted().told() == [Count(NOON, 3), Count(NOON + MINUTE, 7)]
+
+
+def test_a_longer_period_has_longer_slots_and_every_request_in_one_of_them(gateway):
+    for _ in range(3 * 24 * 6):
+        gateway.asked(4)
+        gateway.passes(10 * MINUTE)
+    gateway.minutes.put_down()
+    week, month = gateway.told(back=7 * DAY), gateway.told(back=30 * DAY)
+    assert sum(one.count for one in week) == sum(one.count for one in month) == 3 * 24 * 6 * 4
+    assert {one.at.minute % 5 for one in week} == {0}
+    assert [one.count for one in month] == [24] * 72
+    assert month[0].at == NOON
+    assert gateway.told(back=HOUR)[0].at >= gateway.wall.time - HOUR
+
+
+def test_a_month_is_kept_and_no_more(gateway):
+    for _ in range(40):
+        gateway.asked()
+        gateway.passes(DAY)
+        gateway.minutes.put_down()
+    assert len(gateway.told(back=60 * DAY)) == 31
+
+
+def test_a_book_that_cannot_be_written_loses_nothing_and_is_written_later(gateway):
+    class Busy:
+        busy = True
+
+        def add(self, minute: datetime, counts: Mapping[str, int]) -> None:
+            if self.busy:
+                raise StoreBusyError
+            gateway.book.add(minute, counts)
+
+        of = staticmethod(gateway.book.of)
+
+    book = Busy()
+    gateway.minutes = RequestsByMinute(gateway.traffic, book, gateway.wall)
+    for count in (1, 2):
+        gateway.asked(count)
+        gateway.passes(MINUTE)
+        gateway.minutes.put_down()
+    expected = [Count(NOON, 1), Count(NOON + MINUTE, 2)]
+    assert gateway.told() == expected
+    assert gateway.restarted().told() == []
+    book.busy = False
+    gateway.minutes.put_down()
+    assert gateway.told() == gateway.restarted().told() == expected

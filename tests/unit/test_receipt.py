@@ -155,9 +155,24 @@ def test_an_unknown_price_makes_totals_unknown_and_hours_without_price_are_told(
 
 def test_an_endpoint_that_was_never_on_costs_nothing_and_an_unknown_always_on():
     found = World(spec()).service.receipt("flan-t5", NOON - HOUR)
-    assert (found.cost, found.always_on_cost) == (Decimal(0), None)
-    priced = World(PRICED).service.receipt("flan-t5", NOON - HOUR)
+    assert (found.cost, found.time_on) == (Decimal(0), timedelta(0))
+    world = World(PRICED)
+    world.service.warn("flan-t5", "left closed at first provisioning", "provision:0")
+    world.wind(HOUR)
+    priced = world.service.receipt("flan-t5", NOON)
     assert (priced.saved, priced.parts, priced.runs) == (Decimal("7.2000"), (), ())
+
+
+def test_nobody_saved_anything_on_an_endpoint_that_was_not_there_yet(world):
+    world.wind(24 * HOUR)
+    world.top_up(30)
+    world.wind(HOUR)
+    month = world.service.receipt("flan-t5", NOON - 20 * 24 * HOUR)
+    assert month == world.service.receipt("flan-t5")
+    assert month.begin == world.now - HOUR
+    assert month.always_on_cost == PRICE
+    before = world.service.receipt("flan-t5", NOON, NOON + HOUR)
+    assert (before.begin, before.always_on_cost) == (NOON + HOUR, Decimal(0))
 
 
 def test_a_failure_ends_a_run_and_trouble_with_the_driver_does_not(world):
@@ -198,7 +213,7 @@ def test_only_as_much_of_the_journal_is_read_as_a_period_needs(world, monkeypatc
 
     monkeypatch.setattr(world.store, "journal", counted)
     assert world.service.receipt("flan-t5", world.now - 45 * MINUTE).time_on == 15 * MINUTE
-    assert len(read) <= 3
+    assert len(read) <= 4
     assert world.service.receipt("flan-t5", NOON).time_on == 10 * 30 * MINUTE
     halves = [
         world.service.receipt("flan-t5", NOON + 15 * MINUTE, NOON + 75 * MINUTE),

@@ -8,45 +8,22 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from parkmeter.errors import LimitExceededError
-from parkmeter.hours import Hours
-from parkmeter.journal import SYSTEM, Entry, Kind
+from parkmeter.journal import SYSTEM, Kind
 from parkmeter.meter import Spec
 from parkmeter.receipt import receipt
+from tests.scheduled import (
+    DAY,
+    HOUR,
+    LOOK,
+    NINE,
+    OFFICE,
+    entries,
+    reconfigured,
+    restarted,
+    spec,
+    world,
+)
 from tests.world import ADA, MINUTE, NOON, SECOND, World
-
-HOUR = timedelta(hours=1)
-DAY = timedelta(days=1)
-LOOK = timedelta(minutes=10)
-OFFICE = "Mon-Fri 09:00-17:00 Europe/London"
-NINE = datetime(2026, 6, 23, 8, tzinfo=UTC)
-"""Tuesday, as London has it."""
-
-
-def spec(*texts: str, name: str = "flan-t5", **more: object) -> Spec:
-    return Spec(name, hours=Hours.of(texts or [OFFICE]), look_again=LOOK, **more)
-
-
-def world(*specs: Spec, at: datetime = NINE - HOUR) -> World:
-    made = World(*(specs or (spec(),)))
-    made.clock.time = at
-    made.service.begin()
-    return made
-
-
-def entries(made: World, kind: Kind, name: str = "flan-t5") -> list[Entry]:
-    return [e for e in made.service.journal(name, 100_000)[::-1] if e.kind is kind]
-
-
-def restarted(made: World) -> None:
-    made.service = made.another_service()
-    made.service.begin()
-
-
-def reconfigured(made: World, *specs: Spec) -> None:
-    made.specs = {one.name: one for one in specs}
-    made.service.configure(made.specs)
-    made.service.begin()
-
 
 # ── A window's turn ─────────────────────────────────────────────────────────────────────────────
 
@@ -139,14 +116,61 @@ def test_a_window_may_be_longer_than_a_top_up_may_be():
         made.top_up(2)
 
 
-def test_no_window_puts_more_on_a_meter_than_it_may_hold():
+def test_a_window_longer_than_a_meter_may_hold_is_put_on_it_piece_by_piece():
+    made = world(spec(max_ahead=HOUR), at=NINE)
+    most = []
+    for _ in range(8 * 60 - 1):
+        made.wind(MINUTE)
+        most.append(made.left())
+        assert (made.status(), made.service.report("flan-t5").held) == ("running", False)
+    assert max(most) < HOUR
+    turns = entries(made, Kind.TOP_UP)
+    assert turns[0].why.endswith("on until Tue 10:00, as far as max_minutes_ahead allows")
+    assert turns[-1].why.endswith("on until Tue 17:00")
+    assert sum((turn.amount for turn in turns), timedelta()) == 8 * HOUR
+    assert len(turns) < 20
+    assert entries(made, Kind.WARNING)[0].at == NINE + 8 * HOUR - 10 * MINUTE
+    made.wind(2 * MINUTE)
+    assert made.status() == "stopped"
+    assert made.calls("start", "stop") == ["start", "stop"]
+
+
+def test_a_window_of_25_hours_is_not_cut_by_a_meter_that_holds_24():
+    """London, 25 October 2026: its Sunday is an hour longer."""
+    autumn = datetime(2026, 10, 24, 22, tzinfo=UTC)
+    made = world(spec("Sun 00:00-24:00 Europe/London", max_ahead=DAY), at=autumn)
+    made.wind(26 * HOUR - SECOND)
+    assert (made.status(), made.left()) == ("running", SECOND)
+    made.wind(MINUTE)
+    assert made.status() == "stopped"
+    assert made.calls("start", "stop") == ["start", "stop"]
+
+
+def test_an_eject_of_a_window_that_is_put_on_piece_by_piece_holds():
+    made = world(spec(max_ahead=HOUR), at=NINE)
+    made.wind(2 * HOUR)
+    made.service.eject("flan-t5", ADA)
+    made.wind(5 * HOUR)
+    assert (made.status(), made.service.report("flan-t5").held) == ("stopped", True)
+
+
+def test_a_gateway_that_was_off_as_a_piece_ran_out_goes_on_with_the_window():
     made = world(spec(max_ahead=HOUR), at=NINE)
     made.wind(MINUTE)
-    assert made.left() == HOUR - MINUTE
-    (turn,) = entries(made, Kind.TOP_UP)
-    assert turn.why.endswith("on until Tue 10:00, as far as max_minutes_ahead allows")
-    made.wind(2 * HOUR)
-    assert made.status() == "stopped"
+    made.clock.due.clear()
+    made.clock.time += 3 * HOUR
+    restarted(made)
+    made.wind(MINUTE)
+    assert made.status() == "running"
+
+
+def test_a_start_that_needs_less_credit_than_it_may_does_not_end_before_the_window():
+    made = world(spec(startup_credit=HOUR))
+    made.driver.start_takes = MINUTE
+    made.wind(HOUR - SECOND)
+    made.top_up(7 * 60 + 30)
+    made.wind(7 * HOUR + 50 * MINUTE)
+    assert made.status() == "running"
 
 
 # ── Ended by hand ───────────────────────────────────────────────────────────────────────────────
@@ -239,14 +263,39 @@ def test_a_window_that_is_made_longer_stays_closed_if_it_was_ejected():
     assert made.status() == "stopped"
 
 
-def test_hours_that_are_taken_away_leave_the_meter_as_it_is():
+def test_a_window_that_is_made_longer_after_its_end_goes_on():
     made = world(at=NINE)
-    made.wind(HOUR)
-    reconfigured(made, replace(spec(), hours=None))
-    made.wind(HOUR)
-    assert (made.status(), made.left()) == ("running", 6 * HOUR)
-    made.wind(2 * DAY)
-    assert (made.status(), made.clock.due) == ("stopped", {})
+    made.wind(8 * HOUR + MINUTE)
+    assert made.status() == "stopped"
+    reconfigured(made, spec("Mon-Fri 09:00-19:00 Europe/London"))
+    made.wind(MINUTE)
+    assert (made.status(), made.left()) == ("running", 2 * HOUR - 2 * MINUTE)
+
+
+# ── What goes wrong ─────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_window_that_cannot_be_seen_to_does_not_hold_back_a_stop(caplog):
+    made = world()
+    made.top_up(60)
+    made.wind(HOUR - SECOND)
+    until = made.service.report("flan-t5").closes_at
+    committed = made.store.commit
+
+    def commit(meter, lines, budget=None, claim=None):
+        if any(one.key.startswith("hours:") for one in lines):
+            raise OSError("no space left on device")
+        return committed(meter, lines, budget, claim)
+
+    made.store.commit = commit
+    made.wind(5 * MINUTE)
+    assert made.status() == "stopped"
+    (stop,) = [call.at for call in made.driver.calls if call.method == "stop"]
+    assert timedelta() <= stop - until < 5 * SECOND
+    assert "the hours of flan-t5 could not be seen to; tried again" in caplog.text
+    made.store.commit = committed
+    made.wind(MINUTE)
+    assert made.status() == "running"
 
 
 # ── Devices ─────────────────────────────────────────────────────────────────────────────────────
@@ -315,6 +364,33 @@ def test_people_see_the_window_that_is_on_and_the_next():
     report = made.service.report("flan-t5")
     assert (report.window.end, report.held) == (NINE + 8 * HOUR, False)
     assert report.next_window.begin == NINE + DAY
+
+
+def reason(made: World) -> str:
+    return made.service.report("flan-t5").shown.reason
+
+
+def test_idleness_in_a_window_is_told_and_when_it_starts_again():
+    made = world(spec(idle=30 * MINUTE), at=NINE)
+    made.wind(40 * MINUTE)
+    assert reason(made) == "no request for 30 min 0 s; starts Wed 09:00 by itself"
+    made.specs = {"flan-t5": spec(idle=10 * MINUTE, wake=MINUTE)}
+    restarted(made)
+    said = "no request for 30 min 0 s; starts Wed 09:00 by itself, or a prompt wakes it"
+    assert reason(made) == said
+
+
+def test_what_people_ejected_in_a_window_is_not_said_to_wake():
+    made = world(spec(wake=MINUTE), at=NINE)
+    assert reason(made) == "its hours have begun; it starts as soon as it can"
+    made.wind(HOUR)
+    made.service.eject("flan-t5", ADA)
+    made.wind(MINUTE)
+    assert reason(made) == "ejected; starts Wed 09:00 by itself"
+    made.top_up(5)
+    made.wind(HOUR)
+    said = "no time on the meter; starts Wed 09:00 by itself, or a prompt wakes it"
+    assert reason(made) == said
 
 
 # ── Clock changes ───────────────────────────────────────────────────────────────────────────────

@@ -28,6 +28,7 @@ from parkmeter.aws.heartbeat import Heartbeat
 from parkmeter.aws.last_use import UseNote
 from parkmeter.aws.prompt_routes import add_prompt_routes
 from parkmeter.aws.prompts import models_runtime
+from parkmeter.aws.request_counts import CloudWatchCounts
 from parkmeter.aws.wiring import (
     PATIENCE,
     DistantClock,
@@ -75,6 +76,7 @@ def front() -> "Front":
     prompts = cache(lambda: AsyncPrompts(s3_client(), runtime(), ports.clock.now))
 
     logs = cache(lambda: boto3.client("logs", config=PATIENCE))
+    cloudwatch = cache(lambda: boto3.client("cloudwatch", config=PATIENCE))
     heartbeat = Heartbeat(plain, environment.tables.meters)
     book = AskedBook(lambda secret: token_of(plain, environment.tables.auth, secret))
 
@@ -90,6 +92,9 @@ def front() -> "Front":
             ports.clock.now,
             lambda: heartbeat.alive(ports.clock.now()),
             whole_servers=False,
+            requests=CloudWatchCounts(
+                cloudwatch, {name: one.endpoint for name, one in found.items()}
+            ),
         )
         app = control_app(control)
         names = tuple(found)

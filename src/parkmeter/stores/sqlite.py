@@ -18,6 +18,7 @@ from parkmeter.meter import Meter
 from parkmeter.ports import Budget, DuplicateError, Posted, StaleError
 from parkmeter.stores.records import read, written
 from parkmeter.stores.sqlite_file import SqliteFile
+from parkmeter.stores.sqlite_requests import SqliteRequests
 from parkmeter.tokens import Token
 
 _SPENT_KEPT = timedelta(days=2)
@@ -32,6 +33,8 @@ _POSTED = (
 class SqliteStore:
     """Implements `ports.Store` and `ports.Outbox` on one file, made (mode 0600) if it is missing.
 
+    `requests` is a `ports.RequestBook` on the same file.
+
     Raises:
         ConfigError: the file was written by a newer parkmeter, or is no SQLite file.
 
@@ -39,6 +42,7 @@ class SqliteStore:
 
     def __init__(self, path: Path) -> None:
         self._file = SqliteFile(path)
+        self.requests = SqliteRequests(self._file)
 
     def load(self, name: str) -> Meter:
         """See `ports.Store`."""

@@ -82,6 +82,15 @@ _MIGRATIONS = (
         place INTEGER NOT NULL
     ) STRICT, WITHOUT ROWID;
     """,
+    """
+    CREATE TABLE requests (
+        endpoint TEXT NOT NULL,
+        minute INTEGER NOT NULL,
+        count INTEGER NOT NULL,
+        PRIMARY KEY (endpoint, minute)
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX requests_by_age ON requests (minute);
+    """,
 )
 """Each brings the file from its index to the next number (`PRAGMA user_version`). Never edited."""
 

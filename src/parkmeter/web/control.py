@@ -1,8 +1,8 @@
 """What every control route stands on: the use cases, who asks, and how an endpoint is shown."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Annotated, Any
 
 from fastapi import Depends, Header, Path, Security
@@ -10,11 +10,11 @@ from fastapi.security import APIKeyHeader
 
 from parkmeter.background import Backgrounds
 from parkmeter.errors import ScopeMissingError
+from parkmeter.ports import RequestCounts
 from parkmeter.report import Report
 from parkmeter.service import Service
 from parkmeter.tokens import Token
 from parkmeter.web.auth import Book
-from parkmeter.web.minutes import Count
 from parkmeter.web.shapes import Endpoint
 
 _header = APIKeyHeader(name="Authorization", scheme_name="token", auto_error=False)
@@ -30,14 +30,20 @@ IdempotencyKey = Annotated[
 ]
 
 
+class _Uncounted:
+    """Implements `ports.RequestCounts` where nobody counts."""
+
+    def of(self, _name: str, _begin: datetime, _end: datetime, _slot: timedelta) -> None:
+        """See `ports.RequestCounts`."""
+
+
 @dataclass(frozen=True, slots=True)
 class Control:
     """What the routes stand on.
 
     `resources`: api_resource by endpoint name. `alive`: whether the clock goes round.
     `whole_servers`: prompts are streamed, wait if asked to, and every path of a model server is
-    reached; on AWS none of that. `requests`: how many an endpoint got in which minute, as far as
-    that is known.
+    reached; on AWS none of that. `requests`: how many endpoints got, as far as that is known.
     """
 
     service: Service
@@ -46,7 +52,7 @@ class Control:
     now: Callable[[], datetime]
     alive: Callable[[], bool] = lambda: True
     whole_servers: bool = True
-    requests: Callable[[str], Sequence[Count]] = lambda _name: ()
+    requests: RequestCounts = field(default_factory=_Uncounted)
     backgrounds: Backgrounds = field(init=False)
 
     def __post_init__(self) -> None:

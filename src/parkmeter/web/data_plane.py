@@ -10,7 +10,6 @@ from parkmeter.errors import TokenRefusedError, UnknownEndpointError
 from parkmeter.tokens import Scope, Token
 from parkmeter.web.auth import Holder, TokenBook, require
 from parkmeter.web.gate import LocalGate, Standing
-from parkmeter.web.minutes import RequestsByMinute
 from parkmeter.web.routes import Route, Routes, Target
 from parkmeter.web.traffic import TrafficByEndpoint
 from parkmeter.web.upstream import UpstreamPool
@@ -40,7 +39,6 @@ class DataPlane:
         self.now = now
         self.pool = pool or UpstreamPool()
         self.traffic = TrafficByEndpoint()
-        self.minutes = RequestsByMinute(self.traffic, now)
         self._book = book
         self._waker = waker
 
@@ -82,16 +80,11 @@ class DataPlane:
             return None
         return lambda: waker.wake(route.name, token)
 
-    def begin(self) -> None:
-        """Count by the minute from now on. On the loop."""
-        self.minutes.begin()
-
     def close(self) -> None:
         """Begin the end: held requests are told 503 now, connections are kept no more. On the loop.
 
         What is in flight is not disturbed.
         """
-        self.minutes.close()
         self.gate.dismiss()
         if self._waker is not None:
             self._waker.close()

@@ -8,6 +8,7 @@ from fastapi import FastAPI, Query, Response
 from parkmeter.errors import InvalidRequestError
 from parkmeter.history import lines_of
 from parkmeter.journal import OPERATOR, SYSTEM
+from parkmeter.request_counts import slot_of
 from parkmeter.statuses import statuses, top_ups
 from parkmeter.tokens import Scope, Token
 from parkmeter.web.control import Control, Name, may_see, token_of
@@ -95,10 +96,10 @@ def add_history_routes(app: FastAPI, control: Control) -> None:
         ] = None,
         end: To = None,
     ) -> Timeline:
-        """What it was shown as, who put time on it, and how many requests came in each minute.
+        """What it was shown as, who put time on it, and how many requests came.
 
-        Requests are kept for a day, by a local gateway only. Without the scope `admin` others are
-        not named.
+        Requests are known for 31 days; up to a day by the minute, up to a week by five minutes,
+        else by the hour. Without the scope `admin` others are not named.
         """
         may_see(token, name)
         now = control.now()
@@ -106,12 +107,12 @@ def add_history_routes(app: FastAPI, control: Control) -> None:
         since = moment(begin, "from") or until - _A_DAY
         if since > until:
             raise InvalidRequestError("The timeline must begin before it ends.", field="from")
-        lines = lines_of(service, name, since, until)
+        lines, slot = lines_of(service, name, since, until), slot_of(until - since)
         return Timeline.of(
             (since, until),
             statuses(lines, since, until),
             top_ups(lines, since, until),
-            [one for one in control.requests(name) if since <= one.at < until],
+            (slot, control.requests.of(name, since, until, slot)),
             names=None if token.may(Scope.ADMIN, name) else _open_names(token),
         )
 

@@ -9,8 +9,8 @@ from pydantic import Field
 from parkmeter.journal import Entry, Kind
 from parkmeter.meter import Status
 from parkmeter.receipt import Receipt
+from parkmeter.request_counts import Count
 from parkmeter.statuses import Shown
-from parkmeter.web.minutes import Count
 from parkmeter.web.shapes import Dollars, Shape
 
 
@@ -147,7 +147,7 @@ class TopUpTick(Shape):
 
 
 class Requests(Shape):
-    """How many requests ended in the minute from `at` on."""
+    """How many requests ended in the `request_minutes` from `at` on."""
 
     at: datetime
     count: int = Field(examples=[42])
@@ -160,7 +160,10 @@ class Timeline(Shape):
     end: datetime = Field(alias="to")
     stretches: list[Stretch]
     top_ups: list[TopUpTick]
-    requests: list[Requests] = Field(description="Only minutes that brought any.")
+    request_minutes: int = Field(description="Each count is of so many minutes.", examples=[1])
+    requests: list[Requests] | None = Field(
+        description="Only what is not zero; null: it is not known."
+    )
 
     @classmethod
     def of(
@@ -168,11 +171,16 @@ class Timeline(Shape):
         period: tuple[datetime, datetime],
         stretches: Iterable[Shown],
         top_ups: Iterable[Entry],
-        requests: Iterable[Count],
+        requests: tuple[timedelta, Iterable[Count] | None],
         *,
         names: Collection[str] | None,
     ) -> Self:
-        """The shape of a timeline; `names`: who may be named, None: everybody."""
+        """The shape of a timeline.
+
+        `requests`: how long each slot is, and what they brought. `names`: who may be named; None:
+        everybody.
+        """
+        slot, counts = requests
         return cls.model_validate(
             {
                 "from": period[0],
@@ -189,6 +197,9 @@ class Timeline(Shape):
                     )
                     for entry in top_ups
                 ],
-                "requests": [Requests(at=one.at, count=one.count) for one in requests],
+                "request_minutes": slot // timedelta(minutes=1),
+                "requests": None
+                if counts is None
+                else [Requests(at=one.at, count=one.count) for one in counts],
             }
         )

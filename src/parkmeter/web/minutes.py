@@ -1,71 +1,100 @@
-"""How many requests each endpoint got in which minute of the last day. For one event loop.
+"""How many requests each endpoint got in which minute, put down as the minutes pass.
 
 Nothing is counted on the way of a prompt: what `traffic` counts anyway is looked at once a minute,
-and the difference belongs to the minute that has passed.
+and the difference belongs to the minute that has passed. For one event loop, which never waits for
+the book.
 """
 
 import asyncio
-from collections import defaultdict, deque
+import logging
+from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from parkmeter.errors import StoreBusyError
+from parkmeter.ports import RequestBook
+from parkmeter.request_counts import Count, in_slots, slot_at
 from parkmeter.web.traffic import Traffic
 
+log = logging.getLogger(__name__)
+
 _MINUTE = timedelta(minutes=1)
-_KEPT = 1440
 
-
-@dataclass(frozen=True, slots=True)
-class Count:
-    """Requests that ended in the minute from `at` on."""
-
-    at: datetime
-    count: int
+_MOST_WAITING = 1440
+"""Minutes that wait for a book that cannot be written; then the oldest are let go."""
 
 
 class RequestsByMinute:
-    """Over the traffic of all endpoints; `now` reads the wall clock (aware, UTC)."""
+    """Implements `ports.RequestCounts` over the traffic of all endpoints.
 
-    def __init__(self, traffic: Mapping[str, Traffic], now: Callable[[], datetime]) -> None:
+    `now` reads the wall clock (aware, UTC). What was not put down yet is known all the same; a
+    gateway that is killed loses a minute at most.
+    """
+
+    def __init__(
+        self, traffic: Mapping[str, Traffic], book: RequestBook, now: Callable[[], datetime]
+    ) -> None:
         self._traffic = traffic
+        self._book = book
         self._now = now
-        self._minute = _minute_of(now())
-        self._counted: dict[str, int] = {}
-        self._kept: dict[str, deque[Count]] = defaultdict(lambda: deque(maxlen=_KEPT))
+        self._minute = slot_at(now(), _MINUTE)
+        self._seen: dict[str, int] = {}
+        self._waiting: list[tuple[datetime, Mapping[str, int]]] = []
         self._timer: asyncio.TimerHandle | None = None
 
     def begin(self) -> None:
         """Count from now on. On the loop."""
         self.look()
-        rest = (self._minute + _MINUTE - self._now()).total_seconds()
         loop = asyncio.get_running_loop()
+        if self._waiting:
+            loop.run_in_executor(None, self.put_down)
+        rest = (self._minute + _MINUTE - self._now()).total_seconds()
         self._timer = loop.call_later(min(max(rest, 0.01), 60), self.begin)
 
     def close(self) -> None:
-        """Count no more. On the loop."""
+        """Count no more. On the loop; `put_down` then keeps what is left."""
         if self._timer is not None:
             self._timer.cancel()
 
     def look(self) -> None:
-        """If a minute has passed, put down what it brought."""
-        minute = _minute_of(self._now())
-        if minute == self._minute:
-            return
-        for name, traffic in self._traffic.items():
-            total = traffic.count()
-            if total > self._counted.get(name, 0):
-                self._kept[name].append(Count(self._minute, total - self._counted.get(name, 0)))
-            self._counted[name] = total
-        self._minute = minute
+        """If a minute has passed, what it brought waits to be put down."""
+        minute = slot_at(self._now(), _MINUTE)
+        if minute != self._minute:
+            self._take()
+            self._minute = minute
 
-    def of(self, name: str) -> list[Count]:
-        """The last 1440 minutes that brought any, oldest first; the last one may not be over."""
-        kept = list(self._kept[name]) if name in self._kept else []
+    def finish(self) -> None:
+        """Put down all there is, also of the minute that is not over."""
+        self._take()
+        self.put_down()
+
+    def put_down(self) -> None:
+        """Write what waits; what cannot be written now goes on waiting. Not from two threads."""
+        while self._waiting:
+            minute, counts = self._waiting[0]
+            try:
+                self._book.add(minute, counts)
+            except StoreBusyError:
+                log.warning("how many requests came at %s is written later", minute)
+                del self._waiting[:-_MOST_WAITING]
+                return
+            del self._waiting[0]
+
+    def of(self, name: str, begin: datetime, end: datetime, slot: timedelta) -> list[Count]:
+        """See `ports.RequestCounts`."""
+        fresh = Counter({self._minute: self._new(name)})
+        for minute, counts in tuple(self._waiting):
+            fresh[minute] += counts.get(name, 0)
+        unwritten = [Count(at, count) for at, count in fresh.items() if begin <= at < end]
+        return in_slots([*self._book.of(name, begin, end, slot), *unwritten], slot)
+
+    def _take(self) -> None:
+        counts = {name: new for name in tuple(self._traffic) if (new := self._new(name))}
+        for name, new in counts.items():
+            self._seen[name] = self._seen.get(name, 0) + new
+        if counts:
+            self._waiting.append((self._minute, counts))
+
+    def _new(self, name: str) -> int:
         traffic = self._traffic.get(name)
-        fresh = traffic.count() - self._counted.get(name, 0) if traffic is not None else 0
-        return [*kept, Count(self._minute, fresh)] if fresh else kept
-
-
-def _minute_of(moment: datetime) -> datetime:
-    return moment.replace(second=0, microsecond=0)
+        return 0 if traffic is None else traffic.count() - self._seen.get(name, 0)

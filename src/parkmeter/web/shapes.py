@@ -64,8 +64,8 @@ class Endpoint(Shape):
     )
     next_window_at: datetime | None = Field(description="When the next window of its hours begins.")
     held: bool = Field(
-        description="It was ejected in the window that is on, and stays closed until the next one "
-        "or a top-up."
+        description="It was ended in the window that is on, by hand or by its idleness, and stays "
+        "closed until the next one, a top-up, or a prompt that wakes it."
     )
     started_at: datetime | None = Field(
         description="Since when it is being brought up, failed attempts included; null: it is not."

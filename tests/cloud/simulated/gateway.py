@@ -86,7 +86,7 @@ class RestApi:
 
     def _arn(self, asked: proxy.Asked) -> str:
         where = f"arn:aws:execute-api:{REGION}:{ACCOUNT}:{self.id}"
-        return f"{where}/{asked.stage}/{asked.method}{asked.path}"
+        return f"{where}/{asked.stage}/{asked.method}{asked.path or '/'}"
 
 
 class Gateway:
@@ -170,7 +170,7 @@ class _Handler(BaseHTTPRequestHandler):
         asked = proxy.Asked(
             method=self.command,
             stage=stage,
-            path=slash + path or "/",
+            path=slash + path,
             query=split.query,
             headers=[*self.headers.items(), *self._forwarded()],
             body=body,

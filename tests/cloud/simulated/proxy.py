@@ -23,7 +23,7 @@ _DROPPED = frozenset({"content-length", "transfer-encoding"})
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """One request. `path` is below the stage, as it was sent; `query` likewise.
+    """One request. `path` is below the stage, as it was sent, at its root perhaps empty.
 
     `body` is None if there was too much of it.
     """
@@ -50,7 +50,7 @@ def event(asked: Asked, api_id: str, resource: str, parameters: dict[str, str]) 
     lower = {name.lower(): value for name, value in headers.items()}
     return {
         "resource": resource,
-        "path": asked.path,
+        "path": asked.path or "/",
         "httpMethod": asked.method,
         "headers": headers,
         "multiValueHeaders": several,

@@ -157,6 +157,10 @@ def test_hours_are_found_without_reading_every_definition(
         ({"hours": "Mon-Fri 09:00-17:00 UTC"}, "in brackets"),
         ({"hours": ("Mon-Fry 09:00-17:00 UTC",)}, "'Fry' is no day"),
         ({"hours": ("Mon 09:00-17:00 UTC",), "max_minutes_ahead": 60}, "no window longer"),
+        (
+            {"hours": ("Sun 00:00-24:00 Europe/London",), "max_minutes_ahead": 1440},
+            "no window longer",
+        ),
         ({"wake_minutes": 0}, "greater than 0"),
     ],
 )

@@ -139,6 +139,7 @@ def test_only_clock_may_create_and_only_clock_and_lifecycle_may_delete(several: 
                 "dynamodb:UpdateItem",
                 "ssm:GetParametersByPath",
                 "lambda:InvokeFunction",
+                "cloudwatch:GetMetricData",
                 "logs:FilterLogEvents",
                 "sagemaker:InvokeEndpoint",
                 "sagemaker:InvokeEndpointAsync",

@@ -129,10 +129,7 @@ export class Timeline {
       ],
       series: [{}, { stroke: colour("--running"), fill: colour("--running-soft"), width: 1.5, points: { show: false } }],
     }, requests, this.chart);
-    const total = requests[1].reduce((sum, number) => sum + number, 0);
-    this.caption.textContent = total
-      ? `Requests a minute; ${total.toLocaleString("en")} in all, counted for 24 hours.`
-      : "Requests a minute: none were counted in this time.";
+    this.caption.textContent = caption(this.shown);
   }
 
   label(at) {
@@ -166,20 +163,27 @@ function signed({ minutes: amount }) {
   return `${amount < 0 ? "−" : "+"}${minutes(Math.abs(amount))}`;
 }
 
-/** An answer with moments as numbers, and the requests as uPlot takes them: every minute, also the quiet ones. */
-function read({ stretches, top_ups: topUps, requests }) {
-  const counts = new Map(requests.map(({ at, count: many }) => [Math.floor(new Date(at) / 60_000), many]));
-  const minutesOf = [...counts.keys()].sort((a, b) => a - b);
+function caption({ counted, total, slot }) {
+  if (!counted) return "How many requests came is not known here at the moment.";
+  if (!total) return "Requests a minute: none came in this time.";
+  const over = { 1: "", 60: ", averaged over hours" }[slot] ?? `, averaged over ${slot} minutes`;
+  return `Requests a minute${over}; ${total.toLocaleString("en")} in all.`;
+}
+
+/** An answer with moments as numbers, and requests a minute as uPlot takes them: every slot, also the quiet ones. */
+function read({ from, to, stretches, top_ups: topUps, requests, request_minutes: slot }) {
+  const number = (at) => Math.floor(new Date(at) / 60_000 / slot);
+  const counts = new Map((requests ?? []).map(({ at, count: many }) => [number(at), many]));
   const times = [], values = [];
-  const last = Math.floor(Date.now() / 60_000) - 1;
-  for (let minute = minutesOf[0] - 1; minute <= Math.max(last, minutesOf.at(-1)); minute++) {
-    times.push(minute * 60);
-    values.push(counts.get(minute) ?? 0);
+  for (let one = number(from); one <= number(to); one++) {
+    times.push(one * slot * 60);
+    values.push((counts.get(one) ?? 0) / slot);
   }
   return {
     stretches: stretches.map((one) => ({ ...one, begin: +new Date(one.begin), end: +new Date(one.end) })),
     topUps: topUps.map((one) => ({ ...one, at: +new Date(one.at) })),
     requests: [times, values],
+    counted: requests !== null, total: [...counts.values()].reduce((sum, many) => sum + many, 0), slot,
   };
 }
 
