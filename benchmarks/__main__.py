@@ -47,8 +47,8 @@ def main() -> int:
         outcomes.append(scripts.run(script, smoke=options.smoke))
     print(f"\n{results.table(outcomes)}")
     if page is not None:
-        profiles = (_HERE / "profiles.md").read_text(encoding="utf-8")
-        page.write_text(results.page(outcomes, facts, profiles), encoding="utf-8")
+        by_hand = [(_HERE / name).read_text("utf-8") for name in ("reading.md", "profiles.md")]
+        page.write_text(results.page(outcomes, facts, *by_hand), encoding="utf-8")
         print(f"\nwritten to {page}")
     return 1 if any(outcome.failure for outcome in outcomes) else 0
 

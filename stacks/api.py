@@ -13,6 +13,7 @@ from aws_cdk import (
     Stack,
     Validations,
     aws_apigateway,
+    aws_ssm,
 )
 from constructs import Construct
 
@@ -31,6 +32,9 @@ REQUESTS_A_SECOND, REQUESTS_AT_ONCE = 50, 100
 
 OPEN_PATHS = ("/", "/health", "/docs", "/openapi.json", "/favicon.ico", "/assets/{proxy+}")
 """What a browser loads before anybody has typed a token. GET only."""
+
+LINK_PATH = "/extend/{link}"
+"""The link in a warning. GET shows what it would do, POST does it; its signature is who asks."""
 
 
 class ApiStack(Stack):
@@ -82,6 +86,7 @@ class ApiStack(Stack):
             ),
             [
                 may.keep_meters(),
+                may.sign_links(),
                 may.read_all_meters(),
                 may.count_minutes(),
                 may.keep_tokens(),
@@ -130,21 +135,29 @@ class ApiStack(Stack):
             prompts.add_method("ANY", by_control)
         api.deployment_stage.node.add_dependency(authorizer, control)
         _accept_api_findings(api)
+        aws_ssm.CfnParameter(
+            self,
+            "Address",
+            name=names.address_parameter,
+            type="String",
+            description="Where people reach the API; for the links in mails.",
+            value=f"https://{api.rest_api_id}.execute-api.{self.region}.{Aws.URL_SUFFIX}/{STAGE}",
+        )
 
     def _open(self, api: aws_apigateway.RestApi, by_control: aws_apigateway.Integration) -> None:
-        for path in OPEN_PATHS:
-            method = api.root.resource_for_path(path).add_method(
-                "GET",
+        # HEAD too: so those who watch a service ask /health, and scanners of mails ask links.
+        for method, path, why in (
+            *((method, path, _OPEN_BECAUSE) for path in OPEN_PATHS for method in ("GET", "HEAD")),
+            *((method, LINK_PATH, _LINK_BECAUSE) for method in ("GET", "HEAD", "POST")),
+        ):
+            made = api.root.resource_for_path(path).add_method(
+                method,
                 by_control,
                 authorization_type=aws_apigateway.AuthorizationType.NONE,
             )
             for rule in ("APIG4", "COG4"):
-                Validations.of(method).acknowledge(
-                    Acknowledgment(
-                        id=f"AwsSolutions-{rule}",
-                        reason="health, documentation and the dashboard's files hold nothing of "
-                        "anybody's, and a browser loads them before a token is typed",
-                    )
+                Validations.of(made).acknowledge(
+                    Acknowledgment(id=f"AwsSolutions-{rule}", reason=why)
                 )
 
     def _request_authorizer(self, authorizer: MeterFunction) -> aws_apigateway.RequestAuthorizer:
@@ -170,6 +183,15 @@ class ApiStack(Stack):
             ),
         )
 
+
+_OPEN_BECAUSE = (
+    "health, documentation and the dashboard's files hold nothing of anybody's, and a browser "
+    "loads them before a token is typed"
+)
+_LINK_BECAUSE = (
+    "whoever has the mail may extend: the link is signed, works once and until the expiry that it "
+    "warns of, and does nothing before it is confirmed"
+)
 
 _ACCEPTED = {
     "APIG1": """access logs need a role that is set once for the whole account, which is not this

@@ -16,6 +16,7 @@ from stacks.names import (
     ASYNC_INPUTS,
     ASYNC_RESULTS,
     OUTBOX_PARTITION,
+    SECRET_PARTITION,
     TAG,
     UNSETTLED_INDEX,
     Names,
@@ -139,9 +140,13 @@ class Grants:
 
     # ── Meters and tokens ───────────────────────────────────────────────────────────────────────
 
-    def read_meter(self) -> Grant:
-        """Look at a meter."""
-        return Grant(("dynamodb:GetItem",), (self._table(self._names.meters_table),))
+    def read_meter(self, endpoint: str) -> Grant:
+        """Look at one endpoint's meter, and nothing else of the table."""
+        return Grant(
+            ("dynamodb:GetItem",),
+            (self._table(self._names.meters_table),),
+            conditions={"ForAllValues:StringEquals": {"dynamodb:LeadingKeys": [endpoint]}},
+        )
 
     def note_use(self, endpoint: str) -> Grant:
         """Write down when an endpoint was used, and nothing else of the table."""
@@ -152,7 +157,7 @@ class Grants:
         )
 
     def keep_meters(self) -> Grant:
-        """Read and commit meters and journal."""
+        """Read and commit meters and journal; what signs links is another matter."""
         return Grant(
             (
                 "dynamodb:ConditionCheckItem",
@@ -161,12 +166,21 @@ class Grants:
                 "dynamodb:Query",
             ),
             (self._table(self._names.meters_table),),
+            {"ForAllValues:StringNotEquals": {"dynamodb:LeadingKeys": [SECRET_PARTITION]}},
         )
 
-    def mark_told(self) -> Grant:
-        """Take what was mailed out of the outbox, and nothing else away."""
+    def sign_links(self) -> Grant:
+        """Read what signs the links in mails, and make it once."""
         return Grant(
-            ("dynamodb:DeleteItem",),
+            ("dynamodb:GetItem", "dynamodb:PutItem"),
+            (self._table(self._names.meters_table),),
+            {"ForAllValues:StringEquals": {"dynamodb:LeadingKeys": [SECRET_PARTITION]}},
+        )
+
+    def empty_outbox(self) -> Grant:
+        """Claim what is posted, and take away what was mailed; nothing else of the table."""
+        return Grant(
+            ("dynamodb:DeleteItem", "dynamodb:UpdateItem"),
             (self._table(self._names.meters_table),),
             {"ForAllValues:StringEquals": {"dynamodb:LeadingKeys": [OUTBOX_PARTITION]}},
         )
@@ -225,6 +239,11 @@ class Grants:
             self._below(self._names.hours_path),
             because="one parameter for each endpoint; which ones exist is found out at run time",
         )
+
+    def find_address(self) -> Grant:
+        """Read where people reach the API."""
+        parameter = f"parameter{self._names.address_parameter}"
+        return Grant(("ssm:GetParameter",), (self.arn("ssm", parameter),))
 
     def publish_expiry(self) -> Grant:
         """Read and write the published expiries."""

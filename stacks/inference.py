@@ -52,7 +52,7 @@ class LambdaStack(Stack):
                 },
             ),
             [
-                may.read_meter(),
+                may.read_meter(endpoint.name),
                 may.read_endpoint(endpoint.name),
                 may.invoke(names.endpoint(endpoint.name)),
                 *([may.wake(names.control)] if endpoint.wake_minutes is not None else []),

@@ -54,7 +54,7 @@ class EndpointManagerStack(Stack):
         topic = NotificationTopic(self, "Notifications", settings)
         clock = self._clock(topic)
         events = self._events(clock)
-        lifecycle = self._lifecycle(topic)
+        lifecycle = self._lifecycle()
         # What an endpoint's end needs is there before its custom resource, so it goes after it.
         self._endpoints(lifecycle, table, clock, topic, *events)
         Watching(self, "Watching", settings=settings, topic=topic.topic)
@@ -71,7 +71,12 @@ class EndpointManagerStack(Stack):
                 description="Every minute and at each expiry: starts and stops as meters say.",
                 timeout_seconds=CLOCK_TIMEOUT_SECONDS,
                 memory_megabytes=CLOCK_MEGABYTES,
-                environment={"PARKMETER_TOPIC_ARN": topic.topic.topic_arn},
+                environment={
+                    "PARKMETER_TOPIC_ARN": topic.topic.topic_arn,
+                    "PARKMETER_MAILED": " ".join(self._settings.notification_events),
+                    "PARKMETER_PUBLIC_URL": self._settings.public_url or "",
+                    "PARKMETER_ADDRESS_PARAMETER": self._settings.names.address_parameter,
+                },
                 # No reserved concurrency: overlapping runs are harmless, because every step is a
                 # conditional commit, and a run that waits must not keep another one out.
                 retries=0,
@@ -84,7 +89,9 @@ class EndpointManagerStack(Stack):
                 may.read_endpoints(),
                 may.read_hours(),
                 may.publish_expiry(),
-                may.mark_told(),
+                may.empty_outbox(),
+                may.sign_links(),
+                may.find_address(),
                 *may.start_endpoints(),
                 *may.see_and_stop_endpoints(),
                 may.list_endpoints(),
@@ -141,7 +148,7 @@ class EndpointManagerStack(Stack):
         )
         return [tick, sweep, changed, edited]
 
-    def _lifecycle(self, topic: NotificationTopic) -> MeterFunction:
+    def _lifecycle(self) -> MeterFunction:
         may, names = self._may, self._settings.names
         return MeterFunction(
             self,
@@ -152,17 +159,14 @@ class EndpointManagerStack(Stack):
                 module="parkmeter.aws.lifecycle",
                 description="First provisioning of an endpoint; on destroy, its end.",
                 timeout_seconds=LIFECYCLE_TIMEOUT_SECONDS,
-                environment={"PARKMETER_TOPIC_ARN": topic.topic.topic_arn},
             ),
             [
                 may.keep_meters(),
                 may.read_endpoints(),
                 may.withdraw_expiry(),
-                may.mark_told(),
                 *may.see_and_stop_endpoints(),
                 may.wake(names.clock),
                 may.wake(names.lifecycle),
-                topic.publish(),
             ],
         )
 

@@ -91,6 +91,7 @@ class MeteredStack(Stack):
                     "hours": list(endpoint.hours),
                     "idle_minutes": endpoint.idle_minutes,
                     "wake_minutes": endpoint.wake_minutes,
+                    "extend_minutes": endpoint.extend_minutes,
                 }
             ),
         )

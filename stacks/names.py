@@ -7,10 +7,12 @@ What the handlers in `parkmeter.aws` find:
 
 * The environment of every function: `PARKMETER_PREFIX`, `PARKMETER_METERS_TABLE`,
   `PARKMETER_AUTH_TABLE`, `PARKMETER_ENDPOINTS_PATH`, `PARKMETER_EXPIRY_PATH`,
-  `PARKMETER_HOURS_PATH`, `PARKMETER_CLOCK_FUNCTION`; in clock and lifecycle also
-  `PARKMETER_TOPIC_ARN`, in an inference function `PARKMETER_ENDPOINT`,
+  `PARKMETER_HOURS_PATH`, `PARKMETER_CLOCK_FUNCTION`; in the clock also `PARKMETER_TOPIC_ARN`,
+  `PARKMETER_MAILED` (kinds of lines, with spaces between), `PARKMETER_PUBLIC_URL` (may be empty)
+  and `PARKMETER_ADDRESS_PARAMETER`; in an inference function `PARKMETER_ENDPOINT`,
   `PARKMETER_CONTROL_FUNCTION` and `PARKMETER_NOTES_USE` (1: when it is used is to be noted).
 * One SSM parameter per endpoint under `PARKMETER_ENDPOINTS_PATH`, JSON: see `metered.py`.
+* The API's address, without a slash at its end, in the one parameter `PARKMETER_ADDRESS_PARAMETER`.
 * For each endpoint with hours one more under `PARKMETER_HOURS_PATH`: a JSON list of texts.
 * The custom resource `Custom::ParkmeterEndpoint` with `Name` and `InitialProvisionTimeMinutes`;
   `Custom::ParkmeterBucket` with `AsyncBucket`; `Custom::ParkmeterPrice` with `Name`,
@@ -41,6 +43,9 @@ UNSETTLED_INDEX = "unsettled"
 
 OUTBOX_PARTITION = "outbox#"
 """Where the meters table has what is to be mailed (`parkmeter.stores.dynamodb_outbox`)."""
+
+SECRET_PARTITION = "link-secret#"  # noqa: S105 (its place)
+"""Where the meters table has what signs the links in mails (`parkmeter.aws.links`)."""
 
 STAGE = "prod"
 VARIANT = "AllTraffic"
@@ -102,6 +107,11 @@ class Names:
     def hours_path(self) -> str:
         """SSM path of the hours, of endpoints that have any."""
         return f"/{self.prefix}/hours/"
+
+    @property
+    def address_parameter(self) -> str:
+        """SSM parameter with the address of the API."""
+        return f"/{self.prefix}/address"
 
     @property
     def clock(self) -> str:

@@ -15,6 +15,7 @@ from parkmeter.config import RESERVED
 from parkmeter.hours import Hours
 from parkmeter.meter import ZERO
 from parkmeter.money import MOST_AN_HOUR, PRICE_PLACES, is_price
+from parkmeter.telling import MAILED
 from stacks.names import (
     DEFAULT_PREFIX,
     LONGEST_BUCKET,
@@ -26,6 +27,7 @@ from stacks.names import (
 _NAME = re.compile(r"[a-z0-9](-?[a-z0-9])*")
 _RESOURCE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 _EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
+_ADDRESS = re.compile(r"https://[^\s/?#]+(/[^\s/?#]+)*")
 _MOST_VARIANTS = 5
 """The definition of an endpoint must fit into an SSM parameter: 4 KB."""
 
@@ -74,7 +76,8 @@ class Endpoint:
     it is what the Price List says when this is deployed, else unknown, never zero. `hours`: when it
     runs by itself, such as `("Mon-Fri 09:00-17:00 Europe/London",)`. `idle_minutes`: ejected so
     long after the last prompt, up to two minutes late; None: never. `wake_minutes`: what a prompt
-    to the closed meter buys, if its token may top up; None: nothing.
+    to the closed meter buys, if its token may top up; None: nothing. `extend_minutes`: what the
+    link in a warning adds.
     """
 
     name: str
@@ -92,6 +95,7 @@ class Endpoint:
     hours: tuple[str, ...] = ()
     idle_minutes: float | None = None
     wake_minutes: float | None = None
+    extend_minutes: float = 30
     async_concurrency: int = 4
     async_most_instances: int = 1
     async_results_days: int = 7
@@ -202,6 +206,7 @@ _RULES: tuple[tuple[str, str, Callable[[Any], bool]], ...] = (
         "a number greater than 0; None: no waking",
         lambda minutes: minutes is None or _above_zero(minutes),
     ),
+    ("extend_minutes", "a number greater than 0", _above_zero),
     ("max_top_up_minutes", "a number greater than 0", _above_zero),
     ("max_minutes_ahead", "a number greater than 0", _above_zero),
     (
@@ -217,13 +222,19 @@ _RULES: tuple[tuple[str, str, Callable[[Any], bool]], ...] = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """A deployment."""
+    """A deployment.
+
+    `notification_events`: what is mailed. `public_url`: where people reach the API, if that is a
+    domain of yours; for the links in mails.
+    """
 
     region: str
     endpoints: tuple[Endpoint, ...]
     prefix: str = DEFAULT_PREFIX
     initial_provision_time_minutes: float = 60
     notification_email: str | None = None
+    notification_events: tuple[str, ...] = tuple(MAILED)
+    public_url: str | None = None
     log_days: int = 30
 
     def __post_init__(self) -> None:
@@ -231,6 +242,13 @@ class Settings:
             raise ValueError(f"region {self.region!r}: for example us-east-1")
         if self.notification_email is not None and not _EMAIL.fullmatch(self.notification_email):
             raise ValueError(f"notification_email {self.notification_email!r}: an address, or None")
+        if unknown := [kind for kind in self.notification_events if kind not in set(MAILED)]:
+            known = ", ".join(MAILED)
+            raise ValueError(f"notification_events {unknown}: in brackets, of {known}")
+        if self.public_url is not None and not _ADDRESS.fullmatch(self.public_url):
+            raise ValueError(
+                f"public_url {self.public_url!r}: https://…, without a slash at its end"
+            )
         given: object = self.endpoints
         if not isinstance(given, tuple) or not given:
             raise ValueError("endpoints: one or more in brackets, one with a comma: (FLAN_T5_XXL,)")

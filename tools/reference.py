@@ -21,6 +21,7 @@ from parkmeter.service import Service
 from parkmeter.stores.memory import MemoryStore
 from parkmeter.web.app import Control, control_app
 from parkmeter.web.auth import TokenBook
+from parkmeter.web.event_routes import add_event_routes, feed_of
 from parkmeter.web.gate import LocalGate
 from parkmeter.web.log_routes import add_log_routes
 from parkmeter.web.metrics import FAMILIES, HOUSE
@@ -47,6 +48,7 @@ def openapi() -> str:
     app = control_app(control)
     add_token_routes(app, control, Issuing(store, list, clock.now))
     add_log_routes(app, control, ProcessLogs(Path()))
+    add_event_routes(app, control, feed_of(control))
     add_metrics_route(app, control, gate, TrafficByEndpoint(), tally.bought)
     return json.dumps(app.openapi(), indent=2, ensure_ascii=False) + "\n"
 

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TypeVar
 
 from benchmarks.report import Claim, Missing, Version, plain
+from benchmarks.running import in_short
 from benchmarks.running.scripts import Outcome
 
 HEAD = ("claim", "figure", "median", "spread", "target", "")
@@ -20,15 +21,22 @@ def table(outcomes: Sequence[Outcome]) -> str:
     return "\n".join("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)
 
 
-def page(outcomes: Sequence[Outcome], facts: Mapping[str, str], profiles: str) -> str:
-    """All that was found, as a page of Markdown; `facts` are told at its head, in their order."""
+def page(outcomes: Sequence[Outcome], facts: Mapping[str, str], reading: str, profiles: str) -> str:
+    """All that was found, as a page of Markdown; `facts` are told near its head, in their order.
+
+    `reading`: how to read it. `profiles`: what is behind it.
+    """
     loads = [(one.script, one.load, f"{one.seconds:.0f} s") for one in outcomes]
+    targets = _targets(outcomes)
     parts = [
         "# Results of the benchmarks",
-        "Written by `make bench`. Medians of rounds, with the least and the greatest round beside.",
+        "Written by `make bench`; these figures first, all of them below.",
+        _markdown(in_short.HEAD, in_short.in_short(targets)),
+        "## How to read this",
+        reading.strip(),
         "\n".join(f"* {name}: {fact}" for name, fact in facts.items()),
         "## Claims",
-        _markdown(HEAD, _targets(outcomes)),
+        _markdown(HEAD, targets),
         "## For comparison",
         _markdown(COMPARED, _comparisons(outcomes)),
         "## Not measured",

@@ -4,13 +4,15 @@ What was spent, and whether a failure was told before, is read from the journal 
 the same line gives the same event, however late and however often it is delivered.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from decimal import Decimal
 
 from parkmeter.entries import is_close_warning
+from parkmeter.extending import link_of, offer_for
 from parkmeter.history import lines_of
 from parkmeter.journal import Entry, Kind
+from parkmeter.meter import Spec
 from parkmeter.ports import Store
 from parkmeter.receipt import receipt
 from parkmeter.telling import EVENTS, Event, Extension, told_already
@@ -22,14 +24,15 @@ _LOOK_BACK = 100
 
 @dataclass(frozen=True, slots=True)
 class Announcing:
-    """Makes events. `extend`: the link of a warning."""
+    """Makes events, of lines of these `kinds`. `extend`: the link of a warning."""
 
     store: Store
     extend: Callable[[Entry], Extension | None] = lambda _: None
+    kinds: Collection[Kind] = EVENTS
 
     def event(self, entry: Entry) -> Event | None:
         """What to tell of this line; None if it is nothing that others are told of."""
-        if entry.kind not in EVENTS or self._told_already(entry):
+        if entry.kind not in self.kinds or self._told_already(entry):
             return None
         extension = self.extend(entry) if is_close_warning(entry) else None
         return Event.of(entry, self._spent(entry), extension)
@@ -49,3 +52,10 @@ class Announcing:
             return None
         begin, price = lived[0].started, entry.price_per_hour
         return receipt(lines, entry.endpoint, price, begin, entry.at).cost
+
+
+def extension_of(warning: Entry, spec: Spec, address: str, secret: bytes) -> Extension:
+    """The link of a warning, below the address at which people reach this deployment."""
+    offer = offer_for(warning, spec)
+    minutes = offer.amount.total_seconds() / 60
+    return Extension(f"{address}/extend/{link_of(offer, secret)}", minutes)

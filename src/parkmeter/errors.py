@@ -338,12 +338,13 @@ class TooManyListenersError(ParkmeterError):
     code = "too_many_listeners"
     title = "Too many are listening"
 
-    def __init__(self, most: int) -> None:
-        super().__init__(
-            f"{most} are listening already, or the gateway stops. Ask GET /endpoints instead, or "
-            "try again.",
-            most=most,
+    def __init__(self, most: int, whose: str = "") -> None:
+        listening = (
+            f"{most} are listening {whose} already"
+            if whose
+            else (f"{most} are listening already, or the gateway stops")
         )
+        super().__init__(f"{listening}. Ask GET /endpoints instead, or try again.", most=most)
 
 
 class PathNotServedError(ParkmeterError):

@@ -308,7 +308,8 @@ def _shown(meter: Meter, now: datetime) -> Shown:
             case Phase.STOPPING:
                 return Shown(Status.STOPPING, "the one before is stopping; then it starts again")
             case Phase.FAILED:
-                return Shown(Status.FAILED, run.reason)
+                again = f"; trying again at {run.next_try:%H:%M:%S} UTC" if run.next_try else ""
+                return Shown(Status.FAILED, run.reason + again)
     match run.phase:
         case Phase.ABSENT if meter.removed:
             return Shown(Status.STOPPED, "removed with its deployment")

@@ -6,10 +6,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from urllib.parse import urlsplit
 
-from parkmeter.announcing import Announcing
+from parkmeter.announcing import Announcing, extension_of
 from parkmeter.config import Settings
 from parkmeter.config_notify import NotifySettings
-from parkmeter.extending import link_of, offer_for
 from parkmeter.journal import Entry
 from parkmeter.notify.apprise import AppriseReceiver
 from parkmeter.notify.webhook import Webhook
@@ -38,10 +37,8 @@ class Telling:
 
     def _link(self, warning: Entry) -> Extension:
         settings = self.settings()
-        offer = offer_for(warning, settings.spec(warning.endpoint))
-        base = settings.gateway.public_url or self.address
-        minutes = offer.amount.total_seconds() / 60
-        return Extension(f"{base}/extend/{link_of(offer, self.secret)}", minutes)
+        address = settings.gateway.public_url or self.address
+        return extension_of(warning, settings.spec(warning.endpoint), address, self.secret)
 
 
 def receivers(notify: NotifySettings, now: Callable[[], datetime]) -> dict[str, Receiver]:

@@ -230,7 +230,7 @@ def _failed(
         meter,
         run=Run(
             phase=Phase.FAILED,
-            reason=f"{reason}; trying again at {again:%H:%M:%S} UTC",
+            reason=reason,
             started_at=now if served else run.started_at or now,
             attempts=attempts,
             next_try=again,

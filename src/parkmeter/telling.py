@@ -17,6 +17,9 @@ from parkmeter.meter import NEVER, ZERO, Status
 EVENTS = (Kind.WARNING, Kind.START, Kind.READY, Kind.FAILURE, Kind.STOP, Kind.TOP_UP)
 """The kinds of lines that others are told of."""
 
+MAILED = (*EVENTS, Kind.EDIT, Kind.REMOVE)
+"""And those that are mailed on AWS, where expiries are edited and stacks destroyed past the API."""
+
 ToLocal = Callable[[datetime], datetime]
 """A moment in the zone of whoever reads it; by default that of this machine."""
 
@@ -99,7 +102,7 @@ def title(event: Event) -> str:
     """One line: what happened to which endpoint."""
     match event.kind:
         case Kind.WARNING if event.closing:
-            return f"{event.endpoint} {_CLOSING.get(event.status, _YET)} {_length(event.left)}"
+            return f"{event.endpoint} {_NOT_SERVING.get(event.status, 'stops in')} {_length(event.left)}"
         case Kind.WARNING:
             return f"{event.endpoint} needs a look"
         case Kind.START:
@@ -112,6 +115,10 @@ def title(event: Event) -> str:
             return f"{event.endpoint} has stopped"
         case Kind.TOP_UP:
             return f"{event.by} added {_length(event.added)} to {event.endpoint}"
+        case Kind.EDIT:
+            return f"{event.endpoint} has a new expiry"
+        case Kind.REMOVE:
+            return f"{event.endpoint} is being removed"
         case _:
             return f"{event.endpoint}: {event.kind}"
 
@@ -121,7 +128,7 @@ def text(event: Event, local: ToLocal = datetime.astimezone) -> str:
     lines = [event.why, f"At: {_moment(event.at, local)}"]
     if event.by != SYSTEM:
         lines.append(f"By: {event.by}")
-    if event.closes_at is not None and event.status != Status.RUNNING:
+    if event.closes_at is not None and event.status in _NOT_SERVING:
         lines.append(f"Closes at: {_moment(event.closes_at, local)}")
     elif event.expires_at is not None and event.left:
         lines.append(f"On until: {_moment(event.expires_at, local)}")
@@ -189,8 +196,10 @@ def _length(amount: timedelta) -> str:
 
 
 _A_MINUTE = 60
-_CLOSING: dict[str, str] = {
-    Status.RUNNING: "stops in",
-    Status.FAILED: "has failed, and its time ends in",
-}
 _YET = "does not serve yet, and its time ends in"
+_NOT_SERVING: dict[str, str] = {
+    Status.FAILED: "has failed, and its time ends in",
+    Status.STARTING: _YET,
+    Status.STOPPING: _YET,
+}
+"""What is warned of where the endpoint does not serve while its time runs."""

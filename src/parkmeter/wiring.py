@@ -57,6 +57,11 @@ class InForce:
         # Somebody may still ask for one that a reload has just removed.
         return settings.resource_of(name) if name in settings.endpoints else name
 
+    def invocations_of(self, name: str) -> str | None:
+        """The path of its server at which an endpoint takes prompts."""
+        endpoint = self.settings.endpoints.get(name)
+        return endpoint.invocations_path if endpoint is not None else None
+
 
 @dataclass(frozen=True, slots=True)
 class Parts:
@@ -95,6 +100,7 @@ class Parts:
         self.data_plane.routes = routes(settings)
         busy = [name for name, one in settings.endpoints.items() if not self._provision(name, one)]
         self.service.begin()
+        self.feed.wake()  # prices and hours are in no view of the gate
         return busy
 
     def end_requests(self) -> None:
@@ -136,7 +142,13 @@ def wire(settings: Settings, folder: StateFolder, url: str) -> Parts:
     data_plane = DataPlane(Routes(), book, gate, clock.now, waker=waker)
     requests = RequestsByMinute(data_plane.traffic, store.requests, clock.now)
     control = Control(
-        service, book, in_force.resource_of, clock.now, clock.alive, requests=requests
+        service,
+        book,
+        in_force.resource_of,
+        clock.now,
+        clock.alive,
+        requests=requests,
+        invocations=in_force.invocations_of,
     )
     feed = feed_of(control)
     application = control_app(control)

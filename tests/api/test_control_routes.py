@@ -175,6 +175,18 @@ def test_an_endpoint_tells_status_time_and_money(front):
     assert front.get("/endpoints").json() == {"endpoints": [one]}
 
 
+def test_a_failure_is_told_apart_from_its_next_try(front):
+    front.world.driver.fail_next_start("flan-t5", "exit code 1: no such file")
+    front.world.top_up(60)
+    assert front.get("/endpoints/flan-t5").json()["failure"] is None
+    while front.world.status() != "failed":
+        front.world.wind(SECOND)
+    one = front.get("/endpoints/flan-t5").json()
+    assert (one["status"], one["failure"]) == ("failed", "exit code 1: no such file")
+    assert one["reason"].startswith("exit code 1: no such file; trying again at ")
+    assert one["next_try"] is not None
+
+
 def test_an_unknown_price_is_null_and_never_zero(two):
     two.world.top_up(10)
     one = two.get("/endpoints/flan-t5").json()
@@ -264,6 +276,7 @@ def test_who_asks_is_told_what_the_token_may_do(two):
         "scopes": ["invoke", "top-up", "admin"],
         "endpoints": None,
         "expires_at": None,
+        "events": True,
     }
     assert two.get("/whoami", FALCONER).json()["endpoints"] == ["falcon"]
     assert two.get("/whoami", LOOKER).json()["scopes"] == []
@@ -660,8 +673,8 @@ def test_unknown_paths_and_methods_are_problems(front):
     problem(front.get("/nothing"), 404, "not_found")
     response = front.client.delete("/endpoint-expiry", headers=ADMIN)
     body = problem(response, 405, "method_not_allowed")
-    assert body["detail"] == "/endpoint-expiry takes GET, POST, not DELETE."
-    assert set(response.headers["allow"].split(", ")) == {"GET", "POST"}
+    assert body["detail"] == "/endpoint-expiry takes GET, HEAD, POST, not DELETE."
+    assert set(response.headers["allow"].split(", ")) == {"GET", "HEAD", "POST"}
 
 
 def test_over_a_limit_the_answer_says_the_limit_and_what_fits(front):
@@ -713,3 +726,14 @@ def test_the_docs_page_shows_calls_to_copy(front):
     page = front.client.get("/docs").text
     assert "curl http://testserver/endpoints/flan-t5/top-ups" in page
     assert "<script" not in page
+
+
+def test_the_docs_page_loads_nothing_and_runs_nothing(front):
+    headers = front.client.get("/docs").headers
+    policy = dict(
+        part.partition(" ")[::2] for part in headers["content-security-policy"].split("; ")
+    )
+    assert policy["default-src"] == policy["base-uri"] == policy["frame-ancestors"] == "'none'"
+    assert "script-src" not in policy
+    assert "unsafe" not in headers["content-security-policy"]
+    assert headers["x-content-type-options"] == "nosniff"

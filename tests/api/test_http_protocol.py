@@ -2,8 +2,9 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from types import MappingProxyType
 from typing import Any
 
 import pytest
@@ -176,6 +177,8 @@ async def test_what_comes_after_the_answer_does_not_keep_a_connection_for_ever(u
 class Upload:
     """A request whose body comes byte by byte, then stands still."""
 
+    headers: Mapping[str, str] = MappingProxyType({})
+
     def __init__(self, every: float) -> None:
         self._every = every
 
@@ -196,10 +199,10 @@ async def test_a_body_that_does_not_arrive_in_time_is_a_408(every, monkeypatch):
 
 
 def test_a_client_that_leaves_amid_its_body_is_no_fault_of_ours():
-    class Left:
+    class Left(Upload):
         async def stream(self) -> AsyncIterator[bytes]:
             yield b"{"
             raise ClientDisconnect
 
     with pytest.raises(UploadStalledError, match="left"):
-        asyncio.run(read_json(Left()))
+        asyncio.run(read_json(Left(0)))

@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import signal
 import socket
 import sys
 import time
@@ -154,19 +155,50 @@ def test_a_stream_ends_when_its_token_expires(gateway):
 
 def test_without_a_token_nobody_listens_and_the_crowd_has_an_end(gateway):
     assert gateway.request("GET", "/events", headers={"Authorization": ""}).status == 401
-    crowd = [Listening(gateway) for _ in range(100)]
+    people = [issued(gateway, f"fan-{number}") for number in range(10)]
+    crowd = [Listening(gateway, token) for token in people for _ in range(10)]
     try:
         refused = gateway.request("GET", "/events")
         assert (refused.status, refused.json["code"]) == (503, "too_many_listeners")
+        assert refused.json["most"] == 100
     finally:
         for one in crowd:
             one.close()
     eventually(lambda: open_and_close(gateway), 5)
 
 
+def test_one_token_leaves_room_for_the_others(gateway):
+    token = issued(gateway, "greedy")
+    crowd = [Listening(gateway, token) for _ in range(10)]
+    try:
+        refused = gateway.request("GET", "/events", headers={"Authorization": token})
+        assert (refused.status, refused.json["code"]) == (503, "too_many_listeners")
+        assert "10 are listening with this token already" in refused.json["detail"]
+        assert refused.headers["retry-after"]
+        assert open_and_close(gateway)
+    finally:
+        for one in crowd:
+            one.close()
+
+
+def issued(gateway: GatewayProcess, name: str) -> str:
+    return gateway.request("POST", "/tokens", {"name": name, "scopes": []}).json["token"]
+
+
 def open_and_close(gateway: GatewayProcess) -> bool:
     with listening(gateway) as one:
         return one.response.status == 200
+
+
+def test_a_new_price_is_told_at_once(gateway):
+    with listening(gateway) as ada:
+        assert ada.next()["endpoints"][0]["price_per_hour"] == 6
+        file = gateway.state / "parkmeter.toml"
+        file.write_text(file.read_text().replace("price_per_hour = 6", "price_per_hour = 7"))
+        begun = time.monotonic()
+        gateway.process.send_signal(signal.SIGHUP)
+        ada.until(lambda one: one["price_per_hour"] == 7)
+        assert time.monotonic() - begun < 5
 
 
 def test_the_end_of_the_gateway_ends_every_stream_at_once_read_or_not(tmp_path: Path):

@@ -33,12 +33,12 @@ initial_provision_time_minutes = 0
 """
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def chromium() -> Iterator[Browser]:
     """Debian's; without one these tests fail, because nobody else looks at the dashboard.
 
-    For one file: as long as Playwright is there, its event loop runs in this thread, and no other
-    test could run one of its own.
+    For this folder: as long as Playwright is there, its event loop runs in this thread, and no
+    other test could run one of its own.
     """
     found = shutil.which("chromium")
     assert found, "There is no chromium on the PATH. Install it: apt-get install chromium"
@@ -48,7 +48,7 @@ def chromium() -> Iterator[Browser]:
         browser.close()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GatewayProcess]:
     made = GatewayProcess(tmp_path_factory.mktemp("browser") / "state", CONFIG).start()
     # Started again, it has the same address.

@@ -1,5 +1,7 @@
 """The dashboard on a phone, in the dark, by keyboard, by ear, and without a connection."""
 
+import re
+
 import pytest
 from playwright.sync_api import expect
 
@@ -42,12 +44,47 @@ def test_a_phone_shows_it_all_without_scrolling_sideways(visit):
     assert small == []
 
 
+def test_nothing_on_a_card_sticks_out_of_its_column(visit):
+    phone = visit(viewport={"width": 320, "height": 740})
+    phone.sign_in()
+    phone.open("Timeline")
+    sides = (
+        "all => all.map(one => one.getBoundingClientRect()).map(({left, right}) => [left, right])"
+    )
+    for width in (320, 360, 380, 414, 1240):
+        phone.page.set_viewport_size({"width": width, "height": 740})
+        ((first, last),) = phone.card().locator(".facts").evaluate_all(sides)
+        for left, right in phone.card().get_by_role("button").evaluate_all(sides):
+            assert first <= left < right <= last
+        top = "one => one.getBoundingClientRect().top"
+        rows = [phone.button(title).evaluate(top) for title in ("Timeline of", "Eject")]
+        assert rows[0] == rows[1] or width < 360
+
+
 def test_the_dark_is_dark(visit):
     background = "getComputedStyle(document.documentElement).backgroundColor"
     dark = visit(color_scheme="dark").page.evaluate(background)
     light = visit(color_scheme="light").page.evaluate(background)
     assert sum(map(int, dark[4:-1].split(","))) < 120
     assert sum(map(int, light[4:-1].split(","))) > 600
+
+
+def test_the_docs_are_shown_in_their_style_under_their_policy(visit):
+    docs = visit("/prod/docs")  # which has no complaint of the browser in the end
+    body = "getComputedStyle(document.body)"
+    assert docs.page.evaluate(f"{body}.maxWidth") == "832px"
+    docs.page.get_by_role("link", name="openapi.json").click()
+    expect(docs.page).to_have_url(re.compile("/prod/openapi.json$"))
+
+
+def test_a_script_that_got_into_the_docs_would_not_run(visit):
+    docs = visit("/docs")
+    docs.expected.append("Content Security Policy")
+    docs.page.evaluate(
+        "document.body.append(Object.assign(document.createElement('script'),"
+        " {textContent: 'document.title = 1'}))"
+    )
+    assert docs.page.title().startswith("parkmeter")
 
 
 def test_the_keyboard_reaches_everything_in_the_order_it_is_read(meters):
@@ -107,15 +144,30 @@ def test_who_wants_no_motion_gets_none(visit):
 
 def test_without_events_the_page_asks_every_few_seconds(visit):
     desk = visit()
-    desk.expected.append("404")
+    desk.page.clock.install()
     desk.page.route(
-        "**/events", lambda route: route.fulfill(status=404, json={"code": "path_not_served"})
+        "**/whoami",
+        lambda route: route.fulfill(json={**route.fetch().json(), "events": False}),
     )
     desk.sign_in()
     desk.running()
     shown = desk.seconds()
     desk.gateway.request("POST", f"/endpoints/{NAME}/top-ups", {"minutes": 9})
+    desk.page.clock.fast_forward(6_000)
     eventually(lambda: desk.seconds() > shown + 480, seconds=8)
+
+
+def test_where_too_many_listen_the_page_asks_and_later_listens_again(visit):
+    desk = visit()
+    desk.expected.append("503")
+    desk.page.clock.install()
+    crowded = {"status": 503, "json": {"code": "too_many_listeners"}}
+    desk.page.route("**/events", lambda route: route.fulfill(**crowded), times=1)
+    with desk.page.expect_response("**/endpoints"):
+        desk.sign_in()
+    expect(desk.page.locator("#connection")).to_have_text("live")
+    with desk.page.expect_request("**/events"):
+        desk.page.clock.fast_forward(61_000)
 
 
 def test_a_tab_that_nobody_sees_holds_no_connection(meters):

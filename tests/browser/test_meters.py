@@ -15,8 +15,14 @@ def test_a_token_that_is_none_is_refused_in_plain_words(visit):
     desk.expected.append("403")  # the browser's own line for the refusal
     desk.page.get_by_label("Token", exact=True).fill("nobodys-token")
     desk.page.get_by_role("button", name="Sign in").click()
-    expect(desk.page.get_by_role("alert")).to_contain_text("unknown, expired or revoked")
+    said = "This token is unknown, expired or revoked."
+    expect(desk.page.get_by_role("alert")).to_have_text(said)
     assert desk.page.evaluate("sessionStorage.length") == 0
+
+
+def test_who_has_no_token_is_told_where_the_first_one_is(visit):
+    told = visit().page.get_by_label("Token", exact=True)
+    expect(told).to_have_accessible_description(re.compile(r"~/\.local/state/parkmeter/token"))
 
 
 def test_a_token_stays_in_the_tab_and_nowhere_else(meters):
@@ -137,7 +143,7 @@ def test_dollars_buy_minutes_where_the_price_is_known(meters):
     meters.button("Add this amount to").click()
     expect(meters.note()).to_contain_text("Added 5 minutes for $0.10")
     broken = meters.card("broken").get_by_label("Unit")
-    assert broken.locator("option:enabled").all_text_contents() == ["minutes"]
+    assert broken.locator("option").all_text_contents() == ["minutes"]
 
 
 def test_the_dial_turns_amber_at_the_first_warning_and_red_at_the_last(meters):

@@ -2,12 +2,15 @@
 
 import csv
 import io
+from collections.abc import Iterator
 from itertools import pairwise
 
-from playwright.sync_api import expect
+import pytest
+from playwright.sync_api import Browser, Page, expect
 
 from tests.browser.dashboard import NAME
 from tests.gateway_process import TOKEN, eventually
+from tools.dashboard_pictures import DESKTOP, Shot, endpoint, staged
 
 
 def test_a_prompt_is_answered_by_the_model_piece_by_piece(meters):
@@ -71,6 +74,50 @@ def test_a_chat_model_is_asked_in_its_own_form(meters):
     expect(panel.get_by_role("region", name="Answer")).to_have_text("Good evening")
     assert sent[0]["model"] == "m"
     assert sent[0]["messages"][0]["role"] == "user"
+
+
+FORMS = {
+    "jumpstart": ("/invocations", "text_inputs", "/jumpstart "),
+    "vllm": ("/v1/chat/completions", "chat", "/vllm/v1/chat/completions "),
+    "ollama": ("/api/generate", "chat", "/ollama/v1/chat/completions "),
+    "on-aws": (None, "text_inputs", "/on-aws "),
+}
+
+
+@pytest.fixture
+def playgrounds(chromium: Browser) -> Iterator[Page]:
+    """Cards of servers that take prompts at different paths, from answers of a known shape."""
+    told = [
+        endpoint(name, "running", "serving", 900, invocations_path=path)
+        for name, (path, _, _) in FORMS.items()
+    ]
+    with staged(chromium, Shot(tuple(FORMS), DESKTOP), told) as page:
+        yield page
+
+
+def test_the_form_of_a_prompt_follows_the_path_until_somebody_chooses(playgrounds):
+    for name, (_, form, address) in FORMS.items():
+        button = playgrounds.get_by_role("button", name=f"Playground of {name}")
+        panel = playgrounds.get_by_role("region", name=f"Playground of {name}")
+        choice = panel.get_by_label("How the model is asked")
+        button.click()
+        expect(choice).to_have_value(form)
+        expect(panel.get_by_role("region", name="curl command")).to_contain_text(address)
+        other = "text_inputs" if form == "chat" else "chat"
+        choice.select_option(other)
+        for _ in range(2):
+            button.click()
+        expect(choice).to_have_value(other)
+        button.click()
+
+
+def test_where_only_prompts_reach_a_model_a_chat_is_one(playgrounds):
+    playgrounds.get_by_role("button", name="Playground of on-aws").click()
+    playgrounds.get_by_label("How the model is asked").select_option("chat")
+    command = playgrounds.get_by_role("region", name="curl command").text_content()
+    assert "/on-aws " in command
+    assert '"messages":[{"role":"user"' in command
+    assert "stream" not in command
 
 
 def test_the_timeline_shows_what_ran_who_topped_up_and_the_requests(meters):

@@ -7,7 +7,7 @@ import pytest
 from playwright.sync_api import Browser, Locator, expect
 
 from tests.browser.dashboard import Visit
-from tools.dashboard_pictures import DESKTOP, ENDPOINTS, SHOTS, Shot, endpoint, staged
+from tools.dashboard_pictures import DESKTOP, ENDPOINTS, RECEIPT, SHOTS, Shot, endpoint, staged
 
 Shown = Callable[..., Visit]
 
@@ -37,33 +37,30 @@ def test_a_start_shows_since_when_and_how_long_it_usually_takes(shown):
 
 
 def test_a_failure_shows_the_providers_words_and_the_next_try(shown):
-    page = shown(ENDPOINTS["phi"])
+    told = ENDPOINTS["phi"]
+    page = shown(told | {"reason": f"{told['failure']}; trying again at 17:42:58 UTC"})
+    words = card(page, "phi").locator(".reason")
+    expect(words).to_have_text(f"{told['failure']}.")
     expect(card(page, "phi")).to_contain_text("no capacity for ml.g5.12xlarge")
     expect(card(page, "phi")).to_contain_text("Next try at 17:42:58; 2 attempts so far.")
 
 
-@pytest.mark.parametrize(
-    ("more", "said"),
-    [
-        (
-            {"window_until": "2026-11-20T19:00:00Z"},
-            "Mon-Fri 09:00-17:00 Europe/London: on until 19:00",
-        ),
-        (
-            {"next_window_at": "2026-11-23T09:00:00Z"},
-            "Mon-Fri 09:00-17:00 Europe/London, next Mon 09:00",
-        ),
-        (
-            {"held": True, "next_window_at": "2026-11-23T09:00:00Z"},
-            "Mon-Fri 09:00-17:00 Europe/London: ejected, next Mon 09:00",
-        ),
-    ],
-    ids=["in a window", "between windows", "ejected in one"],
-)
-def test_hours_are_told_with_what_comes_next(shown, more, said):
-    hours = {"hours": "Mon-Fri 09:00-17:00 Europe/London", **more}
-    page = shown(endpoint("llama", "running", "serving", 900, **hours))
-    expect(card(page, "llama").locator(".facts")).to_contain_text(said)
+def test_hours_are_told_with_what_comes_next(shown):
+    hours = "Mon-Fri 09:00-17:00 Europe/London"
+    monday = {"next_window_at": "2026-11-23T09:00:00Z"}
+    told = {
+        "in-a-window": ({"window_until": "2026-11-20T19:00:00Z"}, f"{hours}: on until 19:00"),
+        "between-windows": (monday, f"{hours}, next Mon 09:00"),
+        "ejected-in-one": ({"held": True, **monday}, f"{hours}: ejected, next Mon 09:00"),
+    }
+    page = shown(
+        *(
+            endpoint(name, "running", "serving", 900, hours=hours, **more)
+            for name, (more, _) in told.items()
+        )
+    )
+    for name, (_, said) in told.items():
+        expect(card(page, name).locator(".facts")).to_contain_text(said)
 
 
 def test_what_servers_say_is_text_and_never_markup(shown):
@@ -72,15 +69,19 @@ def test_what_servers_say_is_text_and_never_markup(shown):
     assert card(page, "llama").locator("img").count() == 0
 
 
-@pytest.mark.parametrize(
-    ("left", "time", "reach"),
-    [(59, "0:59", "60"), (5_400, "1:30:00", "120"), (50_000, "13:53:20", "24"), (600_000, "", "8")],
-)
-def test_a_dial_reaches_as_far_as_its_time(shown, left, time, reach):
-    page = shown(endpoint("llama", "starting", "loading", left))
-    assert page.time("llama") == (time or "6 d 22:40:00")
-    labels = card(page, "llama").locator(".ticks text").all_text_contents()
-    assert (labels[0], labels[-2]) == ("0", reach)
+def test_a_dial_reaches_as_far_as_its_time(shown):
+    told = {
+        59: ("0:59", "60"),
+        5_400: ("1:30:00", "120"),
+        50_000: ("13:53:20", "24"),
+        600_000: ("6 d 22:40:00", "8"),
+    }
+    page = shown(*(endpoint(f"on-{left}-s", "starting", "loading", left) for left in told))
+    for left, (time, reach) in told.items():
+        name = f"on-{left}-s"
+        assert page.time(name) == time
+        labels = card(page, name).locator(".ticks text").all_text_contents()
+        assert (labels[0], labels[-2]) == ("0", reach)
 
 
 def test_a_price_that_is_unknown_is_never_shown_as_nothing(shown):
@@ -89,6 +90,31 @@ def test_a_price_that_is_unknown_is_never_shown_as_nothing(shown):
     expect(facts).to_contain_text("Priceunknown")
     expect(facts).to_contain_text("Spent since the startunknown")
     assert "$" not in facts.text_content()
+
+
+def test_dollars_are_offered_where_they_buy_minutes(shown):
+    told = {"unknown": (None, 1), "free": (0, 1), "priced": (1.2, 2)}
+    page = shown(
+        *(
+            endpoint(name, "running", "serving", 900, price_per_hour=price)
+            for name, (price, _) in told.items()
+        )
+    )
+    for name, (_, units) in told.items():
+        expect(card(page, name).get_by_label("Unit").locator("option")).to_have_count(units)
+
+
+def test_what_was_saved_is_green_only_if_something_was(shown):
+    page = shown(endpoint("llama", "running", "serving", 900))
+    told = {"$3.10": "3.1000", "$0.00": "0.0000", "unknown": None}
+    answers = iter(RECEIPT | {"saved": saved} for saved in told.values())
+    page.page.route("**/receipt?**", lambda route: route.fulfill(json=next(answers)))
+    for said in told:
+        figures = page.open("Receipt", "llama").locator(".figures dd")
+        expect(figures.last).to_have_text(said)
+        colours = figures.evaluate_all("all => all.map(one => getComputedStyle(one).color)")
+        assert (colours[3] != colours[1]) is (said == "$3.10")
+        page.button("Receipt of", "llama").click()
 
 
 @pytest.mark.parametrize("dark", [False, True])

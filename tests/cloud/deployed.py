@@ -10,8 +10,8 @@ from typing import Any
 import boto3
 import pytest
 
-from parkmeter.notify.sns import TOLD
 from parkmeter.stores.dynamodb import DynamoStore, Tables
+from parkmeter.telling import MAILED
 from tests.cloud.tables import dynamodb_client, make_tables
 
 
@@ -92,6 +92,6 @@ def deployed(moto: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Deployed]:
         monkeypatch.setenv(name, value)
     ssm = boto3.client("ssm")
     path = f"/{prefix}/endpoints/"
-    yield Deployed(dynamodb, ssm, tables, path, DynamoStore(dynamodb, tables, posts=TOLD))
+    yield Deployed(dynamodb, ssm, tables, path, DynamoStore(dynamodb, tables, posts=MAILED))
     dynamodb.close()
     ssm.close()

@@ -13,6 +13,7 @@ from typing import Any
 
 from botocore.exceptions import EndpointConnectionError
 
+from parkmeter.announcing import extension_of
 from parkmeter.aws.clock import MeterClock, UntreatedError
 from parkmeter.aws.definitions import Found, KnownDefinitions
 from parkmeter.aws.expiry_parameter import ExpiryParameters, published
@@ -20,15 +21,17 @@ from parkmeter.aws.heartbeat import Heartbeat
 from parkmeter.aws.hours_parameters import HoursParameters
 from parkmeter.aws.last_use import last_use
 from parkmeter.aws.lifecycle import Lifecycle
+from parkmeter.aws.links import LinkSecret, found_address
 from parkmeter.aws.mailing import Mailing
 from parkmeter.aws.wiring import NoGate, Ports, service_of
 from parkmeter.journal import Entry, Kind
-from parkmeter.meter import Meter
+from parkmeter.meter import Meter, Spec
 from parkmeter.notify.log import LogNotifier
-from parkmeter.notify.sns import SnsNotifier
+from parkmeter.notify.sns import SnsReceiver
 from parkmeter.report import Report
 from parkmeter.service import Actor, Service
 from parkmeter.stores.dynamodb_outbox import DynamoOutbox
+from parkmeter.telling import Event, Extension
 from tests.cloud.conftest import Wound
 from tests.cloud.deployed import Deployed
 from tests.cloud.sagemaker.simulator import SageMakerSimulator
@@ -57,14 +60,14 @@ class Waker:
 class Flaky:
     """The topic; it fails as often as `Life.sns_troubles` says."""
 
-    topic: SnsNotifier
+    topic: SnsReceiver
     life: "Life"
 
-    def send(self, entry: Entry) -> None:
+    def send(self, event: Event) -> None:
         if self.life.sns_troubles:
             self.life.sns_troubles -= 1
             raise EndpointConnectionError(endpoint_url="sns")
-        self.topic.send(entry)
+        self.topic.send(event)
 
 
 @dataclass
@@ -137,19 +140,34 @@ class Life:
 
     @property
     def mailing(self) -> Mailing:
-        """Of clock and lifecycle; the topic does not answer as often as `sns_troubles` says."""
-        topic = Flaky(SnsNotifier(self.sns, self.topic), self)
-        outbox = DynamoOutbox(self.deployment.dynamodb, self.deployment.tables.meters)
-        return Mailing(self.deployment.store, outbox, topic)
+        """Of the clock; the topic does not answer as often as `sns_troubles` says."""
+        return Mailing(
+            self.deployment.store,
+            DynamoOutbox(self.deployment.dynamodb, self.deployment.tables.meters),
+            Flaky(SnsReceiver(self.sns, self.topic), self),
+            self.find,
+            self._extension,
+            self.wound.now,
+        )
+
+    def _extension(self, warning: Entry, spec: Spec) -> Extension | None:
+        address = found_address(self.deployment.ssm, self.address_parameter)
+        secret = LinkSecret(self.deployment.dynamodb, self.deployment.tables.meters)
+        return address and extension_of(warning, spec, address, secret())
+
+    @property
+    def address_parameter(self) -> str:
+        """Where the API's stack writes its address, if it is deployed."""
+        return self.deployment.path.replace("/endpoints/", "/address")
 
     def clock(self, **changes: Any) -> MeterClock:
         made = MeterClock(
-            ports=self.mailing.ports(self.ports),
+            ports=self.ports,
             find=self.find,
             expiries=self.expiries,
             hours=self.hours,
             heartbeat=self.heartbeat,
-            catch_up=self.mailing.catch_up,
+            mailing=self.mailing,
             now=self.wound.now,
             pause=self.timeline.sleep,
             say=lambda text: self.heard.append(json.loads(text)),
@@ -256,14 +274,18 @@ class Life:
 
     def mails(self) -> list[str]:
         """Subjects of what was sent since the last look, in no order."""
-        subjects = []
+        return [mail["Subject"] for mail in self.letters()]
+
+    def letters(self) -> list[dict[str, str]]:
+        """What was sent since the last look, in no order."""
+        letters = []
         while True:
             got = self.sqs.receive_message(QueueUrl=self.queue, MaxNumberOfMessages=10)
             messages = got.get("Messages", [])
             if not messages:
-                return subjects
+                return letters
             for message in messages:
-                subjects.append(json.loads(message["Body"])["Subject"])
+                letters.append(json.loads(message["Body"]))
                 self.sqs.delete_message(QueueUrl=self.queue, ReceiptHandle=message["ReceiptHandle"])
 
     # ── The published expiry ─────────────────────────────────────────────────────────────────────

@@ -18,8 +18,12 @@ import pytest
 from parkmeter.aws import control
 from parkmeter.aws.definitions import definition, definition_from, definitions
 from parkmeter.aws.heartbeat import Heartbeat
+from parkmeter.aws.links import LinkSecret
+from parkmeter.entries import warning_line
 from parkmeter.errors import ConfigError
+from parkmeter.extending import link_of, offer_for
 from parkmeter.meter import Price, is_open
+from parkmeter.stores.dynamodb_outbox import DynamoOutbox
 from parkmeter.tokens import Scope, Token, digest_of
 from tests.cloud.api_gateway import ADA, BOB, Gateway, gateway_to_control
 from tests.cloud.conftest import Wound
@@ -99,6 +103,37 @@ def test_a_receipt_is_reckoned_at_the_price_of_the_definition(gateway: Gateway) 
     assert (empty.document["saved"], empty.document["hours_on"]) == ("0.0000", 0)
 
 
+def test_the_link_in_a_warning_extends_once_without_a_token(gateway: Gateway) -> None:
+    gateway.ask("POST", "/endpoints/flan-t5/top-ups", {"minutes": 5})
+    deployment = gateway.deployment
+    store, now = deployment.store, datetime.now(UTC)
+    before = store.load("flan-t5")
+    spec = definition(deployment.ssm, deployment.path, "flan-t5").spec
+    warning = warning_line(spec, before, before.expires_at, timedelta(minutes=10), now)
+    secret = LinkSecret(deployment.dynamodb, deployment.tables.meters)
+    path = f"/extend/{link_of(offer_for(warning, spec), secret())}"
+    for _ in range(2):  # mail scanners
+        page = gateway.ask("GET", path, by=None)
+        assert (page.status, page.headers["content-type"]) == (200, "text/html; charset=utf-8")
+        assert b"Add 30 minutes to flan-t5?" in page.body
+    assert store.load("flan-t5") == before
+    assert gateway.ask("POST", path, by=None).status == 200
+    after = store.load("flan-t5")
+    assert after.expires_at - before.expires_at == timedelta(minutes=30)
+    assert store.journal("flan-t5", 1)[0].who == "link in a warning"
+    assert gateway.ask("POST", path, by=None).status == 409
+    assert store.load("flan-t5") == after
+    assert gateway.ask("POST", f"{path}x", by=None).status == 404
+
+
+def test_what_control_commits_is_posted_for_the_clock_to_mail(gateway: Gateway) -> None:
+    gateway.ask("POST", "/endpoints/flan-t5/top-ups", {"minutes": 5})
+    deployment = gateway.deployment
+    outbox = DynamoOutbox(deployment.dynamodb, deployment.tables.meters)
+    (posted,) = outbox.untold(datetime.now(UTC), 100)
+    assert [posted] == deployment.store.journal("flan-t5", 9)
+
+
 def test_limits_of_the_definition_hold(gateway: Gateway) -> None:
     said = gateway.ask("POST", "/endpoint-expiry", {"minutes": 1441})
     assert said.status == 422
@@ -143,6 +178,7 @@ def test_health_needs_no_token(gateway: Gateway) -> None:
     heartbeat = Heartbeat(deployment.dynamodb, deployment.tables.meters)
     heartbeat.beat(datetime.now(UTC) - timedelta(minutes=4))
     assert gateway.ask("GET", "/health", by=None).document["status"] == "ok"
+    assert gateway.ask("HEAD", "/health", by=None).status == 200
 
 
 def test_health_tells_when_the_clock_never_came(gateway: Gateway) -> None:
@@ -414,7 +450,8 @@ def test_nothing_is_followed_through_api_gateway(gateway: Gateway) -> None:
 
 def test_who_asks_is_known_from_the_authorizer_or_the_table(gateway: Gateway) -> None:
     said = gateway.ask("GET", "/whoami").document
-    assert set(said) == {"id", "name", "scopes", "endpoints", "expires_at"}
+    assert set(said) == {"id", "name", "scopes", "endpoints", "expires_at", "events"}
+    assert said["events"] is False
     assert "admin" in said["scopes"]
 
 

@@ -12,7 +12,13 @@ from tests.cloud.api_gateway import Gateway, gateway_to_control
 from tests.cloud.sagemaker.simulator import SageMakerSimulator
 from tests.cloud.tables import moto_server
 
-OPEN, ANYBODY, COVERED, ADMINISTRATOR = "open", "anybody", "covered", "administrator"
+OPEN, SIGNED, ANYBODY, COVERED, ADMINISTRATOR = (
+    "open",
+    "signed",
+    "anybody",
+    "covered",
+    "administrator",
+)
 ANY_METHOD = ("DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT")
 
 
@@ -43,6 +49,8 @@ ROUTES = [
     Asked("GET", "/docs", OPEN),
     Asked("GET", "/openapi.json", OPEN),
     Asked("GET", "/health", OPEN),
+    Asked("GET", "/extend/{link}", SIGNED),
+    Asked("POST", "/extend/{link}", SIGNED),
     Asked("GET", "/whoami", ANYBODY),
     Asked("GET", "/events", ANYBODY),
     Asked("GET", "/endpoints", ANYBODY),
@@ -88,7 +96,7 @@ KINDS = {
 def enough(need: str, kind: dict[str, str]) -> bool:
     covered = kind["endpoints"] in {"*", "flan-t5"}
     match need:
-        case "open" | "anybody":
+        case "open" | "signed" | "anybody":
             return True
         case "covered":
             return covered
@@ -130,6 +138,9 @@ def test_without_a_token_only_what_is_open_answers(gateway: Gateway, asked: Aske
     if asked.need == OPEN:
         # No clock runs here, so health says that it stands still.
         assert said.status in {200, 307, 503}
+    elif asked.need == SIGNED:
+        # The link is who asks, and nobody signed this one.
+        assert said.status == 404
     else:
         assert said.status == 401
 

@@ -11,9 +11,13 @@ from botocore.exceptions import ClientError, EndpointConnectionError
 
 from parkmeter.aws.expiry_parameter import published
 from parkmeter.aws.last_use import UseNote, last_use
+from parkmeter.aws.links import LinkSecret
+from parkmeter.aws.mailing import UnmailedError
 from parkmeter.drivers import sagemaker
+from parkmeter.extending import offer_in
 from parkmeter.journal import Kind
 from parkmeter.meter import NEVER, Phase
+from parkmeter.telling import Event
 from stacks import names as agreed
 from tests.cloud.conftest import Wound
 from tests.cloud.custom_resources import CloudFormation, cloudformation, request
@@ -277,11 +281,14 @@ def test_clocks_that_overlap_write_one_line_and_send_one_message(life: Life) -> 
         Kind.STOP,
     ]
     assert sorted(life.mails()) == [
+        "parkmeter: ada added 14 minutes to flan-t5",
         "parkmeter: flan-t5 has stopped",
         "parkmeter: flan-t5 is running",
-        "parkmeter: flan-t5 needs your attention",
-        "parkmeter: flan-t5 needs your attention",
+        "parkmeter: flan-t5 is starting",
+        "parkmeter: flan-t5 stops in 10 minutes",
+        "parkmeter: flan-t5 stops in 2 minutes",
     ]
+    assert life.failures == []
 
 
 def test_what_the_topic_did_not_take_is_mailed_by_a_later_tick(life: Life) -> None:
@@ -294,17 +301,107 @@ def test_what_the_topic_did_not_take_is_mailed_by_a_later_tick(life: Life) -> No
     life.sns_troubles = 0
     life.wind(minutes=4)
     assert sorted(life.mails()) == [
+        "parkmeter: ada added 14 minutes to flan-t5",
         "parkmeter: flan-t5 is running",
-        "parkmeter: flan-t5 needs your attention",
+        "parkmeter: flan-t5 is starting",
+        "parkmeter: flan-t5 stops in 10 minutes",
     ]
     life.failures.clear()
     life.wind(minutes=10)
     assert life.mails() == [
-        "parkmeter: flan-t5 needs your attention",
+        "parkmeter: flan-t5 stops in 2 minutes",
         "parkmeter: flan-t5 has stopped",
     ]
     assert life.failures == []
-    assert life.mailing.outbox.untold(life.now + SECOND) == []
+    assert life.mailing.outbox.untold(life.now + timedelta(hours=1), 100) == []
+
+
+def test_a_warning_is_mailed_the_moment_it_falls_due_though_the_run_waits_on(life: Life) -> None:
+    life.deployment.define(warn_minutes=[2, 1.5])
+    life.top_up(6)
+    life.wind(minutes=2)
+    warned = life.meter().expires_at - timedelta(minutes=2)
+    life.wind(seconds=(warned - life.now).total_seconds() - 1)
+    life.mails()
+    life.wind(seconds=2)
+    assert life.mails() == ["parkmeter: flan-t5 stops in 2 minutes"]
+    assert life.timeline.asleep() > 0
+
+
+def test_who_is_warned_extends_by_the_link_once(life: Life) -> None:
+    life.deployment.define(warn_minutes=[2], extend_minutes=7)
+    address = "https://abc.example.org/prod"
+    life.deployment.ssm.put_parameter(Name=life.address_parameter, Value=address, Type="String")
+    life.top_up(10)
+    life.wind(minutes=10)
+    (letter,) = [one for one in life.letters() if "stops in" in one["Subject"]]
+    *_, price, spent, last = letter["Message"].splitlines()
+    assert (price, spent) == ("An hour costs: $7.09", "Spent so far: $1.06")
+    assert last.startswith(f"Add 7 minutes: {address}/extend/")
+    link, before = last.rpartition("/")[2], life.meter().expires_at
+    secret = LinkSecret(life.deployment.dynamodb, life.deployment.tables.meters)
+    offer = offer_in(link, secret(), life.now)
+    assert (offer.endpoint, offer.expires_at, offer.amount) == (FLAN, before, timedelta(minutes=7))
+
+
+def test_without_an_api_a_warning_has_no_link_and_an_unknown_price_is_called_so(life: Life) -> None:
+    life.deployment.define(warn_minutes=[2], price_per_hour="")
+    life.top_up(10)
+    life.wind(minutes=10)
+    (letter,) = [one for one in life.letters() if "stops in" in one["Subject"]]
+    assert letter["Message"].splitlines()[-1] == "An hour costs: unknown"
+
+
+def test_what_nobody_wants_mailed_is_not_and_does_not_stay(life: Life) -> None:
+    some = replace(life.mailing, kinds=[Kind.STOP])
+    life.top_up(5)
+    assert some.deliver() is False
+    assert life.mailing.outbox.untold(life.now, 100) == []
+    assert life.mails() == []
+
+
+def test_a_slow_topic_does_not_hold_its_run_until_lambda_ends_it(life: Life) -> None:
+    class Slow:
+        sent = 0
+
+        def send(self, _event: Event) -> None:
+            self.sent += 1
+            life.wound.wind(seconds=3)
+
+    for _ in range(9):
+        life.top_up(5)
+    topic = Slow()
+    mailing = replace(life.mailing, topic=topic)
+    assert mailing.deliver() is True
+    assert topic.sent == 4
+    while mailing.deliver():
+        pass
+    assert topic.sent == 9
+
+
+def test_a_mail_that_is_refused_keeps_back_no_other(life: Life) -> None:
+    class Particular:
+        def __init__(self) -> None:
+            self.sent: list[str] = []
+
+        def send(self, event: Event) -> None:
+            if event.endpoint == FLAN:
+                raise ClientError({"Error": {"Code": "InvalidParameter"}}, "Publish")
+            self.sent.append(event.endpoint)
+
+    life.deployment.define("b", warn_minutes=[])
+    life.top_up(5)
+    life.wound.wind(seconds=1)
+    life.top_up(5, "b")
+    topic = Particular()
+    mailing = replace(life.mailing, topic=topic)
+    with pytest.raises(UnmailedError):
+        mailing.deliver()
+    assert topic.sent == ["b"]
+    assert mailing.deliver() is False  # claimed, so that it is not tried again at once
+    life.wound.wind(seconds=46)
+    with pytest.raises(UnmailedError):
+        mailing.deliver()
 
 
 def test_a_failure_is_mailed_once_per_cause_however_often_it_is_tried(life: Life) -> None:
@@ -312,7 +409,7 @@ def test_a_failure_is_mailed_once_per_cause_however_often_it_is_tried(life: Life
     life.top_up(14)
     life.wind(minutes=5)
     assert life.lines().count(Kind.FAILURE) >= 2
-    assert life.mails().count("parkmeter: flan-t5 has failed") == 1
+    assert life.mails().count("parkmeter: flan-t5 failed") == 1
 
 
 # ── The published expiry ─────────────────────────────────────────────────────────────────────────
@@ -627,6 +724,18 @@ def test_destroying_stops_the_endpoint_first(running: Life, answers: CloudFormat
     assert running.published() is None
     running.wind(minutes=3)
     assert running.published() is None
+
+
+def test_the_end_of_a_deployment_is_mailed_by_the_clock_as_long_as_it_is_there(
+    running: Life, answers: CloudFormation
+) -> None:
+    running.mails()
+    running.lifecycle().handle(request(answers, "Delete"), lambda: 900_000)
+    running.wind(seconds=1)
+    assert sorted(running.mails()) == [
+        "parkmeter: flan-t5 has stopped",
+        "parkmeter: flan-t5 is being removed",
+    ]
 
 
 def test_destroying_while_it_is_created_hands_over_before_the_function_ends(

@@ -78,7 +78,7 @@ def test_meters_with_nothing_due_are_read_and_seen_many_at_once(fleet) -> None:
     many.running(1_000, never)
     (tick,) = many.minutes(1)
     assert tick.toll.calls == {
-        "Query": 1,
+        "Query": 2,  # who is unsettled, and what is to be mailed
         "GetParametersByPath": 1,
         "GetParameters": 200,  # ten at once: definitions, published expiries
         "BatchGetItem": 20,  # a hundred at once: before and after
@@ -118,6 +118,47 @@ def test_a_thousand_that_end_at_once_wait_for_the_processor_only(fleet) -> None:
     # Five calls for each, and a processor does 1.5 ms for a call.
     assert late[-1] <= 1_000 * 5 * 0.0015 + 1
     assert tick.seconds < TIMEOUT_SECONDS
+
+
+def test_a_topic_that_hangs_delays_no_stop_and_no_run_for_long(fleet) -> None:
+    many = fleet()
+    many.data.topic_hangs = 18
+    many.running(100, lambda n: n / 2)
+    ticks = many.minutes(3)
+    late = many.lateness()
+    assert len(late) == 100
+    assert late[-1] <= 1
+    assert all(tick.seconds < TIMEOUT_SECONDS for tick in ticks)
+    assert many.data.mails == []
+    assert "what is to be mailed" in ticks[1].failed
+    many.data.topic_hangs = 0
+    (tick,) = many.minutes(1)
+    assert tick.failed == ""
+    assert len(many.data.mails) == 100
+
+
+def test_a_thousand_mails_go_out_beside_the_stops(fleet) -> None:
+    many = fleet()
+    many.running(1_000, lambda n: 60 * n / 1_000)
+    ticks = many.minutes(5)
+    assert many.lateness()[-1] <= 1
+    lines = [
+        name for name, place in many.data.items if place.startswith("entry#") and name[0] == "r"
+    ]
+    assert sorted(many.data.mails) == sorted(f"parkmeter: {name} has stopped" for name in lines)
+    assert all(tick.seconds < TIMEOUT_SECONDS for tick in ticks)
+
+
+def test_a_warning_that_is_written_past_the_horizon_is_mailed_by_the_same_run(fleet) -> None:
+    slow = fleet()
+    slow.latency = 2
+    slow.warn_minutes = (1,)
+    horizon = LOOK_AHEAD.total_seconds() + 5 * slow.latency  # what the run reads before it begins
+    slow.running(1, lambda _: 60 + horizon)
+    slow.tick()
+    slow.threads.sleep(2 * horizon)
+    (mail,) = slow.data.mails
+    assert mail.startswith("parkmeter: r000000 stops in 5")
 
 
 # ── Where SageMaker refuses ──────────────────────────────────────────────────────────────────────

@@ -254,6 +254,65 @@ def test_the_async_stack_answers_later_through_the_api(cloud):
     assert (code, len(said["generated_texts"])) == (200, 1)
 
 
+@pytest.fixture(scope="module")
+def mails(cloud) -> Callable[[], list[dict[str, str]]]:
+    """What the topic has sent since the last call, to somebody who subscribed for all of it."""
+    sns, sqs = cloud.client("sns"), cloud.client("sqs")
+    (topic,) = sns.list_topics()["Topics"][0].values()
+    queue = sqs.create_queue(QueueName="mails")["QueueUrl"]
+    arn = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])
+    sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=arn["Attributes"]["QueueArn"])
+
+    def received() -> list[dict[str, str]]:
+        got = sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=10).get("Messages", [])
+        for message in got:
+            sqs.delete_message(QueueUrl=queue, ReceiptHandle=message["ReceiptHandle"])
+        return [json.loads(message["Body"]) for message in got]
+
+    return received
+
+
+def page(cloud: SimulatedCloud, path: str, *, press: bool = False) -> tuple[int, str]:
+    """What a browser shows behind a link; `press`: its button."""
+    connection = http.client.HTTPConnection(urlsplit(cloud.url).netloc, timeout=60)
+    connection.request("POST" if press else "GET", path)
+    response = connection.getresponse()
+    shown = response.status, response.read().decode()
+    connection.close()
+    return shown
+
+
+def test_the_link_in_a_warnings_mail_extends_through_the_api_once(cloud, mails):
+    two_minutes = f"{datetime.now(UTC) + timedelta(seconds=128):{FORMAT}}"
+    cloud.client("ssm").put_parameter(Name=EXPIRY_PARAMETER, Value=two_minutes, Overwrite=True)
+    sent: list[dict[str, str]] = []
+    until(lambda: sent.extend(mails()) or any("stops in" in mail["Subject"] for mail in sent))
+    (warning,) = [mail for mail in sent if "stops in" in mail["Subject"]]
+    assert warning["Subject"] == "parkmeter: flan-t5 stops in 2 minutes"
+    assert "An hour costs: $7.09" in warning["Message"]
+    address, slash, link = warning["Message"].split()[-1].partition("/prod/")
+    (api,) = cloud.client("apigateway").get_rest_apis()["items"]
+    assert address == f"https://{api['id']}.execute-api.us-east-1.amazonaws.com"
+    before = expiry(cloud)
+    status, shown = page(cloud, slash + link)
+    assert (status, expiry(cloud)) == (200, before)
+    assert "Add 30 minutes to flan-t5?" in shown
+    assert page(cloud, slash + link, press=True)[0] == 200
+    assert expiry(cloud) - before == timedelta(minutes=30)
+    assert page(cloud, slash + link, press=True)[0] == 409
+    assert expiry(cloud) - before == timedelta(minutes=30)
+    until(lambda: sent.extend(mails()) or any("link" in mail["Subject"] for mail in sent))
+    said = [mail["Subject"] for mail in sent]
+    assert said.count("parkmeter: flan-t5 has a new expiry") == 1
+    assert said.count("parkmeter: link in a warning added 30 minutes to flan-t5") == 1
+    for function, line in (
+        ("clock", "edit by operator"),
+        ("control", "top-up by link in a warning"),
+    ):
+        logged = cloud.logs(f"parkmeter-{function}")
+        assert sum(f"flan-t5 {line}" in each for each in logged) == 1
+
+
 def test_an_expiry_written_by_hand_is_adopted_and_ends_the_endpoint(cloud):
     now = f"{datetime.now(UTC):{FORMAT}}"
     cloud.client("ssm").put_parameter(Name=EXPIRY_PARAMETER, Value=now, Overwrite=True)

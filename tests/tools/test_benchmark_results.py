@@ -2,11 +2,12 @@
 
 import json
 import sys
+from pathlib import Path
 
 import pytest
 
 from benchmarks.report import Bound, Claim, Effort, Missing, Version, main, plain, read
-from benchmarks.running import results, scripts
+from benchmarks.running import in_short, results, scripts
 from benchmarks.running.scripts import Outcome
 
 FASTER = Claim("data plane", "requests/s ÷ nginx", [0.9, 0.5, 0.7], "", Bound.AT_LEAST, 0.35)
@@ -91,8 +92,11 @@ def test_the_table_has_every_target_and_every_failure():
 
 def test_the_page_tells_all_that_was_found():
     outcomes = [Outcome("data_plane", "0.10 0.20 0.30", 61.2, ROWS)]
-    page = results.page(outcomes, {"Date": "2026-01-01"}, "* A line of a profile.\n")
+    page = results.page(
+        outcomes, {"Date": "2026-01-01"}, "* A word, explained.\n", "* A line of a profile.\n"
+    )
     for told in (
+        "* A word, explained.",
         "* Date: 2026-01-01",
         "| data plane | requests/s ÷ nginx | 0.700 | 0.500 to 0.900 | ≥ 0.350 | met |",
         "| data plane | requests/s, nginx | 50,000 | 50,000 to 50,000 |",
@@ -102,6 +106,22 @@ def test_the_page_tells_all_that_was_found():
         "* A line of a profile.",
     ):
         assert told in page
+
+
+def test_the_page_begins_with_what_most_people_ask():
+    name, figure = in_short.ASKED[0][1:]
+    asked = Claim(name, figure, [1.5], "ms", Bound.AT_MOST, 50.0)
+    page = results.page([Outcome("exactness", "", 1.0, [*ROWS, asked])], {}, "", "")
+    short = page.partition("## ")[0]
+    assert f"| {in_short.ASKED[0][0]} | 1.50 ms | ≤ 50.0 ms | met |" in short
+    assert "nginx" not in short
+
+
+def test_what_most_people_ask_is_answered_by_the_results_there_are():
+    page = (Path(results.__file__).parents[1] / "RESULTS.md").read_text(encoding="utf-8")
+    for what, subject, figure in in_short.ASKED:
+        assert f"| {subject} | {figure} | " in page
+        assert f"| {what} | " in page
 
 
 def test_scripts_are_modules_and_packages_that_can_be_run(tmp_path):

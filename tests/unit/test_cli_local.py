@@ -59,6 +59,15 @@ def test_config_check_finds_the_file_by_the_variable_or_in_this_folder(file, mon
     assert "other.toml" in done.stderr
 
 
+def test_config_check_takes_its_file_as_up_does(file):
+    other = file.with_name("other.toml")
+    other.write_text(RIGHT)
+    assert "/qwen" in run("config", "check", "--config", other).stdout
+    twice = run("config", "check", other, "--config", other)
+    assert twice.exit_code == 2
+    assert "Name one file" in twice.stderr
+
+
 def test_config_check_tells_mistakes_one_a_line_and_to_programs_too(file):
     file.write_text(WRONG)
     done = run("config", "check", file)

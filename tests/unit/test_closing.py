@@ -13,7 +13,7 @@ from parkmeter.decision import Cause, Decision, Observed, Start
 from parkmeter.extending import offer_for
 from parkmeter.journal import Entry, Kind
 from parkmeter.meter import Meter, Phase, Spec, is_open, time_left
-from parkmeter.notify.sns import SnsNotifier
+from parkmeter.notify.sns import SnsReceiver
 from parkmeter.reconcile import decide, park, start_refused, trouble
 from parkmeter.telling import document, text, title
 from tests.world import ADA, MINUTE, NOON, SECOND, World, spec
@@ -118,8 +118,8 @@ def test_what_is_told_of_an_endpoint_that_does_not_serve_is_true(failing, slow):
         assert "On until" not in text(event)
         assert document(event)["closes_at"] == "2026-06-22T12:25:00Z"
         mail = Mail()
-        SnsNotifier(mail, "arn").send(warning)
-        assert f"Expires  {close}" in mail.messages[0]
+        SnsReceiver(mail, "arn").send(event)
+        assert f"Closes at: {close}" in mail.messages[0]
 
 
 class Mail:

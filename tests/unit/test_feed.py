@@ -6,8 +6,13 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
+from parkmeter.meter import Spec
 from parkmeter.web import feed as feeds
+from parkmeter.web.auth import TokenBook
+from parkmeter.web.control import Control
+from parkmeter.web.event_routes import feed_of
 from parkmeter.web.feed import Feed
+from tests.world import World
 
 
 @pytest.fixture(autouse=True)
@@ -81,6 +86,35 @@ def test_who_comes_right_after_the_last_one_left_is_told_too():
         assert await feed.join(1).news(5) == 2
 
     run(told)
+
+
+def test_listeners_are_counted_by_their_owners():
+    async def told() -> None:
+        feed = Feed(Count())
+        ada = feed.join(9, "ada")
+        feed.join(9, "ada")
+        feed.join(9, "ben")
+        assert (feed.listening("ada"), feed.listening("ben"), feed.listening("eve")) == (2, 1, 0)
+        ada.leave()
+        assert feed.listening("ada") == 1
+
+    run(told)
+
+
+def test_one_endpoint_that_cannot_be_shown_does_not_silence_the_others(caplog):
+    world = World(Spec("flan-t5"), Spec("falcon"))
+
+    def resource_of(name: str) -> str:
+        if name == "falcon":
+            raise OSError("not now")
+        return name
+
+    async def told() -> None:
+        control = Control(world.service, TokenBook([]), resource_of, lambda: world.now)
+        assert list(await feed_of(control).join(9).news(5)) == ["flan-t5"]
+
+    run(told)
+    assert "falcon cannot be shown" in caplog.text
 
 
 def test_nobody_listens_any_more_after_the_end():

@@ -5,7 +5,6 @@ when somebody edits a published expiry. Runs may overlap: every step is a condit
 who loses it does nothing. Knows the core and when to ask it; decides nothing.
 """
 
-import json
 import logging
 import os
 import time
@@ -23,15 +22,15 @@ from parkmeter.aws.definitions import LOOK_AGAIN, Definition, Found, KnownDefini
 from parkmeter.aws.expiry_parameter import ExpiryParameters, Published, published
 from parkmeter.aws.heartbeat import Heartbeat
 from parkmeter.aws.hours_parameters import HoursParameters
-from parkmeter.aws.mailing import Mailing
+from parkmeter.aws.mailing import Bell, Mailing, UnmailedError, mailing_of
 from parkmeter.aws.many_meters import readable_meters
+from parkmeter.aws.metrics_line import metrics_line
 from parkmeter.aws.roll_call import EVERY, WORTH_IT, RollCall
 from parkmeter.aws.round import Round
 from parkmeter.aws.wiring import PATIENCE, Environment, Ports, dynamodb, service_of
 from parkmeter.drivers.sagemaker import SageMakerDriver
 from parkmeter.errors import DriverError
 from parkmeter.meter import NEVER, ZERO, Meter, Phase, Spec, is_open, latest_close, overdue
-from parkmeter.notify.sns import SnsNotifier
 from parkmeter.service import Service
 
 log = logging.getLogger(__name__)
@@ -42,10 +41,8 @@ LOOK_AHEAD = timedelta(seconds=75)
 _NOT_IN_THIS_RUN = timedelta(hours=1)
 
 ROLL_CALL = "the list of endpoints"
+POST = "what is to be mailed"
 """Among the names of a round; no endpoint can be called so."""
-
-METRICS = "parkmeter"
-"""Namespace of the metrics that two alarms live on (`stacks/names.py`)."""
 
 
 class UntreatedError(Exception):
@@ -62,15 +59,15 @@ def meter_clock() -> "MeterClock":
     """The clock of this function, from its environment."""
     environment, plain = Environment.given(), dynamodb()
     ssm = boto3.client("ssm", config=PATIENCE)
-    topic = SnsNotifier(boto3.client("sns", config=PATIENCE), os.environ["PARKMETER_TOPIC_ARN"])
-    mailing = Mailing.over(plain, environment.tables, topic)
+    ports = Ports.of(environment, plain, _between_runs())
+    find = KnownDefinitions(ssm, environment.endpoints_path).of
     return MeterClock(
-        ports=mailing.ports(Ports.of(environment, plain, _between_runs())),
-        find=KnownDefinitions(ssm, environment.endpoints_path).of,
+        ports=ports,
+        find=find,
         expiries=ExpiryParameters(ssm, environment.expiry_path),
         hours=HoursParameters(ssm, environment.hours_path),
         heartbeat=Heartbeat(plain, environment.tables.meters),
-        catch_up=mailing.catch_up,
+        mailing=mailing_of(ports, plain, environment.tables, ssm, find),
     )
 
 
@@ -83,8 +80,7 @@ def _between_runs() -> Round:
 class MeterClock:
     """Runs reconcile for the meters that an event is about.
 
-    `find` reads definitions; `catch_up` tells what was not told yet, or says that it could not;
-    `pause` sleeps for some seconds; `say` prints a line where CloudWatch
+    `find` reads definitions; `pause` sleeps for some seconds; `say` prints a line where CloudWatch
     finds metrics.
     """
 
@@ -93,7 +89,7 @@ class MeterClock:
     expiries: ExpiryParameters
     hours: HoursParameters
     heartbeat: Heartbeat
-    catch_up: Callable[[datetime], bool] = lambda _: True
+    mailing: Mailing
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
     pause: Callable[[float], None] = time.sleep
     say: Callable[[str], None] = print
@@ -129,10 +125,10 @@ class MeterClock:
         """All that are not settled or have a window; two alarms live on the line it ends with."""
         scheduled = self.hours.due(self.now(), LOOK_AHEAD)
         treated = self._treat(set(self.ports.store.unsettled()) | scheduled)
-        self._print_metrics(treated)
+        late = treated.overdue
+        self.say(metrics_line(self.ports.deployment, self.now(), late, treated.unsettled))
         self.heartbeat.beat(self.now())
-        told = self.catch_up(self.now())
-        _complain(treated.failed | (set() if told else {"what is to be mailed"}))
+        _complain(treated.failed)
 
     def _sweep(self) -> None:
         """What ticks and events could have missed: unmetered endpoints, edits nobody told of."""
@@ -195,17 +191,27 @@ class MeterClock:
         }
         meters = readable_meters(self.ports.store, names)
         to_sync = self._published(definitions, meters, failed)
-        around = Round(self.now, self.pause, self.now() + LOOK_AHEAD, self.crew)
+        horizon = self.now() + LOOK_AHEAD
+        around = Round(self.now, self.pause, horizon, self.crew)
         roll = self._roll_call(definitions, meters, around)
-        ports, listing = replace(self.ports, clock=around), len(names) >= WORTH_IT
+        bell = Bell(self.ports.notifier)
+        ports, listing = replace(self.ports, clock=around, notifier=bell), len(names) >= WORTH_IT
         if listing:
             ports = replace(ports, sagemaker=roll, store=ports.store.telling(roll.heed))
         service = service_of(ports, definitions, names)
 
-        def look(name: str) -> datetime | None:
-            if name == ROLL_CALL:
-                roll.call()
-                return None
+        errands: dict[str, Callable[[], datetime | None]] = {
+            ROLL_CALL: roll.call,
+            POST: lambda: self._mailed(failed),
+        }
+
+        def post() -> None:
+            # Never past the horizon: what was written by a look that took long is mailed as well.
+            around.wake(POST, min(self.now(), horizon))
+
+        def treat(name: str) -> datetime | None:
+            if name in errands:
+                return errands[name]()
             read = meters.pop(name, None)
             if name in found.broken and name not in definitions:
                 # Nothing is known of it but its meter, and that is reason enough to end it only.
@@ -218,13 +224,24 @@ class MeterClock:
                     failed.add(name)
             return service.reconcile(name, read)
 
+        # After the act, and on another worker: a topic that hangs keeps no meter waiting.
+        look = bell.after(treat, post)
         if listing:
             failed |= self._called(roll)
         # Who closes first is looked at first: with many, the last one waits for the others.
         for name in sorted(names, key=lambda name: (_closes(meters.get(name)), name)):
             around.wake(name)
+        post()  # what other functions posted, and what was left
         failed |= around.run(look)
         return self._looked_over(names, definitions, failed)
+
+    def _mailed(self, failed: set[str]) -> datetime | None:
+        """Mail what is posted; what could not be is tried again by the next tick."""
+        try:
+            return self.now() if self.mailing.deliver() else None
+        except UnmailedError:
+            failed.add(POST)
+            return None
 
     def _roll_call(
         self, definitions: Mapping[str, Definition], meters: Mapping[str, Meter], around: Round
@@ -297,25 +314,6 @@ class MeterClock:
             overdue=max(late, default=ZERO),
             failed=failed | lasting | unread,
         )
-
-    def _print_metrics(self, treated: "_Treated") -> None:
-        """One line in CloudWatch's embedded metric format."""
-        metrics = [
-            {"Name": "OverdueSeconds", "Unit": "Seconds"},
-            {"Name": "UnsettledMeters", "Unit": "Count"},
-        ]
-        line = {
-            "_aws": {
-                "Timestamp": int(self.now().timestamp() * 1000),
-                "CloudWatchMetrics": [
-                    {"Namespace": METRICS, "Dimensions": [["Deployment"]], "Metrics": metrics}
-                ],
-            },
-            "Deployment": self.ports.deployment,
-            "OverdueSeconds": round(treated.overdue.total_seconds(), 3),
-            "UnsettledMeters": treated.unsettled,
-        }
-        self.say(json.dumps(line))
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,6 +26,7 @@ from parkmeter.aws.cloudwatch_logs import CloudWatchLogs, log_group
 from parkmeter.aws.definitions import Definition, definitions
 from parkmeter.aws.heartbeat import Heartbeat
 from parkmeter.aws.last_use import UseNote
+from parkmeter.aws.links import LinkSecret
 from parkmeter.aws.prompt_routes import add_prompt_routes
 from parkmeter.aws.prompts import models_runtime
 from parkmeter.aws.request_counts import CloudWatchCounts
@@ -45,6 +46,7 @@ from parkmeter.web.app import control_app
 from parkmeter.web.asgi_types import Application, Receive, Scope, Send
 from parkmeter.web.auth import presented
 from parkmeter.web.control import Control
+from parkmeter.web.extend_routes import add_extend_routes
 from parkmeter.web.log_routes import add_log_routes
 from parkmeter.web.token_routes import add_token_routes
 
@@ -78,6 +80,7 @@ def front() -> "Front":
     logs = cache(lambda: boto3.client("logs", config=PATIENCE))
     cloudwatch = cache(lambda: boto3.client("cloudwatch", config=PATIENCE))
     heartbeat = Heartbeat(plain, environment.tables.meters)
+    link_secret = LinkSecret(plain, environment.tables.meters)
     book = AskedBook(lambda secret: token_of(plain, environment.tables.auth, secret))
 
     @cache
@@ -99,6 +102,7 @@ def front() -> "Front":
         app = control_app(control)
         names = tuple(found)
         add_token_routes(app, control, Issuing(ports.store, lambda: names, ports.clock.now))
+        add_extend_routes(app, control, link_secret, ports.store.entry)
         groups = {name: log_group(one.endpoint) for name, one in found.items()}
         add_log_routes(app, control, CloudWatchLogs(logs, groups, ports.clock.now))
         add_async_routes(app, control, found, prompts)

@@ -176,6 +176,7 @@ def definition_from(document: str, parameter: str) -> Definition:
                 hours=Hours.of(texts) if (texts := said.get("hours")) else None,
                 idle=_span(said.get("idle_minutes")),
                 wake=_span(said.get("wake_minutes")),
+                extend_by=timedelta(minutes=said.get("extend_minutes", _SUGGESTED_MINUTES)),
             ),
             endpoint=said["endpoint"],
             configs=configs,

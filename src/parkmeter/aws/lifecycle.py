@@ -21,10 +21,8 @@ from botocore.exceptions import BotoCoreError, ClientError
 from parkmeter.aws import custom_resource
 from parkmeter.aws.definitions import Found, KnownDefinitions
 from parkmeter.aws.expiry_parameter import ExpiryParameters
-from parkmeter.aws.mailing import Mailing
 from parkmeter.aws.wiring import PATIENCE, DistantClock, Environment, Ports, dynamodb, service_of
 from parkmeter.errors import ConfigError, ParkmeterError, StoreBusyError, UnknownEndpointError
-from parkmeter.notify.sns import SnsNotifier
 from parkmeter.service import Service
 
 log = logging.getLogger(__name__)
@@ -61,7 +59,6 @@ def lifecycle() -> "Lifecycle":
     """The lifecycle of this function, from its environment."""
     environment = Environment.given()
     ssm = boto3.client("ssm", config=PATIENCE)
-    topic = SnsNotifier(boto3.client("sns", config=PATIENCE), os.environ["PARKMETER_TOPIC_ARN"])
     functions = boto3.client("lambda", config=PATIENCE)
     itself = os.environ["AWS_LAMBDA_FUNCTION_NAME"]
 
@@ -69,10 +66,8 @@ def lifecycle() -> "Lifecycle":
         payload = json.dumps(event).encode()
         functions.invoke(FunctionName=itself, InvocationType="Event", Payload=payload)
 
-    plain = dynamodb()
-    mailing = Mailing.over(plain, environment.tables, topic)
     return Lifecycle(
-        ports=mailing.ports(Ports.of(environment, plain, DistantClock.of(environment))),
+        ports=Ports.of(environment, dynamodb(), DistantClock.of(environment)),
         find=KnownDefinitions(ssm, environment.endpoints_path).of,
         expiries=ExpiryParameters(ssm, environment.expiry_path),
         again=again,
@@ -166,12 +161,14 @@ class Lifecycle:
             left = _LONGEST_PAUSE if again is None else (again - self.now()).total_seconds()
             self.pause(max(0.05, min(left, _LONGEST_PAUSE)))
         self._withdraw(name)
+        self.ports.clock.wake(name)  # it mails, as long as it is there
         return True
 
     def _removed(self, name: str) -> Service:
         definitions = self.find({name}).definitions
         service = service_of(self.ports, definitions, [name])
         service.remove(name)
+        self.ports.clock.wake(name)
         return service
 
     def _withdraw(self, name: str) -> None:

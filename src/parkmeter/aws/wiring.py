@@ -22,6 +22,7 @@ from parkmeter.notify.log import LogNotifier
 from parkmeter.ports import Clock, Gate, Notifier, View
 from parkmeter.service import Service
 from parkmeter.stores.dynamodb import DynamoStore, Tables
+from parkmeter.telling import MAILED
 
 log = logging.getLogger(__name__)
 
@@ -139,9 +140,11 @@ class Ports:
         plain_dynamodb: Any,
         clock: Clock,
     ) -> Self:
-        """The ports of a function that tells nobody but the log; others: `mailing`."""
+        """The ports of any function: what it commits is logged here, and posted for `mailing`."""
+        # Lambda shows warnings and worse, unless a logger says otherwise.
+        logging.getLogger("parkmeter.journal").setLevel(logging.INFO)
         return cls(
-            store=DynamoStore(plain_dynamodb, environment.tables),
+            store=DynamoStore(plain_dynamodb, environment.tables, posts=MAILED),
             sagemaker=control_plane(),
             clock=clock,
             gate=NoGate(last_use(plain_dynamodb, environment.tables.meters)),

@@ -35,6 +35,7 @@ def check(
         Path | None, typer.Argument(help="[PARKMETER_CONFIG, else parkmeter.toml]")
     ] = None,
     *,
+    config: Annotated[Path | None, typer.Option(help="The same, named as `up` has it.")] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Say what is understood of a configuration, or line by line what is wrong in it."""
@@ -42,7 +43,9 @@ def check(
     from parkmeter.errors import ConfigError
     from parkmeter.notifying import check_receivers
 
-    named = file or Path(os.environ.get("PARKMETER_CONFIG") or "parkmeter.toml")
+    if file and config:
+        raise typer.BadParameter("Name one file: either FILE or --config.")
+    named = file or config or Path(os.environ.get("PARKMETER_CONFIG") or "parkmeter.toml")
     try:
         settings = load_settings(config=named)
         check_receivers(settings.notify)

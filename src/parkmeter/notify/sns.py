@@ -1,29 +1,11 @@
-"""Tells an SNS topic what people should hear of; who subscribed gets a mail.
+"""Tells an SNS topic of events; who subscribed gets a mail. Knows no meters and no journal."""
 
-A line of the journal is committed once, and who committed it sends it: clocks that overlap send one
-message. Knows no meters.
-"""
-
-from datetime import UTC
 from typing import Any, Protocol
 
-from parkmeter.entries import is_close_warning
-from parkmeter.journal import Entry, Kind
-
-TOLD = frozenset({Kind.READY, Kind.STOP, Kind.FAILURE, Kind.WARNING, Kind.EDIT, Kind.REMOVE})
-"""What is worth a mail: not what whoever reads it has just done, and not every attempt."""
+from parkmeter.telling import Event, text, title
 
 _LONGEST_SUBJECT = 100
-"""SNS takes no longer ones, ASCII only, without line breaks."""
-
-_WORDS = {
-    Kind.READY: "is running",
-    Kind.STOP: "has stopped",
-    Kind.FAILURE: "has failed",
-    Kind.WARNING: "needs your attention",
-    Kind.EDIT: "has a new expiry",
-    Kind.REMOVE: "is being removed",
-}
+"""SNS takes no longer ones, and only ASCII without control characters."""
 
 
 class Topics(Protocol):
@@ -32,40 +14,29 @@ class Topics(Protocol):
     def publish(self, **request: Any) -> Any: ...  # noqa: D102
 
 
-class SnsNotifier:
-    """Implements `ports.Notifier`. Raises what boto3 raises."""
+class SnsReceiver:
+    """Implements `ports.Receiver`. Raises what boto3 raises."""
 
     def __init__(self, sns: Topics, topic_arn: str) -> None:
         self._sns = sns
         self._topic_arn = topic_arn
 
-    def send(self, entry: Entry) -> None:
-        """See `ports.Notifier`."""
-        if entry.kind not in TOLD:
-            return
-        subject = f"parkmeter: {entry.endpoint} {_WORDS[entry.kind]}"
+    def send(self, event: Event) -> None:
+        """See `ports.Receiver`."""
         self._sns.publish(
             TopicArn=self._topic_arn,
-            Subject=subject[:_LONGEST_SUBJECT],
-            Message=_message(entry),
-            # For subscriptions that want some of it only; the key is the delivery's id.
+            Subject=_subject(event),
+            Message=text(event) + "\n",
+            # For subscriptions that want some of it only; the id is the delivery's.
             MessageAttributes={
-                "endpoint": {"DataType": "String", "StringValue": entry.endpoint},
-                "kind": {"DataType": "String", "StringValue": entry.kind.value},
-                "key": {"DataType": "String", "StringValue": entry.key},
+                "endpoint": {"DataType": "String", "StringValue": event.endpoint},
+                "kind": {"DataType": "String", "StringValue": event.kind.value},
+                "id": {"DataType": "String", "StringValue": event.id},
             },
         )
 
 
-def _message(entry: Entry) -> str:
-    # A start that has used up its credit closes later than what the expiry says.
-    until = entry.at + entry.left if is_close_warning(entry) else entry.expires_at
-    lines = [
-        f"{entry.endpoint} {_WORDS[entry.kind]}: {entry.why}",
-        "",
-        f"At       {entry.at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC, by {entry.who}",
-        f"Expires  {until.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC",
-    ]
-    if entry.price_per_hour is not None:
-        lines.append(f"Price    ${entry.price_per_hour} an hour")
-    return "\n".join(lines) + "\n"
+def _subject(event: Event) -> str:
+    """The title as SNS takes it: people may be called anything."""
+    said = f"parkmeter: {title(event)}".encode("ascii", "replace").decode()
+    return "".join(sign if sign.isprintable() else " " for sign in said)[:_LONGEST_SUBJECT]

@@ -231,7 +231,7 @@ class DynamoStore:
         for number, entry in enumerate(entries, start=first):
             writes += write_entry(self._tables.meters, entry, number)
             if entry.kind in self._posts:
-                writes.append(write_posted(self._tables.meters, entry))
+                writes.append(write_posted(self._tables.meters, entry, number))
         if budget is not None:
             writes.append(write_budget(self._tables.meters, budget))
         try:

@@ -18,8 +18,10 @@ from parkmeter.web.auth import require
 from parkmeter.web.bodies import idempotency_key, parsed, read_json, takes
 from parkmeter.web.control import Control, IdempotencyKey, Name, may_see, token_of
 from parkmeter.web.dashboard_routes import add_dashboard_routes
+from parkmeter.web.docs_page import HEADERS as DOCS_HEADERS
 from parkmeter.web.docs_page import docs_page
 from parkmeter.web.error_answers import answer_errors
+from parkmeter.web.headless import Headless
 from parkmeter.web.history_routes import add_history_routes
 from parkmeter.web.openapi import complete_document
 from parkmeter.web.seed_contract import seed_answer, seed_view
@@ -66,6 +68,7 @@ def control_app(control: Control) -> FastAPI:
     _house_routes(app, control)
     add_dashboard_routes(app)
     answer_errors(app)
+    app.add_middleware(Headless)
     complete_document(app, whole_servers=control.whole_servers)
     return app
 
@@ -107,11 +110,12 @@ def _house_routes(app: FastAPI, control: Control) -> None:
     @app.get("/whoami", tags=["gateway"])
     def who_am_i(token: Token = known_token) -> WhoAmI:
         """Whose token this is, and what it may do."""
-        return WhoAmI.of(token)
+        return WhoAmI.of(token, events=control.whole_servers)
 
     @app.get("/docs", include_in_schema=False)
     async def docs(request: Request) -> HTMLResponse:
-        return HTMLResponse(docs_page(app.openapi(), str(request.base_url).rstrip("/")))
+        base_url = str(request.base_url).rstrip("/")
+        return HTMLResponse(docs_page(app.openapi(), base_url), headers=DOCS_HEADERS)
 
 
 def _endpoint_routes(app: FastAPI, control: Control) -> None:

@@ -35,6 +35,10 @@ async def read_json(request: Request) -> object:
         InvalidRequestError: not JSON.
 
     """
+    # Said before it is sent: who asks whether to (Expect: 100-continue) never has to.
+    length = request.headers.get("content-length", "")
+    if length.isdecimal() and int(length) > LARGEST:
+        raise TooLargeError(LARGEST)
     body = bytearray()
     try:
         async with asyncio.timeout(_ARRIVES_WITHIN):

@@ -41,7 +41,8 @@ class _Uncounted:
 class Control:
     """What the routes stand on.
 
-    `resources`: api_resource by endpoint name. `alive`: whether the clock goes round.
+    `resources`: api_resource by endpoint name. `invocations`: the path of its server that takes
+    prompts, None where others are not reached. `alive`: whether the clock goes round.
     `whole_servers`: prompts are streamed, wait if asked to, and every path of a model server is
     reached; on AWS none of that. `requests`: how many endpoints got, as far as that is known.
     """
@@ -53,6 +54,7 @@ class Control:
     alive: Callable[[], bool] = lambda: True
     whole_servers: bool = True
     requests: RequestCounts = field(default_factory=_Uncounted)
+    invocations: Callable[[str], str | None] = lambda _name: None
     backgrounds: Backgrounds = field(init=False)
 
     def __post_init__(self) -> None:
@@ -61,7 +63,8 @@ class Control:
     def shape(self, report: Report) -> Endpoint:
         """An endpoint as clients are shown it."""
         background = self.backgrounds.of(report)
-        return Endpoint.of(report, background, self.resources(report.spec.name))
+        name = report.spec.name
+        return Endpoint.of(report, background, self.resources(name), self.invocations(name))
 
 
 def token_of(control: Control) -> Any:

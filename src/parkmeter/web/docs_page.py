@@ -1,5 +1,7 @@
 """`/docs`: the OpenAPI document as one page to read and copy from; no script, nothing fetched."""
 
+import base64
+import hashlib
 import json
 from html import escape
 from typing import Any
@@ -18,6 +20,16 @@ table { border-collapse: collapse; width: 100%; font-size: .93rem }
 td { border-top: 1px solid var(--line); padding: .3rem .6rem .3rem 0; vertical-align: top }
 td:first-child { white-space: nowrap; font: .875rem/1.6 ui-monospace, monospace }
 """
+
+_STYLE_HASH = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
+
+HEADERS = {
+    # The dashboard keeps a token on this origin: nothing of anybody else's runs or loads here.
+    "Content-Security-Policy": f"default-src 'none'; style-src 'sha256-{_STYLE_HASH}'; "
+    "img-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+}
 
 
 def docs_page(document: dict[str, Any], base_url: str) -> str:

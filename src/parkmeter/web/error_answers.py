@@ -51,7 +51,7 @@ def _allowed(request: Request) -> set[str]:
         match, _ = route.matches(request.scope)
         if match is not Match.NONE:
             methods |= getattr(route, "methods", None) or set()
-    return methods
+    return methods | ({"HEAD"} if "GET" in methods else set())
 
 
 async def _unforeseen(request: Request, error: Exception) -> Response:

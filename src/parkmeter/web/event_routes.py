@@ -5,6 +5,7 @@ with `fetch`. It ends when the token does.
 """
 
 import asyncio
+import logging
 from collections.abc import Mapping
 from datetime import timedelta
 
@@ -19,8 +20,13 @@ from parkmeter.web.control import Control, token_of
 from parkmeter.web.feed import Feed, Listener
 from parkmeter.web.shapes import problems
 
+log = logging.getLogger(__name__)
+
 MOST_LISTENERS = 100
 """Each is a connection that is kept; a page open in every browser of a team is far fewer."""
+
+MOST_OF_ONE_TOKEN = 10
+"""No token keeps the others' holders from listening."""
 
 _KEEP_ALIVE = 5.0
 """Seconds of silence after which something is sent, so that a lost connection shows."""
@@ -33,11 +39,17 @@ News = Mapping[str, bytes]
 
 
 def feed_of(control: Control) -> Feed[News]:
-    """What listeners are told of these endpoints."""
+    """What listeners are told of these endpoints; of one that cannot be shown, nothing."""
 
     def gathered() -> News:
-        shapes = map(control.shape, control.service.reports())
-        return {shape.name: shape.model_dump_json().encode() for shape in shapes}
+        news = {}
+        for report in control.service.reports():
+            name = report.spec.name
+            try:
+                news[name] = control.shape(report).model_dump_json().encode()
+            except Exception:
+                log.exception("%s cannot be shown; who listens is told of the others", name)
+        return news
 
     async def gather() -> News:
         return await in_thread(gathered)
@@ -59,9 +71,12 @@ def add_event_routes(app: FastAPI, control: Control, feed: Feed[News]) -> None:
         """The answer of `GET /endpoints`, sent as an event `endpoints` whenever it changes.
 
         At once, then on every change (at most five times a second) and every 15 seconds; comments
-        keep the connection alive. Who reads slowly misses all but the newest. Local gateway only.
+        keep the connection alive. Who reads slowly misses all but the newest. At most 10 listen
+        with one token. Local gateway only.
         """
-        listener = feed.join(MOST_LISTENERS)
+        if feed.listening(token.id) >= MOST_OF_ONE_TOKEN:
+            raise TooManyListenersError(MOST_OF_ONE_TOKEN, "with this token")
+        listener = feed.join(MOST_LISTENERS, token.id)
         if listener is None:
             raise TooManyListenersError(MOST_LISTENERS)
         return _Events(control, listener, token, request.headers.get("authorization"))

@@ -44,15 +44,19 @@ class Feed(Generic[News]):
         except RuntimeError:
             return  # the loop is closed, and with it every listener gone
 
-    def join(self, at_most: int) -> "Listener[News] | None":
+    def listening(self, owner: str) -> int:
+        """How many of one owner's listen. On the loop, as all that follows."""
+        return sum(listener.owner == owner for listener in self._listeners)
+
+    def join(self, at_most: int, owner: str = "") -> "Listener[News] | None":
         """A new listener, to be left in the end; None if there are so many already, or at the end.
 
-        On the loop, as all that follows.
+        `owner`: whose it is.
         """
         if self._closed or len(self._listeners) >= at_most:
             return None
         self._loop = asyncio.get_running_loop()
-        listener = Listener(self)
+        listener = Listener(self, owner)
         self._listeners.add(listener)
         self._changed.set()
         if self._telling is None:
@@ -94,7 +98,8 @@ class Feed(Generic[News]):
 class Listener(Generic[News]):
     """One who listens."""
 
-    def __init__(self, feed: Feed[News]) -> None:
+    def __init__(self, feed: Feed[News], owner: str) -> None:
+        self.owner = owner
         self._feed = feed
         self._news: News | None = None
         self._stirred = asyncio.Event()

@@ -8,25 +8,25 @@ neither ever reaches an application. It may not know tokens, meters or model ser
 import asyncio
 import socket
 import struct
-from collections.abc import Sized
 from enum import Enum, auto
 from functools import partial
 from typing import Any, cast
 
 import httptools
-from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from parkmeter.errors import InvalidRequestError
 from parkmeter.web.alarm import Alarm
 from parkmeter.web.asgi_types import ABORT
 from parkmeter.web.auth import Holder
 from parkmeter.web.data_plane import DataPlane
 from parkmeter.web.fields import HEAD_LIMIT
 from parkmeter.web.incoming import Incoming, Peer
-from parkmeter.web.problems import Problem, problem_answer
+from parkmeter.web.problems import Problem, problem_answer, problem_of
 from parkmeter.web.refusals import head_stalled, head_too_large, malformed
 from parkmeter.web.relay import Relay
 from parkmeter.web.routes import Target
+from parkmeter.web.uvicorn_parts import Flow, Outlet, unchunked
 
 _HEAD_WITHIN = 30.0
 """Seconds for a whole head: from the connection to its first byte, and from that to its last. Ample
@@ -80,21 +80,25 @@ class GatewayProtocol(HttpToolsProtocol):
         self._reading = _BETWEEN
         self._active: Any = None
         self._last_words: Problem | None = None
+        self._wrong: Problem | None = None
+        """What is wrong with a head that was read; nothing is read behind it."""
+        self._ended = False
+        """Nothing more is written."""
         self._length: bytes | None = None
         self._incoming: Incoming | None = None
         self._read = 0
         """Bytes of the present read."""
         self._earlier = 0
         """Bytes of the head, or of what follows a body, in reads before it."""
-        self._head_began = self._body_came = self._too_large = False
-        """Of the present read, the first two."""
+        self._head_began = self._body_came = False
+        """Of the present read."""
 
     # ── asyncio.Protocol ────────────────────────────────────────────────────────────────────────
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """See uvicorn."""
         super().connection_made(transport)
-        self.flow = _Flow(transport, self.pipeline)
+        self.flow = Flow(transport, self.pipeline)
         self._peer = Peer(self.client[0] if self.client else "", self.server, self.scheme or "http")
         self.alarm.set(_HEAD_WITHIN)
 
@@ -121,7 +125,7 @@ class GatewayProtocol(HttpToolsProtocol):
         except httptools.HttpParserUpgrade:
             pass  # nobody's here: a prompt was refused, and the application reads on as it likes
         except httptools.HttpParserError:
-            self._refuse((head_too_large(HEAD_LIMIT) if self._too_large else malformed()).problem)
+            self._refuse(self._wrong or malformed().problem)
             return
         reading = self._reading
         if reading is _BODY and self.cycle is self._active and isinstance(self._active, Relay):
@@ -179,19 +183,19 @@ class GatewayProtocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         """Hand the request over, or have it wait for those before it."""
         if self._earlier + self._read > HEAD_LIMIT and self._size() > HEAD_LIMIT:
-            self._too_large = True
+            self._wrong = head_too_large(HEAD_LIMIT).problem
             raise _EndOfReadingError
         if self.transport.is_closing():
             raise _EndOfReadingError  # nobody will be told what came of it
         request = self._request()
         target = self._plane.routes.match(request.location.path)
-        if target is None:
-            self._to_the_application()
-        else:
-            self._to_a_relay(request, target)
-        if self._reading is not _NO_MORE:
-            self._reading = _BODY
         self._earlier = 0
+        if target is None:
+            self._to_the_application(request)
+            self._reading = _BODY
+        else:
+            self._reading = _BODY  # before: a refusal may end the connection at once
+            self._to_a_relay(request, target)
 
     def on_body(self, body: bytes) -> None:
         """See uvicorn."""
@@ -237,14 +241,21 @@ class GatewayProtocol(HttpToolsProtocol):
 
     def cut(self, *, at_once: bool) -> None:
         """End the connection; what was not sent yet is sent within `_LINGER`, if at all."""
+        unread = self._unread
         self._active = None
         self._reading = _NO_MORE
+        self._ended = True
         self.pipeline.clear()
         if at_once:
             # A reset, and not the end of a connection, which ends an answer of unknown length.
             connected = self.transport.get_extra_info("socket")
             connected.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)
             self.transport.abort()
+        elif unread and not self.transport.is_closing():
+            # Were it closed now, its client would lose the answer: TCP resets what still sends.
+            self.transport.write_eof()
+            self.flow.resume_reading()
+            self.alarm.set(_LINGER)
         else:
             self.transport.close()
             self.alarm.set(_LINGER)
@@ -255,7 +266,7 @@ class GatewayProtocol(HttpToolsProtocol):
         """Go on to the next request, or rest."""
         self.server_state.total_requests += 1
         self._active = None
-        if self.transport.is_closing():
+        if self._ended or self.transport.is_closing():
             self.alarm.set(_LINGER)
         elif self.pipeline:
             self.loop.call_soon(self._next)  # not at once: a thousand may wait behind one another
@@ -270,6 +281,9 @@ class GatewayProtocol(HttpToolsProtocol):
         self._active = cycle
         self.alarm.off()
         cycle.scope["extensions"] = {ABORT: self.transport.abort}
+        cycle.transport = Outlet(self.transport, partial(self.cut, at_once=False))
+        if cycle.scope["http_version"] == "1.0":
+            app = unchunked(cycle, app)
         super()._start_asgi_task(cycle, app)
 
     # ── Within ──────────────────────────────────────────────────────────────────────────────────
@@ -279,6 +293,14 @@ class GatewayProtocol(HttpToolsProtocol):
         """Whether a request that was read is not answered yet."""
         cycle: Any = self.cycle
         return cycle is not None and not cycle.response_complete
+
+    @property
+    def _unread(self) -> bool:
+        """Whether bytes of a body are still to come."""
+        return self._reading is _BODY and (
+            self._length not in {None, b"0"}
+            or any(name == b"transfer-encoding" for name, _ in self.headers)
+        )
 
     def _request(self) -> Incoming:
         """The head that was read; the same object as long as the client sends the same."""
@@ -313,8 +335,13 @@ class GatewayProtocol(HttpToolsProtocol):
             self._active = relay
             relay.begin()
 
-    def _to_the_application(self) -> None:
+    def _to_the_application(self, request: Incoming) -> None:
         """Let uvicorn read the head again, and have its way."""
+        try:
+            request.check_names()
+        except InvalidRequestError as error:
+            self._wrong = problem_of(error)
+            raise _EndOfReadingError from None
         url, headers = self.url, self.headers
         super().on_message_begin()
         super().on_url(url)
@@ -379,19 +406,6 @@ class GatewayProtocol(HttpToolsProtocol):
     def _say(self, found: Problem) -> None:
         self.write(problem_answer(found, keep=False))
         self.cut(at_once=False)
-
-
-class _Flow(FlowControl):
-    """uvicorn's flow control, which reads on only when no request waits behind another."""
-
-    def __init__(self, transport: asyncio.Transport, waiting: Sized) -> None:
-        super().__init__(transport)
-        self._waiting = waiting
-
-    def resume_reading(self) -> None:
-        """See uvicorn."""
-        if not self._waiting:
-            super().resume_reading()
 
 
 class _EndOfReadingError(Exception):

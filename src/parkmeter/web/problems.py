@@ -76,7 +76,7 @@ def problem_of(error: errors.ParkmeterError) -> Problem:
             headers["Retry-After"] = "1"
         case errors.TooManyListenersError():
             headers["Retry-After"] = "15"
-        case errors.UploadStalledError():
+        case errors.UploadStalledError() | errors.TooLargeError():
             headers["Connection"] = "close"  # the rest of the body would have to be waited for
         case _:
             pass

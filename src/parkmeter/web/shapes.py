@@ -37,6 +37,10 @@ class Endpoint(Shape):
     name: str = Field(examples=["flan-t5"])
     status: Status = Field(examples=["running"])
     reason: str = Field(description="One plain sentence.", examples=["serving"])
+    failure: str | None = Field(
+        description="While it failed: why, without the next try; else null.",
+        examples=["exit code 1: CUDA out of memory"],
+    )
     expires_at: datetime | None = Field(
         description="What the meter says. Changes only by top-up, credit and eject; null before "
         "the first top-up."
@@ -53,6 +57,10 @@ class Endpoint(Shape):
         description="Dollars since the present start.", examples=[0.59]
     )
     api_resource: str = Field(description="Prompts go to POST /{api_resource}.", examples=["flan"])
+    invocations_path: str | None = Field(
+        description="Where its server takes them; null: no other path of the server is reached.",
+        examples=["/v1/chat/completions"],
+    )
     since: datetime | None = Field(description="When the endpoint that exists now was started.")
     attempts: int = Field(description="Starts in succession for this time on the meter.")
     next_try: datetime | None = Field(description="When the next start is tried, if it failed.")
@@ -84,21 +92,30 @@ class Endpoint(Shape):
     max_top_up_minutes: float = Field(description="Most minutes of one top-up.", examples=[1440.0])
 
     @classmethod
-    def of(cls, report: Report, background: Background, api_resource: str) -> Self:
+    def of(
+        cls,
+        report: Report,
+        background: Background,
+        api_resource: str,
+        invocations_path: str | None,
+    ) -> Self:
         """The shape of a report."""
         spec, run, usual = report.spec, report.meter.run, background.usual_start
+        failed = report.shown.status is Status.FAILED
         used = report.meter.expires_at != NEVER
         starting = report.shown.status is not Status.STOPPED and run.ready_at is None
         return cls(
             name=spec.name,
             status=report.shown.status,
             reason=report.shown.reason,
+            failure=run.trouble or run.reason if failed else None,
             expires_at=report.meter.expires_at if used else None,
             closes_at=report.closes_at if used else None,
             seconds_left=report.left.total_seconds(),
             price_per_hour=report.price.per_hour,
             cost_so_far=background.cost_so_far,
             api_resource=api_resource,
+            invocations_path=invocations_path,
             since=run.created_at,
             attempts=run.attempts,
             next_try=run.next_try if run.phase is Phase.FAILED else None,
@@ -253,16 +270,17 @@ class SeenToken(Shape):
 
 
 class WhoAmI(Shape):
-    """The token that asks: what it is called and what it may do."""
+    """The token that asks: what it is called, what it may do, and how it hears of changes."""
 
     id: str = Field(examples=["5f0c1b2a"])
     name: str = Field(examples=["ada"])
     scopes: list[Scope] = Field(examples=[["invoke", "top-up"]])
     endpoints: list[str] | None = Field(description="null: all.", examples=[["flan-t5"]])
     expires_at: datetime | None = Field(description="From then on refused; null: never.")
+    events: bool = Field(description="Whether GET /events is here; else ask GET /endpoints again.")
 
     @classmethod
-    def of(cls, token: Token) -> Self:
+    def of(cls, token: Token, *, events: bool) -> Self:
         """The shape of a token."""
         return cls(
             id=token.id,
@@ -270,6 +288,7 @@ class WhoAmI(Shape):
             scopes=[scope for scope in Scope if scope in token.scopes],
             endpoints=None if token.endpoints is None else sorted(token.endpoints),
             expires_at=token.expires_at,
+            events=events,
         )
 
 

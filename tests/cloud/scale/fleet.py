@@ -15,13 +15,17 @@ from parkmeter.aws.definitions import KnownDefinitions
 from parkmeter.aws.expiry_parameter import ExpiryParameters, published
 from parkmeter.aws.heartbeat import Heartbeat
 from parkmeter.aws.hours_parameters import HoursParameters
+from parkmeter.aws.mailing import Mailing
 from parkmeter.aws.round import Round
 from parkmeter.aws.wiring import NoGate, Ports, service_of
 from parkmeter.meter import Meter, Phase, Run
-from parkmeter.notify.sns import SnsNotifier
+from parkmeter.notify.log import LogNotifier
+from parkmeter.notify.sns import SnsReceiver
 from parkmeter.service import Service
 from parkmeter.stores.dynamodb import DynamoStore, Tables
 from parkmeter.stores.dynamodb_items import write_meter
+from parkmeter.stores.dynamodb_outbox import DynamoOutbox
+from parkmeter.telling import MAILED
 from tests.cloud.sagemaker.account import Account
 from tests.cloud.sagemaker.endpoint import Delays, Status
 from tests.cloud.sagemaker.troubles import Troubles
@@ -78,6 +82,7 @@ class Invocation:
 @dataclass
 class Fleet:
     """A deployment. `quotas`: calls a second, by operation; what is not named has no limit.
+    `warn_minutes`: before each close.
     `events`: SageMaker's are heard of, and each is a run by name."""
 
     megabytes: int = ONE_CORE_MEGABYTES
@@ -86,6 +91,7 @@ class Fleet:
     processing: float = 0.0015
     events: bool = False
     workers: int | None = None
+    warn_minutes: tuple[float, ...] = ()
     threads: WoundThreads = field(default_factory=WoundThreads)
     data: Data = field(default_factory=Data)
     invocations: list[Invocation] = field(default_factory=list)
@@ -156,7 +162,7 @@ class Fleet:
     def _put(self, meter: Meter) -> None:
         name = meter.name
         self.data.put(write_meter("meters", meter, lines=3)["Put"]["Item"])
-        publish(self.data, DEFINITIONS + name, _definition(name), START)
+        publish(self.data, DEFINITIONS + name, _definition(name, self.warn_minutes), START)
         publish(self.data, EXPIRIES + name, published(meter.expires_at), START)
 
     # ── What happens ─────────────────────────────────────────────────────────────────────────────
@@ -233,20 +239,35 @@ class Fleet:
         threads, data = self.threads, self.data
         dynamodb, ssm = PlainDynamo(data, toll), PlainSsm(data, toll)
         crew = WoundCrew(threads, **({} if self.workers is None else {"workers": self.workers}))
-        store = DynamoStore(dynamodb, Tables(), pause=threads.sleep, ticks=lambda: threads.seconds)
+        find = KnownDefinitions(ssm, DEFINITIONS).of
+        store = DynamoStore(
+            dynamodb,
+            Tables(),
+            posts=MAILED,
+            pause=threads.sleep,
+            ticks=lambda: threads.seconds,
+        )
         return MeterClock(
             ports=Ports(
                 store=store,
                 sagemaker=PlainSageMaker(data, self.account, toll),
                 clock=Round(threads.now, threads.sleep, START, crew),
                 gate=NoGate(),
-                notifier=SnsNotifier(PlainSns(data, toll), "topic"),
+                notifier=LogNotifier(),
                 deployment="parkmeter",
             ),
-            find=KnownDefinitions(ssm, DEFINITIONS).of,
+            find=find,
             expiries=ExpiryParameters(ssm, EXPIRIES),
             hours=HoursParameters(ssm, HOURS),
             heartbeat=Heartbeat(dynamodb, "meters"),
+            mailing=Mailing(
+                store,
+                DynamoOutbox(dynamodb, "meters"),
+                SnsReceiver(PlainSns(data, toll), "topic"),
+                find,
+                lambda _warning, _spec: None,
+                threads.now,
+            ),
             now=threads.now,
             pause=threads.sleep,
             say=lambda text: self.printed.append(json.loads(text)),
@@ -254,7 +275,7 @@ class Fleet:
         )
 
 
-def _definition(name: str) -> str:
+def _definition(name: str, warn_minutes: tuple[float, ...]) -> str:
     return json.dumps(
         {
             "name": name,
@@ -266,7 +287,7 @@ def _definition(name: str) -> str:
             "max_minutes_ahead": 10080,
             "startup_credit_minutes": 30,
             "drain_seconds": DRAIN.total_seconds(),
-            "warn_minutes": [],
+            "warn_minutes": warn_minutes,
         }
     )
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, ClassVar
 
-from botocore.exceptions import ClientError
+from botocore.exceptions import ClientError, ConnectTimeoutError
 
 from tests.cloud.sagemaker.account import Account
 from tests.cloud.sagemaker.endpoint import Endpoint
@@ -25,9 +25,20 @@ INDEX_PAGE = 10_000
 
 SERVICE_OF = {
     **dict.fromkeys(
-        ("BatchGetItem", "GetItem", "PutItem", "Query", "TransactWriteItems"), "dynamodb"
+        (
+            "BatchGetItem",
+            "DeleteItem",
+            "GetItem",
+            "PutItem",
+            "Query",
+            "TransactWriteItems",
+            "UpdateItem",
+        ),
+        "dynamodb",
     ),
-    **dict.fromkeys(("GetParameters", "GetParametersByPath", "PutParameter"), "ssm"),
+    **dict.fromkeys(
+        ("GetParameter", "GetParameters", "GetParametersByPath", "PutParameter"), "ssm"
+    ),
     **dict.fromkeys(
         ("CreateEndpoint", "DeleteEndpoint", "DescribeEndpoint", "ListEndpoints", "ListTags"),
         "sagemaker",
@@ -39,16 +50,22 @@ SERVICE_OF = {
 
 @dataclass
 class Data:
-    """What all clients share: items, parameters, mails, and when each endpoint's end was asked."""
+    """What all clients share: items, parameters, mails, and when each endpoint's end was asked.
+
+    `topic_hangs`: seconds after which a call of SNS fails, 0 if it does not.
+    """
 
     items: dict[tuple[str, str], Item] = field(default_factory=dict)
+    below: dict[str, set[str]] = field(default_factory=dict)
     unsettled: set[str] = field(default_factory=set)
     parameters: dict[str, Json] = field(default_factory=dict)
     mails: list[str] = field(default_factory=list)
     deleted: dict[str, datetime] = field(default_factory=dict)
+    topic_hangs: float = 0.0
 
     def put(self, item: Item) -> None:
         self.items[item["pk"], item["sk"]] = item
+        self.below.setdefault(item["pk"], set()).add(item["sk"])
         if item["sk"] == "meter":
             (self.unsettled.add if "unsettled" in item else self.unsettled.discard)(item["pk"])
 
@@ -57,11 +74,16 @@ class TransactionCanceledError(ClientError):
     pass
 
 
+class ConditionalCheckFailedError(ClientError):
+    pass
+
+
 class PlainDynamo:
     """With plain values, as the store takes it."""
 
     class exceptions:  # noqa: N801 (boto3's)
         TransactionCanceledException = TransactionCanceledError
+        ConditionalCheckFailedException = ConditionalCheckFailedError
 
     _HOLDS: ClassVar[dict[str, Callable[[Item, Json], bool]]] = {
         "attribute_not_exists(pk)": lambda item, _: not item,
@@ -94,11 +116,37 @@ class PlainDynamo:
     def query(self, *, ExclusiveStartKey: Item | None = None, **asked: Any) -> Json:
         self._toll.pay("Query")
         if "IndexName" not in asked:
-            return {"Items": []}  # a journal nobody wrote by hand into
+            return self._below(asked)
         after = "" if ExclusiveStartKey is None else ExclusiveStartKey["pk"]
         names = sorted(name for name in self._data.unsettled if name > after)[: INDEX_PAGE + 1]
         page = {"Items": [{"pk": name} for name in names[:INDEX_PAGE]]}
         return page | ({"LastEvaluatedKey": page["Items"][-1]} if len(names) > INDEX_PAGE else {})
+
+    def _below(self, asked: Json) -> Json:
+        """A journal, or what is posted and not claimed."""
+        values = asked["ExpressionAttributeValues"]
+        (partition,) = (values[key] for key in (":name", ":outbox") if key in values)
+        first, last = values.get(":first", ""), values.get(":last", "\uffff")
+        keys = [key for key in self._data.below.get(partition, ()) if first <= key <= last]
+        backwards = not asked.get("ScanIndexForward", True)
+        items = [self._data.items[partition, key] for key in sorted(keys, reverse=backwards)]
+        if ":now" in values:
+            items = [item for item in items if item.get("claimed_until", "") <= values[":now"]]
+        return {"Items": items[: asked["Limit"]]}
+
+    def update_item(self, *, Key: Item, ExpressionAttributeValues: Json, **_: Any) -> None:
+        """A claim of what was posted."""
+        self._toll.pay("UpdateItem")
+        item = self._data.items.get((Key["pk"], Key["sk"]))
+        if item is None or item.get("claimed_until", "") > ExpressionAttributeValues[":now"]:
+            said = {"Code": "ConditionalCheckFailedException", "Message": "claimed"}
+            raise ConditionalCheckFailedError({"Error": said}, "UpdateItem")
+        item["claimed_until"] = ExpressionAttributeValues[":until"]
+
+    def delete_item(self, *, Key: Item, **_: Any) -> None:
+        self._toll.pay("DeleteItem")
+        self._data.items.pop((Key["pk"], Key["sk"]), None)
+        self._data.below.get(Key["pk"], set()).discard(Key["sk"])
 
     def transact_write_items(self, *, TransactItems: list[Json]) -> None:
         self._toll.pay("TransactWriteItems")
@@ -115,6 +163,8 @@ class PlainDynamo:
 
     def _holds(self, put: Json) -> bool:
         present = self._data.items.get((put["Item"]["pk"], put["Item"]["sk"]), {})
+        if "ConditionExpression" not in put:
+            return True
         holds = self._HOLDS[put["ConditionExpression"]]
         return holds(present, put.get("ExpressionAttributeValues", {}))
 
@@ -214,5 +264,8 @@ class PlainSns:
         self._data, self._toll = data, toll
 
     def publish(self, *, Subject: str, **_: Any) -> None:
+        if self._data.topic_hangs:
+            self._toll.threads.sleep(self._data.topic_hangs)
+            raise ConnectTimeoutError(endpoint_url="https://sns")
         self._toll.pay("Publish")
         self._data.mails.append(Subject)

@@ -41,5 +41,7 @@ def several(
         prefix="acme",
         endpoints=app.EXAMPLES,
         notification_email="ops@example.org",
+        notification_events=("warning", "failure"),
+        public_url="https://meter.example.org",
     )
     return synthesized(settings, tmp_path_factory.mktemp("several"), context)

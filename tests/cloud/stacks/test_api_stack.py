@@ -9,6 +9,13 @@ from tests.cloud.stacks.synthesized import Templates, flat
 STACK = "APIStack"
 
 
+OPEN = {
+    (method, path)
+    for method in ("GET", "HEAD")
+    for path in ("/", "/health", "/docs", "/openapi.json", "/favicon.ico", "/assets/{proxy+}")
+} | {(method, "/extend/{link}") for method in ("GET", "HEAD", "POST")}
+
+
 def _paths(templates: Templates) -> dict[str, str]:
     """Path of each resource by its logical id."""
     resources = templates.of_type(STACK, "AWS::ApiGateway::Resource")
@@ -41,12 +48,7 @@ def _function(method: dict[str, object]) -> str:
 def test_prompts_go_to_their_own_function_and_everything_else_to_control(several: Templates):
     served = {route: _function(method) for route, method in _routes(several).items()}
     assert served == {
-        ("GET", "/"): "acme-control",
-        ("GET", "/health"): "acme-control",
-        ("GET", "/docs"): "acme-control",
-        ("GET", "/openapi.json"): "acme-control",
-        ("GET", "/favicon.ico"): "acme-control",
-        ("GET", "/assets/{proxy+}"): "acme-control",
+        **dict.fromkeys(OPEN, "acme-control"),
         ("ANY", "/{proxy+}"): "acme-control",
         ("POST", "/flan"): "acme-flan-t5-inference",
         ("ANY", "/flan"): "acme-control",
@@ -68,14 +70,11 @@ def test_the_functions_are_those_that_other_stacks_make(several: Templates):
     assert {_function(method) for method in _routes(several).values()} <= made
 
 
-def test_only_what_a_browser_loads_first_is_open(seed: Templates):
+def test_only_what_a_browser_loads_first_and_signed_links_are_open(seed: Templates):
     open_routes = {
         route for route, method in _routes(seed).items() if method["AuthorizationType"] == "NONE"
     }
-    assert open_routes == {
-        ("GET", path)
-        for path in ("/", "/health", "/docs", "/openapi.json", "/favicon.ico", "/assets/{proxy+}")
-    }
+    assert open_routes == OPEN
     for route, method in _routes(seed).items():
         if route not in open_routes:
             assert method["AuthorizationType"] == "CUSTOM", route

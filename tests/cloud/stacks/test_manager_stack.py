@@ -1,9 +1,13 @@
 """The manager: meters, clock, lifecycle, alarms."""
 
 import json
+import re
 
+from parkmeter.aws.links import SECRET_PARTITION
 from parkmeter.stores.dynamodb_items import UNSETTLED
 from parkmeter.stores.dynamodb_outbox import OUTBOX
+from parkmeter.telling import MAILED
+from stacks import names as agreed
 from stacks.names import OUTBOX_PARTITION, UNSETTLED_INDEX
 from tests.cloud.scale.fleet import ONE_CORE_MEGABYTES, TIMEOUT_SECONDS
 from tests.cloud.stacks.synthesized import Templates, flat
@@ -14,6 +18,7 @@ STACK = "EndpointManagerStack"
 def test_the_meters_table_is_the_one_that_the_store_uses(seed: Templates):
     assert UNSETTLED_INDEX == UNSETTLED
     assert OUTBOX_PARTITION == OUTBOX
+    assert agreed.SECRET_PARTITION == SECRET_PARTITION
     table = seed.one(STACK, "AWS::DynamoDB::Table")
     properties = table["Properties"]
     assert properties["KeySchema"] == [
@@ -171,6 +176,22 @@ def test_an_address_is_subscribed_only_if_one_is_configured(seed: Templates, sev
     assert not seed.of_type(STACK, "AWS::SNS::Subscription")
     one = several.one(STACK, "AWS::SNS::Subscription")["Properties"]
     assert (one["Protocol"], one["Endpoint"]) == ("email", "ops@example.org")
+
+
+def test_the_clock_knows_what_to_mail_and_where_links_lead(seed: Templates, several: Templates):
+    def told(templates: Templates, name: str) -> dict[str, object]:
+        clock = templates.one(STACK, "AWS::Lambda::Function", FunctionName=f"{name}-clock")
+        return clock["Properties"]["Environment"]["Variables"]
+
+    assert told(seed, "parkmeter")["PARKMETER_MAILED"].split() == [*MAILED]
+    assert told(seed, "parkmeter")["PARKMETER_PUBLIC_URL"] == ""
+    assert told(several, "acme")["PARKMETER_MAILED"] == "warning failure"
+    assert told(several, "acme")["PARKMETER_PUBLIC_URL"] == "https://meter.example.org"
+    address = several.one("APIStack", "AWS::SSM::Parameter")["Properties"]
+    assert address["Name"] == told(several, "acme")["PARKMETER_ADDRESS_PARAMETER"]
+    assert re.fullmatch(
+        r"https://<Api\w*>\.execute-api\.eu-west-1\.<AWS::URLSuffix>/prod", flat(address["Value"])
+    )
 
 
 def test_the_dashboard_shows_every_endpoint(several: Templates):

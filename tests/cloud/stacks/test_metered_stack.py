@@ -124,6 +124,7 @@ def test_the_definition_has_all_that_the_handlers_read(seed: Templates):
         "hours": [],
         "idle_minutes": None,
         "wake_minutes": None,
+        "extend_minutes": 30,
     }
 
 

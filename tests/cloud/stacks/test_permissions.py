@@ -5,6 +5,7 @@ import re
 
 import pytest
 
+from parkmeter.aws.links import SECRET_PARTITION
 from parkmeter.stores.dynamodb_outbox import OUTBOX
 from stacks.grants import WILDCARDS, Grant
 from tests.cloud.scale.fleet import OF_SAGEMAKER, Fleet
@@ -107,6 +108,8 @@ def test_only_clock_may_create_and_only_clock_and_lifecycle_may_delete(several: 
             | {
                 "dynamodb:BatchGetItem",
                 "dynamodb:DeleteItem",
+                "dynamodb:UpdateItem",
+                "ssm:GetParameter",
                 "ssm:GetParametersByPath",
                 "ssm:PutParameter",
                 "sagemaker:AddTags",
@@ -118,12 +121,7 @@ def test_only_clock_may_create_and_only_clock_and_lifecycle_may_delete(several: 
         (
             MANAGER,
             "LifecycleRole",
-            LOGS
-            | METERS
-            | ENDPOINTS
-            | STOP
-            | {"dynamodb:DeleteItem", "lambda:InvokeFunction"}
-            | {"sns:Publish", "ssm:DeleteParameter"},
+            LOGS | METERS | ENDPOINTS | STOP | {"lambda:InvokeFunction", "ssm:DeleteParameter"},
         ),
         (API, "AuthorizerRole", LOGS | {"dynamodb:GetItem"}),
         (API, "ApiRole", {"lambda:InvokeFunction"}),
@@ -182,11 +180,39 @@ def test_endpoints_are_created_and_deleted_only_with_our_name_and_tag(several: T
 
 
 def test_nothing_but_what_was_mailed_may_be_deleted_from_the_table(several: Templates):
-    for role in ("ClockRole", "LifecycleRole"):
-        delete = _statement(several, role, "dynamodb:DeleteItem", "-meters")
-        assert delete["Condition"] == {
-            "ForAllValues:StringEquals": {"dynamodb:LeadingKeys": [OUTBOX]}
-        }
+    for where, statement, _ in _documents(several):
+        tables = [one for one in map(flat, listed(statement["Resource"])) if "-meters" in one]
+        if tables and "dynamodb:DeleteItem" in listed(statement["Action"]):
+            assert where.startswith(f"{MANAGER} ClockRole")
+            assert statement["Condition"] == {
+                "ForAllValues:StringEquals": {"dynamodb:LeadingKeys": [OUTBOX]}
+            }
+
+
+def test_only_the_clock_mails(several: Templates):
+    may = {
+        re.sub(r"[0-9A-F]{8}$", "", where)
+        for where, statement, _ in _documents(several)
+        if "sns:Publish" in listed(statement["Action"]) and "Async" not in where
+    }
+    assert may == {f"{MANAGER} ClockRole"}
+
+
+def test_what_signs_links_is_read_by_who_makes_and_who_checks_them_only(several: Templates):
+    """By every statement that lets somebody read in the table, wherever its keys begin."""
+    readers = set()
+    for where, statement, _ in _documents(several):
+        resources = [flat(one) for one in listed(statement["Resource"])]
+        reads = {"dynamodb:GetItem", "dynamodb:Query", "dynamodb:BatchGetItem", "dynamodb:Scan"}
+        if reads & set(listed(statement["Action"])) and any(
+            one.endswith("-meters") for one in resources
+        ):
+            condition = statement.get("Condition", {})
+            keys = condition.get("ForAllValues:StringEquals", {}).get("dynamodb:LeadingKeys")
+            others = condition.get("ForAllValues:StringNotEquals", {}).get("dynamodb:LeadingKeys")
+            if others != [SECRET_PARTITION] and (keys is None or SECRET_PARTITION in keys):
+                readers.add(re.sub(r"[0-9A-F]{8}$", "", where))
+    assert readers == {f"{MANAGER} ClockRole", f"{API} ControlRole"}
 
 
 def test_a_prompt_function_reaches_its_own_endpoint_only(several: Templates):

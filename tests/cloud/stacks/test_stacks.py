@@ -133,3 +133,19 @@ def test_no_endpoint_may_be_called_like_anothers_async_one():
 def test_a_lost_comma_after_the_only_endpoint_is_told():
     with pytest.raises(ValueError, match="with a comma"):
         Settings(region="us-east-1", endpoints=app.FLAN_T5_XXL)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (
+            {"notification_events": ("warning", "eject")},
+            "['eject']: in brackets, of warning",
+        ),
+        ({"public_url": "https://meter.example.org/"}, "without a slash at its end"),
+        ({"public_url": "http://meter.example.org"}, "https://"),
+    ],
+)
+def test_what_is_wrong_about_mails_is_told(change: dict[str, object], words: str):
+    with pytest.raises(ValueError, match=re.escape(words)):
+        Settings(region="us-east-1", endpoints=(app.FLAN_T5_XXL,), **change)

@@ -5,7 +5,7 @@ const PATIENCE = 30_000;
 /** What parkmeter refused, in its own words (RFC 9457). */
 export class Problem extends Error {
   constructor(status, document) {
-    super(document.detail || document.title || document.message || `The answer was ${status}.`);
+    super(wordsOf(document) || `The answer was ${status}.`);
     this.status = status;
     this.code = document.code;
     this.data = document;
@@ -13,6 +13,12 @@ export class Problem extends Error {
 
   /** The token is not, or no longer, good. */
   get signedOut() { return this.status === 401 || this.code === "token_refused"; }
+}
+
+/** What a problem says; ours is written for terminals too, with code in backticks. */
+function wordsOf({ code, detail, title, message }) {
+  const said = detail || title || message;
+  return code && said ? said.replaceAll("`", "") : said;
 }
 
 export class Api {

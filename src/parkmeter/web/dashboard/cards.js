@@ -49,7 +49,7 @@ export class Card {
     if (before && before.endpoint.status !== status) say(`${this.name}: ${status}, ${reason}`);
     write(this.badge, status);
     // The next try is told below, by the reader's own clock.
-    write(this.reason, sentence(endpoint.next_try ? reason.replace(/; trying again at [\d: -]+UTC$/, "") : reason));
+    write(this.reason, sentence(endpoint.failure ?? reason));
     this.topUp?.show(endpoint);
     if (this.ejectButton) this.ejectButton.disabled = !(endpoint.seconds_left > 0);
     this.view?.see?.(endpoint);

@@ -11,15 +11,17 @@ const ASK_SOON = 1_000, SOON = 4;
 // A gateway says something every 15 s at least; a connection that fell silent is given up.
 const SILENCE = 40_000;
 const LONGEST_WAIT = 10_000;
+// Where too many listen already it is asked as often, and after so long it is tried to listen again.
+const CROWDED = 60_000;
 
 /**
- * `seen(endpoints)`: the newest; `lost(milliseconds)`: no connection, tried again then; `found()`: there is
+ * `streamed`: the gateway sends events. `seen(endpoints)`: the newest; `lost(milliseconds)`: no connection, tried again then; `found()`: there is
  * one again; `refused(problem)`: the token is no longer good, and nothing more comes.
  */
 export class Live {
-  constructor(api, { seen, lost, found, refused }) {
-    Object.assign(this, { api, seen, lost, found, refused });
-    this.streamed = true;
+  constructor(api, streamed, { seen, lost, found, refused }) {
+    Object.assign(this, { api, streamed, seen, lost, found, refused });
+    this.listenAgain = -Infinity;
     this.failures = this.soon = 0;
     this.ended = new AbortController();
     const signal = this.ended.signal;
@@ -41,7 +43,7 @@ export class Live {
   async run() {
     while (!this.ended.signal.aborted) {
       try {
-        if (this.streamed && !document.hidden) await this.follow(); else await this.look();
+        if (this.streamed && !document.hidden && performance.now() >= this.listenAgain) await this.follow(); else await this.look();
       } catch (error) {
         if (this.ended.signal.aborted) return;
         if (error instanceof Problem && error.signedOut) { this.refused(error); return; }
@@ -70,9 +72,8 @@ export class Live {
       throw new Error("The gateway ended the connection.");
     } catch (error) {
       if (this.unseen.signal.aborted) return;
-      // Not sent here (on AWS), or to too many already.
-      if (!(error instanceof Problem && (error.status === 404 || error.code === "too_many_listeners"))) throw error;
-      this.streamed = false;
+      if (!(error instanceof Problem && error.code === "too_many_listeners")) throw error;
+      this.listenAgain = performance.now() + CROWDED;
     } finally {
       clearTimeout(timer);
     }

@@ -21,12 +21,18 @@ async function enter(token) {
   byId("token").value = "";
   writeOrHide(byId("who"), holder.name);
   byId("sign-out").hidden = false;
-  live = new Live(api, {
+  live = new Live(api, holder.events, {
     seen: (endpoints) => seen(api, holder, endpoints),
     lost,
     found,
-    refused: (problem) => leave(problem.message),
+    refused: (problem) => leave(whyNot(problem)),
   });
+}
+
+/** Why nobody was signed in. Where tokens are stands above the field already. */
+function whyNot(error) {
+  if (!(error instanceof Problem)) return "The gateway does not answer. Is it running?";
+  return error.signedOut ? "This token is unknown, expired or revoked." : error.message;
 }
 
 function leave(reason) {
@@ -52,8 +58,7 @@ byId("sign-in").addEventListener("submit", async (event) => {
     await enter(token);
     byId("main").focus();
   } catch (error) {
-    const silent = "The gateway does not answer. Is it running?";
-    writeOrHide(byId("sign-in-problem"), error instanceof Problem ? error.message : silent);
+    writeOrHide(byId("sign-in-problem"), whyNot(error));
   }
 });
 
@@ -117,7 +122,7 @@ async function resume() {
   try {
     await enter(session.token);
   } catch (error) {
-    if (error instanceof Problem && error.status < 500) { leave(error.message); return; }
+    if (error instanceof Problem && error.status < 500) { leave(whyNot(error)); return; }
     // The token may be good: it is kept, and tried again.
     lost();
     setTimeout(resume, 2_000);

@@ -2,7 +2,7 @@
 
 import { Api, Problem } from "./api.js";
 import { copy, h, say, write } from "./dom.js";
-import { answerOf, FORMS, piecesOf } from "./prompt_forms.js";
+import { answerOf, formsOf, likelyForm, piecesOf } from "./prompt_forms.js";
 import { events } from "./event_stream.js";
 
 const HELD = 60; // seconds that a prompt waits for an endpoint that starts
@@ -11,14 +11,14 @@ let count = 0;
 
 export class Playground {
   constructor(api, endpoint) {
-    Object.assign(this, { api, name: endpoint.name, resource: endpoint.api_resource });
+    Object.assign(this, { api, name: endpoint.name, resource: endpoint.api_resource, forms: formsOf(endpoint) });
     const id = `playground-${++count}`;
     this.remembered = `parkmeter.form.${this.name}`;
     this.prompt = h("textarea", { id, rows: "4", maxlength: "20000", oninput: () => this.showCurl(), onkeydown: (event) => this.key(event) });
     this.prompt.value = "write a story about beautiful weather on a tropical island.";
     this.form = h("select", { "aria-label": "How the model is asked", onchange: () => this.formChosen() },
-      ...Object.entries(FORMS).map(([key, { title }]) => h("option", { value: key }, title)));
-    this.form.value = sessionStorage.getItem(this.remembered) ?? "text_inputs";
+      ...Object.entries(this.forms).map(([key, { title }]) => h("option", { value: key }, title)));
+    this.form.value = sessionStorage.getItem(this.remembered) ?? likelyForm(endpoint);
     this.length = h("input", { type: "number", min: "1", max: "4096", value: "120", "aria-label": "Most tokens of the answer", oninput: () => this.showCurl() });
     this.send = h("button", { type: "submit", class: "strong" }, "Send");
     this.stop = h("button", { type: "button", hidden: true, onclick: () => this.running?.abort() }, "Stop");
@@ -36,12 +36,12 @@ export class Playground {
       h("pre", { class: "scroll", tabindex: "0", role: "region", "aria-label": "curl command" }, this.curl),
     );
     this.showCurl();
-    if (this.form.value !== "text_inputs") this.formChosen();
+    this.findModel();
   }
 
   close() { this.running?.abort(); }
 
-  get wanted() { return FORMS[this.form.value]; }
+  get wanted() { return this.forms[this.form.value]; }
 
   get payload() { return this.wanted.payload(this.prompt.value, Number(this.length.value) || 120, this.model); }
 
@@ -51,10 +51,15 @@ export class Playground {
     if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) { event.preventDefault(); this.ask(); }
   }
 
-  async formChosen() {
+  formChosen() {
     sessionStorage.setItem(this.remembered, this.form.value);
     this.note.textContent = "";
     this.showCurl();
+    this.findModel();
+  }
+
+  /** Servers of chats want to be told which model is asked. */
+  async findModel() {
     if (!this.wanted.models || this.model) return;
     try {
       const { data } = await this.api.get(this.resource + this.wanted.models);

@@ -1,21 +1,31 @@
 // The forms in which models are asked, and where in their answers the text is. Pure.
 
-export const FORMS = {
-  text_inputs: {
-    title: "Text (text_inputs)",
-    path: "",
-    payload: (prompt, most) => ({ text_inputs: prompt, max_length: most }),
-  },
-  chat: {
-    title: "Chat (/v1/chat/completions)",
-    path: "/v1/chat/completions",
-    models: "/v1/models",
-    streamed: true,
-    payload: (prompt, most, model) => ({
-      ...(model ? { model } : {}), messages: [{ role: "user", content: prompt }], max_tokens: most, stream: true,
-    }),
-  },
+const CHAT = "/v1/chat/completions";
+
+const text = {
+  title: "Text (text_inputs)",
+  path: "",
+  payload: (prompt, most) => ({ text_inputs: prompt, max_length: most }),
 };
+
+const message = (prompt, most) => ({ messages: [{ role: "user", content: prompt }], max_tokens: most });
+
+const chat = {
+  title: `Chat (${CHAT})`,
+  path: CHAT,
+  models: "/v1/models",
+  streamed: true,
+  payload: (prompt, most, model) => ({ ...(model ? { model } : {}), ...message(prompt, most), stream: true }),
+};
+
+/** Chat where only prompts reach the server, and answers come whole. */
+const messages = { title: "Chat (messages)", path: "", payload: message };
+
+/** The forms in which an endpoint can be asked, by name. Nobody but who runs a model knows which it takes. */
+export const formsOf = (endpoint) => ({ text_inputs: text, chat: endpoint.invocations_path ? chat : messages });
+
+/** The name of the likelier form: servers that take prompts at a path of their own nearly all chat, too. */
+export const likelyForm = ({ invocations_path: path }) => (path && path !== "/invocations" ? "chat" : "text_inputs");
 
 /** The text that one event of a stream adds. */
 export function* piecesOf(document) {

@@ -63,7 +63,7 @@ export class ReceiptView {
       ["Hours on", hours(receipt.hours_on)],
       ["Cost", money(receipt.cost)],
       ["Always on", money(receipt.always_on_cost)],
-      ["Saved", money(receipt.saved), "saved"],
+      ["Saved", money(receipt.saved), receipt.saved > 0 ? "saved" : null],
     ];
     this.figures.replaceChildren(...figures.map(([term, said, kind]) => h("div", { class: kind }, h("dt", {}, term), h("dd", {}, said))));
     const head = ["Token", "Hours on", "Bought", "Cost"].map((title) => h("th", { scope: "col" }, title));

@@ -8,10 +8,11 @@ export const session = {
   end() { sessionStorage.removeItem(KEY); },
 };
 
-/** What the holder of a token may do, from `GET /whoami`. */
+/** What the holder of a token may do and how to hear of changes, from `GET /whoami`. */
 export class Holder {
   constructor(said) {
     this.name = said.name;
+    this.events = said.events;
     this.scopes = new Set(said.scopes);
     this.endpoints = said.endpoints && new Set(said.endpoints);
   }

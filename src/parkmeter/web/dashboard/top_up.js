@@ -23,8 +23,7 @@ export class TopUp {
       "aria-label": `Amount to add to ${name}`,
     });
     this.dollars = h("option", { value: "dollars" }, "dollars");
-    this.unit = h("select", { "aria-label": `Unit of the amount for ${name}` },
-      h("option", { value: "minutes" }, "minutes"), this.dollars);
+    this.unit = h("select", { "aria-label": `Unit of the amount for ${name}` }, h("option", { value: "minutes" }, "minutes"));
     this.form = h(
       "form", { class: "amount", novalidate: true, onsubmit: (event) => this.submit(event) },
       this.amount, this.unit, h("button", { type: "submit", "aria-label": `Add this amount to ${name}` }, "Add"),
@@ -37,9 +36,8 @@ export class TopUp {
 
   show(endpoint) {
     // Minutes cannot be reckoned from dollars without a price, nor from one of nothing.
-    const priced = Number(endpoint.price_per_hour) > 0;
-    this.dollars.hidden = this.dollars.disabled = !priced;
-    if (!priced && this.unit.value === "dollars") this.unit.value = "minutes";
+    if (!(endpoint.price_per_hour > 0)) this.dollars.remove();
+    else if (!this.dollars.isConnected) this.unit.append(this.dollars);
   }
 
   submit(event) {
