@@ -102,7 +102,8 @@ def title(event: Event) -> str:
     """One line: what happened to which endpoint."""
     match event.kind:
         case Kind.WARNING if event.closing:
-            return f"{event.endpoint} {_NOT_SERVING.get(event.status, 'stops in')} {_length(event.left)}"
+            what = _NOT_SERVING.get(event.status, "stops in")
+            return f"{event.endpoint} {what} {_length(event.left)}"
         case Kind.WARNING:
             return f"{event.endpoint} needs a look"
         case Kind.START:

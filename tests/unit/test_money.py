@@ -148,7 +148,7 @@ def test_the_numbers_in_json_have_the_digits_of_the_money_and_clients_read_those
     world.wind(timedelta(seconds=2))
     report = world.service.report("flan-t5")
     background = replace(Backgrounds(world.service).of(report), cost_so_far=cost_of(YEAR, price))
-    shape = Endpoint.of(report, background, "flan")
+    shape = Endpoint.of(report, background, "flan", "/invocations")
     gone = refusals.meter_closed(Route("flan-t5", "flan", price_per_hour=price), None, "http://a")
     for text in (
         shape.model_dump_json(),

@@ -49,7 +49,7 @@ def lines(world: World, *kinds: Kind) -> list[Entry]:
 
 def shape(world: World) -> Endpoint:
     report = world.service.report("flan-t5")
-    return Endpoint.of(report, Backgrounds(world.service).of(report), "flan")
+    return Endpoint.of(report, Backgrounds(world.service).of(report), "flan", "/invocations")
 
 
 def test_after_no_capacity_the_price_is_that_of_the_type_that_runs(world):
