@@ -11,8 +11,8 @@ from stacks.bundling import LambdaPackages
 from stacks.project import add_stacks
 from stacks.settings import Container, Endpoint, JumpStart, Settings
 
-# What may be put on a meter. Prices are dollars an hour of the first instance type in us-east-1,
-# for people to see; None where you do not know yours. Instance types: best first.
+# What may be put on a meter. Instance types: best first. Prices are dollars an hour in us-east-1;
+# those that are not said are looked up in AWS's Price List while the stack is deployed.
 
 FLAN_T5_XXL = Endpoint(
     name="flan-t5",
@@ -20,7 +20,7 @@ FLAN_T5_XXL = Endpoint(
     model=JumpStart("huggingface-text2text-flan-t5-xxl", "1.1.2"),
     instance_types=("ml.g5.12xlarge", "ml.g5.24xlarge"),
     api_resource="flan",
-    price_per_hour=Decimal("7.09"),
+    price_per_hour={"ml.g5.12xlarge": Decimal("7.09"), "ml.g5.24xlarge": Decimal("10.18")},
 )
 
 FALCON_7B = Endpoint(

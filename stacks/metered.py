@@ -50,7 +50,15 @@ class MeteredStack(Stack):
             # removed one may be taken from under it. Names are CloudFormation's, or the next one
             # could not be made beside it. They cost nothing.
             kept.apply_removal_policy(RemovalPolicy.RETAIN)
-        price, source = self._price(deployment, endpoint)
+        variants = [
+            {
+                "instance_type": instance_type,
+                "config": configs[instance_type].attr_endpoint_config_name,
+                "price_per_hour": price,
+                "price_source": source,
+            }
+            for instance_type, (price, source) in self._prices(deployment, endpoint).items()
+        ]
         aws_ssm.CfnParameter(
             self,
             "Definition",
@@ -62,13 +70,7 @@ class MeteredStack(Stack):
                 {
                     "name": endpoint.name,
                     "endpoint": sagemaker_endpoint,
-                    "variants": [
-                        {
-                            "instance_type": instance_type,
-                            "config": config.attr_endpoint_config_name,
-                        }
-                        for instance_type, config in configs.items()
-                    ],
+                    "variants": variants,
                     "api_resource": endpoint.resource,
                     # By literal names: the async stack may or may not be there.
                     "async": {
@@ -78,8 +80,9 @@ class MeteredStack(Stack):
                         ),
                         "stack": names.async_stack(endpoint.title),
                     },
-                    "price_per_hour": price,
-                    "price_source": source,
+                    # The first one's: functions that are still to be updated read no others.
+                    "price_per_hour": variants[0]["price_per_hour"],
+                    "price_source": variants[0]["price_source"],
                     "max_top_up_minutes": endpoint.max_top_up_minutes,
                     "max_minutes_ahead": endpoint.max_minutes_ahead,
                     "startup_credit_minutes": endpoint.startup_credit_minutes,
@@ -102,10 +105,17 @@ class MeteredStack(Stack):
                 value=json.dumps(list(endpoint.hours)),
             )
 
-    def _price(self, deployment: Deployment, endpoint: Endpoint) -> tuple[str, str]:
-        """Dollars for an hour, and who says so; empty if it turns out that nobody knows."""
-        if endpoint.price_per_hour is not None:
-            return str(endpoint.price_per_hour), "configuration"
+    def _prices(self, deployment: Deployment, endpoint: Endpoint) -> dict[str, tuple[str, str]]:
+        """By instance type: dollars for an hour, and who says so; empty if nobody knows."""
+        named = {kind: (f"{price:f}", "configuration") for kind, price in endpoint.prices.items()}
+        asked = [kind for kind in endpoint.instance_types if kind not in named]
+        listed = self._listed(deployment, endpoint, asked) if asked else {}
+        return {kind: (named | listed)[kind] for kind in endpoint.instance_types}
+
+    def _listed(
+        self, deployment: Deployment, endpoint: Endpoint, kinds: list[str]
+    ) -> dict[str, tuple[str, str]]:
+        """What the Price List says of these while the stack is deployed, in one go."""
         names, region = deployment.settings.names, deployment.settings.region
         may = Grants(self, names)
         function = MeterFunction(
@@ -128,14 +138,20 @@ class MeteredStack(Stack):
             service_timeout=Duration.minutes(5),
             properties={
                 "Name": endpoint.name,
-                "InstanceType": endpoint.instance_types[0],
+                "InstanceTypes": kinds,
                 "Region": region,
                 # CloudFormation asks anew only if something differs, and prices change.
                 "AskedOn": f"{datetime.now(UTC):%Y-%m-%d}",
             },
         )
         listed.node.add_dependency(function)
-        return listed.get_att_string("PricePerHour"), listed.get_att_string("Source")
+        return {
+            kind: (
+                listed.get_att_string(f"{kind}.PricePerHour"),
+                listed.get_att_string(f"{kind}.Source"),
+            )
+            for kind in kinds
+        }
 
     def _config(
         self, model: aws_sagemaker.CfnModel, endpoint: Endpoint, instance_type: str

@@ -14,6 +14,7 @@ from typing import Any
 from parkmeter.config import RESERVED
 from parkmeter.hours import Hours
 from parkmeter.meter import ZERO
+from parkmeter.money import MOST_AN_HOUR, PRICE_PLACES, is_price
 from parkmeter.telling import MAILED
 from stacks.names import (
     DEFAULT_PREFIX,
@@ -71,18 +72,19 @@ class Endpoint:
     """One metered endpoint. Minutes, seconds and dollars as the names say.
 
     `instance_types`: best first; where AWS has no capacity the next one is tried.
-    `price_per_hour`: of the first one; None: as the Price List has it when this is deployed, else
-    unknown, never zero. `hours`: when it runs by itself, such as
-    `("Mon-Fri 09:00-17:00 Europe/London",)`. `idle_minutes`: ejected so long after the last prompt,
-    up to two minutes late; None: never. `wake_minutes`: what a prompt to the closed meter buys, if
-    its token may top up; None: nothing. `extend_minutes`: what the link in a warning adds.
+    `price_per_hour`: of each type that you know it of, or, one number, of the first. Of the others
+    it is what the Price List says when this is deployed, else unknown, never zero. `hours`: when it
+    runs by itself, such as `("Mon-Fri 09:00-17:00 Europe/London",)`. `idle_minutes`: ejected so
+    long after the last prompt, up to two minutes late; None: never. `wake_minutes`: what a prompt
+    to the closed meter buys, if its token may top up; None: nothing. `extend_minutes`: what the
+    link in a warning adds.
     """
 
     name: str
     model: JumpStart | Container
     instance_types: tuple[str, ...]
     api_resource: str = ""
-    price_per_hour: Decimal | None = None
+    price_per_hour: Mapping[str, Decimal] | Decimal | None = None
     initial_provision_time_minutes: float | None = None
     startup_timeout_seconds: int = 1800
     startup_credit_minutes: float = 30
@@ -102,6 +104,8 @@ class Endpoint:
         for what, right, is_right in _RULES:
             if not is_right(getattr(self, what)):
                 raise self._wrong(what, right)
+        if unused := self.prices.keys() - set(self.instance_types):
+            raise self._wrong("price_per_hour", f"{min(unused)} is none of instance_types")
         try:
             longest = Hours.of(self.hours).longest if self.hours else ZERO
         except ValueError as error:
@@ -113,6 +117,17 @@ class Endpoint:
     def resource(self) -> str:
         """The path segment under which prompts reach it."""
         return self.api_resource or self.name
+
+    @property
+    def prices(self) -> Mapping[str, Decimal]:
+        """What is configured of each instance type's price; dollars for an hour."""
+        match self.price_per_hour:
+            case None:
+                return {}
+            case Decimal() as first:
+                return {self.instance_types[0]: first}
+            case several:
+                return several
 
     @property
     def title(self) -> str:
@@ -161,8 +176,13 @@ _RULES: tuple[tuple[str, str, Callable[[Any], bool]], ...] = (
     ),
     (
         "price_per_hour",
-        "not negative; None if unknown",
-        lambda price: price is None or (isinstance(price, Decimal) and price >= 0),
+        'Decimal("1.41"), or {"ml.g5.xlarge": Decimal("1.41")} for some of them; None if unknown',
+        lambda given: isinstance(given, Decimal | Mapping | None),
+    ),
+    (
+        "prices",
+        f'Decimal("1.41") dollars: not negative, at most {MOST_AN_HOUR}, {PRICE_PLACES} places',
+        lambda prices: all(isinstance(one, Decimal) and is_price(one) for one in prices.values()),
     ),
     ("startup_credit_minutes", "a number, not negative", _not_negative),
     ("drain_seconds", "a number, not negative", _not_negative),

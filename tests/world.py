@@ -3,10 +3,11 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 
 from parkmeter.drivers.fake import FakeDriver
 from parkmeter.journal import Entry, Kind
-from parkmeter.meter import Spec
+from parkmeter.meter import Price, Spec
 from parkmeter.ports import Store, View
 from parkmeter.service import Actor, Service
 from parkmeter.stores.memory import MemoryStore
@@ -128,5 +129,9 @@ class World:
         return [call.method for call in self.driver.calls if call.method in methods]
 
 
-def spec(**changes: object) -> Spec:
-    return replace(Spec("flan-t5"), **changes)
+def spec(price_per_hour: Decimal | None = None, **changes: object) -> Spec:
+    """A spec with one price, if any: that of its first variant."""
+    made = replace(Spec("flan-t5"), **changes)
+    if price_per_hour is None:
+        return made
+    return replace(made, prices={made.variants[0]: Price(price_per_hour, "configuration")})

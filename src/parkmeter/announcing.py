@@ -24,13 +24,9 @@ _LOOK_BACK = 100
 
 @dataclass(frozen=True, slots=True)
 class Announcing:
-    """Makes events, of lines of these `kinds`.
-
-    `spec`: of any endpoint, configured or not; `extend`: the link of a warning.
-    """
+    """Makes events, of lines of these `kinds`. `extend`: the link of a warning."""
 
     store: Store
-    spec: Callable[[str], Spec]
     extend: Callable[[Entry], Extension | None] = lambda _: None
     kinds: Collection[Kind] = EVENTS
 
@@ -54,7 +50,8 @@ class Announcing:
         lived = lives(lines)
         if not lived or lived[0].started > entry.at:
             return None
-        return receipt(lines, self.spec(entry.endpoint), lived[0].started, entry.at).cost
+        begin, price = lived[0].started, entry.price_per_hour
+        return receipt(lines, entry.endpoint, price, begin, entry.at).cost
 
 
 def extension_of(warning: Entry, spec: Spec, address: str, secret: bytes) -> Extension:

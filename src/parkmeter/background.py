@@ -60,17 +60,18 @@ class Backgrounds:
         return Background(self._cost(report), self._usual_start(report) if starting else None)
 
     def _cost(self, report: Report) -> Decimal | None:
-        spec, meter, begin = report.spec, report.meter, report.meter.run.created_at
+        name, meter, present = report.spec.name, report.meter, report.price.per_hour
+        begin = meter.run.created_at
         if begin is None:
-            return None if spec.price_per_hour is None else Decimal(0)
+            return None if present is None else Decimal(0)
         end = max(begin, report.at)
-        spent = self._spent.get(spec.name)
+        spent = self._spent.get(name)
         if spent is None or spent.version != meter.version or spent.at > end:
-            lines = lines_of(self._journal, spec.name, begin, end)
-            period = [one for one in stretches(lines, spec.price_per_hour, begin, end) if one.life]
-            price = period[-1].price if period else spec.price_per_hour
+            lines = lines_of(self._journal, name, begin, end)
+            period = [one for one in stretches(lines, present, begin, end) if one.life]
+            price = period[-1].price if period else present
             spent = _Spent(meter.version, end, units_on(period), price)
-            self._spent[spec.name] = spent
+            self._spent[name] = spent
         if spent.units is None or spent.price is None:
             return None
         return dollars_from(spent.units + units_of(end - spent.at, spent.price))

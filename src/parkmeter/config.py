@@ -23,7 +23,8 @@ from parkmeter.config_mistakes import FOUND_TOGETHER, Mistake, Origin, error_of,
 from parkmeter.config_notify import NotifySettings, Section, WebhookSettings, check_address
 from parkmeter.errors import ConfigError
 from parkmeter.hours import EXAMPLE, Hours
-from parkmeter.meter import Spec
+from parkmeter.meter import LOCAL, Price, Spec
+from parkmeter.money import MOST_AN_HOUR, PRICE_PLACES
 
 RESERVED = frozenset(
     {
@@ -56,6 +57,9 @@ Seconds = Annotated[float, Field(gt=0, le=_A_WEEK, allow_inf_nan=False)]
 SecondsOrZero = Annotated[float, Field(ge=0, le=_A_WEEK, allow_inf_nan=False)]
 Minutes = Annotated[float, Field(ge=0, le=525_600, allow_inf_nan=False)]
 MinutesAboveZero = Annotated[float, Field(gt=0, le=525_600, allow_inf_nan=False)]
+
+
+_PRICE = Field(ge=0, le=MOST_AN_HOUR, decimal_places=PRICE_PLACES, allow_inf_nan=False)
 
 
 class EndpointSettings(Section):
@@ -92,8 +96,9 @@ class EndpointSettings(Section):
     initial_provision_time_minutes: Minutes = Field(
         60, description="Minutes on the meter at the very first start; fractions allowed."
     )
-    price_per_hour: Annotated[Decimal, Field(ge=0, allow_inf_nan=False)] | None = Field(
-        None, description="Dollars per hour. Left out: unknown, never zero."
+    price_per_hour: Annotated[Decimal, _PRICE] | None = Field(
+        None,
+        description="Dollars per hour, at most 9 decimal places. Left out: unknown, never zero.",
     )
     drain_seconds: SecondsOrZero = Field(
         30, description="Seconds that requests in flight get at the close."
@@ -378,6 +383,7 @@ def _why_no_resource(resource: str, taken: Mapping[str, str]) -> str:
 
 
 def _spec(name: str, endpoint: EndpointSettings) -> Spec:
+    price = endpoint.price_per_hour
     return Spec(
         name=name,
         max_top_up=timedelta(minutes=endpoint.max_top_up_minutes),
@@ -385,8 +391,7 @@ def _spec(name: str, endpoint: EndpointSettings) -> Spec:
         startup_credit=timedelta(minutes=endpoint.startup_credit_minutes),
         drain=timedelta(seconds=endpoint.drain_seconds),
         warn_before=tuple(timedelta(minutes=minutes) for minutes in endpoint.warn_minutes),
-        price_per_hour=endpoint.price_per_hour,
-        price_source=None if endpoint.price_per_hour is None else "configuration",
+        prices={} if price is None else {LOCAL: Price(price, "configuration")},
         device=endpoint.device,
         hours=Hours.of(endpoint.hours) if endpoint.hours else None,
         idle=_span(endpoint.idle_minutes),

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+from parkmeter.closing import next_warning
 from parkmeter.decision import Decision, Rest
 from parkmeter.errors import DeviceBusyError
 from parkmeter.journal import Kind
@@ -85,5 +86,6 @@ def wait(spec: Spec, meter: Meter, start: Decision, reason: str, now: datetime) 
     )
     waiting = replace(start.meter, run=run)
     ended = tuple(entry for entry in start.entries if entry.kind is not Kind.START)
-    again = min(paced(spec, began, now), latest_close(waiting))
+    look, ahead = paced(spec, began, now), next_warning(spec, waiting, now)
+    again = min(filter(None, (look, ahead, latest_close(waiting))))
     return Decision(Rest(), waiting, ended, check_at=again)

@@ -7,7 +7,7 @@ twice, by one clock or by two, is the same line.
 from datetime import datetime, timedelta
 
 from parkmeter.journal import SYSTEM, Entry, Kind, fingerprint
-from parkmeter.meter import ZERO, Meter, Run, Spec, shown, span, time_left
+from parkmeter.meter import ZERO, Meter, Run, Spec, Status, price_of, shown, span, time_left
 
 
 def line(  # noqa: PLR0913 (an entry has these facts)
@@ -36,7 +36,7 @@ def line(  # noqa: PLR0913 (an entry has these facts)
         left=time_left(meter, now),
         request=request,
         variant=meter.run.variant,
-        price_per_hour=spec.price_per_hour,
+        price_per_hour=price_of(spec, meter).per_hour,
     )
 
 
@@ -49,11 +49,17 @@ def stop_line(  # noqa: PLR0913, PLR0917 (an end has these facts)
     return line(spec, meter, Kind.STOP, at, reason or "stopped", key=key)
 
 
-def warning_line(spec: Spec, meter: Meter, before: timedelta, now: datetime) -> Entry:
-    """The close is near: once per expiry and configured time before it."""
-    key = f"warn:{meter.expires_at.isoformat()}:{before.total_seconds() / 60:g}"
-    left = span(time_left(meter, now))
-    return line(spec, meter, Kind.WARNING, now, f"{left} left", key=key)
+def warning_line(
+    spec: Spec, meter: Meter, close: datetime, before: timedelta, now: datetime
+) -> Entry:
+    """The close is near: once per close and configured time before it."""
+    key = f"warn:{close.isoformat()}:{before.total_seconds() / 60:g}"
+    seen, why = shown(meter, now), f"{span(time_left(meter, now))} left"
+    if seen.status is Status.FAILED:
+        why += f" and it has failed: {seen.reason}"
+    elif seen.status is not Status.RUNNING:
+        why += f" and it does not serve yet: {seen.reason}"
+    return line(spec, meter, Kind.WARNING, now, why, key=key)
 
 
 def failure_key(run: Run, reason: str) -> str:

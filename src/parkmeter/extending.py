@@ -14,7 +14,7 @@ from datetime import UTC, datetime, timedelta
 
 from parkmeter.errors import LinkLateError, LinkOutdatedError, LinkUnknownError
 from parkmeter.journal import KEY_LIFETIME, Entry, fingerprint
-from parkmeter.meter import Meter, Spec, closes_at, is_open
+from parkmeter.meter import Meter, Spec, closes_at, is_open, latest_close
 
 _MICROSECOND = timedelta(microseconds=1)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -43,12 +43,13 @@ class Offer:
 
 def offer_for(warning: Entry, spec: Spec) -> Offer:
     """What the link of a warning offers."""
+    close = warning.at + warning.left
     return Offer(
         endpoint=warning.endpoint,
-        expires_at=warning.expires_at,
+        expires_at=close,
         amount=min(spec.extend_by, spec.max_top_up),
         # The key that makes it single-use is forgotten after that time.
-        until=min(warning.expires_at, warning.at + KEY_LIFETIME),
+        until=min(close, warning.at + KEY_LIFETIME),
     )
 
 
@@ -60,12 +61,13 @@ def check_offer(offer: Offer, meter: Meter, now: datetime) -> None:
 
     Raises:
         LinkLateError: it is closed, and only a top-up may start anything.
-        LinkOutdatedError: its expiry is another one; says until when it runs.
+        LinkOutdatedError: its close is another one; says until when it runs.
 
     """
     if not is_open(meter, now):
         raise LinkLateError(offer.endpoint)
-    if meter.expires_at != offer.expires_at:
+    # Not the expiry: a start that was warned of closes later than that, by the credit it used up.
+    if latest_close(meter) != offer.expires_at:
         raise LinkOutdatedError(offer.endpoint, closes_at(meter, now))
 
 

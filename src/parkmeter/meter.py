@@ -4,6 +4,7 @@ Time is always an argument (`now`, aware, UTC). Nothing here knows of stores, dr
 """
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -42,12 +43,25 @@ class Status(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Price:
+    """Dollars for an hour, and who says so to people. None: nobody knows, which is never zero."""
+
+    per_hour: Decimal | None = None
+    source: str | None = None
+
+
+UNKNOWN = Price()
+LOCAL = "local"
+"""The one variant of a local server process."""
+
+
+@dataclass(frozen=True, slots=True)
 class Spec:
     """What the configuration says of one endpoint. Never stored with the meter.
 
     How an endpoint is started is its driver's business and not in here. `variants` are the ways to
-    start it (instance types), best first. An unknown price is None, never zero; `price_source` says
-    to people who told it. `look_again`: while nothing falls due, how long until it is worth asking
+    start it (instance types), best first, and `prices` what they cost; of one that is not in it
+    the price is unknown. `look_again`: while nothing falls due, how long until it is worth asking
     the driver anew. `device`: what it runs on, where others may run too, but only one at a time.
     `hours`: when it is to run by itself. `idle`: after so long without a prompt it is ejected.
     `wake`: what a prompt to the closed meter buys. `extend_by`: what the link in a warning adds.
@@ -59,9 +73,8 @@ class Spec:
     startup_credit: timedelta = timedelta(minutes=30)
     drain: timedelta = timedelta(seconds=30)
     warn_before: tuple[timedelta, ...] = (timedelta(minutes=10), timedelta(minutes=2))
-    price_per_hour: Decimal | None = None
-    price_source: str | None = None
-    variants: tuple[str, ...] = ("local",)
+    prices: Mapping[str, Price] = field(default_factory=dict)
+    variants: tuple[str, ...] = (LOCAL,)
     look_again: timedelta = timedelta(seconds=1)
     device: str | None = None
     hours: Hours | None = None
@@ -77,7 +90,8 @@ class Run:
     `started_at`: since when it is being brought up; it stays through failed attempts until the
     endpoint is ready, because all of that is waiting for one start. `created_at`: the start call of
     the endpoint that exists now, from which it costs money. `address`: where it answers.
-    `device`: what it was started on, whatever the configuration says by now.
+    `device`: what it was started on, whatever the configuration says by now. `warned_at`: when the
+    last warning of the close was due, and `warned_before` how long before the close that was.
     `trouble`: why its driver could not see it or act at the last look; empty when it could.
     `trouble_at`: since when, until it has lasted so long that people are told.
     """
@@ -93,6 +107,7 @@ class Run:
     device: str | None = None
     address: str | None = None
     warned_at: datetime | None = None
+    warned_before: timedelta | None = None
     trouble: str = ""
     trouble_at: datetime | None = None
 
@@ -130,6 +145,14 @@ class Shown:
 
     status: Status
     reason: str
+
+
+def price_of(spec: Spec, meter: Meter) -> Price:
+    """What an hour costs as things stand: of the variant that runs, or would be started next.
+
+    One that runs and is configured no more has a price that is unknown, whatever others cost.
+    """
+    return spec.prices.get(meter.run.variant or spec.variants[0], UNKNOWN)
 
 
 def standing_still(meter: Meter, now: datetime) -> timedelta:

@@ -10,16 +10,22 @@ from decimal import Decimal, InvalidOperation
 from fractions import Fraction
 
 from parkmeter.errors import InvalidRequestError, PriceUnknownError
-from parkmeter.meter import Spec, minutes_of
+from parkmeter.meter import Meter, Spec, minutes_of, price_of
 
 UNITS_IN_A_DOLLAR = 10_000
 """What is shown is rounded to a unit of $0.0001."""
 
+MOST_AN_HOUR = 100_000
+PRICE_PLACES = 9
+"""Dollars, and decimal places of a price. Within them what it costs has at most 15 digits for as
+long as anybody lives, so as a number in JSON it reads back as it was; and a microsecond costs less
+than half a unit, so what dollars bought is shown as those dollars."""
+
 _HOUR = timedelta(hours=1)
 _MICROSECOND = timedelta(microseconds=1)
 _MOST_DOLLARS = 10**9
-_FINEST = -12
-"""The smallest power of ten that a sum may have: what is reckoned exactly must not be endless."""
+_UNIT = Decimal(1) / UNITS_IN_A_DOLLAR
+"""The finest sum: of a finer one it could only be said that more or less was paid."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +34,7 @@ class Time:
 
     amount: timedelta
 
-    def buys(self, _spec: Spec) -> timedelta:
+    def buys(self, _spec: Spec, _meter: Meter) -> timedelta:
         """This time."""
         return self.amount
 
@@ -63,24 +69,24 @@ class Dollars:
             raise _refused("must be a number greater than 0") from None
         if not amount.is_finite() or amount <= 0:
             raise _refused("must be a finite number greater than 0")
-        _, _, exponent = amount.as_tuple()
-        if amount > _MOST_DOLLARS or int(exponent) < _FINEST:
-            raise _refused("must be at most a billion, with at most 12 decimal places")
+        if amount > _MOST_DOLLARS or amount != amount.quantize(_UNIT):
+            raise _refused("must be at most a billion, with at most 4 decimal places")
         return cls(amount)
 
-    def buys(self, spec: Spec) -> timedelta:
-        """So much time, in whole microseconds, never worth more than this sum.
+    def buys(self, spec: Spec, meter: Meter) -> timedelta:
+        """So much time at the present price, in whole microseconds, never worth more than this sum.
 
         Raises:
             PriceUnknownError: nobody knows what an hour costs.
             InvalidRequestError: an hour costs nothing, or more than any sum buys a moment of.
 
         """
-        if spec.price_per_hour is None:
+        price = price_of(spec, meter).per_hour
+        if price is None:
             raise PriceUnknownError(spec.name)
-        if not spec.price_per_hour:
+        if not price:
             raise _refused(f"buy no time: an hour of {spec.name} costs nothing. Say minutes")
-        hours = Fraction(self.amount) / Fraction(spec.price_per_hour)
+        hours = Fraction(self.amount) / Fraction(price)
         microseconds = int(hours * (_HOUR // _MICROSECOND))
         if not microseconds:
             raise _refused("is too small to count")
@@ -95,6 +101,13 @@ class Dollars:
 
     def __str__(self) -> str:
         return f"${self.amount.normalize():f}"
+
+
+def is_price(dollars: Decimal) -> bool:
+    """Whether an hour may cost this."""
+    if not dollars.is_finite() or not 0 <= dollars <= MOST_AN_HOUR:
+        return False
+    return dollars == dollars.quantize(Decimal(1).scaleb(-PRICE_PLACES))
 
 
 def wanted(minutes: object) -> Time | Dollars:

@@ -33,7 +33,7 @@ class Telling:
         settings = self.settings()
         if entry.kind not in settings.notify.events:
             return None
-        return Announcing(self.store, settings.spec, self._link).event(entry)
+        return Announcing(self.store, self._link).event(entry)
 
     def _link(self, warning: Entry) -> Extension:
         settings = self.settings()

@@ -12,7 +12,7 @@ from fractions import Fraction
 from typing import TypeVar
 
 from parkmeter.journal import Entry, Kind
-from parkmeter.meter import ZERO, Spec
+from parkmeter.meter import ZERO
 from parkmeter.money import UNITS_IN_A_DOLLAR, dollars_from, units_of
 from parkmeter.timeline import Life, Stretch, stretches
 
@@ -70,25 +70,32 @@ class Receipt:
         return self.always_on_cost - self.cost
 
 
-def receipt(entries: Iterable[Entry], spec: Spec, begin: datetime, end: datetime) -> Receipt:
+def receipt(
+    entries: Iterable[Entry],
+    endpoint: str,
+    price: Decimal | None,
+    begin: datetime,
+    end: datetime,
+) -> Receipt:
     """The receipt for the time from `begin` to `end`, which must not be before it.
 
+    `price`: the present one, in dollars for an hour; every line says that of its own moment.
     `entries`: lines of this endpoint's journal in the order of their numbers, from the last one
     before `begin` that `tells_all` (or from the first). Later ones than `end` may be among them. A
     run that goes on counts to `end`. Two receipts for a period cut in two add up to that of the
     whole: time exactly, money up to the rounding of each.
     """
     lines = list(entries)
-    period = stretches(lines, spec.price_per_hour, begin, end)
+    period = stretches(lines, price, begin, end)
     on = [stretch for stretch in period if stretch.life is not None]
     cost = _dollars(units_on(on))
     return Receipt(
-        endpoint=spec.name,
+        endpoint=endpoint,
         begin=begin,
         end=end,
         time_on=_length(on),
         unpriced=_length([stretch for stretch in on if stretch.price is None]),
-        price_per_hour=spec.price_per_hour,
+        price_per_hour=price,
         cost=cost,
         always_on_cost=_dollars(units_on(period)),
         parts=_parts(on, _bought(lines, begin, end), cost),
@@ -177,9 +184,10 @@ def _dollars(units: Fraction | None) -> Decimal | None:
 def _shares(groups: Sequence[Sequence[Stretch]], whole: Decimal | None) -> list[Decimal | None]:
     """What each group costs. They add up to the whole: who lost most by rounding down gains a unit.
 
-    Where the whole is unknown, each is rounded by itself, as far as it is known.
+    Where the whole is unknown, each is rounded by itself as far as it is known, and so is unknown
+    for who had no time: nobody can say that this comes to nothing.
     """
-    costs = [units_on(group) for group in groups]
+    costs = [units_on(group) if group or whole is not None else None for group in groups]
     known = [cost for cost in costs if cost is not None]
     if whole is None or len(known) != len(costs):
         return [_dollars(cost) for cost in costs]

@@ -9,8 +9,9 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import assert_never
 
+from parkmeter.closing import warned
 from parkmeter.decision import Cause, Decision, Keep, Observed, Rest, Start, Stop
-from parkmeter.entries import failure_key, life, line, stop_line, warning_line
+from parkmeter.entries import failure_key, life, line, stop_line
 from parkmeter.hours_changed import at_change_of_hours
 from parkmeter.idleness import at_idleness, idle_from
 from parkmeter.journal import Entry, Kind, fingerprint
@@ -64,7 +65,9 @@ def decide(  # noqa: PLR0913, PLR0917 (what there is to know)
         return changed
     decision = _serve(spec, meter, observed, now)
     idle_at = idle_from(spec, decision.meter, last_prompt)
-    return decision if idle_at is None else at_idleness(spec, decision, idle_at, now)
+    if idle_at is not None:
+        decision = at_idleness(spec, decision, idle_at, now)
+    return warned(spec, meter, decision, now) if is_open(decision.meter, now) else decision
 
 
 # ── The meter is open: the endpoint should serve ────────────────────────────────────────────────
@@ -100,9 +103,9 @@ def _wait_for_the_end(spec: Spec, meter: Meter, observed: Observed, now: datetim
     """Time was bought while the one before is stopping: its end is part of the next start."""
     run = meter.run
     if run.phase is Phase.STOPPING and _is_of_an_earlier_life(meter):
-        run = Run(started_at=meter.opened_at)
+        run = Run(started_at=meter.opened_at, variant=run.variant)
     elif run.ready_at is not None:  # it served until now, and somebody else stops it
-        run = Run(started_at=now)
+        run = Run(started_at=now, variant=run.variant)
     waiting = replace(meter, run=replace(run, phase=Phase.STOPPING))
     return Decision(Rest(), waiting, check_at=_soon(spec, meter, observed.since, now))
 
@@ -128,7 +131,7 @@ def _start(spec: Spec, meter: Meter, observed: Observed, now: datetime) -> Decis
             run = Run(started_at=meter.opened_at, variant=run.variant)
     if run.ready_at is not None:
         # It served: that life is over, and none of it was waiting for this start.
-        run = Run(started_at=now, variant=run.variant, warned_at=run.warned_at)
+        run = Run(started_at=now, variant=run.variant)
     attempts = run.attempts + 1
     starting = Run(
         phase=Phase.STARTING,
@@ -140,7 +143,6 @@ def _start(spec: Spec, meter: Meter, observed: Observed, now: datetime) -> Decis
         next_try=now + _backoff(attempts),
         variant=run.variant if run.variant in spec.variants else spec.variants[0],
         device=spec.device,
-        warned_at=run.warned_at,
     )
     started = replace(meter, run=starting, settled=False)
     entry = line(
@@ -178,29 +180,8 @@ def _ready(spec: Spec, meter: Meter, observed: Observed, now: datetime) -> Decis
     )
     if meter.run.ready_at is None:
         return _became_ready(spec, meter, run, now)
-    serving = replace(meter, run=run)
-    close = serving.expires_at
-    due = _warnings(spec, serving)
-    # A warning counts for the expiry it was computed from: one whose moment had passed when that
-    # expiry was set is not given late.
-    after = max(serving.set_at, run.warned_at or serving.set_at)
-    passed = [moment for moment in due if after < moment <= now]
-    entries: tuple[Entry, ...] = ()
-    if passed:
-        serving = replace(serving, run=replace(run, warned_at=max(passed)))
-        entries = (warning_line(spec, serving, due[max(passed)], now),)
-    return Decision(Keep(close), serving, entries, _next_due(spec, serving, now))
-
-
-def _warnings(spec: Spec, meter: Meter) -> dict[datetime, timedelta]:
-    """When to warn, and how long before the close each of these moments is."""
-    return {meter.expires_at - before: before for before in spec.warn_before}
-
-
-def _next_due(spec: Spec, meter: Meter, now: datetime) -> datetime:
-    """The next moment at which a serving endpoint's meter asks for something."""
-    ahead = [moment for moment in _warnings(spec, meter) if moment > now]
-    return min([meter.expires_at, now + spec.look_again, *ahead])
+    again = min(meter.expires_at, now + spec.look_again)
+    return Decision(Keep(meter.expires_at), replace(meter, run=run), check_at=again)
 
 
 def _became_ready(spec: Spec, meter: Meter, run: Run, now: datetime) -> Decision:
@@ -209,7 +190,8 @@ def _became_ready(spec: Spec, meter: Meter, run: Run, now: datetime) -> Decision
     ready = replace(credited, run=replace(run, started_at=started_at, ready_at=now, next_try=None))
     took = f"ready after {span(now - started_at)}"
     entry = line(spec, ready, Kind.READY, now, took, key=f"ready:{life(ready.run)}")
-    return Decision(Keep(ready.expires_at), ready, (*credit, entry), _next_due(spec, ready, now))
+    again = min(ready.expires_at, now + spec.look_again)
+    return Decision(Keep(ready.expires_at), ready, (*credit, entry), again)
 
 
 def _give_back(spec: Spec, meter: Meter, now: datetime) -> tuple[Meter, tuple[Entry, ...]]:
@@ -253,7 +235,6 @@ def _failed(
             attempts=attempts,
             next_try=again,
             variant=_next_variant(spec, run.variant, observed.cause),
-            warned_at=run.warned_at,
         ),
     )
     key = failure_key(run, reason)
@@ -266,6 +247,11 @@ def trouble(spec: Spec, meter: Meter, reason: str, now: datetime) -> Decision:
 
     Where the endpoint is believed to be does not change: nothing was learnt about it.
     """
+    decision = _trouble(spec, meter, reason, now)
+    return warned(spec, meter, decision, now) if is_open(meter, now) else decision
+
+
+def _trouble(spec: Spec, meter: Meter, reason: str, now: datetime) -> Decision:
     again = min(now + spec.look_again, latest_close(meter)) if is_open(meter, now) else now + INSIST
     run = meter.run
     if run.trouble == reason and run.trouble_at is None:
@@ -291,7 +277,9 @@ def park(spec: Spec, meter: Meter, observed: Observed, now: datetime) -> Decisio
         if meter.run.phase is Phase.ABSENT:
             return Decision(Rest(), meter)
         credited, credit = _give_back(spec, meter, now)
-        parked = replace(credited, run=Run(reason=PARKED))
+        warned_at, before = meter.run.warned_at, meter.run.warned_before
+        run = Run(reason=PARKED, warned_at=warned_at, warned_before=before)
+        parked = replace(credited, run=run)
         if meter.run.phase is Phase.FAILED:
             return Decision(Rest(), parked, credit)
         stop = stop_line(spec, parked, meter.run, observed.reason, observed.since, now)
@@ -304,7 +292,8 @@ def park(spec: Spec, meter: Meter, observed: Observed, now: datetime) -> Decisio
 
 def start_refused(spec: Spec, meter: Meter, observed: Observed, now: datetime) -> Decision:
     """The driver refused the start that was just decided: nothing is there; back off."""
-    return _failed(spec, meter, observed, now, clear=False)
+    decision = _failed(spec, meter, observed, now, clear=False)
+    return warned(spec, meter, decision, now) if is_open(meter, now) else decision
 
 
 # ── The meter is closed: the endpoint should be gone ────────────────────────────────────────────

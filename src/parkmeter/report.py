@@ -6,7 +6,18 @@ from typing import Self
 
 from parkmeter import schedule
 from parkmeter.hours import Window
-from parkmeter.meter import EJECTED, Meter, Shown, Spec, Status, closes_at, shown, time_left
+from parkmeter.meter import (
+    EJECTED,
+    Meter,
+    Price,
+    Shown,
+    Spec,
+    Status,
+    closes_at,
+    price_of,
+    shown,
+    time_left,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +33,11 @@ class Report:
     window: Window | None = None
     next_window: Window | None = None
     held: bool = False
+
+    @property
+    def price(self) -> Price:
+        """What an hour costs as things stand."""
+        return price_of(self.spec, self.meter)
 
     @classmethod
     def of(cls, spec: Spec, meter: Meter, now: datetime) -> Self:

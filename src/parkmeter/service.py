@@ -152,7 +152,7 @@ class Service:
 
         def rule(meter: Meter, now: datetime) -> tuple[Meter, str]:
             # Not before: sent again, it is what it was, whatever an hour costs by then.
-            amount = asked.buys(spec)
+            amount = asked.buys(spec, meter)
             return rules.top_up(spec, meter, amount, now), asked.told(amount)
 
         return self._change(spec, Kind.TOP_UP, rule, who, key, fingerprint("top-up", asked))
@@ -274,14 +274,15 @@ class Service:
             UnknownEndpointError, InvalidRequestError: refused.
 
         """
-        spec, now = self._spec(name), self._clock.now()
-        end = now if end is None else min(end, now)
+        report = self.report(name)
+        end = report.at if end is None else min(end, report.at)
         if begin is not None and begin > end:
             raise InvalidRequestError("The receipt must begin before it ends.", field="from")
         first = self._store.journal(name, 1, before=2)
         known_since = min(first[0].at, end) if first else end
         begin = known_since if begin is None else max(begin, known_since)
-        return receipt_of(lines_of(self._store, name, begin, end), spec, begin, end)
+        lines = lines_of(self._store, name, begin, end)
+        return receipt_of(lines, name, report.price.per_hour, begin, end)
 
     def provision(self, name: str, initial: timedelta) -> None:
         """Put the first time on a meter; see `Opening.provision`."""

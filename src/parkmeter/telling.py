@@ -12,7 +12,7 @@ from typing import Any
 
 from parkmeter.entries import cause_of, is_close_warning
 from parkmeter.journal import SYSTEM, Entry, Kind, fingerprint
-from parkmeter.meter import NEVER, ZERO
+from parkmeter.meter import NEVER, ZERO, Status
 
 EVENTS = (Kind.WARNING, Kind.START, Kind.READY, Kind.FAILURE, Kind.STOP, Kind.TOP_UP)
 """The kinds of lines that others are told of."""
@@ -57,6 +57,14 @@ class Event:
     closing: bool = False
     extension: Extension | None = None
 
+    @property
+    def closes_at(self) -> datetime | None:
+        """The close that this warns of; None if it does not.
+
+        The expiry, but for a start that has used up its credit: then it is later than that.
+        """
+        return self.at + self.left if self.closing else None
+
     @classmethod
     def of(
         cls, entry: Entry, spent: Decimal | None = None, extension: Extension | None = None
@@ -94,7 +102,8 @@ def title(event: Event) -> str:
     """One line: what happened to which endpoint."""
     match event.kind:
         case Kind.WARNING if event.closing:
-            return f"{event.endpoint} stops in {_length(event.left)}"
+            what = _NOT_SERVING.get(event.status, "stops in")
+            return f"{event.endpoint} {what} {_length(event.left)}"
         case Kind.WARNING:
             return f"{event.endpoint} needs a look"
         case Kind.START:
@@ -120,7 +129,9 @@ def text(event: Event, local: ToLocal = datetime.astimezone) -> str:
     lines = [event.why, f"At: {_moment(event.at, local)}"]
     if event.by != SYSTEM:
         lines.append(f"By: {event.by}")
-    if event.expires_at is not None and event.left:
+    if event.closes_at is not None and event.status in _NOT_SERVING:
+        lines.append(f"Closes at: {_moment(event.closes_at, local)}")
+    elif event.expires_at is not None and event.left:
         lines.append(f"On until: {_moment(event.expires_at, local)}")
     price = "unknown" if event.price_per_hour is None else f"${event.price_per_hour:f}"
     lines.append(f"An hour costs: {price}")
@@ -153,6 +164,8 @@ def document(event: Event, local: ToLocal = datetime.astimezone) -> dict[str, An
         "title": title(event),
         "text": text(event, local),
     }
+    if event.closes_at is not None:
+        told["closes_at"] = _iso(event.closes_at)
     if event.extension is not None:
         told["extend_url"] = event.extension.url
         told["extend_minutes"] = event.extension.minutes
@@ -184,3 +197,10 @@ def _length(amount: timedelta) -> str:
 
 
 _A_MINUTE = 60
+_YET = "does not serve yet, and its time ends in"
+_NOT_SERVING: dict[str, str] = {
+    Status.FAILED: "has failed, and its time ends in",
+    Status.STARTING: _YET,
+    Status.STOPPING: _YET,
+}
+"""What is warned of where the endpoint does not serve while its time runs."""

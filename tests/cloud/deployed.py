@@ -32,8 +32,18 @@ class Deployed:
             "name": name,
             "endpoint": f"parkmeter-{name}",
             "variants": [
-                {"instance_type": "ml.g5.12xlarge", "config": "on-a10g"},
-                {"instance_type": "ml.p4d.24xlarge", "config": "on-a100"},
+                {
+                    "instance_type": "ml.g5.12xlarge",
+                    "config": "on-a10g",
+                    "price_per_hour": "7.09",
+                    "price_source": "configuration",
+                },
+                {
+                    "instance_type": "ml.p4d.24xlarge",
+                    "config": "on-a100",
+                    "price_per_hour": "37.69",
+                    "price_source": "AWS Price List, 2026-11-22",
+                },
             ],
             "api_resource": name.partition("-")[0],
             "price_per_hour": "7.09",

@@ -8,6 +8,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
 
@@ -21,7 +22,7 @@ from parkmeter.aws.links import LinkSecret
 from parkmeter.entries import warning_line
 from parkmeter.errors import ConfigError
 from parkmeter.extending import link_of, offer_for
-from parkmeter.meter import is_open
+from parkmeter.meter import Price, is_open
 from parkmeter.stores.dynamodb_outbox import DynamoOutbox
 from parkmeter.tokens import Scope, Token, digest_of
 from tests.cloud.api_gateway import ADA, BOB, Gateway, gateway_to_control
@@ -108,7 +109,7 @@ def test_the_link_in_a_warning_extends_once_without_a_token(gateway: Gateway) ->
     store, now = deployment.store, datetime.now(UTC)
     before = store.load("flan-t5")
     spec = definition(deployment.ssm, deployment.path, "flan-t5").spec
-    warning = warning_line(spec, before, timedelta(minutes=10), now)
+    warning = warning_line(spec, before, before.expires_at, timedelta(minutes=10), now)
     secret = LinkSecret(deployment.dynamodb, deployment.tables.meters)
     path = f"/extend/{link_of(offer_for(warning, spec), secret())}"
     for _ in range(2):  # mail scanners
@@ -325,14 +326,17 @@ def test_more_definitions_than_one_page_are_all_read(gateway: Gateway) -> None:
 
 def test_a_definition_says_how_an_endpoint_is_hosted_and_metered(gateway: Gateway) -> None:
     deployment = gateway.deployment
-    deployment.define(max_top_up_minutes=20, drain_seconds=12.5, price_per_hour=None)
+    deployment.define(max_top_up_minutes=20, drain_seconds=12.5)
     one = definition(deployment.ssm, deployment.path, "flan-t5")
     assert one.endpoint == "parkmeter-flan-t5"
     assert one.configs == {"ml.g5.12xlarge": "on-a10g", "ml.p4d.24xlarge": "on-a100"}
     assert one.spec.variants == ("ml.g5.12xlarge", "ml.p4d.24xlarge")
     assert one.spec.drain == timedelta(seconds=12.5)
     assert one.spec.warn_before == (timedelta(minutes=10), timedelta(minutes=2))
-    assert one.spec.price_per_hour is None
+    assert one.spec.prices == {
+        "ml.g5.12xlarge": Price(Decimal("7.09"), "configuration"),
+        "ml.p4d.24xlarge": Price(Decimal("37.69"), "AWS Price List, 2026-11-22"),
+    }
     assert one.suggested_minutes == 20
 
 

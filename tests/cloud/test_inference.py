@@ -178,6 +178,11 @@ def test_a_closed_meter_names_the_price_and_the_exact_call(prompts: Prompts) -> 
     assert prompts.invocations == 0
 
 
+def test_while_it_still_stops_the_price_told_is_that_of_the_type_that_ran(prompts: Prompts) -> None:
+    prompts.put_meter(minutes=0, phase=Phase.STOPPING, variant="ml.p4d.24xlarge")
+    assert prompts.prompt().document["price_per_hour"] == 37.69
+
+
 def test_without_a_readable_definition_a_closed_meter_is_closed_all_the_same(
     prompts: Prompts,
 ) -> None:

@@ -7,6 +7,7 @@ import pytest
 
 from parkmeter.config import load_settings
 from parkmeter.errors import ConfigError
+from parkmeter.meter import LOCAL, Price
 from parkmeter.telling import EVENTS
 
 
@@ -61,7 +62,7 @@ def test_an_endpoint_becomes_a_spec(write):
     settings = load_settings(config=file, environment={})
     spec = settings.specs()["qwen"]
     assert settings.resource_of("qwen") == "qwen"
-    assert spec.price_per_hour == Decimal("1.2")
+    assert spec.prices == {LOCAL: Price(Decimal("1.2"), "configuration")}
     assert spec.device == "gpu0"
     assert (spec.drain.seconds, spec.startup_credit.seconds, spec.max_top_up.seconds) == (0, 0, 30)
 

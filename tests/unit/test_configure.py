@@ -5,7 +5,7 @@ from decimal import Decimal
 import pytest
 
 from parkmeter.errors import LimitExceededError, UnknownEndpointError
-from parkmeter.meter import Phase, Spec
+from parkmeter.meter import LOCAL, Phase, Price, Spec
 from tests.world import ADA, MINUTE, SECOND, World
 
 
@@ -73,10 +73,12 @@ def test_one_that_comes_back_before_it_was_ended_was_never_away(world):
 
 
 def test_limits_and_prices_count_from_now_on(world):
-    world.service.configure({"a": Spec("a", max_top_up=MINUTE, price_per_hour=Decimal(3))})
+    world.service.configure(
+        {"a": Spec("a", max_top_up=MINUTE, prices={LOCAL: Price(Decimal(3), "configuration")})}
+    )
     with pytest.raises(LimitExceededError):
         world.service.top_up("a", 2, ADA)
-    assert world.service.report("a").spec.price_per_hour == 3
+    assert world.service.report("a").price.per_hour == 3
 
 
 def test_a_gateway_that_ends_stops_also_what_is_leaving(world):

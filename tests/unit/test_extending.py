@@ -21,7 +21,8 @@ LINK = link_of(OFFER, SECRET)
 
 
 def warning(expires_at=NOON + 10 * MINUTE) -> Entry:
-    return Entry("flan-t5", Kind.WARNING, NOON, "parkmeter", "10 min left", "warn:x", expires_at)
+    left, why = expires_at - NOON, "10 min left"
+    return Entry("flan-t5", Kind.WARNING, NOON, "parkmeter", why, "warn:x", expires_at, left=left)
 
 
 def test_a_link_says_what_was_offered():

@@ -2,6 +2,9 @@
 
 import csv
 import io
+import json
+import tomllib
+from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 from fractions import Fraction
@@ -9,17 +12,28 @@ from fractions import Fraction
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as some
+from pydantic import ValidationError
 
-from parkmeter.errors import InvalidRequestError, PriceUnknownError
-from parkmeter.money import Dollars, cost_of
+from parkmeter.background import Backgrounds
+from parkmeter.client import answers
+from parkmeter.config import EndpointSettings
+from parkmeter.errors import InvalidRequestError, LimitExceededError, PriceUnknownError
+from parkmeter.meter import Meter
+from parkmeter.money import Dollars, cost_of, is_price
+from parkmeter.web import refusals
 from parkmeter.web.history_shapes import EndpointReceipt
+from parkmeter.web.problems import problem_of
 from parkmeter.web.receipt_csv import receipt_csv
+from parkmeter.web.routes import Route
+from parkmeter.web.shapes import Changed, Endpoint
 from tests.world import ADA, BOB, NOON, World, spec
 
 prices = some.decimals("0.0001", "1000", places=4)
 sums = some.decimals("0.01", "100000", places=2)
 
 MICROSECOND = timedelta(microseconds=1)
+CLOSED = Meter("flan-t5")
+YEAR = timedelta(days=366)
 
 
 def exact_cost(time: timedelta, price: Decimal) -> Fraction:
@@ -28,14 +42,14 @@ def exact_cost(time: timedelta, price: Decimal) -> Fraction:
 
 @given(sums, prices)
 def test_what_dollars_buy_never_costs_more_and_at_most_a_microseconds_price_less(dollars, price):
-    bought = Dollars.of(dollars).buys(spec(price_per_hour=price))
+    bought = Dollars.of(dollars).buys(spec(price_per_hour=price), CLOSED)
     if bought < timedelta.max:
         assert exact_cost(bought, price) <= dollars < exact_cost(bought + MICROSECOND, price)
 
 
 @given(sums, prices)
 def test_what_dollars_bought_is_shown_as_those_dollars(dollars, price):
-    bought = Dollars.of(dollars).buys(spec(price_per_hour=price))
+    bought = Dollars.of(dollars).buys(spec(price_per_hour=price), CLOSED)
     if bought < timedelta.max:
         assert cost_of(bought, price) == dollars
 
@@ -56,9 +70,9 @@ def test_a_sum_is_what_was_typed_and_no_binary_fraction():
 
 def test_an_unknown_price_buys_nothing_and_neither_does_one_of_zero():
     with pytest.raises(PriceUnknownError):
-        Dollars.of(5).buys(spec())
+        Dollars.of(5).buys(spec(), CLOSED)
     with pytest.raises(InvalidRequestError):
-        Dollars.of(5).buys(spec(price_per_hour=Decimal(0)))
+        Dollars.of(5).buys(spec(price_per_hour=Decimal(0)), CLOSED)
 
 
 steps = some.lists(
@@ -99,3 +113,93 @@ def test_the_parts_of_a_receipt_add_up_to_the_whole_to_the_last_digit_shown(pric
     if shown["always_on_cost"] is not None:
         saved = Decimal(shown["always_on_cost"]) - Decimal(shown["cost"])
         assert saved == Decimal(shown["saved"])
+
+
+# ── Numbers in JSON ─────────────────────────────────────────────────────────────────────────────
+
+allowed_prices = some.one_of(
+    some.decimals(0, 100_000, places=9),
+    some.decimals(0, 100_000, places=2),
+    some.integers(0, 100_000).map(Decimal),
+    some.sampled_from(["0.000000001", "99999.999999999", "1E+2", "7.0900"]).map(Decimal),
+)
+
+
+@given(allowed_prices)
+def test_a_price_that_may_be_configured_is_a_price_everywhere(price):
+    assert is_price(price)
+    text = f'[endpoints.a]\nmodel = "demo"\nprice_per_hour = {price:f}'
+    read = EndpointSettings.model_validate(tomllib.loads(text)["endpoints"]["a"])
+    assert read.price_per_hour == price
+
+
+@pytest.mark.parametrize("price", ["-1", "100000.000000001", "0.0000000001", "Infinity", "NaN"])
+def test_what_could_not_be_told_exactly_is_no_price(price):
+    assert not is_price(Decimal(price))
+    with pytest.raises(ValidationError):
+        EndpointSettings.model_validate({"model": "demo", "price_per_hour": price})
+
+
+@settings(max_examples=60, deadline=None)
+@given(allowed_prices, some.integers(1, 24 * 60 * 6 * 10**7))
+def test_the_numbers_in_json_have_the_digits_of_the_money_and_clients_read_those(price, lived):
+    world = World(spec(price_per_hour=price, startup_credit=timedelta(0), max_top_up=YEAR))
+    world.top_up(7 * 24 * 60)
+    world.wind(timedelta(seconds=2))
+    report = world.service.report("flan-t5")
+    background = replace(Backgrounds(world.service).of(report), cost_so_far=cost_of(YEAR, price))
+    shape = Endpoint.of(report, background, "flan", "/invocations")
+    gone = refusals.meter_closed(Route("flan-t5", "flan", price_per_hour=price), None, "http://a")
+    for text in (
+        shape.model_dump_json(),
+        json.dumps(shape.model_dump(mode="json")),
+        problem_of(gone).body,
+    ):
+        said = json.loads(text, parse_float=Decimal)
+        assert said["price_per_hour"] == price
+        assert said.get("cost_so_far", background.cost_so_far) == background.cost_so_far
+    seen = answers.Endpoint.of(json.loads(shape.model_dump_json(), parse_float=answers.Written))
+    assert (seen.price_per_hour, seen.cost_so_far) == (price, background.cost_so_far)
+    part = cost_of(timedelta(microseconds=lived), price)
+    assert Decimal(json.dumps(float(part))) == part
+
+
+@given(some.decimals(0, 10**12, places=9, allow_nan=False))
+def test_a_client_reads_money_as_it_is_written_and_its_raw_answer_stays_json(dollars):
+    text = f'{{"dollars": {dollars:f}}}'
+    raw = json.loads(text, parse_float=answers.Written)
+    assert json.loads(json.dumps(raw)) == json.loads(text)
+    said = {
+        "endpoint": "a",
+        "minutes": 1.5,
+        "expires_at": "2026-06-22T12:00:00Z",
+        "closes_at": "2026-06-22T12:00:00Z",
+        "at": "2026-06-22T12:00:00Z",
+        "seconds_left": 1.5,
+        "status": "running",
+        "by": "ada",
+    }
+    assert answers.Change.of(said | raw).dollars == dollars
+
+
+# ── What a top-up cost ──────────────────────────────────────────────────────────────────────────
+
+
+@given(
+    some.decimals("0.0001", "100000", places=4),
+    some.one_of(prices, some.decimals("0.0001", "100000", places=9)),
+)
+def test_a_top_up_in_dollars_never_says_more_nor_less_than_was_paid(dollars, price):
+    world = World(spec(price_per_hour=price, max_top_up=timedelta.max, max_ahead=timedelta.max))
+    try:
+        entry = world.top_up(Dollars.of(dollars))
+    except (InvalidRequestError, LimitExceededError, OverflowError):
+        return
+    assert Changed.of(entry).dollars == dollars
+
+
+def test_a_sum_that_is_finer_than_what_is_shown_is_refused():
+    for finer in ("0.00009", "1.0000000000000000000000000000000000001", "1e-999999"):
+        with pytest.raises(InvalidRequestError, match="4 decimal places"):
+            Dollars.of(finer)
+    assert Dollars.of("0.00010000").amount == Decimal("0.0001")

@@ -9,7 +9,6 @@ import pytest
 
 from parkmeter.announcing import Announcing
 from parkmeter.journal import Kind
-from parkmeter.meter import Spec
 from parkmeter.outbox import GIVE_UP_AFTER, Outbox, Post
 from parkmeter.ports import GoneError
 from parkmeter.stores.memory import MemoryStore
@@ -56,7 +55,7 @@ class Office:
         self.outbox = self.another_outbox()
 
     def another_outbox(self) -> Outbox:
-        announce = Announcing(self.store, Spec).event
+        announce = Announcing(self.store).event
         return Outbox(Post(self.store, announce, lambda: NOW + self.age, lambda: 0.0))
 
     def commit(self, *keys: str, kind: Kind = Kind.START) -> None:

@@ -116,7 +116,7 @@ def test_first_provisioning_is_on_parkmeters_account_and_an_edit_on_the_operator
 def test_a_price_that_changes_in_mid_run_counts_from_the_line_that_first_says_it(world):
     world.top_up(60)
     world.wind(10 * MINUTE)
-    world.specs["flan-t5"] = replace(PRICED, price_per_hour=2 * PRICE)
+    world.specs["flan-t5"] = spec(price_per_hour=2 * PRICE)
     world.service = world.another_service()
     world.wind(5 * MINUTE)
     world.top_up(10)
@@ -125,6 +125,15 @@ def test_a_price_that_changes_in_mid_run_counts_from_the_line_that_first_says_it
     found = world.service.receipt("flan-t5")
     assert found.cost == Decimal("1.8000") + Decimal("3.6000")
     assert found.price_per_hour == 2 * PRICE
+
+
+def test_a_buyer_without_hours_has_an_unknown_cost_where_the_price_is_unknown_and_not_zero():
+    world = World(spec())
+    world.top_up(10)
+    world.service.top_up("flan-t5", 10, BOB)
+    world.wind(5 * MINUTE)
+    found = world.service.receipt("flan-t5")
+    assert [(part.who, part.cost) for part in found.parts] == [("ada", None), ("bob", None)]
 
 
 def test_an_unknown_price_makes_totals_unknown_and_hours_without_price_are_told():
@@ -265,7 +274,7 @@ def test_an_end_that_was_noticed_days_later_is_found_for_the_day_on_which_it_was
     store.commit(Meter("flan-t5"), lines)
     read = lines_of(store, "flan-t5", NOON, NOON + 12 * HOUR)
     assert [line.key for line in read] == ["1", "2", "3", "4", "5"]
-    assert receipt(read, spec(), NOON, NOON + 12 * HOUR).time_on == HOUR
+    assert receipt(read, "flan-t5", None, NOON, NOON + 12 * HOUR).time_on == HOUR
 
 
 def test_an_end_that_was_noticed_late_counts_from_when_it_was():
@@ -275,7 +284,7 @@ def test_an_end_that_was_noticed_late_counts_from_when_it_was():
         entry(Kind.STOP, NOON + 10 * MINUTE),
         entry(Kind.START, NOON + 30 * MINUTE),
     ]
-    found = receipt(lines, PRICED, NOON, NOON + HOUR)
+    found = receipt(lines, "flan-t5", PRICE, NOON, NOON + HOUR)
     assert found.time_on == 40 * MINUTE
 
 
@@ -286,12 +295,12 @@ def test_a_clock_that_was_set_back_makes_no_time_twice_and_none_negative():
         entry(Kind.START, NOON + 20 * MINUTE),
         entry(Kind.STOP, NOON + 40 * MINUTE),
     ]
-    found = receipt(lines, PRICED, NOON, NOON + HOUR)
+    found = receipt(lines, "flan-t5", PRICE, NOON, NOON + HOUR)
     assert found.time_on == 10 * MINUTE
 
 
 def test_an_endpoint_that_was_found_alive_counts_from_when_it_was_found():
-    found = receipt([entry(Kind.READY, NOON)], PRICED, NOON - HOUR, NOON + HOUR)
+    found = receipt([entry(Kind.READY, NOON)], "flan-t5", PRICE, NOON - HOUR, NOON + HOUR)
     assert found.time_on == HOUR
 
 
@@ -302,7 +311,7 @@ def test_lines_of_endpoints_without_configuration_do_not_make_the_price_unknown(
         entry(Kind.REMOVE, NOON + 2 * MINUTE, price_per_hour=None),
         entry(Kind.STOP, NOON + 30 * MINUTE, price_per_hour=None),
     ]
-    assert receipt(lines, PRICED, NOON, NOON + 30 * MINUTE).cost == Decimal("3.6000")
+    assert receipt(lines, "flan-t5", PRICE, NOON, NOON + 30 * MINUTE).cost == Decimal("3.6000")
 
 
 def test_parts_are_rounded_so_that_they_add_up():
@@ -313,6 +322,6 @@ def test_parts_are_rounded_so_that_they_add_up():
         lines.append(entry(Kind.TOP_UP, at, **added, price_per_hour=Decimal(1)))
     lines.append(entry(Kind.STOP, NOON + 3 * SECOND, price_per_hour=Decimal(1)))
     lines[0], lines[1] = lines[1], lines[0]
-    found = receipt(lines, PRICED, NOON, NOON + HOUR)
+    found = receipt(lines, "flan-t5", PRICE, NOON, NOON + HOUR)
     assert found.cost == Decimal("0.0008")
     assert sum(part.cost for part in found.parts) == found.cost

@@ -459,7 +459,7 @@ def test_over_a_clock_change_it_runs_from_begin_to_end(text, around):
 )
 def test_the_top_ups_of_a_year_add_up_to_its_windows(texts, year):
     begin = datetime(year, 1, 1, 12, tzinfo=UTC)
-    made = world(spec(*texts, price_per_hour=None), at=begin)
+    made = world(spec(*texts), at=begin)
     first = made.specs["flan-t5"].hours
     made.wind(366 * DAY)
     if last := first.window(made.now):
@@ -473,7 +473,7 @@ def test_the_top_ups_of_a_year_add_up_to_its_windows(texts, year):
     paid = sum((window.end - max(window.begin, begin) for window in expected), timedelta())
     assert sum((turn.amount for turn in turns), timedelta()) == paid
     lines = made.service.journal("flan-t5", 100_000)[::-1]
-    whole = receipt(lines, made.specs["flan-t5"], begin, made.now)
+    whole = receipt(lines, "flan-t5", None, begin, made.now)
     assert [part.who for part in whole.parts] == [SYSTEM]
     assert whole.parts[0].bought == paid
     assert timedelta() <= whole.time_on - paid < 2 * SECOND * len(turns), "and what a stop takes"

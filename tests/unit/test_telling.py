@@ -10,7 +10,6 @@ import pytest
 from parkmeter.announcing import Announcing
 from parkmeter.entries import cause_of
 from parkmeter.journal import Entry, Kind
-from parkmeter.meter import Spec
 from parkmeter.telling import Event, Extension, document, text, title
 from tests.world import ADA, MINUTE, NOON, World, spec
 
@@ -32,7 +31,7 @@ def world() -> World:
 
 
 def events(world: World, name: str = "flan-t5") -> list[Event]:
-    announcing = Announcing(world.store, world.specs.__getitem__, lambda _: LINK)
+    announcing = Announcing(world.store, lambda _: LINK)
     lines = world.service.journal(name, 1000)[::-1]
     return [event for line in lines if (event := announcing.event(line)) is not None]
 
@@ -174,6 +173,6 @@ def test_the_same_key_at_two_endpoints_is_two_events():
 def test_an_endpoint_that_is_configured_no_more_is_told_of_all_the_same(world):
     world.top_up(20)
     world.wind(MINUTE)
-    announcing = Announcing(world.store, Spec)
+    announcing = Announcing(world.store)
     (line,) = [e for e in world.service.journal("flan-t5", 9) if e.kind is Kind.READY]
     assert announcing.event(line).spent is not None

@@ -16,7 +16,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from parkmeter.errors import ConfigError
 from parkmeter.hours import Hours
-from parkmeter.meter import Spec
+from parkmeter.meter import Price, Spec
 
 _log = logging.getLogger(__name__)
 
@@ -160,9 +160,8 @@ def definition_from(document: str, parameter: str) -> Definition:
         said = json.loads(document)
         name = parameter.rpartition("/")[2]
         queued = said.get("async")
-        # Empty where the Price List was asked and did not know.
-        price = said["price_per_hour"] or None
-        configs = {variant["instance_type"]: variant["config"] for variant in said["variants"]}
+        variants = {variant["instance_type"]: variant for variant in said["variants"]}
+        configs = {name: variant["config"] for name, variant in variants.items()}
         return Definition(
             spec=Spec(
                 name=name,
@@ -171,8 +170,7 @@ def definition_from(document: str, parameter: str) -> Definition:
                 startup_credit=timedelta(minutes=said["startup_credit_minutes"]),
                 drain=timedelta(seconds=said["drain_seconds"]),
                 warn_before=tuple(timedelta(minutes=ahead) for ahead in said["warn_minutes"]),
-                price_per_hour=None if price is None else Decimal(price),
-                price_source=None if price is None else said.get("price_source"),
+                prices=dict(_prices(said, variants)),
                 variants=tuple(configs),
                 look_again=LOOK_AGAIN,
                 hours=Hours.of(texts) if (texts := said.get("hours")) else None,
@@ -190,6 +188,17 @@ def definition_from(document: str, parameter: str) -> Definition:
             f"The SSM parameter {parameter} is no definition of an endpoint "
             f"({type(error).__name__}: {error}). Deploy the endpoint's MeteredStack again."
         ) from error
+
+
+def _prices(
+    said: Mapping[str, Any], variants: Mapping[str, Mapping[str, Any]]
+) -> Iterator[tuple[str, Price]]:
+    """What each type costs. At the top is the first one's, which once was all there was."""
+    for number, (name, variant) in enumerate(variants.items()):
+        tells = variant if number or "price_per_hour" in variant else said
+        # Empty where the Price List was asked and did not know.
+        if dollars := tells.get("price_per_hour"):
+            yield name, Price(Decimal(dollars), tells.get("price_source"))
 
 
 def _span(minutes: float | None) -> timedelta | None:

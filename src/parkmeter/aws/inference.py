@@ -61,14 +61,14 @@ def inference() -> Inference:
             return Meter(name)
         return replace(read(Meter, item["body"]["S"]), version=int(item["version"]["N"]))
 
-    def route() -> Route:
+    def route(seen: Meter) -> Route:
         # Only who is refused hears of the price, so only then it is looked up.
         try:
             found = definition(boto3.client("ssm", config=_PATIENCE), path, name)
         except (BotoCoreError, ClientError, ParkmeterError) as error:
             _log.warning("no definition of %s, so its price is not told: %s", name, error)
             return Route(name, name)
-        return route_of(found)
+        return route_of(found, seen)
 
     def wake(_token: Token, event: Mapping[str, Any]) -> Answer:
         # Only who wakes it waits for this client, and for the function that may write meters.

@@ -106,7 +106,7 @@ class Mailing:
         def extend(warning: Entry) -> Extension | None:
             return self.extend(warning, spec(warning.endpoint))
 
-        return Announcing(self.store, spec, extend, self.kinds)
+        return Announcing(self.store, extend, self.kinds)
 
 
 class Bell:

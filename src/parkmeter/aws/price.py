@@ -1,13 +1,14 @@
-"""The Lambda that looks up what an instance type costs: behind a custom resource.
+"""The Lambda that looks up what instance types cost: behind a custom resource.
 
-Asked at deploy time, where the configuration names no price. A deployment never fails for want of
-one: what cannot be found is unknown, which is empty here, and never zero. Knows the Price List.
+Asked at deploy time, for those whose price the configuration does not name. A deployment never
+fails for want of one: what cannot be found is unknown, which is empty here, and never zero. Knows
+the Price List.
 """
 
 import json
 import logging
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 from typing import Any
@@ -17,6 +18,9 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from parkmeter.aws import custom_resource
+from parkmeter.aws.definitions import definition
+from parkmeter.meter import UNKNOWN, Price
+from parkmeter.money import is_price
 
 log = logging.getLogger(__name__)
 
@@ -29,66 +33,73 @@ _PATIENCE = Config(
     connect_timeout=3, read_timeout=10, retries={"mode": "standard", "total_max_attempts": 2}
 )
 _SOURCE = "AWS Price List"
-_UNKNOWN: Mapping[str, str] = {"PricePerHour": "", "Source": ""}
 _HOURLY = frozenset({"hrs", "hours", "hour"})
 
 
 def handler(event: dict[str, Any], _context: Any) -> None:
-    """Answer with `PricePerHour` and `Source`: both empty if nobody knows."""
+    """Answer with `TYPE.PricePerHour` and `TYPE.Source` of each type; empty if nobody knows."""
     wanted = event["ResourceProperties"]
-    told = _UNKNOWN
+    told: dict[str, str] = {}
     if event["RequestType"] != "Delete":
-        try:
-            told = _told(wanted["InstanceType"], wanted["Region"])
-        except Exception:
-            log.exception("the price for %s could not be looked up", wanted)
-            told = _known_before(event, wanted["Name"], wanted["InstanceType"])
+        kinds = wanted["InstanceTypes"]
+        prices = _prices(event, wanted["Name"], kinds, wanted["Region"])
+        for kind in kinds:
+            price = prices.get(kind, UNKNOWN)
+            dollars = "" if price.per_hour is None else f"{price.per_hour:f}"
+            told |= {f"{kind}.PricePerHour": dollars, f"{kind}.Source": price.source or ""}
     custom_resource.succeed(event, f"price-of-{wanted['Name']}", told)
 
 
-def _told(instance_type: str, region: str) -> Mapping[str, str]:
-    price = listed_price(instance_type, region)
-    if price is None:
-        return _UNKNOWN
-    return {"PricePerHour": f"{price:f}", "Source": f"{_SOURCE}, {datetime.now(UTC):%Y-%m-%d}"}
-
-
-def _known_before(event: Mapping[str, Any], name: str, instance_type: str) -> Mapping[str, str]:
-    """What an earlier deployment was told for the same instance type: a hiccup is no news."""
-    if event["RequestType"] != "Update":
-        return _UNKNOWN
+def _prices(
+    event: Mapping[str, Any], name: str, kinds: Collection[str], region: str
+) -> Mapping[str, Price]:
+    source = f"{_SOURCE}, {datetime.now(UTC):%Y-%m-%d}"
     try:
-        parameter = os.environ["PARKMETER_ENDPOINTS_PATH"] + name
+        listed = listed_prices(kinds, region)
+    except Exception:
+        log.exception("the prices of %s could not be looked up", kinds)
+        return _known_before(event, name)
+    return {kind: Price(dollars, source) for kind, dollars in listed.items()}
+
+
+def _known_before(event: Mapping[str, Any], name: str) -> Mapping[str, Price]:
+    """What an earlier deployment was told of each instance type: a hiccup is no news."""
+    if event["RequestType"] != "Update":
+        return {}
+    try:
         ssm = boto3.client("ssm", config=_PATIENCE)
-        said = json.loads(ssm.get_parameter(Name=parameter)["Parameter"]["Value"])
-        source = said["price_source"]
-        if said["variants"][0]["instance_type"] == instance_type and source.startswith(_SOURCE):
-            return {"PricePerHour": said["price_per_hour"], "Source": source}
+        before = definition(ssm, os.environ["PARKMETER_ENDPOINTS_PATH"], name).spec.prices
     except Exception:
         log.exception("what was known of %s before could not be read either", name)
-    return _UNKNOWN
+        return {}
+    return {kind: one for kind, one in before.items() if (one.source or "").startswith(_SOURCE)}
 
 
-def listed_price(instance_type: str, region: str) -> Decimal | None:
-    """Dollars for an hour of hosting on one instance on demand; None: not listed, or not plainly.
+def listed_prices(kinds: Collection[str], region: str) -> dict[str, Decimal]:
+    """Dollars for an hour of hosting on one instance on demand, by instance type.
+
+    Without those that are not listed, or not plainly.
 
     Raises:
         BotoCoreError, ClientError: the Price List could not be asked.
 
     """
-    for number, asked_in in enumerate(_ASKED_IN, 1):
+    *first, last = _ASKED_IN
+    for asked_in in first:
         try:
-            client = boto3.client("pricing", region_name=asked_in, config=_PATIENCE)
-            return price_in(client, instance_type, region)
+            return _listed_in(asked_in, kinds, region)
         except (BotoCoreError, ClientError):
-            if number == len(_ASKED_IN):
-                raise
             log.warning("the Price List in %s does not answer", asked_in, exc_info=True)
-    return None
+    return _listed_in(last, kinds, region)
 
 
-def price_in(client: Any, instance_type: str, region: str) -> Decimal | None:
-    """The one price that every product for this says; None if there is none, or several differ."""
+def _listed_in(asked_in: str, kinds: Collection[str], region: str) -> dict[str, Decimal]:
+    client = boto3.client("pricing", region_name=asked_in, config=_PATIENCE)
+    return prices_in(client, kinds, region)
+
+
+def prices_in(client: Any, kinds: Collection[str], region: str) -> dict[str, Decimal]:
+    """The one price that every product for a type says; none where there is none, or several."""
     pages = client.get_paginator("get_products").paginate(
         ServiceCode=SERVICE,
         Filters=[
@@ -96,16 +107,16 @@ def price_in(client: Any, instance_type: str, region: str) -> Decimal | None:
             {"Type": "TERM_MATCH", "Field": "component", "Value": "Hosting"},
         ],
     )
-    prices = {
-        price
-        for page in pages
-        for product in map(json.loads, page["PriceList"])
-        if _is_of(product, instance_type)
-        for price in _hourly_prices(product)
-    }
-    if len(prices) > 1:
-        log.warning("%s in %s has several prices: %s", instance_type, region, sorted(prices))
-    return prices.pop() if len(prices) == 1 else None
+    found: dict[str, set[Decimal]] = {kind: set() for kind in kinds}
+    for page in pages:
+        for product in map(json.loads, page["PriceList"]):
+            for kind, prices in found.items():
+                if _is_of(product, kind):
+                    prices.update(_hourly_prices(product))
+    for kind, prices in found.items():
+        if len(prices) > 1:
+            log.warning("%s in %s has several prices: %s", kind, region, sorted(prices))
+    return {kind: min(prices) for kind, prices in found.items() if len(prices) == 1}
 
 
 def _is_of(product: Mapping[str, Any], instance_type: str) -> bool:
@@ -125,5 +136,6 @@ def _hourly_prices(product: Mapping[str, Any]) -> Iterator[Decimal]:
                 price = Decimal(said)
             except InvalidOperation:
                 continue
-            if price > 0:  # a free tier is listed too, and is not what the next hour costs
+            # A free tier is listed too, and is not what the next hour costs.
+            if price > 0 and is_price(price):
                 yield price.normalize()

@@ -46,7 +46,7 @@ def add_prompt_routes(  # noqa: PLR0913, PLR0917 (what prompts stand on)
         model = Inference(
             name,
             lambda: meter(name),
-            lambda: route_of(one),
+            lambda seen: route_of(one, seen),
             runtime(),
             now,
             lambda token, _event: wake(name, token),

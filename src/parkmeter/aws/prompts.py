@@ -40,7 +40,7 @@ from parkmeter.errors import (
     UpstreamError,
     UpstreamTimeoutError,
 )
-from parkmeter.meter import Meter, Status, is_open
+from parkmeter.meter import Meter, Status, is_open, price_of
 from parkmeter.ports import View
 from parkmeter.tokens import Scope, Token
 from parkmeter.web import refusals
@@ -71,12 +71,12 @@ def models_runtime(seconds: float = _SECONDS) -> Any:
     return boto3.client("sagemaker-runtime", config=config)
 
 
-def route_of(found: Definition) -> Route:
-    """What a refused client is told of an endpoint: the price, and what to top up."""
+def route_of(found: Definition, meter: Meter) -> Route:
+    """What a refused client is told of an endpoint: the present price, and what to top up."""
     return Route(
         found.spec.name,
         found.api_resource,
-        price_per_hour=found.spec.price_per_hour,
+        price_per_hour=price_of(found.spec, meter).per_hour,
         suggested_minutes=found.suggested_minutes,
         wakes=found.spec.wake is not None,
     )
@@ -95,7 +95,7 @@ class Inference:
 
     name: str
     meter: Callable[[], Meter]
-    route: Callable[[], Route]
+    route: Callable[[Meter], Route]
     runtime: Any
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
     wake: Callable[[Token, Mapping[str, Any]], Answer | None] | None = None
@@ -124,7 +124,7 @@ class Inference:
         wait, meter, route = wait_in(headers), self.meter(), None
         try:
             if not is_open(meter, began):
-                route = self.route()
+                route = self.route(meter)
                 woken = self._woken(route, token, event)
                 meter = self.meter() if route.wakes else meter
                 if woken is not None and not self._may_wait(woken, wait, meter):
@@ -136,7 +136,7 @@ class Inference:
             view = View.of(meter, now)
             if not is_open(meter, now):
                 base = base_of(scope_of(event, headers))
-                raise refusals.meter_closed(route or self.route(), view, base)
+                raise refusals.meter_closed(route or self.route(meter), view, base)
             if view.status is not Status.RUNNING or view.address is None:
                 raise self._not_serving(view)
             self.used(now)

@@ -13,6 +13,19 @@ from typing import Any, Self
 Json = Mapping[str, Any]
 
 
+class Written(float):
+    """A fraction in JSON, with the `text` it was: money does not pass through binary."""
+
+    __slots__ = ("text",)
+    text: str
+
+    def __new__(cls, text: str) -> Self:
+        """As `json` calls it for each (`parse_float`)."""
+        number = super().__new__(cls, text)
+        number.text = text
+        return number
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Answer:
     raw: Json = field(repr=False, compare=False)
@@ -283,5 +296,10 @@ def _moment(text: str | None) -> datetime | None:
 
 
 def _money(value: str | float | None) -> Decimal | None:
-    # By way of text: a number on the wire is the shortest one that reads back alike.
-    return None if value is None else Decimal(str(value))
+    match value:
+        case None:
+            return None
+        case Written():
+            return Decimal(value.text)
+        case _:
+            return Decimal(str(value))

@@ -12,6 +12,7 @@ import httpx2
 
 from parkmeter import __version__
 from parkmeter.client.address import Address
+from parkmeter.client.answers import Written
 from parkmeter.client.problems import (
     NotServingProblem,
     ParkmeterProblem,
@@ -201,6 +202,6 @@ def unexpected(status: int, url: str) -> ParkmeterProblem:
 
 def _document(response: httpx2.Response) -> Any:
     try:
-        return response.json()
+        return response.json(parse_float=Written)
     except ValueError:
         return None

@@ -3,12 +3,12 @@
 import base64
 import hashlib
 from datetime import UTC, datetime, timedelta
-from decimal import Decimal
 from html import escape
 
 from parkmeter.errors import ParkmeterError
 from parkmeter.extending import Offer
 from parkmeter.journal import Entry
+from parkmeter.money import cost_of
 from parkmeter.report import Report
 
 _STYLE = """
@@ -117,12 +117,10 @@ def _left(left: timedelta) -> str:
 
 
 def _money(report: Report) -> str:
-    price = report.spec.price_per_hour
+    price = report.price.per_hour
     return "unknown" if price is None else f"${price:f}"
 
 
 def _cost(report: Report, amount: timedelta) -> str:
-    price = report.spec.price_per_hour
-    if price is None:
-        return "unknown"
-    return f"${price * Decimal(str(amount / timedelta(hours=1))):.2f}"
+    cost = cost_of(amount, report.price.per_hour)
+    return "unknown" if cost is None else f"${cost:.2f}"

@@ -4,8 +4,7 @@ Pure: from a view and a route to an error; nothing here sends anything.
 """
 
 import math
-from datetime import datetime
-from decimal import Decimal
+from datetime import datetime, timedelta
 from typing import Any
 
 from parkmeter.errors import (
@@ -15,6 +14,7 @@ from parkmeter.errors import (
     UpstreamTimeoutError,
 )
 from parkmeter.meter import Status
+from parkmeter.money import cost_of
 from parkmeter.ports import View
 from parkmeter.web.problems import Problem, problem
 from parkmeter.web.routes import Route
@@ -46,7 +46,7 @@ def meter_closed(route: Route, view: View | None, base: str) -> MeterClosedError
     price = route.price_per_hour
     cost = ""
     if price is not None:
-        cost = f" (${price * Decimal(minutes) / 60:.2f} at ${price:.2f} an hour)"
+        cost = f" (${cost_of(timedelta(minutes=minutes), price):.2f} at ${price:.2f} an hour)"
     return MeterClosedError(
         f"The meter of {route.name!r} holds no time. Put {minutes:g} minutes on it{cost} "
         f"with POST {url}, then send this request again.",

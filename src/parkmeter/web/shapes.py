@@ -50,7 +50,9 @@ class Endpoint(Shape):
         "still and this moves on."
     )
     seconds_left: float = Field(description="Until closes_at, never negative.", examples=[598.2])
-    price_per_hour: Money | None = Field(description="Dollars.", examples=[7.09])
+    price_per_hour: Money | None = Field(
+        description="Dollars, of what runs or would be started next.", examples=[7.09]
+    )
     cost_so_far: Money | None = Field(
         description="Dollars since the present start.", examples=[0.59]
     )
@@ -110,7 +112,7 @@ class Endpoint(Shape):
             expires_at=report.meter.expires_at if used else None,
             closes_at=report.closes_at if used else None,
             seconds_left=report.left.total_seconds(),
-            price_per_hour=spec.price_per_hour,
+            price_per_hour=report.price.per_hour,
             cost_so_far=background.cost_so_far,
             api_resource=api_resource,
             invocations_path=invocations_path,
@@ -125,7 +127,7 @@ class Endpoint(Shape):
             starting_since=run.started_at if starting else None,
             usual_start_seconds=None if usual is None else usual.total_seconds(),
             warn_minutes=[before.total_seconds() / 60 for before in spec.warn_before],
-            price_source=spec.price_source,
+            price_source=report.price.source,
             max_top_up_minutes=spec.max_top_up.total_seconds() / 60,
         )
 
@@ -201,7 +203,7 @@ class TopUp(Shape):
     dollars: Any = Field(
         None,
         description="As many minutes as these buy at the present price, never for more. As a "
-        "number or as text.",
+        "number or as text; at most 4 decimal places.",
         json_schema_extra={"type": ["number", "string"], "exclusiveMinimum": 0},
         examples=[5],
     )

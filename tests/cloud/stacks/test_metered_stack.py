@@ -4,6 +4,7 @@ import dataclasses
 import json
 import re
 from datetime import timedelta
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
@@ -99,8 +100,13 @@ def test_the_definition_has_all_that_the_handlers_read(seed: Templates):
         "name": "flan-t5",
         "endpoint": "parkmeter-flan-t5",
         "variants": [
-            {"instance_type": kind, "config": f"<{ids[kind]}.EndpointConfigName>"}
-            for kind in ("ml.g5.12xlarge", "ml.g5.24xlarge")
+            {
+                "instance_type": kind,
+                "config": f"<{ids[kind]}.EndpointConfigName>",
+                "price_per_hour": price,
+                "price_source": "configuration",
+            }
+            for kind, price in (("ml.g5.12xlarge", "7.09"), ("ml.g5.24xlarge", "10.18"))
         ],
         "api_resource": "flan",
         "async": {
@@ -169,9 +175,12 @@ def test_a_price_that_is_not_configured_is_what_the_price_list_says(several: Tem
     ((logical_id, listed),) = several.of_type(stack, PRICE).items()
     definition = several.one(stack, "AWS::SSM::Parameter")["Properties"]
     said = json.loads(flat(definition["Value"]))
-    assert said["price_per_hour"] == f"<{logical_id}.PricePerHour>"
-    assert said["price_source"] == f"<{logical_id}.Source>"
-    assert listed["Properties"]["InstanceType"] == said["variants"][0]["instance_type"]
+    kinds = [one["instance_type"] for one in said["variants"]]
+    assert kinds == ["ml.g5.12xlarge", "ml.g6.12xlarge"]
+    for one in (*said["variants"], said | {"instance_type": kinds[0]}):
+        assert one["price_per_hour"] == f"<{logical_id}.{one['instance_type']}.PricePerHour>"
+        assert one["price_source"] == f"<{logical_id}.{one['instance_type']}.Source>"
+    assert listed["Properties"]["InstanceTypes"] == kinds
     assert listed["Properties"]["Region"] == "eu-west-1"
     assert several.actions(stack, "PriceFunctionRole") == {
         "pricing:GetProducts",
@@ -183,16 +192,53 @@ def test_a_price_that_is_not_configured_is_what_the_price_list_says(several: Tem
 
 def test_what_the_price_list_does_not_know_is_unknown_and_not_zero(several: Templates):
     parameter = several.one("Qwen7bMeteredStack", "AWS::SSM::Parameter")["Properties"]
-    said = json.loads(flat(parameter["Value"])) | {"price_per_hour": "", "price_source": ""}
-    spec = definition_from(json.dumps(said), parameter["Name"]).spec
-    assert (spec.price_per_hour, spec.price_source) == (None, None)
+    said = re.sub(r"<\w+\.ml\.[\w.]+\.(PricePerHour|Source)>", "", flat(parameter["Value"]))
+    assert definition_from(said, parameter["Name"]).spec.prices == {}
+
+
+def test_one_price_is_that_of_the_first_type_and_the_others_are_looked_up(
+    tmp_path: Path, context: dict[str, object]
+):
+    endpoint = dataclasses.replace(app.FLAN_T5_XXL, price_per_hour=Decimal("7.09"))
+    made = synthesized(dataclasses.replace(app.SETTINGS, endpoints=(endpoint,)), tmp_path, context)
+    ((logical_id, listed),) = made.of_type(STACK, PRICE).items()
+    assert listed["Properties"]["InstanceTypes"] == ["ml.g5.24xlarge"]
+    parameter = made.one(STACK, "AWS::SSM::Parameter")["Properties"]
+    first, second = json.loads(flat(parameter["Value"]))["variants"]
+    assert (first["price_per_hour"], first["price_source"]) == ("7.09", "configuration")
+    assert second["price_per_hour"] == f"<{logical_id}.ml.g5.24xlarge.PricePerHour>"
+
+
+def test_the_definition_of_most_types_fits_into_a_parameter(
+    tmp_path: Path, context: dict[str, object]
+):
+    kinds = tuple(f"ml.p4de.{number}4xlarge" for number in range(1, 6))
+    endpoint = dataclasses.replace(
+        app.FLAN_T5_XXL,
+        name="a-rather-long-name",
+        instance_types=kinds,
+        price_per_hour=None,
+        hours=("Mon,Wed,Fri 09:00-12:00 America/Argentina/Buenos_Aires",) * 10,
+    )
+    made = synthesized(dataclasses.replace(app.SETTINGS, endpoints=(endpoint,)), tmp_path, context)
+    stack = f"{endpoint.title}MeteredStack"
+    parameter = made.one(
+        stack, "AWS::SSM::Parameter", Name=f"/parkmeter/endpoints/{endpoint.name}"
+    )["Properties"]
+    deployed = re.sub(r"<\w+\.EndpointConfigName>", "c" * 63, flat(parameter["Value"]))
+    deployed = re.sub(r"<\w+\.ml\.[\w.]+\.PricePerHour>", "100000.123456789", deployed)
+    deployed = re.sub(r"<\w+\.ml\.[\w.]+\.Source>", "AWS Price List, 2026-11-22", deployed)
+    assert len(definition_from(deployed, parameter["Name"]).spec.prices) == len(kinds)
+    assert len(deployed.encode()) <= 4096
 
 
 def test_a_changed_instance_type_is_a_new_config_and_the_old_one_is_kept(
     seed: Templates, tmp_path: Path, context: dict[str, object]
 ):
     changed = dataclasses.replace(
-        app.FLAN_T5_XXL, instance_types=("ml.g5.48xlarge", "ml.g5.12xlarge")
+        app.FLAN_T5_XXL,
+        instance_types=("ml.g5.48xlarge", "ml.g5.12xlarge"),
+        price_per_hour=None,
     )
     after = synthesized(dataclasses.replace(app.SETTINGS, endpoints=(changed,)), tmp_path, context)
     before_ids, after_ids = _configs(seed), _configs(after)
@@ -240,7 +286,7 @@ def test_an_image_is_named_without_a_host():
 def test_the_handlers_read_what_the_stack_writes(several: Templates):
     for stack in ("FlanT5MeteredStack", "Falcon7bMeteredStack", "SmollmMeteredStack"):
         parameter = several.one(stack, "AWS::SSM::Parameter")["Properties"]
-        deployed = re.sub(r"<\w+\.PricePerHour>", "1.7", flat(parameter["Value"]))
+        deployed = re.sub(r"<\w+\.ml\.[\w.]+\.PricePerHour>", "1.7", flat(parameter["Value"]))
         read = definition_from(deployed, parameter["Name"])
         assert read.spec.variants
         assert read.queue is not None

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import re
+from decimal import Decimal
 
 import pytest
 
@@ -103,7 +104,11 @@ def test_no_resource_bears_the_tag_by_which_the_clock_knows_its_endpoints(severa
         ({"async_concurrency": 0}, "1 to 1000"),
         ({"async_most_instances": 0}, "greater than 0"),
         ({"initial_provision_time_minutes": "soon"}, "'soon'"),
-        ({"price_per_hour": "7.09"}, "not negative"),
+        ({"price_per_hour": "7.09"}, 'Decimal("1.41")'),
+        ({"price_per_hour": Decimal(-1)}, "not negative"),
+        ({"price_per_hour": Decimal("0.0000000001")}, "9 places"),
+        ({"price_per_hour": {"ml.g5.12xlarge": 7.09}}, 'Decimal("1.41")'),
+        ({"price_per_hour": {"ml.g5.1xlarge": Decimal(7)}}, "ml.g5.1xlarge is none of"),
         ({"name": "a" * 40}, "shorten"),
         ({"initial_provision_time_minutes": 20000}, "0 to 10080"),
     ],
