@@ -46,7 +46,7 @@ def offer_for(warning: Entry, spec: Spec) -> Offer:
     close = warning.at + warning.left
     return Offer(
         endpoint=warning.endpoint,
-        expires_at=close,
+        expires_at=warning.expires_at,
         amount=min(spec.extend_by, spec.max_top_up),
         # The key that makes it single-use is forgotten after that time.
         until=min(close, warning.at + KEY_LIFETIME),
