@@ -1,5 +1,6 @@
 """A whole parkmeter on a wound clock: the real core, a store, and a driver without endpoints."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -35,10 +36,12 @@ class WoundClock:
 
 @dataclass
 class TestGate:
-    """`ports.Gate` that a test fills with requests."""
+    """`ports.Gate` that a test fills with requests; `prompts`: names of those being prompted."""
 
     __test__ = False
 
+    now: Callable[[], datetime]
+    prompts: set[str] = field(default_factory=set)
     requests: dict[str, int | None] = field(default_factory=dict)
     asked_at: dict[str, datetime] = field(default_factory=dict)
     views: dict[str, View] = field(default_factory=dict)
@@ -51,8 +54,8 @@ class TestGate:
     def in_flight(self, name: str) -> int | None:
         return self.requests.get(name, 0)
 
-    def last_request(self, name: str) -> datetime | None:
-        return self.asked_at.get(name, NOON)
+    def last_prompt(self, name: str) -> datetime | None:
+        return self.now() if name in self.prompts else self.asked_at.get(name, NOON)
 
 
 @dataclass
@@ -70,7 +73,7 @@ class World:
 
     def __init__(self, *specs: Spec, store: Store | None = None) -> None:
         self.clock = WoundClock()
-        self.gate = TestGate()
+        self.gate = TestGate(self.clock.now)
         self.notifier = Memo()
         self.store: Store = store or MemoryStore()
         self.driver = FakeDriver(self.clock.now, leash=False)

@@ -118,7 +118,7 @@ class EndpointSettings(Section):
         examples=[EXAMPLE],
     )
     idle_minutes: MinutesAboveZero | None = Field(
-        None, description="Minutes without a request after which it is ejected. Left out: never."
+        None, description="Minutes without a prompt after which it is ejected. Left out: never."
     )
     wake_minutes: MinutesAboveZero | None = Field(
         None,

@@ -133,6 +133,22 @@ class LinkLateError(ParkmeterError):
         )
 
 
+class LinkOutdatedError(ParkmeterError):
+    """Raised when the expiry is another one by now than a link that extends was made for."""
+
+    code = "link_outdated"
+    title = "Its time was changed already"
+
+    def __init__(self, endpoint: str, closes_at: datetime) -> None:
+        super().__init__(
+            f"{endpoint} runs until {closes_at:%Y-%m-%d %H:%M:%S} UTC now: somebody changed its "
+            "time after this warning, so this link has added nothing. The next warning brings a "
+            "new one; with your token you can add time at once.",
+            endpoint=endpoint,
+            closes_at=closes_at,
+        )
+
+
 class KeyReusedError(ParkmeterError):
     """Raised when an idempotency key comes again with another request."""
 

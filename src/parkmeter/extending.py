@@ -1,7 +1,7 @@
 """The link in a warning: whoever opens it and confirms extends one endpoint once. Pure.
 
 A link is `base64url(offer).base64url(HMAC-SHA256)`. It needs no token, so it can do nothing but
-what it was made for, once, before the close that it warns of.
+what it was made for, once, before the close that it warns of, and only while that is the close.
 """
 
 import base64
@@ -12,9 +12,9 @@ import json
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from parkmeter.errors import LinkLateError, LinkUnknownError
+from parkmeter.errors import LinkLateError, LinkOutdatedError, LinkUnknownError
 from parkmeter.journal import KEY_LIFETIME, Entry, fingerprint
-from parkmeter.meter import Spec
+from parkmeter.meter import Meter, Spec, closes_at, is_open
 
 _MICROSECOND = timedelta(microseconds=1)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -51,6 +51,23 @@ def offer_for(warning: Entry, spec: Spec) -> Offer:
         # The key that makes it single-use is forgotten after that time.
         until=min(close, warning.at + KEY_LIFETIME),
     )
+
+
+def check_offer(offer: Offer, meter: Meter, now: datetime) -> None:
+    """Pass, if the meter still stands as the offer says.
+
+    Whoever changed its time since has answered the warning: several who press would buy several
+    times over, and what was ejected and bought anew is none of this link's business.
+
+    Raises:
+        LinkLateError: it is closed, and only a top-up may start anything.
+        LinkOutdatedError: its expiry is another one; says until when it runs.
+
+    """
+    if not is_open(meter, now):
+        raise LinkLateError(offer.endpoint)
+    if meter.expires_at != offer.expires_at:
+        raise LinkOutdatedError(offer.endpoint, closes_at(meter, now))
 
 
 def link_of(offer: Offer, secret: bytes) -> str:

@@ -1,7 +1,7 @@
 """The local gateway: one process that serves control routes and prompts, and keeps the clock.
 
 It begins in this order: folder, port, store, clock, HTTP. It ends the other way round: nobody new
-is let in, prompts finish, endpoints are stopped, the store is closed.
+is let in, prompts finish, and what they buy, endpoints are stopped, the store is closed.
 """
 
 import asyncio
@@ -163,6 +163,7 @@ class Gateway:
         finally:
             reloader.stop()
             parts.clock.stop()
+            parts.data_plane.join()  # nothing is to be bought for what is parked
             parts.requests.finish()
             left = [] if self._keep else self._park(parts)
             parts.outbox.stop(_TELLING_SECONDS)

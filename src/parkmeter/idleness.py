@@ -1,7 +1,7 @@
 """When an endpoint counts as idle, and what becomes of a decision then. Pure.
 
-A part of `reconcile`: an endpoint that nobody asks anything is ejected, and what was left on its
-meter is given back.
+A part of `reconcile`: an endpoint that nobody prompts is ejected, and what was left on its meter is
+given back.
 """
 
 from dataclasses import replace
@@ -14,17 +14,17 @@ from parkmeter.meter import ZERO, Meter, Phase, Spec, span, time_left
 from parkmeter.schedule import end
 
 
-def idle_from(spec: Spec, meter: Meter, last_request: datetime | None) -> datetime | None:
+def idle_from(spec: Spec, meter: Meter, last_prompt: datetime | None) -> datetime | None:
     """When a serving endpoint will have been idle for `Spec.idle`; None: it never will as it is.
 
     Who tops up means to use it: those minutes must not be given up in the next moment.
     """
     run = meter.run
-    if spec.idle is None or last_request is None:
+    if spec.idle is None or last_prompt is None:
         return None
     if run.ready_at is None or run.phase is not Phase.READY:
         return None
-    return max(run.ready_at, last_request, meter.set_at) + spec.idle
+    return max(run.ready_at, last_prompt, meter.set_at) + spec.idle
 
 
 def at_idleness(spec: Spec, decision: Decision, idle_at: datetime, now: datetime) -> Decision:
@@ -35,7 +35,7 @@ def at_idleness(spec: Spec, decision: Decision, idle_at: datetime, now: datetime
     """
     if now < idle_at:
         return replace(decision, check_at=min(filter(None, (decision.check_at, idle_at))))
-    why = f"no request for {span(spec.idle or ZERO)}"
+    why = f"no prompt for {span(spec.idle or ZERO)}"
     ejected = end(spec, decision.meter, now, why)
     given_back = time_left(decision.meter, now)
     told, key = f"{why}; {span(given_back)} given back", f"idle:{idle_at.isoformat()}"

@@ -63,7 +63,7 @@ class Spec:
     start it (instance types), best first, and `prices` what they cost; of one that is not in it
     the price is unknown. `look_again`: while nothing falls due, how long until it is worth asking
     the driver anew. `device`: what it runs on, where others may run too, but only one at a time.
-    `hours`: when it is to run by itself. `idle`: after so long without a request it is ejected.
+    `hours`: when it is to run by itself. `idle`: after so long without a prompt it is ejected.
     `wake`: what a prompt to the closed meter buys. `extend_by`: what the link in a warning adds.
     """
 

@@ -113,7 +113,8 @@ class Outbox(Protocol):
     """The journals of all endpoints as one, for those who tell others of it.
 
     Lines are in the order in which they were committed, so none appears behind a place that has
-    been read. How far each follower got is kept as durably as the journal.
+    been read. How far each follower got is kept as durably as the journal. What all of them have
+    passed may be forgotten here, and with no follower everything: the journals have it.
     """
 
     def follow(self, followers: Collection[str]) -> dict[str, int]:
@@ -187,7 +188,7 @@ class Logs(Protocol):
 
 
 class RequestCounts(Protocol):
-    """Knows how many requests endpoints were asked."""
+    """Knows how many requests were let in to endpoints."""
 
     def of(
         self, name: str, begin: datetime, end: datetime, slot: timedelta
@@ -262,11 +263,11 @@ class Gate(Protocol):
     def in_flight(self, name: str) -> int | None:
         """Requests being answered right now; None where that cannot be seen."""
 
-    def last_request(self, name: str) -> datetime | None:
-        """When the last request was let in or had its answer; None where that cannot be seen.
+    def last_prompt(self, name: str) -> datetime | None:
+        """When the last prompt had its answer, now if one is being answered.
 
-        Before the first one: since when they are seen. Asked after `in_flight`, it does not miss
-        one that came in between.
+        Before the first one: since when they are seen; None where they cannot be. Requests that
+        only look at a model are in flight and no prompts: nobody means to use it by them.
         """
 
 

@@ -52,19 +52,19 @@ def decide(  # noqa: PLR0913, PLR0917 (what there is to know)
     observed: Observed,
     in_flight: int | None,
     now: datetime,
-    last_request: datetime | None = None,
+    last_prompt: datetime | None = None,
 ) -> Decision:
     """Decide the next thing for one endpoint.
 
     `in_flight`: requests being answered; None where that cannot be seen, then the drain is a fixed
-    delay. `last_request`: as `Gate.last_request`; None: nobody is called idle.
+    delay. `last_prompt`: as `Gate.last_prompt`; None: nobody is called idle.
     """
     if not is_open(meter, now):
         return _end(spec, meter, observed, in_flight, now)
     if changed := at_change_of_hours(spec, meter, now):
         return changed
     decision = _serve(spec, meter, observed, now)
-    idle_at = None if in_flight else idle_from(spec, decision.meter, last_request)
+    idle_at = idle_from(spec, decision.meter, last_prompt)
     if idle_at is not None:
         decision = at_idleness(spec, decision, idle_at, now)
     return warned(spec, meter, decision, now) if is_open(decision.meter, now) else decision

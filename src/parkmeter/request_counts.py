@@ -1,4 +1,4 @@
-"""How many requests an endpoint was asked, by slots of time. Pure.
+"""How many requests were let in to an endpoint, by slots of time. Pure.
 
 The longer a period, the longer its slots: a month by the minute is more than anybody can see.
 """
@@ -25,7 +25,7 @@ _LONGEST_SLOT = timedelta(hours=1)
 
 @dataclass(frozen=True, slots=True)
 class Count:
-    """Requests that ended in the slot that begins `at`."""
+    """Requests that were let in during the slot that begins `at`; refused ones are none."""
 
     at: datetime
     count: int

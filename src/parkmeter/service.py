@@ -20,10 +20,10 @@ from parkmeter.errors import (
     ExpiryMovedError,
     InvalidRequestError,
     KeyReusedError,
-    LinkLateError,
     StoreBusyError,
     UnknownEndpointError,
 )
+from parkmeter.extending import Offer, check_offer
 from parkmeter.history import lines_of
 from parkmeter.holding import Holding
 from parkmeter.journal import KEY_LIFETIME, Entry, Kind, fingerprint
@@ -157,22 +157,22 @@ class Service:
 
         return self._change(spec, Kind.TOP_UP, rule, who, key, fingerprint("top-up", asked))
 
-    def extend(self, name: str, amount: timedelta, who: Actor, key: str) -> Answer:
-        """Add time to a meter that is open, once per key: whoever was warned wants it to go on.
+    def extend(self, offer: Offer, who: Actor) -> Answer:
+        """Add what a link offers, once: whoever was warned wants it to go on.
 
         Raises:
-            LinkLateError: it is closed by now, and only a top-up may start anything.
+            LinkLateError, LinkOutdatedError: the meter is not as it was warned of any more.
             Others: as `top_up`.
 
         """
-        spec = self._spec(name)
+        spec, amount = self._spec(offer.endpoint), offer.amount
 
         def rule(meter: Meter, now: datetime) -> tuple[Meter, str]:
-            if not rules.is_open(meter, now):
-                raise LinkLateError(name)
+            check_offer(offer, meter, now)
             return rules.top_up(spec, meter, amount, now), f"{amount.total_seconds() / 60:g} min"
 
-        return self._change(spec, Kind.TOP_UP, rule, who, key, fingerprint("extend", amount))
+        request = fingerprint("extend", amount)
+        return self._change(spec, Kind.TOP_UP, rule, who, offer.key, request)
 
     def eject(
         self, name: str, who: Actor, key: str | None = None, seen: datetime | None = None

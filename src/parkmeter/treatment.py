@@ -88,8 +88,8 @@ class Treatment:
         # The time first: whom the gate admits after it is then counted, or comes too late.
         now = self.clock.now()
         in_flight = self.gate.in_flight(spec.name)
-        last_request = None if spec.idle is None else self.gate.last_request(spec.name)
-        return decisions.decide(spec, meter, observed, in_flight, now, last_request)
+        last_prompt = None if spec.idle is None else self.gate.last_prompt(spec.name)
+        return decisions.decide(spec, meter, observed, in_flight, now, last_prompt)
 
     def commit(
         self,

@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from parkmeter.meter import Status
 from parkmeter.web.routes import Limits, Timeouts
 from tests.api.gateway_at_work import gateway, on_both_loops, until
 from tests.api.scripted_upstream import OK, Asked, Line, answering, upstream
@@ -411,3 +412,16 @@ async def test_pipelined_requests_are_answered_in_their_order():
         for body in (b"1", b"2", b"3"):
             await client.ask(body=body)
         assert [(await client.reply()).body for _ in range(3)] == [b"1", b"2", b"3"]
+
+
+@on_both_loops
+async def test_the_timeline_counts_what_was_let_in_and_nothing_that_was_refused():
+    async with upstream(answering(OK)) as model, gateway(model.address) as meter:
+        for token in (None, "t-purse", "t-nonsense"):
+            assert (await meter.exchange(token=token)).status in {401, 403}
+        assert meter.plane.traffic["flan-t5"].let_in == 0
+        assert (await meter.exchange()).status == 200
+        assert meter.plane.traffic["flan-t5"].let_in == 1
+        meter.show(Status.STOPPED, minutes=0)
+        assert (await meter.exchange()).status == 402
+        assert meter.plane.traffic["flan-t5"].let_in == 1

@@ -86,6 +86,21 @@ async def test_who_only_looks_wakes_nothing(method):
     assert core.asked == []
 
 
+@pytest.mark.parametrize("method", ["GET", "HEAD", "OPTIONS"])
+@on_both_loops
+async def test_who_only_looks_at_an_open_one_does_not_use_it(method):
+    async with upstream(answering(OK)) as model, gateway(model.address) as meter:
+        since = meter.gate.last_prompt("flan-t5")
+        meter.clock.at += timedelta(minutes=5)
+        client = await meter.client()
+        await client.ask("/flan/v1/models", None, method=method)
+        assert (await client.head())[0] == 200
+        await meter.at_rest()
+        assert meter.gate.last_prompt("flan-t5") == since
+        await meter.exchange()
+        assert meter.gate.last_prompt("flan-t5") == meter.clock.at
+
+
 @on_both_loops
 async def test_a_gateway_that_ends_wakes_nothing_any_more():
     core = Core()

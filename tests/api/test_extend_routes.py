@@ -9,7 +9,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from parkmeter.errors import LinkLateError
-from parkmeter.extending import link_of, offer_for
+from parkmeter.extending import Offer, link_of, offer_for
 from parkmeter.journal import Entry, Kind
 from parkmeter.meter import Spec
 from parkmeter.web.app import Control, control_app
@@ -26,7 +26,11 @@ class Warned:
 
     world: World
     client: TestClient
-    link: str
+    offer: Offer
+
+    @property
+    def link(self) -> str:
+        return link_of(self.offer, SECRET)
 
     @property
     def path(self) -> str:
@@ -46,7 +50,7 @@ def warned_of(one: Spec) -> Warned:
     world.top_up(12)
     world.wind(11 * MINUTE)
     warning = next(e for e in world.service.journal("flan-t5", 9) if e.kind is Kind.WARNING)
-    return Warned(world, client, link_of(offer_for(warning, one), SECRET))
+    return Warned(world, client, offer_for(warning, one))
 
 
 @pytest.fixture
@@ -117,10 +121,50 @@ def test_a_link_does_not_start_again_what_somebody_ejected(warned):
     assert warned.world.left() == timedelta(0)
 
 
-def test_a_link_works_on_after_somebody_else_topped_up(warned):
+def refused_as_outdated(page) -> bool:
+    said = ("Its time was changed already", "2026-06-22 12:17:00 UTC", "Time left</dt><dd>6 min")
+    return page.status_code == 409 and all(words in page.text for words in said)
+
+
+def test_who_was_outrun_by_a_top_up_is_told_until_when_it_runs_and_buys_nothing(warned):
     warned.world.top_up(5)
-    assert warned.client.post(warned.path).status_code == 200
-    assert warned.world.left() == 36 * MINUTE
+    assert refused_as_outdated(warned.client.get(warned.path))
+    assert refused_as_outdated(warned.client.post(warned.path))
+    assert warned.world.left() == 6 * MINUTE
+
+
+def test_of_two_warnings_of_one_expiry_the_link_of_one_works(warned):
+    second, first = warned.lines(Kind.WARNING)
+    later = offer_for(second, warned.world.specs["flan-t5"])
+    assert warned.client.post(f"/extend/{link_of(later, SECRET)}").status_code == 200
+    page = warned.client.post(f"/extend/{link_of(offer_for(first, spec()), SECRET)}")
+    assert page.status_code == 409
+    assert "added 30 minutes to flan-t5 at" in page.text
+    assert "Stops at</dt><dd>22 Jun 12:42:00 UTC" in page.text
+    assert warned.world.left() == 31 * MINUTE
+
+
+def test_a_link_from_before_an_eject_adds_nothing_to_what_was_bought_anew(warned):
+    warned.world.service.eject("flan-t5", ADA)
+    warned.world.wind(MINUTE / 2)
+    warned.world.top_up(5)
+    warned.world.wind(MINUTE / 4)
+    assert warned.client.get(warned.path).status_code == 409
+    assert warned.client.post(warned.path).status_code == 409
+    assert warned.world.left() < 5 * MINUTE
+
+
+def test_a_top_up_in_the_moment_of_the_press_is_seen_by_the_commit(warned):
+    world, commit = warned.world, warned.world.store.commit
+
+    def outrun(*arguments, **named):
+        world.store.commit = commit
+        world.top_up(5)
+        return commit(*arguments, **named)
+
+    world.store.commit = outrun
+    assert refused_as_outdated(warned.client.post(warned.path))
+    assert world.left() == 6 * MINUTE
 
 
 def test_what_the_limits_refuse_is_explained():
@@ -159,5 +203,5 @@ def test_no_page_runs_a_script_lends_its_address_or_is_kept(warned):
 def test_a_meter_that_closed_in_the_moment_of_the_press_is_not_started(warned):
     warned.world.wind(2 * MINUTE)
     with pytest.raises(LinkLateError):
-        warned.world.service.extend("flan-t5", 30 * MINUTE, ADA, "a-key")
+        warned.world.service.extend(warned.offer, ADA)
     assert warned.world.status() in {"stopping", "stopped"}

@@ -229,6 +229,9 @@ def test_prompts_are_in_the_timeline_by_the_minute(gateway):
 
     path = "/endpoints/one/timeline"
     before = count()
+    assert gateway.request("POST", "/one", {}).status == 402
+    gateway.request("POST", "/endpoints/one/top-ups", {"minutes": 1})
+    gateway.until("running", "one")
     for _ in range(3):
         gateway.request("POST", "/one", {})
     assert count() == before + 3

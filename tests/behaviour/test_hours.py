@@ -165,9 +165,9 @@ def test_an_idle_endpoint_is_ejected_and_wakes_up_again(folder):
         line = eventually(ejected)
         assert line["by"] == "parkmeter"
         assert line["minutes"] < -59
-        assert line["why"].startswith("no request for 1.2 s; 59 min")
+        assert line["why"].startswith("no prompt for 1.2 s; 59 min")
         stopped = gateway.until("stopped")
-        assert stopped["reason"] == "no request for 1.2 s; a prompt wakes it"
+        assert stopped["reason"] == "no prompt for 1.2 s; a prompt wakes it"
         gateway.request("POST", "/flan", json.dumps(PROMPT), {"Prefer": "wait=30"})
         assert [one["minutes"] for one in top_ups(gateway)] == [5, 60]
     finally:

@@ -12,7 +12,9 @@ import boto3
 import pytest
 
 from parkmeter.aws import control, inference
-from parkmeter.meter import Phase, Run
+from parkmeter.aws.last_use import last_use
+from parkmeter.aws.waiting import LONGEST_SECONDS
+from parkmeter.meter import NEVER, Phase, Run
 from tests.cloud.api_gateway import ADA, BOB, Gateway, gateway_to_control
 from tests.cloud.conftest import Wound
 from tests.cloud.sagemaker.simulator import SageMakerSimulator
@@ -58,10 +60,29 @@ def test_a_prompt_by_name_gets_the_models_own_answer(serving: Gateway) -> None:
     said = serving.ask("POST", BY_NAME, {"text_inputs": "hi"}, by=BOB, Content_Type="text/x")
     assert said.status == 200
     assert said.headers["content-type"] == "application/json"
-    assert said.headers["parkmeter-seconds-left"] in {"598", "599"}
+    assert 580 < int(said.headers["parkmeter-seconds-left"]) < 600
     assert said.document["generated_texts"] == ["a canned answer"]
     assert said.document["seen"]["body"] == '{"text_inputs": "hi"}'
     assert said.document["seen"]["content_type"] == "text/x"
+
+
+def test_a_prompt_by_name_is_use_of_an_endpoint_that_may_be_idle(serving: Gateway) -> None:
+    deployment = serving.deployment
+    used_until = last_use(deployment.dynamodb, deployment.tables.meters)
+    deployment.define(idle_minutes=5)
+    before = datetime.now(UTC)
+    assert serving.ask("POST", "/endpoints/falcon/invocations", {}).status == 404
+    assert used_until("flan-t5") == NEVER
+    assert serving.ask("POST", BY_NAME, {}).status == 200
+    noted = used_until("flan-t5")
+    assert noted is not None
+    assert noted > before
+
+
+def test_where_nobody_is_called_idle_nothing_is_noted(serving: Gateway) -> None:
+    deployment = serving.deployment
+    assert serving.ask("POST", BY_NAME, {}).status == 200
+    assert last_use(deployment.dynamodb, deployment.tables.meters)("flan-t5") == NEVER
 
 
 def test_what_the_model_itself_refuses_passes(serving: Gateway) -> None:
@@ -109,14 +130,16 @@ def test_other_paths_are_not_found_as_before(gateway: Gateway) -> None:
     assert gateway.ask("GET", "/falcon/v1/models").document["code"] == "not_found"
 
 
-def test_nothing_on_aws_speaks_of_waiting_or_streaming(gateway: Gateway) -> None:
+def test_nothing_on_aws_speaks_of_streaming_or_of_waiting_longer_than_it_can(
+    gateway: Gateway,
+) -> None:
     text = gateway.ask("GET", "/openapi.json", by=None).body.decode()
     assert "/{api_resource}-async" in text
-    for word in ("Prefer", "wait=", "streamed", "base_url"):
+    for word in ("wait=60", "streamed", "base_url"):
         assert word not in text
-    assert "Prefer" not in gateway.ask("GET", "/docs", by=None).body.decode()
+    assert f"At most {LONGEST_SECONDS}." in text
     waited = gateway.ask("POST", BY_NAME, {}, Prefer="wait=60")
-    assert "preference-applied" not in waited.headers
+    assert waited.headers["preference-applied"] == f"wait={LONGEST_SECONDS}"
 
 
 # ── Waking ──────────────────────────────────────────────────────────────────────────────────────

@@ -14,7 +14,7 @@ from parkmeter.errors import StoreBusyError
 from parkmeter.journal import Entry, Kind
 from parkmeter.ports import DuplicateError, StaleError
 from parkmeter.stores.memory import MemoryStore
-from parkmeter.stores.sqlite import _POSTED, SqliteStore
+from parkmeter.stores.sqlite import _PASSED_BY_ALL, _POSTED, SqliteStore
 
 NOW = datetime(2026, 6, 22, 8, 24, 12, tzinfo=UTC)
 
@@ -41,6 +41,7 @@ def keys(store: Any, after: int = 0, limit: int = 1000) -> list[str]:
 
 
 def test_lines_of_all_endpoints_come_in_the_order_of_their_commits(store):
+    store.follow(["hook"])
     for key, name in (("1", "b"), ("2", "a"), ("3", "b")):
         post(store, key, name)
     lines = store.posted(0, 2)
@@ -84,6 +85,7 @@ def test_whoever_reads_on_misses_nothing_that_several_write_at_once(store):
         for number in range(25):
             post(store, f"{name}{number}", name if number % 2 else "shared")
 
+    store.follow(["hook"])
     writers = [threading.Thread(target=write, args=(name,)) for name in "abcd"]
     for writer in writers:
         writer.start()
@@ -116,6 +118,66 @@ def test_reading_on_costs_what_is_new_and_not_what_there_is(tmp_path):
     assert len(steps) == 2
     assert "posted USING INTEGER PRIMARY KEY (rowid>?)" in steps[0]
     assert "journal USING PRIMARY KEY (endpoint=? AND number=?)" in steps[1]
+
+
+# ── The table of what was posted ────────────────────────────────────────────────────────────────
+
+
+def kept(store: SqliteStore) -> int:
+    ((count,),) = store._file.all("SELECT count(*) FROM posted")
+    return count
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Iterator[SqliteStore]:
+    made = SqliteStore(tmp_path / "store.sqlite")
+    yield made
+    made.close()
+
+
+def test_with_nobody_to_tell_it_does_not_grow_and_who_comes_later_misses_nothing(file):
+    for number in range(50):
+        post(file, str(number))
+    assert kept(file) == 1
+    place = file.follow(["hook"])["hook"]
+    post(file, "next")
+    assert keys(file, place) == ["next"]
+
+
+def test_what_all_have_passed_is_let_go_and_nothing_else(file):
+    file.follow(["hook", "chat"])
+    for number in range(20):
+        post(file, str(number))
+    last = file.posted(0, 100)[-1].place
+    file.passed("hook", last)
+    post(file, "while chat is away")
+    assert len(keys(file)) == 21
+    file.passed("chat", last - 5)
+    for number in range(20):
+        post(file, f"later {number}")
+    assert keys(file)[:6] == ["15", "16", "17", "18", "19", "while chat is away"]
+    assert kept(file) == 26
+
+
+def test_places_are_not_given_twice_however_much_was_let_go(file):
+    file.follow(["hook"])
+    for number in range(30):
+        post(file, str(number))
+        (line,) = file.posted(number, 10)
+        assert (line.place, line.entry.key) == (number + 1, str(number))
+        file.passed("hook", line.place)
+    assert kept(file) == 1
+    file.follow([])
+    post(file, "unheard")
+    place = file.follow(["hook"])["hook"]
+    post(file, "heard")
+    assert keys(file, place) == ["heard"]
+
+
+def test_letting_go_looks_at_a_few_lines_however_many_there_are(file):
+    plan = file._file.all(f"EXPLAIN QUERY PLAN {_PASSED_BY_ALL}", 7)
+    steps = [step for *_, step in plan]
+    assert not any("SCAN posted" in step for step in steps), steps
 
 
 def test_a_busy_store_says_so(tmp_path, monkeypatch):

@@ -88,7 +88,7 @@ def test_everything_about_a_meter_comes_back_as_it_was_written(store):
         settled=False,
         windows_until=NOW + 10 * MINUTE,
         window_since=NOW - MINUTE,
-        ended="no request for 15 min 0 s",
+        ended="no prompt for 15 min 0 s",
         run=Run(
             phase=Phase.FAILED,
             reason="no capacity “anywhere”",

@@ -140,7 +140,7 @@ def test_the_link_of_such_a_warning_works_until_that_close_and_extends_the_start
     assert world.service.report("flan-t5").meter.expires_at < world.now
     offer = offer_for(warnings(world)[-1], world.specs["flan-t5"])
     assert offer.until == NOON + 25 * MINUTE
-    world.service.extend("flan-t5", offer.amount, ADA, offer.key)
+    world.service.extend(offer, ADA)
     assert world.left() == 31 * MINUTE
 
 

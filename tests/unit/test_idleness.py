@@ -38,7 +38,7 @@ def test_an_idle_endpoint_is_ejected_and_what_was_left_is_told(world):
     assert world.status() == "stopped"
     assert eject.who == SYSTEM
     assert eject.amount == -50 * MINUTE
-    assert eject.why == "no request for 10 min 0 s; 50 min 0 s given back"
+    assert eject.why == "no prompt for 10 min 0 s; 50 min 0 s given back"
     assert world.lines()[-2:] == [Kind.EJECT, Kind.STOP]
 
 
@@ -46,12 +46,12 @@ def test_an_idle_endpoint_says_so_while_it_stops_and_after_whatever_is_restarted
     world.driver.stop_takes = MINUTE
     world.wind(5 * MINUTE + IDLE + 5 * SECOND)
     said = world.service.report("flan-t5").shown
-    assert (said.status, said.reason) == (Status.STOPPING, "no request for 10 min 0 s; stopping")
+    assert (said.status, said.reason) == (Status.STOPPING, "no prompt for 10 min 0 s; stopping")
     world.wind(2 * MINUTE)
     world.service = world.another_service()
     said = world.service.report("flan-t5").shown
     assert said.status == Status.STOPPED
-    assert said.reason == "no request for 10 min 0 s: top up to start it"
+    assert said.reason == "no prompt for 10 min 0 s: top up to start it"
     world.top_up(1)
     world.wind(5 * MINUTE)
     assert world.service.report("flan-t5").shown.reason != said.reason
@@ -68,7 +68,7 @@ def test_an_idle_endpoint_that_a_prompt_wakes_says_that_too():
     world.top_up(60)
     world.wind(20 * MINUTE)
     reason = world.service.report("flan-t5").shown.reason
-    assert reason == "no request for 10 min 0 s; a prompt wakes it"
+    assert reason == "no prompt for 10 min 0 s; a prompt wakes it"
 
 
 def test_idleness_counts_from_the_moment_it_was_ready(world):
@@ -89,12 +89,14 @@ def test_each_request_puts_it_off(world):
     assert ejects(world)[0].at == last + IDLE
 
 
-def test_nothing_is_idle_with_a_request_in_flight(world):
+def test_nothing_is_idle_while_a_prompt_is_being_answered(world):
     world.wind(6 * MINUTE)
     world.gate.requests["flan-t5"] = 1
+    world.gate.prompts.add("flan-t5")
     world.wind(3 * IDLE)
     assert world.status() == "running"
     world.gate.requests["flan-t5"] = 0
+    world.gate.prompts.clear()
     asked(world)
     world.wind(IDLE - SECOND)
     assert world.status() == "running"
@@ -121,6 +123,20 @@ def test_who_slips_in_at_the_last_moment_gets_the_drain(world):
     assert world.status() == "stopped"
 
 
+def test_who_only_looks_does_not_keep_it_and_gets_the_drain(world):
+    """A monitor that follows a stream of the model's for hours."""
+    drain = world.specs["flan-t5"].drain
+    world.wind(6 * MINUTE)
+    world.gate.requests["flan-t5"] = 1
+    world.wind(IDLE - MINUTE + 10 * SECOND)
+    (eject,) = ejects(world)
+    assert world.calls("stop") == []
+    world.wind(eject.at + drain - world.now + SECOND)
+    assert world.status() == "stopped"
+    stop = next(entry for entry in world.notifier.sent if entry.kind is Kind.STOP)
+    assert drain <= stop.at - eject.at < drain + 5 * SECOND
+
+
 def test_who_tops_up_means_to_use_it(world):
     world.wind(5 * MINUTE + IDLE - MINUTE)
     world.top_up(10)
@@ -145,7 +161,7 @@ def test_it_is_idle_again_in_its_next_life(world):
 
 
 def test_where_requests_cannot_be_seen_nobody_is_called_idle(world):
-    world.gate.last_request = lambda _name: None
+    world.gate.last_prompt = lambda _name: None
     world.wind(30 * MINUTE)
     assert world.status() == "running"
 
@@ -167,24 +183,37 @@ def test_the_ejected_minutes_belong_to_nobody_on_the_receipt(world):
 # ── The gate of one machine ─────────────────────────────────────────────────────────────────────
 
 
-def test_the_gate_remembers_when_the_last_request_ended():
+def test_the_gate_remembers_when_the_last_prompt_ended():
     times = iter(NOON + second * SECOND for second in range(100))
     gate = LocalGate(lambda: next(times))
-    since = gate.last_request("flan")
-    assert gate.last_request("flan") == since
+    since = gate.last_prompt("flan")
+    assert gate.last_prompt("flan") == since
     close = NOON + 90 * MINUTE
     gate.show(View("flan", 1, close, close, Status.RUNNING, "serving", "http://a:1"))
-    seat = gate.admit("flan")
-    let_in = gate.last_request("flan")
+    long, short = gate.admit("flan"), gate.admit("flan")
+    short.leave()
+    assert since < gate.last_prompt("flan") < gate.last_prompt("flan")  # always now
+    long.leave()
+    ended = gate.last_prompt("flan")
+    long.leave()
+    assert gate.last_prompt("flan") == ended
+
+
+def test_who_only_looks_does_not_use_the_endpoint():
+    times = iter(NOON + second * SECOND for second in range(100))
+    gate = LocalGate(lambda: next(times))
+    since = gate.last_prompt("flan")
+    close = NOON + 90 * MINUTE
+    gate.show(View("flan", 1, close, close, Status.RUNNING, "serving", "http://a:1"))
+    seat = gate.admit("flan", prompt=False)
+    assert gate.in_flight("flan") == 1
+    assert gate.last_prompt("flan") == since
     seat.leave()
-    ended = gate.last_request("flan")
-    assert since < let_in < ended
-    seat.leave()
-    assert gate.last_request("flan") == ended
+    assert (gate.in_flight("flan"), gate.last_prompt("flan")) == (0, since)
 
 
 def test_a_request_that_was_not_let_in_is_no_use_of_the_endpoint():
     gate = LocalGate(lambda: NOON)
-    since = gate.last_request("flan")
+    since = gate.last_prompt("flan")
     assert gate.admit("flan") is None
-    assert gate.last_request("flan") == since
+    assert gate.last_prompt("flan") == since

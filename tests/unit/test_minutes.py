@@ -38,8 +38,7 @@ class Gateway:
         return Gateway(self.book, self.wall)
 
     def asked(self, times: int = 1, name: str = "one") -> None:
-        for _ in range(times):
-            self.traffic[name].answered(200, 0.1, 0.2)
+        self.traffic[name].let_in += times
 
     def passes(self, time: timedelta) -> None:
         self.wall.time += time
@@ -57,16 +56,22 @@ def gateway(tmp_path: Path) -> Iterator[Gateway]:
     store.close()
 
 
-def test_requests_belong_to_the_minute_in_which_they_ended(gateway):
+def test_requests_belong_to_the_minute_in_which_they_were_let_in(gateway):
     gateway.asked(2)
     assert gateway.told() == [Count(NOON, 2)]
     gateway.passes(MINUTE)
-    gateway.traffic["one"].gone += 1
+    gateway.asked()
     assert gateway.told() == [Count(NOON, 2), Count(NOON + MINUTE, 1)]
     gateway.passes(2 * MINUTE)
     gateway.passes(MINUTE)
     assert [one.count for one in gateway.told()] == [2, 1]
     assert gateway.told("two") == []
+
+
+def test_what_was_not_let_in_is_not_counted(gateway):
+    gateway.traffic["one"].refused(401)
+    gateway.traffic["one"].gone += 1
+    assert gateway.told() == []
 
 
 def test_what_was_put_down_is_known_to_the_next_gateway_and_counted_once(gateway):

@@ -333,6 +333,28 @@ def test_a_device_that_comes_free_after_the_window_is_not_taken():
     assert made.clock.due["flan-t5"] == NINE + DAY
 
 
+def test_a_window_that_cannot_be_seen_to_holds_back_no_stop():
+    made = world()
+    committed = made.store.commit
+
+    def commit(meter, entries, *more, **named):
+        if any(entry.key.startswith("hours:") for entry in entries):
+            raise RuntimeError("this line breaks the store")
+        return committed(meter, entries, *more, **named)
+
+    made.store.commit = commit
+    made.wind(HOUR - 2 * MINUTE)
+    made.top_up(5)
+    made.wind(4 * MINUTE)
+    assert made.status() == "running"
+    made.wind(5 * MINUTE)
+    assert (made.status(), made.left()) == ("stopped", timedelta(0))
+    assert made.calls("stop") == ["stop"]
+    made.store.commit = committed
+    made.wind(5 * SECOND)
+    assert made.service.report("flan-t5").meter.expires_at == NINE + 8 * HOUR
+
+
 # ── Idleness within hours ───────────────────────────────────────────────────────────────────────
 
 
@@ -373,10 +395,10 @@ def reason(made: World) -> str:
 def test_idleness_in_a_window_is_told_and_when_it_starts_again():
     made = world(spec(idle=30 * MINUTE), at=NINE)
     made.wind(40 * MINUTE)
-    assert reason(made) == "no request for 30 min 0 s; starts Wed 09:00 by itself"
+    assert reason(made) == "no prompt for 30 min 0 s; starts Wed 09:00 by itself"
     made.specs = {"flan-t5": spec(idle=10 * MINUTE, wake=MINUTE)}
     restarted(made)
-    said = "no request for 30 min 0 s; starts Wed 09:00 by itself, or a prompt wakes it"
+    said = "no prompt for 30 min 0 s; starts Wed 09:00 by itself, or a prompt wakes it"
     assert reason(made) == said
 
 

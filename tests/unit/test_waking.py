@@ -146,6 +146,29 @@ def test_prompts_that_come_together_share_one_attempt():
     asyncio.run(story())
 
 
+def test_a_waker_that_is_closed_can_be_waited_for():
+    begun, may, put = threading.Event(), threading.Event(), []
+
+    def top_up(name: str, who: Token) -> None:
+        begun.set()
+        assert may.wait(10)
+        put.append(who.id)
+
+    async def story() -> Waker:
+        waker = Waker(top_up)
+        askers = [token(f"asker {number}") for number in range(9)]
+        for asker in askers:
+            waker.wake("flan", asker)
+        assert begun.wait(10)
+        waker.close()
+        return waker
+
+    waker = asyncio.run(story())
+    threading.Timer(0.05, may.set).start()
+    waker.join()
+    assert len(put) == 4  # those that had begun
+
+
 def test_a_refusal_is_told_to_all_and_stands_for_a_moment():
     calls = []
 

@@ -84,6 +84,8 @@ def inference() -> Inference:
 def by_control(functions: Any, control: str, name: str, event: Mapping[str, Any]) -> Answer:
     """What control answers to a prompt: there it comes by the endpoint's name, with who asks.
 
+    It answers at once; whoever wishes to wait is held here.
+
     Raises:
         StoreBusyError: control could not be asked, or failed.
 
@@ -91,7 +93,8 @@ def by_control(functions: Any, control: str, name: str, event: Mapping[str, Any]
     path, context = f"/endpoints/{name}/invocations", event["requestContext"]
     whole: str = context.get("path") or event["path"]
     context = {**context, "path": whole.removesuffix(event["path"]) + path}
-    request = {**event, "path": path, "resource": "/{proxy+}", "requestContext": context}
+    fields = {name: _without_wait(event.get(name)) for name in ("headers", "multiValueHeaders")}
+    request = {**event, **fields, "path": path, "resource": "/{proxy+}", "requestContext": context}
     try:
         said = functions.invoke(FunctionName=control, Payload=json.dumps(request).encode())
         answer: Answer = json.loads(said["Payload"].read())
@@ -102,6 +105,10 @@ def by_control(functions: Any, control: str, name: str, event: Mapping[str, Any]
         _log.warning("%s could not be woken: control failed", name)
         raise StoreBusyError
     return answer
+
+
+def _without_wait(headers: Mapping[str, Any] | None) -> dict[str, Any]:
+    return {name: said for name, said in (headers or {}).items() if name.lower() != "prefer"}
 
 
 if "AWS_LAMBDA_FUNCTION_NAME" in os.environ:

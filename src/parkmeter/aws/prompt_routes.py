@@ -7,6 +7,7 @@ describes prompts.
 
 import base64
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -49,8 +50,9 @@ def add_prompt_routes(  # noqa: PLR0913, PLR0917 (what prompts stand on)
             runtime(),
             now,
             lambda token, _event: wake(name, token),
-            **({} if one.spec.idle is None else {"used": used(name)}),
         )
+        if one.spec.idle is not None:
+            model = replace(model, used=used(name))
         return response_of(model.answer(event))
 
     def wake(name: str, token: Token) -> None:

@@ -1,13 +1,15 @@
 """Prompts of one endpoint: is the meter open? Then the model's own answer.
 
-One look at the meter, one call of the model; it starts and stops nothing and writes nothing itself.
+A look at the meter, or several if it waits, and one call of the model; it starts and stops nothing
+and writes nothing itself.
 Knows API Gateway's events and SageMaker's runtime; not where meters are kept. No web framework.
 """
 
 import logging
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import boto3
@@ -31,6 +33,7 @@ from parkmeter.aws.events import (
     refused,
     scope_of,
 )
+from parkmeter.aws.waiting import held, wait_in
 from parkmeter.errors import (
     ParkmeterError,
     TokenMissingError,
@@ -47,21 +50,25 @@ from parkmeter.web.routes import Route
 
 _log = logging.getLogger(__name__)
 
+_SECONDS = 27.0
+"""For the waiting and the model together: API Gateway waits for 29."""
+
 PATIENCE = Config(
     connect_timeout=1,
-    read_timeout=27,
+    read_timeout=_SECONDS,
     # A prompt is sent once: a second one would cost twice and could not be waited for.
     retries={"mode": "standard", "total_max_attempts": 1},
 )
-_TOO_LONG = (
-    "The model server did not answer within the 27 seconds there are here. Longer ones go through "
-    "the endpoint's -async path."
-)
 
 
-def models_runtime() -> Any:
-    """boto3's client of SageMaker's runtime, as patient as API Gateway lets it be."""
-    return boto3.client("sagemaker-runtime", config=PATIENCE)
+_NOTICED_SECONDS = 1.0
+"""Less than the spare time there is; a runtime with a patience of its own takes long to make."""
+
+
+def models_runtime(seconds: float = _SECONDS) -> Any:
+    """boto3's client of SageMaker's runtime, so patient; no more than API Gateway lets it be."""
+    config = PATIENCE.merge(Config(read_timeout=seconds))
+    return boto3.client("sagemaker-runtime", config=config)
 
 
 def route_of(found: Definition, meter: Meter) -> Route:
@@ -82,7 +89,8 @@ class Inference:
     `meter` reads it, consistently; `route` finds what a refused client is told; `runtime` is
     boto3's client of SageMaker's runtime. `wake` puts time on the closed meter for a token, or
     passes the event on to who may and gives its answer; it raises ParkmeterError where it refuses.
-    `used` notes that a prompt goes to the model.
+    `used` notes that a prompt goes to the model. `hurried` gives a runtime for what has waited and
+    has only so many seconds left; `pause` takes as many as it is told.
     """
 
     name: str
@@ -92,6 +100,8 @@ class Inference:
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
     wake: Callable[[Token, Mapping[str, Any]], Answer | None] | None = None
     used: Callable[[datetime], None] = lambda _now: None
+    hurried: Callable[[float], Any] = models_runtime
+    pause: Callable[[float], None] = time.sleep
 
     def answer(self, event: Mapping[str, Any]) -> Answer:
         """The model's own answer, or a problem."""
@@ -104,32 +114,42 @@ class Inference:
             return refused(ParkmeterError("See the log."))
 
     def _prompt(self, event: Mapping[str, Any]) -> Answer:
-        now = self.now()
-        token = token_in(event["requestContext"].get("authorizer"), now)
+        began = self.now()
+        token = token_in(event["requestContext"].get("authorizer"), began)
         if token is None:
             raise TokenMissingError
         require(token, Scope.INVOKE, self.name)
         headers = headers_of(event)
         request = prompt_in(event, headers)
-        meter = self.meter()
+        wait, meter, route = wait_in(headers), self.meter(), None
         try:
-            if not is_open(meter, now):
+            if not is_open(meter, began):
                 route = self.route(meter)
-                if (woken := self._woken(route, token, event)) is not None:
-                    return woken
+                woken = self._woken(route, token, event)
                 meter = self.meter() if route.wakes else meter
-                if not is_open(meter, now):
-                    view, base = View.of(meter, now), base_of(scope_of(event, headers))
-                    raise refusals.meter_closed(route, view, base)
+                if woken is not None and not self._may_wait(woken, wait, meter):
+                    woken["headers"] |= _applied(wait)
+                    return woken
+            until = began + timedelta(seconds=wait or 0)
+            meter = held(self.meter, meter, until, self.now, self.pause)
+            now = self.now()
             view = View.of(meter, now)
+            if not is_open(meter, now):
+                base = base_of(scope_of(event, headers))
+                raise refusals.meter_closed(route or self.route(meter), view, base)
             if view.status is not Status.RUNNING or view.address is None:
                 raise self._not_serving(view)
             self.used(now)
-            said = self._ask(view.address, request, view)
+            said = self._ask(view, request, (now - began).total_seconds())
         except ParkmeterError as error:
             said = refused(error)
-        said["headers"] |= _stamp(meter, self.now())
+        said["headers"] |= _stamp(meter, self.now()) | _applied(wait)
         return said
+
+    def _may_wait(self, woken: Answer, wait: int | None, meter: Meter) -> bool:
+        """Whether whoever woke it is held on, instead of being told 503 as by control."""
+        told_503 = woken["statusCode"] == 503  # noqa: PLR2004
+        return bool(wait) and told_503 and is_open(meter, self.now())
 
     def _woken(self, route: Route, token: Token, event: Mapping[str, Any]) -> Answer | None:
         if self.wake is None or not route.wakes or not token.may(Scope.TOP_UP, self.name):
@@ -141,14 +161,18 @@ class Inference:
 
     # ── The model ───────────────────────────────────────────────────────────────────────────────
 
-    def _ask(self, endpoint: str, request: dict[str, Any], view: View) -> Answer:
+    def _ask(self, view: View, request: dict[str, Any], gone: float) -> Answer:
+        """The answer to a prompt of which so many seconds are gone."""
+        waited = gone >= _NOTICED_SECONDS
+        left = max(_SECONDS - gone, 1.0) if waited else _SECONDS
+        runtime = self.hurried(left) if waited else self.runtime
         try:
-            said = self.runtime.invoke_endpoint(EndpointName=endpoint, **request)
+            said = runtime.invoke_endpoint(EndpointName=view.address, **request)
             body = said["Body"].read()
         except ClientError as error:
-            return self._refusal(error, view)
+            return self._refusal(error, view, left)
         except (ConnectTimeoutError, ReadTimeoutError):
-            raise UpstreamTimeoutError(_TOO_LONG) from None
+            raise _too_long(left) from None
         except BotoCoreError as error:
             _log.warning("%s could not be asked: %s", self.name, error)
             raise UpstreamError("The model server could not be reached.") from None
@@ -159,11 +183,11 @@ class Inference:
             )
         return answer(200, body, {"Content-Type": said.get("ContentType") or "application/json"})
 
-    def _refusal(self, error: ClientError, view: View) -> Answer:
+    def _refusal(self, error: ClientError, view: View, left: float) -> Answer:
         """The model's own error; or an error for what SageMaker says, whose words name accounts."""
         code, message = error.response["Error"]["Code"], error.response["Error"]["Message"]
         if code == "ModelError":
-            return self._model_error(error.response)
+            return self._model_error(error.response, left)
         _log.warning("%s was not invoked: %s: %s", self.name, code, message)
         if code == "ModelNotReadyException":
             raise self._not_serving(_starting(view, "SageMaker says that the model is not ready"))
@@ -171,7 +195,7 @@ class Inference:
             raise self._not_serving(_starting(view, "SageMaker does not serve it yet"))
         raise UpstreamError(f"SageMaker did not pass the prompt on ({code}).")
 
-    def _model_error(self, said: Mapping[str, Any]) -> Answer:
+    def _model_error(self, said: Mapping[str, Any], left: float) -> Answer:
         status = said.get("OriginalStatusCode") or 0
         original = said.get("OriginalMessage") or ""
         if 300 <= status < 600:  # noqa: PLR2004 (what HTTP calls no success)
@@ -180,8 +204,20 @@ class Inference:
         # Without a status these are SageMaker's words, not the model's.
         _log.warning("%s gave no answer: %s", self.name, original)
         if "timed out" in original:
-            raise UpstreamTimeoutError(_TOO_LONG)
+            raise _too_long(left)
         raise UpstreamError("The model server broke off.")
+
+
+def _too_long(seconds: float) -> UpstreamTimeoutError:
+    return UpstreamTimeoutError(
+        f"The model server did not answer within the {seconds:.0f} seconds there are here. Longer "
+        "ones go through the endpoint's -async path."
+    )
+
+
+def _applied(wait: int | None) -> dict[str, str]:
+    """That a wish to wait was heard."""
+    return {} if wait is None else {"Preference-Applied": f"wait={wait}"}
 
 
 def _starting(view: View, reason: str) -> View:

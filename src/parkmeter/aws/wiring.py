@@ -113,7 +113,7 @@ class NoGate:
         """See `ports.Gate`: cannot be seen."""
         return None
 
-    def last_request(self, name: str) -> datetime | None:
+    def last_prompt(self, name: str) -> datetime | None:
         """See `ports.Gate`: as it was noted."""
         return self._last_use(name)
 

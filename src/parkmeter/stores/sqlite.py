@@ -29,6 +29,12 @@ _POSTED = (
     " WHERE place > ? ORDER BY place LIMIT ?"
 )
 
+# Up to the place before the newest, which stays: the next one is counted from it. A few at a time.
+_PASSED_BY_ALL = (
+    "DELETE FROM posted WHERE place IN (SELECT place FROM posted WHERE place <="
+    " (SELECT coalesce(min(place), ?) FROM followers) ORDER BY place LIMIT 4)"
+)
+
 
 class SqliteStore:
     """Implements `ports.Store` and `ports.Outbox` on one file, made (mode 0600) if it is missing.
@@ -237,10 +243,11 @@ def _append(connection: sqlite3.Connection, entry: Entry) -> None:
         "INSERT OR REPLACE INTO keys (endpoint, key, at, number) VALUES (?, ?, ?, ?)",
         (entry.endpoint, entry.key, _sortable(entry.at), last + 1),
     )
-    connection.execute(
+    posted = connection.execute(
         "INSERT INTO posted (endpoint, number) VALUES (?, ?)", (entry.endpoint, last + 1)
     )
     # Few at a time, so that no commit is slow; more than it adds, so that it comes to an end.
+    connection.execute(_PASSED_BY_ALL, ((posted.lastrowid or 1) - 1,))
     connection.execute(
         "DELETE FROM keys WHERE (endpoint, key) IN"
         " (SELECT endpoint, key FROM keys WHERE at <= ? ORDER BY at LIMIT 4)",

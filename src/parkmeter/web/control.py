@@ -43,8 +43,9 @@ class Control:
 
     `resources`: api_resource by endpoint name. `invocations`: the path of its server that takes
     prompts, None where others are not reached. `alive`: whether the clock goes round.
-    `whole_servers`: prompts are streamed, wait if asked to, and every path of a model server is
-    reached; on AWS none of that. `requests`: how many endpoints got, as far as that is known.
+    `whole_servers`: prompts are streamed, wait as long as they ask, and every path of a model
+    server is reached; on AWS they wait some seconds at most, and none of the rest. `requests`:
+    how many endpoints let in, as far as that is known.
     """
 
     service: Service

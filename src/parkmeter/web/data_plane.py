@@ -66,13 +66,10 @@ class DataPlane:
             holder.invokes.add(target.name)
         return target.route
 
-    def waker(self, route: Route, token: Token | None, method: str) -> Callable[[], Waking] | None:
-        """What wakes a closed meter for whoever prompts, who was permitted to; else None.
-
-        Prompts are posted. Whoever only looks (`GET /v1/models`, a probe) must not buy time by it.
-        """
+    def waker(self, route: Route, token: Token | None) -> Callable[[], Waking] | None:
+        """What wakes a closed meter for whoever prompts, who was permitted to; else None."""
         waker = self._waker
-        if not route.wakes or waker is None or token is None or method != "POST":
+        if not route.wakes or waker is None or token is None:
             return None
         if self.gate.dismissed or self.gate.standing(route.name) is not Standing.CLOSED:
             return None
@@ -89,3 +86,8 @@ class DataPlane:
         if self._waker is not None:
             self._waker.close()
         self.pool.close()
+
+    def join(self) -> None:
+        """Wait until nothing is bought by prompts any more. After `close`, and not on the loop."""
+        if self._waker is not None:
+            self._waker.join()

@@ -50,9 +50,7 @@ def offer_page(report: Report, offer: Offer) -> str:
     """What would be extended, and the button that does it."""
     minutes = _minutes(offer.amount)
     rows = [
-        ("Stops at", _moment(report.closes_at)),
-        ("Time left", _left(report.left)),
-        ("An hour costs", _money(report)),
+        *_standing(report),
         (f"{minutes} cost", _cost(report, offer.amount)),
         ("With them it stops at", _moment(report.closes_at + offer.amount)),
     ]
@@ -66,18 +64,14 @@ def offer_page(report: Report, offer: Offer) -> str:
 
 def done_page(report: Report, entry: Entry) -> str:
     """What was added, and until when it runs."""
-    rows = [
-        ("Stops at", _moment(report.closes_at)),
-        ("Time left", _left(report.left)),
-        ("An hour costs", _money(report)),
-    ]
     title = f"{_minutes(entry.amount)} added to {entry.endpoint}"
-    return _page(title, f"{_rows(rows)}<p>You can close this page.</p>")
+    return _page(title, f"{_rows(_standing(report))}<p>You can close this page.</p>")
 
 
-def refusal_page(error: ParkmeterError) -> str:
-    """Why nothing was added, and what to do."""
-    return _page(error.title, f"<p>{escape(error.detail)}</p>", good=False)
+def refusal_page(error: ParkmeterError, report: Report | None) -> str:
+    """Why nothing was added, and what to do; of an endpoint that is on, until when it runs."""
+    rows = _rows(_standing(report)) if report is not None and report.left else ""
+    return _page(error.title, f"<p>{escape(error.detail)}</p>{rows}", good=False)
 
 
 def _page(title: str, body: str, *, good: bool = True) -> str:
@@ -88,6 +82,14 @@ def _page(title: str, body: str, *, good: bool = True) -> str:
         f"<title>{escape(title)}</title><style>{_STYLE}</style></head>"
         f"<body><main>{heading}{escape(title)}</h1>{body}</main></body></html>\n"
     )
+
+
+def _standing(report: Report) -> list[tuple[str, str]]:
+    return [
+        ("Stops at", _moment(report.closes_at)),
+        ("Time left", _left(report.left)),
+        ("An hour costs", _money(report)),
+    ]
 
 
 def _rows(rows: list[tuple[str, str]]) -> str:

@@ -10,8 +10,8 @@ from datetime import datetime
 from fastapi import FastAPI
 from fastapi.responses import HTMLResponse
 
-from parkmeter.errors import LinkLateError, LinkUsedError, ParkmeterError
-from parkmeter.extending import Offer, offer_in
+from parkmeter.errors import LinkOutdatedError, LinkUsedError, ParkmeterError
+from parkmeter.extending import Offer, check_offer, offer_in
 from parkmeter.journal import KEY_LIFETIME, Entry
 from parkmeter.report import Report
 from parkmeter.service import Actor
@@ -31,45 +31,46 @@ def add_extend_routes(
     """Make an application answer them. `secret` signed the links; `entry` finds a link's use."""
 
     def offered(link: str) -> tuple[Offer, Report]:
-        """What a link offers for an endpoint that is on. Raises what refuses it."""
+        """What a link offers, for an endpoint that is as it was warned of. Raises what refuses."""
         now = control.now()
         offer = offer_in(link, secret(), now)
+        report = control.service.report(offer.endpoint)
         used = entry(offer.endpoint, f"{BY_LINK.id}:{offer.key}", now - KEY_LIFETIME)
         if used is not None:
             raise _used(used)
-        report = control.service.report(offer.endpoint)
-        if not report.left:
-            raise LinkLateError(offer.endpoint)
+        check_offer(offer, report.meter, report.at)
         return offer, report
+
+    def refused(error: ParkmeterError) -> HTMLResponse:
+        """Who comes second is told how it stands: that is all they wanted to be sure of."""
+        said, report = problem_of(error), None
+        if isinstance(error, LinkUsedError | LinkOutdatedError):
+            report = control.service.report(error.data["endpoint"])
+        headers = HEADERS | {
+            name: value for name, value in said.headers.items() if name != "Content-Type"
+        }
+        return HTMLResponse(refusal_page(error, report), said.status, headers)
 
     @app.get("/extend/{link}", include_in_schema=False)
     def show(link: str) -> HTMLResponse:
         try:
             offer, report = offered(link)
         except ParkmeterError as error:
-            return _refused(error)
+            return refused(error)
         return HTMLResponse(offer_page(report, offer), headers=HEADERS)
 
     @app.post("/extend/{link}", include_in_schema=False)
     def extend(link: str) -> HTMLResponse:
         try:
             offer, _ = offered(link)
-            answer = control.service.extend(offer.endpoint, offer.amount, BY_LINK, offer.key)
+            answer = control.service.extend(offer, BY_LINK)
             if answer.replayed:
                 raise _used(answer.entry)
             report = control.service.report(offer.endpoint)
         except ParkmeterError as error:
-            return _refused(error)
+            return refused(error)
         return HTMLResponse(done_page(report, answer.entry), headers=HEADERS)
 
 
 def _used(entry: Entry) -> LinkUsedError:
     return LinkUsedError(entry.endpoint, entry.amount.total_seconds() / 60, entry.at)
-
-
-def _refused(error: ParkmeterError) -> HTMLResponse:
-    said = problem_of(error)
-    headers = HEADERS | {
-        name: value for name, value in said.headers.items() if name != "Content-Type"
-    }
-    return HTMLResponse(refusal_page(error), said.status, headers)

@@ -43,7 +43,7 @@ def standing(view: View | None, now: datetime) -> Standing:
 class LocalGate:
     """Implements `ports.Gate` where all prompts pass through this process and one event loop.
 
-    `show`, `view`, `in_flight` and `last_request` may be called from any thread; everything else
+    `show`, `view`, `in_flight` and `last_prompt` may be called from any thread; everything else
     only on the loop.
     `now` reads the clock (aware, UTC). `on_idle(name)` is called on the loop when the last request
     in flight leaves an endpoint whose meter is closed: it must not block, nor may `on_change()`,
@@ -87,9 +87,11 @@ class LocalGate:
         slot = self._slots.get(name)
         return slot.in_flight if slot is not None else 0
 
-    def last_request(self, name: str) -> datetime:
-        """See `ports.Gate`. Before the first request: when this was asked first."""
+    def last_prompt(self, name: str) -> datetime:
+        """See `ports.Gate`. Before the first prompt: when this was asked first."""
         slot = self._slot(name)
+        if slot.prompts:
+            return self._now()
         if slot.used_at is None:
             slot.used_at = self._now()
         return slot.used_at
@@ -103,9 +105,10 @@ class LocalGate:
         """How this endpoint's meter stands now."""
         return standing(self.view(name), self._now())
 
-    def admit(self, name: str) -> "Seat | None":
+    def admit(self, name: str, *, prompt: bool = True) -> "Seat | None":
         """A seat for one request, counted as in flight until it is left; None if not serving.
 
+        A request that is no prompt is drained as any other, but no use of the endpoint.
         Whoever reads `in_flight` at or after the close sees every request that was admitted
         before it: the count is raised first, then time and view are looked at.
         """
@@ -116,8 +119,9 @@ class LocalGate:
         now = self._now()
         view = slot.view
         if now < view.open_until and view.status is _RUNNING and view.address is not None:
-            slot.used_at = now
-            return Seat(self, slot, view.address)
+            if prompt:
+                slot.prompts += 1
+            return Seat(self, slot, view.address, prompt=prompt)
         self._leave(slot)
         return None
 
@@ -140,9 +144,10 @@ class LocalGate:
         slot = self._slots.get(name)
         return slot if slot is not None else self._slots.setdefault(name, _Slot())
 
-    def _leave(self, slot: "_Slot", *, answered: bool = False) -> None:
-        if answered and slot.in_flight == 1:
-            slot.used_at = self._now()  # before the count: who sees none in flight sees this
+    def _leave(self, slot: "_Slot", *, prompt: bool = False) -> None:
+        if prompt:
+            slot.used_at = self._now()  # before the count: who sees no prompt sees this
+            slot.prompts -= 1
         slot.in_flight -= 1
         view = slot.view
         if not slot.in_flight and view is not None and self._now() >= view.open_until:
@@ -155,11 +160,12 @@ class Seat:
     `address` is where the endpoint answered when the request was admitted.
     """
 
-    __slots__ = ("_gate", "_left", "_slot", "address")
+    __slots__ = ("_gate", "_left", "_prompt", "_slot", "address")
 
-    def __init__(self, gate: LocalGate, slot: "_Slot", address: str) -> None:
+    def __init__(self, gate: LocalGate, slot: "_Slot", address: str, *, prompt: bool) -> None:
         self._gate = gate
         self._slot = slot
+        self._prompt = prompt
         self._left = False
         self.address = address
 
@@ -174,7 +180,7 @@ class Seat:
         if not self._left:
             self._left = True
             # The other half of `admit`.
-            self._gate._leave(self._slot, answered=True)  # noqa: SLF001
+            self._gate._leave(self._slot, prompt=self._prompt)  # noqa: SLF001
 
 
 class Place:
@@ -196,11 +202,12 @@ class Place:
 class _Slot:
     """What the gate knows of one endpoint. The counts are changed on the loop only."""
 
-    __slots__ = ("held", "in_flight", "loop", "used_at", "view")
+    __slots__ = ("held", "in_flight", "loop", "prompts", "used_at", "view")
 
     def __init__(self) -> None:
         self.view: View | None = None
         self.in_flight = 0
+        self.prompts = 0
         self.used_at: datetime | None = None
         self.held: set[Place] = set()
         self.loop: asyncio.AbstractEventLoop | None = None

@@ -96,7 +96,7 @@ def add_history_routes(app: FastAPI, control: Control) -> None:
         ] = None,
         end: To = None,
     ) -> Timeline:
-        """What it was shown as, who put time on it, and how many requests came.
+        """What it was shown as, who put time on it, and how many requests were let in.
 
         Requests are known for 31 days; up to a day by the minute, up to a week by five minutes,
         else by the hour. Without the scope `admin` others are not named.

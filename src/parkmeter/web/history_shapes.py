@@ -147,7 +147,7 @@ class TopUpTick(Shape):
 
 
 class Requests(Shape):
-    """How many requests ended in the `request_minutes` from `at` on."""
+    """How many requests were let in during the `request_minutes` from `at` on."""
 
     at: datetime
     count: int = Field(examples=[42])

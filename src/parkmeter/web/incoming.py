@@ -42,6 +42,8 @@ class Incoming:
 
     `named`: by name; of a header that came more than once the last. `modern`: HTTP/1.1, so that an
     answer may be chunked and its connection kept. `good_for`: the target it was found good for.
+    `prompt`: it has the model work. Prompts are posted; whoever only looks (`GET /v1/models`, a
+    probe) must neither buy time by it nor keep an endpoint from being idle.
     """
 
     def __init__(
@@ -52,6 +54,7 @@ class Incoming:
         self.fields = fields
         self.peer = peer
         self.modern = modern
+        self.prompt = method == "POST"
         self.named = dict(fields)
         self.authorization = self.named.get(b"authorization", b"")
         self.expects_invitation = self.named.get(b"expect", b"").lower() == b"100-continue"

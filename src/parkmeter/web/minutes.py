@@ -1,4 +1,4 @@
-"""How many requests each endpoint got in which minute, put down as the minutes pass.
+"""How many requests each endpoint let in during which minute, put down as the minutes pass.
 
 Nothing is counted on the way of a prompt: what `traffic` counts anyway is looked at once a minute,
 and the difference belongs to the minute that has passed. For one event loop, which never waits for
@@ -97,4 +97,4 @@ class RequestsByMinute:
 
     def _new(self, name: str) -> int:
         traffic = self._traffic.get(name)
-        return 0 if traffic is None else traffic.count() - self._seen.get(name, 0)
+        return 0 if traffic is None else traffic.let_in - self._seen.get(name, 0)

@@ -24,7 +24,11 @@ _PREFER = {
     "schema": {"type": "string"},
     "examples": {"wait": {"value": "wait=60"}},
 }
-
+_PREFER_BRIEFLY = {
+    **_PREFER,
+    "description": f"{_PREFER['description']} At most 20.",
+    "examples": {"wait": {"value": "wait=20"}},
+}
 
 _STREAMED = (
     "Send a prompt to the model. Body and answer are the model server's own, untouched and "
@@ -59,7 +63,7 @@ def _completed(document: dict[str, Any], whole_servers: bool) -> dict[str, Any]:
     for path in document["paths"].values():
         for operation in path.values():
             _our_words(operation)
-    headers = [_PREFER] if whole_servers else []
+    headers = [_PREFER if whole_servers else _PREFER_BRIEFLY]
     by_name = _prompt("The same by the endpoint's name.", "name", "flan-t5", headers)
     document["paths"]["/endpoints/{name}/invocations"] = {"post": by_name}
     about = _STREAMED if whole_servers else _WHOLE

@@ -29,6 +29,7 @@ _STATUS: dict[type[errors.ParkmeterError], int] = {
     errors.UploadStalledError: 408,
     errors.KeyReusedError: 409,
     errors.LinkUsedError: 409,
+    errors.LinkOutdatedError: 409,
     errors.ExpiryMovedError: 409,
     errors.NameTakenError: 409,
     errors.LastAdminError: 409,

@@ -215,12 +215,12 @@ class Relay:
         if not known:
             request.check_form(target)
         self._body.frame(request.named, route.limits.max_body_bytes)
-        seat = plane.gate.admit(route.name)
+        seat = plane.gate.admit(route.name, prompt=request.prompt)
         if seat is not None:
             self._admit(seat)
             return
         seconds = self._wait()
-        wake = plane.waker(route, self._client.holder.token, request.method)
+        wake = plane.waker(route, self._client.holder.token) if request.prompt else None
         if not seconds and wake is None:
             raise self._not_admitted()
         self._hold = Hold(plane.gate, route, seconds, plane.now, self._changed, wake)
@@ -239,7 +239,7 @@ class Relay:
             self._client.alarm.set(left)
             return
         self._hold.leave()
-        seat = self._plane.gate.admit(self._route.name)
+        seat = self._plane.gate.admit(self._route.name, prompt=self._request.prompt)
         if seat is None:
             raise self._not_admitted()
         self._admit(seat)
@@ -257,6 +257,7 @@ class Relay:
     def _admit(self, seat: Seat) -> None:
         self._seat = seat
         self._stage = _READING
+        self._plane.traffic[self._target.name].let_in += 1
         self._admitted_at = perf_counter()
         self._timeouts = self._route.timeouts
         self._address = address_of(seat.address)

@@ -34,14 +34,16 @@ class Histogram:
 class Traffic:
     """The requests of one endpoint since the gateway began.
 
-    `statuses` counts answers by the first digit of their status. Durations are of what the model
-    answered to its end, in seconds from the moment it was let through: waiting for an endpoint to
-    start says nothing of the model.
+    `let_in` counts those that went on to the model, as they go; everything else is counted at the
+    end, of requests that were refused too, with a token or without. `statuses` counts answers by
+    the first digit of their status. Durations are of what the model answered to its end, in seconds
+    from the moment it was let through: waiting for an endpoint to start says nothing of the model.
     """
 
-    __slots__ = ("broken", "first_byte", "gone", "statuses", "whole")
+    __slots__ = ("broken", "first_byte", "gone", "let_in", "statuses", "whole")
 
     def __init__(self) -> None:
+        self.let_in = 0
         self.statuses = [0] * 10
         self.gone = 0
         self.broken = 0
@@ -61,10 +63,6 @@ class Traffic:
     def refused(self, status: int) -> None:
         """Count an answer of the gateway's own."""
         self.statuses[status // 100] += 1
-
-    def count(self) -> int:
-        """How many requests came to any end."""
-        return sum(self.statuses) + self.gone + self.broken
 
     def requests(self) -> dict[str, int]:
         """How many requests came to which end."""

@@ -7,7 +7,7 @@ time on the meter is the core's business. Knows no HTTP.
 import asyncio
 import logging
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 
 from parkmeter.errors import ParkmeterError
 from parkmeter.tokens import Token
@@ -38,6 +38,7 @@ class Waker:
         self._top_up = top_up
         self._threads = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="wake")
         self._attempts: dict[tuple[str, str], Waking] = {}
+        self._works: set[Future[object]] = set()
 
     def wake(self, name: str, token: Token) -> Waking:
         """The attempt that is under way for this endpoint and token, or a new one."""
@@ -48,13 +49,21 @@ class Waker:
             attempt = self._attempts[asker] = loop.create_future()
             # Who asked may have left; then nobody looks at what came of it.
             attempt.add_done_callback(lambda done: done.cancelled() or done.exception())
-            asked = loop.run_in_executor(self._threads, self._top_up, name, token)
+            work = self._threads.submit(self._top_up, name, token)
+            self._works.add(work)
+            work.add_done_callback(self._works.discard)
+            asked = asyncio.wrap_future(work)
             asked.add_done_callback(lambda done: self._ended(asker, done))
         return attempt
 
     def close(self) -> None:
-        """Begin no attempt any more; one that is under way ends."""
+        """Begin no attempt any more; one that is under way goes on."""
         self._threads.shutdown(wait=False, cancel_futures=True)
+
+    def join(self) -> None:
+        """Wait for what is under way, as long as it may take. After `close`; not on the loop."""
+        if wait(tuple(self._works), WITHIN).not_done:
+            _log.warning("an attempt to wake an endpoint does not end; it is left behind")
 
     def _ended(self, asker: tuple[str, str], asked: asyncio.Future[object]) -> None:
         attempt = self._attempts[asker]
