@@ -345,7 +345,8 @@ def test_who_is_warned_extends_by_the_link_once(life: Life) -> None:
 
 
 def test_without_an_api_a_warning_has_no_link_and_an_unknown_price_is_called_so(life: Life) -> None:
-    life.deployment.define(warn_minutes=[2], price_per_hour="")
+    variants = [{"instance_type": "ml.g5.12xlarge", "config": "on-a10g"}]
+    life.deployment.define(warn_minutes=[2], variants=variants, price_per_hour="")
     life.top_up(10)
     life.wind(minutes=10)
     (letter,) = [one for one in life.letters() if "stops in" in one["Subject"]]

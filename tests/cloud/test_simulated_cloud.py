@@ -203,6 +203,7 @@ def redeployed(cloud, tmp_path_factory) -> dict[str, Any]:
         shutil.copytree(HERE / name, copy / name, ignore=ignored)
     edit(copy / "app.py", "FLAN_T5_XXL = Endpoint(", "FLAN_T5_XXL = Endpoint(drain_seconds=1,")
     edit(copy / "app.py", '"ml.g5.12xlarge", "ml.g5.24', '"ml.g5.48xlarge", "ml.g5.24')
+    edit(copy / "app.py", '"ml.g5.12xlarge": Decimal("7.09"), ', "")
     for handler in ("clock", "lifecycle"):
         with (copy / "src" / "parkmeter" / "aws" / f"{handler}.py").open("a") as code:
             code.write("# changed\n")

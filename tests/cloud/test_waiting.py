@@ -66,7 +66,7 @@ class Story:
         function = Inference(
             "flan-t5",
             self.read,
-            lambda: Route("flan-t5", "flan", wakes=self.wake is not None),
+            lambda _meter: Route("flan-t5", "flan", wakes=self.wake is not None),
             self,
             self.clock.now,
             self.wake,
