@@ -1,23 +1,14 @@
 """Chromium, and a real gateway with the embedded model for it to look at."""
 
-import shutil
 from collections.abc import Callable, Iterator
 
 import pytest
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser
 
+from tests.browser.chromium import started
 from tests.browser.dashboard import Visit
 from tests.gateway_process import GatewayProcess
 
-FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 SECOND = 1000
 CONFIG = """
 [endpoints.flan-t5]
@@ -35,17 +26,11 @@ initial_provision_time_minutes = 0
 
 @pytest.fixture(scope="package")
 def chromium() -> Iterator[Browser]:
-    """Debian's; without one these tests fail, because nobody else looks at the dashboard.
-
-    For this folder: as long as Playwright is there, its event loop runs in this thread, and no
+    """For this folder: as long as Playwright is there, its event loop runs in this thread, and no
     other test could run one of its own.
     """
-    found = shutil.which("chromium")
-    assert found, "There is no chromium on the PATH. Install it: apt-get install chromium"
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=found, args=FLAGS)
+    with started() as browser:
         yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="package")

@@ -22,7 +22,9 @@ from urllib.parse import urlsplit
 import pytest
 from moto.dynamodb.exceptions import TransactionCanceledException
 from moto.dynamodb.models import DynamoDBBackend
+from playwright.sync_api import expect
 
+from tests.browser import chromium
 from tests.cloud.simulated.cdk import HERE, CdkError
 from tests.cloud.simulated.cloud import SimulatedCloud
 
@@ -112,6 +114,34 @@ def test_the_seeds_curl_commands_tell_add_and_answer(cloud):
     assert code == 200
     (text,) = said["generated_texts"]
     assert len(text) > 10
+
+
+def test_the_dashboard_is_served_under_the_stage_and_asks_for_what_is_new(cloud):
+    with chromium.started() as browser:
+        page = browser.new_page()
+        complaints: list[str] = []
+        page.on("console", lambda said: complaints.append(said.text))
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.goto(f"{cloud.url}/prod")
+        page.get_by_label("Token", exact=True).fill(TOKEN)
+        page.get_by_role("button", name="Sign in").click()
+        card = page.get_by_role("article", name="flan-t5")
+        expect(card.locator(".badge")).to_have_text("running")
+        before = expiry(cloud)
+        page.get_by_role("button", name="+10 min for flan-t5").click()
+        expect(card.locator(".note")).to_contain_text("10 min")
+        assert expiry(cloud) - before == timedelta(minutes=10)
+        page.get_by_role("button", name="Playground of flan-t5").click()
+        page.get_by_role("textbox", name="Prompt").fill("write a story about a fox.")
+        page.get_by_role("button", name="Send").click()
+        expect(page.get_by_role("region", name="Answer")).to_contain_text("fox")
+        for title in ("Timeline", "Receipt"):
+            page.get_by_role("button", name=f"{title} of flan-t5").click()
+            expect(page.locator(".panel:visible")).to_contain_text(title)
+        # Somebody else's change is seen without a click: within five seconds it asks again.
+        curl(cloud, "/endpoint-expiry", "-d", '{"minutes": 120}')
+        expect(card.locator(".time")).to_contain_text("3:", timeout=10_000)
+    assert complaints == []
 
 
 @pytest.mark.parametrize(
@@ -290,7 +320,8 @@ def test_the_link_in_a_warnings_mail_extends_through_the_api_once(cloud, mails):
     until(lambda: sent.extend(mails()) or any("stops in" in mail["Subject"] for mail in sent))
     (warning,) = [mail for mail in sent if "stops in" in mail["Subject"]]
     assert warning["Subject"] == "parkmeter: flan-t5 stops in 2 minutes"
-    assert "An hour costs: $7.09" in warning["Message"]
+    # What runs is of a type that the configuration names no more.
+    assert "An hour costs: unknown" in warning["Message"]
     address, slash, link = warning["Message"].split()[-1].partition("/prod/")
     (api,) = cloud.client("apigateway").get_rest_apis()["items"]
     assert address == f"https://{api['id']}.execute-api.us-east-1.amazonaws.com"

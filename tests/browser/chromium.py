@@ -1,0 +1,28 @@
+"""Debian's Chromium, as tests drive it."""
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from playwright.sync_api import Browser, sync_playwright
+
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+
+
+@contextmanager
+def started() -> Iterator[Browser]:
+    """Without one tests fail, because nobody else looks at the dashboard."""
+    found = shutil.which("chromium")
+    assert found, "There is no chromium on the PATH. Install it: apt-get install chromium"
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=found, args=FLAGS)
+        yield browser
+        browser.close()
