@@ -308,7 +308,9 @@ def _end(
             return _settle(spec, meter, observed, now)
         case Phase.STOPPING:
             begun = observed.since or latest_close(meter)
-            return Decision(Rest(), _stopping(meter), check_at=paced(spec, begun, now))
+            # Of a settled meter the end is journaled, and this look is a moment late.
+            ending = meter if meter.settled else _stopping(meter)
+            return Decision(Rest(), ending, check_at=paced(spec, begun, now))
         case Phase.READY | Phase.BUSY if (
             run.phase is not Phase.STOPPING
             and in_flight != 0

@@ -107,6 +107,8 @@ def test_each_of_a_thousand_that_end_in_one_minute_is_stopped_within_a_second(fl
     assert late[0] >= 0
     assert late[-1] <= 1
     assert all(tick.seconds < TIMEOUT_SECONDS for tick in ticks)
+    assert set(many.stops.values()) == {1}  # also where a list lags behind
+    assert len(many.stops) == 1_000
 
 
 def test_a_thousand_that_end_at_once_wait_for_the_processor_only(fleet) -> None:

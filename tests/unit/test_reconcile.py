@@ -234,6 +234,13 @@ def test_what_is_found_running_although_settled_is_stopped_and_seen_as_unsettled
     assert not decision.meter.settled
 
 
+def test_a_late_look_at_an_end_that_is_journaled_is_no_second_end():
+    settled = Meter("flan-t5", settled=True)
+    decision = at(settled, Observed(Phase.STOPPING))
+    assert (decision.action, decision.meter, decision.entries) == (Rest(), settled, ())
+    assert decision.check_at > NOW
+
+
 def test_a_top_up_while_draining_lets_it_go_on():
     topped_up = replace(SERVING, expires_at=CLOSE + 10 * MINUTE)
     decision = at(topped_up, READY, CLOSE + SECOND)

@@ -193,6 +193,16 @@ class Fleet:
         return sorted(late)
 
     @property
+    def stops(self) -> Counter[str]:
+        """How many ends the journal of each endpoint tells of."""
+        lines = (
+            json.loads(item["body"])
+            for (_, sk), item in self.data.items.items()
+            if sk.startswith("entry#")
+        )
+        return Counter(line["endpoint"] for line in lines if line["kind"] == "stop")
+
+    @property
     def calls(self) -> Counter[str]:
         """Of all runs."""
         return sum((run.toll.calls for run in self.invocations), Counter())
