@@ -16,7 +16,7 @@ What the handlers in `parkmeter.aws` find:
 * For each endpoint with hours one more under `PARKMETER_HOURS_PATH`: a JSON list of texts.
 * The custom resource `Custom::ParkmeterEndpoint` with `Name` and `InitialProvisionTimeMinutes`;
   `Custom::ParkmeterBucket` with `AsyncBucket`; `Custom::ParkmeterPrice` with `Name`,
-  `InstanceType` and `Region`, answered by `PricePerHour` and `Source`.
+  `InstanceTypes` and `Region`, answered by `TYPE.PricePerHour` and `TYPE.Source` for each.
 * The clock is invoked with `{"kind": "tick"}` every minute, with `{"kind": "sweep"}` every ten,
   with EventBridge's plain events, and after a top-up or an eject with
   `{"kind": "wake", "name": endpoint}`.

@@ -134,15 +134,15 @@ class LinkLateError(ParkmeterError):
 
 
 class LinkOutdatedError(ParkmeterError):
-    """Raised when the expiry is another one by now than a link that extends was made for."""
+    """Raised when a meter's time was changed since the warning whose link is used."""
 
     code = "link_outdated"
     title = "Its time was changed already"
 
     def __init__(self, endpoint: str, closes_at: datetime) -> None:
         super().__init__(
-            f"{endpoint} runs until {closes_at:%Y-%m-%d %H:%M:%S} UTC now: somebody changed its "
-            "time after this warning, so this link has added nothing. The next warning brings a "
+            f"{endpoint} runs until {closes_at:%Y-%m-%d %H:%M:%S} UTC now: its time was "
+            "changed after this warning, so this link has added nothing. The next warning brings a "
             "new one; with your token you can add time at once.",
             endpoint=endpoint,
             closes_at=closes_at,

@@ -1,7 +1,8 @@
 """The link in a warning: whoever opens it and confirms extends one endpoint once. Pure.
 
 A link is `base64url(offer).base64url(HMAC-SHA256)`. It needs no token, so it can do nothing but
-what it was made for, once, before the close that it warns of, and only while that is the close.
+what it was made for, once, before the close that it warns of, and only as long as nobody else has
+changed the meter's time since.
 """
 
 import base64
@@ -9,25 +10,31 @@ import binascii
 import hashlib
 import hmac
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from parkmeter.errors import LinkLateError, LinkOutdatedError, LinkUnknownError
-from parkmeter.journal import KEY_LIFETIME, Entry, fingerprint
-from parkmeter.meter import Meter, Spec, closes_at, is_open, latest_close
+from parkmeter.journal import KEY_LIFETIME, Entry, Kind, fingerprint
+from parkmeter.meter import Meter, Spec, closes_at, is_open
 
 _MICROSECOND = timedelta(microseconds=1)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_ANSWERS = frozenset({Kind.TOP_UP, Kind.EJECT, Kind.EDIT, Kind.REMOVE})
+
 _LONGEST = 1024
 """Characters; an endpoint's name has 63 at most."""
 
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """What a link does until `until`: add `amount` to a meter that was to close at `expires_at`."""
+    """What a link does until `until`: add `amount` to a meter as it was warned of.
+
+    `warning`: the number of that line in the endpoint's journal.
+    """
 
     endpoint: str
-    expires_at: datetime
+    warning: int
     amount: timedelta
     until: datetime
 
@@ -46,28 +53,28 @@ def offer_for(warning: Entry, spec: Spec) -> Offer:
     close = warning.at + warning.left
     return Offer(
         endpoint=warning.endpoint,
-        expires_at=close,
+        warning=warning.number,
         amount=min(spec.extend_by, spec.max_top_up),
         # The key that makes it single-use is forgotten after that time.
         until=min(close, warning.at + KEY_LIFETIME),
     )
 
 
-def check_offer(offer: Offer, meter: Meter, now: datetime) -> None:
-    """Pass, if the meter still stands as the offer says.
+def check_offer(offer: Offer, meter: Meter, since: Iterable[Entry], now: datetime) -> None:
+    """Pass, if the meter still stands as the offer says; `since`: the lines after its warning.
 
     Whoever changed its time since has answered the warning: several who press would buy several
-    times over, and what was ejected and bought anew is none of this link's business.
+    times over, and what was ejected and bought anew is none of this link's business. A crash and
+    the credit for a start move the expiry too, and change nothing about what the warning asked.
 
     Raises:
         LinkLateError: it is closed, and only a top-up may start anything.
-        LinkOutdatedError: its close is another one; says until when it runs.
+        LinkOutdatedError: its time was changed; says until when it runs.
 
     """
     if not is_open(meter, now):
         raise LinkLateError(offer.endpoint)
-    # Not the expiry: a start that was warned of closes later than that, by the credit it used up.
-    if latest_close(meter) != offer.expires_at:
+    if any(entry.kind in _ANSWERS for entry in since):
         raise LinkOutdatedError(offer.endpoint, closes_at(meter, now))
 
 
@@ -94,8 +101,8 @@ def offer_in(link: str, secret: bytes, now: datetime) -> Offer:
         raise LinkUnknownError from None
     if not hmac.compare_digest(signed, _signature(text, secret)):
         raise LinkUnknownError
-    endpoint, expires_at, amount, until = json.loads(text)
-    offer = Offer(endpoint, _moment(expires_at), amount * _MICROSECOND, _moment(until))
+    endpoint, warning, amount, until = json.loads(text)
+    offer = Offer(endpoint, warning, amount * _MICROSECOND, _EPOCH + until * _MICROSECOND)
     if now >= offer.until:
         raise LinkLateError(offer.endpoint)
     return offer
@@ -103,17 +110,12 @@ def offer_in(link: str, secret: bytes, now: datetime) -> Offer:
 
 def _written(offer: Offer) -> str:
     """Short, because links are sent in messages that are short."""
-    moments = [(at - _EPOCH) // _MICROSECOND for at in (offer.expires_at, offer.until)]
-    said = [offer.endpoint, moments[0], offer.amount // _MICROSECOND, moments[1]]
-    return json.dumps(said, separators=(",", ":"))
+    amount, until = offer.amount // _MICROSECOND, (offer.until - _EPOCH) // _MICROSECOND
+    return json.dumps([offer.endpoint, offer.warning, amount, until], separators=(",", ":"))
 
 
 def _signature(said: bytes, secret: bytes) -> bytes:
     return hmac.digest(secret, b"parkmeter extend\n" + said, hashlib.sha256)
-
-
-def _moment(microseconds: int) -> datetime:
-    return _EPOCH + microseconds * _MICROSECOND
 
 
 def _base64(data: bytes) -> str:

@@ -1,13 +1,14 @@
 """As much of a journal as a receipt has to know, however long the journal is."""
 
+from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Protocol
 
 from parkmeter.journal import Entry
 from parkmeter.timeline import tells_all
 
-_PAGE = 500
-"""Lines that are read at once."""
+_PAGE, _FEW = 500, 50
+"""Lines that are read at once: of a whole period, of the last minutes."""
 
 _SET_BACK = timedelta(days=1)
 """A line may tell of an earlier moment than the lines before it, because somebody set the clock
@@ -38,6 +39,17 @@ def lines_of(store: Journal, name: str, begin: datetime, end: datetime) -> list[
                 return lines[::-1]
         before = page[-1].number if page else 1
     return lines[::-1]
+
+
+def lines_after(store: Journal, name: str, number: int) -> Iterator[Entry]:
+    """The lines of a higher number, newest first; reads as few as are taken."""
+    before = None
+    while page := store.journal(name, _FEW, before):
+        for entry in page:
+            if entry.number <= number:
+                return
+            yield entry
+        before = page[-1].number
 
 
 def _tells_no_more(store: Journal, name: str, after: datetime) -> int | None:

@@ -44,6 +44,7 @@ _FIRST_LOOK = 20
 
 
 PARKED = "the gateway was stopped"
+BEFORE = "the one before is stopping; then it starts"
 
 
 def decide(  # noqa: PLR0913, PLR0917 (what there is to know)
@@ -102,6 +103,10 @@ def _serve(spec: Spec, meter: Meter, observed: Observed, now: datetime) -> Decis
 def _wait_for_the_end(spec: Spec, meter: Meter, observed: Observed, now: datetime) -> Decision:
     """Time was bought while the one before is stopping: its end is part of the next start."""
     run = meter.run
+    if run.phase is Phase.ABSENT:  # of that one's end it is journaled already
+        again = _soon(spec, meter, observed.since, now)
+        begun = replace(run, started_at=run.started_at or meter.opened_at, reason=BEFORE)
+        return Decision(Rest(), replace(meter, run=begun), check_at=again)
     if run.phase is Phase.STOPPING and _is_of_an_earlier_life(meter):
         run = Run(started_at=meter.opened_at, variant=run.variant)
     elif run.ready_at is not None:  # it served until now, and somebody else stops it

@@ -22,6 +22,9 @@ _SLOTS = (
 
 _LONGEST_SLOT = timedelta(hours=1)
 
+_BY_THE_MINUTE = timedelta(days=14)
+"""CloudWatch keeps minutes for a day more, and five minutes for weeks (its documentation)."""
+
 
 @dataclass(frozen=True, slots=True)
 class Count:
@@ -31,8 +34,9 @@ class Count:
     count: int
 
 
-def slot_of(length: timedelta) -> timedelta:
-    """How long the slots of a period are."""
+def slot_of(begin: datetime, end: datetime, now: datetime) -> timedelta:
+    """How long the slots of a period are: no shorter than what is kept of its age."""
+    length = max(end - begin, now - begin - _BY_THE_MINUTE)
     return next((slot for longest, slot in _SLOTS if length <= longest), _LONGEST_SLOT)
 
 

@@ -24,7 +24,7 @@ from parkmeter.errors import (
     UnknownEndpointError,
 )
 from parkmeter.extending import Offer, check_offer
-from parkmeter.history import lines_of
+from parkmeter.history import lines_after, lines_of
 from parkmeter.holding import Holding
 from parkmeter.journal import KEY_LIFETIME, Entry, Kind, fingerprint
 from parkmeter.meter import Meter, Phase, Spec
@@ -168,11 +168,26 @@ class Service:
         spec, amount = self._spec(offer.endpoint), offer.amount
 
         def rule(meter: Meter, now: datetime) -> tuple[Meter, str]:
-            check_offer(offer, meter, now)
+            self._check(offer, meter, now)
             return rules.top_up(spec, meter, amount, now), f"{amount.total_seconds() / 60:g} min"
 
         request = fingerprint("extend", amount)
         return self._change(spec, Kind.TOP_UP, rule, who, offer.key, request)
+
+    def offered(self, offer: Offer) -> Report:
+        """How the endpoint of a link is doing, if the link could be used now.
+
+        Raises:
+            UnknownEndpointError, LinkLateError, LinkOutdatedError: it could not.
+
+        """
+        report = self.report(offer.endpoint)
+        self._check(offer, report.meter, report.at)
+        return report
+
+    def _check(self, offer: Offer, meter: Meter, now: datetime) -> None:
+        # Read after the meter: what came between the two makes the commit stale.
+        check_offer(offer, meter, lines_after(self._store, offer.endpoint, offer.warning), now)
 
     def eject(
         self, name: str, who: Actor, key: str | None = None, seen: datetime | None = None

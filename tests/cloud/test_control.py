@@ -109,7 +109,9 @@ def test_the_link_in_a_warning_extends_once_without_a_token(gateway: Gateway) ->
     store, now = deployment.store, datetime.now(UTC)
     before = store.load("flan-t5")
     spec = definition(deployment.ssm, deployment.path, "flan-t5").spec
-    warning = warning_line(spec, before, before.expires_at, timedelta(minutes=10), now)
+    told = warning_line(spec, before, before.expires_at, timedelta(minutes=10), now)
+    before = store.commit(before, [told])
+    (warning,) = store.journal("flan-t5", 1)
     secret = LinkSecret(deployment.dynamodb, deployment.tables.meters)
     path = f"/extend/{link_of(offer_for(warning, spec), secret())}"
     for _ in range(2):  # mail scanners

@@ -341,7 +341,7 @@ def test_who_is_warned_extends_by_the_link_once(life: Life) -> None:
     link, before = last.rpartition("/")[2], life.meter().expires_at
     secret = LinkSecret(life.deployment.dynamodb, life.deployment.tables.meters)
     offer = offer_in(link, secret(), life.now)
-    assert (offer.endpoint, offer.expires_at, offer.amount) == (FLAN, before, timedelta(minutes=7))
+    assert (offer.endpoint, offer.until, offer.amount) == (FLAN, before, timedelta(minutes=7))
 
 
 def test_without_an_api_a_warning_has_no_link_and_an_unknown_price_is_called_so(life: Life) -> None:

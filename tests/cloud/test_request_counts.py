@@ -54,7 +54,7 @@ def _invocation(at: datetime) -> dict[str, Any]:
 
 
 def told(counts: CloudWatchCounts, name: str, back: timedelta) -> list[Count] | None:
-    return counts.of(name, NOW - back, NOW, slot_of(back))
+    return counts.of(name, NOW - back, NOW, slot_of(NOW - back, NOW, NOW))
 
 
 def test_prompts_are_told_by_the_minute_they_came_in(counted):

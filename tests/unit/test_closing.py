@@ -10,6 +10,7 @@ from hypothesis import strategies as some
 from parkmeter import meter as rules
 from parkmeter.announcing import Announcing
 from parkmeter.decision import Cause, Decision, Observed, Start
+from parkmeter.errors import LinkOutdatedError
 from parkmeter.extending import offer_for
 from parkmeter.journal import Entry, Kind
 from parkmeter.meter import Meter, Phase, Spec, is_open, time_left
@@ -142,6 +143,24 @@ def test_the_link_of_such_a_warning_works_until_that_close_and_extends_the_start
     assert offer.until == NOON + 25 * MINUTE
     world.service.extend(offer, ADA)
     assert world.left() == 31 * MINUTE
+
+
+@pytest.mark.parametrize("again", [1 * SECOND, 3 * MINUTE])
+def test_a_crash_and_what_is_given_back_for_it_leave_a_link_as_it_was(again):
+    world = World(spec(startup_credit=30 * MINUTE))
+    world.top_up(20)
+    world.wind(11 * MINUTE)
+    offer = offer_for(warnings(world)[-1], world.specs["flan-t5"])
+    world.driver.start_takes = again
+    world.driver.crash("flan-t5", "out of memory")
+    for _ in range(2):  # while it starts anew, and when it serves again
+        world.wind(90 * SECOND)
+        world.service.offered(offer)
+    left = world.left()
+    world.service.extend(offer, ADA)
+    assert world.left() == left + offer.amount
+    with pytest.raises(LinkOutdatedError):
+        world.service.offered(offer)
 
 
 def test_the_link_of_such_a_warning_works_on_when_the_endpoint_got_ready_since():

@@ -16,13 +16,14 @@ from parkmeter.meter import Spec
 from tests.world import MINUTE, NOON
 
 SECRET = b"s" * 32
-OFFER = Offer("flan-t5", NOON + 10 * MINUTE, 30 * MINUTE, NOON + 10 * MINUTE)
+OFFER = Offer("flan-t5", 7, 30 * MINUTE, NOON + 10 * MINUTE)
 LINK = link_of(OFFER, SECRET)
 
 
 def warning(expires_at=NOON + 10 * MINUTE) -> Entry:
     left, why = expires_at - NOON, "10 min left"
-    return Entry("flan-t5", Kind.WARNING, NOON, "parkmeter", why, "warn:x", expires_at, left=left)
+    told = Entry("flan-t5", Kind.WARNING, NOON, "parkmeter", why, "warn:x", expires_at, left=left)
+    return replace(told, number=7)
 
 
 def test_a_link_says_what_was_offered():
@@ -85,7 +86,7 @@ def test_every_offer_has_a_key_of_its_own():
     others = [
         replace(OFFER, endpoint="falcon"),
         replace(OFFER, amount=31 * MINUTE),
-        replace(OFFER, expires_at=NOON),
+        replace(OFFER, warning=8),
         replace(OFFER, until=NOON),
     ]
     assert len({offer.key for offer in [OFFER, *others]}) == 5

@@ -46,7 +46,7 @@ class Gateway:
 
     def told(self, name: str = "one", back: timedelta = DAY) -> list[Count]:
         end = self.wall.time
-        return self.minutes.of(name, end - back, end, slot_of(back))
+        return self.minutes.of(name, end - back, end, slot_of(end - back, end, end))
 
 
 @pytest.fixture
@@ -99,6 +99,19 @@ def test_a_longer_period_has_longer_slots_and_every_request_in_one_of_them(gatew
     assert [one.count for one in month] == [24] * 72
     assert month[0].at == NOON
     assert gateway.told(back=HOUR)[0].at >= gateway.wall.time - HOUR
+
+
+def test_a_day_of_weeks_ago_has_slots_that_are_still_kept():
+    def slot(days_ago: int) -> timedelta:
+        begin = NOON - days_ago * DAY
+        return slot_of(begin, begin + DAY, NOON)
+
+    assert [slot(days_ago) for days_ago in (1, 14, 20, 30)] == [
+        MINUTE,
+        MINUTE,
+        5 * MINUTE,
+        HOUR,
+    ]
 
 
 def test_a_month_is_kept_and_no_more(gateway):

@@ -10,7 +10,7 @@ from hypothesis import strategies as some
 from parkmeter.decision import Cause, Keep, Observed, Rest, Start, Stop
 from parkmeter.journal import Kind
 from parkmeter.meter import Meter, Phase, Run, Spec, Status, is_open, latest_close, shown, time_left
-from parkmeter.reconcile import BACKOFF_MOST, decide, park, start_refused, trouble
+from parkmeter.reconcile import BACKOFF_MOST, BEFORE, decide, park, start_refused, trouble
 
 NOW = datetime(2026, 6, 22, 8, 0, tzinfo=UTC)
 SECOND = timedelta(seconds=1)
@@ -236,9 +236,18 @@ def test_what_is_found_running_although_settled_is_stopped_and_seen_as_unsettled
 
 def test_a_late_look_at_an_end_that_is_journaled_is_no_second_end():
     settled = Meter("flan-t5", settled=True)
-    decision = at(settled, Observed(Phase.STOPPING))
+    decision = at(settled, STOPPING)
     assert (decision.action, decision.meter, decision.entries) == (Rest(), settled, ())
     assert decision.check_at > NOW
+
+
+def test_a_late_look_at_an_end_that_is_journaled_delays_a_new_start_and_is_no_second_end():
+    waiting = at(OPEN, STOPPING, NOW + SECOND)
+    assert (waiting.action, waiting.entries) == (Rest(), ())
+    assert shown(waiting.meter, NOW + SECOND).reason == BEFORE
+    started = at(waiting.meter, ABSENT, NOW + 2 * SECOND)
+    assert kinds(started) == [Kind.START]
+    assert started.meter.run.started_at == NOW
 
 
 def test_a_top_up_while_draining_lets_it_go_on():

@@ -104,6 +104,9 @@ class RollCall:
             if meter.run.phase not in _IS_ENDING:
                 self._leaving.pop(name, None)
                 self._gone.pop(name, None)
+            elif meter.run.phase is Phase.ABSENT and name in self._leaving:
+                del self._leaving[name]
+                self._gone[name] = self._now()  # another run saw it gone
 
     def call(self) -> None:
         """List all.

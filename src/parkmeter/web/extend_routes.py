@@ -11,7 +11,7 @@ from fastapi import FastAPI
 from fastapi.responses import HTMLResponse
 
 from parkmeter.errors import LinkOutdatedError, LinkUsedError, ParkmeterError
-from parkmeter.extending import Offer, check_offer, offer_in
+from parkmeter.extending import Offer, offer_in
 from parkmeter.journal import KEY_LIFETIME, Entry
 from parkmeter.report import Report
 from parkmeter.service import Actor
@@ -34,12 +34,10 @@ def add_extend_routes(
         """What a link offers, for an endpoint that is as it was warned of. Raises what refuses."""
         now = control.now()
         offer = offer_in(link, secret(), now)
-        report = control.service.report(offer.endpoint)
         used = entry(offer.endpoint, f"{BY_LINK.id}:{offer.key}", now - KEY_LIFETIME)
         if used is not None:
             raise _used(used)
-        check_offer(offer, report.meter, report.at)
-        return offer, report
+        return offer, control.service.offered(offer)
 
     def refused(error: ParkmeterError) -> HTMLResponse:
         """Who comes second is told how it stands: that is all they wanted to be sure of."""

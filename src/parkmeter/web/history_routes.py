@@ -107,7 +107,7 @@ def add_history_routes(app: FastAPI, control: Control) -> None:
         since = moment(begin, "from") or until - _A_DAY
         if since > until:
             raise InvalidRequestError("The timeline must begin before it ends.", field="from")
-        lines, slot = lines_of(service, name, since, until), slot_of(until - since)
+        lines, slot = lines_of(service, name, since, until), slot_of(since, until, now)
         return Timeline.of(
             (since, until),
             statuses(lines, since, until),

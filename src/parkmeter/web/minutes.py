@@ -7,6 +7,7 @@ the book.
 
 import asyncio
 import logging
+import threading
 from collections import Counter
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
@@ -40,6 +41,7 @@ class RequestsByMinute:
         self._minute = slot_at(now(), _MINUTE)
         self._seen: dict[str, int] = {}
         self._waiting: list[tuple[datetime, Mapping[str, int]]] = []
+        self._writing = threading.Lock()  # never taken on the loop
         self._timer: asyncio.TimerHandle | None = None
 
     def begin(self) -> None:
@@ -69,24 +71,32 @@ class RequestsByMinute:
         self.put_down()
 
     def put_down(self) -> None:
-        """Write what waits; what cannot be written now goes on waiting. Not from two threads."""
-        while self._waiting:
-            minute, counts = self._waiting[0]
-            try:
-                self._book.add(minute, counts)
-            except StoreBusyError:
-                log.warning("how many requests came at %s is written later", minute)
-                del self._waiting[:-_MOST_WAITING]
-                return
-            del self._waiting[0]
+        """Write what waits; what cannot be written now goes on waiting."""
+        with self._writing:
+            while self._waiting and self._put_down_one():
+                pass
+
+    def _put_down_one(self) -> bool:
+        """Whether the oldest was written."""
+        minute, counts = self._waiting[0]
+        try:
+            self._book.add(minute, counts)
+        except StoreBusyError:
+            log.warning("how many requests came at %s is written later", minute)
+            del self._waiting[:-_MOST_WAITING]
+            return False
+        del self._waiting[0]
+        return True
 
     def of(self, name: str, begin: datetime, end: datetime, slot: timedelta) -> list[Count]:
         """See `ports.RequestCounts`."""
         fresh = Counter({self._minute: self._new(name)})
-        for minute, counts in tuple(self._waiting):
-            fresh[minute] += counts.get(name, 0)
+        with self._writing:  # or what is being put down would count twice, or not at all
+            for minute, counts in tuple(self._waiting):
+                fresh[minute] += counts.get(name, 0)
+            written = self._book.of(name, begin, end, slot)
         unwritten = [Count(at, count) for at, count in fresh.items() if begin <= at < end]
-        return in_slots([*self._book.of(name, begin, end, slot), *unwritten], slot)
+        return in_slots([*written, *unwritten], slot)
 
     def _take(self) -> None:
         counts = {name: new for name in tuple(self._traffic) if (new := self._new(name))}

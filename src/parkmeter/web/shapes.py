@@ -42,8 +42,8 @@ class Endpoint(Shape):
         examples=["exit code 1: CUDA out of memory"],
     )
     expires_at: datetime | None = Field(
-        description="What the meter says. Changes only by top-up, credit and eject; null before "
-        "the first top-up."
+        description="What the meter says. Moves by top-up, credit, eject, an edit by hand and "
+        "changed hours; null before the first top-up."
     )
     closes_at: datetime | None = Field(
         description="When it closes. The same, but while a start is under way the meter stands "

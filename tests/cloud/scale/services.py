@@ -214,13 +214,16 @@ class PlainSageMaker:
         return _summary(found) | {"EndpointConfigName": found.config.name}
 
     def list_endpoints(
-        self, *, MaxResults: int, NextToken: str = "0", NameContains: str = ""
+        self, *, MaxResults: int, NextToken: str = "", NameContains: str = ""
     ) -> Json:
         present = self._asked("ListEndpoints", self._account.endpoints)
-        chosen = [_summary(one) for one in present if NameContains in one.name]
-        end = int(NextToken) + MaxResults
-        more = {"NextToken": str(end)} if end < len(chosen) else {}
-        return {"Endpoints": chosen[int(NextToken) : end], **more}
+        # By name, because what goes between two pages must not make the next one skip others.
+        chosen = sorted(
+            one.name for one in present if NameContains in one.name and one.name > NextToken
+        )
+        page, more = set(chosen[:MaxResults]), chosen[MaxResults:]
+        token = {"NextToken": chosen[MaxResults - 1]} if more else {}
+        return {"Endpoints": [_summary(one) for one in present if one.name in page], **token}
 
     def list_tags(self, *, ResourceArn: str) -> Json:
         tags = self._asked("ListTags", lambda: self._account.tags(ResourceArn))
