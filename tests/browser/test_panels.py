@@ -10,7 +10,28 @@ from playwright.sync_api import Browser, Page, expect
 
 from tests.browser.dashboard import NAME
 from tests.gateway_process import TOKEN, eventually
-from tools.dashboard_pictures import DESKTOP, Shot, endpoint, staged
+from tools.dashboard_pictures import DESKTOP, ENDPOINTS, Shot, endpoint, staged
+
+LAPTOP, PHONE = {"width": 1280, "height": 680}, {"width": 360, "height": 740}
+
+
+@pytest.mark.parametrize("size", [LAPTOP, PHONE], ids=["laptop", "phone"])
+def test_a_panel_that_somebody_opens_comes_into_sight(shown, size):
+    page = shown(ENDPOINTS["mistral"], ENDPOINTS["gemma"], size=size)
+    for title in ("Timeline", "Playground", "Receipt"):
+        page.page.evaluate("scrollTo(0, 0)")
+        page.button(f"{title} of", "mistral").click()
+        expect(page.panel.get_by_role("heading", name=title)).to_be_in_viewport()
+        top = page.panel.evaluate("panel => panel.getBoundingClientRect().top")
+        assert 0 <= top < size["height"] / 2
+
+
+def test_a_panel_that_opens_by_itself_or_is_in_sight_moves_nothing(shown):
+    page = shown(ENDPOINTS["mistral"])
+    expect(page.panel.get_by_role("heading", name="Timeline")).to_be_visible()
+    page.button("Receipt of", "mistral").click()
+    expect(page.panel.get_by_role("heading", name="Receipt")).to_be_visible()
+    assert page.page.evaluate("scrollY") == 0
 
 
 def test_a_prompt_is_answered_by_the_model_piece_by_piece(meters):
@@ -46,12 +67,40 @@ def test_the_command_to_copy_works_and_has_no_token_in_it(meters):
     assert "it'\\''s a \\\"test\\\"\\nof two lines" in command
 
 
-def test_a_closed_meter_is_told_in_the_playground(meters):
+def test_a_closed_meter_is_told_in_the_playground_with_what_to_press(meters):
     meters.stopped()
     meters.expected.append("402")
     panel = meters.open("Playground")
     panel.get_by_role("button", name="Send").click()
-    expect(panel.locator(".hint")).to_contain_text("meter")
+    said = f"The meter of {NAME} holds no time: press +30 min, then Send."
+    expect(panel.locator(".hint")).to_have_text(said)
+
+
+def test_a_prompt_that_waits_says_for_what(shown):
+    loading = {"reason": "loading model weights, 84 s so far"}
+    page = shown(ENDPOINTS["qwen"] | loading, ENDPOINTS["phi"] | {"failure": "exit code 1"})
+    page.page.route("**/qwen", lambda route: None)
+    page.page.route("**/phi", lambda route: None)
+    told = {
+        "qwen": "Waiting for qwen: loading model weights, usually 3:10.",
+        "phi": "Waiting for phi: failed, exit code 1; next try at 17:42:58.",
+    }
+    for name, said in told.items():
+        panel = page.page.get_by_role("region", name=f"Playground of {name}")
+        page.button("Playground of", name).click()
+        panel.get_by_role("button", name="Send").click()
+        expect(panel.locator(".hint")).to_have_text(said)
+
+
+def test_a_prompt_that_waited_too_long_says_how_the_endpoint_stands(shown):
+    page = shown(ENDPOINTS["qwen"])
+    page.expected.append("503")
+    refused = {"status": 503, "json": {"code": "not_serving", "detail": "Prefer: wait=60 waits."}}
+    page.page.route("**/qwen", lambda route: route.fulfill(**refused))
+    panel = page.open("Playground", "qwen")
+    panel.get_by_role("button", name="Send").click()
+    said = "No answer from qwen: loading model weights, usually 3:10. Send again to wait on."
+    expect(panel.locator(".hint")).to_have_text(said)
 
 
 def test_a_chat_model_is_asked_in_its_own_form(meters):
