@@ -3,14 +3,16 @@
 import csv
 import io
 from collections.abc import Iterator
+from datetime import timedelta
 from itertools import pairwise
+from urllib.parse import parse_qsl, urlsplit
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, Route, expect
 
 from tests.browser.dashboard import NAME
 from tests.gateway_process import TOKEN, eventually
-from tools.dashboard_pictures import DESKTOP, ENDPOINTS, Shot, endpoint, staged
+from tools.dashboard_pictures import DESKTOP, ENDPOINTS, NOW, RECEIPT, Shot, endpoint, staged
 
 LAPTOP, PHONE = {"width": 1280, "height": 680}, {"width": 360, "height": 740}
 
@@ -178,7 +180,7 @@ def test_the_timeline_shows_what_ran_who_topped_up_and_the_requests(meters):
     expect(panel.locator("canvas")).to_be_visible()
     panel.get_by_text("As a list").click()
     expect(panel.get_by_role("row").nth(1)).to_be_visible()
-    for span in ("7 days", "30 days", "24 hours"):
+    for span in ("1 hour", "7 days", "30 days", "24 hours"):
         with meters.page.expect_response("**/timeline?**") as response:
             panel.get_by_role("radio", name=span).check()
         assert response.value.status == 200
@@ -187,6 +189,60 @@ def test_the_timeline_shows_what_ran_who_topped_up_and_the_requests(meters):
     ticks = panel.locator(".band .tick").count()
     meters.button("+10 min for").click()
     eventually(lambda: panel.locator(".band .tick").count() == ticks + 1, seconds=10)
+
+
+WATCHED = """() => {
+  window.drawn = [];
+  const fill = CanvasRenderingContext2D.prototype.fillText;
+  CanvasRenderingContext2D.prototype.fillText = function (text, x, y) {
+    const half = this.measureText(text).width / 2;
+    if (/[A-Z]/.test(text)) drawn.push([text, x - half, x + half, this.canvas.width]);
+    return fill.call(this, text, x, y);
+  };
+}"""
+
+
+@pytest.mark.parametrize("size", [DESKTOP, PHONE], ids=["desk", "phone"])
+@pytest.mark.parametrize("span", ["7 days", "30 days"])
+def test_every_day_of_the_timeline_has_one_label_and_none_is_cut_off(shown, size, span):
+    page = shown(ENDPOINTS["mistral"], ENDPOINTS["gemma"], size=size)
+    page.page.clock.pause_at(NOW + timedelta(hours=6, minutes=30))  # just after midnight
+    page.page.evaluate(WATCHED)
+    page.page.route("**/timeline?**", lambda route: route.fulfill(json=_stretch(route)))
+    panel = page.open("Timeline", "mistral")
+    expect(panel.locator("canvas")).to_be_visible()
+    page.page.evaluate("drawn.length = 0")
+    panel.get_by_role("radio", name=span).check()
+    page.page.wait_for_function("drawn.length > 0")
+    drawn = page.page.evaluate("drawn")
+    days = [text for text, *_ in drawn]
+    assert len(days) == len(set(days)) >= 3
+    assert all(0 <= left < right <= width for _, left, right, width in drawn)
+
+
+def _stretch(route: Route) -> dict:
+    """A timeline of the period that is asked for, in which nothing happened."""
+    asked = dict(parse_qsl(urlsplit(route.request.url).query))
+    return {**asked, "stretches": [], "top_ups": [], "requests": [], "request_minutes": 60}
+
+
+def test_the_list_has_a_heading_over_every_column(shown):
+    panel = shown(ENDPOINTS["mistral"]).panel
+    panel.get_by_text("As a list").click()
+    expect(panel.get_by_role("columnheader")).to_have_text(["When", "What", "More"])
+
+
+@pytest.mark.parametrize("width", [320, 360, 390])
+def test_a_receipt_shows_its_costs_on_a_phone(shown, width):
+    page = shown(ENDPOINTS["mistral"], size={"width": width, "height": 740})
+    who = {"hours_on": 114.25, "minutes_bought": 11870.5}
+    parts = [who | {"who": "a-token-of-a-longer-name", "cost": None}]
+    parts += [who | {"who": "(nobody)", "cost": "13152.43"}]
+    told = RECEIPT | {"parts": parts, "cost": None, "hours_on": 1228.5}
+    page.page.route("**/receipt?**", lambda route: route.fulfill(json=told))
+    table = page.open("Receipt", "mistral").get_by_role("region", name="by token")
+    expect(table).to_contain_text("unknown")
+    assert table.evaluate("one => one.scrollWidth - one.clientWidth") <= 0
 
 
 def test_the_receipt_has_hours_money_and_names_and_comes_as_csv(meters):
