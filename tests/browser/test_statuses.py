@@ -39,6 +39,38 @@ def test_a_meter_whose_start_used_its_credit_up_counts(shown):
     assert page.seconds("phi") < before
 
 
+def test_how_long_a_start_takes_so_far_is_said_once(shown):
+    page = shown(ENDPOINTS["qwen"] | {"reason": "loading model weights, 1 min 24 s so far"})
+    expect(card(page, "qwen").locator(".reason")).to_have_text("Loading model weights.")
+
+
+def test_what_a_weekend_costs_is_told_of_what_is_on(shown):
+    page = shown(ENDPOINTS["llama"], ENDPOINTS["mistral"])
+    expect(card(page, "mistral").get_by_text("If left on till")).to_be_visible()
+    expect(card(page, "llama").get_by_text("If left on till")).to_be_hidden()
+
+
+def test_who_told_a_price_is_said_where_it_was_not_the_configuration(shown):
+    told = {"configured": "configuration", "looked-up": "built-in table of 2026"}
+    page = shown(
+        *(
+            endpoint(name, "running", "serving", 900, price_per_hour=1.2, price_source=source)
+            for name, source in told.items()
+        )
+    )
+    expect(card(page, "configured").locator(".facts")).to_contain_text("$1.20 an hour")
+    expect(card(page, "configured").locator(".facts")).not_to_contain_text("configuration")
+    expect(card(page, "looked-up").locator(".facts")).to_contain_text("(built-in table of 2026)")
+
+
+def test_an_eject_is_asked_about_as_what_is_still_to_come(shown):
+    page = shown(ENDPOINTS["mistral"])
+    page.button("Eject", "mistral").click()
+    expect(page.page.get_by_role("dialog")).to_contain_text(
+        "Ejecting stops it at once and gives up the 8 minutes on its meter."
+    )
+
+
 def test_a_failure_shows_the_providers_words_and_the_next_try(shown):
     told = ENDPOINTS["phi"]
     page = shown(told | {"reason": f"{told['failure']}; trying again at 17:42:58 UTC"})

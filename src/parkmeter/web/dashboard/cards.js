@@ -98,12 +98,14 @@ export class Card {
 
   money(now, today) {
     const { endpoint } = this.sight, price = endpoint.price_per_hour, monday = nextMonday(today);
-    const source = endpoint.price_source ? ` (${endpoint.price_source})` : "";
+    const told = endpoint.price_source ?? "configuration";
+    const source = told === "configuration" ? "" : ` (${told})`;
     this.fact("Price", "Price", price == null ? "unknown" : `${rate(price)} an hour${source}`);
     const spent = this.sight.spent(now);
     const running = endpoint.status !== "stopped";
     this.fact("Spent", "Spent since the start", running ? money(spent) : null);
-    this.fact("Monday", `If left on till ${moment(monday)}`, price == null ? null : money(until(monday, today, price)));
+    this.fact("Monday", `If left on till ${moment(monday)}`, price == null || !(running || this.sight.left(now) > 0)
+      ? null : money(until(monday, today, price)));
     this.fact("Hours", "Hours", endpoint.hours ? this.hours(endpoint) : null);
   }
 
