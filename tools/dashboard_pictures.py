@@ -49,15 +49,21 @@ SHOTS = {
 }
 
 
-def endpoint(name: str, status: str, reason: str, left: float, **more: Any) -> dict[str, Any]:
-    """An endpoint as `GET /endpoints` tells it, on so many seconds."""
+def endpoint(
+    name: str, status: str, reason: str, left: float, *, still: float = 0, **more: Any
+) -> dict[str, Any]:
+    """An endpoint as `GET /endpoints` tells it, on so many seconds.
+
+    `still`: so many seconds its start is under way already, in which its meter stood still.
+    """
     closes = NOW + timedelta(seconds=left)
+    expires = closes - timedelta(seconds=still)
     return {
         "name": name,
         "status": status,
         "reason": reason,
         "failure": reason if status == "failed" else None,
-        "expires_at": f"{closes:%Y-%m-%dT%H:%M:%SZ}",
+        "expires_at": f"{expires:%Y-%m-%dT%H:%M:%SZ}",
         "closes_at": f"{closes:%Y-%m-%dT%H:%M:%SZ}",
         "seconds_left": left,
         "price_per_hour": None,
@@ -88,6 +94,7 @@ ENDPOINTS = {
             "starting",
             "loading model weights",
             3600,
+            still=84,
             price_per_hour=3.98,
             cost_so_far=0.09,
             starting_since=_ago(seconds=84),
@@ -107,8 +114,10 @@ ENDPOINTS = {
             "The provider has no capacity for ml.g5.12xlarge in this zone: the next try takes "
             "ml.g5.24xlarge",
             1260,
+            still=131,
             price_per_hour=7.09,
             cost_so_far=0.0,
+            starting_since=_ago(seconds=131),
             attempts=2,
             next_try=f"{NOW + timedelta(seconds=48):%Y-%m-%dT%H:%M:%SZ}",
         ),

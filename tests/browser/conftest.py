@@ -1,6 +1,7 @@
 """Chromium, and a real gateway with the embedded model for it to look at."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
 
 import pytest
 from playwright.sync_api import Browser
@@ -8,6 +9,7 @@ from playwright.sync_api import Browser
 from tests.browser.chromium import started
 from tests.browser.dashboard import Visit
 from tests.gateway_process import GatewayProcess
+from tools.dashboard_pictures import DESKTOP, Shot, staged
 
 SECOND = 1000
 CONFIG = """
@@ -67,3 +69,15 @@ def meters(visit: Callable[..., Visit]) -> Visit:
     opened = visit(viewport={"width": 1240, "height": 900})
     opened.sign_in()
     return opened
+
+
+@pytest.fixture
+def shown(chromium: Browser) -> Iterator[Callable[..., Visit]]:
+    """Opens the dashboard over answers of a known shape; time stands still in it."""
+    with ExitStack() as stack:
+
+        def show(*endpoints: dict, size: Mapping[str, int] = DESKTOP, **more: object) -> Visit:
+            shot = Shot(tuple(one["name"] for one in endpoints), size, **more)
+            return Visit(stack.enter_context(staged(chromium, shot, endpoints)), None)
+
+        yield show

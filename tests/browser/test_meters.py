@@ -177,7 +177,7 @@ def test_an_eject_is_asked_about_and_then_done(meters):
     meters.running()
     page = meters.page
     meters.button("Eject").click()
-    expect(page.get_by_role("dialog")).to_contain_text("on its meter are given up")
+    expect(page.get_by_role("dialog")).to_contain_text("Ejecting stops it at once and gives up")
     page.get_by_role("button", name="Keep it").click()
     assert meters.gateway.endpoint(NAME)["seconds_left"] > 0
     meters.button("Eject").click()

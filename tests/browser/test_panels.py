@@ -3,14 +3,37 @@
 import csv
 import io
 from collections.abc import Iterator
+from datetime import timedelta
 from itertools import pairwise
+from urllib.parse import parse_qsl, urlsplit
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, Route, expect
 
 from tests.browser.dashboard import NAME
 from tests.gateway_process import TOKEN, eventually
-from tools.dashboard_pictures import DESKTOP, Shot, endpoint, staged
+from tools.dashboard_pictures import DESKTOP, ENDPOINTS, NOW, RECEIPT, Shot, endpoint, staged
+
+LAPTOP, PHONE = {"width": 1280, "height": 680}, {"width": 360, "height": 740}
+
+
+@pytest.mark.parametrize("size", [LAPTOP, PHONE], ids=["laptop", "phone"])
+def test_a_panel_that_somebody_opens_comes_into_sight(shown, size):
+    page = shown(ENDPOINTS["mistral"], ENDPOINTS["gemma"], size=size)
+    for title in ("Timeline", "Playground", "Receipt"):
+        page.page.evaluate("scrollTo(0, 0)")
+        page.button(f"{title} of", "mistral").click()
+        expect(page.panel.get_by_role("heading", name=title)).to_be_in_viewport()
+        top = page.panel.evaluate("panel => panel.getBoundingClientRect().top")
+        assert 0 <= top < size["height"] / 2
+
+
+def test_a_panel_that_opens_by_itself_or_is_in_sight_moves_nothing(shown):
+    page = shown(ENDPOINTS["mistral"])
+    expect(page.panel.get_by_role("heading", name="Timeline")).to_be_visible()
+    page.button("Receipt of", "mistral").click()
+    expect(page.panel.get_by_role("heading", name="Receipt")).to_be_visible()
+    assert page.page.evaluate("scrollY") == 0
 
 
 def test_a_prompt_is_answered_by_the_model_piece_by_piece(meters):
@@ -46,12 +69,40 @@ def test_the_command_to_copy_works_and_has_no_token_in_it(meters):
     assert "it'\\''s a \\\"test\\\"\\nof two lines" in command
 
 
-def test_a_closed_meter_is_told_in_the_playground(meters):
+def test_a_closed_meter_is_told_in_the_playground_with_what_to_press(meters):
     meters.stopped()
     meters.expected.append("402")
     panel = meters.open("Playground")
     panel.get_by_role("button", name="Send").click()
-    expect(panel.locator(".hint")).to_contain_text("meter")
+    said = f"The meter of {NAME} holds no time: press +30 min, then Send."
+    expect(panel.locator(".hint")).to_have_text(said)
+
+
+def test_a_prompt_that_waits_says_for_what(shown):
+    loading = {"reason": "loading model weights, 84 s so far"}
+    page = shown(ENDPOINTS["qwen"] | loading, ENDPOINTS["phi"] | {"failure": "exit code 1"})
+    page.page.route("**/qwen", lambda route: None)
+    page.page.route("**/phi", lambda route: None)
+    told = {
+        "qwen": "Waiting for qwen: loading model weights, usually 3:10.",
+        "phi": "Waiting for phi: failed, exit code 1; next try at 17:42:58.",
+    }
+    for name, said in told.items():
+        panel = page.page.get_by_role("region", name=f"Playground of {name}")
+        page.button("Playground of", name).click()
+        panel.get_by_role("button", name="Send").click()
+        expect(panel.locator(".hint")).to_have_text(said)
+
+
+def test_a_prompt_that_waited_too_long_says_how_the_endpoint_stands(shown):
+    page = shown(ENDPOINTS["qwen"])
+    page.expected.append("503")
+    refused = {"status": 503, "json": {"code": "not_serving", "detail": "Prefer: wait=60 waits."}}
+    page.page.route("**/qwen", lambda route: route.fulfill(**refused))
+    panel = page.open("Playground", "qwen")
+    panel.get_by_role("button", name="Send").click()
+    said = "No answer from qwen: loading model weights, usually 3:10. Send again to wait on."
+    expect(panel.locator(".hint")).to_have_text(said)
 
 
 def test_a_chat_model_is_asked_in_its_own_form(meters):
@@ -129,7 +180,7 @@ def test_the_timeline_shows_what_ran_who_topped_up_and_the_requests(meters):
     expect(panel.locator("canvas")).to_be_visible()
     panel.get_by_text("As a list").click()
     expect(panel.get_by_role("row").nth(1)).to_be_visible()
-    for span in ("7 days", "30 days", "24 hours"):
+    for span in ("1 hour", "7 days", "30 days", "24 hours"):
         with meters.page.expect_response("**/timeline?**") as response:
             panel.get_by_role("radio", name=span).check()
         assert response.value.status == 200
@@ -138,6 +189,60 @@ def test_the_timeline_shows_what_ran_who_topped_up_and_the_requests(meters):
     ticks = panel.locator(".band .tick").count()
     meters.button("+10 min for").click()
     eventually(lambda: panel.locator(".band .tick").count() == ticks + 1, seconds=10)
+
+
+WATCHED = """() => {
+  window.drawn = [];
+  const fill = CanvasRenderingContext2D.prototype.fillText;
+  CanvasRenderingContext2D.prototype.fillText = function (text, x, y) {
+    const half = this.measureText(text).width / 2;
+    if (/[A-Z]/.test(text)) drawn.push([text, x - half, x + half, this.canvas.width]);
+    return fill.call(this, text, x, y);
+  };
+}"""
+
+
+@pytest.mark.parametrize("size", [DESKTOP, PHONE], ids=["desk", "phone"])
+@pytest.mark.parametrize("span", ["7 days", "30 days"])
+def test_every_day_of_the_timeline_has_one_label_and_none_is_cut_off(shown, size, span):
+    page = shown(ENDPOINTS["mistral"], ENDPOINTS["gemma"], size=size)
+    page.page.clock.pause_at(NOW + timedelta(hours=6, minutes=30))  # just after midnight
+    page.page.evaluate(WATCHED)
+    page.page.route("**/timeline?**", lambda route: route.fulfill(json=_stretch(route)))
+    panel = page.open("Timeline", "mistral")
+    expect(panel.locator("canvas")).to_be_visible()
+    page.page.evaluate("drawn.length = 0")
+    panel.get_by_role("radio", name=span).check()
+    page.page.wait_for_function("drawn.length > 0")
+    drawn = page.page.evaluate("drawn")
+    days = [text for text, *_ in drawn]
+    assert len(days) == len(set(days)) >= 3
+    assert all(0 <= left < right <= width for _, left, right, width in drawn)
+
+
+def _stretch(route: Route) -> dict:
+    """A timeline of the period that is asked for, in which nothing happened."""
+    asked = dict(parse_qsl(urlsplit(route.request.url).query))
+    return {**asked, "stretches": [], "top_ups": [], "requests": [], "request_minutes": 60}
+
+
+def test_the_list_has_a_heading_over_every_column(shown):
+    panel = shown(ENDPOINTS["mistral"]).panel
+    panel.get_by_text("As a list").click()
+    expect(panel.get_by_role("columnheader")).to_have_text(["When", "What", "More"])
+
+
+@pytest.mark.parametrize("width", [320, 360, 390])
+def test_a_receipt_shows_its_costs_on_a_phone(shown, width):
+    page = shown(ENDPOINTS["mistral"], size={"width": width, "height": 740})
+    who = {"hours_on": 114.25, "minutes_bought": 11870.5}
+    parts = [who | {"who": "a-token-of-a-longer-name", "cost": None}]
+    parts += [who | {"who": "(nobody)", "cost": "13152.43"}]
+    told = RECEIPT | {"parts": parts, "cost": None, "hours_on": 1228.5}
+    page.page.route("**/receipt?**", lambda route: route.fulfill(json=told))
+    table = page.open("Receipt", "mistral").get_by_role("region", name="by token")
+    expect(table).to_contain_text("unknown")
+    assert table.evaluate("one => one.scrollWidth - one.clientWidth") <= 0
 
 
 def test_the_receipt_has_hours_money_and_names_and_comes_as_csv(meters):

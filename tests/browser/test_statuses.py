@@ -1,27 +1,10 @@
 """Cards of what takes long, or others, to bring about: shown from answers of a known shape."""
 
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
-
 import pytest
-from playwright.sync_api import Browser, Locator, expect
+from playwright.sync_api import Locator, expect
 
 from tests.browser.dashboard import Visit
-from tools.dashboard_pictures import DESKTOP, ENDPOINTS, RECEIPT, SHOTS, Shot, endpoint, staged
-
-Shown = Callable[..., Visit]
-
-
-@pytest.fixture
-def shown(chromium: Browser) -> Iterator[Shown]:
-    """Opens the dashboard over such answers; time stands still in it."""
-    with ExitStack() as stack:
-
-        def show(*endpoints: dict, **more: object) -> Visit:
-            shot = Shot(tuple(one["name"] for one in endpoints), DESKTOP, **more)
-            return Visit(stack.enter_context(staged(chromium, shot, endpoints)), None)
-
-        yield show
+from tools.dashboard_pictures import ENDPOINTS, RECEIPT, SHOTS, endpoint, staged
 
 
 def card(visit: Visit, name: str) -> Locator:
@@ -32,8 +15,60 @@ def test_a_start_shows_since_when_and_how_long_it_usually_takes(shown):
     page = shown(ENDPOINTS["qwen"])
     expect(card(page, "qwen").get_by_role("progressbar")).to_have_attribute("max", "190")
     expect(card(page, "qwen")).to_contain_text("For 1:26, usually 3:10")
-    assert page.time("qwen") == "1:00:00"  # stands still
-    assert "paused" in card(page, "qwen").locator(".under").text_content()
+
+
+@pytest.mark.parametrize("name", ["qwen", "phi"])
+def test_a_meter_that_stands_still_is_paused_and_does_not_tick(shown, name):
+    page = shown(ENDPOINTS[name])
+    before, under = page.time(name), card(page, name).locator(".under")
+    expect(under).to_have_text("paused")
+    page.page.route("**/endpoints", lambda route: route.abort())
+    page.page.clock.run_for(10_000)
+    expect(page.page.locator("#connection")).to_have_text("no connection")
+    assert page.time(name) == before
+    expect(under).to_have_text("paused")
+
+
+def test_a_meter_whose_start_used_its_credit_up_counts(shown):
+    page = shown(ENDPOINTS["phi"])  # told the same close again and again
+    page.page.clock.run_for(8_000)
+    expect(card(page, "phi").locator(".under")).to_have_text("until 18:03")
+    page.page.route("**/endpoints", lambda route: route.abort())
+    before = page.seconds("phi")
+    page.page.clock.run_for(3_000)
+    assert page.seconds("phi") < before
+
+
+def test_how_long_a_start_takes_so_far_is_said_once(shown):
+    page = shown(ENDPOINTS["qwen"] | {"reason": "loading model weights, 1 min 24 s so far"})
+    expect(card(page, "qwen").locator(".reason")).to_have_text("Loading model weights.")
+
+
+def test_what_a_weekend_costs_is_told_of_what_is_on(shown):
+    page = shown(ENDPOINTS["llama"], ENDPOINTS["mistral"])
+    expect(card(page, "mistral").get_by_text("If left on till")).to_be_visible()
+    expect(card(page, "llama").get_by_text("If left on till")).to_be_hidden()
+
+
+def test_who_told_a_price_is_said_where_it_was_not_the_configuration(shown):
+    told = {"configured": "configuration", "looked-up": "built-in table of 2026"}
+    page = shown(
+        *(
+            endpoint(name, "running", "serving", 900, price_per_hour=1.2, price_source=source)
+            for name, source in told.items()
+        )
+    )
+    expect(card(page, "configured").locator(".facts")).to_contain_text("$1.20 an hour")
+    expect(card(page, "configured").locator(".facts")).not_to_contain_text("configuration")
+    expect(card(page, "looked-up").locator(".facts")).to_contain_text("(built-in table of 2026)")
+
+
+def test_an_eject_is_asked_about_as_what_is_still_to_come(shown):
+    page = shown(ENDPOINTS["mistral"])
+    page.button("Eject", "mistral").click()
+    expect(page.page.get_by_role("dialog")).to_contain_text(
+        "Ejecting stops it at once and gives up the 8 minutes on its meter."
+    )
 
 
 def test_a_failure_shows_the_providers_words_and_the_next_try(shown):
@@ -76,7 +111,7 @@ def test_a_dial_reaches_as_far_as_its_time(shown):
         50_000: ("13:53:20", "24"),
         600_000: ("6 d 22:40:00", "8"),
     }
-    page = shown(*(endpoint(f"on-{left}-s", "starting", "loading", left) for left in told))
+    page = shown(*(endpoint(f"on-{left}-s", "starting", "loading", left, still=1) for left in told))
     for left, (time, reach) in told.items():
         name = f"on-{left}-s"
         assert page.time(name) == time

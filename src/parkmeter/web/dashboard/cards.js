@@ -6,7 +6,7 @@ import { countdown, inWords, minutes, moment, money, nextMonday, rate } from "./
 import { Dial } from "./meter.js";
 import { Playground } from "./playground.js";
 import { ReceiptView } from "./receipt.js";
-import { Sight, until } from "./reckoning.js";
+import { Sight, cause, until } from "./reckoning.js";
 import { Timeline } from "./timeline.js";
 import { TopUp, why } from "./top_up.js";
 
@@ -29,7 +29,7 @@ export class Card {
     this.tabs = PANELS.filter(([, , scope]) => !scope || holder.may(scope, name)).map(([title, View]) => h(
       "button",
       { type: "button", "aria-expanded": "false", "aria-controls": this.panel.id, "aria-label": `${title} of ${name}`,
-        onclick: () => this.toggle(title, View) },
+        onclick: () => { this.toggle(title, View); this.reveal(); } },
       title,
     ));
     this.element = h(
@@ -45,11 +45,11 @@ export class Card {
   see(endpoint, heard) {
     const before = this.sight;
     this.sight = new Sight(endpoint, heard, before);
-    const { status, reason } = endpoint;
-    if (before && before.endpoint.status !== status) say(`${this.name}: ${status}, ${reason}`);
+    const { status } = endpoint;
+    if (before && before.endpoint.status !== status) say(`${this.name}: ${status}, ${cause(endpoint)}`);
     write(this.badge, status);
     // The next try is told below, by the reader's own clock.
-    write(this.reason, sentence(endpoint.failure ?? reason));
+    write(this.reason, sentence(cause(endpoint)));
     this.topUp?.show(endpoint);
     if (this.ejectButton) this.ejectButton.disabled = !(endpoint.seconds_left > 0);
     this.view?.see?.(endpoint);
@@ -98,12 +98,14 @@ export class Card {
 
   money(now, today) {
     const { endpoint } = this.sight, price = endpoint.price_per_hour, monday = nextMonday(today);
-    const source = endpoint.price_source ? ` (${endpoint.price_source})` : "";
+    const told = endpoint.price_source ?? "configuration";
+    const source = told === "configuration" ? "" : ` (${told})`;
     this.fact("Price", "Price", price == null ? "unknown" : `${rate(price)} an hour${source}`);
     const spent = this.sight.spent(now);
     const running = endpoint.status !== "stopped";
     this.fact("Spent", "Spent since the start", running ? money(spent) : null);
-    this.fact("Monday", `If left on till ${moment(monday)}`, price == null ? null : money(until(monday, today, price)));
+    this.fact("Monday", `If left on till ${moment(monday)}`, price == null || !(running || this.sight.left(now) > 0)
+      ? null : money(until(monday, today, price)));
     this.fact("Hours", "Hours", endpoint.hours ? this.hours(endpoint) : null);
   }
 
@@ -155,7 +157,17 @@ export class Card {
     this.view?.opened?.();
   }
 
-  open() { this.tabs[0].click(); }
+  /** Bring a panel that somebody opened to where they look. */
+  reveal() {
+    if (this.panel.hidden) return;
+    const { top } = this.panel.getBoundingClientRect();
+    if (top >= 0 && top < innerHeight / 2) return;
+    const still = matchMedia("(prefers-reduced-motion: reduce)").matches;
+    this.panel.scrollIntoView({ behavior: still ? "instant" : "smooth", block: "start" });
+  }
+
+  /** Open the first panel, without anybody asking for it. */
+  open() { this.toggle(...PANELS[0]); }
 
   remove() {
     this.view?.close?.();

@@ -8,8 +8,8 @@ import { inWords } from "./format.js";
 export async function eject(api, endpoint, left) {
   const dialog = byId("confirm");
   write(byId("confirm-title"), `Eject ${endpoint.name}?`);
-  write(byId("confirm-text"), `It is stopped now, and ${inWords(left)} on its meter are given up. Requests in `
-    + "flight may still finish.");
+  write(byId("confirm-text"), `Ejecting stops it at once and gives up the ${inWords(left)} on its meter. `
+    + "Requests in flight may still finish.");
   dialog.returnValue = "no";
   dialog.showModal();
   await new Promise((closed) => dialog.addEventListener("close", closed, { once: true }));

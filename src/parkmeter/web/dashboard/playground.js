@@ -4,6 +4,7 @@ import { Api, Problem } from "./api.js";
 import { copy, h, say, write } from "./dom.js";
 import { answerOf, formsOf, likelyForm, piecesOf } from "./prompt_forms.js";
 import { events } from "./event_stream.js";
+import { awaited } from "./reckoning.js";
 
 const HELD = 60; // seconds that a prompt waits for an endpoint that starts
 
@@ -11,7 +12,7 @@ let count = 0;
 
 export class Playground {
   constructor(api, endpoint) {
-    Object.assign(this, { api, name: endpoint.name, resource: endpoint.api_resource, forms: formsOf(endpoint) });
+    Object.assign(this, { api, endpoint, name: endpoint.name, resource: endpoint.api_resource, forms: formsOf(endpoint) });
     const id = `playground-${++count}`;
     this.remembered = `parkmeter.form.${this.name}`;
     this.prompt = h("textarea", { id, rows: "4", maxlength: "20000", oninput: () => this.showCurl(), onkeydown: (event) => this.key(event) });
@@ -40,6 +41,17 @@ export class Playground {
   }
 
   close() { this.running?.abort(); }
+
+  /** What a prompt waits for changes with the endpoint. */
+  see(endpoint) {
+    this.endpoint = endpoint;
+    if (this.running) this.tellWait();
+  }
+
+  tellWait() {
+    const waits = !this.answer.textContent && !["running", "stopped"].includes(this.endpoint.status);
+    write(this.note, waits ? `Waiting for ${awaited(this.endpoint)}.` : "");
+  }
 
   get wanted() { return this.forms[this.form.value]; }
 
@@ -88,6 +100,8 @@ export class Playground {
     if (this.running) return;
     this.running = new AbortController();
     this.busy(true);
+    this.tellWait();
+    if (this.note.textContent) say(this.note.textContent);
     const begun = performance.now();
     let told = "";
     try {
@@ -100,7 +114,7 @@ export class Playground {
       if (!this.answer.textContent) told = `An empty answer, after ${told}`;
       say(`Answer: ${this.answer.textContent}`);
     } catch (error) {
-      told = this.running.signal.aborted ? "Stopped." : reasonOf(error);
+      told = this.running.signal.aborted ? "Stopped." : reasonOf(error, this.endpoint);
       if (!this.running.signal.aborted) say(told);
     } finally {
       this.running = null;
@@ -136,8 +150,11 @@ async function* textOf(response) {
   }
 }
 
-function reasonOf(error) {
+function reasonOf(error, endpoint) {
   if (!(error instanceof Problem)) return error instanceof TypeError ? "The connection broke off." : error.message;
+  // Whoever reads these has buttons, and no call to make.
+  if (error.code === "meter_closed") return `The meter of ${endpoint.name} holds no time: press +30 min, then Send.`;
+  if (error.code === "not_serving") return `No answer from ${awaited(endpoint)}. Send again to wait on.`;
   // A model's own refusal is no problem document of ours; it has words of its own.
   const { error: theirs, message } = error.data;
   return theirs?.message ?? (typeof theirs === "string" ? theirs : message) ?? error.message;

@@ -1,14 +1,18 @@
 // What a card shows of an endpoint at a moment between two answers. Pure; knows no element.
 
+import { countdown, moment } from "./format.js";
+
 /**
- * One endpoint as last heard of, at `heard` on the steady clock (milliseconds). While a start uses its credit
- * the meter stands still: `closes_at` moves on from one answer to the next.
+ * One endpoint as last heard of, at `heard` on the steady clock (milliseconds). While a start uses its credit,
+ * failed attempts included, the meter stands still: `closes_at` moves away from `expires_at`.
  */
 export class Sight {
   constructor(endpoint, heard, before) {
     this.endpoint = endpoint;
     this.heard = heard;
-    this.still = endpoint.status === "starting" && before?.endpoint.closes_at !== endpoint.closes_at;
+    this.stood = new Date(endpoint.closes_at) - new Date(endpoint.expires_at);
+    // Not any longer than before: the credit is used up.
+    this.still = this.stood > 0 && this.stood !== before?.stood;
   }
 
   /** Seconds since it was heard of. */
@@ -49,6 +53,21 @@ export class Sight {
     const seconds = Math.max(0, (today - new Date(since)) / 1000);
     return { seconds, usual: usual ?? null };
   }
+}
+
+/** Why it is as it is. How long a start takes so far is left out where the page counts that itself. */
+export function cause({ failure, reason, starting_since: since }) {
+  return failure ?? (since ? reason.replace(/, [^,]* so far$/, "") : reason);
+}
+
+/** What a prompt waits for while it is not served, as one phrase. */
+export function awaited(endpoint) {
+  const { name, status, next_try: next, usual_start_seconds: usual } = endpoint;
+  const why = cause(endpoint).replace(/\.$/, "");
+  if (status === "failed") {
+    return `${name}: failed, ${why}${next ? `; next try at ${moment(new Date(next), { exact: true })}` : ""}`;
+  }
+  return `${name}: ${why}${status === "starting" && usual ? `, usually ${countdown(usual)}` : ""}`;
 }
 
 /** What it would cost from now until then; null if the price is unknown. */

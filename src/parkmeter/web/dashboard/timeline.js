@@ -1,4 +1,4 @@
-// What happened in the last day, week or month: statuses as a band, top-ups as ticks, requests a minute.
+// What happened in the last hour, day, week or month: statuses as a band, top-ups as ticks, requests a minute.
 
 import { pathOf } from "./api.js";
 import { h, s } from "./dom.js";
@@ -6,8 +6,10 @@ import { countdown, minutes, moment } from "./format.js";
 import { why } from "./top_up.js";
 
 const HOUR = 3_600_000, DAY = 24 * HOUR;
-const SPANS = [["24 hours", DAY], ["7 days", 7 * DAY], ["30 days", 30 * DAY]];
-const LEFT = 38, RIGHT = 10; // room beside the plot, the same for the band and for the chart
+const SPANS = [["1 hour", HOUR], ["24 hours", DAY], ["7 days", 7 * DAY], ["30 days", 30 * DAY]];
+// Room beside the plot, the same for the band and for the chart; on the right half of a day's label finds place.
+const LEFT = 38, RIGHT = 24;
+const WHOLE_DAYS = [1, 2, 3, 5, 7, 10].map((days) => (days * DAY) / 1000);
 const REFRESH = 60_000;
 const SHOWN = 100; // rows of the table
 
@@ -124,7 +126,7 @@ export class Timeline {
       cursor: { y: false, drag: { x: false, y: false }, points: { size: 6 } },
       scales: { x: { range: [from / 1000, to / 1000] }, y: { range: (_, __, most) => [0, Math.max(5, most ?? 0) * 1.1] } },
       axes: [
-        { ...axis, size: 28, grid: { show: false }, space: 70, values: (_, splits) => splits.map((at) => this.label(at * 1000)) },
+        { ...axis, size: 28, grid: { show: false }, space: 70, ...(this.span > DAY ? { incrs: WHOLE_DAYS } : {}), values: (_, splits) => splits.map((at) => this.label(at * 1000)) },
         { ...axis, size: LEFT, space: 30, incrs: [1, 2, 5, 10, 20, 50, 100, 200, 500, 1e3, 2e3, 5e3, 1e4, 1e5] },
       ],
       series: [{}, { stroke: colour("--running"), fill: colour("--running-soft"), width: 1.5, points: { show: false } }],
@@ -135,7 +137,7 @@ export class Timeline {
   label(at) {
     const day = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "short" });
     const time = new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
-    return (this.span === DAY ? time : day).format(at);
+    return (this.span > DAY ? day : time).format(at);
   }
 
   list() {
@@ -146,7 +148,7 @@ export class Timeline {
     ].sort((a, b) => b[0] - a[0]).slice(0, SHOWN);
     this.table.replaceChildren(h(
       "table", {},
-      h("thead", {}, h("tr", {}, ...["When", "What", ""].map((title) => h(title ? "th" : "td", title ? { scope: "col" } : {}, title)))),
+      h("thead", {}, h("tr", {}, ...["When", "What", "More"].map((title) => h("th", { scope: "col" }, title)))),
       h("tbody", {}, ...rows.map(([at, what, more]) => h(
         "tr", {}, h("td", {}, h("time", { datetime: new Date(at).toISOString() }, moment(new Date(at), { exact: true }))),
         h("td", {}, what), h("td", {}, more),
