@@ -45,7 +45,7 @@ def test_config_check_shows_what_was_understood_one_line_an_endpoint(file):
     (qwen,) = [line for line in lines if line[0] == "qwen"]
     assert qwen[1:4] == ["/qwen", "vllm", "serve"]
     assert "much more" not in done.stdout
-    assert "1.2" in qwen
+    assert "$1.20" in qwen
     assert "127.0.0.1 port 9090" in done.stdout
 
 

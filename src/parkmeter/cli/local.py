@@ -41,6 +41,7 @@ def check(
     """Say what is understood of a configuration, or line by line what is wrong in it."""
     from parkmeter.config import load_settings
     from parkmeter.errors import ConfigError
+    from parkmeter.money import written
     from parkmeter.notifying import check_receivers
 
     if file and config:
@@ -75,7 +76,7 @@ def check(
             if endpoint.command
             else endpoint.model,
             f"{endpoint.start_timeout_seconds:g} s",
-            "unknown" if endpoint.price_per_hour is None else f"{endpoint.price_per_hour:f}",
+            "unknown" if endpoint.price_per_hour is None else written(endpoint.price_per_hour),
             f"{endpoint.initial_provision_time_minutes:g} min",
             f"{endpoint.drain_seconds:g} s",
         )

@@ -14,7 +14,7 @@ from parkmeter.errors import (
     UpstreamTimeoutError,
 )
 from parkmeter.meter import Status
-from parkmeter.money import cost_of
+from parkmeter.money import about, dollars_from, units_of, written
 from parkmeter.ports import View
 from parkmeter.web.problems import Problem, problem
 from parkmeter.web.routes import Route
@@ -46,7 +46,8 @@ def meter_closed(route: Route, view: View | None, base: str) -> MeterClosedError
     price = route.price_per_hour
     cost = ""
     if price is not None:
-        cost = f" (${cost_of(timedelta(minutes=minutes), price):.2f} at ${price:.2f} an hour)"
+        sum_ = dollars_from(units_of(timedelta(minutes=minutes), price))
+        cost = f" ({about(sum_)} at {written(price)} an hour)"
     return MeterClosedError(
         f"The meter of {route.name!r} holds no time. Put {minutes:g} minutes on it{cost} "
         f"with POST {url}, then send this request again.",
