@@ -45,7 +45,7 @@ def test_without_the_extra_the_error_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "apprise", None)
     with pytest.raises(ConfigError) as refused:
         check_receivers(NotifySettings(apprise=("slack://a/b/c",)))
-    assert "pip install 'parkmeter[notify]'" in refused.value.detail
+    assert ".venv/bin/pip install -e '.[notify]'" in refused.value.detail
     assert "a/b/c" not in refused.value.detail
 
 
