@@ -72,7 +72,7 @@ def cause_of(entry: Entry) -> tuple[str, str] | None:
 
     None for other lines.
     """
-    if entry.kind is Kind.START:
+    if entry.kind is Kind.START and entry.key.startswith("start:"):
         return entry.key.rpartition(":")[0], ""
     if entry.kind is not Kind.FAILURE:
         return None

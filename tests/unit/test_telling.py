@@ -185,6 +185,7 @@ def test_a_cause_is_known_by_run_and_reason_and_other_lines_have_none():
     assert one != cause_of(failure("failure:2026-06-22T12:00:00+00:00:1:abd"))
     assert cause_of(failure("trouble:2026-06-22T12:00:00+00:00:abc")) != one
     assert cause_of(failure("ready:1", Kind.READY)) is None
+    assert cause_of(failure("1", Kind.START)) is None
 
 
 def test_attempts_of_one_run_are_one_start():
