@@ -7,9 +7,12 @@ which are imported when a command runs, so that `--help` stays fast.
 import json
 import os
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+if TYPE_CHECKING:
+    from parkmeter.config import EndpointSettings
 
 StateOption = Annotated[
     Path | None, typer.Option(help="State folder of the gateway. [PARKMETER_STATE]")
@@ -82,11 +85,24 @@ def check(
         )
     console = Console(highlight=False)
     console.print(table)
+    for name, endpoint in settings.endpoints.items():
+        if said := _by_itself(endpoint):
+            console.print(f"{name}  {said}", markup=False)
     gateway = settings.gateway
     console.print(f"gateway  {gateway.host} port {gateway.port}, state in {gateway.state}")
     notify = settings.notify
     if count := len(notify.webhooks) + len(notify.apprise):
         console.print(f"notify   {count} told of {', '.join(notify.events)}")
+
+
+def _by_itself(endpoint: "EndpointSettings") -> str:
+    """What starts and ends it besides people; empty if nothing does."""
+    said = [f"hours {'; '.join(endpoint.hours)}"] if endpoint.hours else []
+    if endpoint.idle_minutes is not None:
+        said.append(f"ejected after {endpoint.idle_minutes:g} min without a prompt")
+    if endpoint.wake_minutes is not None:
+        said.append(f"a prompt wakes it for {endpoint.wake_minutes:g} min")
+    return ", ".join(said)
 
 
 @config_commands.command()
