@@ -22,6 +22,7 @@ RECEIPT = {
     "hours_on": 1.5,
     "price_per_hour": "7.0900",
     "cost": "10.6350",
+    "known_cost": "10.6350",
     "always_on_cost": "170.1600",
     "saved": "159.5250",
     "unpriced_hours": 0.0,

@@ -1,25 +1,29 @@
 """From a line of the journal to the event that others are told, if they are told of it at all.
 
-What was spent, and whether a failure was told before, is read from the journal up to that line: so
-the same line gives the same event, however late and however often it is delivered.
+What was spent, who ejected, and whether an attempt was told before, is read from the journal up to
+that line: so the same line gives the same event, however late and however often it is delivered.
 """
 
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 
 from parkmeter.entries import is_close_warning
 from parkmeter.extending import link_of, offer_for
 from parkmeter.history import lines_of
-from parkmeter.journal import Entry, Kind
-from parkmeter.meter import Spec
+from parkmeter.journal import SYSTEM, Entry, Kind
+from parkmeter.meter import EJECTED, Spec
 from parkmeter.ports import Store
 from parkmeter.receipt import receipt
 from parkmeter.telling import EVENTS, Event, Extension, told_already
 from parkmeter.timeline import lives
 
 _LOOK_BACK = 100
-"""Lines before a failure. Attempts of one run stand close together."""
+"""Lines before a start or a failure. Attempts of one run stand close together."""
+
+
+_ENDS = {Kind.EJECT, Kind.EDIT}
+"""What somebody closes a meter early with."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,13 +39,25 @@ class Announcing:
         if entry.kind not in self.kinds or self._told_already(entry):
             return None
         extension = self.extend(entry) if is_close_warning(entry) else None
-        return Event.of(entry, self._spent(entry), extension)
+        told = replace(entry, why=self._why(entry))
+        return Event.of(told, self._spent(entry), extension)
 
     def _told_already(self, entry: Entry) -> bool:
-        if entry.kind is not Kind.FAILURE:
+        if entry.kind not in {Kind.START, Kind.FAILURE}:
             return False
         earlier = self.store.journal(entry.endpoint, _LOOK_BACK, entry.number)
         return told_already(entry, earlier)
+
+    def _why(self, entry: Entry) -> str:
+        """As the line says; of an end that somebody wanted, also who, which the line has not.
+
+        Everybody may read how a meter's endpoint ended, and only admins who did what.
+        """
+        if entry.kind is not Kind.STOP or not entry.why.startswith(EJECTED):
+            return entry.why
+        earlier = self.store.journal(entry.endpoint, _LOOK_BACK, entry.number)
+        who = next((line.who for line in earlier if line.kind in _ENDS), SYSTEM)
+        return entry.why if who == SYSTEM else entry.why.replace(EJECTED, f"{EJECTED} by {who}", 1)
 
     def _spent(self, entry: Entry) -> Decimal | None:
         """Dollars since it was last stopped; None if unknown, or if nothing was started since."""

@@ -41,12 +41,12 @@ def line(  # noqa: PLR0913 (an entry has these facts)
 
 
 def stop_line(  # noqa: PLR0913, PLR0917 (an end has these facts)
-    spec: Spec, meter: Meter, run: Run, reason: str, ended: datetime | None, now: datetime
+    spec: Spec, meter: Meter, run: Run, why: str, ended: datetime | None, now: datetime
 ) -> Entry:
     """The end of a run, at the time its driver knows, or now."""
     at = min(ended or now, now)
     key = f"stop:{life(run)}:{run.attempts}"
-    return line(spec, meter, Kind.STOP, at, reason or "stopped", key=key)
+    return line(spec, meter, Kind.STOP, at, why, key=key)
 
 
 def warning_line(
@@ -68,7 +68,12 @@ def failure_key(run: Run, reason: str) -> str:
 
 
 def cause_of(entry: Entry) -> tuple[str, str] | None:
-    """The run that failed and its cause, whichever attempt it was; None for what is no failure."""
+    """What starts and failures tell, whichever attempt it was: the run, and why it failed.
+
+    None for other lines.
+    """
+    if entry.kind is Kind.START and entry.key.startswith("start:"):
+        return entry.key.rpartition(":")[0], ""
     if entry.kind is not Kind.FAILURE:
         return None
     run, _, cause = entry.key.rpartition(":")

@@ -62,6 +62,8 @@ class LimitExceededError(ParkmeterError):
             limit_minutes=limit.total_seconds() / 60,
             fits_minutes=max(0.0, fits.total_seconds() / 60),
         )
+        self.limit = limit
+        self.fits = max(timedelta(0), fits)
 
 
 class PriceUnknownError(ParkmeterError):

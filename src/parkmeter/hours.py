@@ -108,6 +108,11 @@ class Hours:
         return f"{DAYS[there.weekday()]} {there:%H:%M}"
 
     @property
+    def zone(self) -> str:
+        """The name of the first text's zone, such as `Europe/London`."""
+        return str(self.weekly[0].zone)
+
+    @property
     def longest(self) -> timedelta:
         """The longest window of a year, in real time: an hour more where clocks are put back."""
         return self._longest(_YEAR)

@@ -317,17 +317,16 @@ def _shown(meter: Meter, now: datetime) -> Shown:
             why = meter.ended or "no time on the meter"
             return Shown(Status.STOPPED, run.reason or f"{why}: top up to start it")
         case Phase.STARTING | Phase.READY | Phase.BUSY:
-            return Shown(Status.STOPPING, ending(meter))
+            return Shown(Status.STOPPING, f"{ending(meter)}; stopping")
         case Phase.STOPPING:
-            return Shown(Status.STOPPING, run.reason or ending(meter))
+            return Shown(Status.STOPPING, f"{run.reason or ending(meter)}; stopping")
         case Phase.FAILED:
-            why = meter.ended or "time used up"
-            return Shown(Status.STOPPING, f"{why}; clearing what failed: {run.reason}")
+            return Shown(Status.STOPPING, f"{ending(meter)}; clearing what failed: {run.reason}")
 
 
 def ending(meter: Meter) -> str:
-    """Why a closed meter's endpoint is being stopped, as people are told."""
-    return f"{meter.ended or 'time used up'}; stopping"
+    """Why a closed meter's endpoint is to be gone, as people are told."""
+    return meter.ended or "time used up"
 
 
 def span(amount: timedelta) -> str:

@@ -9,7 +9,7 @@ from datetime import timedelta
 from decimal import Decimal, InvalidOperation
 from fractions import Fraction
 
-from parkmeter.errors import InvalidRequestError, PriceUnknownError
+from parkmeter.errors import InvalidRequestError, LimitExceededError, PriceUnknownError
 from parkmeter.meter import Meter, Spec, minutes_of, price_of
 
 UNITS_IN_A_DOLLAR = 10_000
@@ -24,6 +24,7 @@ than half a unit, so what dollars bought is shown as those dollars."""
 _HOUR = timedelta(hours=1)
 _MICROSECOND = timedelta(microseconds=1)
 _MOST_DOLLARS = 10**9
+_CENT = Decimal("0.01")
 _UNIT = Decimal(1) / UNITS_IN_A_DOLLAR
 """The finest sum: of a finer one it could only be said that more or less was paid."""
 
@@ -37,6 +38,10 @@ class Time:
     def buys(self, _spec: Spec, _meter: Meter) -> timedelta:
         """This time."""
         return self.amount
+
+    def refused(self, over: LimitExceededError, _spec: Spec, _meter: Meter) -> LimitExceededError:
+        """What is said where it is too much."""
+        return over
 
     def told(self, bought: timedelta) -> str:
         """For the journal."""
@@ -69,8 +74,10 @@ class Dollars:
             raise _refused("must be a number greater than 0") from None
         if not amount.is_finite() or amount <= 0:
             raise _refused("must be a finite number greater than 0")
-        if amount > _MOST_DOLLARS or amount != amount.quantize(_UNIT):
-            raise _refused("must be at most a billion, with at most 4 decimal places")
+        if amount > _MOST_DOLLARS:
+            raise _refused("must be at most a billion")
+        if amount != amount.quantize(_UNIT):
+            raise _refused("may have at most 4 decimal places")
         return cls(amount)
 
     def buys(self, spec: Spec, meter: Meter) -> timedelta:
@@ -95,12 +102,32 @@ class Dollars:
         except OverflowError:
             return timedelta.max
 
+    def refused(self, over: LimitExceededError, spec: Spec, meter: Meter) -> LimitExceededError:
+        """The same, and what would fit in dollars, rounded down so that they do."""
+        price = price_of(spec, meter).per_hour
+        if price is None:
+            return over
+        fits = dollars_from(int(units_of(over.fits, price)))
+        said = f"{over.detail.rstrip('.')}; that is {written(fits)}."
+        return LimitExceededError(said, limit=over.limit, fits=over.fits)
+
     def told(self, bought: timedelta) -> str:
         """For the journal."""
         return f"{bought.total_seconds() / 60:g} min for {self}"
 
     def __str__(self) -> str:
         return f"${self.amount.normalize():f}"
+
+
+def written(dollars: Decimal) -> str:
+    """Dollars for people, exactly: `$3.00`, `$1.408`."""
+    places = -int(dollars.normalize().as_tuple().exponent)
+    return f"${dollars:,.{max(2, places)}f}"
+
+
+def about(dollars: Decimal) -> str:
+    """A sum that was reckoned, for people: to the cent, and below a cent exactly."""
+    return written(dollars if abs(dollars) < _CENT else dollars.quantize(_CENT))
 
 
 def is_price(dollars: Decimal) -> bool:

@@ -191,12 +191,12 @@ class _Follower:
                 self._failing_since = self._failing_since or now
                 if now - entry.at > GIVE_UP_AFTER and now - self._failing_since > TRIED_FOR:
                     log.error(  # noqa: TRY400 (in words)
-                        "%s was never told of %s: %s", self._name, entry.key, _words(error)
+                        "%s was never told of %s: %s", self._name, _what(entry), _words(error)
                     )
                     return False
                 wait = pause * (1 + self._post.jitter()) / 2
                 said = "%s was not told of %s: %s; trying again in %.1f s"
-                log.warning(said, self._name, entry.key, _words(error), wait)
+                log.warning(said, self._name, _what(entry), _words(error), wait)
                 pause = FIRST_PAUSE if self._pause(wait) else min(pause * 2, LONGEST_PAUSE)
             else:
                 self._failing_since = None
@@ -222,6 +222,10 @@ class _Follower:
     def _still_wanted(self) -> None:
         if not self._wanted:
             raise _LeavingError
+
+
+def _what(entry: Entry) -> str:
+    return f"the {entry.kind} of {entry.endpoint}"
 
 
 def _words(error: Exception) -> str:

@@ -48,7 +48,8 @@ class Receipt:
     """One endpoint from `begin` to `end`. Dollars; None where a price is unknown.
 
     `parts` and `runs` add up exactly to `time_on`, and to `cost` where it is known. `unpriced`: how
-    much of `time_on` has no price. `price_per_hour`: the present one.
+    much of `time_on` has no price; `known_cost` is what the rest cost, None if there is no rest.
+    `price_per_hour`: the present one.
     """
 
     endpoint: str
@@ -58,6 +59,7 @@ class Receipt:
     unpriced: timedelta
     price_per_hour: Decimal | None
     cost: Decimal | None
+    known_cost: Decimal | None
     always_on_cost: Decimal | None
     parts: tuple[Part, ...]
     runs: tuple[PastRun, ...]
@@ -89,6 +91,7 @@ def receipt(
     period = stretches(lines, price, begin, end)
     on = [stretch for stretch in period if stretch.life is not None]
     cost = _dollars(units_on(on))
+    priced = [stretch for stretch in on if stretch.price is not None]
     return Receipt(
         endpoint=endpoint,
         begin=begin,
@@ -97,6 +100,7 @@ def receipt(
         unpriced=_length([stretch for stretch in on if stretch.price is None]),
         price_per_hour=price,
         cost=cost,
+        known_cost=_dollars(units_on(priced)) if priced else cost,
         always_on_cost=_dollars(units_on(period)),
         parts=_parts(on, _bought(lines, begin, end), cost),
         runs=_runs(on, cost, end),

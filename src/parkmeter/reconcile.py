@@ -39,12 +39,16 @@ INSIST = timedelta(seconds=1)
 PATIENT_FOR = timedelta(seconds=10)
 """What passes within this time is shown and not journaled."""
 
+_SAYS_NOTHING = {"", "stopped"}
+"""What drivers say of an end that somebody wanted."""
+
 _FIRST_LOOK = 20
 """After something was begun, the first look is this many times sooner than `Spec.look_again`."""
 
 
 PARKED = "the gateway was stopped"
 BEFORE = "the one before is stopping; then it starts"
+UNCONFIGURED = "it is not configured any more"
 
 
 def decide(  # noqa: PLR0913, PLR0917 (what there is to know)
@@ -108,7 +112,7 @@ def _wait_for_the_end(spec: Spec, meter: Meter, observed: Observed, now: datetim
         begun = replace(run, started_at=run.started_at or meter.opened_at, reason=BEFORE)
         return Decision(Rest(), replace(meter, run=begun), check_at=again)
     if run.phase is Phase.STOPPING and _is_of_an_earlier_life(meter):
-        run = Run(started_at=meter.opened_at, variant=run.variant)
+        run = Run(reason=run.reason, started_at=meter.opened_at, variant=run.variant)
     elif run.ready_at is not None:  # it served until now, and somebody else stops it
         run = Run(started_at=now, variant=run.variant)
     waiting = replace(meter, run=replace(run, phase=Phase.STOPPING))
@@ -130,8 +134,9 @@ def _start(spec: Spec, meter: Meter, observed: Observed, now: datetime) -> Decis
     run = meter.run
     entries: tuple[Entry, ...] = ()
     existed = run.phase not in (Phase.ABSENT, Phase.FAILED)
+    why = run.reason if run.phase is Phase.STOPPING else ""
     if run.phase is Phase.STOPPING or (existed and _ended_in_time(meter, observed)):
-        entries = (stop_line(spec, meter, run, observed.reason, observed.since, now),)
+        entries = (_stopped(spec, meter, run, why, observed, now),)
         if _is_of_an_earlier_life(meter):
             run = Run(started_at=meter.opened_at, variant=run.variant)
     if run.ready_at is not None:
@@ -276,20 +281,20 @@ def untroubled(meter: Meter) -> Meter:
     return replace(meter, run=replace(meter.run, trouble="", trouble_at=None))
 
 
-def park(spec: Spec, meter: Meter, observed: Observed, now: datetime) -> Decision:
-    """The gateway leaves: stop the endpoint, leave the meter's time as it is."""
+def park(spec: Spec, meter: Meter, observed: Observed, why: str, now: datetime) -> Decision:
+    """Stop the endpoint and leave the meter's time as it is; `why`: as people are told."""
     if observed.phase is Phase.ABSENT:
         if meter.run.phase is Phase.ABSENT:
             return Decision(Rest(), meter)
         credited, credit = _give_back(spec, meter, now)
         warned_at, before = meter.run.warned_at, meter.run.warned_before
-        run = Run(reason=PARKED, warned_at=warned_at, warned_before=before)
+        run = Run(reason=why, warned_at=warned_at, warned_before=before)
         parked = replace(credited, run=run)
         if meter.run.phase is Phase.FAILED:
             return Decision(Rest(), parked, credit)
-        stop = stop_line(spec, parked, meter.run, observed.reason, observed.since, now)
+        stop = _stopped(spec, parked, meter.run, why, observed, now)
         return Decision(Rest(), parked, (*credit, stop))
-    stopping = replace(meter, run=replace(meter.run, phase=Phase.STOPPING, reason=PARKED))
+    stopping = replace(meter, run=replace(meter.run, phase=Phase.STOPPING, reason=why))
     if observed.phase is Phase.STOPPING:
         return Decision(Rest(), stopping, check_at=paced(spec, observed.since, now))
     return Decision(Stop(), stopping, check_at=now + INSIST)
@@ -343,17 +348,25 @@ def _settle(spec: Spec, meter: Meter, observed: Observed, now: datetime) -> Deci
         return Decision(Rest(), meter)
     lived = meter.run.phase not in (Phase.ABSENT, Phase.FAILED)
     settled = replace(meter, settled=True, run=Run())
-    entries = (
-        (stop_line(spec, settled, meter.run, observed.reason, observed.since, now),)
-        if lived
-        else ()
-    )
+    entries = (_stopped(spec, settled, meter.run, ending(meter), observed, now),) if lived else ()
     return Decision(Rest(), settled, entries)
 
 
 def _while_ending(meter: Meter, now: datetime) -> datetime:
     overdue = now - latest_close(meter)
     return now + max(SOON, min(INSIST, overdue / 10))
+
+
+def _stopped(  # noqa: PLR0913, PLR0917 (an end has these facts)
+    spec: Spec, meter: Meter, run: Run, why: str, observed: Observed, now: datetime
+) -> Entry:
+    """The end of a run: why it was wanted, and after that what its driver says, if that is more."""
+    said = observed.reason
+    if said in _SAYS_NOTHING:
+        said = why or "stopped"
+    elif not said.startswith(why):
+        said = f"{why}; {said}"
+    return stop_line(spec, meter, run, said, observed.since, now)
 
 
 # ── Small rules ─────────────────────────────────────────────────────────────────────────────────

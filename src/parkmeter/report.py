@@ -66,7 +66,8 @@ def _shown(spec: Spec, meter: Meter, now: datetime) -> Shown:
     wakes = spec.wake is not None and not (held and meter.ended == EJECTED)
     if spec.hours is not None:
         why = meter.ended or ("no time on the meter" if held else "outside its hours")
-        begin = spec.hours.local(spec.hours.next_window(now).begin)
+        # With its zone: all else that people see here is in their own.
+        begin = f"{spec.hours.local(spec.hours.next_window(now).begin)} {spec.hours.zone}"
         or_woken = ", or a prompt wakes it" if wakes else ""
         return replace(seen, reason=f"{why}; starts {begin} by itself{or_woken}")
     if not wakes:

@@ -20,6 +20,7 @@ from parkmeter.errors import (
     ExpiryMovedError,
     InvalidRequestError,
     KeyReusedError,
+    LimitExceededError,
     StoreBusyError,
     UnknownEndpointError,
 )
@@ -153,7 +154,10 @@ class Service:
         def rule(meter: Meter, now: datetime) -> tuple[Meter, str]:
             # Not before: sent again, it is what it was, whatever an hour costs by then.
             amount = asked.buys(spec, meter)
-            return rules.top_up(spec, meter, amount, now), asked.told(amount)
+            try:
+                return rules.top_up(spec, meter, amount, now), asked.told(amount)
+            except LimitExceededError as over:
+                raise asked.refused(over, spec, meter) from None
 
         return self._change(spec, Kind.TOP_UP, rule, who, key, fingerprint("top-up", asked))
 
@@ -398,7 +402,7 @@ class Service:
         leaving = {name: left.spec for name, left in self._leaving.items()}
         for name, spec in (leaving | self._specs).items():
             try:
-                gone = self._treatment.treat(spec, self._park) is None
+                gone = self._treatment.treat(spec, self._leave) is None
             except Exception:
                 log.exception("%s could not be stopped", name)
                 gone = False
@@ -490,11 +494,11 @@ class Service:
                 drained = left.since + spec.drain
                 if now < drained:
                     return Decision(Rest(), meter, check_at=min(drained, now + decisions.SOON))
-            return self._park(spec, meter, observed)
+            return decisions.park(spec, meter, observed, decisions.UNCONFIGURED, now)
         return self._treatment.decide(spec, meter, observed)
 
-    def _park(self, spec: Spec, meter: Meter, observed: Observed) -> Decision:
-        return decisions.park(spec, meter, observed, self._clock.now())
+    def _leave(self, spec: Spec, meter: Meter, observed: Observed) -> Decision:
+        return decisions.park(spec, meter, observed, decisions.PARKED, self._clock.now())
 
 
 def _replay(first: Entry, request: str) -> Answer:

@@ -57,8 +57,13 @@ def _whole(lines: Iterable[Entry], end: datetime) -> Iterator[Shown]:
         if not line.status:
             continue
         yield from _until(Shown(status, since, at, reason), closes)
-        since, status, reason, closes = at, Status(line.status), line.why, line.at + line.left
+        since, status, reason, closes = at, _left_behind(line), line.why, line.at + line.left
     yield from _until(Shown(status, since, max(since, end), reason), closes)
+
+
+def _left_behind(line: Entry) -> Status:
+    # With time on the meter it is about to start, but nobody starts it while the gateway is off.
+    return Status.STOPPED if line.kind is Kind.STOP else Status(line.status)
 
 
 def _until(stretch: Shown, closes: datetime) -> Iterator[Shown]:

@@ -13,6 +13,7 @@ from typing import Any
 from parkmeter.entries import cause_of, is_close_warning
 from parkmeter.journal import SYSTEM, Entry, Kind, fingerprint
 from parkmeter.meter import NEVER, ZERO, Status
+from parkmeter.money import about, written
 
 EVENTS = (Kind.WARNING, Kind.START, Kind.READY, Kind.FAILURE, Kind.STOP, Kind.TOP_UP)
 """The kinds of lines that others are told of."""
@@ -90,9 +91,9 @@ class Event:
 
 
 def told_already(entry: Entry, earlier: Iterable[Entry]) -> bool:
-    """Whether this failure repeats one among `earlier` lines: same cause, same run.
+    """Whether this start or failure repeats one among `earlier` lines: same run, same cause.
 
-    Each attempt is journaled, because it costs; people hear of a cause once.
+    Each attempt is journaled, because it costs; people hear of a start and of a cause once.
     """
     cause = cause_of(entry)
     return cause is not None and any(cause_of(line) == cause for line in earlier)
@@ -133,10 +134,11 @@ def text(event: Event, local: ToLocal = datetime.astimezone) -> str:
         lines.append(f"Closes at: {_moment(event.closes_at, local)}")
     elif event.expires_at is not None and event.left:
         lines.append(f"On until: {_moment(event.expires_at, local)}")
-    price = "unknown" if event.price_per_hour is None else f"${event.price_per_hour:f}"
-    lines.append(f"An hour costs: {price}")
+    if event.kind is not Kind.STOP:  # nothing costs any more, and the next may be of another price
+        price = "unknown" if event.price_per_hour is None else written(event.price_per_hour)
+        lines.append(f"An hour costs: {price}")
     if event.spent is not None:
-        lines.append(f"Spent so far: ${event.spent:.2f}")
+        lines.append(f"Spent so far: {about(event.spent)}")
     if event.extension is not None:
         minutes = _length(timedelta(minutes=event.extension.minutes))
         lines.append(f"Add {minutes}: {event.extension.url}")

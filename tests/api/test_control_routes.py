@@ -472,8 +472,8 @@ def test_a_receipt_comes_as_csv_with_the_same_money(front):
         ("total", ""),
     ]
     assert [row["cost"] for row in rows[:-1]] == [part["cost"] for part in said["parts"]]
-    total = (rows[-1]["cost"], rows[-1]["always_on_cost"], rows[-1]["saved"])
-    assert total == (said["cost"], said["always_on_cost"], said["saved"])
+    money = ("cost", "known_cost", "always_on_cost", "saved")
+    assert [rows[-1][name] for name in money] == [said[name] for name in money]
     assert rows[-1]["to"] == said["to"]
 
 
@@ -539,8 +539,8 @@ def test_an_unknown_price_is_null_on_a_receipt_and_never_zero(two):
     two.world.top_up(10)
     two.world.wind(5 * MINUTE)
     body = two.get("/endpoints/flan-t5/receipt").json()
-    unknown = ("price_per_hour", "cost", "always_on_cost", "saved")
-    assert [body[name] for name in unknown] == [None] * 4
+    unknown = ("price_per_hour", "cost", "known_cost", "always_on_cost", "saved")
+    assert [body[name] for name in unknown] == [None] * 5
     assert body["unpriced_hours"] == body["hours_on"] > 0
     assert body["parts"][0]["cost"] is body["runs"][0]["cost"] is None
 

@@ -5,7 +5,8 @@ from datetime import timedelta
 
 import pytest
 
-from parkmeter.meter import Status
+from parkmeter.meter import Meter, Status
+from parkmeter.ports import View
 from parkmeter.web.routes import Limits
 from tests.api.gateway_at_work import NOON, gateway, on_both_loops
 from tests.api.scripted_upstream import OK, Line, answering, upstream
@@ -117,8 +118,19 @@ async def test_an_open_meter_that_does_not_serve_is_a_503_with_the_reason(
     assert reply.status == 503
     assert reply.fields.get("retry-after") == retry_after
     assert reason in reply.json["detail"]
+    assert ("Prefer: wait" in reply.json["detail"]) == (status is not Status.FAILED)
     assert reply.json["status_shown"] == status.value
     assert reply.fields["parkmeter-seconds-left"] == "3600"
+
+
+@on_both_loops
+async def test_a_meter_that_never_held_time_has_no_expiry_to_tell():
+    async with gateway() as meter:
+        meter.gate.show(View.of(Meter("flan-t5"), NOON))
+        reply = await meter.exchange()
+    assert reply.status == 402
+    assert reply.json["expires_at"] is None
+    assert not [name for name in reply.fields if name.startswith("parkmeter-")]
 
 
 @on_both_loops

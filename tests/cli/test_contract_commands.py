@@ -91,9 +91,17 @@ def test_a_receipt_shows_hours_money_and_people(server):
     assert run("receipt", "--from", "yesterday").exit_code == 2
 
 
+def test_what_is_known_of_an_unknown_cost_is_said(server):
+    partly = {"cost": None, "known_cost": "1.2900", "saved": None, "unpriced_hours": 2 / 60}
+    server.troubles = [None, (200, RECEIPT | partly)]
+    assert "at least $1.29; 2.0 min without a known price" in run("receipt").stdout
+
+
 def test_an_unknown_price_is_said_to_be_unknown(server):
-    server.troubles = [None, (200, {**RECEIPT, "cost": None, "saved": None, "unpriced_hours": 1.5})]
+    unpriced = {"cost": None, "known_cost": None, "saved": None, "unpriced_hours": 1.5}
+    server.troubles = [None, (200, RECEIPT | unpriced)]
     said = run("receipt").stdout
+    assert "at least" not in said
     assert "unknown" in said
     assert "no price known" in said
     assert "$0" not in said

@@ -33,7 +33,7 @@ def test_a_moment_of_another_day_says_which():
 def test_an_unknown_amount_is_unknown_and_nothing_is_zero():
     assert money(None) == "unknown"
     assert money(Decimal(0)) == "$0.00"
-    assert money(Decimal("1234.5"), "/h") == "$1,234.50/h"
+    assert money(Decimal("1234.5")) == "$1,234.50"
 
 
 def test_a_short_time_does_not_look_like_nothing():

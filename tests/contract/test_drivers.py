@@ -223,7 +223,7 @@ def test_what_nobody_keeps_ends_by_itself_and_says_so(leashed):
     watch(leashed, spec, Phase.READY)
     leashed.driver.keep(spec, leashed.now() + timedelta(seconds=0.5), 2)
     gone = watch(leashed, spec, Phase.ABSENT)[-1]
-    assert "its time was used up" in gone.reason
+    assert "time used up" in gone.reason
 
 
 def test_it_never_ends_before_its_deadline(leashed):

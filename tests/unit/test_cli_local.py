@@ -45,8 +45,18 @@ def test_config_check_shows_what_was_understood_one_line_an_endpoint(file):
     (qwen,) = [line for line in lines if line[0] == "qwen"]
     assert qwen[1:4] == ["/qwen", "vllm", "serve"]
     assert "much more" not in done.stdout
-    assert "1.2" in qwen
+    assert "$1.20" in qwen
     assert "127.0.0.1 port 9090" in done.stdout
+
+
+def test_config_check_says_what_starts_and_ends_an_endpoint_besides_people(file):
+    file.write_text(
+        RIGHT + 'hours = "Mon-Fri 09:00-17:00 UTC"\nidle_minutes = 20\nwake_minutes = 15\n'
+    )
+    said = " ".join(run("config", "check", file).stdout.split())
+    assert "qwen hours Mon-Fri 09:00-17:00 UTC, ejected after 20 min without a prompt" in said
+    assert "a prompt wakes it for 15 min" in said
+    assert "flan hours" not in said
 
 
 def test_config_check_finds_the_file_by_the_variable_or_in_this_folder(file, monkeypatch):

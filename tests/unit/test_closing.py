@@ -15,7 +15,7 @@ from parkmeter.extending import offer_for
 from parkmeter.journal import Entry, Kind
 from parkmeter.meter import Meter, Phase, Spec, is_open, time_left
 from parkmeter.notify.sns import SnsReceiver
-from parkmeter.reconcile import decide, park, start_refused, trouble
+from parkmeter.reconcile import PARKED, decide, park, start_refused, trouble
 from parkmeter.telling import document, text, title
 from tests.world import ADA, MINUTE, NOON, SECOND, World, spec
 
@@ -215,7 +215,7 @@ class Life:
 
     def park(self, observed: Observed) -> None:
         if is_open(self.meter, self.now):
-            self.meter = park(self.spec, self.meter, observed, self.now).meter
+            self.meter = park(self.spec, self.meter, observed, PARKED, self.now).meter
             self.left, self.check_at = time_left(self.meter, self.now), None
 
     def look(self, how: str, observed: Observed, pause: timedelta | None) -> None:

@@ -19,7 +19,7 @@ from parkmeter.client import answers
 from parkmeter.config import EndpointSettings
 from parkmeter.errors import InvalidRequestError, LimitExceededError, PriceUnknownError
 from parkmeter.meter import Meter
-from parkmeter.money import Dollars, cost_of, is_price
+from parkmeter.money import Dollars, about, cost_of, is_price, written
 from parkmeter.web import refusals
 from parkmeter.web.history_shapes import EndpointReceipt
 from parkmeter.web.problems import problem_of
@@ -203,3 +203,56 @@ def test_a_sum_that_is_finer_than_what_is_shown_is_refused():
         with pytest.raises(InvalidRequestError, match="4 decimal places"):
             Dollars.of(finer)
     assert Dollars.of("0.00010000").amount == Decimal("0.0001")
+
+
+@pytest.mark.parametrize(
+    ("dollars", "said"),
+    [
+        ("3.0", "$3.00"),
+        ("0.9", "$0.90"),
+        ("1.408", "$1.408"),
+        ("7.20000", "$7.20"),
+        ("0.001", "$0.001"),
+        ("1E+3", "$1,000.00"),
+        ("0", "$0.00"),
+    ],
+)
+def test_people_read_cents_and_every_further_digit_that_there_is(dollars, said):
+    assert written(Decimal(dollars)) == said
+
+
+@pytest.mark.parametrize(
+    ("dollars", "said"), [("1.2034", "$1.20"), ("0.0034", "$0.0034"), ("0", "$0.00")]
+)
+def test_what_was_reckoned_is_said_in_cents_and_never_as_nothing(dollars, said):
+    assert about(Decimal(dollars)) == said
+
+
+def test_dollars_that_buy_too_much_are_told_how_many_would_fit_and_these_do():
+    world = World(spec(Decimal("7.20")))
+    with pytest.raises(LimitExceededError) as refused:
+        world.top_up(Dollars.of(5000))
+    assert refused.value.detail == (
+        "At most 1440 minutes may be added at once; 1440 would fit now; that is $172.80."
+    )
+    world.top_up(Dollars.of("172.80"))
+
+
+def test_minutes_that_are_too_many_are_answered_in_minutes():
+    world = World(spec(Decimal("7.20")))
+    with pytest.raises(LimitExceededError) as refused:
+        world.top_up(2000)
+    assert "$" not in refused.value.detail
+
+
+@pytest.mark.parametrize(
+    ("sum_", "said"),
+    [
+        ("1.23456", "dollars may have at most 4 decimal places."),
+        ("1000000001", "dollars must be at most a billion."),
+    ],
+)
+def test_a_sum_that_breaks_a_rule_is_told_that_rule(sum_, said):
+    with pytest.raises(InvalidRequestError) as refused:
+        Dollars.of(sum_)
+    assert refused.value.detail == said

@@ -161,7 +161,7 @@ def test_what_could_not_be_delivered_for_a_day_is_given_up_and_the_rest_goes_on(
     office.commit("1")
     eventually(lambda: inbox.tries >= 2)
     office.age = GIVE_UP_AFTER + timedelta(seconds=1)
-    eventually(lambda: "was never told of 1: connection refused" in caplog.text)
+    eventually(lambda: "was never told of the start of flan-t5: connection refused" in caplog.text)
     office.age = timedelta(0)
     inbox.down = False
     office.commit("2")

@@ -151,6 +151,14 @@ def test_an_unknown_price_makes_totals_unknown_and_hours_without_price_are_told(
     assert (found.cost, found.always_on_cost, found.saved) == (None, None, None)
     assert parts(found)["ada"][1] is None
     assert parts(found)["bob"][1] is not None
+    assert found.known_cost == parts(found)["bob"][1]
+
+
+def test_nothing_is_known_of_a_cost_where_no_price_was():
+    world = World(spec())
+    world.top_up(30)
+    world.wind(10 * MINUTE)
+    assert world.service.receipt("flan-t5").known_cost is None
 
 
 def test_an_endpoint_that_was_never_on_costs_nothing_and_an_unknown_always_on():

@@ -52,6 +52,13 @@ def sane(found: Receipt) -> None:
     assert (found.cost is None) == (found.unpriced > ZERO)
     if found.cost is None:
         assert all(part.cost is None for part in found.parts if not part.time_on)
+    assert (found.known_cost is None) == (ZERO < found.unpriced == found.time_on)
+    if found.cost is not None:
+        assert found.known_cost == found.cost
+    elif found.known_cost is not None:
+        for pieces in (found.parts, found.runs):
+            told = sum((piece.cost or Decimal(0) for piece in pieces), Decimal(0))
+            assert told <= found.known_cost + len(pieces) * Decimal("0.0001")
     assert all(part.bought >= ZERO for part in found.parts)
     if found.saved is not None:
         assert found.saved == found.always_on_cost - found.cost

@@ -10,7 +10,15 @@ from hypothesis import strategies as some
 from parkmeter.decision import Cause, Keep, Observed, Rest, Start, Stop
 from parkmeter.journal import Kind
 from parkmeter.meter import Meter, Phase, Run, Spec, Status, is_open, latest_close, shown, time_left
-from parkmeter.reconcile import BACKOFF_MOST, BEFORE, decide, park, start_refused, trouble
+from parkmeter.reconcile import (
+    BACKOFF_MOST,
+    BEFORE,
+    PARKED,
+    decide,
+    park,
+    start_refused,
+    trouble,
+)
 
 NOW = datetime(2026, 6, 22, 8, 0, tzinfo=UTC)
 SECOND = timedelta(seconds=1)
@@ -328,9 +336,9 @@ def test_troubles_that_take_turns_are_journaled_too():
 
 
 def test_parking_stops_the_endpoint_and_leaves_the_time_on_the_meter():
-    stopping = park(SPEC, SERVING, READY, NOW + 2 * MINUTE)
+    stopping = park(SPEC, SERVING, READY, PARKED, NOW + 2 * MINUTE)
     assert stopping.action == Stop()
-    parked = park(SPEC, stopping.meter, ABSENT, NOW + 2 * MINUTE)
+    parked = park(SPEC, stopping.meter, ABSENT, PARKED, NOW + 2 * MINUTE)
     assert kinds(parked) == [Kind.STOP]
     assert parked.meter.expires_at == SERVING.expires_at
     assert not parked.meter.settled

@@ -65,9 +65,10 @@ def test_a_warning_says_what_runs_until_when_what_it_costs_and_carries_the_link(
 
 
 def test_an_unknown_price_is_called_unknown_as_everywhere() -> None:
-    told = event(Kind.STOP)
+    told = event(Kind.READY)
     assert mailed(told)["Message"] == text(told) + "\n"
     assert "An hour costs: unknown" in mailed(told)["Message"]
+    assert "An hour costs" not in mailed(event(Kind.STOP))["Message"]  # nothing does any more
 
 
 def test_every_kind_has_a_subject_of_its_own() -> None:

@@ -69,6 +69,21 @@ def test_the_stretches_have_no_gap_and_neighbours_differ_whatever_period_is_aske
                 assert one.status != after.status
 
 
+def test_an_endpoint_whose_gateway_was_stopped_is_stopped_until_it_starts_again(world):
+    world.top_up(60)
+    world.wind(MINUTE)
+    while world.service.park():
+        world.clock.time += SECOND
+    world.clock.time += 8 * MINUTE  # a gateway that is off looks at nothing
+    world.service = world.another_service()
+    world.clock.wake("flan-t5")
+    world.wind(MINUTE)
+    off, *back = told(world)[-3:]
+    assert (off.status, off.reason) == ("stopped", "the gateway was stopped")
+    assert off.end - off.begin >= 8 * MINUTE
+    assert [one.status for one in back] == ["starting", "running"]
+
+
 def test_top_ups_are_those_that_added_time_in_the_period(world):
     world.top_up(10)
     world.wind(MINUTE)

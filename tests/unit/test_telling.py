@@ -11,7 +11,7 @@ from parkmeter.announcing import Announcing
 from parkmeter.entries import cause_of
 from parkmeter.journal import Entry, Kind
 from parkmeter.telling import Event, Extension, document, text, title
-from tests.world import ADA, MINUTE, NOON, World, spec
+from tests.world import ADA, MINUTE, NOON, SECOND, World, spec
 
 BERLIN = ZoneInfo("Europe/Berlin")
 LINK = Extension("https://meter.example.org/extend/abc", 30.0)
@@ -120,6 +120,51 @@ def test_a_failure_is_told_once_per_cause_and_run_however_often_it_is_tried(worl
     assert [event.why for event in of_kind(world, Kind.FAILURE)] == ["exit code 1", "no disk"]
 
 
+def test_the_first_attempt_of_a_run_is_told_and_no_other(world):
+    world.top_up(20)
+    world.driver.refuse("start", "flan-t5", 5, "no capacity")
+    world.wind(2 * MINUTE)
+    assert world.lines().count(Kind.START) > 3
+    assert [event.why for event in of_kind(world, Kind.START)] == ["loading"]
+    world.service.eject("flan-t5", ADA)
+    world.wind(MINUTE)
+    world.top_up(20)
+    world.wind(MINUTE)
+    assert [event.why for event in of_kind(world, Kind.START)] == ["loading", "loading"]
+
+
+def test_a_stop_says_why(world):
+    world.top_up(2)
+    world.wind(5 * MINUTE)
+    world.top_up(20)
+    world.wind(MINUTE)
+    world.service.eject("flan-t5", ADA)
+    world.wind(MINUTE)
+    world.top_up(20)
+    world.wind(MINUTE)
+    while world.service.park():
+        world.clock.time += SECOND
+    whys = [event.why for event in of_kind(world, Kind.STOP)]
+    assert whys == ["time used up", "ejected by ada", "the gateway was stopped"]
+
+
+def test_a_stop_for_idleness_says_so():
+    world = World(spec(startup_credit=timedelta(0), idle=MINUTE))
+    world.gate.asked_at["flan-t5"] = NOON
+    world.top_up(20)
+    world.wind(5 * MINUTE)
+    assert [event.why for event in of_kind(world, Kind.STOP)] == ["no prompt for 1 min 0 s"]
+
+
+def test_whoever_ejected_is_named_to_receivers_and_not_in_a_line_for_everybody(world):
+    world.top_up(20)
+    world.wind(MINUTE)
+    world.service.eject("flan-t5", ADA)
+    world.wind(MINUTE)
+    (stop,) = [line for line in world.service.journal("flan-t5", 100) if line.kind is Kind.STOP]
+    assert (stop.who, stop.why) == ("parkmeter", "ejected")
+
+
 def test_the_same_failure_in_another_run_is_told_again(world):
     for _ in range(2):
         world.top_up(20)
@@ -139,7 +184,17 @@ def test_a_cause_is_known_by_run_and_reason_and_other_lines_have_none():
     assert one != cause_of(failure("failure:2026-06-22T12:00:01+00:00:1:abc"))
     assert one != cause_of(failure("failure:2026-06-22T12:00:00+00:00:1:abd"))
     assert cause_of(failure("trouble:2026-06-22T12:00:00+00:00:abc")) != one
-    assert cause_of(failure("start:1", Kind.START)) is None
+    assert cause_of(failure("ready:1", Kind.READY)) is None
+    assert cause_of(failure("1", Kind.START)) is None
+
+
+def test_attempts_of_one_run_are_one_start():
+    def start(key: str) -> Entry:
+        return Entry("a", Kind.START, NOON, "parkmeter", "x", key, NOON)
+
+    one = cause_of(start("start:2026-06-22T12:00:00+00:00:1"))
+    assert one == cause_of(start("start:2026-06-22T12:00:00+00:00:7"))
+    assert one != cause_of(start("start:2026-06-22T12:00:01+00:00:1"))
 
 
 def test_what_is_nobodys_business_is_not_told(world):

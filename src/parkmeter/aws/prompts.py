@@ -40,7 +40,7 @@ from parkmeter.errors import (
     UpstreamError,
     UpstreamTimeoutError,
 )
-from parkmeter.meter import Meter, Status, is_open, price_of
+from parkmeter.meter import NEVER, Meter, Status, is_open, price_of
 from parkmeter.ports import View
 from parkmeter.tokens import Scope, Token
 from parkmeter.web import refusals
@@ -225,8 +225,10 @@ def _starting(view: View, reason: str) -> View:
 
 
 def _stamp(meter: Meter, now: datetime) -> dict[str, str]:
-    """What every answer says of the meter."""
+    """What every answer says of a meter that ever held time."""
     closes = View.of(meter, now).expires_at
+    if closes == NEVER:
+        return {}
     left = max(0, int((closes - now).total_seconds()))
     return {
         "Parkmeter-Seconds-Left": str(left),

@@ -126,7 +126,7 @@ def receipt_lines(receipt: "Receipt", today: datetime) -> list[Text]:
     title = Text.assemble((receipt.endpoint, "bold"), "  ", (span, "dim"))
     saved = _amounts(whole - receipt.on, receipt.saved)
     rows: list[list[Cell]] = [
-        ["on", *_amounts(receipt.on, receipt.cost)],
+        ["on", *_amounts(receipt.on, receipt.cost), *_at_least(receipt)],
         ["always on", *_amounts(whole, receipt.always_on_cost)],
         ["saved", *(Text(str(amount), "bold green") for amount in saved)],
     ]
@@ -155,6 +155,14 @@ def receipt_lines(receipt: "Receipt", today: datetime) -> list[Text]:
         for run in receipt.runs
     ]
     return [title, *columns(rows)]
+
+
+def _at_least(receipt: "Receipt") -> list[Cell]:
+    """What is known of a cost that is not."""
+    if receipt.cost is not None or receipt.known_cost is None:
+        return []
+    without = f"{hours(receipt.unpriced)} without a known price"
+    return [f"at least {money(receipt.known_cost)}; {without}"]
 
 
 def _amounts(span: timedelta, cost: Decimal | None) -> list[Cell]:

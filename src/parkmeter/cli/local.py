@@ -7,9 +7,12 @@ which are imported when a command runs, so that `--help` stays fast.
 import json
 import os
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+if TYPE_CHECKING:
+    from parkmeter.config import EndpointSettings
 
 StateOption = Annotated[
     Path | None, typer.Option(help="State folder of the gateway. [PARKMETER_STATE]")
@@ -41,6 +44,7 @@ def check(
     """Say what is understood of a configuration, or line by line what is wrong in it."""
     from parkmeter.config import load_settings
     from parkmeter.errors import ConfigError
+    from parkmeter.money import written
     from parkmeter.notifying import check_receivers
 
     if file and config:
@@ -75,17 +79,30 @@ def check(
             if endpoint.command
             else endpoint.model,
             f"{endpoint.start_timeout_seconds:g} s",
-            "unknown" if endpoint.price_per_hour is None else f"{endpoint.price_per_hour:f}",
+            "unknown" if endpoint.price_per_hour is None else written(endpoint.price_per_hour),
             f"{endpoint.initial_provision_time_minutes:g} min",
             f"{endpoint.drain_seconds:g} s",
         )
     console = Console(highlight=False)
     console.print(table)
+    for name, endpoint in settings.endpoints.items():
+        if said := _by_itself(endpoint):
+            console.print(f"{name}  {said}", markup=False)
     gateway = settings.gateway
     console.print(f"gateway  {gateway.host} port {gateway.port}, state in {gateway.state}")
     notify = settings.notify
     if count := len(notify.webhooks) + len(notify.apprise):
         console.print(f"notify   {count} told of {', '.join(notify.events)}")
+
+
+def _by_itself(endpoint: "EndpointSettings") -> str:
+    """What starts and ends it besides people; empty if nothing does."""
+    said = [f"hours {'; '.join(endpoint.hours)}"] if endpoint.hours else []
+    if endpoint.idle_minutes is not None:
+        said.append(f"ejected after {endpoint.idle_minutes:g} min without a prompt")
+    if endpoint.wake_minutes is not None:
+        said.append(f"a prompt wakes it for {endpoint.wake_minutes:g} min")
+    return ", ".join(said)
 
 
 @config_commands.command()

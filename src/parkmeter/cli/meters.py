@@ -9,7 +9,8 @@ from rich.text import Text
 
 from parkmeter.cli.connecting import chosen, gateway, only_endpoint, wrong_usage
 from parkmeter.cli.options import AsJson, MaybeName, State, Url, endpoint_names
-from parkmeter.cli.output import clock_time, countdown, err, minutes, money, out, plain_json
+from parkmeter.cli.output import clock_time, countdown, err, minutes, out, plain_json
+from parkmeter.money import written
 
 if TYPE_CHECKING:  # importing it takes longer than `--help` may
     from parkmeter.client import Client, Endpoint
@@ -84,8 +85,8 @@ def top_up(
 
             until = clock_time(change.closes_at, local_now())
             added = minutes(change.added)
-            if dollars is not None:
-                added = f"{added} for {money(change.dollars)}"
+            if dollars is not None and change.dollars is not None:
+                added = f"{added} for {written(change.dollars)}"
             out.print(f"{name}  {added}: {countdown(change.left)} left, until {until}")
         if wait:
             _wait(client, name, timeout, as_json=as_json)

@@ -12,6 +12,8 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
+from parkmeter.money import about
+
 out = Console(highlight=False, soft_wrap=True)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
 
@@ -84,9 +86,9 @@ def minutes(span: timedelta) -> str:
     return f"{span.total_seconds() / 60:+,.2f}".removesuffix("0").removesuffix(".0") + " min"
 
 
-def money(dollars: Decimal | None, unit: str = "") -> str:
-    """Dollars; an unknown amount is said to be unknown."""
-    return "unknown" if dollars is None else f"${dollars:,.2f}{unit}"
+def money(dollars: Decimal | None) -> str:
+    """A sum that was reckoned; an unknown one is said to be unknown."""
+    return "unknown" if dollars is None else about(dollars)
 
 
 def plain_json(document: Any) -> None:

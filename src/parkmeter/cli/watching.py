@@ -20,12 +20,12 @@ from parkmeter.cli.output import (
     columns,
     countdown,
     err,
-    money,
     out,
     plain_json,
     status_word,
 )
 from parkmeter.client import Client, Endpoint, ParkmeterProblem, UnreachableError
+from parkmeter.money import written
 
 _LOOK_SECONDS = 3.0
 """Between two looks: a top-up by somebody else is seen before one wonders."""
@@ -154,7 +154,7 @@ def _cells(endpoint: Endpoint, now: datetime) -> list[Cell]:
     if endpoint.left and endpoint.closes_at is not None:
         left = f"{countdown(endpoint.left)} left"
         until = f"until {clock_time(endpoint.closes_at, now)}"
-    price = "" if endpoint.price_per_hour is None else money(endpoint.price_per_hour, "/h")
+    price = "" if endpoint.price_per_hour is None else f"{written(endpoint.price_per_hour)}/h"
     return [
         endpoint.name,
         status_word(endpoint.status),

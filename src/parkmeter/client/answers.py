@@ -196,7 +196,8 @@ class ReceiptRun(_Answer):
 class Receipt(_Answer):
     """What an endpoint cost from `begin` to `end`, and what always-on would have.
 
-    `unpriced`: hours on at times whose price is unknown; they are in no sum of money.
+    `unpriced`: hours on at times whose price is unknown; they are in no sum of money. `known_cost`:
+    what the others cost, None if unknown.
     """
 
     endpoint: str
@@ -205,6 +206,7 @@ class Receipt(_Answer):
     on: timedelta
     price_per_hour: Decimal | None
     cost: Decimal | None
+    known_cost: Decimal | None
     always_on_cost: Decimal | None
     saved: Decimal | None
     unpriced: timedelta
@@ -222,6 +224,7 @@ class Receipt(_Answer):
             on=timedelta(hours=raw["hours_on"]),
             price_per_hour=_money(raw.get("price_per_hour")),
             cost=_money(raw.get("cost")),
+            known_cost=_money(raw.get("known_cost")),
             always_on_cost=_money(raw.get("always_on_cost")),
             saved=_money(raw.get("saved")),
             unpriced=timedelta(hours=raw.get("unpriced_hours", 0)),

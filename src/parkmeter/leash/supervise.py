@@ -159,7 +159,7 @@ class Leash:
         if self._told_to_stop:
             return self._told_to_stop
         if self._is_time_used_up():
-            return "its time was used up; its leash ended it"
+            return "time used up; its leash ended it"
         return ""
 
     def _is_time_used_up(self) -> bool:

@@ -40,7 +40,7 @@ class AppriseReceiver:
         except ImportError:
             raise ConfigError(
                 f"notify.apprise names {service}://…, and apprise is not installed here. Install "
-                "it beside parkmeter: pip install 'parkmeter[notify]'"
+                "it beside parkmeter: .venv/bin/pip install -e '.[notify]'"
             ) from None
         self._service: Any = apprise.Apprise()
         with _quiet():

@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 from functools import lru_cache
 
 from parkmeter.errors import MeterClosedError, NotServingError
+from parkmeter.meter import NEVER
 from parkmeter.ports import View
 from parkmeter.web import refusals
 from parkmeter.web.gate import Standing, standing
@@ -20,9 +21,12 @@ def not_admitted(
 
 
 def stamp(view: View | None, now: datetime, waited: int | None) -> bytes:
-    """The headers that tell how the meter stands, and that a wish to wait was heard (seconds)."""
+    """The headers that tell how the meter stands, and that a wish to wait was heard (seconds).
+
+    Of a meter that never held time there is nothing to tell.
+    """
     lines = b""
-    if view is not None:
+    if view is not None and view.expires_at != NEVER:
         left = max(0, int((view.expires_at - now).total_seconds()))
         lines = b"parkmeter-seconds-left: %d\r\n%b" % (left, _expires_at(view.expires_at))
     if waited is not None:

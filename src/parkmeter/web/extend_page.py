@@ -8,7 +8,7 @@ from html import escape
 from parkmeter.errors import ParkmeterError
 from parkmeter.extending import Offer
 from parkmeter.journal import Entry
-from parkmeter.money import cost_of
+from parkmeter.money import about, cost_of, written
 from parkmeter.report import Report
 
 _STYLE = """
@@ -118,9 +118,9 @@ def _left(left: timedelta) -> str:
 
 def _money(report: Report) -> str:
     price = report.price.per_hour
-    return "unknown" if price is None else f"${price:f}"
+    return "unknown" if price is None else written(price)
 
 
 def _cost(report: Report, amount: timedelta) -> str:
     cost = cost_of(amount, report.price.per_hour)
-    return "unknown" if cost is None else f"${cost:.2f}"
+    return "unknown" if cost is None else about(cost)

@@ -78,6 +78,9 @@ class EndpointReceipt(Shape):
     cost: Dollars | None = Field(
         description="Dollars, at the price of each moment.", examples=["10.6350"]
     )
+    known_cost: Dollars | None = Field(
+        description="What the hours with a known price cost.", examples=["10.6350"]
+    )
     always_on_cost: Dollars | None = Field(
         description="Had it been on all the time.", examples=["170.1600"]
     )
@@ -116,6 +119,7 @@ class EndpointReceipt(Shape):
                 "hours_on": _hours(receipt.time_on),
                 "price_per_hour": receipt.price_per_hour,
                 "cost": receipt.cost,
+                "known_cost": receipt.known_cost,
                 "always_on_cost": receipt.always_on_cost,
                 "saved": receipt.saved,
                 "unpriced_hours": _hours(receipt.unpriced),

@@ -22,6 +22,7 @@ HEADINGS = (
     "always_on_cost",
     "saved",
     "unpriced_hours",
+    "known_cost",
 )
 """`row` is buyer or total, so that nobody's name can be taken for the total."""
 
@@ -38,7 +39,7 @@ def receipt_csv(receipt: Receipt) -> str:
     period = (receipt.endpoint, _moment(receipt.begin), _moment(receipt.end))
     for part in receipt.parts:
         of_part = (_count(part.time_on, _HOUR), _dollars(part.cost), _count(part.bought, _MINUTE))
-        rows.writerow(("buyer", *period, _safe(part.who), *of_part, "", "", ""))
+        rows.writerow(("buyer", *period, _safe(part.who), *of_part, "", "", "", ""))
     bought = sum((part.bought for part in receipt.parts), timedelta(0))
     rows.writerow(
         (
@@ -51,6 +52,7 @@ def receipt_csv(receipt: Receipt) -> str:
             _dollars(receipt.always_on_cost),
             _dollars(receipt.saved),
             _count(receipt.unpriced, _HOUR),
+            _dollars(receipt.known_cost),
         )
     )
     return text.getvalue()

@@ -13,8 +13,8 @@ from parkmeter.errors import (
     UploadStalledError,
     UpstreamTimeoutError,
 )
-from parkmeter.meter import Status
-from parkmeter.money import cost_of
+from parkmeter.meter import NEVER, Status
+from parkmeter.money import about, dollars_from, units_of, written
 from parkmeter.ports import View
 from parkmeter.web.problems import Problem, problem
 from parkmeter.web.routes import Route
@@ -46,12 +46,13 @@ def meter_closed(route: Route, view: View | None, base: str) -> MeterClosedError
     price = route.price_per_hour
     cost = ""
     if price is not None:
-        cost = f" (${cost_of(timedelta(minutes=minutes), price):.2f} at ${price:.2f} an hour)"
+        sum_ = dollars_from(units_of(timedelta(minutes=minutes), price))
+        cost = f" ({about(sum_)} at {written(price)} an hour)"
     return MeterClosedError(
         f"The meter of {route.name!r} holds no time. Put {minutes:g} minutes on it{cost} "
         f"with POST {url}, then send this request again.",
         endpoint=route.name,
-        expires_at=view.expires_at if view is not None else None,
+        expires_at=None if view is None or view.expires_at == NEVER else view.expires_at,
         price_per_hour=price,
         top_up=call,
     )
@@ -80,7 +81,8 @@ def not_serving(
         said = f"{route.name!r} failed: {reason}."
     else:
         said = f"{route.name!r} is {_PLAIN.get(view.status, view.status.value)}: {reason}."
-    advice = " With the header `Prefer: wait=60` the request waits for it." if held else ""
+    waits = held and view.status is not Status.FAILED
+    advice = " With the header `Prefer: wait=60` the request waits for it." if waits else ""
     return NotServingError(
         said + advice,
         status=view.status.value,

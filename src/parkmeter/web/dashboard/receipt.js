@@ -61,7 +61,7 @@ export class ReceiptView {
     this.note.textContent = unpriced;
     const figures = [
       ["Hours on", hours(receipt.hours_on)],
-      ["Cost", money(receipt.cost)],
+      ["Cost", receipt.cost === null && receipt.known_cost ? `at least ${money(receipt.known_cost)}` : money(receipt.cost)],
       ["Always on", money(receipt.always_on_cost)],
       ["Saved", money(receipt.saved), receipt.saved > 0 ? "saved" : null],
     ];
