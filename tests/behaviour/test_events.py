@@ -228,6 +228,7 @@ def test_prompts_are_in_the_timeline_by_the_minute(gateway):
         return sum(one["count"] for one in gateway.request("GET", path).json["requests"])
 
     path = "/endpoints/one/timeline"
+    gateway.request("POST", "/endpoints/one/eject")
     before = count()
     assert gateway.request("POST", "/one", {}).status == 402
     gateway.request("POST", "/endpoints/one/top-ups", {"minutes": 1})

@@ -35,7 +35,7 @@ import os
 
 def handler(event, context):
     left = context.get_remaining_time_in_millis()
-    return [event, os.environ["COLOUR"], context.function_name, 8000 < left <= 10000,
+    return [event, os.environ["COLOUR"], context.function_name, 0 < left <= 10000,
             os.environ["AWS_LAMBDA_FUNCTION_NAME"], os.environ["LAMBDA_TASK_ROOT"] == os.getcwd()]
 """
     environment = {"Variables": {"COLOUR": "blue"}}
