@@ -21,8 +21,7 @@ from parkmeter.timeline import lives
 _LOOK_BACK = 100
 """Lines before a start or a failure. Attempts of one run stand close together."""
 
-
-_ENDS = {Kind.EJECT, Kind.EDIT}
+_ENDS = frozenset({Kind.EJECT, Kind.EDIT})
 """What somebody closes a meter early with."""
 
 

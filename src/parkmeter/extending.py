@@ -21,6 +21,7 @@ from parkmeter.meter import Meter, Spec, closes_at, is_open
 _MICROSECOND = timedelta(microseconds=1)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _ANSWERS = frozenset({Kind.TOP_UP, Kind.EJECT, Kind.EDIT, Kind.REMOVE})
+"""Lines that answer a warning: with them the time is as somebody wants it."""
 
 _LONGEST = 1024
 """Characters; an endpoint's name has 63 at most."""
