@@ -164,12 +164,12 @@ def test_a_port_that_somebody_else_has(gateway):
 
 
 def test_a_meter_past_its_close_that_nobody_has_settled(gateway):
-    gateway.config = ping_config(initial_provision_time_minutes=0.03)
     gateway.start()
     gateway.until("running")
-    pid = gateway.records()[0]["server"]
-    gateway.kill()
-    eventually(lambda: not alive(pid))
+    (record,) = gateway.records()
+    gateway.kill()  # first, so that nobody settles what follows
+    os.kill(record["leash"], signal.SIGTERM)
+    eventually(lambda: not alive(record["leash"]) and not alive(record["server"]))
     with sqlite3.connect(gateway.state / "parkmeter.sqlite") as store:
         ((body,),) = store.execute("SELECT body FROM meters")
         document = json.loads(body)
