@@ -38,9 +38,9 @@ from benchmarks.report import Bound, Claim, Effort, Missing, Row, main
 from parkmeter.meter import Phase, Run
 from parkmeter.tokens import Token, digest_of
 from tests.cloud.deployed import Deployed, deployed
+from tests.cloud.moto_server import moto_server
 from tests.cloud.sagemaker.simulator import SageMakerSimulator
 from tests.cloud.stacks.node import use_packaged_node
-from tests.cloud.tables import moto_server
 
 use_packaged_node()
 

@@ -23,8 +23,8 @@ from pathlib import Path
 from benchmarks import report
 from benchmarks._service import StillClock, service_on
 from benchmarks.report import Bound, Claim, Effort, Row, Version
+from parkmeter.changing import Actor
 from parkmeter.meter import Spec
-from parkmeter.service import Actor
 from parkmeter.stores.sqlite import SqliteStore
 from tests.gateway_process import TOKEN, GatewayProcess
 

@@ -5,11 +5,12 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
+from parkmeter.changing import Actor
 from parkmeter.drivers.fake import FakeDriver
 from parkmeter.journal import Entry, Kind
 from parkmeter.meter import Price, Spec
 from parkmeter.ports import Store, View
-from parkmeter.service import Actor, Service
+from parkmeter.service import Service
 from parkmeter.stores.memory import MemoryStore
 
 NOON = datetime(2026, 6, 22, 12, 0, tzinfo=UTC)

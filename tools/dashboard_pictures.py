@@ -62,7 +62,7 @@ def endpoint(
         "name": name,
         "status": status,
         "reason": reason,
-        "failure": reason if status == "failed" else None,
+        "cause": reason,
         "expires_at": f"{expires:%Y-%m-%dT%H:%M:%SZ}",
         "closes_at": f"{closes:%Y-%m-%dT%H:%M:%SZ}",
         "seconds_left": left,

@@ -9,11 +9,12 @@ from datetime import timedelta
 from pathlib import Path
 
 from benchmarks.exact.running import TopUp, until
+from parkmeter.changing import Actor
 from parkmeter.drivers.fake import FakeDriver
 from parkmeter.local_clock import LocalClock
 from parkmeter.meter import Spec
 from parkmeter.notify.log import LogNotifier
-from parkmeter.service import Actor, Service
+from parkmeter.service import Service
 from parkmeter.stores.sqlite import SqliteStore
 from parkmeter.web.gate import LocalGate
 

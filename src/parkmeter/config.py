@@ -264,7 +264,7 @@ def load_settings(
         ConfigError: names the file, the key, the value and what would be right.
 
     """
-    file = config or (Path(named) if (named := environment.get("PARKMETER_CONFIG")) else None)
+    file = config_file(config, environment)
     text = _text(file) if file else ""
     document = _parsed(text, file) if file else {"endpoints": default_endpoints()}
     options = {"host": host, "port": port, "state": state}
@@ -325,6 +325,12 @@ def _given_elsewhere(
             given[key] = value
             named["gateway", key] = f"--{key}" if option is not None else variable
     return given, named
+
+
+def config_file(option: Path | None, environment: Mapping[str, str] = os.environ) -> Path | None:
+    """The file that the command line or the environment names; None: neither does."""
+    named = environment.get("PARKMETER_CONFIG")
+    return option or (Path(named) if named else None)
 
 
 def state_folder(option: Path | None, environment: Mapping[str, str] = os.environ) -> Path:

@@ -13,6 +13,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from email.utils import formatdate
+from pathlib import Path
 from types import FrameType
 
 import uvicorn
@@ -41,7 +42,8 @@ class Gateway:
     """One run of the local gateway, on the main thread until a signal or `stop` ends it.
 
     SIGHUP, as `parkmeter reload` sends it, has the settings that `reread` returns put in force. It
-    comes from a terminal that is closed, too: then it ends the run.
+    comes from a terminal that is closed, too: then it ends the run. `config`: the file that they
+    were read from, for others who ask.
     """
 
     def __init__(
@@ -50,10 +52,12 @@ class Gateway:
         *,
         keep: bool = False,
         reread: Callable[[], Settings] | None = None,
+        config: Path | None = None,
     ) -> None:
         self._settings = settings
         self._keep = keep
         self._reread = reread or (lambda: settings)
+        self._config = config
         self._server: _Server | None = None
 
     def run(self, started: Callable[["Started"], None]) -> list[str]:
@@ -76,7 +80,7 @@ class Gateway:
                 parts = wire(self._settings, folder, url)
                 reloader = Reloader(folder, lambda: self._reload(parts))
                 with self._hangups(reloader):
-                    folder.write_holder(url)
+                    folder.write_holder(url, self._config)
                     try:
                         begun = Started(url, self._settings, parts, folder)
                         return self._serve(parts, reloader, listener, lambda: started(begun))

@@ -141,10 +141,16 @@ class Meter:
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """A status with its one plain reason."""
+    """A status, what it comes from, and what of that changes by itself as time goes by."""
 
     status: Status
-    reason: str
+    cause: str
+    passing: str = ""
+
+    @property
+    def reason(self) -> str:
+        """Both, as one plain sentence."""
+        return self.cause + self.passing
 
 
 def price_of(spec: Spec, meter: Meter) -> Price:
@@ -290,7 +296,7 @@ def overdue(spec: Spec, meter: Meter, now: datetime) -> timedelta:
 def shown(meter: Meter, now: datetime) -> Shown:
     """What people are shown: one status and one plain reason."""
     seen = _shown(meter, now)
-    return replace(seen, reason=meter.run.trouble) if meter.run.trouble else seen
+    return Shown(seen.status, meter.run.trouble) if meter.run.trouble else seen
 
 
 def _shown(meter: Meter, now: datetime) -> Shown:
@@ -302,14 +308,14 @@ def _shown(meter: Meter, now: datetime) -> Shown:
                 return Shown(Status.STARTING, waiting_for or "about to start")
             case Phase.STARTING:
                 since = f", {span(now - run.started_at)} so far" if run.started_at else ""
-                return Shown(Status.STARTING, (run.reason or "loading") + since)
+                return Shown(Status.STARTING, run.reason or "loading", since)
             case Phase.READY | Phase.BUSY:
                 return Shown(Status.RUNNING, run.reason or "serving")
             case Phase.STOPPING:
                 return Shown(Status.STOPPING, "the one before is stopping; then it starts again")
             case Phase.FAILED:
                 again = f"; trying again at {run.next_try:%H:%M:%S} UTC" if run.next_try else ""
-                return Shown(Status.FAILED, run.reason + again)
+                return Shown(Status.FAILED, run.reason, again)
     match run.phase:
         case Phase.ABSENT if meter.removed:
             return Shown(Status.STOPPED, "removed with its deployment")

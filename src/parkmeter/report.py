@@ -61,7 +61,7 @@ def _shown(spec: Spec, meter: Meter, now: datetime) -> Shown:
     if seen.status is not Status.STOPPED or run.reason or run.trouble or meter.removed:
         return seen
     if schedule.pending_window(spec, meter, now) is not None:
-        return replace(seen, reason="its hours have begun; it starts as soon as it can")
+        return replace(seen, cause="its hours have begun; it starts as soon as it can")
     held = schedule.held(spec, meter, now)
     wakes = spec.wake is not None and not (held and meter.ended == EJECTED)
     if spec.hours is not None:
@@ -69,9 +69,9 @@ def _shown(spec: Spec, meter: Meter, now: datetime) -> Shown:
         # With its zone: all else that people see here is in their own.
         begin = f"{spec.hours.local(spec.hours.next_window(now).begin)} {spec.hours.zone}"
         or_woken = ", or a prompt wakes it" if wakes else ""
-        return replace(seen, reason=f"{why}; starts {begin} by itself{or_woken}")
+        return replace(seen, cause=f"{why}; starts {begin} by itself{or_woken}")
     if not wakes:
         return seen
     if meter.ended:
-        return replace(seen, reason=f"{meter.ended}; a prompt wakes it")
-    return replace(seen, reason=f"{seen.reason}, or send a prompt")
+        return replace(seen, cause=f"{meter.ended}; a prompt wakes it")
+    return replace(seen, cause=f"{seen.reason}, or send a prompt")

@@ -5,21 +5,18 @@ commit, never by a lock here.
 """
 
 import logging
-import secrets
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 
 from parkmeter import meter as rules
 from parkmeter import reconcile as decisions
 from parkmeter import schedule
-from parkmeter.decision import Decision, Observed, Rest
+from parkmeter.changing import Actor, Answer, Change, Changing, Edit
+from parkmeter.decision import Decision, Observed
 from parkmeter.entries import line
 from parkmeter.errors import (
-    DeviceBusyError,
     ExpiryMovedError,
     InvalidRequestError,
-    KeyReusedError,
     LimitExceededError,
     StoreBusyError,
     UnknownEndpointError,
@@ -27,12 +24,12 @@ from parkmeter.errors import (
 from parkmeter.extending import Offer, check_offer
 from parkmeter.history import lines_after, lines_of
 from parkmeter.holding import Holding
-from parkmeter.journal import KEY_LIFETIME, Entry, Kind, fingerprint
-from parkmeter.meter import Meter, Phase, Spec
+from parkmeter.journal import Entry, Kind, fingerprint
+from parkmeter.leaving import Leaving
+from parkmeter.meter import Meter, Spec
 from parkmeter.money import wanted
 from parkmeter.opening import Opening
 from parkmeter.ports import (
-    Budget,
     Clock,
     Driver,
     DuplicateError,
@@ -48,46 +45,6 @@ from parkmeter.report import Report
 from parkmeter.treatment import TRIES, Treatment
 
 log = logging.getLogger(__name__)
-
-_RECENT_LINES = 100
-"""So far back an expiry that was published late is known for our own."""
-
-
-@dataclass(frozen=True, slots=True)
-class Actor:
-    """Who asks: `id` keeps the idempotency keys of different callers apart, `name` is journaled."""
-
-    id: str
-    name: str
-    minutes_per_day: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Edit:
-    """A change that somebody made by hand.
-
-    `id` tells it from every other one: who finds it again must not carry it out again.
-    """
-
-    id: str
-    at: datetime
-    who: str
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What came of a top-up or an eject; `replayed` if an earlier request had done it already."""
-
-    entry: Entry
-    replayed: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class _Leaving:
-    """An endpoint that is configured no more: how it was, and since when it is not."""
-
-    spec: Spec
-    since: datetime
 
 
 class Service:
@@ -108,14 +65,15 @@ class Service:
         notifier: Notifier,
     ) -> None:
         self._specs = dict(specs)
-        self._leaving: dict[str, _Leaving] = {}
         self._store = store
         self._driver = driver
         self._clock = clock
         self._gate = gate
         self._holding = Holding(store, lambda: self._specs)
         self._treatment = Treatment(store, driver, clock, gate, notifier, self._holding)
+        self._changing = Changing(self._treatment)
         self._opening = Opening(self._treatment)
+        self._leaving = Leaving(self._treatment)
 
     @property
     def names(self) -> list[str]:
@@ -128,14 +86,9 @@ class Service:
         Those that are not among them any more are ended: what is in flight gets its drain first.
         Their meters keep their time, should they come back. `begin` tells the gate of new ones.
         """
-        now = self._clock.now()
-        leaving = {
-            name: _Leaving(spec, now) for name, spec in self._specs.items() if name not in specs
-        }
-        known = self._leaving | leaving
-        self._leaving = {name: known[name] for name in known if name not in specs}
+        left = self._leaving.configured(self._specs, specs)
         self._specs = dict(specs)
-        for name in leaving:
+        for name in left:
             self._clock.wake(name)
 
     # ── What people ask for ─────────────────────────────────────────────────────────────────────
@@ -159,7 +112,8 @@ class Service:
             except LimitExceededError as over:
                 raise asked.refused(over, spec, meter) from None
 
-        return self._change(spec, Kind.TOP_UP, rule, who, key, fingerprint("top-up", asked))
+        request = fingerprint("top-up", asked)
+        return self._changing.change(spec, Change(Kind.TOP_UP, rule, who, key, request))
 
     def extend(self, offer: Offer, who: Actor) -> Answer:
         """Add what a link offers, once: whoever was warned wants it to go on.
@@ -176,7 +130,7 @@ class Service:
             return rules.top_up(spec, meter, amount, now), f"{amount.total_seconds() / 60:g} min"
 
         request = fingerprint("extend", amount)
-        return self._change(spec, Kind.TOP_UP, rule, who, offer.key, request)
+        return self._changing.change(spec, Change(Kind.TOP_UP, rule, who, offer.key, request))
 
     def offered(self, offer: Offer) -> Report:
         """How the endpoint of a link is doing, if the link could be used now.
@@ -213,54 +167,16 @@ class Service:
             return schedule.end(spec, meter, now, rules.EJECTED), f"{left} given up"
 
         request = fingerprint("eject", seen)
-        return self._change(spec, Kind.EJECT, rule, who, key, request, shortens=True)
+        return self._changing.change(spec, Change(Kind.EJECT, rule, who, key, request))
 
     def adopt(self, name: str, seen: datetime, edit: Edit) -> datetime:
-        """Take over an expiry that was found where ours is published; returns the one that holds.
-
-        `seen` is in whole seconds. One that a recent line of the journal resulted in is our own,
-        published late, and nobody's wish; so is one from before the meter was opened. Any other is
-        somebody's: once, within the limits, and unless another endpoint holds the device, it
-        becomes the meter's, and is journaled.
+        """Take over an expiry that was set by hand, and return the one that holds.
 
         Raises:
-            UnknownEndpointError, StoreBusyError: nothing changed.
+            UnknownEndpointError, StoreBusyError: nothing changed; see `Changing.adopt`.
 
         """
-        spec, key = self._spec(name), f"edit:{edit.id}"
-        for _ in range(TRIES):
-            meter, now = self._store.load(name), self._clock.now()
-            if edit.at < meter.opened_at or self._store.entry(name, key, now - KEY_LIFETIME):
-                return meter.expires_at
-            recent = {entry.expires_at for entry in self._store.journal(name, _RECENT_LINES)}
-            if seen in {expiry.replace(microsecond=0) for expiry in recent | {meter.expires_at}}:
-                return meter.expires_at
-            changed = rules.set_expiry(spec, meter, seen, now)
-            if changed == meter:
-                return meter.expires_at
-            changed = schedule.pass_over(spec, changed, now)
-            gained = rules.time_left(changed, now) - rules.time_left(meter, now)
-            why = f"set to {seen:%Y-%m-%d %H:%M:%S} UTC by hand"
-            entry = line(
-                spec,
-                changed,
-                Kind.EDIT,
-                now,
-                why if changed.expires_at == seen else f"{why}; kept within the limits",
-                key=key,
-                who=edit.who,
-                amount=gained,
-            )
-            try:
-                claim = self._holding.claim(spec, changed, now)
-                return self._treatment.commit(changed, [entry], claim=claim).expires_at
-            except DeviceBusyError as busy:
-                held = f"{why}: refused, {busy.data['endpoint']} holds {spec.device}"
-                self.warn(name, held, f"edit-refused:{edit.id}")
-                return meter.expires_at
-            except (StaleError, DuplicateError):
-                continue
-        raise StoreBusyError
+        return self._changing.adopt(self._spec(name), seen, edit)
 
     def warn(self, name: str, why: str, key: str) -> None:
         """Journal something that people should know of, once per key; the meter stays as it is."""
@@ -316,7 +232,7 @@ class Service:
         """
         spec = self._spec(name)
         gained = spec.wake or rules.ZERO
-        return self._opening.wake(spec, who.name, lambda now: _budget(who, gained, now))
+        return self._opening.wake(spec, who.name, lambda now: who.budget(gained, now))
 
     def remove(self, name: str) -> None:
         """Take an endpoint away for good, configured or not: it ends now, and takes no more time.
@@ -365,9 +281,7 @@ class Service:
         """
         spec = self._specs.get(name)
         if spec is None:
-            left = self._leaving.get(name)
-            spec = left.spec if left else Spec(name)
-            return self._treatment.treat(spec, self._end_unconfigured, read)
+            return self._leaving.reconcile(name, read)
         if spec.hours is None:
             return self._treatment.treat(spec, self._treatment.decide, read)
         turn = self._turn(spec)
@@ -399,8 +313,7 @@ class Service:
     def park(self) -> list[str]:
         """Stop all endpoints and leave their meters as they are; returns who is still there."""
         present = []
-        leaving = {name: left.spec for name, left in self._leaving.items()}
-        for name, spec in (leaving | self._specs).items():
+        for name, spec in (self._leaving.specs | self._specs).items():
             try:
                 gone = self._treatment.treat(spec, self._leave) is None
             except Exception:
@@ -430,84 +343,5 @@ class Service:
             raise UnknownEndpointError(name, self._specs)
         return spec
 
-    def _change(  # noqa: PLR0913, PLR0917 (one request's facts)
-        self,
-        spec: Spec,
-        kind: Kind,
-        rule: Callable[[Meter, datetime], tuple[Meter, str]],
-        who: Actor,
-        key: str | None,
-        request: str,
-        *,
-        shortens: bool = False,
-    ) -> Answer:
-        """One change that a person asked for: recomputed until it is committed, once per key."""
-        scoped = f"{who.id}:{secrets.token_hex(16) if key is None else key}"
-        if key is not None:  # one that was made up just now is nobody's
-            first = self._store.entry(spec.name, scoped, self._clock.now() - KEY_LIFETIME)
-            if first is not None:
-                return _replay(first, request)
-        for _ in range(TRIES):
-            meter, now = self._store.load(spec.name), self._clock.now()
-            changed, why = rule(meter, now)
-            gained = rules.time_left(changed, now) - rules.time_left(meter, now)
-            entry = line(
-                spec,
-                changed,
-                kind,
-                now,
-                why,
-                key=scoped,
-                who=who.name,
-                amount=gained,
-                request=request,
-            )
-            claim = self._holding.claim(spec, changed, now)
-            moved = changed.expires_at != meter.expires_at
-            if moved and shortens:
-                # Before the commit: killed right after it, nobody would be left to tell the leash.
-                # At the version that was read, so that whoever commits first has the last word.
-                self._treatment.keep(spec, changed.expires_at + spec.drain, meter.version)
-            try:
-                budget = _budget(who, gained, now)
-                committed = self._treatment.commit(changed, [entry], budget, claim)
-            except StaleError:
-                continue
-            except DuplicateError as duplicate:
-                return _replay(duplicate.entry, request)
-            except Exception:
-                if moved and shortens:
-                    self._treatment.keep(spec, rules.latest_close(meter), meter.version)
-                raise
-            if moved:  # or a drain that is under way would be cut short
-                self._treatment.keep(spec, rules.latest_close(committed), committed.version)
-            self._clock.wake(spec.name)
-            return Answer(entry)
-        raise StoreBusyError
-
-    def _end_unconfigured(self, spec: Spec, meter: Meter, observed: Observed) -> Decision:
-        now = self._clock.now()
-        if rules.is_open(meter, now):
-            left = self._leaving.get(spec.name)
-            begun = meter.run.phase is Phase.STOPPING or observed.phase is Phase.STOPPING
-            if left and not begun and self._gate.in_flight(spec.name):
-                drained = left.since + spec.drain
-                if now < drained:
-                    return Decision(Rest(), meter, check_at=min(drained, now + decisions.SOON))
-            return decisions.park(spec, meter, observed, decisions.UNCONFIGURED, now)
-        return self._treatment.decide(spec, meter, observed)
-
     def _leave(self, spec: Spec, meter: Meter, observed: Observed) -> Decision:
         return decisions.park(spec, meter, observed, decisions.PARKED, self._clock.now())
-
-
-def _replay(first: Entry, request: str) -> Answer:
-    if first.request != request:
-        raise KeyReusedError
-    return Answer(first, replayed=True)
-
-
-def _budget(who: Actor, gained: timedelta, now: datetime) -> Budget | None:
-    if who.minutes_per_day is None or gained <= rules.ZERO:
-        return None
-    return Budget(who.id, now.date(), gained.total_seconds() / 60, who.minutes_per_day)

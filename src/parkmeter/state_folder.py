@@ -19,15 +19,22 @@ from parkmeter.errors import ConfigError, StateLockedError
 _LOCK_WITHIN = 0.5
 """Seconds to try for a lock whose holder has not said who it is: it may only be looking."""
 
+_LONGEST_NOTE = 16384
+"""Bytes of what a gateway says of itself in its lock file, the longest path included."""
+
 _SECRET_BYTES = 32
 
 
 @dataclass(frozen=True, slots=True)
 class Holder:
-    """The gateway that has a state folder: where it answers, and its process."""
+    """The gateway that has a state folder: where it answers, its process, its configuration.
+
+    `config`: None if it was named none, and has the one endpoint it then comes with.
+    """
 
     url: str
     process: int
+    config: Path | None = None
 
 
 class StateFolder:
@@ -100,10 +107,12 @@ class StateFolder:
         self._lock = handle
         self.reload_file.unlink(missing_ok=True)
 
-    def write_holder(self, url: str) -> None:
-        """Say where the gateway that has the folder answers, for others who want it."""
+    def write_holder(self, url: str, config: Path | None = None) -> None:
+        """Say of the gateway that has the folder what others want to know; see `Holder`."""
         assert self._lock is not None  # noqa: S101 (after `lock`)
-        os.pwrite(self._lock, json.dumps({"url": url, "process": os.getpid()}).encode(), 0)
+        file = None if config is None else str(config.absolute())
+        document = {"url": url, "process": os.getpid(), "config": file}
+        os.pwrite(self._lock, json.dumps(document).encode(), 0)
 
     def holder(self) -> Holder | None:
         """The gateway that works here; None if there is none, or it has not got its address yet.
@@ -171,8 +180,13 @@ def _locked(handle: int, kind: int, within: float = 0.0) -> bool:
 
 def _holder_in(handle: int) -> Holder | None:
     with suppress(ValueError, KeyError, TypeError):
-        document = json.loads(os.pread(handle, 4096, 0))
-        return Holder(url=str(document["url"]), process=int(document["process"]))
+        document = json.loads(os.pread(handle, _LONGEST_NOTE, 0))
+        config = document.get("config")
+        return Holder(
+            url=str(document["url"]),
+            process=int(document["process"]),
+            config=None if config is None else Path(config),
+        )
     return None
 
 

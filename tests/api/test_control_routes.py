@@ -9,9 +9,9 @@ from decimal import Decimal
 import pytest
 from starlette.testclient import TestClient
 
+from parkmeter.changing import Actor
 from parkmeter.meter import Spec
 from parkmeter.request_counts import Count
-from parkmeter.service import Actor
 from parkmeter.tokens import Scope, Token, digest_of
 from parkmeter.web.app import control_app
 from parkmeter.web.auth import TokenBook
@@ -175,14 +175,16 @@ def test_an_endpoint_tells_status_time_and_money(front):
     assert front.get("/endpoints").json() == {"endpoints": [one]}
 
 
-def test_a_failure_is_told_apart_from_its_next_try(front):
+def test_a_cause_is_told_apart_from_what_changes_by_itself(front):
     front.world.driver.fail_next_start("flan-t5", "exit code 1: no such file")
     front.world.top_up(60)
-    assert front.get("/endpoints/flan-t5").json()["failure"] is None
+    front.world.wind(SECOND)
+    starting = front.get("/endpoints/flan-t5").json()
+    assert starting["reason"] == f"{starting['cause']}, 1.0 s so far"
     while front.world.status() != "failed":
         front.world.wind(SECOND)
     one = front.get("/endpoints/flan-t5").json()
-    assert (one["status"], one["failure"]) == ("failed", "exit code 1: no such file")
+    assert (one["status"], one["cause"]) == ("failed", "exit code 1: no such file")
     assert one["reason"].startswith("exit code 1: no such file; trying again at ")
     assert one["next_try"] is not None
 
@@ -287,6 +289,7 @@ def test_an_endpoint_tells_what_a_dashboard_needs(front):
     stopped = front.get("/endpoints/flan-t5").json()
     assert (stopped["started_at"], stopped["starting_since"]) == (None, None)
     assert stopped["warn_minutes"] == [10, 2]
+    assert stopped["extend_minutes"] == 30
     assert stopped["max_top_up_minutes"] == 1440
     front.world.driver.start_takes = 20 * SECOND
     front.world.top_up(10)

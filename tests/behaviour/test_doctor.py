@@ -73,6 +73,22 @@ def test_a_gateway_that_is_well_has_nothing_wrong(gateway):
     assert {finding["level"] for finding in told["findings"]} == {"good"}
 
 
+def test_without_config_the_doctor_reads_the_file_of_the_gateway_that_works_there(gateway):
+    gateway.folder = gateway.state
+    gateway.arguments = ("--config", "other.toml")
+    text = gateway.config.replace("flan-t5", "phi-3")
+    gateway.config = None
+    (gateway.state / "other.toml").write_text(text)
+    gateway.start()
+    gateway.until("running", "phi-3")
+    done = doctor(gateway)
+    assert done.returncode == 0, done.stdout
+    assert "endpoints: phi-3" in done.stdout
+    assert "is in no configuration" not in done.stdout
+    (gateway.state / "other.toml").write_text("[endpoints.phi-3]\ncomand = []")
+    assert "other.toml:2: endpoints.phi-3.comand" in doctor(gateway).stdout
+
+
 def test_before_the_first_start_nothing_is_wrong_and_nothing_is_made(gateway):
     gateway.state.rmdir()
     findings = found(gateway, model="demo")

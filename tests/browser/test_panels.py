@@ -78,9 +78,21 @@ def test_a_closed_meter_is_told_in_the_playground_with_what_to_press(meters):
     expect(panel.locator(".hint")).to_have_text(said)
 
 
+def test_who_may_not_top_up_is_not_told_to_press_what_is_not_there(meters, visit):
+    meters.stopped()
+    issued = meters.gateway.request("POST", "/tokens", {"name": "asker", "scopes": ["invoke"]})
+    asker = visit()
+    asker.sign_in(issued.json["token"])
+    asker.expected.append("402")
+    panel = asker.open("Playground")
+    panel.get_by_role("button", name="Send").click()
+    said = f"The meter of {NAME} holds no time: ask somebody whose token may top it up."
+    expect(panel.locator(".hint")).to_have_text(said)
+
+
 def test_a_prompt_that_waits_says_for_what(shown):
     loading = {"reason": "loading model weights, 84 s so far"}
-    page = shown(ENDPOINTS["qwen"] | loading, ENDPOINTS["phi"] | {"failure": "exit code 1"})
+    page = shown(ENDPOINTS["qwen"] | loading, ENDPOINTS["phi"] | {"cause": "exit code 1"})
     page.page.route("**/qwen", lambda route: None)
     page.page.route("**/phi", lambda route: None)
     told = {

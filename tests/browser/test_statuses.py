@@ -73,9 +73,9 @@ def test_an_eject_is_asked_about_as_what_is_still_to_come(shown):
 
 def test_a_failure_shows_the_providers_words_and_the_next_try(shown):
     told = ENDPOINTS["phi"]
-    page = shown(told | {"reason": f"{told['failure']}; trying again at 17:42:58 UTC"})
+    page = shown(told | {"reason": f"{told['cause']}; trying again at 17:42:58 UTC"})
     words = card(page, "phi").locator(".reason")
-    expect(words).to_have_text(f"{told['failure']}.")
+    expect(words).to_have_text(f"{told['cause']}.")
     expect(card(page, "phi")).to_contain_text("no capacity for ml.g5.12xlarge")
     expect(card(page, "phi")).to_contain_text("Next try at 17:42:58; 2 attempts so far.")
 

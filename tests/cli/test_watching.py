@@ -62,6 +62,8 @@ def test_a_warning_comes_at_its_minute_and_turns_red_at_the_last_one():
     assert shown(sight, 1001.0)[1] == (
         "flan-t5 stops in 10:00. More time: parkmeter top-up flan-t5 30"
     )
+    other = Sight(one(seconds_left=60, extend_minutes=7.5), seen=1000.0)
+    assert shown(other, 1000.0)[1].endswith("parkmeter top-up flan-t5 7.5")
     assert styles(sight, 1001.0) == ["bold yellow"]
     assert styles(sight, 1480.9) == ["bold yellow"]
     assert styles(sight, 1481.0) == ["bold red"]

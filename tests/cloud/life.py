@@ -24,12 +24,13 @@ from parkmeter.aws.lifecycle import Lifecycle
 from parkmeter.aws.links import LinkSecret, found_address
 from parkmeter.aws.mailing import Mailing
 from parkmeter.aws.wiring import NoGate, Ports, service_of
+from parkmeter.changing import Actor
 from parkmeter.journal import Entry, Kind
 from parkmeter.meter import Meter, Spec
 from parkmeter.notify.log import LogNotifier
 from parkmeter.notify.sns import SnsReceiver
 from parkmeter.report import Report
-from parkmeter.service import Actor, Service
+from parkmeter.service import Service
 from parkmeter.stores.dynamodb_outbox import DynamoOutbox
 from parkmeter.telling import Event, Extension
 from tests.cloud.conftest import Wound

@@ -8,7 +8,7 @@ import pytest
 
 from parkmeter.aws.async_bucket import handler
 from tests.cloud.custom_resources import CloudFormation, cloudformation, request
-from tests.cloud.tables import moto_server
+from tests.cloud.moto_server import moto_server
 
 
 @pytest.fixture

@@ -19,11 +19,11 @@ from parkmeter.errors import KeyBusyError, UpstreamError, UpstreamTimeoutError
 from stacks.names import ASYNC_INPUTS, Names
 from tests.cloud.api_gateway import ADA, BOB, Gateway, Said, gateway_to_control
 from tests.cloud.conftest import Wound
+from tests.cloud.moto_server import moto_server
 from tests.cloud.sagemaker import refusals
 from tests.cloud.sagemaker.account import ACCOUNT, REGION
 from tests.cloud.sagemaker.answers import AsyncJob
 from tests.cloud.sagemaker.simulator import SageMakerSimulator
-from tests.cloud.tables import moto_server
 
 BASE = "https://abc.execute-api.us-east-1.amazonaws.com/prod"
 LARGEST = 4 * 2**20

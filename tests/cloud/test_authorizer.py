@@ -15,7 +15,8 @@ from parkmeter.aws.asking import context_of, token_in
 from parkmeter.errors import TokenRefusedError
 from parkmeter.stores.dynamodb import DynamoStore
 from parkmeter.tokens import Scope, Token, digest_of
-from tests.cloud.tables import dynamodb_client, make_tables, moto_server
+from tests.cloud.moto_server import moto_server
+from tests.cloud.tables import dynamodb_client, make_tables
 
 NOW = datetime.now(UTC)
 STAGE = "arn:aws:execute-api:us-east-1:111122223333:abc123/prod"

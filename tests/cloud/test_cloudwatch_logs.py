@@ -9,7 +9,7 @@ import pytest
 
 from parkmeter.aws.cloudwatch_logs import CloudWatchLogs, log_group
 from parkmeter.errors import DriverError, LogsElsewhereError
-from tests.cloud.tables import moto_server
+from tests.cloud.moto_server import moto_server
 
 NOW = datetime.now(UTC)
 GROUP = log_group("parkmeter-flan-t5")

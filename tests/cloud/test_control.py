@@ -27,8 +27,8 @@ from parkmeter.stores.dynamodb_outbox import DynamoOutbox
 from parkmeter.tokens import Scope, Token, digest_of
 from tests.cloud.api_gateway import ADA, BOB, Gateway, gateway_to_control
 from tests.cloud.conftest import Wound
+from tests.cloud.moto_server import moto_server
 from tests.cloud.sagemaker.simulator import SageMakerSimulator
-from tests.cloud.tables import moto_server
 
 
 @pytest.fixture(scope="module")

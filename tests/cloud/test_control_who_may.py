@@ -9,8 +9,8 @@ import pytest
 from parkmeter.aws import control
 from parkmeter.web.dashboard_routes import dashboard
 from tests.cloud.api_gateway import Gateway, gateway_to_control
+from tests.cloud.moto_server import moto_server
 from tests.cloud.sagemaker.simulator import SageMakerSimulator
-from tests.cloud.tables import moto_server
 
 OPEN, SIGNED, ANYBODY, COVERED, ADMINISTRATOR = (
     "open",

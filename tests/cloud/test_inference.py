@@ -18,10 +18,10 @@ from parkmeter.aws.prompts import PATIENCE, Inference
 from parkmeter.meter import Meter, Phase, Run
 from tests.cloud.conftest import Wound
 from tests.cloud.deployed import Deployed, deployed
+from tests.cloud.moto_server import moto_server
 from tests.cloud.sagemaker import refusals
 from tests.cloud.sagemaker.account import ACCOUNT
 from tests.cloud.sagemaker.simulator import SageMakerSimulator
-from tests.cloud.tables import moto_server
 
 TOKEN = {"id": "t1", "name": "laptop", "scopes": "invoke,top-up", "endpoints": "*"}
 

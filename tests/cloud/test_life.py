@@ -23,10 +23,10 @@ from tests.cloud.conftest import Wound
 from tests.cloud.custom_resources import CloudFormation, cloudformation, request
 from tests.cloud.deployed import deployed
 from tests.cloud.life import FLAN, SECOND, Life, utc
+from tests.cloud.moto_server import moto_server
 from tests.cloud.sagemaker import refusals
 from tests.cloud.sagemaker.endpoint import Delays, Status
 from tests.cloud.sagemaker.simulator import SageMakerSimulator
-from tests.cloud.tables import moto_server
 
 DELAYS = Delays(
     create=timedelta(minutes=1), provision=timedelta(seconds=30), delete=timedelta(seconds=20)

@@ -8,7 +8,7 @@ import pytest
 
 from parkmeter.aws.links import LinkSecret, found_address
 from tests.cloud.deployed import Deployed, deployed
-from tests.cloud.tables import moto_server
+from tests.cloud.moto_server import moto_server
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,8 @@ from parkmeter.meter import Meter
 from parkmeter.stores.dynamodb import DynamoStore
 from parkmeter.stores.dynamodb_outbox import DynamoOutbox
 from parkmeter.telling import MAILED
-from tests.cloud.tables import dynamodb_client, make_tables, moto_server
+from tests.cloud.moto_server import moto_server
+from tests.cloud.tables import dynamodb_client, make_tables
 
 NOON = datetime(2026, 6, 22, 12, 0, tzinfo=UTC)
 SOON = NOON + timedelta(seconds=45)

@@ -17,8 +17,8 @@ from parkmeter.aws.waiting import LONGEST_SECONDS
 from parkmeter.meter import NEVER, Phase, Run
 from tests.cloud.api_gateway import ADA, BOB, Gateway, gateway_to_control
 from tests.cloud.conftest import Wound
+from tests.cloud.moto_server import moto_server
 from tests.cloud.sagemaker.simulator import SageMakerSimulator
-from tests.cloud.tables import moto_server
 
 BY_NAME = "/endpoints/flan-t5/invocations"
 

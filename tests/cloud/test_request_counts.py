@@ -13,7 +13,7 @@ from moto.core import DEFAULT_ACCOUNT_ID
 from parkmeter.aws.request_counts import CloudWatchCounts
 from parkmeter.request_counts import Count, slot_of
 from stacks.names import VARIANT
-from tests.cloud.tables import moto_server
+from tests.cloud.moto_server import moto_server
 
 MINUTE, DAY = timedelta(minutes=1), timedelta(days=1)
 NOW = datetime.now(UTC).replace(minute=30, second=0, microsecond=0) - timedelta(hours=1)

@@ -16,9 +16,9 @@ from parkmeter.aws.crew import WORKERS
 from parkmeter.aws.roll_call import RollCall
 from parkmeter.aws.round import Round
 from parkmeter.aws.wiring import PATIENCE
+from parkmeter.changing import Actor
 from parkmeter.drivers.sagemaker import PATIENCE as SAGEMAKER_PATIENCE
 from parkmeter.meter import Meter, Phase, Run, Status, is_open
-from parkmeter.service import Actor
 from tests.cloud.scale.fleet import OF_SAGEMAKER, TIMEOUT_SECONDS, Fleet
 from tests.cloud.scale.threads import START, WoundCrew, WoundThreads
 from tests.cloud.scale.toll import Quota

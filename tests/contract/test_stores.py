@@ -20,7 +20,8 @@ from parkmeter.stores.dynamodb import DynamoStore
 from parkmeter.stores.memory import MemoryStore
 from parkmeter.stores.sqlite import SqliteStore
 from parkmeter.tokens import Scope, Token
-from tests.cloud.tables import dynamodb_client, make_tables, moto_server
+from tests.cloud.moto_server import moto_server
+from tests.cloud.tables import dynamodb_client, make_tables
 
 NOW = datetime(2026, 6, 22, 8, 24, 12, 345678, tzinfo=UTC)
 TODAY = NOW.date()

@@ -4,9 +4,9 @@ from datetime import timedelta
 
 import pytest
 
+from parkmeter.changing import Edit
 from parkmeter.journal import Kind
 from parkmeter.meter import overdue
-from parkmeter.service import Edit
 from tests.world import MINUTE, NOON, SECOND, World, spec
 
 FREE = {"startup_credit": timedelta(0)}

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from parkmeter.changing import Actor, Edit
 from parkmeter.errors import DeviceBusyError, StoreBusyError
 from parkmeter.journal import Kind
 from parkmeter.meter import ZERO, Phase, Spec
-from parkmeter.service import Actor, Edit
 from parkmeter.stores.memory import MemoryStore
 from parkmeter.stores.sqlite import SqliteStore
 from tests.world import ADA, BOB, MINUTE, NOON, SECOND, World

@@ -10,9 +10,9 @@ from datetime import timedelta
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from parkmeter.changing import Edit
 from parkmeter.journal import SYSTEM, Kind
 from parkmeter.meter import Meter
-from parkmeter.service import Edit
 from parkmeter.stores.records import read, written
 from tests.scheduled import DAY, HOUR, NINE, entries, reconfigured, restarted, spec, world
 from tests.world import ADA, MINUTE, SECOND

@@ -6,12 +6,12 @@ from decimal import Decimal
 
 import pytest
 
+from parkmeter.changing import Edit
 from parkmeter.errors import InvalidRequestError, UnknownEndpointError
 from parkmeter.history import lines_of
 from parkmeter.journal import SYSTEM, Entry, Kind
 from parkmeter.meter import ZERO, Meter
 from parkmeter.receipt import Receipt, receipt
-from parkmeter.service import Edit
 from parkmeter.stores.memory import MemoryStore
 from tests.world import ADA, BOB, MINUTE, NOON, SECOND, World, spec
 

@@ -4,11 +4,11 @@ from datetime import timedelta
 
 import pytest
 
+from parkmeter.changing import Edit
 from parkmeter.errors import EndpointRemovedError
 from parkmeter.journal import Kind
 from parkmeter.meter import Status
 from parkmeter.ports import StaleError
-from parkmeter.service import Edit
 from tests.world import MINUTE, NOON, World, spec
 
 

@@ -6,6 +6,7 @@ from datetime import timedelta
 
 import pytest
 
+from parkmeter.changing import Actor
 from parkmeter.decision import Cause
 from parkmeter.errors import (
     DriverError,
@@ -20,7 +21,6 @@ from parkmeter.errors import (
 from parkmeter.journal import Kind
 from parkmeter.meter import Phase, Spec
 from parkmeter.ports import StaleError
-from parkmeter.service import Actor
 from parkmeter.stores.memory import MemoryStore
 from tests.world import ADA, BOB, MINUTE, NOON, SECOND, World, spec
 

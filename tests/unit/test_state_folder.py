@@ -27,6 +27,8 @@ def test_a_holder_is_known_as_long_as_it_holds(held):
     assert other.holder() is None, "it has not got its address yet"
     held.write_holder(URL)
     assert other.holder() == Holder(URL, os.getpid())
+    held.write_holder(URL, held.path / "parkmeter.toml")
+    assert other.holder() == Holder(URL, os.getpid(), held.path / "parkmeter.toml")
     with pytest.raises(StateLockedError, match=URL):
         other.lock()
     held.release()

@@ -6,11 +6,11 @@ import time
 
 import pytest
 
+from parkmeter.changing import Actor
 from parkmeter.errors import DeviceBusyError, OverBudgetError
 from parkmeter.hours import Hours
 from parkmeter.journal import SYSTEM, Kind
 from parkmeter.meter import Spec
-from parkmeter.service import Actor
 from parkmeter.stores.sqlite import SqliteStore
 from parkmeter.tokens import Scope, Token
 from parkmeter.web.waking import Waker

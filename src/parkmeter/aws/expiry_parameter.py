@@ -11,8 +11,9 @@ from datetime import UTC, datetime
 from typing import Any, Protocol, Self
 
 from parkmeter.aws.definitions import A_PAGE, parameters_below
+from parkmeter.changing import Edit
 from parkmeter.journal import OPERATOR, fingerprint
-from parkmeter.service import Edit, Service
+from parkmeter.service import Service
 from parkmeter.web.seed_contract import TIME_FORMAT
 
 log = logging.getLogger(__name__)

@@ -153,13 +153,17 @@ def reload(
 def doctor(
     state: StateOption = None, config: ConfigOption = None, *, as_json: JsonOption = False
 ) -> None:
-    """Examine a gateway's folder, store, clock, port, models and servers; say what to do."""
-    from parkmeter.config import load_settings, state_folder
-    from parkmeter.doctor import Level, examine
+    """Examine a gateway's folder, store, clock, port, models and servers; say what to do.
+
+    Without --config it reads the file of the gateway that works in the folder.
+    """
+    from parkmeter.config import config_file, load_settings, state_folder
+    from parkmeter.doctor import Level, examine, file_at_work
     from parkmeter.errors import ConfigError
 
+    file = config_file(config) or file_at_work(state_folder(state))
     try:
-        settings = load_settings(config=config, state=state)
+        settings = load_settings(config=file, state=state)
         findings = examine(settings.gateway.state or state_folder(state), settings)
     except ConfigError as error:
         findings = examine(state_folder(state), error)

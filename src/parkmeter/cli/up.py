@@ -14,7 +14,7 @@ from rich.text import Text
 
 from parkmeter import __version__
 from parkmeter.cli.output import clock_time, countdown, err, out, status_word
-from parkmeter.config import Settings, load_settings
+from parkmeter.config import Settings, config_file, load_settings
 from parkmeter.errors import ParkmeterError
 from parkmeter.gateway import Gateway, Started
 from parkmeter.meter import Status
@@ -37,7 +37,8 @@ def run(
         return load_settings(config=config, host=host, port=port, state=state)
 
     try:
-        left = Gateway(read(), keep=keep, reread=read).run(_banner)
+        gateway = Gateway(read(), keep=keep, reread=read, config=config_file(config))
+        left = gateway.run(_banner)
     except ParkmeterError as error:
         err.print(Text.assemble(("parkmeter: ", "bold red"), error.detail))
         raise typer.Exit(1) from None

@@ -35,6 +35,7 @@ _FRAMES_A_SECOND = 4
 
 _SERVER_ERRORS = 500
 _ZERO = timedelta(0)
+_MINUTE = timedelta(minutes=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +70,7 @@ def warnings(endpoints: Sequence[Endpoint]) -> list[Text]:
     return [
         Text(
             f"{endpoint.name} stops in {countdown(endpoint.left)}."
-            f" More time: parkmeter top-up {endpoint.name} 30",
+            f" More time: parkmeter top-up {endpoint.name} {endpoint.extend_by / _MINUTE:g}",
             "bold red" if endpoint.left <= min(endpoint.warn_before) else "bold yellow",
             no_wrap=True,
             overflow="ellipsis",

@@ -39,7 +39,8 @@ class Endpoint(_Answer):
     negative. `closes_at` differs from `expires_at` only while a start is under way. Both are None
     before the first top-up. `since`: the start of the run that exists now. `hours`: when it runs by
     itself, None: never; `window_until`: the end of the window that is on, if one is; `held`: it was
-    ejected in that one. `warn_before`: how long before the close people are warned.
+    ejected in that one. `warn_before`: how long before the close people are warned;
+    `extend_by`: what the link in such a warning adds.
     """
 
     name: str
@@ -55,6 +56,7 @@ class Endpoint(_Answer):
     attempts: int
     next_try: datetime | None
     warn_before: tuple[timedelta, ...]
+    extend_by: timedelta
     hours: str | None = None
     window_until: datetime | None = None
     next_window_at: datetime | None = None
@@ -82,6 +84,7 @@ class Endpoint(_Answer):
             next_window_at=_moment(raw.get("next_window_at")),
             held=raw.get("held", False),
             warn_before=tuple(timedelta(minutes=m) for m in raw.get("warn_minutes", (10, 2))),
+            extend_by=timedelta(minutes=raw.get("extend_minutes", 30)),
         )
 
 

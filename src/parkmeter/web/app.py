@@ -11,8 +11,8 @@ from fastapi.responses import HTMLResponse, JSONResponse
 from starlette.concurrency import run_in_threadpool as in_thread
 
 from parkmeter import __version__
+from parkmeter.changing import Actor, Answer
 from parkmeter.errors import ClockStoppedError, InvalidRequestError
-from parkmeter.service import Actor, Answer
 from parkmeter.tokens import Scope, Token
 from parkmeter.web.auth import require
 from parkmeter.web.bodies import idempotency_key, parsed, read_json, takes

@@ -10,11 +10,11 @@ from datetime import datetime
 from fastapi import FastAPI
 from fastapi.responses import HTMLResponse
 
+from parkmeter.changing import Actor
 from parkmeter.errors import LinkOutdatedError, LinkUsedError, ParkmeterError
 from parkmeter.extending import Offer, offer_in
 from parkmeter.journal import KEY_LIFETIME, Entry
 from parkmeter.report import Report
-from parkmeter.service import Actor
 from parkmeter.web.control import Control
 from parkmeter.web.extend_page import HEADERS, done_page, offer_page, refusal_page
 from parkmeter.web.problems import problem_of

@@ -37,9 +37,10 @@ class Endpoint(Shape):
     name: str = Field(examples=["flan-t5"])
     status: Status = Field(examples=["running"])
     reason: str = Field(description="One plain sentence.", examples=["serving"])
-    failure: str | None = Field(
-        description="While it failed: why, without the next try; else null.",
-        examples=["exit code 1: CUDA out of memory"],
+    cause: str = Field(
+        description="The reason without what changes by itself: how long a start takes so far, "
+        "when the next one is tried.",
+        examples=["serving"],
     )
     expires_at: datetime | None = Field(
         description="What the meter says. Moves by top-up, credit, eject, an edit by hand and "
@@ -86,6 +87,9 @@ class Endpoint(Shape):
     warn_minutes: list[float] = Field(
         description="So long before the close people are warned.", examples=[[10.0, 2.0]]
     )
+    extend_minutes: float = Field(
+        description="What the link in such a warning adds.", examples=[30.0]
+    )
     price_source: str | None = Field(
         description="Who told the price; null: nobody.", examples=["configuration"]
     )
@@ -101,14 +105,13 @@ class Endpoint(Shape):
     ) -> Self:
         """The shape of a report."""
         spec, run, usual = report.spec, report.meter.run, background.usual_start
-        failed = report.shown.status is Status.FAILED
         used = report.meter.expires_at != NEVER
         starting = report.shown.status is not Status.STOPPED and run.ready_at is None
         return cls(
             name=spec.name,
             status=report.shown.status,
             reason=report.shown.reason,
-            failure=run.trouble or run.reason if failed else None,
+            cause=report.shown.cause,
             expires_at=report.meter.expires_at if used else None,
             closes_at=report.closes_at if used else None,
             seconds_left=report.left.total_seconds(),
@@ -127,6 +130,7 @@ class Endpoint(Shape):
             starting_since=run.started_at if starting else None,
             usual_start_seconds=None if usual is None else usual.total_seconds(),
             warn_minutes=[before.total_seconds() / 60 for before in spec.warn_before],
+            extend_minutes=spec.extend_by.total_seconds() / 60,
             price_source=report.price.source,
             max_top_up_minutes=spec.max_top_up.total_seconds() / 60,
         )

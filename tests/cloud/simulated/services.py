@@ -10,10 +10,9 @@ from typing import Any, Self
 
 import moto.backends
 from moto.core.base_backend import BackendDict
-from moto.server import DomainDispatcherApplication, create_backend_app
-from werkzeug.serving import WSGIRequestHandler, make_server
 from werkzeug.wrappers import Request, Response
 
+from tests.cloud.moto_server import Moto, Server
 from tests.cloud.sagemaker.account import ACCOUNT, REGION
 
 _FORM = "application/x-www-form-urlencoded"
@@ -34,32 +33,20 @@ class Services:
         self.lock = threading.RLock()
         self.doors: list[Door] = []
         self.afterwards: Callable[[], None] = lambda: None
-        self._moto = DomainDispatcherApplication(create_backend_app)
-        self._server = make_server(
-            "127.0.0.1", 0, self._answer, threaded=True, request_handler=_Quiet
-        )
-        self._server.daemon_threads = True
-        self._thread = threading.Thread(
-            target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True
-        )
+        self._moto = Moto()
+        self._server = Server(self._answer)
+        self.url = self._server.url
 
     def __enter__(self) -> Self:
-        self._thread.start()
+        self._server.__enter__()
         return self
 
-    def __exit__(self, *_error: object) -> None:
-        self._server.shutdown()
-        self._thread.join()
-        self._server.server_close()
+    def __exit__(self, *error: object) -> None:
+        self._server.__exit__(*error)
         with self.lock:
             for backends in BackendDict._instances:
                 if ACCOUNT in backends:
                     backends.pop(ACCOUNT).reset()
-
-    @property
-    def url(self) -> str:
-        # By this name, because moto tells services apart by host and knows no bare addresses.
-        return f"http://localhost:{self._server.server_port}"
 
     def environment(self) -> dict[str, str]:
         """What leads botocore here, in this process or another."""
@@ -90,8 +77,3 @@ class Services:
             pieces = list(self._moto(environ, start_response))
         self.afterwards()
         return pieces
-
-
-class _Quiet(WSGIRequestHandler):
-    def log(self, *_words: object) -> None:
-        pass

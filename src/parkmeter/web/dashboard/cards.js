@@ -6,7 +6,7 @@ import { countdown, inWords, minutes, moment, money, nextMonday, rate } from "./
 import { Dial } from "./meter.js";
 import { Playground } from "./playground.js";
 import { ReceiptView } from "./receipt.js";
-import { Sight, cause, until } from "./reckoning.js";
+import { Sight, until } from "./reckoning.js";
 import { Timeline } from "./timeline.js";
 import { TopUp, why } from "./top_up.js";
 
@@ -14,7 +14,7 @@ const PANELS = [["Timeline", Timeline], ["Receipt", ReceiptView], ["Playground",
 
 export class Card {
   constructor(api, holder, name, changed) {
-    Object.assign(this, { api, name, changed });
+    Object.assign(this, { api, holder, name, changed });
     this.dial = new Dial();
     this.timer = h("div", { role: "timer", class: "meter" }, this.dial.element);
     this.badge = h("span", { class: "badge" });
@@ -46,10 +46,10 @@ export class Card {
     const before = this.sight;
     this.sight = new Sight(endpoint, heard, before);
     const { status } = endpoint;
-    if (before && before.endpoint.status !== status) say(`${this.name}: ${status}, ${cause(endpoint)}`);
+    if (before && before.endpoint.status !== status) say(`${this.name}: ${status}, ${endpoint.cause}`);
     write(this.badge, status);
-    // The next try is told below, by the reader's own clock.
-    write(this.reason, sentence(cause(endpoint)));
+    // How long a start takes and the next try are told below, by the reader's own clock.
+    write(this.reason, sentence(endpoint.cause));
     this.topUp?.show(endpoint);
     if (this.ejectButton) this.ejectButton.disabled = !(endpoint.seconds_left > 0);
     this.view?.see?.(endpoint);
@@ -149,7 +149,7 @@ export class Card {
     this.view?.close?.();
     const opening = this.title !== title;
     this.title = opening ? title : null;
-    this.view = opening ? new View(this.api, this.sight.endpoint) : null;
+    this.view = opening ? new View(this.api, this.sight.endpoint, this.holder) : null;
     for (const tab of this.tabs) tab.setAttribute("aria-expanded", String(tab.textContent === this.title));
     this.panel.hidden = !opening;
     this.panel.setAttribute("aria-label", `${title} of ${this.name}`);

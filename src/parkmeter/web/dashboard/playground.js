@@ -11,8 +11,8 @@ const HELD = 60; // seconds that a prompt waits for an endpoint that starts
 let count = 0;
 
 export class Playground {
-  constructor(api, endpoint) {
-    Object.assign(this, { api, endpoint, name: endpoint.name, resource: endpoint.api_resource, forms: formsOf(endpoint) });
+  constructor(api, endpoint, holder) {
+    Object.assign(this, { api, endpoint, holder, name: endpoint.name, resource: endpoint.api_resource, forms: formsOf(endpoint) });
     const id = `playground-${++count}`;
     this.remembered = `parkmeter.form.${this.name}`;
     this.prompt = h("textarea", { id, rows: "4", maxlength: "20000", oninput: () => this.showCurl(), onkeydown: (event) => this.key(event) });
@@ -114,7 +114,7 @@ export class Playground {
       if (!this.answer.textContent) told = `An empty answer, after ${told}`;
       say(`Answer: ${this.answer.textContent}`);
     } catch (error) {
-      told = this.running.signal.aborted ? "Stopped." : reasonOf(error, this.endpoint);
+      told = this.running.signal.aborted ? "Stopped." : reasonOf(error, this.endpoint, this.holder);
       if (!this.running.signal.aborted) say(told);
     } finally {
       this.running = null;
@@ -150,10 +150,13 @@ async function* textOf(response) {
   }
 }
 
-function reasonOf(error, endpoint) {
+function reasonOf(error, endpoint, holder) {
   if (!(error instanceof Problem)) return error instanceof TypeError ? "The connection broke off." : error.message;
   // Whoever reads these has buttons, and no call to make.
-  if (error.code === "meter_closed") return `The meter of ${endpoint.name} holds no time: press +30 min, then Send.`;
+  if (error.code === "meter_closed") {
+    const next = holder.may("top-up", endpoint.name) ? "press +30 min, then Send" : "ask somebody whose token may top it up";
+    return `The meter of ${endpoint.name} holds no time: ${next}.`;
+  }
   if (error.code === "not_serving") return `No answer from ${awaited(endpoint)}. Send again to wait on.`;
   // A model's own refusal is no problem document of ours; it has words of its own.
   const { error: theirs, message } = error.data;

@@ -55,15 +55,10 @@ export class Sight {
   }
 }
 
-/** Why it is as it is. How long a start takes so far is left out where the page counts that itself. */
-export function cause({ failure, reason, starting_since: since }) {
-  return failure ?? (since ? reason.replace(/, [^,]* so far$/, "") : reason);
-}
-
 /** What a prompt waits for while it is not served, as one phrase. */
 export function awaited(endpoint) {
   const { name, status, next_try: next, usual_start_seconds: usual } = endpoint;
-  const why = cause(endpoint).replace(/\.$/, "");
+  const why = endpoint.cause.replace(/\.$/, "");
   if (status === "failed") {
     return `${name}: failed, ${why}${next ? `; next try at ${moment(new Date(next), { exact: true })}` : ""}`;
   }
