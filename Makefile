@@ -4,12 +4,16 @@
 PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/pip --disable-pip-version-check --quiet
+# Some tests wait more than they work.
+WORKERS ?= $(shell echo $$(($$(getconf _NPROCESSORS_ONLN) * 3 / 2)))
 
 run: .venv/.installed          ## all set-up, then the gateway with the embedded model
 	@exec $(BIN)/parkmeter up
 
+# The behaviour of real processes in real time is tested last, beside nothing else.
 test: .venv/.developing .venv/cdk  ## all set-up, then every test
-	$(BIN)/pytest -n auto
+	$(BIN)/pytest -n $(WORKERS) --ignore=tests/behaviour
+	$(BIN)/pytest -n $(WORKERS) tests/behaviour
 
 check: .venv/.developing       ## style, types, layers, generated references, templates
 	$(BIN)/ruff check
@@ -46,9 +50,10 @@ clean:                         ## remove what the verbs made
 	@$(PIP) install --editable .
 	@touch $@
 
+# Not compiled: most of it is never imported, and what is, Python compiles then.
 .venv/.developing: pyproject.toml | .venv/bin/python
 	@echo "Installing parkmeter with its development tools into .venv …"
-	@$(PIP) install --editable '.[dev]'
+	@$(PIP) install --no-compile --editable '.[dev]'
 	@touch $@ .venv/.installed
 
 # The command line that speaks the schema of the pinned aws-cdk-lib. Its npm is the one that came with
