@@ -10,7 +10,7 @@ WORKERS ?= $(shell echo $$(($$(getconf _NPROCESSORS_ONLN) * 3 / 2)))
 run: .venv/.installed          ## all set-up, then the gateway with the embedded model
 	@exec $(BIN)/parkmeter up
 
-# The behaviour of real processes in real time is tested last, beside nothing else.
+# The behaviour of real processes in real time is tested last, beside nothing that computes much.
 test: .venv/.developing .venv/cdk  ## all set-up, then every test
 	$(BIN)/pytest -n $(WORKERS) --ignore=tests/behaviour
 	$(BIN)/pytest -n $(WORKERS) tests/behaviour

@@ -1,7 +1,4 @@
-"""What somebody changes on a meter: a request with its key, an expiry set by hand. Each once.
-
-With `service`, `opening` and `treatment`, what orders the ports.
-"""
+"""What somebody changes on a meter: a request with its key, an expiry set by hand. Each once."""
 
 import secrets
 from collections.abc import Callable
@@ -124,24 +121,12 @@ class Changing:
         entry: Entry,
         budget: Budget | None,
     ) -> None:
-        """Commit, and tell the leash; a shorter life is told before, and taken back if refused."""
+        """Commit, and tell the leash."""
         treatment = self.treatment
         claim = treatment.holding.claim(spec, changed, entry.at)
-        moved = changed.expires_at != read.expires_at
-        shortens = moved and entry.kind is Kind.EJECT
-        if shortens:
-            # Before the commit: killed right after it, nobody would be left to tell the leash.
-            # At the version that was read, so that whoever commits first has the last word.
-            treatment.keep(spec, changed.expires_at + spec.drain, read.version)
-        try:
+        with treatment.told_before(spec, read, changed):
             committed = treatment.commit(changed, [entry], budget, claim)
-        except (StaleError, DuplicateError):
-            raise
-        except Exception:
-            if shortens:
-                treatment.keep(spec, rules.latest_close(read), read.version)
-            raise
-        if moved:  # or a drain that is under way would be cut short
+        if changed.expires_at != read.expires_at:  # or a drain that is under way would be cut short
             treatment.keep(spec, rules.latest_close(committed), committed.version)
 
     def adopt(self, spec: Spec, seen: datetime, edit: Edit) -> datetime:

@@ -49,6 +49,12 @@ def stop_line(  # noqa: PLR0913, PLR0917 (an end has these facts)
     return line(spec, meter, Kind.STOP, at, why, key=key)
 
 
+def unstarted_line(spec: Spec, meter: Meter, close: datetime, now: datetime) -> Entry:
+    """The close of a meter whose endpoint was waited for in vain."""
+    key, why = f"unstarted:{meter.version}", "time used up; it was never started"
+    return line(spec, meter, Kind.STOP, min(close, now), why, key=key)
+
+
 def warning_line(
     spec: Spec, meter: Meter, close: datetime, before: timedelta, now: datetime
 ) -> Entry:

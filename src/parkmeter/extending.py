@@ -49,13 +49,18 @@ class Offer:
         return fingerprint("extend", _written(self))
 
 
+def amount_of(spec: Spec) -> timedelta:
+    """What a link adds: `Spec.extend_by`, as far as one top-up may."""
+    return min(spec.extend_by, spec.max_top_up)
+
+
 def offer_for(warning: Entry, spec: Spec) -> Offer:
     """What the link of a warning offers."""
     close = warning.at + warning.left
     return Offer(
         endpoint=warning.endpoint,
         warning=warning.number,
-        amount=min(spec.extend_by, spec.max_top_up),
+        amount=amount_of(spec),
         # The key that makes it single-use is forgotten after that time.
         until=min(close, warning.at + KEY_LIFETIME),
     )

@@ -1,7 +1,6 @@
 """Endpoints that the configuration names no more: ended, with the drain they were promised.
 
-With `service` and `treatment`, what orders the ports. Their meters keep their time, should they
-come back.
+Their meters keep their time, should they come back.
 """
 
 from collections.abc import Iterable, Mapping

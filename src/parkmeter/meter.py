@@ -18,6 +18,7 @@ NEVER = datetime(1970, 1, 1, tzinfo=UTC)
 """The expiry of a meter that never held time."""
 
 EJECTED = "ejected"
+REMOVED = "removed with its deployment"
 """Why a meter that somebody ejected is closed."""
 
 
@@ -283,7 +284,7 @@ def set_expiry(spec: Spec, meter: Meter, wanted: datetime, now: datetime) -> Met
 
 def remove(meter: Meter, now: datetime) -> Meter:
     """Take it away for good: it ends now and takes no time any more, until provisioned anew."""
-    return replace(eject(meter, now), removed=True, settled=False)
+    return replace(eject(meter, now, REMOVED), removed=True, settled=False)
 
 
 def overdue(spec: Spec, meter: Meter, now: datetime) -> timedelta:
@@ -318,7 +319,7 @@ def _shown(meter: Meter, now: datetime) -> Shown:
                 return Shown(Status.FAILED, run.reason, again)
     match run.phase:
         case Phase.ABSENT if meter.removed:
-            return Shown(Status.STOPPED, "removed with its deployment")
+            return Shown(Status.STOPPED, REMOVED)
         case Phase.ABSENT:
             why = meter.ended or "no time on the meter"
             return Shown(Status.STOPPED, run.reason or f"{why}: top up to start it")

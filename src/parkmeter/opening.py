@@ -1,6 +1,6 @@
 """What opens a meter with nobody at it: its first provisioning, its hours, a prompt that wakes it.
 
-With `service` and `treatment`, what orders the ports. Each is done once, however often and by how
+Each is done once, however often and by how
 many it is asked for.
 """
 

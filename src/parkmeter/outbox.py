@@ -185,6 +185,7 @@ class _Follower:
                     self.receiver.send(event)
             except GoneError as gone:
                 log.error("%s is told nothing any more: %s", self._name, gone)  # noqa: TRY400
+                self._forget()
                 raise _LeavingError from gone
             except Exception as error:  # noqa: BLE001 (whatever it is, it is tried again)
                 now = self._post.now()
@@ -208,6 +209,12 @@ class _Follower:
         except Exception:
             # It goes on from memory; after a kill now it would tell some lines twice.
             log.exception("%s: how far it got could not be written", self._name)
+
+    def _forget(self) -> None:
+        try:
+            self._post.lines.leave(self._name)
+        except Exception:
+            log.exception("%s: that it was told no more could not be written", self._name)
 
     def _pause(self, seconds: float) -> bool:
         """Whether the pause was cut short because the settings changed."""

@@ -129,6 +129,9 @@ class Outbox(Protocol):
     def passed(self, follower: str, place: int) -> None:
         """This follower needs nothing up to this place any more. Who does not follow is ignored."""
 
+    def leave(self, follower: str) -> None:
+        """This one follows no more; should it come back, it begins at the journal's end."""
+
 
 class Driver(Protocol):
     """Starts, stops and sees one kind of endpoint.

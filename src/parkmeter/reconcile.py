@@ -11,7 +11,7 @@ from typing import assert_never
 
 from parkmeter.closing import warned
 from parkmeter.decision import Cause, Decision, Keep, Observed, Rest, Start, Stop
-from parkmeter.entries import failure_key, life, line, stop_line
+from parkmeter.entries import failure_key, life, line, stop_line, unstarted_line
 from parkmeter.hours_changed import at_change_of_hours
 from parkmeter.idleness import at_idleness, idle_from
 from parkmeter.journal import Entry, Kind, fingerprint
@@ -290,8 +290,6 @@ def park(spec: Spec, meter: Meter, observed: Observed, why: str, now: datetime) 
         warned_at, before = meter.run.warned_at, meter.run.warned_before
         run = Run(reason=why, warned_at=warned_at, warned_before=before)
         parked = replace(credited, run=run)
-        if meter.run.phase is Phase.FAILED:
-            return Decision(Rest(), parked, credit)
         stop = _stopped(spec, parked, meter.run, why, observed, now)
         return Decision(Rest(), parked, (*credit, stop))
     stopping = replace(meter, run=replace(meter.run, phase=Phase.STOPPING, reason=why))
@@ -348,8 +346,19 @@ def _settle(spec: Spec, meter: Meter, observed: Observed, now: datetime) -> Deci
         return Decision(Rest(), meter)
     lived = meter.run.phase not in (Phase.ABSENT, Phase.FAILED)
     settled = replace(meter, settled=True, run=Run())
-    entries = (_stopped(spec, settled, meter.run, ending(meter), observed, now),) if lived else ()
-    return Decision(Rest(), settled, entries)
+    if lived:
+        entry = _stopped(spec, settled, meter.run, ending(meter), observed, now)
+        return Decision(Rest(), settled, (entry,))
+    if _never_started(meter):
+        return Decision(Rest(), settled, (unstarted_line(spec, settled, latest_close(meter), now),))
+    return Decision(Rest(), settled)
+
+
+def _never_started(meter: Meter) -> bool:
+    """Whether its time passed while it waited to be started, and no line says so yet."""
+    run = meter.run
+    was_put_off = run.reason and run.started_at is None  # parked: that was told
+    return run.phase is Phase.ABSENT and not meter.ended and not was_put_off
 
 
 def _while_ending(meter: Meter, now: datetime) -> datetime:

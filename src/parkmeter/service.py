@@ -1,4 +1,7 @@
-"""The use cases: top-up, eject, status, reconcile, sweep. With `treatment`, what orders the ports.
+"""The use cases: top-up, eject, status, reconcile, sweep. The face of what orders the ports.
+
+Behind it: `changing`, what people change; `opening`, what opens a meter with nobody at it;
+`leaving`, what is configured no more; `treatment`, what becomes of every decision.
 
 Synchronous and safe from any thread: what must be exclusive is decided by the store's conditional
 commit, never by a lock here.

@@ -5,7 +5,8 @@ decided anew from what is there then.
 """
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import assert_never
@@ -17,7 +18,7 @@ from parkmeter.entries import line
 from parkmeter.errors import DriverError, StoreBusyError
 from parkmeter.holding import Holding
 from parkmeter.journal import Entry, Kind
-from parkmeter.meter import Meter, Phase, Spec
+from parkmeter.meter import Meter, Phase, Spec, latest_close
 from parkmeter.ports import (
     Budget,
     Clock,
@@ -72,7 +73,8 @@ class Treatment:
                 decision = decisions.trouble(spec, meter, error.detail, self.clock.now())
             decision, claim = self.holding.permitted(spec, meter, decision, self.clock.now())
             try:
-                committed = self._record(meter, decision, claim)
+                with self.told_before(spec, meter, decision.meter):
+                    committed = self._record(meter, decision, claim)
                 refused = self._act(spec, committed, decision.action)
                 if refused is not None:
                     self._record(committed, refused)
@@ -126,6 +128,25 @@ class Treatment:
         except DriverError as error:
             # The time is on the meter; the reconcile that is woken now keeps it again.
             log.warning("%s: the new expiry did not reach the endpoint yet: %s", spec.name, error)
+
+    @contextmanager
+    def told_before(self, spec: Spec, read: Meter, changed: Meter) -> Iterator[None]:
+        """Around the commit of a change: if it ends sooner by it, its leash knows that before.
+
+        Killed right after the commit, nobody would be left to tell it. At the version that was
+        read, so that whoever commits first has the last word; taken back where nobody did.
+        """
+        if changed.expires_at >= read.expires_at:
+            yield
+            return
+        self.keep(spec, latest_close(changed) + spec.drain, read.version)
+        try:
+            yield
+        except (StaleError, DuplicateError):
+            raise
+        except Exception:
+            self.keep(spec, latest_close(read), read.version)
+            raise
 
     def _record(self, read: Meter, decision: Decision, claim: Claim | None = None) -> Meter:
         """Commit what was decided, if it changes anything."""

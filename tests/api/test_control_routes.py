@@ -290,6 +290,8 @@ def test_an_endpoint_tells_what_a_dashboard_needs(front):
     assert (stopped["started_at"], stopped["starting_since"]) == (None, None)
     assert stopped["warn_minutes"] == [10, 2]
     assert stopped["extend_minutes"] == 30
+    short = front_of(spec(max_top_up=10 * MINUTE)).get("/endpoints/flan-t5").json()
+    assert short["extend_minutes"] == 10, "no more than one top-up may add"
     assert stopped["max_top_up_minutes"] == 1440
     front.world.driver.start_takes = 20 * SECOND
     front.world.top_up(10)

@@ -99,6 +99,14 @@ def test_a_link_works_once_however_it_is_asked(warned):
     assert warned.world.left() == left
 
 
+def test_a_used_link_of_an_endpoint_that_is_configured_no_more_is_a_page_too(warned):
+    assert warned.client.post(warned.path).status_code == 200
+    warned.world.service.configure({})
+    page = warned.client.get(warned.path)
+    assert page.status_code == 409
+    assert "This link was used already" in page.text
+
+
 def test_a_link_that_was_changed_is_no_link(warned):
     for link in (warned.link[:-4], "x" + warned.link, "nonsense", "%00", "a.b.c"):
         for page in (warned.client.get(f"/extend/{link}"), warned.client.post(f"/extend/{link}")):

@@ -59,6 +59,23 @@ def test_what_a_token_may_not_do_is_not_offered(visit, gateway):
     expect(desk.page.get_by_text("looker")).to_be_visible()
 
 
+def test_who_sees_nothing_is_told_and_the_next_one_is_not(visit):
+    desk = visit()
+    stranger = {"name": "stranger", "scopes": [], "endpoints": ["gone"], "events": False}
+    desk.page.route("**/whoami", lambda route: route.fulfill(json=stranger))
+    desk.page.route("**/endpoints", lambda route: route.fulfill(json={"endpoints": []}))
+    desk.page.get_by_label("Token", exact=True).fill(TOKEN)
+    desk.page.get_by_role("button", name="Sign in").click()
+    nothing = desk.page.get_by_text("This token sees no endpoint.")
+    expect(nothing).to_be_visible()
+    desk.page.get_by_role("button", name="Sign out").click()
+    expect(nothing).to_be_hidden()
+    desk.page.unroute_all()
+    desk.sign_in()
+    expect(desk.card()).to_be_visible()
+    expect(nothing).to_be_hidden()
+
+
 def test_a_token_that_is_revoked_while_somebody_looks_signs_them_out(visit, gateway):
     issued = gateway.request("POST", "/tokens", {"name": "leaver"}).json
     desk = visit()

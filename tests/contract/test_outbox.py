@@ -71,6 +71,17 @@ def test_a_new_follower_begins_at_the_end_and_each_has_a_place_of_its_own(store)
     assert store.follow(["chat", "hook"])["hook"] == place + 1
 
 
+def test_who_leaves_holds_nothing_back_and_begins_at_the_end_again(store):
+    store.follow(["hook", "chat"])
+    store.leave("hook")
+    store.leave("nobody")
+    post(store, "1")
+    store.passed("hook", 1)  # a delivery that was under way
+    places = store.follow(["hook", "chat"])
+    assert keys(store, places["hook"]) == []
+    assert keys(store, places["chat"]) == ["1"]
+
+
 def test_who_comes_back_begins_at_the_end_again(store):
     store.follow(["hook"])
     post(store, "1")

@@ -125,7 +125,8 @@ def test_a_former_that_never_ends_lets_the_waiting_meter_run_out_of_credit(world
     world.wind(FALCON.startup_credit + 10 * MINUTE + SECOND)
     assert world.status("falcon") == "stopped"
     assert world.driver.lives["falcon"] == 0
-    assert world.lines("falcon") == [Kind.TOP_UP, Kind.WARNING]
+    assert world.lines("falcon") == [Kind.TOP_UP, Kind.WARNING, Kind.STOP]
+    assert world.service.journal("falcon", 1)[0].why == "time used up; it was never started"
 
 
 def test_two_that_take_turns_are_never_on_the_device_at_once(world):

@@ -22,6 +22,26 @@ def world() -> World:
     return made
 
 
+def test_killed_right_after_the_commit_of_an_idle_eject_its_leash_knows_already():
+    world = World(Spec("flan-t5", idle=IDLE))
+    world.driver.leash = True
+    world.top_up(600)
+    world.wind(5 * MINUTE)
+    commit = world.store.commit
+
+    def killed(meter, entries, *more, **named):
+        committed = commit(meter, entries, *more, **named)
+        if any(entry.kind is Kind.EJECT for entry in entries):
+            raise KeyboardInterrupt
+        return committed
+
+    world.store.commit = killed
+    with pytest.raises(KeyboardInterrupt):
+        world.wind(IDLE)
+    world.clock.time += world.specs["flan-t5"].drain + 3 * SECOND
+    assert list(world.driver.owned()) == []
+
+
 def ejects(world: World) -> list:
     return [entry for entry in world.notifier.sent if entry.kind is Kind.EJECT]
 

@@ -155,6 +155,22 @@ def test_who_says_that_it_is_gone_is_told_nothing_any_more(office, caplog):
     assert inbox.tries == 1
 
 
+def test_who_was_gone_and_is_asked_again_hears_of_what_happens_from_then_on(office, caplog):
+    inbox = Inbox(gone=True)
+    office.outbox.configure({"inbox": inbox})
+    office.commit("1")
+    eventually(lambda: "is told nothing any more" in caplog.text)
+    office.commit("2")
+    inbox.gone = False
+    office.outbox.stop(within=1)
+    office.outbox = office.another_outbox()
+    office.outbox.configure({"inbox": inbox})
+    office.commit("3")
+    eventually(lambda: inbox.got)
+    office.outbox.stop(within=1)
+    assert len(inbox.got) == 1
+
+
 def test_what_could_not_be_delivered_for_a_day_is_given_up_and_the_rest_goes_on(office, caplog):
     inbox = Inbox(down=True)
     office.outbox.configure({"inbox": inbox})

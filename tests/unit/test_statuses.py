@@ -6,6 +6,7 @@ from itertools import pairwise
 import pytest
 
 from parkmeter.history import lines_of
+from parkmeter.journal import Kind
 from parkmeter.statuses import Shown, statuses, top_ups
 from tests.world import ADA, MINUTE, NOON, SECOND, World, spec
 
@@ -82,6 +83,45 @@ def test_an_endpoint_whose_gateway_was_stopped_is_stopped_until_it_starts_again(
     assert (off.status, off.reason) == ("stopped", "the gateway was stopped")
     assert off.end - off.begin >= 8 * MINUTE
     assert [one.status for one in back] == ["starting", "running"]
+
+
+def test_an_endpoint_that_failed_is_stopped_too_while_its_gateway_is_off(world):
+    world.driver.refuse("start", "flan-t5", 10_000, "no capacity")
+    world.top_up(60)
+    world.wind(5 * SECOND)
+    assert world.status() == "failed"
+    assert world.service.park() == []
+    world.clock.time += 8 * MINUTE
+    off = told(world)[-1]
+    assert (off.status, off.reason) == ("stopped", "the gateway was stopped")
+    assert off.end - off.begin == 8 * MINUTE
+
+
+def test_what_was_never_started_is_stopped_from_its_close_on(world):
+    world.top_up(5)  # and nobody looks at it in time
+    world.clock.time += 60 * MINUTE
+    world.service = world.another_service()
+    world.service.reconcile("flan-t5")
+    world.service.reconcile("flan-t5")
+    waited, stopped = told(world)
+    assert (waited.status, waited.end) == ("starting", NOON + 5 * MINUTE)
+    assert (stopped.status, stopped.reason) == (
+        "stopped",
+        "time used up; it was never started",
+    )
+    assert world.lines().count(Kind.STOP) == 1
+    assert world.service.receipt("flan-t5").time_on == timedelta(0)
+
+
+def test_what_was_parked_and_closed_meanwhile_is_told_once(world):
+    world.top_up(5)
+    world.wind(MINUTE)
+    while world.service.park():
+        world.clock.time += SECOND
+    world.clock.time += 60 * MINUTE
+    world.service = world.another_service()
+    world.service.reconcile("flan-t5")
+    assert world.lines().count(Kind.STOP) == 1
 
 
 def test_top_ups_are_those_that_added_time_in_the_period(world):

@@ -144,8 +144,18 @@ def test_a_stop_says_why(world):
     world.wind(MINUTE)
     while world.service.park():
         world.clock.time += SECOND
-    whys = [event.why for event in of_kind(world, Kind.STOP)]
-    assert whys == ["time used up", "ejected by ada", "the gateway was stopped"]
+    world.service.begin()
+    world.wind(MINUTE)
+    world.service.remove("flan-t5")
+    world.service.reconcile("flan-t5")
+    world.service.begin()
+    world.wind(MINUTE)
+    assert [event.why for event in of_kind(world, Kind.STOP)] == [
+        "time used up",
+        "ejected by ada",
+        "the gateway was stopped",
+        "removed with its deployment",
+    ]
 
 
 def test_a_stop_for_idleness_says_so():

@@ -155,13 +155,16 @@ def doctor(
 ) -> None:
     """Examine a gateway's folder, store, clock, port, models and servers; say what to do.
 
-    Without --config it reads the file of the gateway that works in the folder.
+    Without --config it reads the file of the gateway that works in the folder. Paths and secrets
+    that are named there are looked for as if it ran here.
     """
     from parkmeter.config import config_file, load_settings, state_folder
     from parkmeter.doctor import Level, examine, file_at_work
     from parkmeter.errors import ConfigError
 
-    file = config_file(config) or file_at_work(state_folder(state))
+    file = config_file(config)
+    if file is None and (file := file_at_work(state_folder(state))):
+        state = state_folder(state)  # its own, whatever the file says
     try:
         settings = load_settings(config=file, state=state)
         findings = examine(settings.gateway.state or state_folder(state), settings)

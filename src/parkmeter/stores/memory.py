@@ -113,6 +113,11 @@ class MemoryStore:
             if follower in self._followers:
                 self._followers[follower] = place
 
+    def leave(self, follower: str) -> None:
+        """See `ports.Outbox`."""
+        with self._lock:
+            self._followers.pop(follower, None)
+
     def tokens(self) -> list[Token]:
         """See `ports.Store`."""
         with self._lock:

@@ -142,6 +142,11 @@ class SqliteStore:
         query = "UPDATE followers SET place = ? WHERE name = ?"
         self._file.write(lambda connection: connection.execute(query, (place, follower)))
 
+    def leave(self, follower: str) -> None:
+        """See `ports.Outbox`."""
+        query = "DELETE FROM followers WHERE name = ?"
+        self._file.write(lambda connection: connection.execute(query, (follower,)))
+
     def tokens(self) -> list[Token]:
         """See `ports.Store`."""
         rows = self._file.all("SELECT body FROM tokens ORDER BY created_at, id")

@@ -5,13 +5,14 @@ every link; what a page says is in `extend_page`, what a link may do in `extendi
 """
 
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import datetime
 
 from fastapi import FastAPI
 from fastapi.responses import HTMLResponse
 
 from parkmeter.changing import Actor
-from parkmeter.errors import LinkOutdatedError, LinkUsedError, ParkmeterError
+from parkmeter.errors import LinkOutdatedError, LinkUsedError, ParkmeterError, UnknownEndpointError
 from parkmeter.extending import Offer, offer_in
 from parkmeter.journal import KEY_LIFETIME, Entry
 from parkmeter.report import Report
@@ -43,7 +44,8 @@ def add_extend_routes(
         """Who comes second is told how it stands: that is all they wanted to be sure of."""
         said, report = problem_of(error), None
         if isinstance(error, LinkUsedError | LinkOutdatedError):
-            report = control.service.report(error.data["endpoint"])
+            with suppress(UnknownEndpointError):  # it is not configured any more
+                report = control.service.report(error.data["endpoint"])
         headers = HEADERS | {
             name: value for name, value in said.headers.items() if name != "Content-Type"
         }

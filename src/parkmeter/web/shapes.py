@@ -9,6 +9,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, PlainSerialize
 
 from parkmeter.background import Background
 from parkmeter.errors import InvalidRequestError
+from parkmeter.extending import amount_of
 from parkmeter.journal import Entry
 from parkmeter.meter import NEVER, Phase, Status
 from parkmeter.money import Dollars as Sum
@@ -130,7 +131,7 @@ class Endpoint(Shape):
             starting_since=run.started_at if starting else None,
             usual_start_seconds=None if usual is None else usual.total_seconds(),
             warn_minutes=[before.total_seconds() / 60 for before in spec.warn_before],
-            extend_minutes=spec.extend_by.total_seconds() / 60,
+            extend_minutes=amount_of(spec).total_seconds() / 60,
             price_source=report.price.source,
             max_top_up_minutes=spec.max_top_up.total_seconds() / 60,
         )

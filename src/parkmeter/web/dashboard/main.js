@@ -8,6 +8,7 @@ import { Live } from "./live.js";
 import { Holder, session } from "./session.js";
 
 const cards = new Map();
+const none = h("p", { class: "notice" }, "This token sees no endpoint.");
 let live = null;
 let heard = null;
 
@@ -41,6 +42,7 @@ function leave(reason) {
   session.end();
   for (const card of cards.values()) card.remove();
   cards.clear();
+  none.remove();
   byId("sign-out").hidden = byId("who").hidden = byId("connection").hidden = byId("lost").hidden = true;
   document.title = "parkmeter";
   byId("sign-in").hidden = false;
@@ -80,7 +82,8 @@ function seen(api, holder, endpoints) {
     } else card.see(endpoint, heard);
   }
   place.classList.toggle("single", endpoints.length === 1);
-  if (!endpoints.length) place.replaceChildren(h("p", { class: "notice" }, "This token sees no endpoint."));
+  none.hidden = endpoints.length > 0;
+  if (!none.hidden) place.append(none);
   tick();
 }
 
