@@ -357,8 +357,10 @@ def _settle(spec: Spec, meter: Meter, observed: Observed, now: datetime) -> Deci
 def _never_started(meter: Meter) -> bool:
     """Whether its time passed while it waited to be started, and no line says so yet."""
     run = meter.run
+    if meter.ended or meter.removed or run.phase is not Phase.ABSENT:
+        return False
     was_put_off = run.reason and run.started_at is None  # parked: that was told
-    return run.phase is Phase.ABSENT and not meter.ended and not was_put_off
+    return not was_put_off
 
 
 def _while_ending(meter: Meter, now: datetime) -> datetime:

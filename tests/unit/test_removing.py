@@ -31,6 +31,15 @@ def test_a_removed_endpoint_is_stopped_and_its_time_given_up(world):
     assert (shown.status, shown.reason) == (Status.STOPPED, "removed with its deployment")
 
 
+def test_what_was_over_long_before_is_removed_without_another_end(world):
+    world.wind(30 * MINUTE)
+    assert world.lines().count(Kind.STOP) == 1
+    world.service.remove("flan-t5")
+    world.service.reconcile("flan-t5")
+    assert world.store.load("flan-t5").settled
+    assert world.lines()[-1] is Kind.REMOVE
+
+
 def test_it_takes_no_time_any_more(world):
     world.service.remove("flan-t5")
     with pytest.raises(EndpointRemovedError):
