@@ -20,7 +20,7 @@ check: .venv/.developing       ## style, types, layers, generated references, te
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/pytest -q tests/cloud/stacks/test_review.py
+	$(BIN)/pytest -q tests/stacks/test_review.py
 	$(BIN)/python -m tools.reference --check
 	$(BIN)/python -m tools.scale --check
 
@@ -34,7 +34,7 @@ docs: .venv/.developing        ## write the generated references and pictures
 	$(BIN)/python -m tools.dashboard_pictures
 
 cloud: .venv/.developing .venv/cdk ## all set-up, then the AWS stacks on a simulated cloud
-	@exec $(BIN)/python -m tests.cloud.simulated
+	@exec $(BIN)/python -m simulator
 
 clean:                         ## remove what the verbs made
 	rm -rf .venv build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -3,12 +3,12 @@
 from collections.abc import Iterable
 from datetime import UTC, datetime
 
+from parkmeter.core.journal import Entry
+from parkmeter.core.meter import Spec
 from parkmeter.drivers.fake import FakeDriver
-from parkmeter.journal import Entry
-from parkmeter.meter import Spec
 from parkmeter.ports import Store
-from parkmeter.service import Service
-from parkmeter.web.gate import LocalGate
+from parkmeter.proxy.gate import LocalGate
+from parkmeter.service.meters import Service
 
 
 class StillClock:

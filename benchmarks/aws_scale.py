@@ -13,8 +13,8 @@ import logging
 from collections.abc import Callable, Iterator
 
 from benchmarks.report import Bound, Claim, Effort, Row, main
-from tests.cloud.scale.fleet import OF_SAGEMAKER, TIMEOUT_SECONDS, Fleet, Invocation
-from tests.cloud.scale.toll import Quota
+from tests.support.scale.fleet import OF_SAGEMAKER, TIMEOUT_SECONDS, Fleet, Invocation
+from tests.support.scale.toll import Quota
 
 
 def measure(effort: Effort) -> Iterator[Row]:

@@ -22,17 +22,17 @@ from typing import Any
 from benchmarks import report
 from benchmarks._service import StillClock, service_on
 from benchmarks.report import Bound, Claim, Effort, Row
-from parkmeter.changing import Actor
+from parkmeter.core.meter import Meter, Spec
 from parkmeter.drivers.fake import FakeDriver
-from parkmeter.meter import Meter, Spec
 from parkmeter.ports import Store
-from parkmeter.service import Service
+from parkmeter.service.changes import Actor
+from parkmeter.service.meters import Service
 from parkmeter.stores.dynamodb import DynamoStore, Tables
 from parkmeter.stores.dynamodb_items import write_meter
 from parkmeter.stores.records import written
 from parkmeter.stores.sqlite import SqliteStore
-from tests.cloud.moto_server import moto_server
-from tests.cloud.tables import dynamodb_client, make_tables
+from simulator.moto_server import moto_server
+from tests.support.tables import dynamodb_client, make_tables
 
 UNSETTLED = 10
 MOST_SHOWN = 1000

@@ -35,17 +35,17 @@ from typing import Any
 import pytest
 
 from benchmarks.report import Bound, Claim, Effort, Missing, Row, main
-from parkmeter.meter import Phase, Run
-from parkmeter.tokens import Token, digest_of
-from tests.cloud.deployed import Deployed, deployed
-from tests.cloud.moto_server import moto_server
-from tests.cloud.sagemaker.simulator import SageMakerSimulator
-from tests.cloud.stacks.node import use_packaged_node
+from parkmeter.core.meter import Phase, Run
+from parkmeter.core.tokens import Token, digest_of
+from simulator.moto_server import moto_server
+from simulator.sagemaker.simulator import SageMakerSimulator
+from tests.support.deployed import Deployed, deployed
+from tests.support.node import use_packaged_node
 
 use_packaged_node()
 
 from stacks.bundling import LAMBDA, LOCAL, LambdaPackages, pinned_for  # noqa: E402 (needs node)
-from stacks.modules import needed_by  # noqa: E402
+from stacks.module_graph import needed_by  # noqa: E402
 
 TARGET = 1.3
 FUNCTIONS = Path(__file__).parent / "lambda_functions"

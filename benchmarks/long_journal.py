@@ -22,9 +22,9 @@ from pathlib import Path
 from benchmarks import report
 from benchmarks._service import StillClock, service_on
 from benchmarks.report import Bound, Claim, Effort, Missing, Row
-from parkmeter.journal import SYSTEM, Entry, Kind
-from parkmeter.meter import Spec
-from parkmeter.service import Service
+from parkmeter.core.journal import SYSTEM, Entry, Kind
+from parkmeter.core.meter import Spec
+from parkmeter.service.meters import Service
 from parkmeter.stores.records import written
 from parkmeter.stores.sqlite import SqliteStore
 from parkmeter.stores.sqlite_file import SCHEMA

@@ -23,10 +23,10 @@ from pathlib import Path
 from benchmarks import report
 from benchmarks._service import StillClock, service_on
 from benchmarks.report import Bound, Claim, Effort, Row, Version
-from parkmeter.changing import Actor
-from parkmeter.meter import Spec
+from parkmeter.core.meter import Spec
+from parkmeter.service.changes import Actor
 from parkmeter.stores.sqlite import SqliteStore
-from tests.gateway_process import TOKEN, GatewayProcess
+from tests.support.gateway_process import TOKEN, GatewayProcess
 
 CLIENTS = 8
 WHO = Actor("token-of-ada", "ada")

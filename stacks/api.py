@@ -19,7 +19,7 @@ from constructs import Construct
 
 from stacks.functions import Deployment, MeterFunction, Program
 from stacks.gateway_responses import speak_problems
-from stacks.grants import Grants, role
+from stacks.iam import Grants, role
 from stacks.inference import TIMEOUT_SECONDS
 from stacks.names import STAGE
 from stacks.tables import auth_table

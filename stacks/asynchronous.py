@@ -20,8 +20,8 @@ from aws_cdk import (
 from constructs import Construct
 
 from stacks.functions import Deployment, MeterFunction, Program, kept_log_group
-from stacks.grants import Grant, Grants
 from stacks.hosting import hosted_model, production_variant
+from stacks.iam import Grant, Grants
 from stacks.names import ASYNC_FAILURES, ASYNC_INPUTS, ASYNC_RESULTS, endpoint_log_group
 from stacks.scaling import Scaling
 from stacks.settings import Endpoint
@@ -91,7 +91,7 @@ class AsyncStack(Stack):
             self._deployment,
             Program(
                 name=names.async_bucket_function(self._endpoint.name),
-                module="parkmeter.aws.async_bucket",
+                module="parkmeter.aws.async_inference.bucket",
                 description=f"Empties the async bucket of {self._endpoint.name} before it goes.",
                 timeout_seconds=900,
             ),

@@ -19,7 +19,7 @@ import jsii
 from aws_cdk import App, AssetHashType, BundlingOptions, ILocalBundling, aws_lambda
 
 from stacks.functions import RUNTIME
-from stacks.modules import Needed, needed_by
+from stacks.module_graph import Needed, needed_by
 
 CONTEXT = "platform"
 LAMBDA, LOCAL = "arm64", "local"

@@ -10,7 +10,7 @@ from typing import Protocol
 from aws_cdk import Duration, RemovalPolicy, Stack, aws_lambda, aws_logs
 from constructs import Construct
 
-from stacks.grants import Grant, Grants, role
+from stacks.iam import Grant, Grants, role
 from stacks.names import Names, log_group
 from stacks.settings import Settings
 

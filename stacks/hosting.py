@@ -11,7 +11,7 @@ from aws_cdk import Aws, Stack, aws_iam, aws_sagemaker
 from constructs import Construct
 
 from stacks import jumpstart
-from stacks.grants import Grant, Grants, role
+from stacks.iam import Grant, Grants, role
 from stacks.names import VARIANT, endpoint_log_group
 from stacks.settings import Container, Endpoint, JumpStart, Settings
 

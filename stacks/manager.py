@@ -14,12 +14,12 @@ from aws_cdk import (
 )
 from constructs import Construct
 
+from stacks.alarms import Watching
 from stacks.functions import Deployment, MeterFunction, Program, kept_log_group
-from stacks.grants import Grants
+from stacks.iam import Grants
 from stacks.names import endpoint_log_group
 from stacks.notifications import NotificationTopic
 from stacks.tables import meters_table
-from stacks.watching import Watching
 
 CLOCK_TIMEOUT_SECONDS = 150
 """It looks 75 s ahead and waits for what expires meanwhile; the rest is for acting."""

@@ -20,8 +20,8 @@ from aws_cdk import (
 from constructs import Construct
 
 from stacks.functions import Deployment, MeterFunction, Program
-from stacks.grants import Grants
 from stacks.hosting import hosted_model, production_variant
+from stacks.iam import Grants
 from stacks.settings import Endpoint
 
 

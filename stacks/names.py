@@ -45,7 +45,7 @@ OUTBOX_PARTITION = "outbox#"
 """Where the meters table has what is to be mailed (`parkmeter.stores.dynamodb_outbox`)."""
 
 SECRET_PARTITION = "link-secret#"  # noqa: S105 (its place)
-"""Where the meters table has what signs the links in mails (`parkmeter.aws.links`)."""
+"""Where the meters table has what signs the links in mails (`parkmeter.aws.link_secret`)."""
 
 STAGE = "prod"
 VARIANT = "AllTraffic"

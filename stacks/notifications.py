@@ -6,7 +6,7 @@ Knows names and settings; who publishes is told by the stack.
 from aws_cdk import Aws, aws_iam, aws_sns, aws_sns_subscriptions
 from constructs import Construct
 
-from stacks.grants import Grant
+from stacks.iam import Grant
 from stacks.settings import Settings
 
 

@@ -11,11 +11,13 @@ with contextlib.suppress(ValueError):  # not in the main thread
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
+pytest_plugins = ["tests.support.wound_sagemaker"]
+
 STORIES = (
     "tests/browser/",
     "tests/behaviour/test_gpu_box.py",
     "tests/behaviour/test_readme.py",
-    "tests/cloud/test_simulated_cloud.py",
+    "tests/simulator/test_simulated_cloud.py",
 )
 """Files, or all of a folder, whose tests share what is costly to make: each stays together."""
 

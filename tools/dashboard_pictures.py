@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 
 from playwright.sync_api import Browser, Page, Route, sync_playwright
 
-from parkmeter.web.dashboard_routes import dashboard
+from parkmeter.api.dashboard_routes import dashboard
 
 FOLDER = Path(__file__).parents[1] / "docs" / "pictures"
 NOW = datetime(2026, 11, 20, 17, 42, 10, tzinfo=UTC)

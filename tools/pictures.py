@@ -14,7 +14,7 @@ from rich.text import Text
 
 from parkmeter.cli.history import receipt_lines
 from parkmeter.cli.up import Row, banner_lines, example_commands
-from parkmeter.cli.watching import Sight, picture
+from parkmeter.cli.watch import Sight, picture
 from parkmeter.client import Endpoint, Receipt
 
 FOLDER = Path(__file__).parents[1] / "docs" / "pictures"

@@ -8,26 +8,26 @@ from typer import Context
 from typer.cli import get_docs_for_click
 from typer.main import get_command
 
+from parkmeter.api.app import ApiContext, control_app
+from parkmeter.api.event_routes import add_event_routes, feed_of
+from parkmeter.api.log_routes import add_log_routes
+from parkmeter.api.token_routes import add_token_routes
 from parkmeter.cli import app
-from parkmeter.config_schema import config_schema
+from parkmeter.config.schema import config_schema
+from parkmeter.core.meter import Status
 from parkmeter.drivers.fake import FakeDriver
-from parkmeter.drivers.process_logs import ProcessLogs
-from parkmeter.issuing import Issuing
-from parkmeter.local_clock import LocalClock
-from parkmeter.meter import Status
+from parkmeter.drivers.process_log_reader import ProcessLogs
+from parkmeter.gateway.clock import LocalClock
+from parkmeter.gateway.metrics import FAMILIES, HOUSE
+from parkmeter.gateway.metrics_route import add_metrics_route
 from parkmeter.notify.log import LogNotifier
-from parkmeter.notify.tally import Tally
-from parkmeter.service import Service
+from parkmeter.notify.top_up_counter import Tally
+from parkmeter.proxy.gate import LocalGate
+from parkmeter.proxy.traffic import BOUNDS, TrafficByEndpoint
+from parkmeter.service.meters import Service
+from parkmeter.service.tokens import TokenService
 from parkmeter.stores.memory import MemoryStore
-from parkmeter.web.app import Control, control_app
 from parkmeter.web.auth import TokenBook
-from parkmeter.web.event_routes import add_event_routes, feed_of
-from parkmeter.web.gate import LocalGate
-from parkmeter.web.log_routes import add_log_routes
-from parkmeter.web.metrics import FAMILIES, HOUSE
-from parkmeter.web.metrics_route import add_metrics_route
-from parkmeter.web.token_routes import add_token_routes
-from parkmeter.web.traffic import BOUNDS, TrafficByEndpoint
 
 FOLDER = Path(__file__).parents[1] / "docs" / "reference"
 
@@ -44,9 +44,9 @@ def openapi() -> str:
         gate=gate,
         notifier=tally,
     )
-    control = Control(service, TokenBook(), str, clock.now)
+    control = ApiContext(service, TokenBook(), str, clock.now)
     app = control_app(control)
-    add_token_routes(app, control, Issuing(store, list, clock.now))
+    add_token_routes(app, control, TokenService(store, list, clock.now))
     add_log_routes(app, control, ProcessLogs(Path()))
     add_event_routes(app, control, feed_of(control))
     add_metrics_route(app, control, gate, TrafficByEndpoint(), tally.bought)

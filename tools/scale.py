@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from tests.cloud.scale.fleet import OF_SAGEMAKER, ONE_CORE_MEGABYTES, Fleet
-from tests.cloud.scale.toll import Quota
+from tests.support.scale.fleet import OF_SAGEMAKER, ONE_CORE_MEGABYTES, Fleet
+from tests.support.scale.toll import Quota
 
 FILE = Path(__file__).parents[1] / "docs" / "scale.md"
 

@@ -11,14 +11,14 @@ import uvicorn
 
 from benchmarks.data_plane.peer import Ground, Peer, Program
 from benchmarks.data_plane.questions import TOKEN
-from parkmeter.meter import Status
+from parkmeter.core.meter import Status
+from parkmeter.core.tokens import Token, digest_of
 from parkmeter.ports import View
-from parkmeter.tokens import Token, digest_of
-from parkmeter.web.asgi_types import Receive, Scope, Send
+from parkmeter.proxy.client_protocol import speaking
+from parkmeter.proxy.data_plane import DataPlane
+from parkmeter.proxy.gate import LocalGate
+from parkmeter.web.asgi import Receive, Scope, Send
 from parkmeter.web.auth import TokenBook
-from parkmeter.web.data_plane import DataPlane
-from parkmeter.web.gate import LocalGate
-from parkmeter.web.http_protocol import speaking
 from parkmeter.web.routes import Route, Routes
 
 

@@ -12,12 +12,12 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from benchmarks.exact.notes import Notes
-from parkmeter import wiring
-from parkmeter.config import load_settings
+from parkmeter.config.settings import load_settings
+from parkmeter.core.meter import Spec
 from parkmeter.drivers.fake import FakeDriver
 from parkmeter.drivers.process import Launch, ProcessDriver
-from parkmeter.gateway import Gateway
-from parkmeter.meter import Spec
+from parkmeter.gateway import wiring
+from parkmeter.gateway.server import Gateway
 
 ZERO = timedelta(0)
 

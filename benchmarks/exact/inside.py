@@ -9,14 +9,14 @@ from datetime import timedelta
 from pathlib import Path
 
 from benchmarks.exact.running import TopUp, until
-from parkmeter.changing import Actor
+from parkmeter.core.meter import Spec
 from parkmeter.drivers.fake import FakeDriver
-from parkmeter.local_clock import LocalClock
-from parkmeter.meter import Spec
+from parkmeter.gateway.clock import LocalClock
 from parkmeter.notify.log import LogNotifier
-from parkmeter.service import Service
+from parkmeter.proxy.gate import LocalGate
+from parkmeter.service.changes import Actor
+from parkmeter.service.meters import Service
 from parkmeter.stores.sqlite import SqliteStore
-from parkmeter.web.gate import LocalGate
 
 ZERO = timedelta(0)
 ADA = Actor("a1", "ada")

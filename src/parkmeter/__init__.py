@@ -1,18 +1,22 @@
 """Parkmeter: a parking meter for model endpoints.
 
-This module stays empty of imports: the embedded model server and the leash start through it, and
-every millisecond here is one that a person waits. `parkmeter.Client` is imported when it is used,
-and by name, so that no Lambda package is found to need it; its type is in `__init__.pyi`.
+`parkmeter.Client` is imported when it is first used: the embedded model server and the leash start
+through this module, and every millisecond here delays a start.
 """
 
-__all__ = ["Client"]
-__version__ = "0.1.0"
+from typing import TYPE_CHECKING
+
+from parkmeter._version import __version__
+
+if TYPE_CHECKING:
+    from parkmeter.client import Client
+
+__all__ = ["Client", "__version__"]
 
 
 def __getattr__(name: str) -> object:
     if name == "Client":
-        from importlib import import_module  # noqa: PLC0415 (see above)
+        from parkmeter.client import Client  # noqa: PLC0415 (see above)
 
-        client: object = import_module("parkmeter.client").Client
-        return client
+        return Client
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Protocol
 
-from parkmeter.decision import Observed
-from parkmeter.device import Claim
-from parkmeter.journal import Entry
-from parkmeter.meter import Meter, Phase, Spec, Status, closes_at, latest_close, shown
-from parkmeter.request_counts import Count
-from parkmeter.telling import Event
-from parkmeter.tokens import Token
+from parkmeter.core.decision import Observed
+from parkmeter.core.device import Claim
+from parkmeter.core.events import Event
+from parkmeter.core.journal import Entry
+from parkmeter.core.meter import Meter, Phase, Spec, Status, closes_at, latest_close, shown
+from parkmeter.core.request_counts import Count
+from parkmeter.core.tokens import Token
 
 
 class StaleError(Exception):

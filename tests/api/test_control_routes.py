@@ -9,14 +9,14 @@ from decimal import Decimal
 import pytest
 from starlette.testclient import TestClient
 
-from parkmeter.changing import Actor
-from parkmeter.meter import Spec
-from parkmeter.request_counts import Count
-from parkmeter.tokens import Scope, Token, digest_of
-from parkmeter.web.app import control_app
+from parkmeter.api.app import control_app
+from parkmeter.api.dependencies import ApiContext
+from parkmeter.core.meter import Spec
+from parkmeter.core.request_counts import Count
+from parkmeter.core.tokens import Scope, Token, digest_of
+from parkmeter.service.changes import Actor
 from parkmeter.web.auth import TokenBook
-from parkmeter.web.control import Control
-from tests.world import MINUTE, NOON, SECOND, World, spec
+from tests.support.world import MINUTE, NOON, SECOND, World, spec
 
 ADMIN = {"Authorization": "admin-pass-code"}
 SEED = {"Authorization": "seed-pass-code"}
@@ -47,7 +47,7 @@ def front_of(*specs: Spec) -> Front:
         _token("falcon-pass-code", endpoints=frozenset({"falcon"})),
         _token("expired-pass-code", expires_at=NOON),
     ]
-    control = Control(world.service, TokenBook(tokens), lambda name: name, lambda: world.now)
+    control = ApiContext(world.service, TokenBook(tokens), lambda name: name, lambda: world.now)
     return Front(world, TestClient(control_app(control), raise_server_exceptions=False))
 
 
@@ -421,7 +421,7 @@ def test_a_token_for_one_endpoint_tops_up_no_other_in_the_ancestors_words_either
 
 
 def test_health_tells_when_the_clock_does_not_go_round(front):
-    standing = Control(
+    standing = ApiContext(
         front.world.service, TokenBook(), str, lambda: front.world.now, lambda: False
     )
     client = TestClient(control_app(standing))
@@ -518,7 +518,7 @@ def test_a_timeline_has_the_requests_in_slots_that_suit_its_length(front):
             return [Count(begin + n * slot, 1) for n in range((end - begin) // slot)]
 
     book = TokenBook([_token("admin-pass-code", frozenset(Scope))])
-    control = Control(front.world.service, book, str, lambda: NOON, requests=Counts())
+    control = ApiContext(front.world.service, book, str, lambda: NOON, requests=Counts())
     client = TestClient(control_app(control))
     for since, minutes, many in (
         ("2026-06-21T12:00", 1, 1440),

@@ -10,8 +10,8 @@ import pytest
 from fastapi import FastAPI
 from starlette.testclient import TestClient
 
-from parkmeter.web import dashboard as package
-from parkmeter.web.dashboard_routes import add_dashboard_routes, dashboard
+from parkmeter.api import dashboard as package
+from parkmeter.api.dashboard_routes import add_dashboard_routes, dashboard
 
 ROOT = Path(__file__).parents[2]
 FILES = Path(package.__file__).parent

@@ -8,14 +8,14 @@ from decimal import Decimal
 import pytest
 from starlette.testclient import TestClient
 
+from parkmeter.api.app import ApiContext, control_app
+from parkmeter.api.extend_routes import add_extend_routes
+from parkmeter.core.extend_link import Offer, link_of, offer_for
+from parkmeter.core.journal import Entry, Kind
+from parkmeter.core.meter import Spec
 from parkmeter.errors import LinkLateError
-from parkmeter.extending import Offer, link_of, offer_for
-from parkmeter.journal import Entry, Kind
-from parkmeter.meter import Spec
-from parkmeter.web.app import Control, control_app
 from parkmeter.web.auth import TokenBook
-from parkmeter.web.extend_routes import add_extend_routes
-from tests.world import ADA, MINUTE, World, spec
+from tests.support.world import ADA, MINUTE, World, spec
 
 SECRET = b"s" * 32
 
@@ -43,7 +43,7 @@ class Warned:
 def warned_of(one: Spec) -> Warned:
     one = replace(one, startup_credit=timedelta(0))  # so that the expiry is a round one
     world = World(one)
-    control = Control(world.service, TokenBook(), str, lambda: world.now)
+    control = ApiContext(world.service, TokenBook(), str, lambda: world.now)
     app = control_app(control)
     add_extend_routes(app, control, lambda: SECRET, world.store.entry)
     client = TestClient(app, raise_server_exceptions=False)

@@ -10,7 +10,7 @@ from schemathesis.checks import not_a_server_error
 from schemathesis.generation import GenerationMode
 from schemathesis.specs.openapi.checks import response_schema_conformance, status_code_conformance
 
-from tests.gateway_process import TOKEN, GatewayProcess, ping_config
+from tests.support.gateway_process import TOKEN, GatewayProcess, ping_config
 
 CHECKS = [not_a_server_error, status_code_conformance, response_schema_conformance]
 OPERATIONS = [

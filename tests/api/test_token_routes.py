@@ -6,14 +6,14 @@ from datetime import timedelta
 import pytest
 from starlette.testclient import TestClient
 
-from parkmeter.issuing import Issuing
-from parkmeter.meter import Spec
-from parkmeter.tokens import Scope, Token, digest_of
-from parkmeter.web.app import control_app
+from parkmeter.api.app import control_app
+from parkmeter.api.dependencies import ApiContext
+from parkmeter.api.token_routes import add_token_routes
+from parkmeter.core.meter import Spec
+from parkmeter.core.tokens import Scope, Token, digest_of
+from parkmeter.service.tokens import TokenService
 from parkmeter.web.auth import TokenBook
-from parkmeter.web.control import Control
-from parkmeter.web.token_routes import add_token_routes
-from tests.world import NOON, World
+from tests.support.world import NOON, World
 
 ADMIN = {"Authorization": "admin-pass-code"}
 
@@ -28,9 +28,11 @@ class Front:
             Token("first", digest_of("admin-pass-code"), "admin", NOON, frozenset(Scope))
         )
         book = TokenBook(store.tokens())
-        control = Control(self.world.service, book, str, self.now)
+        control = ApiContext(self.world.service, book, str, self.now)
         app = control_app(control)
-        issuing = Issuing(store, lambda: self.world.service.names, self.now, changed=book.replace)
+        issuing = TokenService(
+            store, lambda: self.world.service.names, self.now, changed=book.replace
+        )
         add_token_routes(app, control, issuing)
         self.client = TestClient(app, raise_server_exceptions=False)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.gateway_process import PING_SERVER, Answer, GatewayProcess, eventually
+from tests.support.gateway_process import PING_SERVER, Answer, GatewayProcess, eventually
 
 
 def config(device_file: Path) -> str:

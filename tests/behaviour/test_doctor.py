@@ -14,9 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from parkmeter.config import Settings
+from parkmeter.config.settings import Settings
 from parkmeter.doctor import Finding, Level, examine
-from tests.gateway_process import GatewayProcess, alive, eventually, ping_config
+from tests.support.gateway_process import GatewayProcess, alive, eventually, ping_config
 
 
 @pytest.fixture

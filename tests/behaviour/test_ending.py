@@ -9,11 +9,11 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from parkmeter.config import Settings
-from parkmeter.gateway import Gateway, Started
-from parkmeter.service import Service
+from parkmeter.config.settings import Settings
+from parkmeter.gateway.server import Gateway, Started
+from parkmeter.service.meters import Service
 from parkmeter.stores.sqlite import SqliteStore
-from tests.gateway_process import PING_SERVER, TOKEN
+from tests.support.gateway_process import PING_SERVER, TOKEN
 
 
 @pytest.fixture(autouse=True)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.gateway_process import PING_SERVER, TOKEN, GatewayProcess, eventually
+from tests.support.gateway_process import PING_SERVER, TOKEN, GatewayProcess, eventually
 
 
 def config(endpoints: int) -> str:

@@ -10,7 +10,7 @@ import pytest
 
 from benchmarks.exact.disk import watched_disk
 from benchmarks.exact.inside import inside
-from tests.gateway_process import eventually
+from tests.support.gateway_process import eventually
 
 COUNT = 20
 

@@ -18,8 +18,8 @@ from pathlib import Path
 
 import pytest
 
-from parkmeter.tokens import digest_of
-from tests.gateway_process import (
+from parkmeter.core.tokens import digest_of
+from tests.support.gateway_process import (
     TOKEN,
     GatewayProcess,
     alive,
@@ -27,7 +27,7 @@ from tests.gateway_process import (
     ping_config,
 )
 
-SLEEPER = Path(__file__).parents[1] / "servers" / "sleeper.py"
+SLEEPER = Path(__file__).parents[1] / "support" / "servers" / "sleeper.py"
 
 
 def sleeper_config(*flags: str, **settings: object) -> str:

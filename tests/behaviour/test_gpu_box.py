@@ -8,7 +8,7 @@ import pytest
 
 from parkmeter import Client
 from parkmeter.client import ParkmeterProblem
-from tests.gateway_process import PING_SERVER, GatewayProcess
+from tests.support.gateway_process import PING_SERVER, GatewayProcess
 
 COMMAND = json.dumps([sys.executable, "-I", "-S", str(PING_SERVER), "{port}"])
 CONFIG = f"""

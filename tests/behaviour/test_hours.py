@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.gateway_process import Answer, GatewayProcess, eventually, ping_config
+from tests.support.gateway_process import Answer, GatewayProcess, eventually, ping_config
 
 SLEEPING = """
 [endpoints.flan-t5]

@@ -14,13 +14,13 @@ from pathlib import Path
 
 import pytest
 
+from parkmeter.core.meter import Phase, Spec
 from parkmeter.drivers.process import Launch
-from parkmeter.drivers.process_leash import LEASH
+from parkmeter.drivers.process_leash_client import LEASH
 from parkmeter.leash.files import read_json, ring, write_json
 from parkmeter.leash.log import Log
 from parkmeter.leash.processes import process_of
-from parkmeter.meter import Phase, Spec
-from tests.contract.driver_fixtures import (
+from tests.support.driver_fixtures import (
     SERVER,
     ProcessHandle,
     process,
@@ -69,7 +69,7 @@ import sys, time
 from datetime import datetime, timedelta, UTC
 from pathlib import Path
 from parkmeter.drivers.process import Launch, ProcessDriver
-from parkmeter.meter import Spec
+from parkmeter.core.meter import Spec
 
 folder, seconds, *command = sys.argv[1:]
 driver = ProcessDriver(Path(folder), {"demo": Launch(tuple(command))})
@@ -189,7 +189,8 @@ def test_a_server_that_obeys_is_gone_at_once(handle):
 LEASH_ON_A_SLOW_DISK = f"""
 import sys, time
 sys.path.append({str(LEASH.parents[2])!r})
-from parkmeter.leash import begin, supervise
+from parkmeter.leash import main as begin
+from parkmeter.leash import supervise
 
 write_json = supervise.write_json
 
@@ -208,7 +209,7 @@ def test_a_disk_that_takes_its_time_does_not_lengthen_the_life_of_a_server(
 ):
     leash = tmp_path / "leash.py"
     leash.write_text(LEASH_ON_A_SLOW_DISK)
-    monkeypatch.setattr("parkmeter.drivers.process_leash.LEASH", leash)
+    monkeypatch.setattr("parkmeter.drivers.process_leash_client.LEASH", leash)
     spec = handle.good()
     ready(handle, spec)
     server = handle.server_of(spec)

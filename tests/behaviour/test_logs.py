@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.gateway_process import TOKEN, GatewayProcess, eventually, ping_config
+from tests.support.gateway_process import TOKEN, GatewayProcess, eventually, ping_config
 
-SLEEPER = Path(__file__).parents[1] / "servers" / "sleeper.py"
+SLEEPER = Path(__file__).parents[1] / "support" / "servers" / "sleeper.py"
 COMMAND = json.dumps([sys.executable, "-I", str(SLEEPER), "{port}"])
 CONFIG = f'[endpoints.flan-t5]\napi_resource = "flan"\ncommand = {COMMAND}\n'
 LOGS = "/endpoints/flan-t5/logs"

@@ -11,12 +11,12 @@ import pytest
 import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
-from parkmeter import __version__
-from parkmeter.web.metrics import FAMILIES, HOUSE
-from tests.gateway_process import TOKEN, GatewayProcess, eventually, ping_config
+from parkmeter._version import __version__
+from parkmeter.gateway.metrics import FAMILIES, HOUSE
+from tests.support.gateway_process import TOKEN, GatewayProcess, eventually, ping_config
 
 DOCS = Path(__file__).parents[2] / "docs" / "prometheus"
-SLEEPER = Path(__file__).parents[1] / "servers" / "sleeper.py"
+SLEEPER = Path(__file__).parents[1] / "support" / "servers" / "sleeper.py"
 CRASHING = ping_config("--crash-after", "0").replace("flan-t5", "other").replace("flan", "other")
 TWO = ping_config() + "\n" + CRASHING
 DECLARED = {family.name.removesuffix("_total"): family for family in (*FAMILIES, *HOUSE)}

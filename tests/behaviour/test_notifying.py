@@ -13,8 +13,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from tests.gateway_process import GatewayProcess, eventually, ping_config
-from tests.receiver import Inbox, hang, receiver, status
+from tests.support.gateway_process import GatewayProcess, eventually, ping_config
+from tests.support.receiver import Inbox, hang, receiver, status
 
 SECRET = "a-secret-of-sixteen"
 

@@ -12,12 +12,12 @@ from pathlib import Path
 
 import pytest
 
+from parkmeter.core.meter import Phase, Spec
 from parkmeter.drivers.process import Launch, ProcessDriver
-from parkmeter.drivers.process_log import last_lines
+from parkmeter.drivers.process_log_tail import last_lines
 from parkmeter.errors import DriverError
 from parkmeter.leash.files import LOG_MARK, read_json
-from parkmeter.meter import Phase, Spec
-from tests.contract.driver_fixtures import ProcessHandle, process, start, wait_for, watch
+from tests.support.driver_fixtures import ProcessHandle, process, start, wait_for, watch
 
 
 @pytest.fixture
@@ -62,15 +62,15 @@ def test_a_state_folder_that_cannot_be_used_is_said_in_plain_words(tmp_path):
 
 def test_a_supervisor_that_cannot_run_is_said_in_plain_words(handle, monkeypatch, tmp_path):
     (tmp_path / "broken.py").write_text("raise RuntimeError('no luck')")
-    monkeypatch.setattr("parkmeter.drivers.process_leash.LEASH", tmp_path / "broken.py")
+    monkeypatch.setattr("parkmeter.drivers.process_leash_client.LEASH", tmp_path / "broken.py")
     with pytest.raises(DriverError, match="Its supervisor failed: RuntimeError: no luck"):
         start(handle, handle.good())
 
 
 def test_a_supervisor_that_does_not_answer_is_given_up(handle, monkeypatch, tmp_path):
     (tmp_path / "mute.py").write_text("import time; time.sleep(600)")
-    monkeypatch.setattr("parkmeter.drivers.process_leash.LEASH", tmp_path / "mute.py")
-    monkeypatch.setattr("parkmeter.drivers.process_leash.ANSWER_WITHIN", 0.2)
+    monkeypatch.setattr("parkmeter.drivers.process_leash_client.LEASH", tmp_path / "mute.py")
+    monkeypatch.setattr("parkmeter.drivers.process_leash_client.ANSWER_WITHIN", 0.2)
     with pytest.raises(DriverError, match=r"did not answer within 0\.2 s"):
         start(handle, handle.good())
     assert handle.driver.observe(handle.good()).phase is Phase.ABSENT

@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.gateway_process import PING_SERVER, TOKEN, GatewayProcess, alive, eventually
+from tests.support.gateway_process import PING_SERVER, TOKEN, GatewayProcess, alive, eventually
 
-SLEEPER = Path(__file__).parents[1] / "servers" / "sleeper.py"
+SLEEPER = Path(__file__).parents[1] / "support" / "servers" / "sleeper.py"
 
 
 def section(name: str, server: Path = PING_SERVER, **settings: object) -> str:

@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from parkmeter.config import load_settings
+from parkmeter.api.dashboard_routes import dashboard
+from parkmeter.config.settings import load_settings
+from parkmeter.core.tokens import Scope, Token, digest_of
+from parkmeter.gateway.wiring import wire
 from parkmeter.state_folder import StateFolder
 from parkmeter.stores.sqlite import SqliteStore
-from parkmeter.tokens import Scope, Token, digest_of
-from parkmeter.web.dashboard_routes import dashboard
-from parkmeter.wiring import wire
-from tests.gateway_process import TOKEN, Answer, GatewayProcess, ping_config
+from tests.support.gateway_process import TOKEN, Answer, GatewayProcess, ping_config
 
 LONG_AGO = datetime(2026, 1, 1, tzinfo=UTC)
 OPEN, ANYBODY, ADMINISTRATOR = "open", "anybody", "administrator"

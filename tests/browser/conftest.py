@@ -6,9 +6,9 @@ from contextlib import ExitStack
 import pytest
 from playwright.sync_api import Browser
 
-from tests.browser.chromium import started
-from tests.browser.dashboard import Visit
-from tests.gateway_process import GatewayProcess
+from tests.support.chromium import started
+from tests.support.dashboard import Visit
+from tests.support.gateway_process import GatewayProcess
 from tools.dashboard_pictures import DESKTOP, Shot, staged
 
 SECOND = 1000

@@ -5,8 +5,8 @@ import re
 import pytest
 from playwright.sync_api import expect
 
-from tests.browser.dashboard import NAME
-from tests.gateway_process import eventually
+from tests.support.dashboard import NAME
+from tests.support.gateway_process import eventually
 
 PHONE = {"viewport": {"width": 360, "height": 740}, "has_touch": True, "is_mobile": True}
 

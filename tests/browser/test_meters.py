@@ -4,8 +4,8 @@ import re
 
 from playwright.sync_api import Route, expect
 
-from tests.browser.dashboard import NAME
-from tests.gateway_process import TOKEN, eventually
+from tests.support.dashboard import NAME
+from tests.support.gateway_process import TOKEN, eventually
 
 # ── Signing in ──────────────────────────────────────────────────────────────────────────────────
 

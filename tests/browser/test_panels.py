@@ -10,8 +10,8 @@ from urllib.parse import parse_qsl, urlsplit
 import pytest
 from playwright.sync_api import Browser, Page, Route, expect
 
-from tests.browser.dashboard import NAME
-from tests.gateway_process import TOKEN, eventually
+from tests.support.dashboard import NAME
+from tests.support.gateway_process import TOKEN, eventually
 from tools.dashboard_pictures import DESKTOP, ENDPOINTS, NOW, RECEIPT, Shot, endpoint, staged
 
 LAPTOP, PHONE = {"width": 1280, "height": 680}, {"width": 360, "height": 740}

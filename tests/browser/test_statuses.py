@@ -3,7 +3,7 @@
 import pytest
 from playwright.sync_api import Locator, expect
 
-from tests.browser.dashboard import Visit
+from tests.support.dashboard import Visit
 from tools.dashboard_pictures import ENDPOINTS, RECEIPT, SHOTS, endpoint, staged
 
 

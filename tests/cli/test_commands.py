@@ -11,7 +11,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from parkmeter.cli import app
-from tests.gateway_process import TOKEN, GatewayProcess, ping_config
+from tests.support.gateway_process import TOKEN, GatewayProcess, ping_config
 
 Run = Callable[..., Result]
 
@@ -207,7 +207,7 @@ def test_without_a_gateway_it_says_how_to_start_one(tmp_path, monkeypatch):
 
 
 def test_a_gateway_that_does_not_answer_is_named(run, one, monkeypatch):
-    monkeypatch.setattr("parkmeter.cli.connecting._PATIENCE_SECONDS", 0.1)
+    monkeypatch.setattr("parkmeter.cli.connection._PATIENCE_SECONDS", 0.1)
     done = run(one, "status", "--url", "http://127.0.0.1:9")
     assert done.exit_code == 3
     assert "http://127.0.0.1:9" in done.stderr

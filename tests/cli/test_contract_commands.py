@@ -7,7 +7,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from parkmeter.cli import app
-from tests.contract_server import ADMIN, RECEIPT, ContractServer, endpoint, problem
+from tests.support.contract_server import ADMIN, RECEIPT, ContractServer, endpoint, problem
 
 
 @pytest.fixture

@@ -14,10 +14,10 @@ from datetime import UTC, datetime
 import pytest
 from rich.console import Console
 
-from parkmeter.cli.watching import Sight, look, picture
+from parkmeter.cli.watch import Sight, look, picture
 from parkmeter.client import Client, Endpoint, RefusedProblem
-from tests.contract_server import ADMIN, ContractServer, endpoint, problem
-from tests.gateway_process import GatewayProcess, eventually, ping_config
+from tests.support.contract_server import ADMIN, ContractServer, endpoint, problem
+from tests.support.gateway_process import GatewayProcess, eventually, ping_config
 
 NOW = datetime(2026, 11, 22, 18, 0, tzinfo=UTC)
 

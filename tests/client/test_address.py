@@ -5,7 +5,7 @@ import json
 import pytest
 
 from parkmeter.client.address import address_of
-from parkmeter.client.problems import NoAddressError
+from parkmeter.client.errors import NoAddressError
 
 HERE = "http://127.0.0.1:8080"
 

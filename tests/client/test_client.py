@@ -11,8 +11,8 @@ import pytest
 import parkmeter
 from parkmeter import Client
 from parkmeter.client import NotRunningError, ParkmeterProblem, RefusedProblem, UnreachableError
-from tests.contract_server import ADMIN, ContractServer
-from tests.gateway_process import TOKEN, GatewayProcess, ping_config
+from tests.support.contract_server import ADMIN, ContractServer
+from tests.support.gateway_process import TOKEN, GatewayProcess, ping_config
 
 
 @pytest.fixture(scope="module")

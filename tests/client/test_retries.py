@@ -17,7 +17,7 @@ from parkmeter.client import (
     RefusedProblem,
     UnreachableError,
 )
-from tests.contract_server import ADMIN, ContractServer, endpoint, problem
+from tests.support.contract_server import ADMIN, ContractServer, endpoint, problem
 
 BUSY = (*problem(503, "store_busy", "Again."), {"Retry-After": "0"})
 

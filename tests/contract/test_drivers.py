@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from parkmeter.core.meter import Phase, Spec
 from parkmeter.errors import DriverError
-from parkmeter.meter import Phase, Spec
-from tests.contract.driver_fixtures import Handle, fake, phases, process, start, watch
-from tests.contract.sagemaker_handle import sagemaker
+from tests.support.driver_fixtures import Handle, fake, phases, process, start, watch
+from tests.support.sagemaker_handle import sagemaker
 
 UNKNOWN = Spec("never-heard-of")
 

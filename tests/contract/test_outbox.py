@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
+from parkmeter.core.journal import Entry, Kind
 from parkmeter.errors import StoreBusyError
-from parkmeter.journal import Entry, Kind
 from parkmeter.ports import DuplicateError, StaleError
 from parkmeter.stores.memory import MemoryStore
 from parkmeter.stores.sqlite import _PASSED_BY_ALL, _POSTED, SqliteStore

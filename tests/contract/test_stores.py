@@ -11,17 +11,17 @@ from typing import Any
 
 import pytest
 
-from parkmeter.device import Claim
+from parkmeter.core.device import Claim
+from parkmeter.core.journal import KEY_LIFETIME, Entry, Kind
+from parkmeter.core.meter import Meter, Phase, Run
+from parkmeter.core.tokens import Scope, Token
 from parkmeter.errors import OverBudgetError
-from parkmeter.journal import KEY_LIFETIME, Entry, Kind
-from parkmeter.meter import Meter, Phase, Run
 from parkmeter.ports import Budget, DuplicateError, StaleError, Store
 from parkmeter.stores.dynamodb import DynamoStore
 from parkmeter.stores.memory import MemoryStore
 from parkmeter.stores.sqlite import SqliteStore
-from parkmeter.tokens import Scope, Token
-from tests.cloud.moto_server import moto_server
-from tests.cloud.tables import dynamodb_client, make_tables
+from simulator.moto_server import moto_server
+from tests.support.tables import dynamodb_client, make_tables
 
 NOW = datetime(2026, 6, 22, 8, 24, 12, 345678, tzinfo=UTC)
 TODAY = NOW.date()

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.examples.docker_daemon import Daemon
-from tests.gateway_process import GatewayProcess
+from tests.support.docker_daemon import Daemon
+from tests.support.gateway_process import GatewayProcess
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 STAND_INS = Path(__file__).parent / "stand_ins"

@@ -10,9 +10,9 @@ from pathlib import Path
 import jsonschema
 import pytest
 
-from parkmeter.config_schema import config_schema
+from parkmeter.config.schema import config_schema
 from tests.examples.conftest import EXAMPLES
-from tests.gateway_process import alive, eventually
+from tests.support.gateway_process import alive, eventually
 
 STORY = "Once upon a time"
 CHAT = {"messages": [{"role": "user", "content": "A story, please."}]}

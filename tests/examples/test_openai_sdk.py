@@ -3,7 +3,7 @@
 import openai
 import pytest
 
-from tests.gateway_process import TOKEN
+from tests.support.gateway_process import TOKEN
 
 MODEL = "Qwen/Qwen2.5-7B-Instruct"
 STORY = [{"role": "user", "content": "A story, please."}]

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from parkmeter.model_server.conversion import convert
-from tests.model_server.process import ServerProcess
-from tests.model_server.tiny_t5 import Shape, write_t5
+from tests.support.model_server_process import ServerProcess
+from tests.support.tiny_t5 import Shape, write_t5
 
 
 @pytest.fixture(scope="session")

@@ -5,7 +5,7 @@ import json
 from collections.abc import Callable
 
 from parkmeter.model_server.app import App
-from parkmeter.model_server.waiting import Job, Text
+from parkmeter.model_server.batch_queue import Job, Text
 
 PAYLOAD = {"text_inputs": "hello"}
 

@@ -15,8 +15,8 @@ from parkmeter.model_server.decoding import Decoding
 from parkmeter.model_server.errors import CannotLoadError
 from parkmeter.model_server.model import Model
 from parkmeter.model_server.weights import Weights
-from tests.model_server.reference_t5 import ReferenceT5
-from tests.model_server.tiny_t5 import SENTENCES, Shape, config_of, write_t5
+from tests.support.reference_t5 import ReferenceT5
+from tests.support.tiny_t5 import SENTENCES, Shape, config_of, write_t5
 
 V5 = {"tie_word_embeddings": True, "scale_decoder_outputs": False}
 LAYOUTS = {

@@ -7,14 +7,14 @@ from pathlib import Path
 import pytest
 
 from parkmeter.model_server import engine as engine_module
+from parkmeter.model_server.batch_queue import Job, LineFullError, Text
 from parkmeter.model_server.decoding import plan
 from parkmeter.model_server.engine import Engine, PromptTooLongError
 from parkmeter.model_server.errors import CannotLoadError
 from parkmeter.model_server.model import Model
 from parkmeter.model_server.payload import Payload
-from parkmeter.model_server.pieces import REPLACEMENT
-from parkmeter.model_server.waiting import Job, LineFullError, Text
-from tests.model_server.tiny_t5 import PROMPTS, SENTENCES
+from parkmeter.model_server.text_stream import REPLACEMENT
+from tests.support.tiny_t5 import PROMPTS, SENTENCES
 
 
 class Asker:

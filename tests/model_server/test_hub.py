@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.model_server.process import ServerProcess
-from tests.model_server.tiny_t5 import PROMPTS
+from tests.support.model_server_process import ServerProcess
+from tests.support.tiny_t5 import PROMPTS
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 NAME = "somebody/tiny-t5"

@@ -6,8 +6,8 @@ import time
 
 import pytest
 
-from tests.model_server.process import ServerProcess
-from tests.model_server.tiny_t5 import PROMPTS
+from tests.support.model_server_process import ServerProcess
+from tests.support.tiny_t5 import PROMPTS
 
 LONG = {"text_inputs": PROMPTS[0], "max_length": 2048}
 

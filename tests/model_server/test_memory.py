@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.model_server.process import ServerProcess
+from tests.support.model_server_process import ServerProcess
 
 PROMPT = "Write a story about beautiful weather on a tropical island."
 

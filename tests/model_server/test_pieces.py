@@ -5,8 +5,8 @@ import random
 import pytest
 from tokenizers import Tokenizer, decoders, models
 
-from parkmeter.model_server.pieces import Pieces
-from tests.model_server.tiny_t5 import SENTENCES, train_tokenizer
+from parkmeter.model_server.text_stream import Pieces
+from tests.support.tiny_t5 import SENTENCES, train_tokenizer
 
 
 def told(tokenizer: Tokenizer, tokens: list[int]) -> list[str]:

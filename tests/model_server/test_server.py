@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from parkmeter.model_server.app import MAX_BODY_BYTES
-from tests.model_server.tiny_t5 import PROMPTS
+from tests.support.tiny_t5 import PROMPTS
 
 PROMPT = "Write a story about beautiful weather on a tropical island."
 

@@ -13,8 +13,8 @@ import pytest
 from parkmeter.model_server import sources
 from parkmeter.model_server.errors import CannotLoadError
 from parkmeter.model_server.sources import prepare
-from tests.model_server.process import ServerProcess
-from tests.model_server.tiny_t5 import PROMPTS, Shape, write_t5
+from tests.support.model_server_process import ServerProcess
+from tests.support.tiny_t5 import PROMPTS, Shape, write_t5
 
 PREFIX = "parkmeter model server: "
 

@@ -4,15 +4,15 @@ import threading
 
 import pytest
 
-from parkmeter.model_server.decoding import plan
-from parkmeter.model_server.payload import Payload
-from parkmeter.model_server.waiting import (
+from parkmeter.model_server.batch_queue import (
     LEAST_SHARE,
     MAX_BATCH_TEXTS,
     Job,
     LineFullError,
     WaitingLine,
 )
+from parkmeter.model_server.decoding import plan
+from parkmeter.model_server.payload import Payload
 
 
 def job(prompts: int = 1, **parameters: object) -> Job:

@@ -11,8 +11,8 @@ import pytest
 from typer.main import get_command
 
 from parkmeter.cli import app
-from parkmeter.config import load_settings
-from tests.gateway_process import GatewayProcess, ping_config
+from parkmeter.config.settings import load_settings
+from tests.support.gateway_process import GatewayProcess, ping_config
 
 ROOT = Path(__file__).parents[2]
 KNOWN = {

@@ -12,7 +12,7 @@ import pytest
 from typer.main import get_command
 
 from parkmeter.cli import app
-from tests.gateway_process import GatewayProcess, ping_config
+from tests.support.gateway_process import GatewayProcess, ping_config
 
 UNIT = Path(__file__).parents[2] / "packaging" / "parkmeter.service"
 

@@ -17,9 +17,9 @@ import boto3
 from boto3.dynamodb.types import TypeDeserializer
 from botocore.config import Config
 
-from parkmeter.aws.asking import context_of
+from parkmeter.aws.token_context import context_of
+from parkmeter.core.tokens import Token
 from parkmeter.stores.dynamodb_tokens import presented_token
-from parkmeter.tokens import Token
 from parkmeter.web.auth import presented
 
 _PATIENCE = Config(

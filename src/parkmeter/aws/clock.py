@@ -17,21 +17,21 @@ from typing import Any
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
-from parkmeter.aws.crew import Crew
+from parkmeter.aws.batch_read import readable_meters
 from parkmeter.aws.definitions import LOOK_AGAIN, Definition, Found, KnownDefinitions
+from parkmeter.aws.emf import metrics_line
 from parkmeter.aws.expiry_parameter import ExpiryParameters, Published, published
 from parkmeter.aws.heartbeat import Heartbeat
 from parkmeter.aws.hours_parameters import HoursParameters
-from parkmeter.aws.mailing import Bell, Mailing, UnmailedError, mailing_of
-from parkmeter.aws.many_meters import readable_meters
-from parkmeter.aws.metrics_line import metrics_line
-from parkmeter.aws.roll_call import EVERY, WORTH_IT, RollCall
-from parkmeter.aws.round import Round
+from parkmeter.aws.invocation_clock import Round
+from parkmeter.aws.listed_control_plane import EVERY, WORTH_IT, RollCall
+from parkmeter.aws.mail import Bell, Mailing, UnmailedError, mailing_of
 from parkmeter.aws.wiring import PATIENCE, Environment, Ports, dynamodb, service_of
+from parkmeter.aws.worker_pool import Crew
+from parkmeter.core.meter import NEVER, ZERO, Meter, Phase, Spec, is_open, latest_close, overdue
 from parkmeter.drivers.sagemaker import SageMakerDriver
 from parkmeter.errors import DriverError
-from parkmeter.meter import NEVER, ZERO, Meter, Phase, Spec, is_open, latest_close, overdue
-from parkmeter.service import Service
+from parkmeter.service.meters import Service
 
 log = logging.getLogger(__name__)
 
@@ -45,7 +45,7 @@ POST = "what is to be mailed"
 """Among the names of a round; no endpoint can be called so."""
 
 
-class UntreatedError(Exception):
+class ReconcileFailedError(Exception):
     """Raised at the end of a run in which some meters could not be treated; all others were."""
 
 
@@ -331,7 +331,7 @@ def _closes(meter: Meter | None) -> datetime:
 
 def _complain(failed: Collection[str]) -> None:
     if failed:
-        raise UntreatedError(f"could not be treated: {', '.join(sorted(failed))}; see above")
+        raise ReconcileFailedError(f"could not be treated: {', '.join(sorted(failed))}; see above")
 
 
 if "AWS_LAMBDA_FUNCTION_NAME" in os.environ:

@@ -18,18 +18,23 @@ import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 from mangum import Mangum
 
-from parkmeter.aws.asking import token_in
-from parkmeter.aws.async_objects import s3_client
-from parkmeter.aws.async_prompts import AsyncPrompts
-from parkmeter.aws.async_routes import add_async_routes
+from parkmeter.api.app import control_app
+from parkmeter.api.dependencies import ApiContext
+from parkmeter.api.extend_routes import add_extend_routes
+from parkmeter.api.log_routes import add_log_routes
+from parkmeter.api.token_routes import add_token_routes
+from parkmeter.aws.async_inference.objects import s3_client
+from parkmeter.aws.async_inference.prompts import AsyncPrompts
+from parkmeter.aws.async_inference.routes import add_async_routes
+from parkmeter.aws.cloudwatch_counts import CloudWatchCounts
 from parkmeter.aws.cloudwatch_logs import CloudWatchLogs, log_group
 from parkmeter.aws.definitions import Definition, definitions
 from parkmeter.aws.heartbeat import Heartbeat
 from parkmeter.aws.last_use import UseNote
-from parkmeter.aws.links import LinkSecret
+from parkmeter.aws.link_secret import LinkSecret
+from parkmeter.aws.prompt import models_runtime
 from parkmeter.aws.prompt_routes import add_prompt_routes
-from parkmeter.aws.prompts import models_runtime
-from parkmeter.aws.request_counts import CloudWatchCounts
+from parkmeter.aws.token_context import token_in
 from parkmeter.aws.wiring import (
     PATIENCE,
     DistantClock,
@@ -38,17 +43,12 @@ from parkmeter.aws.wiring import (
     dynamodb,
     service_of,
 )
+from parkmeter.core.tokens import Token
 from parkmeter.errors import TokenMissingError, TokenRefusedError
-from parkmeter.issuing import Issuing
+from parkmeter.service.tokens import TokenService
 from parkmeter.stores.dynamodb import token_of
-from parkmeter.tokens import Token
-from parkmeter.web.app import control_app
-from parkmeter.web.asgi_types import Application, Receive, Scope, Send
+from parkmeter.web.asgi import Application, Receive, Scope, Send
 from parkmeter.web.auth import presented
-from parkmeter.web.control import Control
-from parkmeter.web.extend_routes import add_extend_routes
-from parkmeter.web.log_routes import add_log_routes
-from parkmeter.web.token_routes import add_token_routes
 
 log = logging.getLogger(__name__)
 
@@ -88,7 +88,7 @@ def front() -> "Front":
         return UseNote(typed(), environment.tables.meters, name).take
 
     def application(found: Mapping[str, Definition]) -> Application:
-        control = Control(
+        control = ApiContext(
             service_of(ports, found),
             book,
             lambda name: found[name].api_resource,
@@ -101,7 +101,7 @@ def front() -> "Front":
         )
         app = control_app(control)
         names = tuple(found)
-        add_token_routes(app, control, Issuing(ports.store, lambda: names, ports.clock.now))
+        add_token_routes(app, control, TokenService(ports.store, lambda: names, ports.clock.now))
         add_extend_routes(app, control, link_secret, ports.store.entry)
         groups = {name: log_group(one.endpoint) for name, one in found.items()}
         add_log_routes(app, control, CloudWatchLogs(logs, groups, ports.clock.now))

@@ -14,9 +14,9 @@ from typing import Any, Protocol
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from parkmeter.core.hours import Hours
+from parkmeter.core.meter import Price, Spec
 from parkmeter.errors import ConfigError
-from parkmeter.hours import Hours
-from parkmeter.meter import Price, Spec
 
 _log = logging.getLogger(__name__)
 

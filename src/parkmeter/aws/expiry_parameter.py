@@ -11,10 +11,10 @@ from datetime import UTC, datetime
 from typing import Any, Protocol, Self
 
 from parkmeter.aws.definitions import A_PAGE, parameters_below
-from parkmeter.changing import Edit
-from parkmeter.journal import OPERATOR, fingerprint
-from parkmeter.service import Service
-from parkmeter.web.seed_contract import TIME_FORMAT
+from parkmeter.core.journal import OPERATOR, fingerprint
+from parkmeter.service.changes import Edit
+from parkmeter.service.meters import Service
+from parkmeter.web.legacy_expiry import TIME_FORMAT
 
 log = logging.getLogger(__name__)
 

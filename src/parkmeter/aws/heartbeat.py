@@ -11,7 +11,7 @@ from typing import Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 ALIVE_WITHIN = timedelta(minutes=5)
-"""As the alarm has it (`stacks/watching.py`). A tick comes every minute and may take over one."""
+"""As the alarm has it (`stacks/alarms.py`). A tick comes every minute and may take over one."""
 
 _KEY = {"pk": "clock#", "sk": "heartbeat"}
 _REMEMBER_SECONDS = 10.0

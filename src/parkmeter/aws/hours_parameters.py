@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from botocore.exceptions import BotoCoreError, ClientError
 
 from parkmeter.aws.definitions import Pages, parameters_below
-from parkmeter.hours import Hours
+from parkmeter.core.hours import Hours
 
 _log = logging.getLogger(__name__)
 

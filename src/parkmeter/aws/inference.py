@@ -16,14 +16,14 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
+from parkmeter.aws.api_events import Answer
 from parkmeter.aws.definitions import definition
-from parkmeter.aws.events import Answer
 from parkmeter.aws.last_use import UseNote
-from parkmeter.aws.prompts import Inference, models_runtime, route_of
+from parkmeter.aws.prompt import Inference, models_runtime, route_of
+from parkmeter.core.meter import Meter
+from parkmeter.core.tokens import Token
 from parkmeter.errors import ParkmeterError, StoreBusyError
-from parkmeter.meter import Meter
 from parkmeter.stores.records import read
-from parkmeter.tokens import Token
 from parkmeter.web.routes import Route
 
 _log = logging.getLogger(__name__)

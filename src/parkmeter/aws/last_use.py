@@ -12,7 +12,7 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from parkmeter.meter import NEVER
+from parkmeter.core.meter import NEVER
 
 _log = logging.getLogger(__name__)
 

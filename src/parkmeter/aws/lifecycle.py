@@ -23,7 +23,7 @@ from parkmeter.aws.definitions import Found, KnownDefinitions
 from parkmeter.aws.expiry_parameter import ExpiryParameters
 from parkmeter.aws.wiring import PATIENCE, DistantClock, Environment, Ports, dynamodb, service_of
 from parkmeter.errors import ConfigError, ParkmeterError, StoreBusyError, UnknownEndpointError
-from parkmeter.service import Service
+from parkmeter.service.meters import Service
 
 log = logging.getLogger(__name__)
 

@@ -19,8 +19,8 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from parkmeter.aws import custom_resource
 from parkmeter.aws.definitions import definition
-from parkmeter.meter import UNKNOWN, Price
-from parkmeter.money import is_price
+from parkmeter.core.meter import UNKNOWN, Price
+from parkmeter.core.money import is_price
 
 log = logging.getLogger(__name__)
 

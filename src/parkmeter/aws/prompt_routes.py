@@ -13,23 +13,23 @@ from typing import Any
 
 from fastapi import FastAPI, Request, Response
 
+from parkmeter.api.app import actor_of
+from parkmeter.api.dependencies import ApiContext, token_of
+from parkmeter.aws.api_events import Answer
 from parkmeter.aws.definitions import Definition
-from parkmeter.aws.events import Answer
-from parkmeter.aws.prompts import Inference, route_of
+from parkmeter.aws.prompt import Inference, route_of
+from parkmeter.core.meter import Meter
+from parkmeter.core.tokens import Scope, Token
 from parkmeter.errors import PathNotServedError, UnknownEndpointError
-from parkmeter.meter import Meter
-from parkmeter.tokens import Scope, Token
-from parkmeter.web.app import actor_of
 from parkmeter.web.auth import require
-from parkmeter.web.control import Control, token_of
-from parkmeter.web.fields import base_of
+from parkmeter.web.headers import base_of
 
 _ANY_METHOD = ["DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"]
 
 
 def add_prompt_routes(  # noqa: PLR0913, PLR0917 (what prompts stand on)
     app: FastAPI,
-    control: Control,
+    control: ApiContext,
     definitions: Mapping[str, Definition],
     meter: Callable[[str], Meter],
     runtime: Callable[[], Any],

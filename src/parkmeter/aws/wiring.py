@@ -17,12 +17,18 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from parkmeter.aws.definitions import Definition
 from parkmeter.aws.last_use import last_use
-from parkmeter.drivers.sagemaker import ControlPlane, Hosting, Life, SageMakerDriver, control_plane
+from parkmeter.core.events import MAILED
+from parkmeter.drivers.sagemaker import (
+    ControlPlane,
+    Hosting,
+    RunSpan,
+    SageMakerDriver,
+    control_plane,
+)
 from parkmeter.notify.log import LogNotifier
 from parkmeter.ports import Clock, Gate, Notifier, View
-from parkmeter.service import Service
+from parkmeter.service.meters import Service
 from parkmeter.stores.dynamodb import DynamoStore, Tables
-from parkmeter.telling import MAILED
 
 log = logging.getLogger(__name__)
 
@@ -131,7 +137,7 @@ class Ports:
     gate: Gate
     notifier: Notifier
     deployment: str
-    ours: set[Life] = field(default_factory=set)
+    ours: set[RunSpan] = field(default_factory=set)
 
     @classmethod
     def of(

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from parkmeter import __version__
+from parkmeter._version import __version__
 from parkmeter.cli import history, local, meters, prompts, tokens
 from parkmeter.cli.output import out
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.text import Text
 
-from parkmeter.cli.connecting import chosen, gateway, only_endpoint, wrong_usage
+from parkmeter.cli.connection import chosen, gateway, only_endpoint, wrong_usage
 from parkmeter.cli.options import AsJson, MaybeName, State, Url
 from parkmeter.cli.output import Cell, columns, day_time, hours, minutes, money, out, plain_json
 
@@ -84,7 +84,7 @@ def receipt(
                 continue
             if number:
                 out.print()
-            from parkmeter.cli.watching import local_now
+            from parkmeter.cli.watch import local_now
 
             for line in receipt_lines(found, local_now()):
                 out.print(line)
@@ -174,7 +174,7 @@ _WIDTH = 10
 
 
 def _print_lines(lines: Iterable["JournalLine"], *, several: bool, as_json: bool) -> None:
-    from parkmeter.cli.watching import local_now
+    from parkmeter.cli.watch import local_now
 
     if as_json:
         for line in lines:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
-    from parkmeter.config import EndpointSettings
+    from parkmeter.config.settings import EndpointSettings
 
 StateOption = Annotated[
     Path | None, typer.Option(help="State folder of the gateway. [PARKMETER_STATE]")
@@ -42,10 +42,10 @@ def check(
     as_json: JsonOption = False,
 ) -> None:
     """Say what is understood of a configuration, or line by line what is wrong in it."""
-    from parkmeter.config import load_settings
+    from parkmeter.config.settings import load_settings
+    from parkmeter.core.money import written
     from parkmeter.errors import ConfigError
-    from parkmeter.money import written
-    from parkmeter.notifying import check_receivers
+    from parkmeter.gateway.notifications import check_receivers
 
     if file and config:
         raise typer.BadParameter("Name one file: either FILE or --config.")
@@ -112,7 +112,7 @@ def schema() -> None:
     `parkmeter config schema > parkmeter.schema.json`, then as the first line of parkmeter.toml:
     `#:schema ./parkmeter.schema.json`
     """
-    from parkmeter.config_schema import config_schema
+    from parkmeter.config.schema import config_schema
 
     _print_json(config_schema())
 
@@ -125,10 +125,10 @@ def reload(
     Endpoints whose section is the same are not touched. A wrong file changes nothing. The gateway
     is found by its state folder; with --config by the one that is named in that file.
     """
-    from parkmeter.cli.connecting import Exit
-    from parkmeter.config import load_settings, state_folder
+    from parkmeter.cli.connection import Exit
+    from parkmeter.config.settings import load_settings, state_folder
     from parkmeter.errors import ConfigError, NoGatewayError
-    from parkmeter.reloading import Outcome, reload_gateway
+    from parkmeter.gateway.reload import Outcome, reload_gateway
     from parkmeter.state_folder import StateFolder
 
     try:
@@ -158,7 +158,7 @@ def doctor(
     Without --config it reads the file of the gateway that works in the folder. Paths and secrets
     that are named there are looked for as if it ran here.
     """
-    from parkmeter.config import config_file, load_settings, state_folder
+    from parkmeter.config.settings import config_file, load_settings, state_folder
     from parkmeter.doctor import Level, examine, file_at_work
     from parkmeter.errors import ConfigError
 

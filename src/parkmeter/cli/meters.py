@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.text import Text
 
-from parkmeter.cli.connecting import chosen, gateway, only_endpoint, wrong_usage
+from parkmeter.cli.connection import chosen, gateway, only_endpoint, wrong_usage
 from parkmeter.cli.options import AsJson, MaybeName, State, Url, endpoint_names
 from parkmeter.cli.output import clock_time, countdown, err, minutes, out, plain_json
-from parkmeter.money import written
+from parkmeter.core.money import written
 
 if TYPE_CHECKING:  # importing it takes longer than `--help` may
     from parkmeter.client import Client, Endpoint
@@ -28,7 +28,7 @@ def status(
 
     Status, time left, until when, price, and the one plain reason.
     """
-    from parkmeter.cli import watching
+    from parkmeter.cli import watch as watching
 
     with gateway(url, state, as_json=as_json, name=name) as client:
         if watch:
@@ -81,7 +81,7 @@ def top_up(
         if as_json:
             plain_json(change.raw)
         else:
-            from parkmeter.cli.watching import local_now
+            from parkmeter.cli.watch import local_now
 
             until = clock_time(change.closes_at, local_now())
             added = minutes(change.added)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.text import Text
 
-from parkmeter.cli.connecting import Exit, for_people, gateway, only_endpoint, wrong_usage
+from parkmeter.cli.connection import Exit, for_people, gateway, only_endpoint, wrong_usage
 from parkmeter.cli.options import State, Url, endpoint_names
 from parkmeter.cli.output import err
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.text import Text
 
-from parkmeter.cli.connecting import gateway, wrong_usage
+from parkmeter.cli.connection import gateway, wrong_usage
 from parkmeter.cli.options import AsJson, State, Url, endpoint_names
 from parkmeter.cli.output import columns, day_time, err, out, plain_json
 
@@ -70,7 +70,7 @@ def create(
 @app.command("list")
 def list_tokens(*, as_json: AsJson = False, url: Url = None, state: State = None) -> None:
     """All tokens, without their secrets."""
-    from parkmeter.cli.watching import local_now
+    from parkmeter.cli.watch import local_now
 
     with gateway(url, state, as_json=as_json) as client:
         tokens = client.tokens()

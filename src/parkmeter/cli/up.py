@@ -12,13 +12,13 @@ from pathlib import Path
 import typer
 from rich.text import Text
 
-from parkmeter import __version__
+from parkmeter._version import __version__
 from parkmeter.cli.output import clock_time, countdown, err, out, status_word
-from parkmeter.config import Settings, config_file, load_settings
+from parkmeter.config.settings import Settings, config_file, load_settings
+from parkmeter.core.meter import Status
+from parkmeter.core.report import Report
 from parkmeter.errors import ParkmeterError
-from parkmeter.gateway import Gateway, Started
-from parkmeter.meter import Status
-from parkmeter.report import Report
+from parkmeter.gateway.server import Gateway, Started
 from parkmeter.web.stage import STAGE
 
 _BANNER_WAITS_SECONDS = 5.0

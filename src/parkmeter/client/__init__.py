@@ -8,7 +8,18 @@
 docs/client.md has more to copy.
 """
 
-from parkmeter.client.answers import (
+from parkmeter.client.client import Client
+from parkmeter.client.errors import (
+    ConflictProblem,
+    MeterClosedProblem,
+    NoAddressError,
+    NotRunningError,
+    NotServingProblem,
+    ParkmeterProblem,
+    RefusedProblem,
+    UnreachableError,
+)
+from parkmeter.client.models import (
     Change,
     Endpoint,
     Health,
@@ -18,17 +29,6 @@ from parkmeter.client.answers import (
     ReceiptPart,
     ReceiptRun,
     Token,
-)
-from parkmeter.client.client import Client
-from parkmeter.client.problems import (
-    ConflictProblem,
-    MeterClosedProblem,
-    NoAddressError,
-    NotRunningError,
-    NotServingProblem,
-    ParkmeterProblem,
-    RefusedProblem,
-    UnreachableError,
 )
 from parkmeter.client.prompts import Event, Reply
 from parkmeter.errors import ParkmeterError

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import SplitResult, urlsplit
 
-from parkmeter.client.problems import NoAddressError
+from parkmeter.client.errors import NoAddressError
 from parkmeter.client_file import default_state, read_client_file
 
 _PORTS = {"http": 80, "https": 443}

@@ -18,7 +18,8 @@ from urllib.parse import quote
 import httpx2
 
 from parkmeter.client.address import address_of
-from parkmeter.client.answers import (
+from parkmeter.client.errors import NotServingProblem
+from parkmeter.client.models import (
     Change,
     Endpoint,
     Health,
@@ -27,7 +28,6 @@ from parkmeter.client.answers import (
     Receipt,
     Token,
 )
-from parkmeter.client.problems import NotServingProblem
 from parkmeter.client.prompts import Event, Patience, Payload, Prompts, Reply
 from parkmeter.client.transport import (
     Transport,
@@ -37,7 +37,7 @@ from parkmeter.client.transport import (
     silence_of,
     unexpected,
 )
-from parkmeter.client.waiting import wait_until_running
+from parkmeter.client.wait import wait_until_running
 
 _PAGE = 200
 """Lines of the journal that are asked for at once."""

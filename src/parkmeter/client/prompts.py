@@ -9,7 +9,7 @@ from typing import Any
 
 import httpx2
 
-from parkmeter.client.problems import NotServingProblem
+from parkmeter.client.errors import NotServingProblem
 from parkmeter.client.transport import Transport, if_not_forwarded, if_unsent, silence_of
 from parkmeter.errors import ParkmeterError
 

@@ -10,15 +10,15 @@ from typing import Any
 
 import httpx2
 
-from parkmeter import __version__
+from parkmeter._version import __version__
 from parkmeter.client.address import Address
-from parkmeter.client.answers import Written
-from parkmeter.client.problems import (
+from parkmeter.client.errors import (
     NotServingProblem,
     ParkmeterProblem,
     UnreachableError,
     problem_of,
 )
+from parkmeter.client.models import Written
 from parkmeter.errors import ParkmeterError
 
 Again = Callable[[ParkmeterError], bool]

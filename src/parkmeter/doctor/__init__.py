@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
-from parkmeter.config import Settings
+from parkmeter.config.settings import Settings
 from parkmeter.doctor import folder, gateway, models, servers, store
 from parkmeter.doctor.finding import Finding, Level
 from parkmeter.errors import ConfigError

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from parkmeter.config import EndpointSettings, Settings
+from parkmeter.config.settings import EndpointSettings, Settings
 from parkmeter.doctor.finding import Finding, good, note, wrong
 from parkmeter.model_server.sources import DEMO
 

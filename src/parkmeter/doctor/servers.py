@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import assert_never
 
-from parkmeter.config import Settings
+from parkmeter.config.settings import Settings
 from parkmeter.doctor.finding import Finding, good, note, wrong
-from parkmeter.drivers.process_look import Look, State, look
+from parkmeter.drivers.process_state import Look, State, look
 from parkmeter.leash.files import Files, boot_id, read_json
 from parkmeter.state_folder import StateFolder
 

@@ -5,11 +5,11 @@ from collections.abc import Generator, Iterator
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 
+from parkmeter.core.journal import Entry, Kind
+from parkmeter.core.meter import Meter, latest_close
 from parkmeter.doctor.finding import Finding, good, note, wrong
-from parkmeter.drivers.process_look import State, look
-from parkmeter.journal import Entry, Kind
+from parkmeter.drivers.process_state import State, look
 from parkmeter.leash.files import Files
-from parkmeter.meter import Meter, latest_close
 from parkmeter.state_folder import StateFolder
 from parkmeter.stores.records import read
 from parkmeter.stores.sqlite_file import SCHEMA

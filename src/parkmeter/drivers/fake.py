@@ -10,9 +10,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
-from parkmeter.decision import Cause, Observed
+from parkmeter.core.decision import Cause, Observed
+from parkmeter.core.meter import ZERO, Phase, Spec
 from parkmeter.errors import DriverError
-from parkmeter.meter import ZERO, Phase, Spec
 
 HEAD_START = timedelta(seconds=0.5)
 """Let pass after a deadline, as the process driver's leash does: time to move it for a drain."""

@@ -16,11 +16,12 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, assert_never
 
-from parkmeter.decision import Observed
+from parkmeter.core.decision import Observed
+from parkmeter.core.meter import Phase, Spec
 from parkmeter.drivers.process_health import PATIENCE, HealthCheck
-from parkmeter.drivers.process_leash import put_on_leash
-from parkmeter.drivers.process_log import last_lines
-from parkmeter.drivers.process_look import Look, State, look, of_this_run
+from parkmeter.drivers.process_leash_client import put_on_leash
+from parkmeter.drivers.process_log_tail import last_lines
+from parkmeter.drivers.process_state import Look, State, look, of_this_run
 from parkmeter.errors import DriverError
 from parkmeter.leash.files import (
     FAILED,
@@ -35,7 +36,6 @@ from parkmeter.leash.files import (
     ring,
     write_json,
 )
-from parkmeter.meter import Phase, Spec
 
 
 @dataclass(frozen=True, slots=True)

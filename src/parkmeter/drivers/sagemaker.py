@@ -19,8 +19,9 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-from parkmeter.decision import Observed
-from parkmeter.drivers.sagemaker_words import (
+from parkmeter.core.decision import Observed
+from parkmeter.core.meter import Phase, Spec
+from parkmeter.drivers.sagemaker_errors import (
     Refused,
     cause_of,
     refusal_of,
@@ -29,11 +30,10 @@ from parkmeter.drivers.sagemaker_words import (
     words_of,
 )
 from parkmeter.errors import DriverError
-from parkmeter.meter import Phase, Spec
 
 TAG = "parkmeter:deployment"
 
-Life = tuple[str, datetime]
+RunSpan = tuple[str, datetime]
 """Tells an endpoint from a later one of the same name."""
 
 PATIENCE = Config(
@@ -99,7 +99,7 @@ class SageMakerDriver:
         hostings: Mapping[str, Hosting],
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
         prefix: str = "",
-        ours: set[Life] | None = None,
+        ours: set[RunSpan] | None = None,
     ) -> None:
         self.hostings = hostings
         self._prefix = prefix
@@ -108,7 +108,7 @@ class SageMakerDriver:
         self._now = now
         # Whom we know to bear our tag, so that the clock need not ask for tags every second. Only
         # "yes" is kept, and for one life of an endpoint; before a delete it is always asked.
-        self._ours: set[Life] = set() if ours is None else ours
+        self._ours: set[RunSpan] = set() if ours is None else ours
         self._leaving: set[str] = set()
 
     # ── Seeing ───────────────────────────────────────────────────────────────────────────────────
@@ -301,7 +301,7 @@ class SageMakerDriver:
         return True
 
 
-def life_of(found: Mapping[str, Any]) -> Life:
+def life_of(found: Mapping[str, Any]) -> RunSpan:
     """Of a description, or of an item of the list."""
     return found["EndpointArn"], found["CreationTime"]
 

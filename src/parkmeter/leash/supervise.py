@@ -32,7 +32,7 @@ from parkmeter.leash.files import (
     write_json,
 )
 from parkmeter.leash.log import Log
-from parkmeter.leash.words import describe, utc, why_not
+from parkmeter.leash.messages import describe, utc, why_not
 
 HEAD_START = 0.5
 """Seconds let pass after the deadline. At the close of the meter the gateway moves the deadline on

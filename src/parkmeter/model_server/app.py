@@ -21,11 +21,11 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from parkmeter.model_server.batch_queue import Job, LineFullError, Outcome, Text
 from parkmeter.model_server.decoding import plan
 from parkmeter.model_server.engine import MAX_PROMPT_TOKENS, Engine, PromptTooLongError
 from parkmeter.model_server.payload import Payload, PayloadError, parse_json, parse_text
 from parkmeter.model_server.problems import Problem
-from parkmeter.model_server.waiting import Job, LineFullError, Outcome, Text
 
 Scope = dict[str, Any]
 Message = dict[str, Any]

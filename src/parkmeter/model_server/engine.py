@@ -12,12 +12,12 @@ from dataclasses import dataclass, field
 from threading import Barrier, BrokenBarrierError, Thread
 from typing import Any
 
+from parkmeter.model_server.batch_queue import MAX_BATCH_TEXTS, Job, Outcome, Text, WaitingLine
 from parkmeter.model_server.decoding import Decoding
 from parkmeter.model_server.errors import CannotLoadError
 from parkmeter.model_server.model import Generated, Model
 from parkmeter.model_server.payload import MAX_SEED
-from parkmeter.model_server.pieces import Pieces
-from parkmeter.model_server.waiting import MAX_BATCH_TEXTS, Job, Outcome, Text, WaitingLine
+from parkmeter.model_server.text_stream import Pieces
 
 WORKERS = 2
 MAX_PROMPT_TOKENS = 2048

@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from parkmeter.core.events import Event, text, title
+from parkmeter.core.journal import Kind
 from parkmeter.errors import ConfigError
-from parkmeter.journal import Kind
-from parkmeter.telling import Event, text, title
 
 _TONES = {
     Kind.WARNING: "warning",

@@ -2,7 +2,7 @@
 
 import logging
 
-from parkmeter.journal import Entry, Kind
+from parkmeter.core.journal import Entry, Kind
 
 log = logging.getLogger("parkmeter.journal")
 

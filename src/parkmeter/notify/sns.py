@@ -2,7 +2,7 @@
 
 from typing import Any, Protocol
 
-from parkmeter.telling import Event, text, title
+from parkmeter.core.events import Event, text, title
 
 _LONGEST_SUBJECT = 100
 """SNS takes no longer ones, and only ASCII without control characters."""

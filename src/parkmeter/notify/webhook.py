@@ -15,9 +15,9 @@ from urllib.parse import urlsplit
 
 import httpx2 as httpx
 
-from parkmeter import __version__
+from parkmeter._version import __version__
+from parkmeter.core.events import Event, document
 from parkmeter.ports import GoneError
-from parkmeter.telling import Event, document
 
 WITHIN = 10.0
 """Seconds for one delivery, from looking up the address to the head of the answer."""

@@ -15,10 +15,11 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from parkmeter.device import Claim
+from parkmeter.core.device import Claim
+from parkmeter.core.journal import KEY_LIFETIME, Entry, Kind
+from parkmeter.core.meter import Meter
+from parkmeter.core.tokens import Token
 from parkmeter.errors import OverBudgetError, StoreBusyError
-from parkmeter.journal import KEY_LIFETIME, Entry, Kind
-from parkmeter.meter import Meter
 from parkmeter.ports import Budget, DuplicateError, StaleError
 from parkmeter.stores.dynamodb_items import (
     METER,
@@ -36,7 +37,6 @@ from parkmeter.stores.dynamodb_items import (
 )
 from parkmeter.stores.dynamodb_outbox import write_posted
 from parkmeter.stores.dynamodb_tokens import id_of, item_of, presented_token, token_in
-from parkmeter.tokens import Token
 
 _A_BATCH = 100
 """The most that BatchGetItem takes (AWS)."""

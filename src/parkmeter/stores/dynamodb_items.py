@@ -9,10 +9,10 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
-from parkmeter.device import Claim
+from parkmeter.core.device import Claim
+from parkmeter.core.journal import KEY_LIFETIME, Entry
+from parkmeter.core.meter import Meter
 from parkmeter.errors import OverBudgetError
-from parkmeter.journal import KEY_LIFETIME, Entry
-from parkmeter.meter import Meter
 from parkmeter.ports import Budget
 from parkmeter.stores.records import read, written
 

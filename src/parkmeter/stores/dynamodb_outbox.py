@@ -9,7 +9,7 @@ import hashlib
 from datetime import datetime, timedelta
 from typing import Any
 
-from parkmeter.journal import Entry
+from parkmeter.core.journal import Entry
 from parkmeter.stores.dynamodb_items import sortable
 from parkmeter.stores.records import read, written
 

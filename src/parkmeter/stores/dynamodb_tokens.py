@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
-from parkmeter.tokens import DEFAULT_SCOPES, PREFIX, Scope, Token, digest_of
+from parkmeter.core.tokens import DEFAULT_SCOPES, PREFIX, Scope, Token, digest_of
 
 log = logging.getLogger(__name__)
 

@@ -6,12 +6,12 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 from datetime import date, datetime
 
-from parkmeter.device import Claim
+from parkmeter.core.device import Claim
+from parkmeter.core.journal import KEY_LIFETIME, Entry
+from parkmeter.core.meter import Meter
+from parkmeter.core.tokens import Token
 from parkmeter.errors import OverBudgetError
-from parkmeter.journal import KEY_LIFETIME, Entry
-from parkmeter.meter import Meter
 from parkmeter.ports import Budget, DuplicateError, Posted, StaleError
-from parkmeter.tokens import Token
 
 
 class MemoryStore:

@@ -11,15 +11,15 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from parkmeter.device import Claim
+from parkmeter.core.device import Claim
+from parkmeter.core.journal import KEY_LIFETIME, Entry
+from parkmeter.core.meter import Meter
+from parkmeter.core.tokens import Token
 from parkmeter.errors import OverBudgetError
-from parkmeter.journal import KEY_LIFETIME, Entry
-from parkmeter.meter import Meter
 from parkmeter.ports import Budget, DuplicateError, Posted, StaleError
 from parkmeter.stores.records import read, written
 from parkmeter.stores.sqlite_file import SqliteFile
 from parkmeter.stores.sqlite_requests import SqliteRequests
-from parkmeter.tokens import Token
 
 _SPENT_KEPT = timedelta(days=2)
 """A token's minutes of a day are asked for on that day, or the next if the clock is set back."""

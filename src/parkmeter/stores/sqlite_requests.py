@@ -7,7 +7,7 @@ import sqlite3
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 
-from parkmeter.request_counts import KEPT, Count
+from parkmeter.core.request_counts import KEPT, Count
 from parkmeter.stores.sqlite_file import SqliteFile
 
 _MINUTE = timedelta(minutes=1)

@@ -1,1 +1,1 @@
-"""The gateway's HTTP face: control routes and the data plane."""
+"""HTTP vocabulary of both deployments: problems, authentication, headers, routes; no framework."""

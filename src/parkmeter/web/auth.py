@@ -8,8 +8,8 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Protocol
 
+from parkmeter.core.tokens import PREFIX, Scope, Token, digest_of
 from parkmeter.errors import ScopeMissingError, TokenMissingError, TokenRefusedError
-from parkmeter.tokens import PREFIX, Scope, Token, digest_of
 
 _LONGEST = 4096
 
@@ -55,7 +55,7 @@ class TokenBook:
         return token
 
 
-class Holder:
+class CachedToken:
     """Who asks on one connection: nearly always whoever asked before, with the same header.
 
     It holds as long as its connection, and for one `edition` of the token book.

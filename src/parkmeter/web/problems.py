@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 from parkmeter import errors
-from parkmeter.web.fields import STATUS_LINES
+from parkmeter.web.headers import STATUS_LINES
 
 CONTENT_TYPE = "application/problem+json"
 TYPE_BASE = "https://parkmeter.dev/problems/"

@@ -7,14 +7,14 @@ import math
 from datetime import datetime, timedelta
 from typing import Any
 
+from parkmeter.core.meter import NEVER, Status
+from parkmeter.core.money import about, dollars_from, units_of, written
 from parkmeter.errors import (
     MeterClosedError,
     NotServingError,
     UploadStalledError,
     UpstreamTimeoutError,
 )
-from parkmeter.meter import NEVER, Status
-from parkmeter.money import about, dollars_from, units_of, written
 from parkmeter.ports import View
 from parkmeter.web.problems import Problem, problem
 from parkmeter.web.routes import Route

@@ -1,0 +1,78 @@
+"""What API Gateway answers by itself, in its own words or in those of the template.
+
+After the developer guide's "Gateway response types". Knows no request but its id.
+"""
+
+import json
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from simulator.stacks import Resource
+
+_TYPES = {
+    "ACCESS_DENIED": (403, "User is not authorized to access this resource"),
+    "API_CONFIGURATION_ERROR": (500, "Internal server error"),
+    "AUTHORIZER_CONFIGURATION_ERROR": (500, None),
+    "AUTHORIZER_FAILURE": (500, None),
+    "DEFAULT_5XX": (502, "Internal server error"),  # a function that failed, or answered nonsense
+    "INTEGRATION_FAILURE": (504, "Network error communicating with endpoint"),
+    "INTEGRATION_TIMEOUT": (504, "Endpoint request timed out"),
+    "MISSING_AUTHENTICATION_TOKEN": (403, "Missing Authentication Token"),
+    "REQUEST_TOO_LARGE": (413, "Request Too Long"),
+    "UNAUTHORIZED": (401, "Unauthorized"),
+}
+_DEFAULT_TEMPLATE = '{"message":$context.error.messageString}'
+_VARIABLE = re.compile(r"\$context\.([A-Za-z]+(?:\.[A-Za-z]+)*)")
+
+
+class GatewayError(Exception):
+    """API Gateway answers by itself; `kind` is one of its gateway response types."""
+
+    def __init__(self, kind: str) -> None:
+        super().__init__(kind)
+        self.kind = kind
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """What a client gets."""
+
+    status: int
+    headers: list[tuple[str, str]]
+    body: bytes
+
+
+class Refusals:
+    """The gateway responses of one API."""
+
+    def __init__(self, resources: Iterable[Resource]) -> None:
+        self._given: dict[str, dict[str, Any]] = {
+            r.properties["ResponseType"]: r.properties for r in resources
+        }
+
+    def response(self, kind: str, request_id: str) -> Response:
+        """The answer for an error of this kind."""
+        status, message = _TYPES[kind]
+        general = "DEFAULT_4XX" if status < 500 else "DEFAULT_5XX"
+        given = self._given.get(kind) or self._given.get(general) or {}
+        headers = {"Content-Type": "application/json", "x-amzn-ErrorType": _said(kind)}
+        for name, value in given.get("ResponseParameters", {}).items():
+            headers[name.removeprefix("gatewayresponse.header.")] = value.strip("'")
+        template = given.get("ResponseTemplates", {}).get("application/json", _DEFAULT_TEMPLATE)
+        values = {
+            "error.message": message or "",
+            "error.messageString": json.dumps(message),
+            "error.responseType": kind,
+            "requestId": request_id,
+            "extendedRequestId": request_id,
+        }
+        body = _VARIABLE.sub(lambda found: values.get(found[1], ""), template)
+        headers["x-amzn-RequestId"] = request_id
+        return Response(int(given.get("StatusCode", status)), list(headers.items()), body.encode())
+
+
+def _said(kind: str) -> str:
+    """`ACCESS_DENIED` as AWS says it: `AccessDeniedException`."""
+    return kind.title().replace("_", "") + "Exception"

@@ -1,0 +1,252 @@
+"""The rules of one account in one region: what may be asked for when, and what it leads to.
+
+Time goes by itself up to `now` before anything is looked at. Every refusal is one of `refusals.py`.
+Knows neither protocol; requests are valid by the service model when they come here.
+"""
+
+import threading
+from collections import Counter
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+
+from simulator.sagemaker import refusals
+from simulator.sagemaker.answers import AsyncJob, Call
+from simulator.sagemaker.containers import Launch
+from simulator.sagemaker.endpoint import (
+    IN_PROGRESS,
+    NO_CAPACITY,
+    SERVING,
+    Delays,
+    Endpoint,
+    EndpointConfig,
+    Status,
+)
+from simulator.sagemaker.events import state_change
+from simulator.sagemaker.troubles import Troubles
+
+ACCOUNT = "111122223333"
+REGION = "us-east-1"
+
+
+class Account:
+    """Models, configs and endpoints. Thread-safe; `lock` makes several calls one.
+
+    `calls` lists what was asked, refused or not; `jobs` the asynchronous invocations that were
+    accepted. `lives` counts how often each endpoint came into being. `trespasses` lists what the
+    service lets pass although its documentation says that it must not be done. `notify` gets
+    the event of every change of an endpoint's state, while `lock` is held: it must not wait.
+    """
+
+    def __init__(
+        self, now: Callable[[], datetime], launch: Launch, delays: Delays, troubles: Troubles
+    ) -> None:
+        self.now = now
+        self.delays = delays
+        self.troubles = troubles
+        self.lives: Counter[str] = Counter()
+        self.calls: list[Call] = []
+        self.jobs: list[AsyncJob] = []
+        self.trespasses: list[str] = []
+        self.notify: Callable[[dict[str, Any]], None] = lambda _event: None
+        self._launch = launch
+        self.lock = threading.RLock()
+        self._models: dict[str, str] = {}
+        self._configs: dict[str, EndpointConfig] = {}
+        self._endpoints: dict[str, Endpoint] = {}
+
+    @staticmethod
+    def arn(kind: str, name: str) -> str:
+        """In lower case, whatever the name's."""
+        return f"arn:aws:sagemaker:{REGION}:{ACCOUNT}:{kind}/{name.lower()}"
+
+    # ── Models and configs ───────────────────────────────────────────────────────────────────────
+
+    def create_model(self, name: str) -> str:
+        with self.lock:
+            arn = self.arn("model", name)
+            if arn in self._models:
+                raise refusals.exists_already("model", arn)
+            self._models[arn] = name
+            return arn
+
+    def delete_model(self, name: str) -> None:
+        with self.lock:
+            arn = self.arn("model", name)
+            if self._models.pop(arn, None) is None:
+                raise refusals.missing("model", arn)
+
+    def create_config(self, name: str, request: dict[str, Any]) -> EndpointConfig:
+        with self.lock:
+            arn = self.arn("endpoint-config", name)
+            if arn in self._configs:
+                raise refusals.exists_already("endpoint configuration", arn)
+            for variant in request["ProductionVariants"]:
+                model = self.arn("model", variant.get("ModelName", ""))
+                if model not in self._models:
+                    raise refusals.missing("model", model)
+            config = EndpointConfig(name, arn, self.now(), request)
+            self._configs[arn] = config
+            return config
+
+    def config(self, name: str) -> EndpointConfig:
+        with self.lock:
+            arn = self.arn("endpoint-config", name)
+            if arn not in self._configs:
+                raise refusals.missing("endpoint configuration", arn)
+            return self._configs[arn]
+
+    def delete_config(self, name: str) -> None:
+        """Never refused, used or not: the service only says that one must not."""
+        with self.lock:
+            config = self.config(name)
+            users = [e.name for e in self._present() if e.config.arn == config.arn]
+            if users:
+                self.trespasses.append(f"{name} was deleted while {', '.join(users)} used it")
+            del self._configs[config.arn]
+
+    def _config_for_create(self, name: str) -> EndpointConfig:
+        """Read as CreateEndpoint does: eventually consistent."""
+        config = self.config(name)
+        if self.now() < config.created + self.delays.config:
+            raise refusals.missing("endpoint configuration", config.arn)
+        return config
+
+    # ── Endpoints ────────────────────────────────────────────────────────────────────────────────
+
+    def create_endpoint(self, name: str, config_name: str, tags: dict[str, str]) -> Endpoint:
+        with self.lock:
+            now = self.now()
+            arn = self.arn("endpoint", name)
+            self._present()
+            if arn in self._endpoints:
+                raise refusals.exists_already("endpoint", arn)
+            config = self._config_for_create(config_name)
+            self._within_quota(config)
+            endpoint = Endpoint(name, arn, config, created=now, modified=now, tags=tags)
+            failure = self.troubles.failure_of_next(name)
+            if self.troubles.without_capacity & set(config.instances()):
+                endpoint.plan(Status.FAILED, now + self.delays.provision, NO_CAPACITY)
+            elif failure is not None:
+                endpoint.plan(Status.FAILED, now + self.delays.create, failure)
+            else:
+                endpoint.container = self._launch(name)
+                endpoint.plan(Status.IN_SERVICE, now + self.delays.create)
+            self._endpoints[arn] = endpoint
+            self.lives[name] += 1
+            self.notify(state_change(endpoint, ACCOUNT, REGION))
+            return endpoint
+
+    def _within_quota(self, config: EndpointConfig) -> None:
+        for kind, wanted in config.instances().items():
+            limit = self.troubles.quotas.get(kind)
+            used = sum(
+                endpoint.config.instances().get(kind, 0)
+                for endpoint in self._present()
+                if endpoint.status is not Status.FAILED
+            )
+            if limit is not None and used + wanted > limit:
+                raise refusals.over_quota(kind, limit, used, wanted)
+
+    def endpoint(self, name: str) -> Endpoint:
+        """The control plane does not mind the case of names."""
+        with self.lock:
+            arn = self.arn("endpoint", name)
+            self._present()
+            if arn not in self._endpoints:
+                raise refusals.missing("endpoint", arn)
+            return self._endpoints[arn]
+
+    def endpoints(self) -> list[Endpoint]:
+        with self.lock:
+            return self._present()
+
+    def delete_endpoint(self, name: str) -> None:
+        with self.lock:
+            endpoint = self.endpoint(name)
+            # That this holds for Deleting too is believed.
+            if endpoint.status in IN_PROGRESS or endpoint.status is Status.DELETING:
+                raise refusals.in_progress(endpoint.arn)
+            now = self.now()
+            self._go(endpoint, Status.DELETING, now)
+            endpoint.plan(None, now + self.delays.delete)
+
+    def update_endpoint(self, name: str, config_name: str) -> Endpoint:
+        with self.lock:
+            endpoint = self.endpoint(name)
+            if endpoint.status in IN_PROGRESS or endpoint.status is Status.DELETING:
+                raise refusals.in_progress(endpoint.arn)
+            if endpoint.status is Status.FAILED:
+                raise refusals.only_deletable(endpoint.arn)
+            endpoint.config = self._config_for_create(config_name)
+            now = self.now()
+            self._go(endpoint, Status.UPDATING, now)
+            endpoint.plan(Status.IN_SERVICE, now + self.delays.update)
+            return endpoint
+
+    def tags(self, arn: str) -> dict[str, str]:
+        """The tags of an endpoint, to be read or changed."""
+        with self.lock:
+            self._present()
+            if arn not in self._endpoints:
+                raise refusals.no_such_resource()
+            return self._endpoints[arn].tags
+
+    def serving(self, name: str) -> Endpoint:
+        """The endpoint that answers at runtime, where names are told apart by their case."""
+        with self.lock:
+            for endpoint in self._present():
+                if endpoint.name == name and endpoint.status in SERVING and endpoint.container:
+                    return endpoint
+            raise refusals.not_found_at_runtime(name, ACCOUNT)
+
+    # ── What nobody asked for ────────────────────────────────────────────────────────────────────
+
+    def show(self, name: str, status: Status, failure: str = "") -> None:
+        """It is in this state now, and stays in it until something is asked of it."""
+        with self.lock:
+            self._go(self.endpoint(name), status, self.now(), failure)
+
+    def maintain(self, name: str) -> None:
+        """AWS maintains it, for as long as an update takes."""
+        with self.lock:
+            endpoint, now = self.endpoint(name), self.now()
+            self._go(endpoint, Status.SYSTEM_UPDATING, now)
+            endpoint.plan(Status.IN_SERVICE, now + self.delays.update)
+
+    def stick(self, name: str) -> None:
+        """From now on it does not get out of its state by itself."""
+        with self.lock:
+            self.endpoint(name).stuck = True
+
+    def unstick(self, name: str) -> None:
+        """It goes on, as if the time it was stuck had not been lost."""
+        with self.lock:
+            self.endpoint(name).stuck = False
+
+    def close(self) -> None:
+        """End every container."""
+        with self.lock:
+            for endpoint in self._endpoints.values():
+                if endpoint.container is not None:
+                    endpoint.container.close()
+            self._endpoints.clear()
+
+    # ── Inside ───────────────────────────────────────────────────────────────────────────────────
+
+    def _present(self) -> list[Endpoint]:
+        """All that exist after everything that has happened by itself up to now."""
+        now = self.now()
+        for endpoint in list(self._endpoints.values()):
+            while endpoint.due(now):
+                if endpoint.then is None:
+                    del self._endpoints[endpoint.arn]
+                    break
+                if not endpoint.advance(now, self.delays):
+                    break
+                self.notify(state_change(endpoint, ACCOUNT, REGION))
+        return list(self._endpoints.values())
+
+    def _go(self, endpoint: Endpoint, status: Status, at: datetime, failure: str = "") -> None:
+        endpoint.go(status, at, failure)
+        self.notify(state_change(endpoint, ACCOUNT, REGION))

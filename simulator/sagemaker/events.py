@@ -1,0 +1,37 @@
+"""What EventBridge is told when an endpoint's state changes.
+
+After the SageMaker developer guide, "SageMaker endpoint state change": the status is spelled in
+UPPER_SNAKE, moments are in milliseconds. Knows nothing of who listens.
+"""
+
+import re
+import uuid
+from typing import Any
+
+from simulator.sagemaker.endpoint import Endpoint
+
+
+def state_change(endpoint: Endpoint, account: str, region: str) -> dict[str, Any]:
+    """The event of the state that an endpoint is in now."""
+    detail = {
+        "EndpointName": endpoint.name,
+        "EndpointArn": endpoint.arn,
+        "EndpointConfigName": endpoint.config.name,
+        "EndpointStatus": re.sub(r"(?<=[a-z])(?=[A-Z])", "_", endpoint.status).upper(),
+        "CreationTime": round(endpoint.created.timestamp() * 1000),
+        "LastModifiedTime": round(endpoint.modified.timestamp() * 1000),
+        "Tags": dict(endpoint.tags),
+    }
+    if endpoint.failure:
+        detail["FailureReason"] = endpoint.failure
+    return {
+        "version": "0",
+        "id": str(uuid.uuid4()),
+        "detail-type": "SageMaker Endpoint State Change",
+        "source": "aws.sagemaker",
+        "account": account,
+        "time": f"{endpoint.modified:%Y-%m-%dT%H:%M:%SZ}",
+        "region": region,
+        "resources": [endpoint.arn],
+        "detail": detail,
+    }

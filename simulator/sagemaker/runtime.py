@@ -1,0 +1,247 @@
+"""The runtime's protocol: REST, the endpoint in the path, the model's own body through and through.
+
+Requests are taken apart after botocore's service model (which header is which member), and judged
+by it; a serving endpoint's container gets body, Content-Type and Accept.
+"""
+
+import http.client
+import json
+import re
+import uuid
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import unquote
+
+from botocore.model import OperationModel
+
+from simulator.sagemaker import event_stream, refusals
+from simulator.sagemaker.account import ACCOUNT, REGION, Account
+from simulator.sagemaker.answers import Answer, AsyncJob, Call, Request
+from simulator.sagemaker.endpoint import Endpoint
+from simulator.sagemaker.refusals import RefusedError
+from simulator.sagemaker.shapes import (
+    errors_of,
+    hold_to_model,
+    hold_to_shape,
+    service,
+    wrong_with,
+)
+
+PATH = re.compile(r"/endpoints/(?P<name>[^/]+)/(?P<what>[a-z-]+)$")
+STREAM = "application/vnd.amazon.eventstream"
+STREAMED_ANSWER_WITHIN = 480.0
+"""Seconds; believed."""
+
+Json = dict[str, Any]
+
+
+class Runtime:
+    """Answers one invocation after another. `answer_within`: seconds a container has for it."""
+
+    def __init__(self, account: Account, answer_within: float = 60.0) -> None:
+        self._account = account
+        self._answer_within = answer_within
+        self._model = service("sagemaker-runtime")
+        self._operations = {
+            self._model.operation_model(name).http["requestUri"].rpartition("/")[2]: name
+            for name in self._model.operation_names
+        }
+
+    def answer(self, asked: Request) -> Answer:
+        """What the service answers, refusals included.
+
+        Raises:
+            DroppedError: nothing, by order.
+
+        """
+        operation, name, refused = "?", "", ""
+        try:
+            asked.must_be_signed()
+            operation, name = self._operation(asked)
+            request = self._valid(operation, name, asked)
+            self._account.troubles.before(operation)
+            said = self._invoke(operation, request)
+            self._account.troubles.after(operation)
+        except RefusedError as refusal:
+            refused = refusal.code
+            return self._refusal(refusal)
+        finally:
+            self._account.calls.append(Call(operation, name, refused, self._account.now()))
+        return said
+
+    def _operation(self, asked: Request) -> tuple[str, str]:
+        found = PATH.match(asked.path)
+        if found is None or found["what"] not in self._operations:
+            raise RefusedError("UnknownOperationException", "", status=404)
+        return self._operations[found["what"]], unquote(found["name"])
+
+    def _valid(self, operation: str, name: str, asked: Request) -> Json:
+        model = self._model.operation_model(operation)
+        request = _members(model, name, asked)
+        if wrong := wrong_with(request, model):
+            raise RefusedError("ValidationError", wrong)
+        return request
+
+    def _invoke(self, operation: str, request: Json) -> Answer:
+        endpoint = self._account.serving(request["EndpointName"])
+        is_async = "AsyncInferenceConfig" in endpoint.config.request
+        if is_async != (operation == "InvokeEndpointAsync"):
+            raise refusals.wrong_way_to_call(endpoint.name, ACCOUNT, asynchronous=is_async)
+        match operation:
+            case "InvokeEndpointAsync":
+                return self._accept(endpoint, request)
+            case "InvokeEndpoint":
+                return self._forward(endpoint, request)
+            case _:
+                return self._stream(endpoint, request)
+
+    # ── The three ways to call ───────────────────────────────────────────────────────────────────
+
+    def _forward(self, endpoint: Endpoint, request: Json) -> Answer:
+        connection, response = self._ask(endpoint, request, self._answer_within)
+        try:
+            body = response.read()
+        except (OSError, http.client.HTTPException):
+            raise self._model_error(0, refusals.TIMED_OUT, endpoint) from None
+        finally:
+            connection.close()
+        most = self._model.shape_for("BodyBlob").metadata["max"]
+        if len(body) > most:
+            raise self._model_error(0, f"The answer has more than {most} bytes.", endpoint)
+        said = {
+            "Body": body,
+            "ContentType": response.headers.get("Content-Type", "application/octet-stream"),
+            "InvokedProductionVariant": endpoint.config.variants[0]["VariantName"],
+        }
+        return self._encoded("InvokeEndpoint", said, body)
+
+    def _stream(self, endpoint: Endpoint, request: Json) -> Answer:
+        connection, response = self._ask(endpoint, request, STREAMED_ANSWER_WITHIN)
+        said = {
+            "Body": {},
+            "ContentType": response.headers.get("Content-Type", "application/octet-stream"),
+            "InvokedProductionVariant": endpoint.config.variants[0]["VariantName"],
+        }
+        parts = self._parts(connection, response)
+        return self._encoded("InvokeEndpointWithResponseStream", said, parts, STREAM)
+
+    def _parts(
+        self, connection: http.client.HTTPConnection, response: http.client.HTTPResponse
+    ) -> Iterator[bytes]:
+        shape = self._model.shape_for("ResponseStream")
+        try:
+            while part := response.read1(65536):
+                hold_to_shape({"PayloadPart": {"Bytes": part}}, shape)
+                yield event_stream.event("PayloadPart", part)
+        except (OSError, http.client.HTTPException):
+            broken = {"Message": "The model broke off.", "ErrorCode": "StreamBroken"}
+            hold_to_shape({"ModelStreamError": broken}, shape)
+            yield event_stream.exception("ModelStreamError", json.dumps(broken).encode())
+        finally:
+            connection.close()
+
+    def _accept(self, endpoint: Endpoint, request: Json) -> Answer:
+        if ("Body" in request) == ("InputLocation" in request):
+            raise RefusedError(
+                "ValidationError", "Exactly one of Body and InputLocation is needed."
+            )
+        output = endpoint.config.request["AsyncInferenceConfig"]["OutputConfig"]
+        folder = output["S3OutputPath"].rstrip("/")
+        failures = output.get("S3FailurePath", folder).rstrip("/")
+        inference = request.get("InferenceId", str(uuid.uuid4()))
+        name = request.get("Filename", f"{uuid.uuid4()}.out")
+        job = AsyncJob(
+            endpoint=endpoint.name,
+            inference_id=inference,
+            container=_address(endpoint),
+            headers=_passed_on(request),
+            body=request.get("Body"),
+            input_location=request.get("InputLocation"),
+            output_location=f"{folder}/{name}",
+            failure_location=f"{failures}/{name.removesuffix('.out')}-error.out",
+        )
+        self._account.jobs.append(job)
+        said = {
+            "InferenceId": inference,
+            "OutputLocation": job.output_location,
+            "FailureLocation": job.failure_location,
+        }
+        body = json.dumps({"InferenceId": inference}).encode()
+        return self._encoded("InvokeEndpointAsync", said, body, "application/json")
+
+    # ── Container and wire ───────────────────────────────────────────────────────────────────────
+
+    def _ask(
+        self, endpoint: Endpoint, request: Json, within: float
+    ) -> tuple[http.client.HTTPConnection, http.client.HTTPResponse]:
+        """The container's good answer, its body unread."""
+        connection = http.client.HTTPConnection(_address(endpoint), timeout=within)
+        try:
+            connection.request("POST", "/invocations", request["Body"], _passed_on(request))
+            response = connection.getresponse()
+            if response.status < 300:
+                return connection, response
+            original = response.read().decode("utf-8", "replace")
+        except TimeoutError:
+            connection.close()
+            raise self._model_error(0, refusals.TIMED_OUT, endpoint) from None
+        except (OSError, http.client.HTTPException):
+            connection.close()
+            raise refusals.unavailable() from None
+        connection.close()
+        raise self._model_error(response.status, original, endpoint)
+
+    def _model_error(self, status: int, original: str, endpoint: Endpoint) -> RefusedError:
+        return refusals.model_error(status, original, endpoint.name, (REGION, ACCOUNT))
+
+    def _encoded(
+        self, operation: str, said: Json, body: bytes | Iterator[bytes], content_type: str = ""
+    ) -> Answer:
+        """Members as the headers that the model gives them."""
+        model = self._model.operation_model(operation)
+        hold_to_model(said, model)
+        headers = {"Content-Type": content_type} if content_type else {}
+        for member, value in said.items():
+            place = model.output_shape.members[member].serialization
+            if place.get("location") == "header":
+                headers[place["name"]] = value
+        return Answer(model.http.get("responseCode", 200), headers, body)
+
+    def _refusal(self, refusal: RefusedError) -> Answer:
+        said: Json = {"Message": refusal.message, **refusal.members}
+        status = refusal.status
+        shape = errors_of("sagemaker-runtime").get(refusal.code)
+        if shape is not None:
+            hold_to_shape(said, shape)
+            status = shape.metadata["error"]["httpStatusCode"]
+        headers = {"Content-Type": "application/json", "x-amzn-errortype": refusal.code}
+        return Answer(status, headers, json.dumps(said).encode())
+
+
+def _members(model: OperationModel, name: str, asked: Request) -> Json:
+    """The request's members from path, headers and body."""
+    request: Json = {"EndpointName": name}
+    for member, shape in model.input_shape.members.items():
+        place = shape.serialization
+        if place.get("location") == "header" and place["name"] in asked.headers:
+            value = asked.headers[place["name"]]
+            request[member] = int(value) if shape.type_name == "integer" else value
+    required = model.input_shape.required_members
+    if asked.body or "Body" in required:
+        request["Body"] = asked.body
+    return request
+
+
+def _passed_on(request: Json) -> dict[str, str]:
+    named = {
+        "Content-Type": request.get("ContentType"),
+        "Accept": request.get("Accept"),
+        "X-Amzn-SageMaker-Custom-Attributes": request.get("CustomAttributes"),
+    }
+    return {name: value for name, value in named.items() if value is not None}
+
+
+def _address(endpoint: Endpoint) -> str:
+    if endpoint.container is None:
+        raise refusals.not_found_at_runtime(endpoint.name, ACCOUNT)
+    return endpoint.container.address

@@ -1,0 +1,171 @@
+"""The way in: a strict SageMaker on a loopback port, for tests and for the simulated cloud.
+
+    with SageMakerSimulator(now=clock.now) as sagemaker:
+        sagemaker.add_config("flan-g5", "ml.g5.12xlarge")
+        client = sagemaker.client()
+
+Both protocols are served on one address. Time is whatever `now` says.
+"""
+
+import threading
+import uuid
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any, Self
+
+import boto3
+from botocore.config import Config
+
+from simulator.sagemaker.account import ACCOUNT, REGION, Account
+from simulator.sagemaker.answers import Answer, Request
+from simulator.sagemaker.containers import Launch, canned
+from simulator.sagemaker.control import ApiContext
+from simulator.sagemaker.endpoint import Delays
+from simulator.sagemaker.refusals import DroppedError
+from simulator.sagemaker.runtime import Runtime
+from simulator.sagemaker.troubles import Troubles
+
+ROLE = f"arn:aws:iam::{ACCOUNT}:role/sagemaker"
+IMAGE = f"{ACCOUNT}.dkr.ecr.{REGION}.amazonaws.com/model:1"
+CREDENTIALS = {"aws_access_key_id": "simulated", "aws_secret_access_key": "simulated"}
+
+ONE_ATTEMPT = Config(
+    connect_timeout=5, read_timeout=70, retries={"total_max_attempts": 1, "mode": "standard"}
+)
+
+
+class SageMakerSimulator:
+    """SageMaker in this process.
+
+    `account` holds the rules and what there is, `troubles` what is to go wrong, `bugs` every
+    exception that was answered with 500: a test that ends well has none.
+    """
+
+    def __init__(
+        self,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        launch: Launch = canned,
+        delays: Delays = Delays(),  # noqa: B008 (frozen)
+        answer_within: float = 60.0,
+    ) -> None:
+        self.troubles = Troubles()
+        self.account = Account(now, launch, delays, self.troubles)
+        self.bugs: list[Exception] = []
+        self._control = ApiContext(self.account)
+        self._runtime = Runtime(self.account, answer_within)
+        self._clients: dict[tuple[str, Config], Any] = {}
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
+        self._server.daemon_threads = True
+        self._thread = threading.Thread(
+            target=self._server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True
+        )
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        for client in self._clients.values():
+            client.close()
+        self._server.shutdown()
+        self._server.server_close()
+        self.account.close()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self._server.server_port}"
+
+    def environment(self) -> dict[str, str]:
+        """What leads botocore here, in this process or another."""
+        return {
+            "AWS_ENDPOINT_URL_SAGEMAKER": self.url,
+            "AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME": self.url,
+            "AWS_DEFAULT_REGION": REGION,
+            "AWS_ACCESS_KEY_ID": CREDENTIALS["aws_access_key_id"],
+            "AWS_SECRET_ACCESS_KEY": CREDENTIALS["aws_secret_access_key"],
+        }
+
+    def client(self, service: str = "sagemaker", config: Config = ONE_ATTEMPT) -> Any:
+        """The boto3 client of `sagemaker` or `sagemaker-runtime`, closed with the simulator."""
+        if (service, config) not in self._clients:
+            client = _session().client(service, endpoint_url=self.url, config=config)
+            self._clients[service, config] = client
+        return self._clients[service, config]
+
+    def add_config(self, name: str, instance_type: str, **more: Any) -> None:
+        """What a stack deploys: a model, and an EndpointConfig that hosts it."""
+        client = self.client()
+        client.create_model(
+            ModelName=name, ExecutionRoleArn=ROLE, PrimaryContainer={"Image": IMAGE}
+        )
+        variant = {
+            "VariantName": "AllTraffic",
+            "ModelName": name,
+            "InstanceType": instance_type,
+            "InitialInstanceCount": 1,
+        }
+        client.create_endpoint_config(EndpointConfigName=name, ProductionVariants=[variant], **more)
+
+    def answer(self, request: Request) -> Answer:
+        """One request of either protocol.
+
+        Raises:
+            DroppedError: there is to be no answer.
+
+        """
+        try:
+            if "X-Amz-Target" in request.headers:
+                return self._control.answer(request)
+            return self._runtime.answer(request)
+        except DroppedError:
+            raise
+        except Exception as bug:  # noqa: BLE001 (kept for the test to see)
+            self.bugs.append(bug)
+            return Answer(500, {}, repr(bug).encode())
+
+
+_sessions = threading.local()
+
+
+def _session() -> boto3.Session:
+    """One per thread: the service models are read once, and sessions are not thread-safe."""
+    if not hasattr(_sessions, "session"):
+        _sessions.session = boto3.Session(region_name=REGION, **CREDENTIALS)
+    return _sessions.session
+
+
+def _handler(simulator: SageMakerSimulator) -> type[BaseHTTPRequestHandler]:
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+        disable_nagle_algorithm = True
+
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            try:
+                answer = simulator.answer(Request(self.path, self.headers, body))
+            except DroppedError:
+                self.close_connection = True
+                return
+            self.send_response(answer.status)
+            self.send_header("x-amzn-RequestId", str(uuid.uuid4()))
+            for name, value in answer.headers.items():
+                self.send_header(name, value)
+            if isinstance(answer.body, bytes):
+                self.send_header("Content-Length", str(len(answer.body)))
+                self.end_headers()
+                self.wfile.write(answer.body)
+            else:
+                self._send_pieces(answer.body)
+
+        def _send_pieces(self, pieces: Iterable[bytes]) -> None:
+            self.send_header("Transfer-Encoding", "chunked")
+            self.end_headers()
+            for piece in pieces:
+                self.wfile.write(f"{len(piece):x}\r\n".encode() + piece + b"\r\n")
+            self.wfile.write(b"0\r\n\r\n")
+
+        def log_message(self, *_words: object) -> None:
+            pass
+
+    return Handler

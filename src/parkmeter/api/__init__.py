@@ -1,0 +1,1 @@
+"""Control routes as a FastAPI application, and the dashboard's files."""

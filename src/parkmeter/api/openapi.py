@@ -1,0 +1,127 @@
+"""Completes the OpenAPI document that FastAPI writes: our problems, and the routes for prompts.
+
+The data plane is no FastAPI app, so its routes are described here by hand.
+"""
+
+from typing import Any
+
+from fastapi import FastAPI
+
+from parkmeter.api.schemas import Problem, problems
+
+PROMPT_EXAMPLE = {
+    "text_inputs": "write a story about beautiful weather on a topical island.",
+    "max_length": 50,
+    "temperature": 0.0,
+    "seed": 321,
+}
+
+_PREFER = {
+    "name": "Prefer",
+    "in": "header",
+    "description": "`wait=N`: if the endpoint does not serve yet, hold the request up to N seconds "
+    "instead of answering 503 at once.",
+    "schema": {"type": "string"},
+    "examples": {"wait": {"value": "wait=60"}},
+}
+_PREFER_BRIEFLY = {
+    **_PREFER,
+    "description": f"{_PREFER['description']} At most 20.",
+    "examples": {"wait": {"value": "wait=20"}},
+}
+
+_STREAMED = (
+    "Send a prompt to the model. Body and answer are the model server's own, untouched and "
+    "streamed; `Parkmeter-Seconds-Left` and `Parkmeter-Expires-At` are added.\n\n"
+    "`/{api_resource}/{path}` reaches every other path of the server with any method, so "
+    "an OpenAI client works with `base_url=…/{api_resource}/v1`."
+)
+_WHOLE = (
+    "Send a prompt to the model. Body and answer are the model's own, untouched, up to 4 MB each; "
+    "`Parkmeter-Seconds-Left` and `Parkmeter-Expires-At` are added.\n\n"
+    "The model has 27 seconds; what takes longer goes to `/{api_resource}-async`."
+)
+
+
+def complete_document(app: FastAPI, *, whole_servers: bool) -> None:
+    """Make `app.openapi()` give the whole document; see `app.Control` for `whole_servers`."""
+    generate = app.openapi
+
+    def openapi() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            app.openapi_schema = _completed(generate(), whole_servers)
+        return app.openapi_schema
+
+    app.openapi = openapi  # type: ignore[method-assign]
+
+
+def _completed(document: dict[str, Any], whole_servers: bool) -> dict[str, Any]:  # noqa: FBT001
+    schemas = document["components"]["schemas"]
+    schemas["Problem"] = Problem.model_json_schema()
+    for name in ("HTTPValidationError", "ValidationError"):
+        schemas.pop(name, None)
+    for path in document["paths"].values():
+        for operation in path.values():
+            _our_words(operation)
+    headers = [_PREFER if whole_servers else _PREFER_BRIEFLY]
+    by_name = _prompt("The same by the endpoint's name.", "name", "flan-t5", headers)
+    document["paths"]["/endpoints/{name}/invocations"] = {"post": by_name}
+    about = _STREAMED if whole_servers else _WHOLE
+    by_resource = _prompt(about, "api_resource", "flan", headers)
+    document["paths"]["/{api_resource}"] = {"post": by_resource}
+    return document
+
+
+def _our_words(operation: dict[str, Any]) -> None:
+    """What FastAPI says by default gives way to what these routes do."""
+    for answer in operation["responses"].values():
+        if answer.get("description") == "Successful Response":
+            answer["description"] = "Done."
+    if "security" not in operation:
+        for needless in ("401", "403"):
+            operation["responses"].pop(needless, None)
+    # FastAPI announces its own 422 for bad parameters; here that is a problem with status 400.
+    content = operation["responses"].get("422", {}).get("content", {})
+    if content.pop("application/json", None) is None:
+        return
+    if not content:
+        del operation["responses"]["422"]
+    for status, answer in problems(400).items():
+        operation["responses"].setdefault(str(status), answer)
+
+
+def _prompt(
+    description: str, parameter: str, example: str, headers: list[dict[str, Any]]
+) -> dict[str, Any]:
+    answers: dict[Any, Any] = {
+        "200": {
+            "description": "The model's answer.",
+            "content": {"application/json": {"example": {"generated_texts": ["…"]}}},
+        },
+        **{
+            str(status): answer
+            for status, answer in problems(400, 401, 402, 403, 404, 408, 413, 502, 503, 504).items()
+        },
+    }
+    return {
+        "tags": ["prompts"],
+        "summary": "Prompt",
+        "description": description,
+        "operationId": f"prompt_by_{parameter}",
+        "security": [{"token": []}],
+        "parameters": [
+            {
+                "name": parameter,
+                "in": "path",
+                "required": True,
+                "schema": {"type": "string", "examples": [example]},
+                "examples": {"default": {"value": example}},
+            },
+            *headers,
+        ],
+        "requestBody": {
+            "required": True,
+            "content": {"application/json": {"schema": {}, "example": PROMPT_EXAMPLE}},
+        },
+        "responses": answers,
+    }

@@ -1,0 +1,134 @@
+"""`/{api_resource}-async`: send a prompt now, fetch its result later. On AWS only.
+
+Translates between HTTP and `async_prompts`; knows neither S3 nor SageMaker.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any, Literal
+
+from fastapi import FastAPI, Path, Request, Response
+from pydantic import BaseModel, Field
+from starlette.exceptions import HTTPException
+
+from parkmeter.api.app import Line
+from parkmeter.api.dependencies import ApiContext, IdempotencyKey, token_of
+from parkmeter.api.openapi import PROMPT_EXAMPLE
+from parkmeter.api.request_body import idempotency_key
+from parkmeter.api.schemas import problems
+from parkmeter.aws.api_events import headers_of, prompt_in
+from parkmeter.aws.async_inference.prompts import AsyncPrompts
+from parkmeter.aws.definitions import Definition, Queue
+from parkmeter.aws.prompt_routes import response_of
+from parkmeter.core.tokens import Scope, Token
+from parkmeter.web.auth import require
+from parkmeter.web.headers import base_of
+
+ASK_AGAIN_SECONDS = 5
+
+Resource = Annotated[str, Path(description="The endpoint's api_resource.", examples=["flan"])]
+
+_ID = "5d41402abc4b2a76b9719d911017c592"
+
+
+class AsyncPrompt(BaseModel):
+    """A prompt that was queued."""
+
+    id: str = Field(examples=[_ID])
+    status: Literal["running"]
+    url: str = Field(
+        description="Ask here for the result.", examples=[f"https://…/prod/flan-async/{_ID}"]
+    )
+
+
+_TAKES: dict[str, Any] = {
+    "requestBody": {
+        "required": True,
+        "content": {"application/json": {"schema": {}, "example": PROMPT_EXAMPLE}},
+    }
+}
+_NOT_THERE: dict[int | str, dict[str, Any]] = {
+    404: problems(404)[404] | {"description": "Unknown, expired, or not deployed; says which."}
+}
+_RESULT: dict[int | str, dict[str, Any]] = {
+    200: {
+        "description": "The model's own result, with its content type.",
+        "content": {"application/json": {"example": {"generated_texts": ["…"]}}},
+    },
+    202: {"model": AsyncPrompt, "description": "Not yet; `Retry-After` says when to ask again."},
+    303: {"description": "The result has over 4 MB: fetch it at `Location`, without a token."},
+    **_NOT_THERE,
+    **problems(502, 504),
+}
+_ACCEPTED: dict[int | str, dict[str, Any]] = {
+    202: {"description": "Queued; `Location` is where to ask for the result."},
+    **_NOT_THERE,
+    **problems(400, 409, 413, 502, 503),
+}
+
+
+def add_async_routes(
+    app: FastAPI,
+    control: ApiContext,
+    definitions: Mapping[str, Definition],
+    prompts: Callable[[], AsyncPrompts],
+) -> None:
+    """Add them for these endpoints."""
+    known_token = token_of(control)
+    queues = {one.api_resource: one.queue for one in definitions.values() if one.queue}
+
+    def queue_of(resource: str, token: Token) -> Queue:
+        if resource not in queues:
+            raise HTTPException(404)
+        require(token, Scope.INVOKE, queues[resource].name)
+        return queues[resource]
+
+    def running(request: Request, resource: str, prompt_id: str) -> dict[str, str]:
+        url = f"{base_of(request.scope)}/{resource}-async/{prompt_id}"
+        return AsyncPrompt(id=prompt_id, status="running", url=url).model_dump()
+
+    @app.post(
+        "/{api_resource}-async",
+        tags=["prompts"],
+        status_code=202,
+        response_model=AsyncPrompt,
+        responses=_ACCEPTED,
+        openapi_extra=_TAKES,
+    )
+    def async_prompt(
+        api_resource: Resource,
+        request: Request,
+        token: Token = known_token,
+        key: IdempotencyKey = None,
+    ) -> Response:
+        """Send a prompt whose answer may take longer than 27 seconds, up to an hour.
+
+        Body and content type reach the model untouched, up to 4 MB. Needs no open meter: the async
+        endpoint sleeps by itself while its queue is empty, and takes some minutes to wake up. With
+        an `Idempotency-Key`, the same prompt sent again is answered alike and runs once.
+        """
+        queue = queue_of(api_resource, token)
+        event = request.scope["aws.event"]
+        prompt = prompt_in(event, headers_of(event))
+        wanted = idempotency_key(key)
+        claimed = prompts().accept(queue, prompt, (token.id, wanted) if wanted else None)
+        document = running(request, api_resource, claimed.prompt_id)
+        replayed = {} if claimed.ours else {"Idempotency-Replayed": "true"}
+        return Line(document, 202, {"Location": document["url"], **replayed})
+
+    @app.get("/{api_resource}-async/{id}", tags=["prompts"], responses=_RESULT)
+    def async_result(
+        api_resource: Resource,
+        prompt_id: Annotated[str, Path(alias="id", description="From the prompt's answer.")],
+        request: Request,
+        token: Token = known_token,
+    ) -> Response:
+        """The result of an async prompt, once it is there.
+
+        What the model itself refuses has its own status and words, where SageMaker kept them;
+        parkmeter's own errors are problems. Prompts and results expire some days after they came.
+        """
+        answer = prompts().look(queue_of(api_resource, token), prompt_id)
+        if answer is not None:
+            return response_of(answer)
+        document = running(request, api_resource, prompt_id)
+        return Line(document, 202, {"Retry-After": str(ASK_AGAIN_SECONDS)})

@@ -1,0 +1,59 @@
+"""How many prompts SageMaker passed on to endpoints, as CloudWatch counted them.
+
+Knows SageMaker's metric; no meter.
+"""
+
+import logging
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from parkmeter.core.request_counts import Count, slot_at
+
+log = logging.getLogger(__name__)
+
+_VARIANT = "AllTraffic"
+"""`stacks/names.py`."""
+
+
+class CloudWatchCounts:
+    """Implements `ports.RequestCounts` over boto3's client for CloudWatch, made when it is needed.
+
+    `endpoints`: what each is called on SageMaker. CloudWatch keeps minutes for 15 days, five
+    minutes for 63, hours for longer (its documentation), and is some minutes behind.
+    """
+
+    def __init__(self, client: Callable[[], Any], endpoints: Mapping[str, str]) -> None:
+        self._client = client
+        self._endpoints = endpoints
+
+    def of(self, name: str, begin: datetime, end: datetime, slot: timedelta) -> list[Count] | None:
+        """See `ports.RequestCounts`."""
+        dimensions = {"EndpointName": self._endpoints[name], "VariantName": _VARIANT}
+        metric = {
+            "Namespace": "AWS/SageMaker",
+            "MetricName": "Invocations",
+            "Dimensions": [{"Name": key, "Value": value} for key, value in dimensions.items()],
+        }
+        stat = {"Metric": metric, "Period": int(slot.total_seconds()), "Stat": "Sum"}
+        wanted = {
+            "MetricDataQueries": [{"Id": "requests", "MetricStat": stat}],
+            # To whole slots, or CloudWatch's would begin in between.
+            "StartTime": slot_at(begin, slot),
+            "EndTime": end,
+            "ScanBy": "TimestampAscending",
+        }
+        try:
+            pages = self._client().get_paginator("get_metric_data").paginate(**wanted)
+            return [
+                Count(at.astimezone(UTC), round(value))
+                for page in pages
+                for found in page["MetricDataResults"]
+                for at, value in zip(found["Timestamps"], found["Values"], strict=True)
+                if value
+            ]
+        except (BotoCoreError, ClientError) as error:
+            log.warning("%s: its requests are not known: %s", name, error)
+            return None

@@ -1,0 +1,1 @@
+"""Configuration: parkmeter.toml and the environment become validated settings."""

@@ -1,0 +1,61 @@
+"""The JSON schema of parkmeter.toml, for editors. Says what `config` says, in another language.
+
+What only the whole can show (two endpoints under one path) is not in it: `parkmeter config check`.
+"""
+
+from typing import Any
+
+from parkmeter.config.notify import APPRISE
+from parkmeter.config.settings import ENDPOINT_NAME, PATH_SEGMENT, Settings
+
+_ADDRESS = "^https?://[!-~]+$"
+
+
+def config_schema() -> dict[str, Any]:
+    """The schema as a JSON document (draft 2020-12)."""
+    document = Settings.model_json_schema()
+    del document["properties"]["bootstrap_token"]
+    endpoints = document["properties"]["endpoints"]
+    endpoints["description"] = "Each endpoint by its name: [endpoints.NAME]."
+    endpoints["propertyNames"] = {"pattern": f"^{ENDPOINT_NAME}$"}
+    endpoints["minProperties"] = 1
+    document["properties"]["gateway"] = {"$ref": "#/$defs/GatewaySettings"}
+    document["properties"]["notify"] = {"$ref": "#/$defs/NotifySettings"}
+    endpoint = document["$defs"]["EndpointSettings"]
+    endpoint["oneOf"] = [{"required": ["model"]}, {"required": ["command"]}]
+    endpoint["properties"]["command"] |= {"minItems": 1, "contains": {"pattern": r"\{port\}"}}
+    endpoint["properties"]["stop_command"]["minItems"] = 1
+    endpoint["properties"]["api_resource"]["pattern"] = f"^({PATH_SEGMENT})?$"
+    for path in ("health", "invocations_path"):
+        endpoint["properties"][path]["pattern"] = r"^/[!-~]*$"
+    document["$defs"]["WebhookSettings"]["properties"]["url"]["pattern"] = _ADDRESS
+    document["$defs"]["NotifySettings"]["properties"]["apprise"]["items"]["pattern"] = APPRISE
+    _without_null(document)
+    document["$defs"]["GatewaySettings"]["properties"]["public_url"]["pattern"] = _ADDRESS
+    about = {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "parkmeter.toml",
+        "description": "The configuration of a parkmeter gateway.",
+    }
+    return about | {key: value for key, value in document.items() if key not in about}
+
+
+def _without_null(part: Any) -> None:
+    """TOML has no null: what may be left out is left out. Titles only repeat the names."""
+    if isinstance(part, list):
+        for item in part:
+            _without_null(item)
+    if not isinstance(part, dict):
+        return
+    if "anyOf" in part:
+        kinds = [kind for kind in part.pop("anyOf") if kind != {"type": "null"}]
+        if len(kinds) == 1:
+            part.update(kinds[0])
+        else:
+            part["anyOf"] = kinds
+    if part.get("default", "") is None:
+        del part["default"]
+    if isinstance(part.get("title"), str):
+        del part["title"]
+    for value in part.values():
+        _without_null(value)

@@ -1,0 +1,208 @@
+"""What others are told of a meter: events, as values, as JSON, and in words for people. Pure.
+
+An event is made of a line of the journal. It says who did what and what it costs; never a token,
+never where something is hosted.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+from parkmeter.core.entries import cause_of, is_close_warning
+from parkmeter.core.journal import SYSTEM, Entry, Kind, fingerprint
+from parkmeter.core.meter import NEVER, ZERO, Status
+from parkmeter.core.money import about, written
+
+EVENTS = (Kind.WARNING, Kind.START, Kind.READY, Kind.FAILURE, Kind.STOP, Kind.TOP_UP)
+"""The kinds of lines that others are told of."""
+
+MAILED = (*EVENTS, Kind.EDIT, Kind.REMOVE)
+"""And those that are mailed on AWS, where expiries are edited and stacks destroyed past the API."""
+
+ToLocal = Callable[[datetime], datetime]
+"""A moment in the zone of whoever reads it; by default that of this machine."""
+
+
+@dataclass(frozen=True, slots=True)
+class Extension:
+    """The one link that a warning carries: whoever opens it and confirms adds these minutes."""
+
+    url: str
+    minutes: float
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One thing that happened to one endpoint.
+
+    `id` is the same however often it is delivered. `expires_at` is the expiry afterwards, None if
+    the meter never held time, and `left` the time until then; `added` what was put on the meter or,
+    negative, given up. `spent`: dollars for the life that the endpoint is or was in, up to `at`.
+    `closing`: it warns that the close is near. What is unknown is None, never zero.
+    """
+
+    id: str
+    kind: Kind
+    endpoint: str
+    at: datetime
+    by: str
+    why: str
+    status: str
+    expires_at: datetime | None
+    left: timedelta
+    added: timedelta = ZERO
+    price_per_hour: Decimal | None = None
+    spent: Decimal | None = None
+    closing: bool = False
+    extension: Extension | None = None
+
+    @property
+    def closes_at(self) -> datetime | None:
+        """The close that this warns of; None if it does not.
+
+        The expiry, but for a start that has used up its credit: then it is later than that.
+        """
+        return self.at + self.left if self.closing else None
+
+    @classmethod
+    def of(
+        cls, entry: Entry, spent: Decimal | None = None, extension: Extension | None = None
+    ) -> "Event":
+        """The event that a line of the journal tells of."""
+        return cls(
+            # An endpoint's key may come again after some days, and another's may be the same.
+            id=fingerprint(entry.endpoint, entry.key, entry.at.isoformat()),
+            kind=entry.kind,
+            endpoint=entry.endpoint,
+            at=entry.at.astimezone(UTC),
+            by=entry.who,
+            why=entry.why,
+            status=entry.status,
+            expires_at=None if entry.expires_at == NEVER else entry.expires_at.astimezone(UTC),
+            left=entry.left,
+            added=entry.amount,
+            price_per_hour=entry.price_per_hour,
+            spent=spent,
+            closing=is_close_warning(entry),
+            extension=extension,
+        )
+
+
+def told_already(entry: Entry, earlier: Iterable[Entry]) -> bool:
+    """Whether this start or failure repeats one among `earlier` lines: same run, same cause.
+
+    Each attempt is journaled, because it costs; people hear of a start and of a cause once.
+    """
+    cause = cause_of(entry)
+    return cause is not None and any(cause_of(line) == cause for line in earlier)
+
+
+def title(event: Event) -> str:
+    """One line: what happened to which endpoint."""
+    match event.kind:
+        case Kind.WARNING if event.closing:
+            what = _NOT_SERVING.get(event.status, "stops in")
+            return f"{event.endpoint} {what} {_length(event.left)}"
+        case Kind.WARNING:
+            return f"{event.endpoint} needs a look"
+        case Kind.START:
+            return f"{event.endpoint} is starting"
+        case Kind.READY:
+            return f"{event.endpoint} is running"
+        case Kind.FAILURE:
+            return f"{event.endpoint} failed"
+        case Kind.STOP:
+            return f"{event.endpoint} has stopped"
+        case Kind.TOP_UP:
+            return f"{event.by} added {_length(event.added)} to {event.endpoint}"
+        case Kind.EDIT:
+            return f"{event.endpoint} has a new expiry"
+        case Kind.REMOVE:
+            return f"{event.endpoint} is being removed"
+        case _:
+            return f"{event.endpoint}: {event.kind}"
+
+
+def text(event: Event, local: ToLocal = datetime.astimezone) -> str:
+    """Some lines for people; the first says why, the last of a warning is its link."""
+    lines = [event.why, f"At: {_moment(event.at, local)}"]
+    if event.by != SYSTEM:
+        lines.append(f"By: {event.by}")
+    if event.closes_at is not None and event.status in _NOT_SERVING:
+        lines.append(f"Closes at: {_moment(event.closes_at, local)}")
+    elif event.expires_at is not None and event.left:
+        lines.append(f"On until: {_moment(event.expires_at, local)}")
+    if event.kind is not Kind.STOP:  # nothing costs any more, and the next may be of another price
+        price = "unknown" if event.price_per_hour is None else written(event.price_per_hour)
+        lines.append(f"An hour costs: {price}")
+    if event.spent is not None:
+        lines.append(f"Spent so far: {about(event.spent)}")
+    if event.extension is not None:
+        minutes = _length(timedelta(minutes=event.extension.minutes))
+        lines.append(f"Add {minutes}: {event.extension.url}")
+    return "\n".join(lines)
+
+
+def document(event: Event, local: ToLocal = datetime.astimezone) -> dict[str, Any]:
+    """The event as JSON for programs; money is text, because JSON's numbers are not exact."""
+    told: dict[str, Any] = {
+        "id": event.id,
+        "type": event.kind.value,
+        "endpoint": event.endpoint,
+        "at": _iso(event.at),
+        "by": event.by,
+        "why": event.why,
+        "status": event.status,
+        "expires_at": None if event.expires_at is None else _iso(event.expires_at),
+        "expires_at_local": (
+            None if event.expires_at is None else local(event.expires_at).isoformat()
+        ),
+        "seconds_left": event.left.total_seconds(),
+        "minutes": event.added.total_seconds() / 60,
+        "price_per_hour": _money(event.price_per_hour),
+        "spent": _money(event.spent),
+        "title": title(event),
+        "text": text(event, local),
+    }
+    if event.closes_at is not None:
+        told["closes_at"] = _iso(event.closes_at)
+    if event.extension is not None:
+        told["extend_url"] = event.extension.url
+        told["extend_minutes"] = event.extension.minutes
+    return told
+
+
+def _moment(moment: datetime, local: ToLocal) -> str:
+    """In UTC and, if that is another one, in the reader's zone."""
+    here = local(moment)
+    said = f"{moment.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
+    return f"{said} ({here:%H:%M:%S %Z})" if here.utcoffset() else said
+
+
+def _iso(moment: datetime) -> str:
+    return moment.isoformat().replace("+00:00", "Z")
+
+
+def _money(dollars: Decimal | None) -> str | None:
+    return None if dollars is None else f"{dollars:f}"
+
+
+def _length(amount: timedelta) -> str:
+    """A length of time in the unit that a person would say it in."""
+    seconds = max(0, round(amount.total_seconds()))
+    if seconds < _A_MINUTE:
+        return f"{seconds} seconds"
+    minutes = round(seconds / _A_MINUTE)
+    return "1 minute" if minutes == 1 else f"{minutes} minutes"
+
+
+_A_MINUTE = 60
+_YET = "does not serve yet, and its time ends in"
+_NOT_SERVING: dict[str, str] = {
+    Status.FAILED: "has failed, and its time ends in",
+    Status.STARTING: _YET,
+    Status.STOPPING: _YET,
+}
+"""What is warned of where the endpoint does not serve while its time runs."""

@@ -1,0 +1,132 @@
+"""The link in a warning: whoever opens it and confirms extends one endpoint once. Pure.
+
+A link is `base64url(offer).base64url(HMAC-SHA256)`. It needs no token, so it can do nothing but
+what it was made for, once, before the close that it warns of, and only as long as nobody else has
+changed the meter's time since.
+"""
+
+import base64
+import binascii
+import hashlib
+import hmac
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from parkmeter.core.journal import KEY_LIFETIME, Entry, Kind, fingerprint
+from parkmeter.core.meter import Meter, Spec, closes_at, is_open
+from parkmeter.errors import LinkLateError, LinkOutdatedError, LinkUnknownError
+
+_MICROSECOND = timedelta(microseconds=1)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_ANSWERS = frozenset({Kind.TOP_UP, Kind.EJECT, Kind.EDIT, Kind.REMOVE})
+"""Lines that answer a warning: with them the time is as somebody wants it."""
+
+_LONGEST = 1024
+"""Characters; an endpoint's name has 63 at most."""
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """What a link does until `until`: add `amount` to a meter as it was warned of.
+
+    `warning`: the number of that line in the endpoint's journal.
+    """
+
+    endpoint: str
+    warning: int
+    amount: timedelta
+    until: datetime
+
+    @property
+    def key(self) -> str:
+        """Makes it work once, in the store.
+
+        From what the link says, and not from its letters: some of base64 can be changed without
+        changing what it says.
+        """
+        return fingerprint("extend", _written(self))
+
+
+def amount_of(spec: Spec) -> timedelta:
+    """What a link adds: `Spec.extend_by`, as far as one top-up may."""
+    return min(spec.extend_by, spec.max_top_up)
+
+
+def offer_for(warning: Entry, spec: Spec) -> Offer:
+    """What the link of a warning offers."""
+    close = warning.at + warning.left
+    return Offer(
+        endpoint=warning.endpoint,
+        warning=warning.number,
+        amount=amount_of(spec),
+        # The key that makes it single-use is forgotten after that time.
+        until=min(close, warning.at + KEY_LIFETIME),
+    )
+
+
+def check_offer(offer: Offer, meter: Meter, since: Iterable[Entry], now: datetime) -> None:
+    """Pass, if the meter still stands as the offer says; `since`: the lines after its warning.
+
+    Whoever changed its time since has answered the warning: several who press would buy several
+    times over, and what was ejected and bought anew is none of this link's business. A crash and
+    the credit for a start move the expiry too, and change nothing about what the warning asked.
+
+    Raises:
+        LinkLateError: it is closed, and only a top-up may start anything.
+        LinkOutdatedError: its time was changed; says until when it runs.
+
+    """
+    if not is_open(meter, now):
+        raise LinkLateError(offer.endpoint)
+    if any(entry.kind in _ANSWERS for entry in since):
+        raise LinkOutdatedError(offer.endpoint, closes_at(meter, now))
+
+
+def link_of(offer: Offer, secret: bytes) -> str:
+    """The last segment of the link's address."""
+    said = _written(offer).encode()
+    return f"{_base64(said)}.{_base64(_signature(said, secret))}"
+
+
+def offer_in(link: str, secret: bytes, now: datetime) -> Offer:
+    """What a link offers.
+
+    Raises:
+        LinkUnknownError: it is none, or not signed with this secret.
+        LinkLateError: its time is over.
+
+    """
+    if len(link) > _LONGEST:
+        raise LinkUnknownError
+    said, _, signature = link.partition(".")
+    try:
+        text, signed = _bytes(said), _bytes(signature)
+    except (binascii.Error, ValueError):
+        raise LinkUnknownError from None
+    if not hmac.compare_digest(signed, _signature(text, secret)):
+        raise LinkUnknownError
+    endpoint, warning, amount, until = json.loads(text)
+    offer = Offer(endpoint, warning, amount * _MICROSECOND, _EPOCH + until * _MICROSECOND)
+    if now >= offer.until:
+        raise LinkLateError(offer.endpoint)
+    return offer
+
+
+def _written(offer: Offer) -> str:
+    """Short, because links are sent in messages that are short."""
+    amount, until = offer.amount // _MICROSECOND, (offer.until - _EPOCH) // _MICROSECOND
+    return json.dumps([offer.endpoint, offer.warning, amount, until], separators=(",", ":"))
+
+
+def _signature(said: bytes, secret: bytes) -> bytes:
+    return hmac.digest(secret, b"parkmeter extend\n" + said, hashlib.sha256)
+
+
+def _base64(data: bytes) -> str:
+    return base64.urlsafe_b64encode(data).decode().rstrip("=")
+
+
+def _bytes(text: str) -> bytes:
+    return base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)

@@ -1,0 +1,44 @@
+"""When an endpoint counts as idle, and what becomes of a decision then. Pure.
+
+A part of `reconcile`: an endpoint that nobody prompts is ejected, and what was left on its meter is
+given back.
+"""
+
+from dataclasses import replace
+from datetime import datetime
+
+from parkmeter.core.decision import Decision, Keep
+from parkmeter.core.entries import line
+from parkmeter.core.journal import Kind
+from parkmeter.core.meter import ZERO, Meter, Phase, Spec, span, time_left
+from parkmeter.core.schedule import end
+
+
+def idle_from(spec: Spec, meter: Meter, last_prompt: datetime | None) -> datetime | None:
+    """When a serving endpoint will have been idle for `Spec.idle`; None: it never will as it is.
+
+    Who tops up means to use it: those minutes must not be given up in the next moment.
+    """
+    run = meter.run
+    if spec.idle is None or last_prompt is None:
+        return None
+    if run.ready_at is None or run.phase is not Phase.READY:
+        return None
+    return max(run.ready_at, last_prompt, meter.set_at) + spec.idle
+
+
+def at_idleness(spec: Spec, decision: Decision, idle_at: datetime, now: datetime) -> Decision:
+    """Eject from `idle_at` on; before, go on as decided and look again by then.
+
+    Only the meter is closed here. The next look stops the endpoint, and sees who was let in
+    meanwhile.
+    """
+    if now < idle_at:
+        return replace(decision, check_at=min(filter(None, (decision.check_at, idle_at))))
+    why = f"no prompt for {span(spec.idle or ZERO)}"
+    ejected = end(spec, decision.meter, now, why)
+    given_back = time_left(decision.meter, now)
+    told, key = f"{why}; {span(given_back)} given back", f"idle:{idle_at.isoformat()}"
+    entry = line(spec, ejected, Kind.EJECT, now, told, key=key, amount=-given_back)
+    drained = ejected.expires_at + spec.drain
+    return Decision(Keep(drained), ejected, (*decision.entries, entry), check_at=now)

@@ -1,0 +1,350 @@
+"""The rules of the meter: how time is added, given up, and when it is used up. Pure.
+
+Time is always an argument (`now`, aware, UTC). Nothing here knows of stores, drivers or HTTP.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from enum import StrEnum
+
+from parkmeter.core.hours import Hours
+from parkmeter.errors import EndpointRemovedError, InvalidRequestError, LimitExceededError
+
+ZERO = timedelta(0)
+NEVER = datetime(1970, 1, 1, tzinfo=UTC)
+"""The expiry of a meter that never held time."""
+
+EJECTED = "ejected"
+REMOVED = "removed with its deployment"
+"""Why a meter that somebody ejected is closed."""
+
+
+class Phase(StrEnum):
+    """What the endpoint is seen to be."""
+
+    ABSENT = "absent"
+    STARTING = "starting"
+    READY = "ready"
+    STOPPING = "stopping"
+    BUSY = "busy"
+    FAILED = "failed"
+
+
+class Status(StrEnum):
+    """What people are shown."""
+
+    STOPPED = "stopped"
+    STARTING = "starting"
+    RUNNING = "running"
+    STOPPING = "stopping"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Price:
+    """Dollars for an hour, and who says so to people. None: nobody knows, which is never zero."""
+
+    per_hour: Decimal | None = None
+    source: str | None = None
+
+
+UNKNOWN = Price()
+LOCAL = "local"
+"""The one variant of a local server process."""
+
+
+@dataclass(frozen=True, slots=True)
+class Spec:
+    """What the configuration says of one endpoint. Never stored with the meter.
+
+    How an endpoint is started is its driver's business and not in here. `variants` are the ways to
+    start it (instance types), best first, and `prices` what they cost; of one that is not in it
+    the price is unknown. `look_again`: while nothing falls due, how long until it is worth asking
+    the driver anew. `device`: what it runs on, where others may run too, but only one at a time.
+    `hours`: when it is to run by itself. `idle`: after so long without a prompt it is ejected.
+    `wake`: what a prompt to the closed meter buys. `extend_by`: what the link in a warning adds.
+    """
+
+    name: str
+    max_top_up: timedelta = timedelta(minutes=1440)
+    max_ahead: timedelta = timedelta(minutes=10080)
+    startup_credit: timedelta = timedelta(minutes=30)
+    drain: timedelta = timedelta(seconds=30)
+    warn_before: tuple[timedelta, ...] = (timedelta(minutes=10), timedelta(minutes=2))
+    prices: Mapping[str, Price] = field(default_factory=dict)
+    variants: tuple[str, ...] = (LOCAL,)
+    look_again: timedelta = timedelta(seconds=1)
+    device: str | None = None
+    hours: Hours | None = None
+    idle: timedelta | None = None
+    wake: timedelta | None = None
+    extend_by: timedelta = timedelta(minutes=30)
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What is known of the present life of the endpoint. Only `reconcile` writes it.
+
+    `started_at`: since when it is being brought up; it stays through failed attempts until the
+    endpoint is ready, because all of that is waiting for one start. `created_at`: the start call of
+    the endpoint that exists now, from which it costs money. `address`: where it answers.
+    `device`: what it was started on, whatever the configuration says by now. `warned_at`: when the
+    last warning of the close was due, and `warned_before` how long before the close that was.
+    `trouble`: why its driver could not see it or act at the last look; empty when it could.
+    `trouble_at`: since when, until it has lasted so long that people are told.
+    """
+
+    phase: Phase = Phase.ABSENT
+    reason: str = ""
+    started_at: datetime | None = None
+    created_at: datetime | None = None
+    ready_at: datetime | None = None
+    attempts: int = 0
+    next_try: datetime | None = None
+    variant: str | None = None
+    device: str | None = None
+    address: str | None = None
+    warned_at: datetime | None = None
+    warned_before: timedelta | None = None
+    trouble: str = ""
+    trouble_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Meter:
+    """Until when one endpoint may live.
+
+    `opened_at`: when time was last put on a closed meter. `set_at`: when `expires_at` last changed.
+    `settled`: closed, and its endpoint seen absent: nothing to do until someone tops up. `removed`:
+    taken away for good with its deployment; takes no time any more. `windows_until`: up to here the
+    windows of `Spec.hours` have had their turn; what was ended before that is not opened by them.
+    `window_since`: from here to there only a window put time on it; None: nothing is a window's.
+    `ended`: why it was ended early, as people are told; empty until it is, and once it is opened.
+    `version` is the store's: the one that was read.
+    """
+
+    name: str
+    expires_at: datetime = NEVER
+    opened_at: datetime = NEVER
+    set_at: datetime = NEVER
+    credit_left: timedelta = ZERO
+    settled: bool = True
+    removed: bool = False
+    windows_until: datetime = NEVER
+    window_since: datetime | None = None
+    ended: str = ""
+    run: Run = field(default_factory=Run)
+    version: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """A status, what it comes from, and what of that changes by itself as time goes by."""
+
+    status: Status
+    cause: str
+    passing: str = ""
+
+    @property
+    def reason(self) -> str:
+        """Both, as one plain sentence."""
+        return self.cause + self.passing
+
+
+def price_of(spec: Spec, meter: Meter) -> Price:
+    """What an hour costs as things stand: of the variant that runs, or would be started next.
+
+    One that runs and is configured no more has a price that is unknown, whatever others cost.
+    """
+    return spec.prices.get(meter.run.variant or spec.variants[0], UNKNOWN)
+
+
+def standing_still(meter: Meter, now: datetime) -> timedelta:
+    """How much of the start that is under way is not counted against the meter."""
+    started_at = meter.run.started_at
+    if started_at is None or meter.run.ready_at is not None:
+        return ZERO
+    since = max(started_at, meter.opened_at)
+    return max(ZERO, min(now - since, meter.credit_left))
+
+
+def closes_at(meter: Meter, now: datetime) -> datetime:
+    """When the meter closes, as far as is known at `now`: while it stands still this moves on."""
+    return meter.expires_at + standing_still(meter, now)
+
+
+def latest_close(meter: Meter) -> datetime:
+    """The close that cannot be passed without another top-up, whatever the start still takes."""
+    starting = meter.run.started_at is not None and meter.run.ready_at is None
+    return meter.expires_at + (meter.credit_left if starting else ZERO)
+
+
+def is_open(meter: Meter, now: datetime) -> bool:
+    """Whether the endpoint may live. Expiry is exclusive: at the close the meter is closed."""
+    return now < closes_at(meter, now)
+
+
+def time_left(meter: Meter, now: datetime) -> timedelta:
+    """Usable time on the meter, never negative."""
+    return max(ZERO, closes_at(meter, now) - now)
+
+
+def minutes_of(value: object) -> timedelta:
+    """A number of minutes as time.
+
+    Raises:
+        InvalidRequestError: not a finite number greater than zero, or too small to count.
+
+    """
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise InvalidRequestError("minutes must be a number greater than 0.", field="minutes")
+    if isinstance(value, float) and not math.isfinite(value):
+        raise InvalidRequestError("minutes must be a finite number.", field="minutes")
+    if value <= 0:
+        raise InvalidRequestError("minutes must be greater than 0.", field="minutes")
+    try:
+        amount = timedelta(minutes=value)
+    except OverflowError:
+        amount = timedelta.max
+    if not amount:
+        raise InvalidRequestError("minutes is too small to count.", field="minutes")
+    return amount
+
+
+def top_up(spec: Spec, meter: Meter, amount: timedelta, now: datetime) -> Meter:
+    """Add time. From a closed meter the base is `now`, otherwise the present expiry.
+
+    Raises:
+        EndpointRemovedError: it takes no time any more.
+        LimitExceededError: over `max_top_up` at once or `max_ahead` on the meter.
+
+    """
+    if meter.removed:
+        raise EndpointRemovedError(meter.name)
+    fits = min(spec.max_top_up, spec.max_ahead - time_left(meter, now))
+    if amount > spec.max_top_up:
+        raise LimitExceededError(
+            f"At most {_minutes(spec.max_top_up)} minutes may be added at once; "
+            f"{_minutes(fits)} would fit now.",
+            limit=spec.max_top_up,
+            fits=fits,
+        )
+    if amount > fits:
+        raise LimitExceededError(
+            f"At most {_minutes(spec.max_ahead)} minutes may be on the meter; "
+            f"{_minutes(fits)} would fit now.",
+            limit=spec.max_ahead,
+            fits=fits,
+        )
+    if is_open(meter, now):
+        return replace(meter, expires_at=meter.expires_at + amount, set_at=now)
+    return opened(spec, meter, now + amount, now)
+
+
+def opened(spec: Spec, meter: Meter, expires_at: datetime, now: datetime) -> Meter:
+    """A closed meter with time on it anew, and with the credit for one start."""
+    return replace(
+        meter,
+        expires_at=expires_at,
+        opened_at=now,
+        set_at=now,
+        credit_left=spec.startup_credit,
+        settled=False,
+        window_since=None,
+        ended="",
+    )
+
+
+def eject(meter: Meter, now: datetime, why: str = EJECTED) -> Meter:
+    """Give up the remaining time and the start-up credit. A closed meter stays as it is."""
+    if not is_open(meter, now):
+        return meter
+    return replace(meter, expires_at=now, set_at=now, credit_left=ZERO, ended=why)
+
+
+def set_expiry(spec: Spec, meter: Meter, wanted: datetime, now: datetime) -> Meter:
+    """Put the expiry where somebody wants it, as far as the limits of a top-up allow.
+
+    A wanted expiry that has passed is an eject. What cannot change the meter leaves it as it is.
+    Whatever a window put there is from then on as wanted as the rest.
+    """
+    if meter.removed or wanted <= now:
+        return eject(meter, now)
+    base = meter.expires_at if is_open(meter, now) else now
+    expires_at = min(wanted, base + spec.max_top_up, now + spec.max_ahead)
+    if not is_open(meter, now):
+        return opened(spec, meter, expires_at, now)
+    if expires_at == base:
+        return meter
+    return replace(meter, expires_at=expires_at, set_at=now, window_since=None)
+
+
+def remove(meter: Meter, now: datetime) -> Meter:
+    """Take it away for good: it ends now and takes no time any more, until provisioned anew."""
+    return replace(eject(meter, now, REMOVED), removed=True, settled=False)
+
+
+def overdue(spec: Spec, meter: Meter, now: datetime) -> timedelta:
+    """How long an endpoint has lived past its close and drain; zero if it is settled."""
+    if meter.settled or is_open(meter, now):
+        return ZERO
+    return max(ZERO, now - latest_close(meter) - spec.drain)
+
+
+def shown(meter: Meter, now: datetime) -> Shown:
+    """What people are shown: one status and one plain reason."""
+    seen = _shown(meter, now)
+    return Shown(seen.status, meter.run.trouble) if meter.run.trouble else seen
+
+
+def _shown(meter: Meter, now: datetime) -> Shown:
+    run = meter.run
+    if is_open(meter, now):
+        match run.phase:
+            case Phase.ABSENT:
+                waiting_for = run.reason if run.started_at else ""
+                return Shown(Status.STARTING, waiting_for or "about to start")
+            case Phase.STARTING:
+                since = f", {span(now - run.started_at)} so far" if run.started_at else ""
+                return Shown(Status.STARTING, run.reason or "loading", since)
+            case Phase.READY | Phase.BUSY:
+                return Shown(Status.RUNNING, run.reason or "serving")
+            case Phase.STOPPING:
+                return Shown(Status.STOPPING, "the one before is stopping; then it starts again")
+            case Phase.FAILED:
+                again = f"; trying again at {run.next_try:%H:%M:%S} UTC" if run.next_try else ""
+                return Shown(Status.FAILED, run.reason, again)
+    match run.phase:
+        case Phase.ABSENT if meter.removed:
+            return Shown(Status.STOPPED, REMOVED)
+        case Phase.ABSENT:
+            why = meter.ended or "no time on the meter"
+            return Shown(Status.STOPPED, run.reason or f"{why}: top up to start it")
+        case Phase.STARTING | Phase.READY | Phase.BUSY:
+            return Shown(Status.STOPPING, f"{ending(meter)}; stopping")
+        case Phase.STOPPING:
+            return Shown(Status.STOPPING, f"{run.reason or ending(meter)}; stopping")
+        case Phase.FAILED:
+            return Shown(Status.STOPPING, f"{ending(meter)}; clearing what failed: {run.reason}")
+
+
+def ending(meter: Meter) -> str:
+    """Why a closed meter's endpoint is to be gone, as people are told."""
+    return meter.ended or "time used up"
+
+
+def span(amount: timedelta) -> str:
+    """A length of time as people say it: `0.3 s`, `12 s`, `3 min 5 s`."""
+    seconds = max(0.0, amount.total_seconds())
+    if seconds < 10:  # noqa: PLR2004
+        return f"{seconds:.1f} s"
+    if seconds < 60:  # noqa: PLR2004
+        return f"{seconds:.0f} s"
+    return f"{int(seconds) // 60} min {int(seconds) % 60} s"
+
+
+def _minutes(amount: timedelta) -> str:
+    return f"{max(0.0, amount.total_seconds() / 60):.10g}"

@@ -1,0 +1,167 @@
+"""Dollars and minutes: what money buys, and what time costs. Pure; money is Decimal.
+
+Reckoned exactly and rounded once: time down to whole microseconds, so that nobody pays for more
+than they get, and costs to $0.0001. An unknown price is None, never zero.
+"""
+
+from dataclasses import dataclass
+from datetime import timedelta
+from decimal import Decimal, InvalidOperation
+from fractions import Fraction
+
+from parkmeter.core.meter import Meter, Spec, minutes_of, price_of
+from parkmeter.errors import InvalidRequestError, LimitExceededError, PriceUnknownError
+
+UNITS_IN_A_DOLLAR = 10_000
+"""What is shown is rounded to a unit of $0.0001."""
+
+MOST_AN_HOUR = 100_000
+PRICE_PLACES = 9
+"""Dollars, and decimal places of a price. Within them what it costs has at most 15 digits for as
+long as anybody lives, so as a number in JSON it reads back as it was; and a microsecond costs less
+than half a unit, so what dollars bought is shown as those dollars."""
+
+_HOUR = timedelta(hours=1)
+_MICROSECOND = timedelta(microseconds=1)
+_MOST_DOLLARS = 10**9
+_CENT = Decimal("0.01")
+_UNIT = Decimal(1) / UNITS_IN_A_DOLLAR
+"""The finest sum: of a finer one it could only be said that more or less was paid."""
+
+
+@dataclass(frozen=True, slots=True)
+class Time:
+    """Time that somebody wants to add, whatever it costs. Its text tells it from every other."""
+
+    amount: timedelta
+
+    def buys(self, _spec: Spec, _meter: Meter) -> timedelta:
+        """This time."""
+        return self.amount
+
+    def refused(self, over: LimitExceededError, _spec: Spec, _meter: Meter) -> LimitExceededError:
+        """What is said where it is too much."""
+        return over
+
+    def told(self, bought: timedelta) -> str:
+        """For the journal."""
+        return f"{bought.total_seconds() / 60:g} min"
+
+    def __str__(self) -> str:
+        return str(self.amount)
+
+
+@dataclass(frozen=True, slots=True)
+class Dollars:
+    """A sum that somebody wants to spend; greater than zero."""
+
+    amount: Decimal
+
+    @classmethod
+    def of(cls, value: object) -> "Dollars":
+        """A number of dollars, or the text of one.
+
+        Raises:
+            InvalidRequestError: not a finite number greater than zero, or beyond all sense.
+
+        """
+        if isinstance(value, bool) or not isinstance(value, int | float | str | Decimal):
+            raise _refused("must be a number greater than 0")
+        try:
+            # By way of text: a number on the wire is the shortest one that reads back alike.
+            amount = Decimal(value if isinstance(value, int) else str(value))
+        except InvalidOperation:
+            raise _refused("must be a number greater than 0") from None
+        if not amount.is_finite() or amount <= 0:
+            raise _refused("must be a finite number greater than 0")
+        if amount > _MOST_DOLLARS:
+            raise _refused("must be at most a billion")
+        if amount != amount.quantize(_UNIT):
+            raise _refused("may have at most 4 decimal places")
+        return cls(amount)
+
+    def buys(self, spec: Spec, meter: Meter) -> timedelta:
+        """So much time at the present price, in whole microseconds, never worth more than this sum.
+
+        Raises:
+            PriceUnknownError: nobody knows what an hour costs.
+            InvalidRequestError: an hour costs nothing, or more than any sum buys a moment of.
+
+        """
+        price = price_of(spec, meter).per_hour
+        if price is None:
+            raise PriceUnknownError(spec.name)
+        if not price:
+            raise _refused(f"buy no time: an hour of {spec.name} costs nothing. Say minutes")
+        hours = Fraction(self.amount) / Fraction(price)
+        microseconds = int(hours * (_HOUR // _MICROSECOND))
+        if not microseconds:
+            raise _refused("is too small to count")
+        try:
+            return timedelta(microseconds=microseconds)
+        except OverflowError:
+            return timedelta.max
+
+    def refused(self, over: LimitExceededError, spec: Spec, meter: Meter) -> LimitExceededError:
+        """The same, and what would fit in dollars, rounded down so that they do."""
+        price = price_of(spec, meter).per_hour
+        if price is None:
+            return over
+        fits = dollars_from(int(units_of(over.fits, price)))
+        said = f"{over.detail.rstrip('.')}; that is {written(fits)}."
+        return LimitExceededError(said, limit=over.limit, fits=over.fits)
+
+    def told(self, bought: timedelta) -> str:
+        """For the journal."""
+        return f"{bought.total_seconds() / 60:g} min for {self}"
+
+    def __str__(self) -> str:
+        return f"${self.amount.normalize():f}"
+
+
+def written(dollars: Decimal) -> str:
+    """Dollars for people, exactly: `$3.00`, `$1.408`."""
+    places = -int(dollars.normalize().as_tuple().exponent)
+    return f"${dollars:,.{max(2, places)}f}"
+
+
+def about(dollars: Decimal) -> str:
+    """A sum that was reckoned, for people: to the cent, and below a cent exactly."""
+    return written(dollars if abs(dollars) < _CENT else dollars.quantize(_CENT))
+
+
+def is_price(dollars: Decimal) -> bool:
+    """Whether an hour may cost this."""
+    if not dollars.is_finite() or not 0 <= dollars <= MOST_AN_HOUR:
+        return False
+    return dollars == dollars.quantize(Decimal(1).scaleb(-PRICE_PLACES))
+
+
+def wanted(minutes: object) -> Time | Dollars:
+    """What a top-up asks for: dollars, or a number of minutes.
+
+    Raises:
+        InvalidRequestError: see `meter.minutes_of`.
+
+    """
+    return minutes if isinstance(minutes, Dollars) else Time(minutes_of(minutes))
+
+
+def units_of(time: timedelta, price_per_hour: Decimal) -> Fraction:
+    """What this time costs, exactly, in units of $0.0001."""
+    hours = Fraction(time // _MICROSECOND, _HOUR // _MICROSECOND)
+    return hours * Fraction(price_per_hour) * UNITS_IN_A_DOLLAR
+
+
+def dollars_from(units: Fraction | int) -> Decimal:
+    """Units of $0.0001 as dollars, rounded to whole ones."""
+    return Decimal(round(units)).scaleb(-4)
+
+
+def cost_of(time: timedelta, price_per_hour: Decimal | None) -> Decimal | None:
+    """What this time costs, rounded to $0.0001; None if nobody knows."""
+    return None if price_per_hour is None else dollars_from(units_of(time, price_per_hour))
+
+
+def _refused(what: str) -> InvalidRequestError:
+    return InvalidRequestError(f"dollars {what}.", field="dollars")

@@ -1,0 +1,77 @@
+"""One endpoint as people are shown it: status, time left, hours. Pure."""
+
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Self
+
+from parkmeter.core import schedule
+from parkmeter.core.hours import Window
+from parkmeter.core.meter import (
+    EJECTED,
+    Meter,
+    Price,
+    Shown,
+    Spec,
+    Status,
+    closes_at,
+    price_of,
+    shown,
+    time_left,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """One endpoint as people are shown it, as of `at`."""
+
+    spec: Spec
+    meter: Meter
+    at: datetime
+    shown: Shown
+    closes_at: datetime
+    left: timedelta
+    window: Window | None = None
+    next_window: Window | None = None
+    held: bool = False
+
+    @property
+    def price(self) -> Price:
+        """What an hour costs as things stand."""
+        return price_of(self.spec, self.meter)
+
+    @classmethod
+    def of(cls, spec: Spec, meter: Meter, now: datetime) -> Self:
+        """The report on a meter as read."""
+        return cls(
+            spec=spec,
+            meter=meter,
+            at=now,
+            shown=_shown(spec, meter, now),
+            closes_at=closes_at(meter, now),
+            left=time_left(meter, now),
+            window=None if spec.hours is None else spec.hours.window(now),
+            next_window=None if spec.hours is None else spec.hours.next_window(now),
+            held=schedule.held(spec, meter, now),
+        )
+
+
+def _shown(spec: Spec, meter: Meter, now: datetime) -> Shown:
+    """As `meter.shown`, and for what is stopped, what starts it besides a top-up."""
+    seen, run = shown(meter, now), meter.run
+    if seen.status is not Status.STOPPED or run.reason or run.trouble or meter.removed:
+        return seen
+    if schedule.pending_window(spec, meter, now) is not None:
+        return replace(seen, cause="its hours have begun; it starts as soon as it can")
+    held = schedule.held(spec, meter, now)
+    wakes = spec.wake is not None and not (held and meter.ended == EJECTED)
+    if spec.hours is not None:
+        why = meter.ended or ("no time on the meter" if held else "outside its hours")
+        # With its zone: all else that people see here is in their own.
+        begin = f"{spec.hours.local(spec.hours.next_window(now).begin)} {spec.hours.zone}"
+        or_woken = ", or a prompt wakes it" if wakes else ""
+        return replace(seen, cause=f"{why}; starts {begin} by itself{or_woken}")
+    if not wakes:
+        return seen
+    if meter.ended:
+        return replace(seen, cause=f"{meter.ended}; a prompt wakes it")
+    return replace(seen, cause=f"{seen.reason}, or send a prompt")

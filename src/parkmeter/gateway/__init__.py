@@ -1,0 +1,1 @@
+"""The local gateway process: server, wiring, clock, reload and metrics."""

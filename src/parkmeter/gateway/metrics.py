@@ -1,0 +1,190 @@
+"""The metrics of the local gateway, for Prometheus: what there is, and its text format 0.0.4.
+
+`FAMILIES` is the whole list; the reference is made from it. Names follow Prometheus' conventions
+(base units, `_total` for what only grows). The format is written here, because the library for it
+would count under a lock, and counting is on the way of every prompt (see `traffic`).
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import StrEnum
+from itertools import accumulate
+
+from parkmeter._version import __version__
+from parkmeter.core.meter import Status, overdue
+from parkmeter.core.report import Report
+from parkmeter.proxy.traffic import BOUNDS, Histogram, Traffic
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
+
+class Type(StrEnum):
+    """What Prometheus may do with a metric."""
+
+    COUNTER = "counter"
+    GAUGE = "gauge"
+    HISTOGRAM = "histogram"
+
+
+@dataclass(frozen=True, slots=True)
+class Present:
+    """One endpoint at the moment of asking. `bought`: how many top-ups, and all their time."""
+
+    report: Report
+    traffic: Traffic
+    in_flight: int
+    held: int
+    bought: tuple[int, timedelta]
+
+
+Sample = tuple[str, float]
+"""Labels beside `endpoint`, written out, and a value."""
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """One metric of each endpoint. `labels`: beside `endpoint`."""
+
+    name: str
+    type: Type
+    about: str
+    samples: Callable[[Present], Iterable[Sample]] | None = None
+    histogram: Callable[[Present], Histogram] | None = None
+    labels: tuple[str, ...] = ()
+
+
+def _one(value: Callable[[Present], float]) -> Callable[[Present], Iterable[Sample]]:
+    return lambda present: [("", value(present))]
+
+
+def _status(present: Present) -> Iterator[Sample]:
+    for status in Status:
+        yield f',status="{status}"', float(status is present.report.shown.status)
+
+
+def _overdue(present: Present) -> float:
+    report = present.report
+    return overdue(report.spec, report.meter, report.at).total_seconds()
+
+
+def _requests(present: Present) -> Iterator[Sample]:
+    for outcome, count in present.traffic.requests().items():
+        yield f',code="{outcome}"', count
+
+
+FAMILIES: Sequence[Family] = (
+    Family(
+        "parkmeter_endpoint_time_left_seconds",
+        Type.GAUGE,
+        "Time until the meter closes; 0 when it is closed.",
+        _one(lambda present: present.report.left.total_seconds()),
+    ),
+    Family(
+        "parkmeter_endpoint_status",
+        Type.GAUGE,
+        "1 for the status the endpoint has, 0 for the others.",
+        _status,
+        labels=("status",),
+    ),
+    Family(
+        "parkmeter_endpoint_overdue_seconds",
+        Type.GAUGE,
+        "How long the endpoint has outlived its meter and the drain; 0 is as it should be.",
+        _one(_overdue),
+    ),
+    Family(
+        "parkmeter_top_ups_total",
+        Type.COUNTER,
+        "Top-ups, the first provisioning included.",
+        _one(lambda present: present.bought[0]),
+    ),
+    Family(
+        "parkmeter_top_up_seconds_total",
+        Type.COUNTER,
+        "Time that top-ups added.",
+        _one(lambda present: present.bought[1].total_seconds()),
+    ),
+    Family(
+        "parkmeter_requests_total",
+        Type.COUNTER,
+        "Requests by what became of them: class of the status (2xx to 5xx), gone (the client left "
+        "first), broken (the answer had begun and broke off).",
+        _requests,
+        labels=("code",),
+    ),
+    Family(
+        "parkmeter_requests_in_flight",
+        Type.GAUGE,
+        "Requests being answered.",
+        _one(lambda present: present.in_flight),
+    ),
+    Family(
+        "parkmeter_requests_held",
+        Type.GAUGE,
+        "Requests waiting for the endpoint to serve (Prefer: wait).",
+        _one(lambda present: present.held),
+    ),
+    Family(
+        "parkmeter_request_first_byte_seconds",
+        Type.HISTOGRAM,
+        "From being let through to the head of the model's answer.",
+        histogram=lambda present: present.traffic.first_byte,
+        labels=("le",),
+    ),
+    Family(
+        "parkmeter_request_duration_seconds",
+        Type.HISTOGRAM,
+        "From being let through to the end of the model's answer.",
+        histogram=lambda present: present.traffic.whole,
+        labels=("le",),
+    ),
+)
+
+HOUSE = (
+    Family(
+        "parkmeter_clock_alive",
+        Type.GAUGE,
+        "1 while the clock goes round, 0 if it stands still.",
+    ),
+    Family(
+        "parkmeter_build_info",
+        Type.GAUGE,
+        "Always 1; which parkmeter this is.",
+        labels=("version",),
+    ),
+)
+"""The gateway's own, without the label `endpoint`."""
+
+
+def page(endpoints: Sequence[Present], *, clock_alive: bool) -> str:
+    """All metrics of these endpoints and of the gateway, as Prometheus reads them."""
+    lines: list[str] = []
+    for family in FAMILIES:
+        lines += _head(family)
+        for present in endpoints:
+            lines += _lines(family, present)
+    alive, build = HOUSE
+    lines += [*_head(alive), f"{alive.name} {clock_alive:d}"]
+    lines += [*_head(build), f'{build.name}{{version="{__version__}"}} 1']
+    return "\n".join(lines) + "\n"
+
+
+def _head(family: Family) -> Iterator[str]:
+    yield f"# HELP {family.name} {family.about}"
+    yield f"# TYPE {family.name} {family.type}"
+
+
+def _lines(family: Family, present: Present) -> Iterator[str]:
+    # Names of endpoints consist of letters, digits and hyphens, so nothing needs escaping.
+    label = f'endpoint="{present.report.spec.name}"'
+    if family.samples is not None:
+        for more, value in family.samples(present):
+            yield f"{family.name}{{{label}{more}}} {value:.15g}"
+    if family.histogram is not None:
+        histogram = family.histogram(present)
+        counts = list(accumulate(histogram.buckets))
+        for edge, count in zip((*BOUNDS, "+Inf"), counts, strict=True):
+            yield f'{family.name}_bucket{{{label},le="{edge}"}} {count}'
+        yield f"{family.name}_sum{{{label}}} {histogram.total:.15g}"
+        yield f"{family.name}_count{{{label}}} {counts[-1]}"

@@ -1,0 +1,259 @@
+"""From settings to a working gateway: the only module that knows every adapter."""
+
+import logging
+import math
+import sys
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+
+from parkmeter.api.app import actor_of, control_app
+from parkmeter.api.dependencies import ApiContext
+from parkmeter.api.event_routes import News, add_event_routes, feed_of
+from parkmeter.api.extend_routes import add_extend_routes
+from parkmeter.api.feed import Feed
+from parkmeter.api.log_routes import add_log_routes
+from parkmeter.api.token_routes import add_token_routes
+from parkmeter.client_file import ClientFile
+from parkmeter.config.settings import EndpointSettings, Settings
+from parkmeter.core.tokens import Scope, Token, digest_of, new_secret
+from parkmeter.drivers.process import Launch, ProcessDriver
+from parkmeter.drivers.process_log_reader import ProcessLogs
+from parkmeter.errors import StoreBusyError
+from parkmeter.gateway.clock import LocalClock
+from parkmeter.gateway.metrics_route import add_metrics_route
+from parkmeter.gateway.notifications import Telling, receivers
+from parkmeter.notify.dispatcher import Outbox, Post
+from parkmeter.notify.log import LogNotifier
+from parkmeter.notify.top_up_counter import Tally
+from parkmeter.ports import Store
+from parkmeter.proxy.data_plane import DataPlane
+from parkmeter.proxy.gate import LocalGate
+from parkmeter.proxy.request_counter import RequestCounter
+from parkmeter.proxy.waker import Waker
+from parkmeter.service.meters import Service
+from parkmeter.service.tokens import TokenService
+from parkmeter.state_folder import StateFolder
+from parkmeter.stores.sqlite import SqliteStore
+from parkmeter.web.asgi import Application
+from parkmeter.web.auth import TokenBook
+from parkmeter.web.routes import Limits, Route, Routes, Timeouts
+
+log = logging.getLogger(__name__)
+
+_FIRST_TOKEN = "first"  # noqa: S105 (its id, not its secret)
+
+
+class InForce:
+    """The settings that hold now; replaced whole, so that a reader sees the old ones or the new."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+
+    def resource_of(self, name: str) -> str:
+        """The path segment under which prompts reach an endpoint."""
+        settings = self.settings
+        # Somebody may still ask for one that a reload has just removed.
+        return settings.resource_of(name) if name in settings.endpoints else name
+
+    def invocations_of(self, name: str) -> str | None:
+        """The path of its server at which an endpoint takes prompts."""
+        endpoint = self.settings.endpoints.get(name)
+        return endpoint.invocations_path if endpoint is not None else None
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """A local gateway, wired and not yet running. `new_token`: made just now, None later on."""
+
+    in_force: InForce
+    service: Service
+    clock: LocalClock
+    store: Store
+    driver: ProcessDriver
+    control: Application
+    data_plane: DataPlane
+    requests: RequestCounter
+    feed: Feed[News]
+    outbox: Outbox
+    new_token: str | None
+    models: Path
+
+    def configure(self, settings: Settings) -> list[str]:
+        """Put settings in force: at the beginning, and at any time later. Not from two threads.
+
+        Endpoints whose settings are the same go on undisturbed, and so does every request under
+        way. New ones are provisioned, those that are gone are ended. May be repeated.
+
+        Returns the endpoints whose first minutes could not be written; all else is in force.
+
+        Raises:
+            ConfigError, StoreBusyError: nothing was changed.
+
+        """
+        # First, because it may fail; and before endpoints get their first minutes, which it tells.
+        self.outbox.configure(receivers(settings.notify, self.clock.now))
+        self.in_force.settings = settings
+        self.driver.launches = launches(settings, self.models)
+        self.service.configure(settings.specs())
+        self.data_plane.routes = routes(settings)
+        busy = [name for name, one in settings.endpoints.items() if not self._provision(name, one)]
+        self.service.begin()
+        self.feed.wake()  # prices and hours are in no view of the gate
+        return busy
+
+    def end_requests(self) -> None:
+        """Begin the end: who only waits or listens is told so now. On the loop of the requests."""
+        self.feed.close()
+        self.requests.close()
+        self.data_plane.close()
+
+    def _provision(self, name: str, endpoint: EndpointSettings) -> bool:
+        minutes = endpoint.initial_provision_time_minutes
+        try:
+            self.service.provision(name, timedelta(minutes=minutes))
+        except StoreBusyError:
+            log.exception("%s has not got its first minutes", name)
+            return False
+        return True
+
+
+def wire(settings: Settings, folder: StateFolder, url: str) -> Parts:
+    """Put a local gateway together in a folder that is locked already; then `configure` it.
+
+    Raises:
+        ConfigError: the store's file cannot be used.
+
+    """
+    clock = LocalClock()
+    gate = LocalGate(clock.now, on_idle=clock.wake, on_change=lambda: feed.wake())  # noqa: PLW0108 (made below)
+    store = SqliteStore(folder.store)
+    new_token = _first_token(settings, folder, store, clock, url)
+    book = TokenBook(store.tokens())
+    in_force = InForce(settings)
+    driver = ProcessDriver(folder.endpoints, {})
+    link_secret = folder.link_secret()
+    telling = Telling(store, lambda: in_force.settings, url, link_secret)
+    outbox = Outbox(Post(store, telling.event, clock.now))
+    tally = Tally(LogNotifier(), outbox)
+    service = Service({}, store=store, driver=driver, clock=clock, gate=gate, notifier=tally)
+    waker = Waker(lambda name, token: service.wake(name, actor_of(token)))
+    data_plane = DataPlane(Routes(), book, gate, clock.now, waker=waker)
+    requests = RequestCounter(data_plane.traffic, store.requests, clock.now)
+    control = ApiContext(
+        service,
+        book,
+        in_force.resource_of,
+        clock.now,
+        clock.alive,
+        requests=requests,
+        invocations=in_force.invocations_of,
+    )
+    feed = feed_of(control)
+    application = control_app(control)
+
+    def tokens_changed(tokens: Iterable[Token]) -> None:
+        book.replace(tokens)
+        feed.wake()  # who listens by one that was revoked is to hear no more
+
+    issuing = TokenService(store, lambda: service.names, clock.now, changed=tokens_changed)
+    add_token_routes(application, control, issuing)
+    add_log_routes(application, control, ProcessLogs(folder.endpoints), lambda: gate.dismissed)
+    add_event_routes(application, control, feed)
+    add_extend_routes(application, control, lambda: link_secret, store.entry)
+    add_metrics_route(application, control, gate, data_plane.traffic, tally.bought)
+    return Parts(
+        in_force=in_force,
+        service=service,
+        clock=clock,
+        store=store,
+        driver=driver,
+        control=application,
+        data_plane=data_plane,
+        requests=requests,
+        feed=feed,
+        outbox=outbox,
+        new_token=new_token,
+        models=folder.models,
+    )
+
+
+def launches(settings: Settings, models: Path) -> dict[str, Launch]:
+    """How the process driver starts each endpoint."""
+    return {
+        name: Launch(
+            command=endpoint.command or _embedded(endpoint, models),
+            stop_command=endpoint.stop_command,
+            health=endpoint.health,
+            health_timeout=timedelta(seconds=endpoint.health_timeout_seconds),
+            start_timeout=timedelta(seconds=endpoint.start_timeout_seconds),
+            stop_grace=timedelta(seconds=endpoint.stop_grace_seconds),
+            environment=endpoint.environment,
+        )
+        for name, endpoint in settings.endpoints.items()
+    }
+
+
+def routes(settings: Settings) -> Routes:
+    """Where the data plane finds each endpoint."""
+    return Routes(
+        Route(
+            name=name,
+            api_resource=settings.resource_of(name),
+            invocations_path=endpoint.invocations_path,
+            price_per_hour=endpoint.price_per_hour,
+            suggested_minutes=min(30.0, endpoint.max_top_up_minutes),
+            wakes=endpoint.wake_minutes is not None,
+            limits=Limits(
+                max_body_bytes=endpoint.max_body_bytes,
+                max_wait_seconds=math.ceil(endpoint.max_wait_seconds),
+                max_waiting=endpoint.max_waiting,
+            ),
+            timeouts=Timeouts(
+                first_byte_seconds=endpoint.first_byte_timeout_seconds,
+                idle_seconds=endpoint.idle_timeout_seconds,
+            ),
+        )
+        for name, endpoint in settings.endpoints.items()
+    )
+
+
+def _embedded(endpoint: EndpointSettings, models: Path) -> tuple[str, ...]:
+    """The embedded model server, for `model = …`."""
+    # -P: nothing is imported from the folder the gateway happens to be started in.
+    server = (sys.executable, "-P", "-m", "parkmeter.model_server")
+    model = ("--model", endpoint.model or "demo", "--cache", str(models))
+    return (*server, *model, "--port", "{port}")
+
+
+def _first_token(
+    settings: Settings, folder: StateFolder, store: Store, clock: LocalClock, url: str
+) -> str | None:
+    """Make sure that somebody can use the gateway; `client.json` follows its address.
+
+    The bootstrap token, where one is given, is the first token, and replaces an older one.
+    """
+    tokens, now = store.tokens(), clock.now()
+    first = next((token for token in tokens if token.id == _FIRST_TOKEN), None)
+    secret = settings.bootstrap_token
+    # Not whenever the first one is missing: revoked, it would be back with the next start.
+    if secret is None and not any(token.administers() and token.alive(now) for token in tokens):
+        secret = new_secret()
+    if secret is None:
+        if (known := folder.client()) is not None:
+            folder.write_client(ClientFile(url, known.token))
+        return None
+    folder.write_client(ClientFile(url, secret))
+    if first is not None and first.digest == digest_of(secret):
+        return None
+    store.put_token(
+        Token(
+            id=_FIRST_TOKEN,
+            digest=digest_of(secret),
+            name="first",
+            created_at=now,
+            scopes=frozenset(Scope),
+        )
+    )
+    return secret if settings.bootstrap_token is None else None

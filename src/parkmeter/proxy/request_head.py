@@ -1,0 +1,139 @@
+"""The head of a request for a model server, as the client's connection read it. Pure.
+
+What follows from the head alone is worked out once: on a kept connection most requests have the
+same head as the one before, but for the length of their body, which is therefore not part of it.
+"""
+
+import re
+from dataclasses import dataclass
+from functools import cached_property
+
+from parkmeter.errors import InvalidRequestError
+from parkmeter.web import refusals
+from parkmeter.web.headers import (
+    HEAD_LIMIT,
+    Fields,
+    Prefer,
+    base_url,
+    forwarded,
+    host_said,
+    prefer_of,
+    repeated,
+    request_head,
+    upgrade_wanted,
+)
+from parkmeter.web.routes import Target
+from parkmeter.web.stage import Location, located
+
+_DOT_SEGMENT = re.compile(rb"/(?:\.|%2e){1,2}(?:/|$)", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """The two ends of a client's connection: who called, where, and how ("http", "https")."""
+
+    client: str
+    server: tuple[str, int | None] | None
+    scheme: str
+
+
+class RequestHead:
+    """A request's line and headers: names in lower case, without Content-Length.
+
+    `named`: by name; of a header that came more than once the last. `modern`: HTTP/1.1, so that an
+    answer may be chunked and its connection kept. `good_for`: the target it was found good for.
+    `prompt`: it has the model work. Prompts are posted; whoever only looks (`GET /v1/models`, a
+    probe) must neither buy time by it nor keep an endpoint from being idle.
+    """
+
+    def __init__(
+        self, method: str, url: bytes, fields: Fields, peer: Peer, *, modern: bool
+    ) -> None:
+        self.method = method
+        self.url = url
+        self.fields = fields
+        self.peer = peer
+        self.modern = modern
+        self.prompt = method == "POST"
+        self.named = dict(fields)
+        self.authorization = self.named.get(b"authorization", b"")
+        self.expects_invitation = self.named.get(b"expect", b"").lower() == b"100-continue"
+        self.good_for: Target | None = None
+        self._asked: tuple[bytes, bytes] = (b"", b"")
+        self._head = b""
+
+    def check_names(self) -> None:
+        """Pass, if there is one reading only of who asks whom.
+
+        Raises:
+            InvalidRequestError: what may come only once came again, or the host is missing.
+
+        """
+        if twice := repeated(self.fields, self.named):
+            raise InvalidRequestError(f"{twice} was sent more than once.", field=twice)
+        if self.modern and b"host" not in self.named:
+            raise InvalidRequestError("The header Host is missing.", field="Host")
+
+    def check_form(self, target: Target) -> None:
+        """Pass, if a model server may be asked this way.
+
+        Raises:
+            Refusal: a method or an upgrade that nobody serves here.
+            InvalidRequestError: a path that two readers could read differently.
+
+        """
+        if target.prompt:
+            if self.method != "POST":
+                raise refusals.method_not_allowed()
+        elif _DOT_SEGMENT.search(target.path):
+            raise InvalidRequestError(
+                "A path with . or .. means different things to different servers; send the path "
+                "they stand for."
+            )
+        if b"upgrade" in self.named and upgrade_wanted(self.fields):
+            raise refusals.no_upgrade()
+        self.good_for = target
+
+    @cached_property
+    def location(self) -> Location:
+        """Stage, path and query."""
+        return located(self.url)
+
+    @cached_property
+    def prefer(self) -> Prefer:
+        """What the client prefers."""
+        return prefer_of(self.fields)
+
+    @cached_property
+    def host(self) -> str:
+        """The host (and port) the client called, from its Host header if that is one."""
+        return host_said(self.named.get(b"host", b""), self.peer.server)
+
+    @property
+    def base(self) -> str:
+        """The address the client called, up to where our own paths begin: with a stage, if any."""
+        return base_url(self.peer.scheme, self.host, self.location.stage)
+
+    def head_for(self, path: bytes, authority: bytes) -> bytes:
+        """The head that asks the model server at `authority` for `path`, open for its framing.
+
+        Raises:
+            InvalidRequestError: a header holds a byte that no header may hold.
+            Refusal: it is larger than model servers read.
+
+        """
+        if self._asked == (path, authority):
+            return self._head
+        whole = path
+        if query := self.location.query:
+            whole += (b"&" if b"?" in path else b"?") + query
+        caller = forwarded(self.peer.client, self.host, self.peer.scheme)
+        own = [b"Host: %b\r\n" % authority, b"Forwarded: %b\r\n" % caller]
+        if self.prefer.rest:
+            own.append(b"Prefer: %b\r\n" % self.prefer.rest)
+        line = b"%b %b HTTP/1.1\r\n" % (self.method.encode("ascii"), whole)
+        head = request_head(line, self.fields, self.named, own)
+        if len(head) > HEAD_LIMIT:
+            raise refusals.head_too_large(HEAD_LIMIT)
+        self._asked, self._head = (path, authority), head
+        return head

@@ -1,0 +1,134 @@
+"""Connections to model servers, kept alive between requests.
+
+The pool opens, lends and closes connections; what is said over them is not its business.
+"""
+
+import asyncio
+from collections import deque
+from dataclasses import dataclass
+from functools import lru_cache
+from time import monotonic
+from urllib.parse import urlsplit
+
+from parkmeter.errors import UpstreamError
+from parkmeter.proxy.upstream_connection import State, UpstreamConnection
+
+IDLE_SECONDS = 4.0
+"""Shorter than the 5 s after which uvicorn (vLLM) and llama.cpp close an idle connection: whoever
+closes first decides whether a request can be lost on its way to a closed door."""
+IDLE_LIMIT = 64
+_NONE: deque[UpstreamConnection] = deque(maxlen=0)
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where a model server listens; `authority` is what its Host header says, and its key here."""
+
+    host: str
+    port: int
+    authority: bytes
+
+
+@lru_cache(maxsize=1024)
+def address_of(text: str) -> Address:
+    """The address in `http://host:port` or `host:port`.
+
+    Raises:
+        UpstreamError: it is neither.
+
+    """
+    parts = urlsplit(text if "://" in text else f"http://{text}")
+    try:
+        port = parts.port
+    except ValueError:
+        port = None
+    if parts.scheme != "http" or not parts.hostname or parts.path not in {"", "/"}:
+        raise UpstreamError("The model server's address is not one the gateway can use.")
+    return Address(parts.hostname, port or 80, parts.netloc.rpartition("@")[2].encode())
+
+
+class UpstreamPool:
+    """Lends connections, the most recently used first. For one event loop.
+
+    At most `idle_limit` connections per address wait for another request, none longer than about
+    `idle_seconds`. `opened` counts the connections ever opened.
+    """
+
+    def __init__(self, *, idle_limit: int = IDLE_LIMIT, idle_seconds: float = IDLE_SECONDS) -> None:
+        self._idle_limit = idle_limit
+        self._idle_seconds = idle_seconds
+        self._idle: dict[bytes, deque[UpstreamConnection]] = {}
+        self._sweeper: asyncio.TimerHandle | None = None
+        self.opened = 0
+
+    def reuse(self, address: Address) -> UpstreamConnection | None:
+        """An idle connection to this address that is still good, if there is one."""
+        idle = self._idle.get(address.authority)
+        if not idle:
+            return None
+        oldest = monotonic() - self._idle_seconds
+        while idle:
+            connection = idle.pop()
+            if connection.idle_since > oldest and connection.state is State.IDLE:
+                return connection
+            connection.abort()
+        return None
+
+    async def open(self, address: Address) -> UpstreamConnection:
+        """A new connection. Waits as long as the system does: the caller sets the limit.
+
+        Raises:
+            UpstreamError: nobody listens there, or the way there is broken.
+
+        """
+        loop = asyncio.get_running_loop()
+        connection = UpstreamConnection()
+        try:
+            await loop.create_connection(lambda: connection, address.host, address.port)
+        except asyncio.CancelledError:
+            connection.abort()  # it may have been made in the moment nobody wanted it any more
+            raise
+        except ConnectionRefusedError as error:
+            raise UpstreamError("The model server refuses connections.") from error
+        except OSError as error:
+            raise UpstreamError("The model server cannot be reached.") from error
+        self.opened += 1
+        return connection
+
+    def give_back(self, address: Address, connection: UpstreamConnection) -> None:
+        """Keep a connection for another request if it is good for one; close it otherwise."""
+        idle = self._idle.get(address.authority, _NONE)
+        if len(idle) >= self._idle_limit or not connection.recycle():
+            connection.abort()
+            return
+        if idle is _NONE:  # not before: what is here without a connection is never swept
+            idle = self._idle[address.authority] = deque()
+        connection.idle_since = monotonic()
+        idle.append(connection)
+        if self._sweeper is None:
+            loop = asyncio.get_running_loop()
+            self._sweeper = loop.call_later(self._idle_seconds, self._sweep)
+
+    def close(self) -> None:
+        """Close all idle connections and keep none any more; those in use end as they come back."""
+        self._idle_limit = 0
+        if self._sweeper is not None:
+            self._sweeper.cancel()
+            self._sweeper = None
+        for idle in self._idle.values():
+            for connection in idle:
+                connection.abort()
+        self._idle.clear()
+
+    def _sweep(self) -> None:
+        """Close what has been idle too long; runs only while something is idle."""
+        loop = asyncio.get_running_loop()
+        oldest = monotonic() - self._idle_seconds
+        for authority, idle in list(self._idle.items()):
+            while idle and (idle[0].idle_since <= oldest or idle[0].state is not State.IDLE):
+                idle.popleft().abort()
+            if not idle:
+                del self._idle[authority]
+        self._sweeper = None
+        if self._idle:
+            self._sweeper = loop.call_later(self._idle_seconds / 2, self._sweep)

@@ -1,0 +1,106 @@
+"""What the journal adds to a report: what the present run has cost, how long starts usually take.
+
+A report is asked for all the time and the journal grows only with the meter's version: what was
+read of it is remembered by that. Knows the pure modules and how to read lines.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal
+from fractions import Fraction
+from statistics import median
+
+from parkmeter.core.journal import Entry, Kind
+from parkmeter.core.journal_reader import Journal, lines_of
+from parkmeter.core.meter import Status
+from parkmeter.core.money import dollars_from, units_of
+from parkmeter.core.receipt import units_on
+from parkmeter.core.report import Report
+from parkmeter.core.timeline import stretches
+
+_LAST_STARTS = 9
+_LINES = 200
+"""Of these newest ones the last starts are known: starts are a few lines each."""
+
+
+@dataclass(frozen=True, slots=True)
+class Background:
+    """What is known of one endpoint's past.
+
+    `cost_so_far`: dollars since the start call of the endpoint that exists now, as its receipt
+    says; None where a price is unknown. `usual_start`: only while it starts, None if unknown.
+    """
+
+    cost_so_far: Decimal | None
+    usual_start: timedelta | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Spent:
+    """In units of $0.0001 up to `at`, and at what price it goes on; None: unknown."""
+
+    version: int
+    at: datetime
+    units: Fraction | None
+    price: Decimal | None
+
+
+class RunStats:
+    """Of all endpoints of one journal. From any thread: at worst something is read twice."""
+
+    def __init__(self, journal: Journal) -> None:
+        self._journal = journal
+        self._spent: dict[str, _Spent] = {}
+        self._starts: dict[str, tuple[int, timedelta | None]] = {}
+
+    def of(self, report: Report) -> Background:
+        """The background of a report that was just made."""
+        starting = report.shown.status is Status.STARTING
+        return Background(self._cost(report), self._usual_start(report) if starting else None)
+
+    def _cost(self, report: Report) -> Decimal | None:
+        name, meter, present = report.spec.name, report.meter, report.price.per_hour
+        begin = meter.run.created_at
+        if begin is None:
+            return None if present is None else Decimal(0)
+        end = max(begin, report.at)
+        spent = self._spent.get(name)
+        if spent is None or spent.version != meter.version or spent.at > end:
+            lines = lines_of(self._journal, name, begin, end)
+            period = [one for one in stretches(lines, present, begin, end) if one.life]
+            price = period[-1].price if period else present
+            spent = _Spent(meter.version, end, units_on(period), price)
+            self._spent[name] = spent
+        if spent.units is None or spent.price is None:
+            return None
+        return dollars_from(spent.units + units_of(end - spent.at, spent.price))
+
+    def _usual_start(self, report: Report) -> timedelta | None:
+        name, version = report.spec.name, report.meter.version
+        known, found = self._starts.get(name, (None, None))
+        if known != version:
+            found = usual_start(self._journal.journal(name, _LINES)[::-1])
+            self._starts[name] = (version, found)
+        return found
+
+
+def usual_start(lines: Iterable[Entry]) -> timedelta | None:
+    """The median of the last starts that these lines tell of, from the first attempt to ready."""
+    took: list[timedelta] = []
+    begun: datetime | None = None
+    for line in lines:
+        match line.kind:
+            case Kind.START:
+                begun = begun or line.at
+            case Kind.READY:
+                if begun is not None:
+                    took.append(max(timedelta(0), line.at - begun))
+                begun = None
+            case Kind.STOP:
+                begun = None
+            case _:
+                pass
+    if not took:
+        return None
+    return timedelta(seconds=median(one.total_seconds() for one in took[-_LAST_STARTS:]))

@@ -1,0 +1,44 @@
+"""Settings put in force: what one endpoint cannot have must not cost the others theirs."""
+
+from pathlib import Path
+
+import pytest
+
+from parkmeter.config.settings import Settings
+from parkmeter.errors import StoreBusyError
+from parkmeter.gateway.wiring import Parts, wire
+from parkmeter.state_folder import StateFolder
+
+
+@pytest.fixture
+def parts(tmp_path: Path):
+    folder = StateFolder(tmp_path)
+    folder.lock()
+    made = wire(settings(), folder, "http://127.0.0.1:1")
+    yield made
+    made.store.close()
+    folder.release()
+
+
+def settings() -> Settings:
+    return Settings.model_validate({"endpoints": {"a": {"model": "demo"}, "b": {"model": "demo"}}})
+
+
+def test_a_meter_that_cannot_be_written_is_told_and_the_others_are_provisioned(
+    parts: Parts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commit = parts.store.commit
+
+    def busy_for_a(meter, *more, **named):
+        if meter.name == "a":
+            raise StoreBusyError
+        return commit(meter, *more, **named)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(parts.store, "commit", busy_for_a)
+        assert parts.configure(settings()) == ["a"]
+    assert parts.store.load("a").version == 0
+    assert parts.store.load("b").version == 1
+    assert parts.in_force.settings == settings()
+    assert parts.configure(settings()) == []
+    assert parts.store.load("a").version == 1

@@ -1,0 +1,115 @@
+"""Webhooks, by a real HTTP receiver."""
+
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+
+import pytest
+
+from parkmeter.core.events import Event
+from parkmeter.core.journal import Entry, Kind
+from parkmeter.notify.webhook import DeliveryError, Webhook, signature
+from parkmeter.ports import GoneError
+from tests.support.receiver import Inbox, drip, endless, hang, receiver, status
+
+NOON = datetime(2026, 6, 22, 12, 0, tzinfo=UTC)
+SECRET = "a-secret-of-sixteen"
+EVENT = Event.of(
+    Entry(
+        "flan-t5",
+        Kind.STOP,
+        NOON,
+        "parkmeter",
+        "time used up, ça alors",
+        "stop:1",
+        expires_at=NOON + timedelta(hours=1),
+        price_per_hour=Decimal("7.09"),
+    )
+)
+
+
+@pytest.fixture
+def inbox() -> Iterator[Inbox]:
+    with receiver() as made:
+        yield made
+
+
+def hook(url: str, within: float = 5.0) -> Webhook:
+    return Webhook(url, SECRET, lambda: NOON, within)
+
+
+def test_an_event_is_posted_as_json_with_its_id_and_a_signature(inbox):
+    hook(inbox.url).send(EVENT)
+    (delivery,) = inbox.got
+    assert delivery.headers["Content-Type"] == "application/json"
+    assert delivery.headers["Parkmeter-Delivery"] == delivery.json["id"] == EVENT.id
+    stamp = int(NOON.timestamp())
+    signed = delivery.headers["Parkmeter-Signature"]
+    assert signed.startswith(f"t={stamp},v1=")
+    assert signed == signature(delivery.body, SECRET.encode(), NOON)
+    assert signed != signature(delivery.body, b"another-secret-of-16", NOON)
+    assert signed != signature(delivery.body + b" ", SECRET.encode(), NOON)
+    assert signed[-64:] != signature(delivery.body, SECRET.encode(), NOON + timedelta(1))[-64:]
+
+
+@pytest.mark.parametrize("code", [200, 202, 204])
+def test_every_success_is_delivered(inbox, code):
+    inbox.troubles = [status(code)]
+    hook(inbox.url).send(EVENT)
+
+
+@pytest.mark.parametrize("code", [400, 401, 404, 429, 500, 503])
+def test_everything_else_is_not(inbox, code):
+    inbox.troubles = [status(code)]
+    with pytest.raises(DeliveryError, match=f"it answered {code}"):
+        hook(inbox.url).send(EVENT)
+
+
+def test_no_redirect_is_followed(inbox):
+    with receiver() as other:
+        inbox.troubles = [status(307, Location=other.url)]
+        with pytest.raises(DeliveryError, match="307"):
+            hook(inbox.url).send(EVENT)
+        assert other.got == []
+
+
+def test_a_receiver_that_is_gone_says_so(inbox):
+    inbox.troubles = [status(410)]
+    with pytest.raises(GoneError):
+        hook(inbox.url).send(EVENT)
+
+
+def test_one_that_hangs_or_answers_byte_by_byte_is_given_up(inbox):
+    released = threading.Event()
+    for trouble in (hang(released), drip):
+        inbox.troubles = [trouble]
+        begun = time.monotonic()
+        with pytest.raises(DeliveryError, match=r"no answer within 0\.5 s"):
+            hook(inbox.url, within=0.5).send(EVENT)
+        assert time.monotonic() - begun < 2
+    released.set()
+
+
+def test_an_answer_that_never_ends_is_an_answer(inbox):
+    inbox.troubles = [endless]
+    begun = time.monotonic()
+    hook(inbox.url).send(EVENT)
+    assert time.monotonic() - begun < 2
+
+
+def test_nobody_there_is_told_without_the_address():
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{free.getsockname()[1]}/secret-path"
+        with pytest.raises(DeliveryError) as refused:
+            hook(url).send(EVENT)
+    assert "secret-path" not in str(refused.value)
+
+
+def test_a_proxy_of_the_environment_is_not_asked_for_this_machine(inbox, monkeypatch):
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
+    hook(inbox.url).send(EVENT)
+    assert len(inbox.got) == 1

@@ -1,0 +1,207 @@
+"""`Prefer: wait=N`: a request is held until its endpoint serves, its meter closes, or N is over."""
+
+import asyncio
+import threading
+from datetime import timedelta
+
+import pytest
+
+from parkmeter.core.meter import Status
+from parkmeter.web.routes import Limits
+from tests.support.gateway_at_work import NOON, Gateway, gateway, on_both_loops, until, waiting
+from tests.support.scripted_upstream import OK, answering, upstream
+
+WAIT = "Prefer: wait=60\r\n"
+
+
+async def held(meter: Gateway, number: int = 1) -> None:
+    await until(lambda: waiting(meter.gate) == number)
+
+
+@on_both_loops
+async def test_a_held_request_is_forwarded_when_the_endpoint_serves():
+    async with upstream(answering(OK)) as model, gateway() as meter:
+        meter.show(Status.STARTING)
+        client = await meter.client()
+        await client.ask(fields=WAIT)
+        await held(meter)
+        assert meter.gate.in_flight("flan-t5") == 0
+        meter.show(Status.STARTING, reason="still loading")
+        shower = threading.Thread(target=meter.show, kwargs={"address": model.address})
+        shower.start()
+        reply = await client.reply()
+        shower.join()
+    assert (reply.status, reply.body) == (200, b"{}")
+    assert reply.fields["preference-applied"] == "wait=60"
+
+
+@on_both_loops
+async def test_a_hold_that_is_over_is_a_503():
+    async with gateway() as meter:
+        meter.show(Status.STARTING, reason="loading weights")
+        reply = await meter.exchange(fields="Prefer: wait=1\r\n")
+    assert (reply.status, reply.fields["retry-after"]) == (503, "5")
+    assert reply.fields["preference-applied"] == "wait=1"
+
+
+@on_both_loops
+async def test_nobody_waits_longer_than_the_limit():
+    async with gateway(limits=Limits(max_wait_seconds=0)) as meter:
+        meter.show(Status.STARTING)
+        reply = await meter.exchange(fields=WAIT)
+    assert (reply.status, reply.fields["preference-applied"]) == (503, "wait=0")
+
+
+@on_both_loops
+async def test_one_too_many_is_told_so_at_once():
+    async with gateway(limits=Limits(max_waiting=2)) as meter:
+        meter.show(Status.STARTING)
+        waiting = [await meter.client() for _ in range(2)]
+        for client in waiting:
+            await client.ask(fields=WAIT)
+        await held(meter, 2)
+        reply = await meter.exchange(fields=WAIT)
+        assert (reply.status, reply.fields["retry-after"]) == (503, "5")
+        assert "2 requests wait" in reply.json["detail"]
+        waiting[0].leave()
+        await held(meter, 1)
+        await (await meter.client()).ask(fields=WAIT)
+        await held(meter, 2)
+
+
+@on_both_loops
+async def test_a_meter_that_closes_meanwhile_is_a_402():
+    async with gateway() as meter:
+        meter.show(Status.STARTING)
+        client = await meter.client()
+        await client.ask(fields=WAIT)
+        await held(meter)
+        meter.show(Status.STOPPING, minutes=0)
+        assert (await client.reply()).status == 402
+
+
+@on_both_loops
+async def test_a_meter_that_runs_out_closes_whether_anybody_shows_it_or_not():
+    async with gateway() as meter:
+        meter.show(Status.STARTING, minutes=0.05 / 60)
+        client = await meter.client()
+        await client.ask(fields=WAIT)
+        await held(meter)
+        meter.clock.at = NOON + timedelta(minutes=1)
+        assert (await client.reply()).status == 402
+
+
+@on_both_loops
+async def test_an_endpoint_that_fails_for_good_lets_its_requests_wait_for_their_time():
+    async with gateway() as meter:
+        meter.show(Status.STARTING)
+        client = await meter.client()
+        await client.ask(fields="Prefer: wait=1\r\n")
+        await held(meter)
+        meter.show(Status.FAILED, reason="no such model")
+        reply = await client.reply()
+    assert (reply.status, reply.fields.get("retry-after")) == (503, None)
+
+
+@on_both_loops
+async def test_a_client_that_goes_is_released_and_never_forwarded():
+    async with upstream(answering(OK)) as model, gateway() as meter:
+        meter.show(Status.STARTING)
+        client = await meter.client()
+        await client.ask(fields=WAIT)
+        await held(meter)
+        client.leave()
+        await meter.at_rest()
+        meter.show(address=model.address)
+        assert (await meter.exchange()).status == 200
+        assert model.connections == 1
+
+
+@on_both_loops
+async def test_a_gateway_that_ends_lets_go_of_everyone_it_holds():
+    async with gateway() as meter:
+        meter.show(Status.STARTING)
+        client = await meter.client()
+        await client.ask(fields=WAIT)
+        await held(meter)
+        meter.plane.close()
+        assert (await client.reply()).status == 503
+        assert (await meter.exchange(fields=WAIT)).status == 503
+
+
+@on_both_loops
+async def test_the_body_of_a_held_request_arrives_whole():
+    sizes = []
+
+    async def script(line):
+        _, body = await line.request()
+        sizes.append(len(body))
+        await line.send(OK)
+
+    body = bytes(range(256)) * 8_000
+    async with upstream(script) as model, gateway() as meter:
+        meter.show(Status.STARTING)
+        client = await meter.client()
+        asking = asyncio.create_task(client.ask(body=body, fields=WAIT))
+        await held(meter)
+        meter.show(address=model.address)
+        reply = await client.reply()
+        await asking
+    assert (reply.status, sizes) == (200, [len(body)])
+
+
+@on_both_loops
+async def test_a_held_client_that_waits_to_be_invited_is_not_invited_before_its_time():
+    async with upstream(answering(OK)) as model, gateway() as meter:
+        meter.show(Status.STARTING)
+        client = await meter.client()
+        await client.send(
+            b"POST /flan HTTP/1.1\r\nHost: x\r\nAuthorization: t-invoke\r\nPrefer: wait=60\r\n"
+            b"Content-Length: 2\r\nExpect: 100-continue\r\n\r\n"
+        )
+        await held(meter)
+        other = await meter.exchange()  # a whole round trip, and still no invitation
+        assert other.status == 503
+        assert not client.reader._buffer  # type: ignore[attr-defined]
+        meter.show(address=model.address)
+        assert await client.head() == (100, {})
+        await client.send(b"{}")
+        assert (await client.reply()).status == 200
+
+
+@pytest.mark.parametrize(
+    ("lines", "wait"),
+    [
+        ("Prefer: wait=0\r\n", "0"),
+        ('Prefer: respond-async, WAIT="0"\r\n', "0"),
+        ("Prefer: a=b\r\nPrefer: wait = 0 ; x=y\r\n", "0"),
+        ("Prefer: wait=0, wait=60\r\n", "0"),
+        ("Prefer: wait=soon, wait=60\r\n", None),
+        ("Prefer: wait=-1\r\n", None),
+        ("Prefer: wait=1.5\r\n", None),
+        ('Prefer: x="a, wait=60"\r\n', None),
+        ("Prefer: waiting=60\r\n", None),
+    ],
+)
+@on_both_loops
+async def test_preferences_are_read_as_rfc_7240_has_them(lines, wait):
+    async with gateway() as meter:
+        meter.show(Status.STARTING)
+        reply = await meter.exchange(fields=lines)
+    assert reply.status == 503
+    assert reply.fields.get("preference-applied") == (wait and f"wait={wait}")
+
+
+@on_both_loops
+async def test_only_the_wait_is_taken_from_what_a_client_prefers():
+    seen = []
+
+    async def script(line):
+        asked, _ = await line.request()
+        seen.append(asked["Prefer"])
+        await line.send(OK)
+
+    async with upstream(script) as model, gateway(model.address) as meter:
+        for line in ('Prefer: a="x, y";z, wait=1\r\nPrefer: b\r\n', "Prefer: wait=1\r\n"):
+            await meter.exchange(fields=line)
+    assert seen == ['a="x, y";z, b', None]

@@ -1,0 +1,87 @@
+"""A service whose endpoints change while it works, on a wound clock."""
+
+from decimal import Decimal
+
+import pytest
+
+from parkmeter.core.meter import LOCAL, Phase, Price, Spec
+from parkmeter.errors import LimitExceededError, UnknownEndpointError
+from tests.support.world import ADA, MINUTE, SECOND, World
+
+
+@pytest.fixture
+def world() -> World:
+    world = World(Spec("a"), Spec("b"))
+    for name in ("a", "b"):
+        world.service.top_up(name, 60, ADA)
+    world.wind(5 * SECOND)
+    return world
+
+
+def phase(world: World, name: str) -> Phase:
+    return world.driver.observe(Spec(name)).phase
+
+
+def test_an_endpoint_that_stays_does_not_notice(world):
+    calls = len(world.calls("start")) + len(world.calls("stop"))
+    world.service.configure({"a": Spec("a"), "b": Spec("b")})
+    world.wind(MINUTE)
+    assert len(world.calls("start")) + len(world.calls("stop")) == calls
+    assert phase(world, "a") is Phase.READY
+
+
+def test_one_that_is_gone_is_ended_and_its_meter_keeps_its_time(world):
+    world.service.configure({"a": Spec("a")})
+    world.wind(5 * SECOND)
+    assert phase(world, "b") is Phase.ABSENT
+    assert world.service.names == ["a"]
+    with pytest.raises(UnknownEndpointError):
+        world.service.report("b")
+    world.service.configure({"a": Spec("a"), "b": Spec("b")})
+    world.service.begin()
+    world.wind(5 * SECOND)
+    assert phase(world, "b") is Phase.READY
+    assert world.left("b") > 59 * MINUTE
+
+
+def test_what_is_in_flight_at_one_that_is_gone_gets_its_drain_and_no_more(world):
+    world.gate.requests["b"] = 1
+    world.service.configure({"a": Spec("a")})
+    world.wind(Spec("b").drain - 2 * SECOND)
+    assert phase(world, "b") is Phase.READY
+    world.wind(4 * SECOND)
+    assert phase(world, "b") is Phase.ABSENT
+
+
+def test_one_that_is_gone_ends_as_soon_as_nothing_is_in_flight(world):
+    world.gate.requests["b"] = 1
+    world.service.configure({"a": Spec("a")})
+    world.wind(5 * SECOND)
+    world.gate.requests["b"] = 0
+    world.wind(2 * SECOND)
+    assert phase(world, "b") is Phase.ABSENT
+
+
+def test_one_that_comes_back_before_it_was_ended_was_never_away(world):
+    world.gate.requests["b"] = 1
+    world.service.configure({"a": Spec("a")})
+    world.wind(5 * SECOND)
+    world.service.configure({"a": Spec("a"), "b": Spec("b")})
+    world.wind(MINUTE)
+    assert phase(world, "b") is Phase.READY
+    assert world.calls("stop") == []
+
+
+def test_limits_and_prices_count_from_now_on(world):
+    world.service.configure(
+        {"a": Spec("a", max_top_up=MINUTE, prices={LOCAL: Price(Decimal(3), "configuration")})}
+    )
+    with pytest.raises(LimitExceededError):
+        world.service.top_up("a", 2, ADA)
+    assert world.service.report("a").price.per_hour == 3
+
+
+def test_a_gateway_that_ends_stops_also_what_is_leaving(world):
+    world.gate.requests["b"] = 1
+    world.service.configure({"a": Spec("a")})
+    assert set(world.service.park()) == {"a", "b"}

@@ -1,0 +1,116 @@
+"""`make cloud` as a process: what it says, and that nothing of it stays behind."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import uuid
+from pathlib import Path
+
+import pytest
+
+from simulator.cdk import HERE
+from simulator.cloud import SimulatedCloud
+
+pytestmark = pytest.mark.timeout(120)
+
+COMMAND = (sys.executable, "-m", "simulator")
+
+
+def left_over(mark: str) -> list[str]:
+    """Processes that inherited `mark` in their environment."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            if mark.encode() in (process / "environ").read_bytes():
+                found.append((process / "cmdline").read_text().replace("\0", " "))
+        except OSError:
+            continue
+    return found
+
+
+@pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="looks into /proc")
+@pytest.mark.parametrize("ending", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_in_the_middle_of_a_deploy_ends_everything_within_seconds(ending):
+    mark = uuid.uuid4().hex
+    process = subprocess.Popen(
+        COMMAND,
+        cwd=HERE,
+        env={**os.environ, "MARK": mark},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stderr is not None
+    while "bootstrap" not in process.stderr.readline():
+        assert process.poll() is None
+    time.sleep(2)  # now the application is being run, by the command line
+    assert len(left_over(mark)) > 1
+    process.send_signal(ending)
+    output, words = process.communicate(timeout=15)
+    assert (process.returncode, output) == (0, "")
+    assert words.endswith("Everything has been ended.\n")
+    assert left_over(mark) == []
+
+
+def test_a_port_that_is_none_is_refused_in_plain_words():
+    done = subprocess.run(
+        COMMAND,
+        cwd=HERE,
+        env={**os.environ, "PARKMETER_CLOUD_PORT": "http"},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == "PARKMETER_CLOUD_PORT=http: a port is a number up to 65535\n"
+
+
+def test_a_port_that_is_taken_is_told():
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        done = subprocess.run(
+            COMMAND,
+            cwd=HERE,
+            env={**os.environ, "PARKMETER_CLOUD_PORT": port},
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
+        )
+    assert done.returncode == 1
+    assert f"The simulated cloud cannot start: port {port} is taken" in done.stderr
+
+
+def test_what_app_py_says_is_what_is_deployed(tmp_path: Path):
+    """Another prefix and name; nothing of `make cloud` is written for the default ones."""
+    app = (HERE / "app.py").read_text()
+    changed = app.replace('prefix="parkmeter"', 'prefix="team-b"').replace(
+        'name="flan-t5"', 'name="story"'
+    )
+    assert changed != app
+    written = tmp_path / "app.py"
+    written.write_text(changed)
+    with SimulatedCloud() as cloud:
+        cloud.cdk.synth(_with(written))
+        assembly = cloud.cdk.assembly
+        assert assembly.stacks() == [
+            "StoryMeteredStack",
+            "EndpointManagerStack",
+            "StoryLambdaStack",
+            "APIStack",
+            "StoryAsyncStack",
+        ]
+        assert assembly.regions() == {"us-east-1"}
+        tables = {table["TableName"] for table in assembly.resources("AWS::DynamoDB::Table")}
+        assert tables == {"team-b-meters", "team-b-auth"}
+
+
+def _with(written: Path) -> Path:
+    """A folder with this application, and all else it needs."""
+    for name in ("stacks", "src", "cdk.json"):
+        (written.parent / name).symlink_to(HERE / name)
+    return written.parent

@@ -1,0 +1,79 @@
+"""A small stack, without CDK: functions from a few lines, and what stands around them."""
+
+import io
+import json
+import time
+import zipfile
+from typing import Any
+
+from simulator.cloud import SimulatedCloud
+
+ROLE = "arn:aws:iam::111122223333:role/any"
+BUCKET = "packages"
+
+ANSWERING = """
+import json
+from urllib.request import Request, urlopen
+
+def answer(event, **more):
+    said = {"Status": "SUCCESS", "PhysicalResourceId": "one", "Reason": "", **more}
+    said |= {key: event[key] for key in ("StackId", "RequestId", "LogicalResourceId")}
+    put = Request(event["ResponseURL"], json.dumps(said).encode(), method="PUT")
+    urlopen(put).close()
+"""
+"""What a custom resource's function needs: `answer(event, Status=…)`."""
+
+
+def function(cloud: SimulatedCloud, name: str, code: str, **more: Any) -> dict[str, Any]:
+    """The template's resource for a function `name` that runs `code`, whose package is uploaded."""
+    written = io.BytesIO()
+    with zipfile.ZipFile(written, "w") as package:
+        package.writestr("index.py", code)
+    s3, key = cloud.client("s3"), f"{name}-{time.monotonic_ns()}.zip"
+    if BUCKET not in [bucket["Name"] for bucket in s3.list_buckets()["Buckets"]]:
+        s3.create_bucket(Bucket=BUCKET)
+        lambdas = json.dumps({"Principal": {"Service": "lambda.amazonaws.com"}})
+        cloud.client("iam").create_role(RoleName="any", AssumeRolePolicyDocument=lambdas)
+    s3.put_object(Bucket=BUCKET, Key=key, Body=written.getvalue())
+    properties = {
+        "FunctionName": name,
+        "Handler": "index.handler",
+        "Runtime": "python3.12",
+        "Role": ROLE,
+        "Timeout": 10,
+        "Code": {"S3Bucket": BUCKET, "S3Key": key},
+        **more,
+    }
+    return {"Type": "AWS::Lambda::Function", "Properties": properties}
+
+
+def deploy(cloud: SimulatedCloud, name: str, resources: dict[str, Any]) -> str:
+    """Create or change a stack; the status that it ends in."""
+    client, template = cloud.client("cloudformation"), json.dumps({"Resources": resources})
+    there = [stack["StackName"] for stack in client.describe_stacks()["Stacks"]]
+    operation = client.update_stack if name in there else client.create_stack
+    operation(StackName=name, TemplateBody=template)
+    return ended(cloud, name)
+
+
+def deployed(cloud: SimulatedCloud, name: str, resources: dict[str, Any]) -> None:
+    """`deploy`, which must end well."""
+    status = deploy(cloud, name, resources)
+    assert status in ("CREATE_COMPLETE", "UPDATE_COMPLETE"), reasons(cloud, name)
+
+
+def ended(cloud: SimulatedCloud, name: str) -> str:
+    """The status of a stack when nothing is in progress any more."""
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        stack = cloud.client("cloudformation").describe_stacks(StackName=name)["Stacks"][0]
+        if not stack["StackStatus"].endswith("_IN_PROGRESS"):
+            return stack["StackStatus"]
+        time.sleep(0.1)
+    raise TimeoutError(name)
+
+
+def reasons(cloud: SimulatedCloud, name: str) -> str:
+    """Why things went wrong with a stack."""
+    events = cloud.client("cloudformation").describe_stack_events(StackName=name)["StackEvents"]
+    return " ".join(event.get("ResourceStatusReason", "") for event in events)

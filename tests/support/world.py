@@ -1,0 +1,138 @@
+"""A whole parkmeter on a wound clock: the real core, a store, and a driver without endpoints."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+
+from parkmeter.core.journal import Entry, Kind
+from parkmeter.core.meter import Price, Spec
+from parkmeter.drivers.fake import FakeDriver
+from parkmeter.ports import Store, View
+from parkmeter.service.changes import Actor
+from parkmeter.service.meters import Service
+from parkmeter.stores.memory import MemoryStore
+
+NOON = datetime(2026, 6, 22, 12, 0, tzinfo=UTC)
+SECOND = timedelta(seconds=1)
+MINUTE = timedelta(minutes=1)
+ADA = Actor("a1", "ada")
+BOB = Actor("b2", "bob")
+
+
+@dataclass
+class WoundClock:
+    """`ports.Clock` that goes only when it is wound, from one thing that is due to the next."""
+
+    time: datetime = NOON
+    due: dict[str, datetime] = field(default_factory=dict)
+
+    def now(self) -> datetime:
+        return self.time
+
+    def wake(self, name: str, at: datetime | None = None) -> None:
+        when = at or self.time
+        self.due[name] = min(when, self.due.get(name, when))
+
+
+@dataclass
+class TestGate:
+    """`ports.Gate` that a test fills with requests; `prompts`: names of those being prompted."""
+
+    __test__ = False
+
+    now: Callable[[], datetime]
+    prompts: set[str] = field(default_factory=set)
+    requests: dict[str, int | None] = field(default_factory=dict)
+    asked_at: dict[str, datetime] = field(default_factory=dict)
+    views: dict[str, View] = field(default_factory=dict)
+
+    def show(self, view: View) -> None:
+        present = self.views.get(view.name)
+        if present is None or view.version >= present.version:
+            self.views[view.name] = view
+
+    def in_flight(self, name: str) -> int | None:
+        return self.requests.get(name, 0)
+
+    def last_prompt(self, name: str) -> datetime | None:
+        return self.now() if name in self.prompts else self.asked_at.get(name, NOON)
+
+
+@dataclass
+class Memo:
+    """`ports.Notifier` that remembers."""
+
+    sent: list[Entry] = field(default_factory=list)
+
+    def send(self, entry: Entry) -> None:
+        self.sent.append(entry)
+
+
+class World:
+    """One deployment; `wind` lets time pass."""
+
+    def __init__(self, *specs: Spec, store: Store | None = None) -> None:
+        self.clock = WoundClock()
+        self.gate = TestGate(self.clock.now)
+        self.notifier = Memo()
+        self.store: Store = store or MemoryStore()
+        self.driver = FakeDriver(self.clock.now, leash=False)
+        self.specs = {spec.name: spec for spec in specs or (Spec("flan-t5"),)}
+        self.service = self.another_service()
+
+    def another_service(self) -> Service:
+        """What a restart makes: nothing remembered but store and endpoints."""
+        self.clock.due.clear()
+        return Service(
+            self.specs,
+            store=self.store,
+            driver=self.driver,
+            clock=self.clock,
+            gate=self.gate,
+            notifier=self.notifier,
+        )
+
+    @property
+    def now(self) -> datetime:
+        return self.clock.time
+
+    def wind(self, amount: timedelta) -> None:
+        """Let time pass; everything that falls due is done at its moment."""
+        until = self.clock.time + amount
+        for _ in range(1_000_000):
+            name = min(self.clock.due, key=self.clock.due.__getitem__, default=None)
+            if name is None or self.clock.due[name] > until:
+                break
+            self.clock.time = max(self.clock.time, self.clock.due.pop(name))
+            again = self.service.reconcile(name)
+            if again is not None:
+                self.clock.wake(name, again)
+        else:
+            raise AssertionError("the clock does not come to rest")
+        self.clock.time = until
+
+    def top_up(self, minutes: object = 10, **more: object) -> Entry:
+        return self.service.top_up("flan-t5", minutes, ADA, **more).entry
+
+    def status(self, name: str = "flan-t5") -> str:
+        return self.service.report(name).shown.status
+
+    def left(self, name: str = "flan-t5") -> timedelta:
+        return self.service.report(name).left
+
+    def lines(self, name: str = "flan-t5") -> list[Kind]:
+        """Kinds of the journal's lines, oldest first."""
+        return [entry.kind for entry in self.service.journal(name, 1000)][::-1]
+
+    def calls(self, *methods: str) -> list[str]:
+        """What the driver was asked to do, in order."""
+        return [call.method for call in self.driver.calls if call.method in methods]
+
+
+def spec(price_per_hour: Decimal | None = None, **changes: object) -> Spec:
+    """A spec with one price, if any: that of its first variant."""
+    made = replace(Spec("flan-t5"), **changes)
+    if price_per_hour is None:
+        return made
+    return replace(made, prices={made.variants[0]: Price(price_per_hour, "configuration")})
