@@ -26,7 +26,7 @@ from parkmeter.core.meter import Meter, Spec
 from parkmeter.drivers.fake import FakeDriver
 from parkmeter.ports import Store
 from parkmeter.service.changes import Actor
-from parkmeter.service.meters import Service
+from parkmeter.service.meters import MeterService
 from parkmeter.stores.dynamodb import DynamoStore, Tables
 from parkmeter.stores.dynamodb_items import write_meter
 from parkmeter.stores.records import written
@@ -133,7 +133,7 @@ class _Ticking:
 
     store: Store
     count: int
-    service: Service = field(init=False)
+    service: MeterService = field(init=False)
 
     def __post_init__(self) -> None:
         self.clock = StillClock()

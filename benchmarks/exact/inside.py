@@ -15,7 +15,7 @@ from parkmeter.gateway.clock import LocalClock
 from parkmeter.notify.log import LogNotifier
 from parkmeter.proxy.gate import LocalGate
 from parkmeter.service.changes import Actor
-from parkmeter.service.meters import Service
+from parkmeter.service.meters import MeterService
 from parkmeter.stores.sqlite import SqliteStore
 
 ZERO = timedelta(0)
@@ -26,7 +26,7 @@ ADA = Actor("a1", "ada")
 class Inside:
     """A service at work and the driver that remembers its calls."""
 
-    service: Service
+    service: MeterService
     driver: FakeDriver
     names: Sequence[str]
 
@@ -53,7 +53,7 @@ def inside(count: int) -> Iterator[Inside]:
     driver = FakeDriver(clock.now, ZERO, ZERO, leash=False)
     with tempfile.TemporaryDirectory() as folder:
         store = SqliteStore(Path(folder) / "parkmeter.sqlite")
-        service = Service(
+        service = MeterService(
             {name: Spec(name, startup_credit=ZERO) for name in names},
             store=store,
             driver=driver,

@@ -31,7 +31,7 @@ from parkmeter.notify.log import LogNotifier
 from parkmeter.notify.sns import SnsReceiver
 from parkmeter.service.changes import Actor
 from parkmeter.service.event_builder import extension_of
-from parkmeter.service.meters import Service
+from parkmeter.service.meters import MeterService
 from parkmeter.stores.dynamodb_outbox import DynamoOutbox
 from simulator.sagemaker.simulator import SageMakerSimulator
 from tests.support.deployed import Deployed
@@ -185,7 +185,7 @@ class Life:
             pause=self.pause,
         )
 
-    def service(self) -> Service:
+    def service(self) -> MeterService:
         """What control and tests ask."""
         names = [FLAN, *self.deployment.names]
         return service_of(self.ports, self.find(names).definitions)

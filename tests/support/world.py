@@ -10,7 +10,7 @@ from parkmeter.core.meter import Price, Spec
 from parkmeter.drivers.fake import FakeDriver
 from parkmeter.ports import Store, View
 from parkmeter.service.changes import Actor
-from parkmeter.service.meters import Service
+from parkmeter.service.meters import MeterService
 from parkmeter.stores.memory import MemoryStore
 
 NOON = datetime(2026, 6, 22, 12, 0, tzinfo=UTC)
@@ -81,10 +81,10 @@ class World:
         self.specs = {spec.name: spec for spec in specs or (Spec("flan-t5"),)}
         self.service = self.another_service()
 
-    def another_service(self) -> Service:
+    def another_service(self) -> MeterService:
         """What a restart makes: nothing remembered but store and endpoints."""
         self.clock.due.clear()
-        return Service(
+        return MeterService(
             self.specs,
             store=self.store,
             driver=self.driver,

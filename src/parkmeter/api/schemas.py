@@ -15,7 +15,7 @@ from parkmeter.core.money import cost_of
 from parkmeter.core.report import Report
 from parkmeter.core.tokens import DEFAULT_SCOPES, Scope, Token
 from parkmeter.errors import InvalidRequestError
-from parkmeter.service.run_stats import Background
+from parkmeter.service.run_stats import RunSummary
 
 Money = Annotated[Decimal, PlainSerializer(float, return_type=float, when_used="json")]
 
@@ -100,12 +100,12 @@ class Endpoint(Shape):
     def of(
         cls,
         report: Report,
-        background: Background,
+        summary: RunSummary,
         api_resource: str,
         invocations_path: str | None,
     ) -> Self:
         """The shape of a report."""
-        spec, run, usual = report.spec, report.meter.run, background.usual_start
+        spec, run, usual = report.spec, report.meter.run, summary.usual_start
         used = report.meter.expires_at != NEVER
         starting = report.shown.status is not Status.STOPPED and run.ready_at is None
         return cls(
@@ -117,7 +117,7 @@ class Endpoint(Shape):
             closes_at=report.closes_at if used else None,
             seconds_left=report.left.total_seconds(),
             price_per_hour=report.price.per_hour,
-            cost_so_far=background.cost_so_far,
+            cost_so_far=summary.cost_so_far,
             api_resource=api_resource,
             invocations_path=invocations_path,
             since=run.created_at,

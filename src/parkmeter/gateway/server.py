@@ -170,7 +170,7 @@ class Gateway:
             parts.data_plane.join()  # nothing is to be bought for what is parked
             parts.requests.finish()
             left = [] if self._keep else self._park(parts)
-            parts.outbox.stop(_TELLING_SECONDS)
+            parts.dispatcher.stop(_TELLING_SECONDS)
         return left
 
     def _park(self, parts: Parts) -> list[str]:

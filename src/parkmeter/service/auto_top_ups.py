@@ -23,10 +23,10 @@ _TRY_AGAIN = timedelta(seconds=5)
 
 
 @dataclass(frozen=True, slots=True)
-class Opening:
+class AutoTopUps:
     """Opens meters, and has what is opened treated as any other."""
 
-    treatment: Reconciler
+    reconciler: Reconciler
 
     def provision(self, spec: Spec, initial: timedelta) -> None:
         """Put the first time on a meter that was never used, or was removed.
@@ -50,13 +50,13 @@ class Opening:
                 key, why = f"provision:{meter.version}", "first provisioning"
                 entries = [line(spec, opened, Kind.TOP_UP, now, why, key=key, amount=initial)]
                 try:
-                    claim = self.treatment.holding.claim(spec, opened, now)
+                    claim = self.reconciler.device_claims.claim(spec, opened, now)
                 except DeviceBusyError as busy:
                     opened = fresh
                     why = f"left closed at first provisioning. {busy.detail}"
                     entries = [line(spec, fresh, Kind.WARNING, now, why, key=key)]
             try:
-                self.treatment.commit(opened, entries, claim=claim)
+                self.reconciler.commit(opened, entries, claim=claim)
             except (StaleError, DuplicateError):
                 continue
             return
@@ -81,12 +81,12 @@ class Opening:
                 return spec.hours.next_window(now).begin
             opened = schedule.give_window(spec, meter, window, now)
             try:
-                claim = self.treatment.holding.claim(spec, opened, now)
+                claim = self.reconciler.device_claims.claim(spec, opened, now)
                 entry = _window_line(spec, spec.hours, window, meter, opened, now)
-                self.treatment.commit(opened, [entry], claim=claim)
+                self.reconciler.commit(opened, [entry], claim=claim)
             except DeviceBusyError as busy:
                 why = f"its hours have begun, and it stays closed. {busy.detail}"
-                self.treatment.warn(spec, why, f"hours-busy:{window.begin.isoformat()}")
+                self.reconciler.warn(spec, why, f"hours-busy:{window.begin.isoformat()}")
                 return min(now + _TRY_AGAIN, window.end)
             except (StaleError, DuplicateError):
                 continue
@@ -115,18 +115,18 @@ class Opening:
             why = f"{spec.wake.total_seconds() / 60:g} min, woken by a prompt"
             key = f"wake:{meter.version}"
             entry = line(spec, opened, Kind.TOP_UP, now, why, key=key, who=who, amount=spec.wake)
-            claim = self.treatment.holding.claim(spec, opened, now)
+            claim = self.reconciler.device_claims.claim(spec, opened, now)
             try:
-                committed = self.treatment.commit(opened, [entry], budget(now), claim)
+                committed = self.reconciler.commit(opened, [entry], budget(now), claim)
             except (StaleError, DuplicateError):
                 continue
-            self.treatment.keep(spec, rules.latest_close(committed), committed.version)
-            self.treatment.clock.wake(spec.name)
+            self.reconciler.keep(spec, rules.latest_close(committed), committed.version)
+            self.reconciler.clock.wake(spec.name)
             return entry
         raise StoreBusyError
 
     def _read(self, spec: Spec) -> tuple[Meter, datetime]:
-        return self.treatment.store.load(spec.name), self.treatment.clock.now()
+        return self.reconciler.store.load(spec.name), self.reconciler.clock.now()
 
 
 def _window_line(  # noqa: PLR0913, PLR0917 (what there is to tell)

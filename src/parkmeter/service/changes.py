@@ -49,7 +49,7 @@ class Change:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class ChangeResult:
     """What came of a change; `replayed` if an earlier request had done it already."""
 
     entry: Entry
@@ -72,9 +72,9 @@ class Edit:
 class Changing:
     """Changes meters for people: recomputed until it is committed."""
 
-    treatment: Reconciler
+    reconciler: Reconciler
 
-    def change(self, spec: Spec, asked: Change) -> Answer:
+    def change(self, spec: Spec, asked: Change) -> ChangeResult:
         """One change, once per key of whoever asks.
 
         Raises:
@@ -82,14 +82,14 @@ class Changing:
             StoreBusyError: nothing changed; may be sent again with the same key.
 
         """
-        store, who = self.treatment.store, asked.who
+        store, who = self.reconciler.store, asked.who
         scoped = f"{who.id}:{secrets.token_hex(16) if asked.key is None else asked.key}"
         if asked.key is not None:  # one that was made up just now is nobody's
-            first = store.entry(spec.name, scoped, self.treatment.clock.now() - KEY_LIFETIME)
+            first = store.entry(spec.name, scoped, self.reconciler.clock.now() - KEY_LIFETIME)
             if first is not None:
                 return _replay(first, asked.request)
         for _ in range(TRIES):
-            meter, now = store.load(spec.name), self.treatment.clock.now()
+            meter, now = store.load(spec.name), self.reconciler.clock.now()
             changed, why = asked.rule(meter, now)
             gained = rules.time_left(changed, now) - rules.time_left(meter, now)
             entry = line(
@@ -109,8 +109,8 @@ class Changing:
                 continue
             except DuplicateError as duplicate:
                 return _replay(duplicate.entry, asked.request)
-            self.treatment.clock.wake(spec.name)
-            return Answer(entry)
+            self.reconciler.clock.wake(spec.name)
+            return ChangeResult(entry)
         raise StoreBusyError
 
     def _commit(
@@ -122,12 +122,12 @@ class Changing:
         budget: Budget | None,
     ) -> None:
         """Commit, and tell the leash."""
-        treatment = self.treatment
-        claim = treatment.holding.claim(spec, changed, entry.at)
-        with treatment.told_before(spec, read, changed):
-            committed = treatment.commit(changed, [entry], budget, claim)
+        reconciler = self.reconciler
+        claim = reconciler.device_claims.claim(spec, changed, entry.at)
+        with reconciler.deadline_first(spec, read, changed):
+            committed = reconciler.commit(changed, [entry], budget, claim)
         if changed.expires_at != read.expires_at:  # or a drain that is under way would be cut short
-            treatment.keep(spec, rules.latest_close(committed), committed.version)
+            reconciler.keep(spec, rules.latest_close(committed), committed.version)
 
     def adopt(self, spec: Spec, seen: datetime, edit: Edit) -> datetime:
         """Take over an expiry that was found where ours is published; returns the one that holds.
@@ -141,10 +141,10 @@ class Changing:
             StoreBusyError: nothing changed.
 
         """
-        treatment, store = self.treatment, self.treatment.store
+        reconciler, store = self.reconciler, self.reconciler.store
         name, key = spec.name, f"edit:{edit.id}"
         for _ in range(TRIES):
-            meter, now = store.load(name), treatment.clock.now()
+            meter, now = store.load(name), reconciler.clock.now()
             if edit.at < meter.opened_at or store.entry(name, key, now - KEY_LIFETIME):
                 return meter.expires_at
             recent = {entry.expires_at for entry in store.journal(name, _RECENT_LINES)}
@@ -167,18 +167,18 @@ class Changing:
                 amount=gained,
             )
             try:
-                claim = treatment.holding.claim(spec, changed, now)
-                return treatment.commit(changed, [entry], claim=claim).expires_at
+                claim = reconciler.device_claims.claim(spec, changed, now)
+                return reconciler.commit(changed, [entry], claim=claim).expires_at
             except DeviceBusyError as busy:
                 held = f"{why}: refused, {busy.data['endpoint']} holds {spec.device}"
-                treatment.warn(spec, held, f"edit-refused:{edit.id}")
+                reconciler.warn(spec, held, f"edit-refused:{edit.id}")
                 return meter.expires_at
             except (StaleError, DuplicateError):
                 continue
         raise StoreBusyError
 
 
-def _replay(first: Entry, request: str) -> Answer:
+def _replay(first: Entry, request: str) -> ChangeResult:
     if first.request != request:
         raise KeyReusedError
-    return Answer(first, replayed=True)
+    return ChangeResult(first, replayed=True)

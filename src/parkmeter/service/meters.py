@@ -41,16 +41,16 @@ from parkmeter.ports import (
     Store,
     View,
 )
-from parkmeter.service.auto_top_ups import Opening
-from parkmeter.service.changes import Actor, Answer, Change, Changing, Edit
+from parkmeter.service.auto_top_ups import AutoTopUps
+from parkmeter.service.changes import Actor, Change, ChangeResult, Changing, Edit
 from parkmeter.service.device_claims import DeviceClaims
 from parkmeter.service.reconciler import TRIES, Reconciler
-from parkmeter.service.unconfigured import Leaving
+from parkmeter.service.unconfigured import UnconfiguredEndpoints
 
 log = logging.getLogger(__name__)
 
 
-class Service:
+class MeterService:
     """Everything that can be done with meters.
 
     Every endpoint it knows is in one mapping that `configure` replaces whole, so that whoever
@@ -72,11 +72,11 @@ class Service:
         self._driver = driver
         self._clock = clock
         self._gate = gate
-        self._holding = DeviceClaims(store, lambda: self._specs)
-        self._treatment = Reconciler(store, driver, clock, gate, notifier, self._holding)
-        self._changing = Changing(self._treatment)
-        self._opening = Opening(self._treatment)
-        self._leaving = Leaving(self._treatment)
+        self._device_claims = DeviceClaims(store, lambda: self._specs)
+        self._reconciler = Reconciler(store, driver, clock, gate, notifier, self._device_claims)
+        self._changing = Changing(self._reconciler)
+        self._auto_top_ups = AutoTopUps(self._reconciler)
+        self._unconfigured = UnconfiguredEndpoints(self._reconciler)
 
     @property
     def names(self) -> list[str]:
@@ -89,14 +89,16 @@ class Service:
         Those that are not among them any more are ended: what is in flight gets its drain first.
         Their meters keep their time, should they come back. `begin` tells the gate of new ones.
         """
-        left = self._leaving.configured(self._specs, specs)
+        left = self._unconfigured.configured(self._specs, specs)
         self._specs = dict(specs)
         for name in left:
             self._clock.wake(name)
 
     # ── What people ask for ─────────────────────────────────────────────────────────────────────
 
-    def top_up(self, name: str, minutes: object, who: Actor, key: str | None = None) -> Answer:
+    def top_up(
+        self, name: str, minutes: object, who: Actor, key: str | None = None
+    ) -> ChangeResult:
         """Add minutes, or as many as `money.Dollars` buy at the present price, once per key.
 
         Raises:
@@ -118,7 +120,7 @@ class Service:
         request = fingerprint("top-up", asked)
         return self._changing.change(spec, Change(Kind.TOP_UP, rule, who, key, request))
 
-    def extend(self, offer: Offer, who: Actor) -> Answer:
+    def extend(self, offer: Offer, who: Actor) -> ChangeResult:
         """Add what a link offers, once: whoever was warned wants it to go on.
 
         Raises:
@@ -152,7 +154,7 @@ class Service:
 
     def eject(
         self, name: str, who: Actor, key: str | None = None, seen: datetime | None = None
-    ) -> Answer:
+    ) -> ChangeResult:
         """Give up the remaining time, once per key. Ejecting a closed meter changes nothing on it.
 
         Raises:
@@ -183,7 +185,7 @@ class Service:
 
     def warn(self, name: str, why: str, key: str) -> None:
         """Journal something that people should know of, once per key; the meter stays as it is."""
-        self._treatment.warn(self._spec(name), why, key)
+        self._reconciler.warn(self._spec(name), why, key)
 
     def report(self, name: str) -> Report:
         """How one endpoint is doing. Raises UnknownEndpointError."""
@@ -223,11 +225,11 @@ class Service:
         return receipt_of(lines, name, report.price.per_hour, begin, end)
 
     def provision(self, name: str, initial: timedelta) -> None:
-        """Put the first time on a meter; see `Opening.provision`."""
-        self._opening.provision(self._spec(name), initial)
+        """Put the first time on a meter; see `AutoTopUps.provision`."""
+        self._auto_top_ups.provision(self._spec(name), initial)
 
     def wake(self, name: str, who: Actor) -> Entry | None:
-        """Have a prompt put `wake_minutes` on a closed meter; see `Opening.wake`.
+        """Have a prompt put `wake_minutes` on a closed meter; see `AutoTopUps.wake`.
 
         Raises:
             UnknownEndpointError: refused; others as there.
@@ -235,7 +237,7 @@ class Service:
         """
         spec = self._spec(name)
         gained = spec.wake or rules.ZERO
-        return self._opening.wake(spec, who.name, lambda now: who.budget(gained, now))
+        return self._auto_top_ups.wake(spec, who.name, lambda now: who.budget(gained, now))
 
     def remove(self, name: str) -> None:
         """Take an endpoint away for good, configured or not: it ends now, and takes no more time.
@@ -255,7 +257,7 @@ class Service:
             key = f"remove:{meter.version}"
             entry = line(spec, removed, Kind.REMOVE, now, "its deployment is taken away", key=key)
             try:
-                self._treatment.commit(removed, [entry])
+                self._reconciler.commit(removed, [entry])
             except (StaleError, DuplicateError):
                 continue
             return
@@ -284,17 +286,17 @@ class Service:
         """
         spec = self._specs.get(name)
         if spec is None:
-            return self._leaving.reconcile(name, read)
+            return self._unconfigured.reconcile(name, read)
         if spec.hours is None:
-            return self._treatment.treat(spec, self._treatment.decide, read)
+            return self._reconciler.reconcile(spec, self._reconciler.decide, read)
         turn = self._turn(spec)
-        again = self._treatment.treat(spec, self._treatment.decide)  # read anew
+        again = self._reconciler.reconcile(spec, self._reconciler.decide)  # read anew
         return min(filter(None, (turn, again)), default=None)
 
     def _turn(self, spec: Spec) -> datetime | None:
         """See to its window; what goes wrong with that must not keep the clock from stopping it."""
         try:
-            return self._opening.see_to_window(spec)
+            return self._auto_top_ups.see_to_window(spec)
         except Exception:
             log.exception("the hours of %s could not be seen to; tried again", spec.name)
             return self._clock.now() + timedelta(seconds=1)
@@ -316,9 +318,9 @@ class Service:
     def park(self) -> list[str]:
         """Stop all endpoints and leave their meters as they are; returns who is still there."""
         present = []
-        for name, spec in (self._leaving.specs | self._specs).items():
+        for name, spec in (self._unconfigured.specs | self._specs).items():
             try:
-                gone = self._treatment.treat(spec, self._leave) is None
+                gone = self._reconciler.reconcile(spec, self._leave) is None
             except Exception:
                 log.exception("%s could not be stopped", name)
                 gone = False
@@ -334,7 +336,7 @@ class Service:
             spec, meter = self._specs.get(name, Spec(name)), self._store.load(name)
             entry = line(spec, meter, Kind.CLOCK, now, why, key=f"clock:{now.isoformat()}")
             try:
-                self._treatment.commit(meter, [entry])
+                self._reconciler.commit(meter, [entry])
             except (StaleError, DuplicateError):
                 log.warning("%s: %s (not journaled, the meter was changing)", name, why)
 

@@ -46,9 +46,9 @@ class Reconciler:
     clock: Clock
     gate: Gate
     notifier: Notifier
-    holding: DeviceClaims
+    device_claims: DeviceClaims
 
-    def treat(
+    def reconcile(
         self,
         spec: Spec,
         next_thing: Callable[[Spec, Meter, Observed], Decision],
@@ -71,9 +71,9 @@ class Reconciler:
             except DriverError as error:
                 seen = False
                 decision = decisions.trouble(spec, meter, error.detail, self.clock.now())
-            decision, claim = self.holding.permitted(spec, meter, decision, self.clock.now())
+            decision, claim = self.device_claims.permitted(spec, meter, decision, self.clock.now())
             try:
-                with self.told_before(spec, meter, decision.meter):
+                with self.deadline_first(spec, meter, decision.meter):
                     committed = self._record(meter, decision, claim)
                 refused = self._act(spec, committed, decision.action)
                 if refused is not None:
@@ -130,7 +130,7 @@ class Reconciler:
             log.warning("%s: the new expiry did not reach the endpoint yet: %s", spec.name, error)
 
     @contextmanager
-    def told_before(self, spec: Spec, read: Meter, changed: Meter) -> Iterator[None]:
+    def deadline_first(self, spec: Spec, read: Meter, changed: Meter) -> Iterator[None]:
         """Around the commit of a change: if it ends sooner by it, its leash knows that before.
 
         Killed right after the commit, nobody would be left to tell it. At the version that was

@@ -23,15 +23,15 @@ class _Left:
 
 
 @dataclass(slots=True)
-class Leaving:
+class UnconfiguredEndpoints:
     """Whoever left since this began; one mapping that `configured` replaces whole."""
 
-    treatment: Reconciler
+    reconciler: Reconciler
     _left: Mapping[str, _Left] = field(default_factory=dict)
 
     def configured(self, before: Mapping[str, Spec], after: Iterable[str]) -> list[str]:
         """Keep what was configured before and is not after; returns who has left just now."""
-        now, after = self.treatment.clock.now(), frozenset(after)
+        now, after = self.reconciler.clock.now(), frozenset(after)
         just_now = {name: _Left(spec, now) for name, spec in before.items() if name not in after}
         known = {**self._left, **just_now}
         self._left = {name: left for name, left in known.items() if name not in after}
@@ -43,18 +43,18 @@ class Leaving:
         return {name: left.spec for name, left in self._left.items()}
 
     def reconcile(self, name: str, read: Meter | None) -> datetime | None:
-        """Bring one that is not configured to its end; see `Treatment.treat`."""
+        """Bring one that is not configured to its end; see `Reconciler.reconcile`."""
         left = self._left.get(name)
         spec = left.spec if left else Spec(name)
-        return self.treatment.treat(spec, self._end, read)
+        return self.reconciler.reconcile(spec, self._end, read)
 
     def _end(self, spec: Spec, meter: Meter, observed: Observed) -> Decision:
-        now = self.treatment.clock.now()
+        now = self.reconciler.clock.now()
         if not rules.is_open(meter, now):
-            return self.treatment.decide(spec, meter, observed)
+            return self.reconciler.decide(spec, meter, observed)
         left = self._left.get(spec.name)
         begun = meter.run.phase is Phase.STOPPING or observed.phase is Phase.STOPPING
-        if left and not begun and self.treatment.gate.in_flight(spec.name):
+        if left and not begun and self.reconciler.gate.in_flight(spec.name):
             drained = left.since + spec.drain
             if now < drained:
                 return Decision(Rest(), meter, check_at=min(drained, now + decisions.SOON))
