@@ -9,7 +9,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import assert_never
 
-from parkmeter.core.close_warnings import warned
+from parkmeter.core.close_warnings import next_warning, warned
 from parkmeter.core.decision import Cause, Decision, Keep, Observed, Rest, Start, Stop
 from parkmeter.core.entries import failure_key, life, line, stop_line, unstarted_line
 from parkmeter.core.hours_changed import at_change_of_hours
@@ -302,6 +302,31 @@ def start_refused(spec: Spec, meter: Meter, observed: Observed, now: datetime) -
     """The driver refused the start that was just decided: nothing is there; back off."""
     decision = _failed(spec, meter, observed, now, clear=False)
     return warned(spec, meter, decision, now) if is_open(meter, now) else decision
+
+
+def wait_for_device(
+    spec: Spec, meter: Meter, start: Decision, reason: str, now: datetime
+) -> Decision:
+    """Do not start yet, although a start was decided, which is done only where nothing is there.
+
+    The waiting is part of the start, so the meter stands still meanwhile.
+    """
+    began = start.meter.run.started_at or now
+    run = replace(
+        start.meter.run,
+        phase=Phase.ABSENT,
+        reason=reason,
+        started_at=began,
+        created_at=None,
+        attempts=meter.run.attempts,
+        next_try=None,
+        device=None,
+    )
+    waiting = replace(start.meter, run=run)
+    ended = tuple(entry for entry in start.entries if entry.kind is not Kind.START)
+    look, ahead = paced(spec, began, now), next_warning(spec, waiting, now)
+    again = min(filter(None, (look, ahead, latest_close(waiting))))
+    return Decision(Rest(), waiting, ended, check_at=again)
 
 
 # ── The meter is closed: the endpoint should be gone ────────────────────────────────────────────
