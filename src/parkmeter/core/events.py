@@ -10,8 +10,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
-from parkmeter.core.entries import cause_of, is_close_warning
-from parkmeter.core.journal import SYSTEM, Entry, Kind, fingerprint
+from parkmeter.core.journal import SYSTEM, Entry, Kind, cause_of, fingerprint, is_close_warning
 from parkmeter.core.meter import NEVER, ZERO, Status
 from parkmeter.core.money import about, written
 

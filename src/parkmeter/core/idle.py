@@ -8,8 +8,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from parkmeter.core.decision import Decision, Keep
-from parkmeter.core.entries import line
-from parkmeter.core.journal import Kind
+from parkmeter.core.journal import Kind, new_entry
 from parkmeter.core.meter import ZERO, Meter, Phase, Spec, span, time_left
 from parkmeter.core.schedule import end
 
@@ -39,6 +38,6 @@ def at_idleness(spec: Spec, decision: Decision, idle_at: datetime, now: datetime
     ejected = end(spec, decision.meter, now, why)
     given_back = time_left(decision.meter, now)
     told, key = f"{why}; {span(given_back)} given back", f"idle:{idle_at.isoformat()}"
-    entry = line(spec, ejected, Kind.EJECT, now, told, key=key, amount=-given_back)
+    entry = new_entry(spec, ejected, Kind.EJECT, now, told, key=key, amount=-given_back)
     drained = ejected.expires_at + spec.drain
     return Decision(Keep(drained), ejected, (*decision.entries, entry), check_at=now)

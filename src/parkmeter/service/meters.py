@@ -15,9 +15,8 @@ from parkmeter.core import decide as decisions
 from parkmeter.core import meter as rules
 from parkmeter.core import schedule
 from parkmeter.core.decision import Decision, Observed
-from parkmeter.core.entries import line
 from parkmeter.core.extend_link import Offer, check_offer
-from parkmeter.core.journal import Entry, Kind, fingerprint
+from parkmeter.core.journal import Entry, Kind, fingerprint, new_entry
 from parkmeter.core.journal_reader import lines_after, lines_of
 from parkmeter.core.meter import Meter, Spec
 from parkmeter.core.money import wanted
@@ -255,7 +254,9 @@ class MeterService:
                 return
             removed = rules.remove(meter, now)
             key = f"remove:{meter.version}"
-            entry = line(spec, removed, Kind.REMOVE, now, "its deployment is taken away", key=key)
+            entry = new_entry(
+                spec, removed, Kind.REMOVE, now, "its deployment is taken away", key=key
+            )
             try:
                 self._reconciler.commit(removed, [entry])
             except (StaleError, DuplicateError):
@@ -334,7 +335,7 @@ class MeterService:
         why = f"the wall clock jumped by {by.total_seconds():+.1f} s"
         for name in self._store.unsettled():
             spec, meter = self._specs.get(name, Spec(name)), self._store.load(name)
-            entry = line(spec, meter, Kind.CLOCK, now, why, key=f"clock:{now.isoformat()}")
+            entry = new_entry(spec, meter, Kind.CLOCK, now, why, key=f"clock:{now.isoformat()}")
             try:
                 self._reconciler.commit(meter, [entry])
             except (StaleError, DuplicateError):
