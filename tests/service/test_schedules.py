@@ -292,7 +292,7 @@ def test_a_window_that_cannot_be_seen_to_does_not_hold_back_a_stop(caplog):
     assert made.status() == "stopped"
     (stop,) = [call.at for call in made.driver.calls if call.method == "stop"]
     assert timedelta() <= stop - until < 5 * SECOND
-    assert "the hours of flan-t5 could not be seen to; tried again" in caplog.text
+    assert "flan-t5: its hours failed; retrying" in caplog.text
     made.store.commit = committed
     made.wind(MINUTE)
     assert made.status() == "running"
