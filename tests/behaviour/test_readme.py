@@ -1,6 +1,5 @@
 """The README's commands, played in order on a fresh state, as a person would type them."""
 
-import json
 import re
 import shlex
 import signal
@@ -17,12 +16,6 @@ ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 BLOCKS = [block.strip().splitlines() for block in re.findall(r"```\n(.*?)```", README, re.DOTALL)]
 COMMANDS = [line for block in BLOCKS for line in block if line.startswith(".venv/bin/parkmeter ")]
-PAGES = [
-    *(ROOT / name for name in ("README.md", "CHANGELOG.md", "CONTRIBUTING.md")),
-    *sorted((ROOT / "docs").rglob("*.md")),
-    *sorted((ROOT / "examples").rglob("*.md")),
-    *sorted((ROOT / "packaging").rglob("*.md")),
-]
 ENDLESS = ("--watch", "--follow")
 
 
@@ -83,23 +76,3 @@ def test_the_curl_commands_that_up_prints_work_as_printed(gateway: GatewayProces
 
 def test_the_readme_has_at_most_120_lines() -> None:
     assert len(README.splitlines()) <= 120
-
-
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
-def test_what_a_page_links_to_is_there(page: Path) -> None:
-    text = page.read_text(encoding="utf-8")
-    links = re.findall(r"\]\((?!https?:)([^)#]+)(?:#[^)]*)?\)", text)
-    links += re.findall(r'<img src="(?!https?:)([^"]+)"', text)
-    assert page.name != "README.md" or page.parent != ROOT or len(links) > 8
-    assert [link for link in links if not (page.parent / link).exists()] == []
-
-
-def test_the_pages_have_every_setting_and_every_route() -> None:
-    schema = json.loads((ROOT / "docs/reference/parkmeter.schema.json").read_text())
-    settings = {name for part in schema["$defs"].values() for name in part["properties"]}
-    page = (ROOT / "docs/configuration.md").read_text(encoding="utf-8")
-    assert {name for name in settings if f"`{name}`" not in page} == set()
-    paths = json.loads((ROOT / "docs/reference/openapi.json").read_text())["paths"]
-    page = (ROOT / "docs/http.md").read_text(encoding="utf-8")
-    routes = {f"{method.upper()} {path}" for path in paths for method in paths[path]}
-    assert {route for route in routes if f"`{route}`" not in page} == set()
