@@ -4,9 +4,9 @@ from itertools import islice
 
 import pytest
 
-from tools.demo_model import lexicon
 from tools.demo_model.checks import WellFormedness, is_on_topic
 from tools.demo_model.grammar import EXERCISE, TASKS, held_out_samples, training_samples
+from tools.demo_model.lexicon import ANIMALS, PEOPLE, PLACES, WORDS
 
 COUNT = 3000
 
@@ -83,10 +83,10 @@ def test_targets_stay_short(trained_on):
 
 
 def test_no_noun_is_listed_twice():
-    names = [being.name for being in (*lexicon.ANIMALS, *lexicon.PEOPLE)]
-    names += [*lexicon.THINGS, *lexicon.TOPICS]
+    names = [being.name for being in (*ANIMALS, *PEOPLE)]
+    names += [*WORDS.things, *WORDS.topics]
     assert sorted(set(names)) == sorted(names)
 
 
 def test_every_place_has_three_things_to_see():
-    assert {len(place.details) for place in lexicon.PLACES} == {3}
+    assert {len(place.details) for place in PLACES} == {3}
