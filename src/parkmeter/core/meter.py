@@ -3,7 +3,6 @@
 Time is always an argument (`now`, aware, UTC). Nothing here knows of stores, drivers or HTTP.
 """
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -11,7 +10,7 @@ from decimal import Decimal
 from enum import StrEnum
 
 from parkmeter.core.hours import Hours
-from parkmeter.errors import EndpointRemovedError, InvalidRequestError, LimitExceededError
+from parkmeter.errors import EndpointRemovedError, LimitExceededError
 
 ZERO = timedelta(0)
 NEVER = datetime(1970, 1, 1, tzinfo=UTC)
@@ -190,28 +189,6 @@ def is_open(meter: Meter, now: datetime) -> bool:
 def time_left(meter: Meter, now: datetime) -> timedelta:
     """Usable time on the meter, never negative."""
     return max(ZERO, closes_at(meter, now) - now)
-
-
-def minutes_of(value: object) -> timedelta:
-    """A number of minutes as time.
-
-    Raises:
-        InvalidRequestError: not a finite number greater than zero, or too small to count.
-
-    """
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise InvalidRequestError("minutes must be a number greater than 0.", field="minutes")
-    if isinstance(value, float) and not math.isfinite(value):
-        raise InvalidRequestError("minutes must be a finite number.", field="minutes")
-    if value <= 0:
-        raise InvalidRequestError("minutes must be greater than 0.", field="minutes")
-    try:
-        amount = timedelta(minutes=value)
-    except OverflowError:
-        amount = timedelta.max
-    if not amount:
-        raise InvalidRequestError("minutes is too small to count.", field="minutes")
-    return amount
 
 
 def top_up(spec: Spec, meter: Meter, amount: timedelta, now: datetime) -> Meter:

@@ -19,7 +19,7 @@ from parkmeter.core.extend_link import Offer, check_offer
 from parkmeter.core.journal import Entry, Kind, fingerprint, new_entry
 from parkmeter.core.journal_reader import lines_after, lines_of
 from parkmeter.core.meter import Meter, Spec
-from parkmeter.core.money import wanted
+from parkmeter.core.money import Dollars, Minutes
 from parkmeter.core.receipt import Receipt
 from parkmeter.core.receipt import receipt as receipt_of
 from parkmeter.core.report import Report
@@ -104,15 +104,16 @@ class Service:
             StoreBusyError: nothing changed; may be sent again with the same key.
 
         """
-        spec, asked = self._spec(name), wanted(minutes)
+        spec = self._spec(name)
+        asked = minutes if isinstance(minutes, Minutes | Dollars) else Minutes.of(minutes)
 
         def rule(meter: Meter, now: datetime) -> tuple[Meter, str]:
             # Not before: sent again, it is what it was, whatever an hour costs by then.
             amount = asked.buys(spec, meter)
             try:
-                return rules.top_up(spec, meter, amount, now), asked.told(amount)
+                return rules.top_up(spec, meter, amount, now), asked.why(amount)
             except LimitExceededError as over:
-                raise asked.refused(over, spec, meter) from None
+                raise asked.over_limit(over, spec, meter) from None
 
         request = fingerprint("top-up", asked)
         return self._changing.change(spec, Change(Kind.TOP_UP, rule, who, key, request))
