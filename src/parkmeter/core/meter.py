@@ -10,6 +10,7 @@ from decimal import Decimal
 from enum import StrEnum
 
 from parkmeter.core.hours import Hours
+from parkmeter.core.time_text import duration, minutes
 from parkmeter.errors import EndpointRemovedError, LimitExceededError
 
 ZERO = timedelta(0)
@@ -204,15 +205,15 @@ def top_up(spec: Spec, meter: Meter, amount: timedelta, now: datetime) -> Meter:
     fits = min(spec.max_top_up, spec.max_ahead - time_left(meter, now))
     if amount > spec.max_top_up:
         raise LimitExceededError(
-            f"At most {_minutes(spec.max_top_up)} minutes may be added at once; "
-            f"{_minutes(fits)} would fit now.",
+            f"At most {minutes(spec.max_top_up)} minutes may be added at once; "
+            f"{minutes(fits)} would fit now.",
             limit=spec.max_top_up,
             fits=fits,
         )
     if amount > fits:
         raise LimitExceededError(
-            f"At most {_minutes(spec.max_ahead)} minutes may be on the meter; "
-            f"{_minutes(fits)} would fit now.",
+            f"At most {minutes(spec.max_ahead)} minutes may be on the meter; "
+            f"{minutes(fits)} would fit now.",
             limit=spec.max_ahead,
             fits=fits,
         )
@@ -285,7 +286,7 @@ def _shown(meter: Meter, now: datetime) -> Shown:
                 waiting_for = run.reason if run.started_at else ""
                 return Shown(Status.STARTING, waiting_for or "about to start")
             case Phase.STARTING:
-                since = f", {span(now - run.started_at)} so far" if run.started_at else ""
+                since = f", {duration(now - run.started_at)} so far" if run.started_at else ""
                 return Shown(Status.STARTING, run.reason or "loading", since)
             case Phase.READY | Phase.BUSY:
                 return Shown(Status.RUNNING, run.reason or "serving")
@@ -311,17 +312,3 @@ def _shown(meter: Meter, now: datetime) -> Shown:
 def ending(meter: Meter) -> str:
     """Why a closed meter's endpoint is to be gone, as people are told."""
     return meter.ended or "time used up"
-
-
-def span(amount: timedelta) -> str:
-    """A length of time as people say it: `0.3 s`, `12 s`, `3 min 5 s`."""
-    seconds = max(0.0, amount.total_seconds())
-    if seconds < 10:  # noqa: PLR2004
-        return f"{seconds:.1f} s"
-    if seconds < 60:  # noqa: PLR2004
-        return f"{seconds:.0f} s"
-    return f"{int(seconds) // 60} min {int(seconds) % 60} s"
-
-
-def _minutes(amount: timedelta) -> str:
-    return f"{max(0.0, amount.total_seconds() / 60):.10g}"

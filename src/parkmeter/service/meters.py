@@ -23,6 +23,7 @@ from parkmeter.core.money import Dollars, Minutes
 from parkmeter.core.receipt import Receipt
 from parkmeter.core.receipt import receipt as receipt_of
 from parkmeter.core.report import Report
+from parkmeter.core.time_text import duration
 from parkmeter.errors import (
     ExpiryMovedError,
     InvalidRequestError,
@@ -166,7 +167,7 @@ class Service:
         def rule(meter: Meter, now: datetime) -> tuple[Meter, str]:
             if seen is not None and seen != meter.expires_at:
                 raise ExpiryMovedError(meter.expires_at)
-            left = rules.span(rules.time_left(meter, now))
+            left = duration(rules.time_left(meter, now))
             return schedule.end(spec, meter, now, rules.EJECTED), f"{left} given up"
 
         request = fingerprint("eject", seen)
