@@ -10,6 +10,7 @@ from pathlib import Path
 
 from benchmarks.exact.running import TopUp, until
 from parkmeter.core.meter import Spec
+from parkmeter.core.money import Minutes
 from parkmeter.drivers.fake import FakeDriver
 from parkmeter.gateway.clock import LocalClock
 from parkmeter.notify.log import LogNotifier
@@ -33,7 +34,7 @@ class Inside:
     def top_up(self, name: str, seconds: float) -> TopUp:
         """Without HTTP."""
         asked = time.time()
-        entry = self.service.top_up(name, seconds / 60, ADA).entry
+        entry = self.service.top_up(name, Minutes.of(seconds / 60), ADA).entry
         return TopUp(asked, time.time(), entry.expires_at.timestamp())
 
     def first(self, method: str, since: float) -> dict[str, float]:

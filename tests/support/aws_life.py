@@ -26,6 +26,7 @@ from parkmeter.aws.wiring import NoGate, Ports, service_of
 from parkmeter.core.events import Event, Extension
 from parkmeter.core.journal import Entry, Kind
 from parkmeter.core.meter import Meter, Spec
+from parkmeter.core.money import Minutes
 from parkmeter.core.report import Report
 from parkmeter.notify.log import LogNotifier
 from parkmeter.notify.sns import SnsReceiver
@@ -241,7 +242,7 @@ class Life:
     # ── What people do and see ───────────────────────────────────────────────────────────────────
 
     def top_up(self, minutes: float = 10, name: str = FLAN) -> Entry:
-        return self.service().top_up(name, minutes, ADA).entry
+        return self.service().top_up(name, Minutes.of(minutes), ADA).entry
 
     def eject(self, name: str = FLAN) -> None:
         self.service().eject(name, ADA)

@@ -7,6 +7,7 @@ from decimal import Decimal
 
 from parkmeter.core.journal import Entry, Kind
 from parkmeter.core.meter import Price, Spec
+from parkmeter.core.money import Dollars, Minutes
 from parkmeter.drivers.fake import FakeDriver
 from parkmeter.ports import Store, View
 from parkmeter.service.changes import Actor
@@ -112,8 +113,9 @@ class World:
             raise AssertionError("the clock does not come to rest")
         self.clock.time = until
 
-    def top_up(self, minutes: object = 10, **more: object) -> Entry:
-        return self.service.top_up("flan-t5", minutes, ADA, **more).entry
+    def top_up(self, minutes: float | Dollars = 10, key: str | None = None) -> Entry:
+        amount = minutes if isinstance(minutes, Dollars) else Minutes.of(minutes)
+        return self.service.top_up("flan-t5", amount, ADA, key).entry
 
     def status(self, name: str = "flan-t5") -> str:
         return self.service.report(name).shown.status

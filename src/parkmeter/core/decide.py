@@ -30,10 +30,10 @@ from parkmeter.core.meter import (
     ending,
     is_open,
     latest_close,
-    span,
     standing_still,
 )
 from parkmeter.core.schedule import at_change_of_hours
+from parkmeter.core.time_text import duration
 
 BACKOFF_FIRST = timedelta(seconds=1)
 BACKOFF_MOST = timedelta(minutes=5)
@@ -206,7 +206,7 @@ def _became_ready(spec: Spec, meter: Meter, run: Run, now: datetime) -> Decision
     started_at = run.started_at or now
     credited, credit = _give_back(spec, meter, now)
     ready = replace(credited, run=replace(run, started_at=started_at, ready_at=now, next_try=None))
-    took = f"ready after {span(now - started_at)}"
+    took = f"ready after {duration(now - started_at)}"
     entry = new_entry(spec, ready, Kind.READY, now, took, key=f"ready:{run_key(ready.run)}")
     again = min(ready.expires_at, now + spec.look_again)
     return Decision(Keep(ready.expires_at), ready, (*credit, entry), again)
@@ -224,8 +224,8 @@ def _give_back(spec: Spec, meter: Meter, now: datetime) -> tuple[Meter, tuple[En
         set_at=now,
         run=replace(meter.run, ready_at=now),
     )
-    took = span(now - (meter.run.started_at or now))
-    why = f"the start took {took}; {span(credit)} of it given back"
+    took = duration(now - (meter.run.started_at or now))
+    why = f"the start took {took}; {duration(credit)} of it given back"
     key = f"credit:{run_key(meter.run)}"
     return credited, (new_entry(spec, credited, Kind.CREDIT, now, why, key=key, amount=credit),)
 

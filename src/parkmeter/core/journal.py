@@ -10,7 +10,8 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
 
-from parkmeter.core.meter import ZERO, Meter, Run, Spec, Status, price_of, shown, span, time_left
+from parkmeter.core.meter import ZERO, Meter, Run, Spec, Status, price_of, shown, time_left
+from parkmeter.core.time_text import duration
 
 KEY_LIFETIME = timedelta(days=7)
 """How long an idempotency key stands for the request it came with."""
@@ -124,7 +125,7 @@ def warning_entry(
 ) -> Entry:
     """The close is near: once per close and configured time before it."""
     key = f"warn:{close.isoformat()}:{before.total_seconds() / 60:g}"
-    seen, why = shown(meter, now), f"{span(time_left(meter, now))} left"
+    seen, why = shown(meter, now), f"{duration(time_left(meter, now))} left"
     if seen.status is Status.FAILED:
         why += f" and it has failed: {seen.reason}"
     elif seen.status is not Status.RUNNING:

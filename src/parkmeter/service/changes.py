@@ -9,6 +9,7 @@ from parkmeter.core import meter as rules
 from parkmeter.core import schedule
 from parkmeter.core.journal import KEY_LIFETIME, Entry, Kind, new_entry
 from parkmeter.core.meter import Meter, Spec
+from parkmeter.core.time_text import utc
 from parkmeter.errors import DeviceBusyError, KeyReusedError
 from parkmeter.ports import Budget
 from parkmeter.service.reconciler import Reconciler, Update
@@ -132,7 +133,7 @@ def adopt(reconciler: Reconciler, spec: Spec, seen: datetime, edit: Edit) -> dat
         if changed == meter:
             return meter.expires_at
         changed = schedule.pass_over(spec, changed, now)
-        why = f"set to {seen:%Y-%m-%d %H:%M:%S} UTC by hand"
+        why = f"set to {utc(seen)} by hand"
         try:
             claim = reconciler.device_claims.claim(spec, changed, now)
         except DeviceBusyError as busy:

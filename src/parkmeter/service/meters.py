@@ -19,10 +19,11 @@ from parkmeter.core.extend_link import Offer, check_offer
 from parkmeter.core.journal import Entry, Kind, fingerprint
 from parkmeter.core.journal_reader import lines_after, lines_of
 from parkmeter.core.meter import Meter, Spec
-from parkmeter.core.money import wanted
+from parkmeter.core.money import Dollars, Minutes
 from parkmeter.core.receipt import Receipt
 from parkmeter.core.receipt import receipt as receipt_of
 from parkmeter.core.report import Report
+from parkmeter.core.time_text import duration
 from parkmeter.errors import (
     ExpiryMovedError,
     InvalidRequestError,
@@ -84,7 +85,7 @@ class MeterService:
     # ── Requests ────────────────────────────────────────────────────────────────────────────────
 
     def top_up(
-        self, name: str, minutes: object, who: Actor, key: str | None = None
+        self, name: str, amount: Minutes | Dollars, who: Actor, key: str | None = None
     ) -> ChangeResult:
         """Add minutes, or as many as dollars buy at the present price, once per key.
 
@@ -94,17 +95,17 @@ class MeterService:
             StoreBusyError: nothing changed; may be sent again with the same key.
 
         """
-        spec, asked = self._spec(name), wanted(minutes)
+        spec = self._spec(name)
 
         def rule(meter: Meter, now: datetime) -> tuple[Meter, str]:
             # Not before: a repeated request is the same one, whatever an hour costs by then.
-            amount = asked.buys(spec, meter)
+            bought = amount.buys(spec, meter)
             try:
-                return rules.top_up(spec, meter, amount, now), asked.told(amount)
+                return rules.top_up(spec, meter, bought, now), amount.why(bought)
             except LimitExceededError as over:
-                raise asked.refused(over, spec, meter) from None
+                raise amount.over_limit(over, spec, meter) from None
 
-        request = fingerprint("top-up", asked)
+        request = fingerprint("top-up", amount)
         return changes.change(self._reconciler, spec, Change(Kind.TOP_UP, rule, who, key, request))
 
     def extend(self, offer: Offer, who: Actor) -> ChangeResult:
@@ -157,7 +158,7 @@ class MeterService:
         def rule(meter: Meter, now: datetime) -> tuple[Meter, str]:
             if seen is not None and seen != meter.expires_at:
                 raise ExpiryMovedError(meter.expires_at)
-            left = rules.span(rules.time_left(meter, now))
+            left = duration(rules.time_left(meter, now))
             return schedule.end(spec, meter, now, rules.EJECTED), f"{left} given up"
 
         request = fingerprint("eject", seen)
