@@ -42,7 +42,8 @@ from parkmeter.web.routes import Limits, Route, Routes, Timeouts
 
 log = logging.getLogger(__name__)
 
-_FIRST_TOKEN = "first"  # noqa: S105 (its id, not its secret)
+_OWNER = "owner"
+"""Id and name of the token made at the first start; databases of older versions have `first`."""
 
 
 class InForce:
@@ -129,7 +130,7 @@ def wire(settings: Settings, folder: StateFolder, url: str) -> Parts:
     clock = LocalClock()
     gate = LocalGate(clock.now, on_idle=clock.wake, on_change=lambda: feed.wake())  # noqa: PLW0108 (made below)
     store = SqliteStore(folder.store)
-    new_token = _first_token(settings, folder, store, clock, url)
+    new_token = _owner_token(settings, folder, store, clock, url)
     book = TokenBook(store.tokens())
     in_force = InForce(settings)
     driver = ProcessDriver(folder.endpoints, {})
@@ -227,17 +228,17 @@ def _embedded(endpoint: EndpointSettings, models: Path) -> tuple[str, ...]:
     return (*server, *model, "--port", "{port}")
 
 
-def _first_token(
+def _owner_token(
     settings: Settings, folder: StateFolder, store: Store, clock: LocalClock, url: str
 ) -> str | None:
-    """Make sure that somebody can use the gateway; `client.json` follows its address.
+    """Make the owner's token if no valid token may issue tokens; return a generated secret.
 
-    The bootstrap token, where one is given, is the first token, and replaces an older one.
+    A bootstrap token becomes the owner's and replaces an older one. `client.json` is updated.
     """
     tokens, now = store.tokens(), clock.now()
-    first = next((token for token in tokens if token.id == _FIRST_TOKEN), None)
+    owner = next((token for token in tokens if token.id in {_OWNER, "first"}), None)
     secret = settings.bootstrap_token
-    # Not whenever the first one is missing: revoked, it would be back with the next start.
+    # Not whenever the owner's is missing: a revoked one would return at the next start.
     if secret is None and not any(token.administers() and token.alive(now) for token in tokens):
         secret = new_secret()
     if secret is None:
@@ -245,13 +246,13 @@ def _first_token(
             folder.write_client(ClientFile(url, known.token))
         return None
     folder.write_client(ClientFile(url, secret))
-    if first is not None and first.digest == digest_of(secret):
+    if owner is not None and owner.digest == digest_of(secret):
         return None
     store.put_token(
         Token(
-            id=_FIRST_TOKEN,
+            id=_OWNER if owner is None else owner.id,
             digest=digest_of(secret),
-            name="first",
+            name=_OWNER if owner is None else owner.name,
             created_at=now,
             scopes=frozenset(Scope),
         )
