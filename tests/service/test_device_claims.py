@@ -96,7 +96,7 @@ def test_the_next_one_waits_for_the_former_to_be_gone_and_the_meter_stands_still
     world.wind(2 * MINUTE)
     assert on_the_device(world) == ["flan-t5"]
     seen = world.service.report("falcon").shown
-    assert (seen.status, seen.reason) == ("starting", "waiting for flan-t5 to stop, to have gpu0")
+    assert (seen.status, seen.reason) == ("starting", "waiting for flan-t5 to stop and free gpu0")
     world.wind(MINUTE + 3 * SECOND)
     assert on_the_device(world) == ["falcon"]
     assert world.status("falcon") == "running"

@@ -1,4 +1,4 @@
-"""Top-ups nobody asks for: the first provisioning, the windows of `hours`, a prompt that wakes.
+"""Top-ups without a request: the first provisioning, the windows of `hours`, waking prompts.
 
 Each is made once, however often and by however many processes it is called for.
 """

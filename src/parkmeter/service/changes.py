@@ -162,7 +162,7 @@ def remove(reconciler: Reconciler, spec: Spec) -> None:
         if meter.removed:
             return None
         removed = rules.remove(meter, now)
-        key, why = f"remove:{meter.version}", "its deployment is taken away"
+        key, why = f"remove:{meter.version}", "its deployment was removed"
         return Update(removed, [new_entry(spec, removed, Kind.REMOVE, now, why, key=key)])
 
     reconciler.update(spec, step)
