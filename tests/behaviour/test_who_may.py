@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from parkmeter.api.dashboard_routes import dashboard
-from parkmeter.config.settings import load_settings
+from parkmeter.config.load import load_settings
 from parkmeter.core.tokens import Scope, Token, digest_of
 from parkmeter.gateway.wiring import wire
 from parkmeter.state_folder import StateFolder
