@@ -32,8 +32,8 @@ from parkmeter.stores.dynamodb import DynamoStore, Tables
 from parkmeter.stores.dynamodb_items import write_meter
 from parkmeter.stores.records import written
 from parkmeter.stores.sqlite import SqliteStore
+from simulator.deployment import dynamodb_client, make_tables
 from simulator.moto_server import moto_server
-from simulator.tables import dynamodb_client, make_tables
 
 UNSETTLED = 10
 MOST_SHOWN = 1000

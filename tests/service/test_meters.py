@@ -681,9 +681,9 @@ def test_an_end_at_the_close_while_nobody_looked_is_no_failure(leashed):
 def test_the_drivers_own_words_on_an_end_are_kept(world):
     world.top_up(10)
     world.wind(2 * MINUTE)
-    world.driver.show("flan-t5", Phase.ABSENT, "its supervisor was told to end it")
+    world.driver.show("flan-t5", Phase.ABSENT, "its supervisor received SIGTERM")
     world.wind(SECOND / 2)
-    assert world.service.report("flan-t5").shown.reason.startswith("its supervisor was told")
+    assert world.service.report("flan-t5").shown.reason.startswith("its supervisor received")
 
 
 def test_a_warning_is_not_repeated_after_a_crash():

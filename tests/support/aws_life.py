@@ -34,7 +34,7 @@ from parkmeter.service.changes import Actor
 from parkmeter.service.event_builder import extension_of
 from parkmeter.service.meters import MeterService
 from parkmeter.stores.dynamodb_outbox import DynamoOutbox
-from simulator.deployed import Deployed
+from simulator.deployment import Deployed
 from simulator.sagemaker.simulator import SageMakerSimulator
 from tests.support.timeline import Timeline
 from tests.support.wound_sagemaker import Wound

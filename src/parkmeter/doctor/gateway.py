@@ -11,13 +11,13 @@ from collections.abc import Iterator
 
 from parkmeter.config.settings import Settings
 from parkmeter.doctor.finding import Finding, good, note, wrong
-from parkmeter.state_folder import CachedToken, StateFolder
+from parkmeter.state_folder import LockHolder, StateFolder
 
 _ANSWERS_WITHIN = 3.0
 """Seconds; a gateway that is well needs some milliseconds."""
 
 
-def holder_of(state: StateFolder) -> CachedToken | None:
+def holder_of(state: StateFolder) -> LockHolder | None:
     """The gateway that has the folder, as far as that can be read."""
     try:
         return state.holder()
@@ -26,7 +26,7 @@ def holder_of(state: StateFolder) -> CachedToken | None:
 
 
 def examine(
-    state: StateFolder, holder: CachedToken | None, settings: Settings | None
+    state: StateFolder, holder: LockHolder | None, settings: Settings | None
 ) -> Iterator[Finding]:
     """Look at the running gateway, or at the port the next one will want."""
     if holder is None:
@@ -50,7 +50,7 @@ def examine(
         )
 
 
-def _health(holder: CachedToken) -> Finding:
+def _health(holder: LockHolder) -> Finding:
     where = f"{holder.url} (process {holder.process})"
     own = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # it is on this machine
     try:
@@ -65,7 +65,7 @@ def _health(holder: CachedToken) -> Finding:
     return good("gateway", f"{where} answers and its clock goes round; version {running}")
 
 
-def _anew(holder: CachedToken) -> str:
+def _anew(holder: LockHolder) -> str:
     return (
         f"End it (kill {holder.process}; kill -9 if need be) and start it anew: leashes keep to "
         "the meters meanwhile."

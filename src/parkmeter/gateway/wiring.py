@@ -160,7 +160,7 @@ def wire(settings: Settings, folder: StateFolder, url: str) -> Parts:
 
     issuing = TokenService(store, lambda: service.names, clock.now, changed=tokens_changed)
     add_token_routes(application, control, issuing)
-    add_log_routes(application, control, ProcessLogs(folder.endpoints), lambda: gate.dismissed)
+    add_log_routes(application, control, ProcessLogs(folder.endpoints), lambda: gate.shutting_down)
     add_event_routes(application, control, feed)
     add_extend_routes(application, control, lambda: link_secret, store.entry)
     add_metrics_route(application, control, gate, data_plane.traffic, counter.bought)

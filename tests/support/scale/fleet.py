@@ -28,7 +28,7 @@ from parkmeter.stores.dynamodb_items import write_meter
 from parkmeter.stores.dynamodb_outbox import DynamoOutbox
 from simulator.sagemaker.account import Account
 from simulator.sagemaker.endpoint import Delays, Status
-from simulator.sagemaker.troubles import Troubles
+from simulator.sagemaker.faults import Faults
 from tests.support.scale.services import (
     Data,
     PlainDynamo,
@@ -99,7 +99,7 @@ class Fleet:
 
     def __post_init__(self) -> None:
         delays = Delays(create=timedelta(minutes=3), delete=timedelta(seconds=20))
-        self.account = Account(self.threads.now, lambda _: _Healthy(), delays, Troubles())
+        self.account = Account(self.threads.now, lambda _: _Healthy(), delays, Faults())
         self.account.create_model("model")
         variant = {
             "VariantName": "AllTraffic",
