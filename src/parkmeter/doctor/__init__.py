@@ -14,7 +14,7 @@ from parkmeter.doctor.finding import Finding, Level
 from parkmeter.errors import ConfigError
 from parkmeter.state_folder import StateFolder
 
-__all__ = ["Finding", "Level", "examine", "file_at_work"]
+__all__ = ["Finding", "Level", "examine", "config_in_use"]
 
 
 def examine(state: Path, settings: Settings | ConfigError) -> list[Finding]:
@@ -25,7 +25,7 @@ def examine(state: Path, settings: Settings | ConfigError) -> list[Finding]:
     return list(_examine(StateFolder(state.expanduser().absolute()), settings))
 
 
-def file_at_work(state: Path) -> Path | None:
+def config_in_use(state: Path) -> Path | None:
     """The configuration of the gateway that works in a folder, if one does and was named one."""
     holder = gateway.holder_of(StateFolder(state))
     return None if holder is None else holder.config
