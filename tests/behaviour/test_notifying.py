@@ -37,9 +37,8 @@ def inbox() -> Iterator[Inbox]:
 
 @pytest.fixture
 def gateway(tmp_path: Path, inbox: Inbox) -> Iterator[GatewayProcess]:
-    made = gateway_for(tmp_path, config(inbox.url, price_per_hour=7.2))
-    yield made
-    made.clean_up()
+    with gateway_for(tmp_path, config(inbox.url, price_per_hour=7.2)) as made:
+        yield made
 
 
 def kinds(inbox: Inbox) -> list[str]:

@@ -27,11 +27,10 @@ def section(name: str, server: Path = PING_SERVER, **settings: object) -> str:
 
 @pytest.fixture
 def gateway(tmp_path: Path) -> Iterator[GatewayProcess]:
-    made = GatewayProcess(tmp_path / "state", section("a") + section("b"))
-    made.start()
-    yield made
-    made.config = section("a")
-    made.clean_up()
+    with GatewayProcess(tmp_path / "state", section("a") + section("b")) as made:
+        made.start()
+        yield made
+        made.config = section("a")
 
 
 def write(gateway: GatewayProcess, *sections: str) -> None:
