@@ -154,7 +154,8 @@ def doctor(state: State = None, config: Config = None, *, as_json: AsJson = Fals
     environment and working directory.
     """
     from parkmeter.config.load import config_file, load_settings, state_folder
-    from parkmeter.doctor import Level, config_in_use, examine
+    from parkmeter.doctor.examine import config_in_use, examine
+    from parkmeter.doctor.finding import Level
     from parkmeter.errors import ConfigError
 
     file = config_file(config)
