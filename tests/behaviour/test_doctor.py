@@ -221,15 +221,15 @@ def test_a_clock_that_was_set_back_and_one_that_jumped(gateway):
 
 
 @pytest.mark.parametrize(
-    ("endpoint", "what", "said"),
+    ("endpoint", "what", "expected"),
     [
         ({"model": "/nowhere/model"}, "model of flan-t5", "there is no folder"),
         ({"model": "a/b/c/d"}, "model of flan-t5", "neither a folder nor a hub id"),
         ({"command": ["no-such-program", "{port}"]}, "command of flan-t5", "is not found"),
     ],
 )
-def test_something_to_run_that_is_not_there(gateway, endpoint, what, said):
-    assert said in wrong(found(gateway, **endpoint))[what].seen
+def test_something_to_run_that_is_not_there(gateway, endpoint, what, expected):
+    assert expected in wrong(found(gateway, **endpoint))[what].seen
 
 
 def test_a_hub_id_that_is_not_downloaded_yet_is_only_noted(gateway):
@@ -244,8 +244,8 @@ def test_a_wrong_configuration_is_a_finding_among_others(gateway, tmp_path):
     done = doctor(gateway, "--config", str(file), "--json")
     assert done.returncode == 1
     findings = json.loads(done.stdout)["findings"]
-    said = [finding["seen"] for finding in findings if finding["what"] == "configuration"]
-    assert [line.partition(": ")[0] for line in said] == [f"{file}:3", f"{file}:4"]
+    mistakes = [finding["seen"] for finding in findings if finding["what"] == "configuration"]
+    assert [line.partition(": ")[0] for line in mistakes] == [f"{file}:3", f"{file}:4"]
     assert "disk" in [finding["what"] for finding in findings]
 
 

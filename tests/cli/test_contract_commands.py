@@ -76,7 +76,7 @@ def test_an_eject_that_came_too_late_changes_nothing_and_names_the_next_step(ser
 
 
 def test_a_receipt_shows_hours_money_and_people(server):
-    said = run("receipt", "flan-t5", "--from", "2026-11-01").stdout
+    output = run("receipt", "flan-t5", "--from", "2026-11-01").stdout
     for word in (
         "1.50 h",
         "$10.64",
@@ -88,7 +88,7 @@ def test_a_receipt_shows_hours_money_and_people(server):
         "ben",
         "ml.g5.xlarge",
     ):
-        assert word in said
+        assert word in output
     assert "from=2026-11-01T00%3A00%3A00" in server.seen[-1][1]
     assert json.loads(run("receipt", "flan-t5", "--json").stdout) == RECEIPT
     assert run("receipt", "--from", "yesterday").exit_code == 2
@@ -97,19 +97,19 @@ def test_a_receipt_shows_hours_money_and_people(server):
 def test_the_known_part_of_an_unknown_cost_is_shown(server):
     partly = {"cost": None, "known_cost": "1.2900", "saved": None, "unpriced_hours": 2 / 60}
     server.troubles = [None, (200, RECEIPT | partly)]
-    said = run("receipt").stdout
-    assert "at least $1.29" in said
-    assert "2.0 min without a known price (not in the totals)" in said
+    output = run("receipt").stdout
+    assert "at least $1.29" in output
+    assert "2.0 min without a known price (not in the totals)" in output
 
 
 def test_an_unknown_price_is_shown_as_unknown(server):
     unpriced = {"cost": None, "known_cost": None, "saved": None, "unpriced_hours": 1.5}
     server.troubles = [None, (200, RECEIPT | unpriced)]
-    said = run("receipt").stdout
-    assert "at least" not in said
-    assert "unknown" in said
-    assert "1.50 h without a known price (not in the totals)" in said
-    assert "$0" not in said
+    output = run("receipt").stdout
+    assert "at least" not in output
+    assert "unknown" in output
+    assert "1.50 h without a known price (not in the totals)" in output
+    assert "$0" not in output
 
 
 def test_logs_are_printed_as_they_are(server):
@@ -162,8 +162,8 @@ def test_a_model_that_stops_with_an_error_is_an_error(server):
 
 
 def test_a_prompt_waits_with_the_option_wait(server):
-    said = "'flan-t5' is starting: loading. With the header `Prefer: wait=60` the request waits."
-    loading = problem(503, "not_serving", said)
+    output = "'flan-t5' is starting: loading. With the header `Prefer: wait=60` the request waits."
+    loading = problem(503, "not_serving", output)
     server.troubles = [None, (*loading, {"Retry-After": "0"})]
     server.prompts = lambda _body: (200, {"generated_texts": ["there"]})
     assert run("invoke", "Hi", "--wait").stdout == "there\n"
@@ -206,8 +206,8 @@ def test_a_top_up_without_a_reply_can_be_repeated_and_counts_once(server, monkey
     server.troubles = ["lost"]
     done = run("top-up", "flan-t5", "10")
     assert done.exit_code == 3
-    said, step = done.stderr.splitlines()
-    assert "No reply, so we can't tell if it went through." in said
+    output, step = done.stderr.splitlines()
+    assert "No reply, so we can't tell if it went through." in output
     *command, flag, key = step.split()
     assert [*command, flag] == ["parkmeter", "top-up", "flan-t5", "10", "--key"]
     assert run(*command[1:], flag, key).exit_code == 0
@@ -217,8 +217,8 @@ def test_a_top_up_without_a_reply_can_be_repeated_and_counts_once(server, monkey
 
 def test_a_receipt_as_csv_is_one_document_for_all_endpoints(server):
     server.endpoints["falcon"] = endpoint("falcon")
-    said = run("receipt", "--csv")
-    assert said.exit_code == 0, said.output
+    output = run("receipt", "--csv")
+    assert output.exit_code == 0, output.output
     names = list(server.endpoints)
-    assert said.stdout.splitlines() == ["row,endpoint", *(f"total,{name}" for name in names)]
+    assert output.stdout.splitlines() == ["row,endpoint", *(f"total,{name}" for name in names)]
     assert run("receipt", "--csv", "--json").exit_code == 2

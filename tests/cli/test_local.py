@@ -53,10 +53,10 @@ def test_config_check_shows_what_starts_and_stops_an_endpoint_automatically(file
     file.write_text(
         RIGHT + 'hours = "Mon-Fri 09:00-17:00 UTC"\nidle_minutes = 20\nwake_minutes = 15\n'
     )
-    said = " ".join(run("config", "check", file).stdout.split())
-    assert "qwen starts on schedule Mon-Fri 09:00-17:00 UTC, stops when idle for 20 min" in said
-    assert "starts on a prompt for 15 min" in said
-    assert "flan starts" not in said
+    output = " ".join(run("config", "check", file).stdout.split())
+    assert "qwen starts on schedule Mon-Fri 09:00-17:00 UTC, stops when idle for 20 min" in output
+    assert "starts on a prompt for 15 min" in output
+    assert "flan starts" not in output
 
 
 def test_config_check_finds_the_file_by_the_variable_or_in_this_folder(file, monkeypatch):

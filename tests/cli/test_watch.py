@@ -123,20 +123,20 @@ class Terminal:
             env={**os.environ, "TERM": "xterm", "COLUMNS": "120", "LINES": "24", **environment},
         )
         os.close(there)
-        self.said = ""
+        self.output = ""
 
     def hears(self, pattern: str, seconds: float = 20.0) -> str:
         """Return everything printed until the pattern appears."""
         give_up = time.monotonic() + seconds
-        while not re.search(pattern, self.said):
-            assert time.monotonic() < give_up, self.said[-2000:]
+        while not re.search(pattern, self.output):
+            assert time.monotonic() < give_up, self.output[-2000:]
             ready, _, _ = select.select([self._here], [], [], 0.1)
             if ready:
                 try:
-                    self.said += os.read(self._here, 65536).decode(errors="replace")
+                    self.output += os.read(self._here, 65536).decode(errors="replace")
                 except OSError:
-                    assert re.search(pattern, self.said), self.said[-2000:]
-        heard, self.said = self.said, ""
+                    assert re.search(pattern, self.output), self.output[-2000:]
+        heard, self.output = self.output, ""
         return heard
 
     def types(self, text: str) -> None:

@@ -45,7 +45,7 @@ def journal(
     url: Url = None,
     state: State = None,
 ) -> None:
-    """Show the journal: who changed what, when and why.
+    """Show who changed what, when and why.
 
     The newest line comes last. Without NAME: of all endpoints. With --json: one entry per line.
     """
@@ -78,10 +78,10 @@ def receipt(
     url: Url = None,
     state: State = None,
 ) -> None:
-    """Show the hours on, their cost, and the cost of always-on.
+    """Show the hours on and their cost.
 
-    Also who bought the time. Without NAME: of all endpoints, one after the other. A time without a
-    zone is in this machine's.
+    Also the cost of always-on, and who bought the time. Without NAME: of all endpoints, one after
+    the other. A time without a zone is in this machine's.
     """
     first, last = _parse_time(begin), _parse_time(end)
     if as_csv and as_json:

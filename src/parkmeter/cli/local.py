@@ -41,7 +41,7 @@ def check(
     config: Annotated[Path | None, typer.Option(help="The same, as for `up`.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show the settings of a configuration, or its mistakes line by line."""
+    """Show a file's settings or its mistakes."""
     from parkmeter.config.load import load_settings
     from parkmeter.core.money import written
     from parkmeter.errors import ConfigError
@@ -106,7 +106,7 @@ def _automation(endpoint: "EndpointSettings") -> str:
 
 @config_commands.command()
 def schema() -> None:
-    """Print the JSON schema of parkmeter.toml, for editors.
+    """Print the JSON schema, for editors.
 
     `parkmeter config schema > parkmeter.schema.json`, then as first line of parkmeter.toml:
     `#:schema ./parkmeter.schema.json`
@@ -117,8 +117,9 @@ def schema() -> None:
 
 
 def reload(state: State = None, config: Config = None, *, as_json: AsJson = False) -> None:
-    """Apply the changed parkmeter.toml in the running gateway; show what changes when.
+    """Apply a changed parkmeter.toml.
 
+    The running gateway applies it; the output lists each change and when it takes effect.
     Endpoints with an unchanged section keep running. A file with mistakes changes nothing. The
     gateway is found by its state folder, with --config by the one named in that file.
     """
@@ -148,8 +149,10 @@ def reload(state: State = None, config: Config = None, *, as_json: AsJson = Fals
 
 
 def doctor(state: State = None, config: Config = None, *, as_json: AsJson = False) -> None:
-    """Check a gateway's folder, store, clock, port, models and servers; show what to do.
+    """Check all that a local gateway depends on.
 
+    State folder, disk, port, store, clock, meters, servers and models; each problem comes with the
+    next step.
     Without --config it reads the file of the gateway that runs in the folder, with this shell's
     environment and working directory.
     """

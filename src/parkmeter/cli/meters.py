@@ -21,14 +21,16 @@ if TYPE_CHECKING:  # importing it takes longer than `--help` may
 def status(
     name: MaybeName = None,
     *,
-    watch: Annotated[bool, typer.Option("--watch", "-w", help="A live countdown.")] = False,
+    watch: Annotated[
+        bool, typer.Option("--watch", "-w", help="Live countdown until Ctrl-C.")
+    ] = False,
     as_json: AsJson = False,
     url: Url = None,
     state: State = None,
 ) -> None:
-    """Show status, time left, price and reason of each endpoint.
+    """Show each endpoint's status and time left.
 
-    With --watch until Ctrl-C.
+    Also its price, and the reason for its status.
     """
     from parkmeter.cli import watch as watcher
 
@@ -56,7 +58,9 @@ def top_up(
     ] = None,
     second: Annotated[
         str | None,
-        typer.Argument(metavar="MINUTES", help="Fractions allowed.", show_default=False),
+        typer.Argument(
+            metavar="MINUTES", help="Minutes to add; fractions allowed.", show_default=False
+        ),
     ] = None,
     *,
     dollars: Annotated[
@@ -73,7 +77,10 @@ def top_up(
     url: Url = None,
     state: State = None,
 ) -> None:
-    """Add minutes to a meter, or as many as dollars buy."""
+    """Add minutes to a meter.
+
+    Or as many as --dollars buy at the present price.
+    """
     name, amount = first, None
     if dollars is None:
         name, amount = _name_and_minutes(first, second)
@@ -108,9 +115,10 @@ def eject(
     url: Url = None,
     state: State = None,
 ) -> None:
-    """Stop an endpoint now and give up its remaining time.
+    """Stop an endpoint now.
 
-    On a terminal it asks first. If its meter was topped up in the meantime, nothing happens.
+    Its remaining time is given up. On a terminal it asks first. If the meter was topped up in the
+    meantime, nothing happens.
     """
     with gateway(url, state, as_json=as_json, name=name) as client:
         seen = client.endpoint(only_endpoint(client, name))

@@ -43,4 +43,4 @@ State = Annotated[
     Path | None,
     typer.Option(help="State folder of the gateway. Also PARKMETER_STATE.", show_default=False),
 ]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, as the API returns it.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]

@@ -53,10 +53,11 @@ def invoke(
     url: Url = None,
     state: State = None,
 ) -> None:
-    """Send a prompt and print the answer as it arrives.
+    """Send a prompt and print the answer.
 
-    The body is {"text_inputs": PROMPT}, for the shipped model and JumpStart's Flan-T5. Use --chat
-    for vLLM, llama.cpp and others whose invocations_path is …/chat/completions.
+    It is printed as it arrives. The body is {"text_inputs": PROMPT}, for the shipped model and
+    JumpStart's Flan-T5. Use --chat for vLLM, llama.cpp and others whose invocations_path is
+    …/chat/completions.
     """
     name, prompt = (None, first) if second is None else (first, second)
     if prompt is None:

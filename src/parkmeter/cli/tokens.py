@@ -47,7 +47,7 @@ def create(
     url: Url = None,
     state: State = None,
 ) -> None:
-    """Create a token and print it, for the only time.
+    """Create a token and print it once.
 
     Standard output holds nothing else: TOKEN=$(parkmeter token create ada). Needs the scope admin.
     """
@@ -88,7 +88,7 @@ def revoke(
     url: Url = None,
     state: State = None,
 ) -> None:
-    """Revoke a token, with effect at once."""
+    """Revoke a token at once."""
     with gateway(url, state, as_json=as_json) as client:
         found = _find(client, token)
         client.revoke_token(found.id)
