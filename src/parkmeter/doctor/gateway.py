@@ -11,13 +11,13 @@ from collections.abc import Iterator
 
 from parkmeter.config.settings import Settings
 from parkmeter.doctor.finding import Finding, good, note, wrong
-from parkmeter.state_folder import RunningGateway, StateFolder
+from parkmeter.state_folder import LockHolder, StateFolder
 
 _TIMEOUT = 3.0
 """Seconds; a healthy gateway needs a few milliseconds."""
 
 
-def gateway_in(state: StateFolder) -> RunningGateway | None:
+def gateway_in(state: StateFolder) -> LockHolder | None:
     """Return the gateway that holds the folder, as far as its lock can be read."""
     try:
         return state.holder()
@@ -26,7 +26,7 @@ def gateway_in(state: StateFolder) -> RunningGateway | None:
 
 
 def examine(
-    state: StateFolder, running: RunningGateway | None, settings: Settings | None
+    state: StateFolder, running: LockHolder | None, settings: Settings | None
 ) -> Iterator[Finding]:
     """Check the running gateway, or the port for the next one."""
     if running is None:
@@ -50,7 +50,7 @@ def examine(
         )
 
 
-def _health(running: RunningGateway) -> Finding:
+def _health(running: LockHolder) -> Finding:
     where = f"{running.url} (process {running.process})"
     own = urllib.request.build_opener(
         urllib.request.ProxyHandler({})
@@ -67,7 +67,7 @@ def _health(running: RunningGateway) -> Finding:
     return good("gateway", f"{where} responding, scheduler alive; version {version}")
 
 
-def _restart(running: RunningGateway) -> str:
+def _restart(running: LockHolder) -> str:
     return (
         f"Stop it (kill {running.process}, or kill -9) and start it again: meanwhile the leashes "
         "enforce the meters."

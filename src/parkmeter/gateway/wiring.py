@@ -24,15 +24,15 @@ from parkmeter.errors import StoreBusyError
 from parkmeter.gateway.clock import LocalClock
 from parkmeter.gateway.metrics_route import add_metrics_route
 from parkmeter.gateway.notifications import Telling, receivers
-from parkmeter.notify.dispatcher import Outbox, Post
+from parkmeter.notify.dispatcher import DeliveryContext, Dispatcher
 from parkmeter.notify.log import LogNotifier
-from parkmeter.notify.top_up_counter import Tally
+from parkmeter.notify.top_up_counter import TopUpCounter
 from parkmeter.ports import Store
 from parkmeter.proxy.data_plane import DataPlane
 from parkmeter.proxy.gate import LocalGate
 from parkmeter.proxy.request_counter import RequestCounter
 from parkmeter.proxy.waker import Waker
-from parkmeter.service.meters import Service
+from parkmeter.service.meters import MeterService
 from parkmeter.service.tokens import TokenService
 from parkmeter.state_folder import StateFolder
 from parkmeter.stores.sqlite import SqliteStore
@@ -68,7 +68,7 @@ class Parts:
     """A local gateway, wired and not yet running. `new_token`: made just now, None later on."""
 
     in_force: InForce
-    service: Service
+    service: MeterService
     clock: LocalClock
     store: Store
     driver: ProcessDriver
@@ -76,7 +76,7 @@ class Parts:
     data_plane: DataPlane
     requests: RequestCounter
     feed: Feed[News]
-    outbox: Outbox
+    dispatcher: Dispatcher
     new_token: str | None
     models: Path
 
@@ -93,7 +93,7 @@ class Parts:
 
         """
         # First, because it may fail; and before endpoints get their first minutes, which it tells.
-        self.outbox.configure(receivers(settings.notify, self.clock.now))
+        self.dispatcher.configure(receivers(settings.notify, self.clock.now))
         self.in_force.settings = settings
         self.driver.launches = launches(settings, self.models)
         self.service.configure(settings.specs())
@@ -135,9 +135,9 @@ def wire(settings: Settings, folder: StateFolder, url: str) -> Parts:
     driver = ProcessDriver(folder.endpoints, {})
     link_secret = folder.link_secret()
     telling = Telling(store, lambda: in_force.settings, url, link_secret)
-    outbox = Outbox(Post(store, telling.event, clock.now))
-    tally = Tally(LogNotifier(), outbox)
-    service = Service({}, store=store, driver=driver, clock=clock, gate=gate, notifier=tally)
+    dispatcher = Dispatcher(DeliveryContext(store, telling.event, clock.now))
+    counter = TopUpCounter(LogNotifier(), dispatcher)
+    service = MeterService({}, store=store, driver=driver, clock=clock, gate=gate, notifier=counter)
     waker = Waker(lambda name, token: service.wake(name, actor_of(token)))
     data_plane = DataPlane(Routes(), book, gate, clock.now, waker=waker)
     requests = RequestCounter(data_plane.traffic, store.requests, clock.now)
@@ -159,10 +159,10 @@ def wire(settings: Settings, folder: StateFolder, url: str) -> Parts:
 
     issuing = TokenService(store, lambda: service.names, clock.now, changed=tokens_changed)
     add_token_routes(application, control, issuing)
-    add_log_routes(application, control, ProcessLogs(folder.endpoints), lambda: gate.dismissed)
+    add_log_routes(application, control, ProcessLogs(folder.endpoints), lambda: gate.shutting_down)
     add_event_routes(application, control, feed)
     add_extend_routes(application, control, lambda: link_secret, store.entry)
-    add_metrics_route(application, control, gate, data_plane.traffic, tally.bought)
+    add_metrics_route(application, control, gate, data_plane.traffic, counter.bought)
     return Parts(
         in_force=in_force,
         service=service,
@@ -173,7 +173,7 @@ def wire(settings: Settings, folder: StateFolder, url: str) -> Parts:
         data_plane=data_plane,
         requests=requests,
         feed=feed,
-        outbox=outbox,
+        dispatcher=dispatcher,
         new_token=new_token,
         models=folder.models,
     )

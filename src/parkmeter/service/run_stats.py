@@ -25,7 +25,7 @@ _LINES = 200
 
 
 @dataclass(frozen=True, slots=True)
-class Background:
+class RunSummary:
     """What is known of one endpoint's past.
 
     `cost_so_far`: dollars since the start call of the endpoint that exists now, as its receipt
@@ -54,10 +54,10 @@ class RunStats:
         self._spent: dict[str, _Spent] = {}
         self._starts: dict[str, tuple[int, timedelta | None]] = {}
 
-    def of(self, report: Report) -> Background:
-        """The background of a report that was just made."""
+    def of(self, report: Report) -> RunSummary:
+        """The summary of a report that was just made."""
         starting = report.shown.status is Status.STARTING
-        return Background(self._cost(report), self._usual_start(report) if starting else None)
+        return RunSummary(self._cost(report), self._usual_start(report) if starting else None)
 
     def _cost(self, report: Report) -> Decimal | None:
         name, meter, present = report.spec.name, report.meter, report.price.per_hour
