@@ -77,6 +77,8 @@ def test_what_a_prompt_is_buying_is_on_the_meter_before_endpoints_are_parked(tmp
         assert buying.wait(20)
         gateway.stop()
 
-    assert gateway.run(started) == []
+    ended = gateway.run(started)
+    assert ended.stopping == []
+    assert list(ended.closes) == ["flan-t5"]
     prompts[0].join(20)
     assert order[:2] == ["bought", "parked"]

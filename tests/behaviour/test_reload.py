@@ -175,7 +175,7 @@ def test_reloads_asked_for_at_once_are_all_answered(gateway):
 def test_without_a_gateway_that_is_said(tmp_path):
     done = reload(GatewayProcess(tmp_path / "nowhere"))
     assert done.returncode == 3
-    assert "No gateway works in" in done.stderr
+    assert "No gateway is running in" in done.stderr
 
 
 def test_a_gateway_whose_terminal_is_closed_ends_in_order(tmp_path):

@@ -307,7 +307,7 @@ def test_a_call_that_never_returns_does_not_keep_it_from_stopping(monkeypatch, c
     began = time.monotonic()
     clock.stop()
     assert time.monotonic() - began < 1
-    assert "leaves behind what does not return: reconcile-" in caplog.text
+    assert "abandons calls that do not return: reconcile-" in caplog.text
     leave.set()
 
 
