@@ -68,9 +68,9 @@ def test_a_gateway_that_is_well_has_nothing_wrong(gateway):
     done = doctor(gateway, "--config", config)
     assert done.returncode == 0, done.stdout
     assert "answers and its clock goes round" in done.stdout
-    told = json.loads(doctor(gateway, "--config", config, "--json").stdout)
-    assert told["healthy"] is True
-    assert {finding["level"] for finding in told["findings"]} == {"good"}
+    answer = json.loads(doctor(gateway, "--config", config, "--json").stdout)
+    assert answer["healthy"] is True
+    assert {finding["level"] for finding in answer["findings"]} == {"good"}
 
 
 def test_without_config_the_doctor_reads_the_file_of_the_gateway_that_works_there(gateway):
@@ -179,11 +179,11 @@ def test_a_port_that_somebody_else_has(gateway):
     assert f"port {port} cannot be used" in wrong(findings)["port"].seen
 
 
-def test_a_meter_past_its_close_that_nobody_has_settled(gateway):
+def test_a_meter_past_its_close_that_is_not_settled(gateway):
     gateway.start()
     gateway.until("running")
     (record,) = gateway.records()
-    gateway.kill()  # first, so that nobody settles what follows
+    gateway.kill()  # first, so that what follows is not settled
     os.kill(record["leash"], signal.SIGTERM)
     eventually(lambda: not alive(record["leash"]) and not alive(record["server"]))
     with sqlite3.connect(gateway.state / "parkmeter.sqlite") as store:
