@@ -27,9 +27,9 @@ _SECRET_BYTES = 32
 
 @dataclass(frozen=True, slots=True)
 class LockHolder:
-    """The gateway that has a state folder: where it answers, its process, its configuration.
+    """The gateway that holds a state folder: its address, process and configuration file.
 
-    `config`: None if it was named none, and has the one endpoint it then comes with.
+    `config`: None if it runs without one, with the endpoint of the demo.
     """
 
     url: str
@@ -108,7 +108,7 @@ class StateFolder:
         self.reload_file.unlink(missing_ok=True)
 
     def write_holder(self, url: str, config: Path | None = None) -> None:
-        """Say of the gateway that has the folder what others want to know; see `Holder`."""
+        """Say of the gateway that has the folder what others want to know; see `LockHolder`."""
         assert self._lock is not None  # noqa: S101 (after `lock`)
         file = None if config is None else str(config.absolute())
         document = {"url": url, "process": os.getpid(), "config": file}

@@ -173,7 +173,7 @@ class Gateway:
             parts.requests.finish()
             stopping = [] if self._keep else self._park(parts)
             ended = Ended(stopping, _closes(parts))
-            parts.outbox.stop(_DELIVERY_SECONDS)
+            parts.dispatcher.stop(_DELIVERY_SECONDS)
         return ended
 
     def _park(self, parts: Parts) -> list[str]:
