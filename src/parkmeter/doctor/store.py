@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from parkmeter.core.journal import Entry, Kind
 from parkmeter.core.meter import Meter, latest_close
 from parkmeter.doctor.finding import Finding, good, note, wrong
-from parkmeter.drivers.process_state import State, look
+from parkmeter.drivers.process_state import State, take_snapshot
 from parkmeter.leash.files import Files
 from parkmeter.state_folder import StateFolder
 from parkmeter.stores.records import read
@@ -105,7 +105,7 @@ def _meters(
 
 def _overdue(state: StateFolder, name: str, close: datetime, *, running: bool) -> Finding:
     since = f"{name} closed at {close.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
-    seen = look(Files(str(state.endpoints), name))
+    seen = take_snapshot(Files(str(state.endpoints), name))
     if seen.state is State.NOTHING:
         seen_now = f"{since}; its server is gone, nobody has noted that yet"
         return note("meters", seen_now, "" if running else "The next start of the gateway does.")
