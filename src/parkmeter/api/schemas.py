@@ -11,11 +11,10 @@ from parkmeter.core.extend_link import amount_of
 from parkmeter.core.journal import Entry
 from parkmeter.core.meter import NEVER, Phase, Status
 from parkmeter.core.money import Dollars as Sum
-from parkmeter.core.money import cost_of
+from parkmeter.core.money import Minutes, cost_of, parse_amount
 from parkmeter.core.report import Report
 from parkmeter.core.tokens import DEFAULT_SCOPES, Scope, Token
-from parkmeter.errors import InvalidRequestError
-from parkmeter.service.run_stats import Background
+from parkmeter.service.run_stats import RunSummary
 
 Money = Annotated[Decimal, PlainSerializer(float, return_type=float, when_used="json")]
 
@@ -100,12 +99,12 @@ class Endpoint(Shape):
     def of(
         cls,
         report: Report,
-        background: Background,
+        summary: RunSummary,
         api_resource: str,
         invocations_path: str | None,
     ) -> Self:
         """The shape of a report."""
-        spec, run, usual = report.spec, report.meter.run, background.usual_start
+        spec, run, usual = report.spec, report.meter.run, summary.usual_start
         used = report.meter.expires_at != NEVER
         starting = report.shown.status is not Status.STOPPED and run.ready_at is None
         return cls(
@@ -117,7 +116,7 @@ class Endpoint(Shape):
             closes_at=report.closes_at if used else None,
             seconds_left=report.left.total_seconds(),
             price_per_hour=report.price.per_hour,
-            cost_so_far=background.cost_so_far,
+            cost_so_far=summary.cost_so_far,
             api_resource=api_resource,
             invocations_path=invocations_path,
             since=run.created_at,
@@ -201,7 +200,7 @@ class TopUp(Shape):
         json_schema_extra={"oneOf": [{"required": ["minutes"]}, {"required": ["dollars"]}]}
     )
 
-    # The rules judge the values, so that every edge refuses alike (`money.wanted`).
+    # The rules judge the values, so that every edge refuses alike (`money.parse_amount`).
     minutes: Any = Field(
         None, json_schema_extra={"type": "number", "exclusiveMinimum": 0}, examples=[30]
     )
@@ -213,22 +212,9 @@ class TopUp(Shape):
         examples=[5],
     )
 
-    def wanted(self) -> object:
-        """What `Service.top_up` takes.
-
-        Raises:
-            InvalidRequestError: neither or both are said, or the dollars are none.
-
-        """
-        match sorted(self.model_fields_set):
-            case ["minutes"]:
-                return self.minutes
-            case ["dollars"]:
-                return Sum.of(self.dollars)
-            case []:
-                raise InvalidRequestError("minutes (or dollars) is missing.", field="minutes")
-            case _:
-                raise InvalidRequestError("Say minutes or dollars, not both.", field="dollars")
+    def amount(self) -> Minutes | Sum:
+        """Return the amount. Raises InvalidRequestError, see `parse_amount`."""
+        return parse_amount(self.model_dump(exclude_unset=True))
 
 
 class SeedTopUp(BaseModel):
@@ -238,6 +224,10 @@ class SeedTopUp(BaseModel):
     endpoint_name: str | None = Field(
         None, alias="EndpointName", description="Needed when there are several endpoints."
     )
+
+    def amount(self) -> Minutes:
+        """Return the amount. Raises InvalidRequestError."""
+        return Minutes.of(self.minutes)
 
 
 class Eject(Shape):

@@ -1,24 +1,25 @@
-"""Tells the log what the journal says."""
+"""The notifier that writes journal entries to the log."""
 
 import logging
 
 from parkmeter.core.journal import Entry, Kind
+from parkmeter.core.time_text import utc
 
 log = logging.getLogger("parkmeter.journal")
 
 
 class LogNotifier:
-    """Implements `ports.Notifier`: one line an entry; failures and warnings stand out."""
+    """Implements `ports.Notifier`: one line per entry; failures and warnings at WARNING."""
 
     def send(self, entry: Entry) -> None:
-        """See `ports.Notifier`."""
+        """Log one entry; see `ports.Notifier`."""
         loud = entry.kind in (Kind.FAILURE, Kind.WARNING, Kind.CLOCK)
         log.log(
             logging.WARNING if loud else logging.INFO,
-            "%s %s by %s: %s; expires %s UTC",
+            "%s %s by %s: %s; expires %s",
             entry.endpoint,
             entry.kind,
             entry.who,
             entry.why,
-            entry.expires_at.strftime("%Y-%m-%d %H:%M:%S"),
+            utc(entry.expires_at),
         )

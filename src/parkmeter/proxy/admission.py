@@ -1,23 +1,11 @@
 """What a prompt is told of its meter: why it has no seat, and how the meter stands. Pure."""
 
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import lru_cache
 
 from parkmeter.core.meter import NEVER
-from parkmeter.errors import MeterClosedError, NotServingError
+from parkmeter.core.time_text import iso
 from parkmeter.ports import View
-from parkmeter.proxy.gate import Standing, standing
-from parkmeter.web import refusals
-from parkmeter.web.routes import Route
-
-
-def not_admitted(
-    route: Route, view: View | None, now: datetime, base: str
-) -> MeterClosedError | NotServingError:
-    """Why a request has no seat: the meter is closed, or its endpoint does not serve."""
-    if standing(view, now) is Standing.CLOSED:
-        return refusals.meter_closed(route, view, base)
-    return refusals.not_serving(route, view, now)
 
 
 def stamp(view: View | None, now: datetime, waited: int | None) -> bytes:
@@ -36,5 +24,4 @@ def stamp(view: View | None, now: datetime, waited: int | None) -> bytes:
 
 @lru_cache(maxsize=256)
 def _expires_at(moment: datetime) -> bytes:
-    said = moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
-    return f"parkmeter-expires-at: {said}\r\n".encode()
+    return f"parkmeter-expires-at: {iso(moment)}\r\n".encode()
