@@ -14,7 +14,7 @@ import pytest
 
 from parkmeter.core.meter import Phase, Spec
 from parkmeter.drivers.process import Launch, ProcessDriver
-from parkmeter.drivers.process_log_tail import last_lines
+from parkmeter.drivers.process_logs import last_lines
 from parkmeter.errors import DriverError
 from parkmeter.leash.files import LOG_MARK, read_json
 from tests.support.driver_fixtures import ProcessHandle, process, start, wait_for, watch

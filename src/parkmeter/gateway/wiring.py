@@ -19,7 +19,7 @@ from parkmeter.client_file import ClientFile
 from parkmeter.config.settings import EndpointSettings, Settings
 from parkmeter.core.tokens import Scope, Token, digest_of, new_secret
 from parkmeter.drivers.process import Launch, ProcessDriver
-from parkmeter.drivers.process_log_reader import ProcessLogs
+from parkmeter.drivers.process_logs import ProcessLogs
 from parkmeter.errors import StoreBusyError
 from parkmeter.gateway.clock import LocalClock
 from parkmeter.gateway.metrics import add_metrics_route
