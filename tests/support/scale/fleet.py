@@ -22,7 +22,7 @@ from parkmeter.core.events import MAILED
 from parkmeter.core.meter import Meter, Phase, Run
 from parkmeter.notify.log import LogNotifier
 from parkmeter.notify.sns import SnsReceiver
-from parkmeter.service.meters import Service
+from parkmeter.service.meters import MeterService
 from parkmeter.stores.dynamodb import DynamoStore, Tables
 from parkmeter.stores.dynamodb_items import write_meter
 from parkmeter.stores.dynamodb_outbox import DynamoOutbox
@@ -233,7 +233,7 @@ class Fleet:
         """One that nobody called; what it asks counts all the same."""
         return self._clock(self._environment({}).toll)
 
-    def service(self, name: str) -> Service:
+    def service(self, name: str) -> MeterService:
         """What the clock asks to treat this meter."""
         clock = self.clock()
         return service_of(clock.ports, clock.find([name]).definitions)
