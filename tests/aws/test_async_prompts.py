@@ -280,7 +280,7 @@ def test_what_the_model_refuses_has_its_own_status_and_words(cloud: Cloud, statu
     prompt_id = cloud.accepted({"answer_with": status})
     cloud.run_queue()
     said = cloud.look(prompt_id)
-    assert (said.status, said.document) == (status, {"error": "told to"})
+    assert (said.status, said.document) == (status, {"error": "as requested"})
     assert said.headers["content-type"] == "application/json"
 
 

@@ -51,7 +51,7 @@ def test_a_signal_in_the_middle_of_a_deploy_ends_everything_within_seconds(endin
     process.send_signal(ending)
     output, words = process.communicate(timeout=15)
     assert (process.returncode, output) == (0, "")
-    assert words.endswith("Everything has been ended.\n")
+    assert words.endswith("Everything is stopped.\n")
     assert left_over(mark) == []
 
 
@@ -82,7 +82,7 @@ def test_a_port_that_is_taken_is_told():
             timeout=60,
         )
     assert done.returncode == 1
-    assert f"The simulated cloud cannot start: port {port} is taken" in done.stderr
+    assert f"The simulated cloud cannot start: port {port} is in use" in done.stderr
 
 
 def test_what_app_py_says_is_what_is_deployed(tmp_path: Path):

@@ -373,7 +373,7 @@ def test_an_error_of_the_model_is_a_model_error_with_the_original(control, runti
     answer = refused.value.response
     assert answer["ResponseMetadata"]["HTTPStatusCode"] == 424
     assert answer["OriginalStatusCode"] == 500
-    assert answer["OriginalMessage"] == '{"error": "told to"}'
+    assert answer["OriginalMessage"] == '{"error": "as requested"}'
     assert said(refused).startswith("Received server error (500) from primary with message")
 
 

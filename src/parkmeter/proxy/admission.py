@@ -1,4 +1,4 @@
-"""What a prompt is told of its meter: why it has no seat, and how the meter stands. Pure."""
+"""Headers of an answer that show its meter. Pure."""
 
 from datetime import datetime
 from functools import lru_cache
@@ -9,9 +9,9 @@ from parkmeter.ports import View
 
 
 def stamp(view: View | None, now: datetime, waited: int | None) -> bytes:
-    """The headers that tell how the meter stands, and that a wish to wait was heard (seconds).
+    """Return the headers that show the meter, and the wait in seconds that was applied.
 
-    Of a meter that never held time there is nothing to tell.
+    A meter that never held time has none.
     """
     lines = b""
     if view is not None and view.expires_at != NEVER:
