@@ -17,6 +17,7 @@ from parkmeter.api.log_routes import add_log_routes
 from parkmeter.api.token_routes import add_token_routes
 from parkmeter.client_file import ClientFile
 from parkmeter.config.settings import EndpointSettings, Settings
+from parkmeter.core.meter import MAKE_BELIEVE
 from parkmeter.core.tokens import Scope, Token, digest_of, new_secret
 from parkmeter.drivers.process import Launch, ProcessDriver
 from parkmeter.drivers.process_logs import ProcessLogs
@@ -198,12 +199,14 @@ def launches(settings: Settings, models: Path) -> dict[str, Launch]:
 
 def routes(settings: Settings) -> Routes:
     """Return the data plane's routes to all endpoints."""
+    made_up = settings.price_source == MAKE_BELIEVE
     return Routes(
         Route(
             name=name,
             api_resource=settings.resource_of(name),
             invocations_path=endpoint.invocations_path,
-            price_per_hour=endpoint.price_per_hour,
+            # A 402 has no place for the source of a price, so it shows real ones only.
+            price_per_hour=None if made_up else endpoint.price_per_hour,
             suggested_minutes=min(30.0, endpoint.max_top_up_minutes),
             wakes=endpoint.wake_minutes is not None,
             limits=Limits(
