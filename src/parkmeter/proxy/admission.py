@@ -1,9 +1,7 @@
-"""What a prompt is told of its meter: why it has no seat, and how the meter stands. Pure."""
+"""Why a request gets no permit: the refusal for the state of its meter. Pure."""
 
-from datetime import UTC, datetime
-from functools import lru_cache
+from datetime import datetime
 
-from parkmeter.core.meter import NEVER
 from parkmeter.errors import MeterClosedError, NotServingError
 from parkmeter.ports import View
 from parkmeter.proxy.gate import Standing, standing
@@ -18,23 +16,3 @@ def not_admitted(
     if standing(view, now) is Standing.CLOSED:
         return refusals.meter_closed(route, view, base)
     return refusals.not_serving(route, view, now)
-
-
-def stamp(view: View | None, now: datetime, waited: int | None) -> bytes:
-    """The headers that tell how the meter stands, and that a wish to wait was heard (seconds).
-
-    Of a meter that never held time there is nothing to tell.
-    """
-    lines = b""
-    if view is not None and view.expires_at != NEVER:
-        left = max(0, int((view.expires_at - now).total_seconds()))
-        lines = b"parkmeter-seconds-left: %d\r\n%b" % (left, _expires_at(view.expires_at))
-    if waited is not None:
-        lines += b"preference-applied: wait=%d\r\n" % waited
-    return lines
-
-
-@lru_cache(maxsize=256)
-def _expires_at(moment: datetime) -> bytes:
-    said = moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
-    return f"parkmeter-expires-at: {said}\r\n".encode()

@@ -12,7 +12,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING
 
 from parkmeter.errors import ParkmeterError, UpstreamError
-from parkmeter.proxy.admission import not_admitted, stamp
+from parkmeter.proxy.admission import not_admitted
 from parkmeter.proxy.client_connection import ClientSide
 from parkmeter.proxy.gate import Permit
 from parkmeter.proxy.held_request import HeldRequest
@@ -22,6 +22,7 @@ from parkmeter.proxy.upstream_connection import State, UpstreamConnection
 from parkmeter.proxy.upstream_pool import address_of
 from parkmeter.web import refusals
 from parkmeter.web.headers import BODILESS, answer_head
+from parkmeter.web.meter_headers import meter_header_lines
 from parkmeter.web.problems import Problem, problem_answer, problem_of
 from parkmeter.web.routes import Target
 
@@ -382,7 +383,9 @@ class Relay:
         if not self._permitted:
             return b""  # whoever may not prompt is told nothing of the meter
         waited = None if self._request.prefer.wait is None else self._wait()
-        return stamp(self._plane.gate.view(self._route.name), self._plane.now(), waited)
+        return meter_header_lines(
+            self._plane.gate.view(self._route.name), self._plane.now(), waited
+        )
 
     # ── The end ─────────────────────────────────────────────────────────────────────────────────
 
