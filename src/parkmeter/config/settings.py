@@ -24,26 +24,8 @@ from parkmeter.config.toml_lines import Lines
 from parkmeter.core.hours import EXAMPLE, Hours
 from parkmeter.core.meter import LOCAL, Price, Spec
 from parkmeter.core.money import MOST_AN_HOUR, PRICE_PLACES
+from parkmeter.core.reserved import RESERVED
 from parkmeter.errors import ConfigError
-
-RESERVED = frozenset(
-    {
-        "assets",
-        "docs",
-        "endpoint-expiry",
-        "endpoints",
-        "events",
-        "extend",
-        "favicon.ico",
-        "health",
-        "metrics",
-        "openapi.json",
-        "prod",
-        "tokens",
-        "whoami",
-    }
-)
-"""First path segments that are the gateway's own, so no `api_resource`."""
 
 ENDPOINT_NAME = "[a-zA-Z0-9](-*[a-zA-Z0-9]){0,62}"
 """SageMaker's rule for endpoint names, so that a configuration can move there."""
