@@ -36,7 +36,7 @@ class HeldRequest:
     ) -> None:
         place = gate.hold(route.name, route.limits.max_waiting, changed)
         if place is None:
-            raise refusals.crowded(route, gate.view(route.name))
+            raise refusals.too_many_waiting(route, gate.view(route.name))
         self._place = place
         self._gate = gate
         self._name = route.name

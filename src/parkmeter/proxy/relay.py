@@ -357,7 +357,7 @@ class Relay:
         self._stage = _ANSWERING
         # From here on for a piece to come, and for the client to take it.
         self._seconds = self._timeouts.idle_seconds
-        self._late = refusals.answer_stuck
+        self._late = refusals.answer_stalled
         self._head_at = perf_counter()
         status = connection.status
         head = answer_head(status, connection.headers) + self._stamp()

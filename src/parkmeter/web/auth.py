@@ -44,7 +44,7 @@ class TokenBook:
 
     def check(self, header: str | None, now: datetime) -> Token:
         """See `Book`."""
-        secret = presented(header)
+        secret = secret_in(header)
         if not secret:
             raise TokenMissingError
         if secret.startswith(PREFIX) or len(secret) > _LONGEST:
@@ -77,7 +77,7 @@ class CachedToken:
         self.invokes = set()
 
 
-def presented(header: str | None) -> str:
+def secret_in(header: str | None) -> str:
     """What follows the optional `Bearer` of an Authorization header; empty if nothing does."""
     value = (header or "").strip()
     scheme, _, rest = value.partition(" ")

@@ -83,10 +83,10 @@ class Prefer:
     rest: bytes
 
 
-NOTHING_PREFERRED = Prefer(None, b"")
+NO_PREFERENCE = Prefer(None, b"")
 
 
-def repeated(fields: Fields, named: Mapping[bytes, bytes]) -> str:
+def repeated_field(fields: Fields, named: Mapping[bytes, bytes]) -> str:
     """A header that came twice and may come only once, or empty; `named` are the fields by name.
 
     Which of the two counts would be a guess.
@@ -98,7 +98,7 @@ def repeated(fields: Fields, named: Mapping[bytes, bytes]) -> str:
     return ""
 
 
-def upgrade_wanted(fields: Fields) -> bool:
+def wants_upgrade(fields: Fields) -> bool:
     """Whether the client asks for another protocol on this connection."""
     return any(name == b"upgrade" for name, _ in fields) and b"upgrade" in _listed(fields)
 
@@ -107,7 +107,7 @@ def prefer_of(fields: Fields) -> Prefer:
     """The Prefer headers, joined. The first `wait` counts; one without whole seconds is ignored."""
     lines = [value for name, value in fields if name == b"prefer"]
     if not lines:
-        return NOTHING_PREFERRED
+        return NO_PREFERENCE
     wait: int | None = None
     seen = False
     rest = []
@@ -126,7 +126,7 @@ def base_of(scope: Scope) -> str:
     server = scope.get("server")
     said = next((value for name, value in scope["headers"] if name == b"host"), b"")
     scheme = "https" if scope.get("scheme") == "https" else "http"
-    return base_url(scheme, host_said(said, server and tuple(server)), scope.get("root_path", ""))
+    return base_url(scheme, host_of(said, server and tuple(server)), scope.get("root_path", ""))
 
 
 def base_url(scheme: str, host: str, stage: str) -> str:
@@ -134,14 +134,14 @@ def base_url(scheme: str, host: str, stage: str) -> str:
     return f"{scheme}://{host}{stage}"
 
 
-def host_said(said: bytes, server: tuple[str, int | None] | None) -> str:
+def host_of(said: bytes, server: tuple[str, int | None] | None) -> str:
     """The host (and port) a Host header says, or our own if that is none."""
     # What is too long for a host is not kept: it may be as long as a head.
-    return _host_said(said if len(said) <= _LONGEST_HOST else b"", server)
+    return _host_of(said if len(said) <= _LONGEST_HOST else b"", server)
 
 
 @lru_cache(maxsize=1024)
-def _host_said(said: bytes, server: tuple[str, int | None] | None) -> str:
+def _host_of(said: bytes, server: tuple[str, int | None] | None) -> str:
     if _HOST.fullmatch(said):
         return said.decode("ascii")
     name, port = server or ("localhost", None)
@@ -150,10 +150,10 @@ def _host_said(said: bytes, server: tuple[str, int | None] | None) -> str:
 
 
 @lru_cache(maxsize=1024)
-def forwarded(client: str, host: str, scheme: str) -> bytes:
+def forwarded_value(client: str, host: str, scheme: str) -> bytes:
     """The value of Forwarded (RFC 7239) for who called from `client`, where and how.
 
-    All it is called with is kept for a while: `host` is one that `host_said` told.
+    All it is called with is kept for a while: `host` is one that `host_of` told.
     """
     node = "unknown"
     if _NODE.fullmatch(client):

@@ -93,7 +93,7 @@ def not_serving(
 _PLAIN = {Status.RUNNING: "about to serve", Status.STOPPED: "about to start"}
 
 
-def crowded(route: Route, view: View | None) -> NotServingError:
+def too_many_waiting(route: Route, view: View | None) -> NotServingError:
     """503: too many requests are held for this endpoint already."""
     return NotServingError(
         f"{route.limits.max_waiting} requests wait for {route.name!r} already; no more are held.",
@@ -135,7 +135,7 @@ def no_answer(seconds: float) -> UpstreamTimeoutError:
     return UpstreamTimeoutError(f"The model server began no answer within {seconds:g} seconds.")
 
 
-def answer_stuck(seconds: float) -> UpstreamTimeoutError:
+def answer_stalled(seconds: float) -> UpstreamTimeoutError:
     """For the log: it did not go on, on either side, and was cut off."""
     return UpstreamTimeoutError(f"The answer stood still for {seconds:g} seconds.")
 

@@ -17,7 +17,7 @@ class Location:
     query: bytes
 
 
-def located(url: bytes) -> Location:
+def locate(url: bytes) -> Location:
     """Where a request goes; an address as proxies are asked it (RFC 9112, 3.2.2) loses its host."""
     if not url.startswith(b"/"):
         url = b"/" + url.partition(b"://")[2].partition(b"/")[2]
