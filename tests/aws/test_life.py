@@ -18,6 +18,7 @@ from parkmeter.core.extend_link import offer_in
 from parkmeter.core.journal import Kind
 from parkmeter.core.meter import NEVER, Phase
 from parkmeter.drivers import sagemaker
+from simulator.deployed import deployed
 from simulator.moto_server import moto_server
 from simulator.sagemaker import refusals
 from simulator.sagemaker.endpoint import Delays, Status
@@ -25,7 +26,6 @@ from simulator.sagemaker.simulator import SageMakerSimulator
 from stacks import names as agreed
 from tests.support.aws_life import FLAN, SECOND, Life, utc
 from tests.support.custom_resources import CloudFormation, cloudformation, request
-from tests.support.deployed import deployed
 from tests.support.wound_sagemaker import Wound
 
 DELAYS = Delays(

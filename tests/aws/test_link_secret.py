@@ -7,8 +7,8 @@ import boto3
 import pytest
 
 from parkmeter.aws.link_secret import LinkSecret, found_address
+from simulator.deployed import Deployed, deployed
 from simulator.moto_server import moto_server
-from tests.support.deployed import Deployed, deployed
 
 
 @pytest.fixture(scope="module")

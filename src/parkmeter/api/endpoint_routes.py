@@ -61,7 +61,7 @@ def add_endpoint_routes(app: FastAPI, context: ApiContext) -> None:
         require(token, Scope.TOP_UP, name)
         body = parsed(TopUp, await read_json(request))
         result = await in_thread(
-            service.top_up, name, body.wanted(), actor_of(token), idempotency_key(key)
+            service.top_up, name, body.amount(), actor_of(token), idempotency_key(key)
         )
         mark_replayed(result, response)
         return Changed.of(result.entry)

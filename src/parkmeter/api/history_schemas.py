@@ -14,7 +14,8 @@ from parkmeter.core.journal import Entry, Kind
 from parkmeter.core.meter import Status
 from parkmeter.core.receipt import Receipt
 from parkmeter.core.request_counts import Count
-from parkmeter.core.status_history import Shown
+from parkmeter.core.status_history import StatusInterval
+from parkmeter.core.time_text import iso
 
 
 class JournalLine(Shape):
@@ -165,7 +166,7 @@ def receipt_csv(receipt: Receipt) -> str:
     text = io.StringIO(newline="")
     rows = csv.writer(text)
     rows.writerow(_HEADINGS)
-    period = (receipt.endpoint, _moment(receipt.begin), _moment(receipt.end))
+    period = (receipt.endpoint, iso(receipt.begin), iso(receipt.end))
     for part in receipt.parts:
         of_part = (_count(part.time_on, _HOUR), _dollars(part.cost), _count(part.bought, _MINUTE))
         rows.writerow(("buyer", *period, _safe(part.who), *of_part, "", "", "", ""))
@@ -185,10 +186,6 @@ def receipt_csv(receipt: Receipt) -> str:
         )
     )
     return text.getvalue()
-
-
-def _moment(moment: datetime) -> str:
-    return moment.isoformat().replace("+00:00", "Z")
 
 
 def _dollars(amount: Decimal | None) -> str:
@@ -242,7 +239,7 @@ class Timeline(Shape):
     def of(
         cls,
         period: tuple[datetime, datetime],
-        stretches: Iterable[Shown],
+        stretches: Iterable[StatusInterval],
         top_ups: Iterable[Entry],
         requests: tuple[timedelta, Iterable[Count] | None],
         *,

@@ -18,9 +18,8 @@ from parkmeter.core.extend_link import amount_of
 from parkmeter.core.journal import Entry
 from parkmeter.core.meter import NEVER, Phase, Status
 from parkmeter.core.money import Dollars as Sum
-from parkmeter.core.money import cost_of
+from parkmeter.core.money import Minutes, cost_of, parse_amount
 from parkmeter.core.report import Report
-from parkmeter.errors import InvalidRequestError
 from parkmeter.service.run_stats import Background
 
 Money = Annotated[Decimal, PlainSerializer(float, return_type=float, when_used="json")]
@@ -221,22 +220,9 @@ class TopUp(Shape):
         examples=[5],
     )
 
-    def wanted(self) -> object:
-        """Return the amount for `Service.top_up`.
-
-        Raises:
-            InvalidRequestError: neither or both are given, or the dollars are no amount.
-
-        """
-        match sorted(self.model_fields_set):
-            case ["minutes"]:
-                return self.minutes
-            case ["dollars"]:
-                return Sum.of(self.dollars)
-            case []:
-                raise InvalidRequestError("minutes (or dollars) is missing.", field="minutes")
-            case _:
-                raise InvalidRequestError("Give minutes or dollars, not both.", field="dollars")
+    def amount(self) -> Minutes | Sum:
+        """Return the amount. Raises InvalidRequestError, see `parse_amount`."""
+        return parse_amount(self.model_dump(exclude_unset=True))
 
 
 class LegacyTopUp(BaseModel):

@@ -5,8 +5,6 @@ to the second although the clock is only called every minute. What is due later 
 invocation. Knows names, no meters.
 """
 
-import heapq
-import itertools
 import logging
 import threading
 from collections.abc import Callable
@@ -14,6 +12,7 @@ from concurrent.futures import Future
 from datetime import datetime, timedelta
 
 from parkmeter.aws.worker_pool import Crew
+from parkmeter.core.due_queue import DueQueue
 
 log = logging.getLogger(__name__)
 
@@ -45,12 +44,7 @@ class Round:
         self._until = until
         self._crew = crew
         self._lock = threading.Lock()
-        self._due: dict[str, datetime] = {}
-        # What is due first, and of that who was woken first. An entry counts as long as `_due` says
-        # the same; one name is never looked at twice at once.
-        self._queue: list[tuple[datetime, int, str]] = []
-        self._order = itertools.count()
-        self._looking: set[str] = set()
+        self._queue = DueQueue()
 
     def now(self) -> datetime:
         """See `ports.Clock`."""
@@ -58,11 +52,8 @@ class Round:
 
     def wake(self, name: str, at: datetime | None = None) -> None:
         """See `ports.Clock`."""
-        at = at or self._now()
         with self._lock:
-            self._due[name] = at = min(at, self._due.get(name, at))
-            if name not in self._looking:
-                heapq.heappush(self._queue, (at, next(self._order), name))
+            self._queue.add(name, at or self._now())
 
     def run(self, look: Callable[[str], datetime | None]) -> set[str]:
         """Look at every name that was woken, and again when it says so, until the horizon.
@@ -97,38 +88,22 @@ class Round:
         else:
             failures.pop(name, None)
         with self._lock:
-            self._looking.discard(name)
-            woken = self._due.get(name)
-        moments = [at for at in (again, woken) if at is not None]
-        if moments:
-            self.wake(name, min(moments))
+            self._queue.done(name, again)
 
     def _taken(self) -> str | None:
         """The next name whose time has come."""
         now = self._now()
         with self._lock:
-            at = self._first()
-            if at is None or at > now or now > self._until + LATEST:
+            at = self._queue.next_due()
+            if at is None or at > self._until or now > self._until + LATEST:
                 return None
-            _, _, name = heapq.heappop(self._queue)
-            del self._due[name]
-            self._looking.add(name)
-            return name
+            return self._queue.take(now)
 
     def _until_next(self) -> float | None:
         """Seconds until something else is due; None if nothing is before the horizon."""
         now = self._now()
         with self._lock:
-            at = self._first()
-        if at is None or now > self._until + LATEST:
+            at = self._queue.next_due()
+        if at is None or at > self._until or now > self._until + LATEST:
             return None
         return max(0.0, (at - now).total_seconds())
-
-    def _first(self) -> datetime | None:
-        """When the first is due, if it is before the horizon."""
-        while self._queue:
-            at, _, name = self._queue[0]
-            if self._due.get(name) == at and name not in self._looking:
-                return at if at <= self._until else None
-            heapq.heappop(self._queue)
-        return None

@@ -1,9 +1,10 @@
 """`Parkmeter-*` response headers: how the meter stood when the data plane answered. Pure."""
 
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import lru_cache
 
 from parkmeter.core.meter import NEVER
+from parkmeter.core.time_text import iso
 from parkmeter.ports import View
 
 
@@ -31,8 +32,7 @@ def _headers(left: int, expires_at: datetime | None, waited: int | None) -> dict
     headers = {}
     if expires_at is not None:
         headers["Parkmeter-Seconds-Left"] = str(left)
-        written = expires_at.astimezone(UTC).isoformat().replace("+00:00", "Z")
-        headers["Parkmeter-Expires-At"] = written
+        headers["Parkmeter-Expires-At"] = iso(expires_at)
     if waited is not None:
         headers["Preference-Applied"] = f"wait={waited}"
     return headers
