@@ -183,7 +183,10 @@ class Client:
             query["limit"] = _PAGE if left is None else min(_PAGE, left)
             lines, before = self._get(
                 _of(name) + "/journal",
-                lambda raw: ([JournalLine.of(name, line) for line in raw["lines"]], raw["before"]),
+                lambda raw: (
+                    [JournalLine.of(line, endpoint=name) for line in raw["lines"]],
+                    raw["before"],
+                ),
                 query,
             )
             yield from lines
