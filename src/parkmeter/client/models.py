@@ -23,7 +23,7 @@ class Written(float):
     text: str
 
     def __new__(cls, text: str) -> Self:
-        """Called by `json` for each fraction (`parse_float`)."""
+        """Return a fraction; for `json` as `parse_float`."""
         number = super().__new__(cls, text)
         number.text = text
         return number
