@@ -48,7 +48,7 @@ def test_prompts_that_come_together_wake_the_model_once_and_are_all_answered(gat
     assert {answer.status for answer in answers} == {200}
     assert all(answer.json["generated_texts"][0] for answer in answers)
     (bought,) = top_ups(gateway)
-    assert (bought["by"], bought["minutes"]) == ("first", 3)
+    assert (bought["by"], bought["minutes"]) == ("owner", 3)
     assert bought["why"] == "3 min, woken by a prompt"
 
 

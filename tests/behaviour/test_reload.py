@@ -189,7 +189,7 @@ def test_a_gateway_whose_terminal_is_closed_ends_in_order(tmp_path):
         os.environ["PARKMETER_CONFIG"] = str(state / "parkmeter.toml")
         os.execv(sys.executable, [sys.executable, *command])
     seen = b""
-    while b"every route" not in seen:
+    while b"all routes" not in seen:
         seen += os.read(terminal, 4096)
     server = pid_of(GatewayProcess(state), "a")
     assert alive(server)

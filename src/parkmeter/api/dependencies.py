@@ -13,8 +13,8 @@ from parkmeter.core.report import Report
 from parkmeter.core.tokens import Token
 from parkmeter.errors import ScopeMissingError
 from parkmeter.ports import RequestCounts
-from parkmeter.service.changes import Actor, Answer
-from parkmeter.service.meters import Service
+from parkmeter.service.changes import Actor, ChangeResult
+from parkmeter.service.meters import MeterService
 from parkmeter.service.run_stats import RunStats
 from parkmeter.web.auth import Book
 
@@ -49,7 +49,7 @@ class ApiContext:
     endpoints let in, where known.
     """
 
-    service: Service
+    service: MeterService
     book: Book
     resources: Callable[[str], str]
     now: Callable[[], datetime]
@@ -64,8 +64,8 @@ class ApiContext:
 
     def shape(self, report: Report) -> Endpoint:
         """Return the JSON shape of an endpoint."""
-        stats, name = self.run_stats.of(report), report.spec.name
-        return Endpoint.of(report, stats, self.resources(name), self.invocations(name))
+        summary, name = self.run_stats.of(report), report.spec.name
+        return Endpoint.of(report, summary, self.resources(name), self.invocations(name))
 
 
 def token_of(context: ApiContext) -> Any:
@@ -88,7 +88,7 @@ def actor_of(token: Token) -> Actor:
     return Actor(token.id, token.name, token.minutes_per_day)
 
 
-def mark_replayed(result: Answer, response: Response) -> None:
+def mark_replayed(result: ChangeResult, response: Response) -> None:
     """Mark the response if this is the stored answer of an earlier request."""
     if result.replayed:
         response.headers["Idempotency-Replayed"] = "true"

@@ -15,7 +15,6 @@ from parkmeter.api.dependencies import (
 )
 from parkmeter.api.request_body import idempotency_key, parsed, read_json, takes
 from parkmeter.api.schemas import LegacyTopUp, problems
-from parkmeter.core.money import Minutes
 from parkmeter.core.tokens import Scope, Token
 from parkmeter.errors import InvalidRequestError
 from parkmeter.web.auth import require
@@ -83,7 +82,7 @@ def add_legacy_routes(app: FastAPI, context: ApiContext) -> None:
             name = service.names[0]
         require(token, Scope.TOP_UP, name)
         result = await in_thread(
-            service.top_up, name, Minutes.of(body.minutes), actor_of(token), idempotency_key(key)
+            service.top_up, name, body.amount(), actor_of(token), idempotency_key(key)
         )
         mark_replayed(result, response)
         return legacy_change(result.entry)

@@ -80,8 +80,8 @@ def _describe_our_answers(operation: dict[str, Any]) -> None:
         if answer.get("description") == "Successful Response":
             answer["description"] = "Done."
     if "security" not in operation:
-        for status in ("401", "403"):
-            operation["responses"].pop(status, None)
+        for unused in ("401", "403"):
+            operation["responses"].pop(unused, None)
     # FastAPI documents its own 422 for bad parameters; here that is a problem with status 400.
     content = operation["responses"].get("422", {}).get("content", {})
     if content.pop("application/json", None) is None:

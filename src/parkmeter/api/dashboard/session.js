@@ -1,4 +1,4 @@
-// The token, kept by this tab until it is closed; not in a URL, a cookie or lasting storage.
+// The token, kept by this tab until it is closed; in no URL, no cookie and no lasting storage.
 
 const KEY = "parkmeter.token";
 
