@@ -193,7 +193,7 @@ def test_a_meter_past_its_close_that_nobody_has_settled(gateway):
         store.execute("UPDATE meters SET body = ?", (json.dumps(document),))
     store.close()
     findings = found(gateway)
-    assert "flan-t5 closed at 2020-01-01 00:00 UTC; its server is gone" in noted(findings)
+    assert "flan-t5 closed at 2020-01-01 00:00:00 UTC; its server is gone" in noted(findings)
     assert wrong(findings) == {}
 
 

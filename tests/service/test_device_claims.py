@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from parkmeter.core.journal import Kind
-from parkmeter.core.meter import ZERO, Phase, Spec
+from parkmeter.core.meter import ZERO, Phase, Spec, latest_close
 from parkmeter.errors import DeviceBusyError, StoreBusyError
 from parkmeter.service.changes import Actor, Edit
 from parkmeter.stores.memory import MemoryStore
@@ -288,7 +288,7 @@ def test_a_start_decided_before_the_close_does_not_revive_who_lost_the_device():
     store = InBetween()
     world = World(FLAN, FALCON, store=store)
     world.top_up(1)
-    world.clock.time += MINUTE - timedelta(milliseconds=1)
+    world.clock.time = latest_close(store.load("flan-t5")) - timedelta(milliseconds=1)
 
     def too_late() -> None:
         world.clock.time += timedelta(milliseconds=1)

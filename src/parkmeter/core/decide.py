@@ -31,6 +31,7 @@ from parkmeter.core.meter import (
     is_open,
     latest_close,
     standing_still,
+    start_awaited_since,
 )
 from parkmeter.core.schedule import at_change_of_hours
 from parkmeter.core.time_text import duration
@@ -57,6 +58,7 @@ _FIRST_LOOK = 20
 PARKED = "the gateway was stopped"
 BEFORE = "the one before is stopping; then it starts"
 UNCONFIGURED = "it is not configured any more"
+_PUT_OFF = {PARKED, UNCONFIGURED}
 
 
 def decide(  # noqa: PLR0913, PLR0917 (what there is to know)
@@ -117,9 +119,9 @@ def _wait_for_the_end(spec: Spec, meter: Meter, observed: Observed, now: datetim
     run = meter.run
     if run.phase is Phase.ABSENT:  # of that one's end it is journaled already
         again = _soon(spec, meter, observed.since, now)
-        begun = replace(run, started_at=run.started_at or meter.opened_at, reason=BEFORE)
+        begun = replace(run, started_at=_awaited_since(meter, now), reason=BEFORE)
         return Decision(Rest(), replace(meter, run=begun), check_at=again)
-    if run.phase is Phase.STOPPING and _is_of_an_earlier_life(meter):
+    if run.phase is Phase.STOPPING and _was_stopping_at_opening(meter):
         run = Run(reason=run.reason, started_at=meter.opened_at, variant=run.variant)
     elif run.ready_at is not None:  # it served until now, and somebody else stops it
         run = Run(started_at=now, variant=run.variant)
@@ -127,10 +129,15 @@ def _wait_for_the_end(spec: Spec, meter: Meter, observed: Observed, now: datetim
     return Decision(Rest(), waiting, check_at=_soon(spec, meter, observed.since, now))
 
 
-def _is_of_an_earlier_life(meter: Meter) -> bool:
-    """Whether the run began before the time that is on the meter now was bought."""
-    started_at = meter.run.started_at
-    return started_at is None or started_at < meter.opened_at
+def _was_stopping_at_opening(meter: Meter) -> bool:
+    """Return whether the run was over when the time on the meter was bought.
+
+    A run that began before and went on is not: it was parked, and nothing waited for a start.
+    """
+    run = meter.run
+    if run.reason in _PUT_OFF:
+        return False
+    return run.started_at is None or run.started_at < meter.opened_at
 
 
 def _ended_in_time(meter: Meter, observed: Observed) -> bool:
@@ -145,7 +152,7 @@ def _start(spec: Spec, meter: Meter, observed: Observed, now: datetime) -> Decis
     why = run.reason if run.phase is Phase.STOPPING else ""
     if run.phase is Phase.STOPPING or (existed and _ended_in_time(meter, observed)):
         entries = (_stopped(spec, meter, run, why, observed, now),)
-        if _is_of_an_earlier_life(meter):
+        if _was_stopping_at_opening(meter):
             run = Run(started_at=meter.opened_at, variant=run.variant)
     if run.ready_at is not None:
         # It served: that life is over, and none of it was waiting for this start.
@@ -154,7 +161,7 @@ def _start(spec: Spec, meter: Meter, observed: Observed, now: datetime) -> Decis
     starting = Run(
         phase=Phase.STARTING,
         reason="loading" if attempts == 1 else f"attempt {attempts}",
-        started_at=run.started_at or now,
+        started_at=run.started_at or _awaited_since(meter, now),
         created_at=now,
         attempts=attempts,
         # Also the earliest repetition, should this intent be recorded and then not carried out.
@@ -174,7 +181,7 @@ def _starting(spec: Spec, meter: Meter, observed: Observed, now: datetime) -> De
     run = meter.run
     # What was served is no start, even if it should have to get ready once more.
     begun = now if run.ready_at is not None else observed.since or now
-    started_at = begun if run.ready_at is not None else run.started_at or begun
+    started_at = begun if run.ready_at is not None else _awaited_since(meter, begun)
     starting = replace(
         run,
         phase=Phase.STARTING,
@@ -203,7 +210,7 @@ def _ready(spec: Spec, meter: Meter, observed: Observed, now: datetime) -> Decis
 
 
 def _became_ready(spec: Spec, meter: Meter, run: Run, now: datetime) -> Decision:
-    started_at = run.started_at or now
+    started_at = _awaited_since(meter, now)
     credited, credit = _give_back(spec, meter, now)
     ready = replace(credited, run=replace(run, started_at=started_at, ready_at=now, next_try=None))
     took = f"ready after {duration(now - started_at)}"
@@ -224,10 +231,26 @@ def _give_back(spec: Spec, meter: Meter, now: datetime) -> tuple[Meter, tuple[En
         set_at=now,
         run=replace(meter.run, ready_at=now),
     )
-    took = duration(now - (meter.run.started_at or now))
-    why = f"the start took {took}; {duration(credit)} of it given back"
-    key = f"credit:{run_key(meter.run)}"
+    run = replace(meter.run, started_at=_awaited_since(meter, now))
+    key = f"credit:{run_key(run)}"
+    why = _start_took(run, credit, now)
     return credited, (new_entry(spec, credited, Kind.CREDIT, now, why, key=key, amount=credit),)
+
+
+def _awaited_since(meter: Meter, otherwise: datetime) -> datetime:
+    """Return since when this start is awaited: also before its call, if there is credit for it."""
+    opened_at = start_awaited_since(meter) if meter.credit_left else None
+    return meter.run.started_at or opened_at or otherwise
+
+
+def _start_took(run: Run, credit: timedelta, now: datetime) -> str:
+    """Return why there is a credit; `amount` has the credit itself."""
+    began = run.started_at or now
+    why = f"the start took {duration(now - began)}"
+    called_after = (run.created_at or now) - began
+    if run.attempts == 1 and called_after >= timedelta(seconds=1):
+        why += f", {duration(called_after)} of it before its call"
+    return why if credit == now - began else f"{why}; the credit covers {duration(credit)}"
 
 
 def _failed(
@@ -249,7 +272,7 @@ def _failed(
         run=Run(
             phase=Phase.FAILED,
             reason=reason,
-            started_at=now if served else run.started_at or now,
+            started_at=now if served else _awaited_since(meter, now),
             attempts=attempts,
             next_try=again,
             variant=_next_variant(spec, run.variant, observed.cause),
@@ -302,7 +325,9 @@ def park(spec: Spec, meter: Meter, observed: Observed, why: str, now: datetime) 
         parked = replace(credited, run=run)
         stop = _stopped(spec, parked, meter.run, why, observed, now)
         return Decision(Rest(), parked, (*credit, stop))
-    stopping = replace(meter, run=replace(meter.run, phase=Phase.STOPPING, reason=why))
+    awaited = meter.run.started_at or start_awaited_since(meter)
+    run = replace(meter.run, phase=Phase.STOPPING, reason=why, started_at=awaited)
+    stopping = replace(meter, run=run)
     if observed.phase is Phase.STOPPING:
         return Decision(Rest(), stopping, check_at=paced(spec, observed.since, now))
     return Decision(Stop(), stopping, check_at=now + INSIST)

@@ -162,13 +162,26 @@ def price_of(spec: Spec, meter: Meter) -> Price:
     return spec.prices.get(meter.run.variant or spec.variants[0], UNKNOWN)
 
 
+def start_awaited_since(meter: Meter) -> datetime | None:
+    """Return since when a start is awaited, called or not; None if none is.
+
+    A start that was not called yet counts from the opening: the wait for its call is no time that
+    the endpoint could be used. A run with a reason and no start was put off (parked): its time
+    passes. A settled or removed meter awaits nothing, or its old credit would open it again.
+    """
+    run = meter.run
+    if run.ready_at is not None:
+        return None
+    if run.started_at is not None:
+        return max(run.started_at, meter.opened_at)
+    is_awaited = run.phase is Phase.ABSENT and not run.reason
+    return meter.opened_at if is_awaited and not (meter.settled or meter.removed) else None
+
+
 def standing_still(meter: Meter, now: datetime) -> timedelta:
-    """How much of the start that is under way is not counted against the meter."""
-    started_at = meter.run.started_at
-    if started_at is None or meter.run.ready_at is not None:
-        return ZERO
-    since = max(started_at, meter.opened_at)
-    return max(ZERO, min(now - since, meter.credit_left))
+    """Return how much of the awaited start is not counted against the meter."""
+    since = start_awaited_since(meter)
+    return ZERO if since is None else max(ZERO, min(now - since, meter.credit_left))
 
 
 def closes_at(meter: Meter, now: datetime) -> datetime:
@@ -177,9 +190,8 @@ def closes_at(meter: Meter, now: datetime) -> datetime:
 
 
 def latest_close(meter: Meter) -> datetime:
-    """The close that cannot be passed without another top-up, whatever the start still takes."""
-    starting = meter.run.started_at is not None and meter.run.ready_at is None
-    return meter.expires_at + (meter.credit_left if starting else ZERO)
+    """Return the close that only another top-up can pass, whatever the start still takes."""
+    return meter.expires_at + (meter.credit_left if start_awaited_since(meter) else ZERO)
 
 
 def is_open(meter: Meter, now: datetime) -> bool:
@@ -262,7 +274,7 @@ def set_expiry(spec: Spec, meter: Meter, wanted: datetime, now: datetime) -> Met
 
 def remove(meter: Meter, now: datetime) -> Meter:
     """Take it away for good: it ends now and takes no time any more, until provisioned anew."""
-    return replace(eject(meter, now, REMOVED), removed=True, settled=False)
+    return replace(eject(meter, now, REMOVED), removed=True, settled=False, credit_left=ZERO)
 
 
 def overdue(spec: Spec, meter: Meter, now: datetime) -> timedelta:
