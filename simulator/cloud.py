@@ -15,21 +15,20 @@ from typing import Any, Self
 
 import boto3
 
+from simulator.api_gateway.server import Gateway
 from simulator.cdk import Cdk
-from simulator.custom import Custom
-from simulator.events import Events
-from simulator.functions import Functions
-from simulator.gateway import Gateway
-from simulator.jobs import Jobs
-from simulator.passing import Passing
-from simulator.resources import Kinds, Moto, SageMaker
-from simulator.sagemaker.account import ACCOUNT, REGION
+from simulator.cloudformation.custom_resources import Custom
+from simulator.cloudformation.moto_patch import in_place_of_motos
+from simulator.cloudformation.resources import Kinds, Moto, SageMaker
+from simulator.cloudformation.stacks import Stacks
+from simulator.eventbridge import Events
+from simulator.lambda_runtime.functions import Functions
+from simulator.moto_services import Services
+from simulator.sagemaker.account import ACCOUNT, REGION, Poller
+from simulator.sagemaker.async_inference import Jobs
 from simulator.sagemaker.containers import Launch, embedded_model
 from simulator.sagemaker.endpoint import Delays
 from simulator.sagemaker.simulator import SageMakerSimulator
-from simulator.services import Services
-from simulator.stacks import Stacks
-from simulator.takeover import in_place_of_motos
 
 _LOG = logging.getLogger(__name__)
 
@@ -82,7 +81,7 @@ class SimulatedCloud:
             self.events = started.enter_context(Events(stacks, self.functions.start))
             started.enter_context(self.events.of_parameters())
             sagemaker.account.notify = self.events.put
-            started.enter_context(Passing(sagemaker.account))
+            started.enter_context(Poller(sagemaker.account))
             self._clients: dict[str, Any] = {}
             started.callback(self._close_clients)
             started.enter_context(Jobs(sagemaker.account, self.client("s3")))

@@ -15,7 +15,7 @@ from urllib.parse import unquote_to_bytes
 
 from moto.server import DomainDispatcherApplication, create_backend_app
 
-from simulator.quick_moto import quicken
+from simulator.moto_speedups import quicken
 
 Application = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 """A WSGI application."""

@@ -8,10 +8,9 @@ import threading
 from collections import Counter
 from collections.abc import Callable
 from datetime import datetime
-from typing import Any
+from typing import Any, Self
 
 from simulator.sagemaker import refusals
-from simulator.sagemaker.answers import AsyncJob, Call
 from simulator.sagemaker.containers import Launch
 from simulator.sagemaker.endpoint import (
     IN_PROGRESS,
@@ -22,8 +21,9 @@ from simulator.sagemaker.endpoint import (
     EndpointConfig,
     Status,
 )
-from simulator.sagemaker.events import state_change
-from simulator.sagemaker.troubles import Troubles
+from simulator.sagemaker.faults import Faults
+from simulator.sagemaker.messages import AsyncJob, Call
+from simulator.sagemaker.state_events import state_change
 
 ACCOUNT = "111122223333"
 REGION = "us-east-1"
@@ -33,21 +33,21 @@ class Account:
     """Models, configs and endpoints. Thread-safe; `lock` makes several calls one.
 
     `calls` lists what was asked, refused or not; `jobs` the asynchronous invocations that were
-    accepted. `lives` counts how often each endpoint came into being. `trespasses` lists what the
+    accepted. `lives` counts how often each endpoint came into being. `violations` lists what the
     service lets pass although its documentation says that it must not be done. `notify` gets
     the event of every change of an endpoint's state, while `lock` is held: it must not wait.
     """
 
     def __init__(
-        self, now: Callable[[], datetime], launch: Launch, delays: Delays, troubles: Troubles
+        self, now: Callable[[], datetime], launch: Launch, delays: Delays, faults: Faults
     ) -> None:
         self.now = now
         self.delays = delays
-        self.troubles = troubles
+        self.faults = faults
         self.lives: Counter[str] = Counter()
         self.calls: list[Call] = []
         self.jobs: list[AsyncJob] = []
-        self.trespasses: list[str] = []
+        self.violations: list[str] = []
         self.notify: Callable[[dict[str, Any]], None] = lambda _event: None
         self._launch = launch
         self.lock = threading.RLock()
@@ -102,7 +102,7 @@ class Account:
             config = self.config(name)
             users = [e.name for e in self._present() if e.config.arn == config.arn]
             if users:
-                self.trespasses.append(f"{name} was deleted while {', '.join(users)} used it")
+                self.violations.append(f"{name} was deleted while {', '.join(users)} used it")
             del self._configs[config.arn]
 
     def _config_for_create(self, name: str) -> EndpointConfig:
@@ -124,8 +124,8 @@ class Account:
             config = self._config_for_create(config_name)
             self._within_quota(config)
             endpoint = Endpoint(name, arn, config, created=now, modified=now, tags=tags)
-            failure = self.troubles.failure_of_next(name)
-            if self.troubles.without_capacity & set(config.instances()):
+            failure = self.faults.failure_of_next(name)
+            if self.faults.without_capacity & set(config.instances()):
                 endpoint.plan(Status.FAILED, now + self.delays.provision, NO_CAPACITY)
             elif failure is not None:
                 endpoint.plan(Status.FAILED, now + self.delays.create, failure)
@@ -139,7 +139,7 @@ class Account:
 
     def _within_quota(self, config: EndpointConfig) -> None:
         for kind, wanted in config.instances().items():
-            limit = self.troubles.quotas.get(kind)
+            limit = self.faults.quotas.get(kind)
             used = sum(
                 endpoint.config.instances().get(kind, 0)
                 for endpoint in self._present()
@@ -250,3 +250,31 @@ class Account:
     def _go(self, endpoint: Endpoint, status: Status, at: datetime, failure: str = "") -> None:
         endpoint.go(status, at, failure)
         self.notify(state_change(endpoint, ACCOUNT, REGION))
+
+
+class Poller:
+    """A thread that polls the account while it is entered.
+
+    An account advances its endpoints only when it is read: without polling, the event of an
+    endpoint that gets ready by itself would come late.
+    """
+
+    INTERVAL = 0.2
+    """Seconds."""
+
+    def __init__(self, account: Account) -> None:
+        self._account = account
+        self._closing = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="endpoint poller")
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self._closing.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while not self._closing.wait(self.INTERVAL):
+            self._account.endpoints()

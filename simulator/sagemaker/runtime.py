@@ -16,10 +16,10 @@ from botocore.model import OperationModel
 
 from simulator.sagemaker import event_stream, refusals
 from simulator.sagemaker.account import ACCOUNT, REGION, Account
-from simulator.sagemaker.answers import Answer, AsyncJob, Call, Request
 from simulator.sagemaker.endpoint import Endpoint
+from simulator.sagemaker.messages import Answer, AsyncJob, Call, Request
 from simulator.sagemaker.refusals import RefusedError
-from simulator.sagemaker.shapes import (
+from simulator.sagemaker.service_model import (
     errors_of,
     hold_to_model,
     hold_to_shape,
@@ -59,9 +59,9 @@ class Runtime:
             asked.must_be_signed()
             operation, name = self._operation(asked)
             request = self._valid(operation, name, asked)
-            self._account.troubles.before(operation)
+            self._account.faults.before(operation)
             said = self._invoke(operation, request)
-            self._account.troubles.after(operation)
+            self._account.faults.after(operation)
         except RefusedError as refusal:
             refused = refusal.code
             return self._refusal(refusal)

@@ -18,13 +18,13 @@ import boto3
 from botocore.config import Config
 
 from simulator.sagemaker.account import ACCOUNT, REGION, Account
-from simulator.sagemaker.answers import Answer, Request
 from simulator.sagemaker.containers import Launch, canned
-from simulator.sagemaker.control import ApiContext
+from simulator.sagemaker.control_plane import ControlPlane
 from simulator.sagemaker.endpoint import Delays
+from simulator.sagemaker.faults import Faults
+from simulator.sagemaker.messages import Answer, Request
 from simulator.sagemaker.refusals import DroppedError
 from simulator.sagemaker.runtime import Runtime
-from simulator.sagemaker.troubles import Troubles
 
 ROLE = f"arn:aws:iam::{ACCOUNT}:role/sagemaker"
 IMAGE = f"{ACCOUNT}.dkr.ecr.{REGION}.amazonaws.com/model:1"
@@ -38,7 +38,7 @@ ONE_ATTEMPT = Config(
 class SageMakerSimulator:
     """SageMaker in this process.
 
-    `account` holds the rules and what there is, `troubles` what is to go wrong, `bugs` every
+    `account` holds the rules and what there is, `faults` what is to go wrong, `bugs` every
     exception that was answered with 500: a test that ends well has none.
     """
 
@@ -49,10 +49,10 @@ class SageMakerSimulator:
         delays: Delays = Delays(),  # noqa: B008 (frozen)
         answer_within: float = 60.0,
     ) -> None:
-        self.troubles = Troubles()
-        self.account = Account(now, launch, delays, self.troubles)
+        self.faults = Faults()
+        self.account = Account(now, launch, delays, self.faults)
         self.bugs: list[Exception] = []
-        self._control = ApiContext(self.account)
+        self._control = ControlPlane(self.account)
         self._runtime = Runtime(self.account, answer_within)
         self._clients: dict[tuple[str, Config], Any] = {}
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))

@@ -18,7 +18,7 @@ from parkmeter.core.extend_link import offer_in
 from parkmeter.core.journal import Kind
 from parkmeter.core.meter import NEVER, Phase
 from parkmeter.drivers import sagemaker
-from simulator.deployed import deployed
+from simulator.deployment import deployed
 from simulator.moto_server import moto_server
 from simulator.sagemaker import refusals
 from simulator.sagemaker.endpoint import Delays, Status
@@ -44,7 +44,7 @@ def moto() -> Iterator[str]:
 def life(moto: str, clock: Wound, monkeypatch: pytest.MonkeyPatch) -> Iterator[Life]:
     """Flan-T5 defined, nothing provisioned yet."""
     with (
-        deployed(moto, monkeypatch) as deployment,
+        deployed(moto, monkeypatch.setenv) as deployment,
         SageMakerSimulator(clock.now, delays=DELAYS) as sagemaker,
     ):
         sagemaker.add_config("on-a10g", "ml.g5.12xlarge")
@@ -61,7 +61,7 @@ def life(moto: str, clock: Wound, monkeypatch: pytest.MonkeyPatch) -> Iterator[L
         sns.close()
         sqs.close()
     assert sagemaker.bugs == []
-    assert sagemaker.account.trespasses == []
+    assert sagemaker.account.violations == []
 
 
 @pytest.fixture
@@ -171,7 +171,7 @@ def test_while_aws_maintains_it_nothing_can_be_deleted_and_then_it_is(running: L
 
 
 def test_without_capacity_the_next_instance_type_is_taken(life: Life) -> None:
-    life.sagemaker.troubles.without_capacity.add("ml.g5.12xlarge")
+    life.sagemaker.faults.without_capacity.add("ml.g5.12xlarge")
     life.top_up(30)
     life.wind(minutes=6)
     assert life.status() == "running"
@@ -186,7 +186,7 @@ def test_one_that_keeps_failing_is_cleared_and_tried_again_more_and_more_rarely(
     life: Life,
 ) -> None:
     for _ in range(50):
-        life.sagemaker.troubles.fail_next_create(HOSTED, "the container did not start")
+        life.sagemaker.faults.fail_next_create(HOSTED, "the container did not start")
     life.top_up(10)
     life.wind(minutes=43)
     assert (life.status(), life.there()) == ("stopped", {})
@@ -259,7 +259,7 @@ def test_top_ups_one_after_another_do_not_pile_up_runs_of_the_clock(life: Life) 
 
 def test_one_hiccup_of_sagemaker_is_nobodys_mail(running: Life) -> None:
     running.mails()
-    running.sagemaker.troubles.refuse("DescribeEndpoint", refusals.throttled(), times=3)
+    running.sagemaker.faults.refuse("DescribeEndpoint", refusals.throttled(), times=3)
     running.wind(minutes=1)
     assert running.mails() == []
     assert running.failures == []
@@ -406,7 +406,7 @@ def test_a_mail_that_is_refused_keeps_back_no_other(life: Life) -> None:
 
 
 def test_a_failure_is_mailed_once_per_cause_however_often_it_is_tried(life: Life) -> None:
-    life.sagemaker.troubles.refuse("CreateEndpoint", refusals.throttled(), times=3)
+    life.sagemaker.faults.refuse("CreateEndpoint", refusals.throttled(), times=3)
     life.top_up(14)
     life.wind(minutes=5)
     assert life.lines().count(Kind.FAILURE) >= 2
@@ -680,7 +680,7 @@ def test_an_endpoint_that_cannot_be_stopped_is_told_in_seconds_overdue(running: 
 
 def test_what_sagemaker_refuses_is_a_failure_of_the_run_and_told_once(running: Life) -> None:
     denied = refusals.denied("arn:aws:sts::1:assumed-role/x", "DeleteEndpoint", "arn:aws:y")
-    running.sagemaker.troubles.refuse("DeleteEndpoint", denied, times=120)
+    running.sagemaker.faults.refuse("DeleteEndpoint", denied, times=120)
     running.eject()
     running.wind(minutes=2)
     assert running.failures

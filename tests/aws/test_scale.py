@@ -17,6 +17,7 @@ from parkmeter.aws.listed_control_plane import RollCall
 from parkmeter.aws.wiring import PATIENCE
 from parkmeter.aws.worker_pool import WORKERS
 from parkmeter.core.meter import Meter, Phase, Run, Status, is_open
+from parkmeter.core.money import Minutes
 from parkmeter.drivers.sagemaker import PATIENCE as SAGEMAKER_PATIENCE
 from parkmeter.service.changes import Actor
 from tests.support.scale.fleet import OF_SAGEMAKER, TIMEOUT_SECONDS, Fleet
@@ -472,7 +473,7 @@ def test_a_start_that_a_run_did_not_see_begin_keeps_its_credit(fleet) -> None:
         while service.report(NAME).shown.status is not Status.STOPPED:
             some.threads.sleep(1)
             service.reconcile(NAME)
-        service.top_up(NAME, 10, ADA)
+        service.top_up(NAME, Minutes.of(10), ADA)
         service.reconcile(NAME)
 
     some.threads.begin(another_run)

@@ -11,7 +11,7 @@ import pytest
 
 from parkmeter.config.settings import Settings
 from parkmeter.gateway.server import Gateway, Started
-from parkmeter.service.meters import Service
+from parkmeter.service.meters import MeterService
 from parkmeter.stores.sqlite import SqliteStore
 from tests.support.gateway_process import PING_SERVER, TOKEN
 
@@ -43,7 +43,7 @@ def settings(state: Path) -> Settings:
 def test_what_a_prompt_is_buying_is_on_the_meter_before_endpoints_are_parked(tmp_path, monkeypatch):
     order: list[str] = []
     buying, parking = threading.Event(), threading.Event()
-    commit, park = SqliteStore.commit, Service.park
+    commit, park = SqliteStore.commit, MeterService.park
 
     def slowly(store, meter, entries, *more):
         woken = any(entry.key.startswith("wake:") for entry in entries)
@@ -61,7 +61,7 @@ def test_what_a_prompt_is_buying_is_on_the_meter_before_endpoints_are_parked(tmp
         return park(service)
 
     monkeypatch.setattr(SqliteStore, "commit", slowly)
-    monkeypatch.setattr(Service, "park", seen)
+    monkeypatch.setattr(MeterService, "park", seen)
     gateway = Gateway(settings(tmp_path))
     prompts: list[threading.Thread] = []
 

@@ -189,7 +189,7 @@ def test_a_server_that_obeys_is_gone_at_once(handle):
 LEASH_ON_A_SLOW_DISK = f"""
 import sys, time
 sys.path.append({str(LEASH.parents[2])!r})
-from parkmeter.leash import main as begin
+from parkmeter.leash import main
 from parkmeter.leash import supervise
 
 write_json = supervise.write_json
@@ -200,7 +200,7 @@ def write_late(path, content):
     write_json(path, content)
 
 supervise.write_json = write_late
-begin.main()
+main.main()
 """
 
 

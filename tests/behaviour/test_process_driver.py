@@ -140,7 +140,7 @@ def test_one_that_just_ends_has_failed_too(handle):
     handle.launches["brief"] = Launch(("true",))
     start(handle, Spec("brief"))
     failed = watch(handle, Spec("brief"), Phase.FAILED)[-1]
-    assert failed.reason == "it ended by itself (exit code 0)"
+    assert failed.reason == "it exited unexpectedly (exit code 0)"
 
 
 def test_one_that_was_killed_says_so(handle):
@@ -149,7 +149,7 @@ def test_one_that_was_killed_says_so(handle):
     watch(handle, spec, Phase.READY)
     os.kill(handle.server_of(spec), signal.SIGKILL)
     failed = watch(handle, spec, Phase.FAILED)[-1]
-    assert failed.reason == "killed by SIGKILL, perhaps because the machine ran out of memory"
+    assert failed.reason == "killed by SIGKILL, possibly because the machine ran out of memory"
 
 
 def test_a_ready_server_too_busy_to_answer_stays_ready_for_a_new_gateway_too(handle, tmp_path):

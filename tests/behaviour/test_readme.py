@@ -21,9 +21,8 @@ ENDLESS = ("--watch", "--follow")
 
 @pytest.fixture(scope="module")
 def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GatewayProcess]:
-    made = GatewayProcess(tmp_path_factory.mktemp("readme") / "state").start()
-    yield made
-    made.clean_up()
+    with GatewayProcess(tmp_path_factory.mktemp("readme") / "state").start() as made:
+        yield made
 
 
 def typed(gateway: GatewayProcess, command: str) -> subprocess.Popen[str]:

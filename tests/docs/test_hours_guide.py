@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from parkmeter.config.settings import load_settings
+from parkmeter.config.load import load_settings
 from parkmeter.core.hours import Hours
 
 GUIDE = (Path(__file__).parents[2] / "docs" / "hours.md").read_text(encoding="utf-8")
@@ -23,7 +23,7 @@ def test_the_settings_are_right(tmp_path, text):
 
 
 @pytest.mark.parametrize(("hours", "day", "runs"), CHANGES)
-def test_the_clock_changes_are_as_told(hours, day, runs):
+def test_the_clock_changes_are_as_documented(hours, day, runs):
     (window,) = Hours.of([hours]).within(date.fromisoformat(day), 1)
     assert f"{window.begin:%H:%M}-{window.end:%H:%M}" == runs
 

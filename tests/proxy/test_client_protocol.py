@@ -12,7 +12,7 @@ from starlette.requests import ClientDisconnect
 
 from parkmeter.api.request_body import read_json
 from parkmeter.errors import UploadStalledError
-from parkmeter.proxy.client_protocol import speaking
+from parkmeter.proxy.client_protocol import protocol_for
 from parkmeter.proxy.data_plane import DataPlane
 from parkmeter.proxy.gate import LocalGate
 from parkmeter.web.problems import problem_of
@@ -24,7 +24,7 @@ HEAD = b"POST / HTTP/1.1\r\nHost: gateway.test\r\n"
 
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch):
-    monkeypatch.setattr("parkmeter.proxy.client_protocol._HEAD_WITHIN", 0.2)
+    monkeypatch.setattr("parkmeter.proxy.client_connection.ClientConnection.HEAD_SECONDS", 0.2)
 
 
 class House:
@@ -58,7 +58,7 @@ async def guest(house: House, keep_alive: int = 5) -> AsyncIterator[Client]:
         for client in made:
             client.leave()
 
-    async with served(house, http=speaking(plane()), keep_alive=keep_alive, part=part) as port:
+    async with served(house, http=protocol_for(plane()), keep_alive=keep_alive, part=part) as port:
         made.append(Client(*await asyncio.open_connection("127.0.0.1", port)))
         yield made[0]
 

@@ -13,7 +13,7 @@ from parkmeter.api.dependencies import ApiContext
 from parkmeter.api.event_routes import add_event_routes, feed_of
 from parkmeter.api.request_body import LARGEST
 from parkmeter.core.tokens import Scope, Token, digest_of
-from parkmeter.proxy.client_protocol import speaking
+from parkmeter.proxy.client_protocol import protocol_for
 from parkmeter.proxy.data_plane import DataPlane
 from parkmeter.proxy.gate import LocalGate
 from parkmeter.web.auth import TokenBook
@@ -43,7 +43,7 @@ async def house() -> AsyncIterator[Client]:
         for client in made:
             client.leave()
 
-    async with served(app, http=speaking(plane), part=part) as port:
+    async with served(app, http=protocol_for(plane), part=part) as port:
         made.append(Client(*await asyncio.open_connection("127.0.0.1", port)))
         yield made[0]
 
@@ -91,7 +91,7 @@ async def test_a_prompt_that_is_too_large_ends_its_connection_and_its_client_rea
 
 @on_both_loops
 async def test_one_who_goes_on_sending_after_the_end_is_left_alone_in_time(monkeypatch):
-    monkeypatch.setattr("parkmeter.proxy.client_protocol._LINGER", 0.2)
+    monkeypatch.setattr("parkmeter.proxy.client_connection.ClientConnection.LINGER_SECONDS", 0.2)
     async with house() as client:
         await asked(client, f"{TOP_UP}Content-Length: {LARGEST + 1}\r\n\r\n")
         assert (await client.reply()).status == 413

@@ -12,7 +12,7 @@ import uvicorn
 
 from parkmeter.core.meter import Status
 from parkmeter.ports import View
-from parkmeter.proxy.client_protocol import speaking
+from parkmeter.proxy.client_protocol import protocol_for
 from parkmeter.proxy.data_plane import DataPlane
 from parkmeter.proxy.gate import LocalGate
 from parkmeter.web.routes import Route, Routes
@@ -84,7 +84,7 @@ def test_a_prompt_is_answered_after_the_top_up_that_its_402_asked_for(loop):
 
     with (
         serving(model, loop) as upstream_port,
-        serving(nobody, loop, plane.close, http=speaking(plane)) as port,
+        serving(nobody, loop, plane.close, http=protocol_for(plane)) as port,
     ):
         client = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
 

@@ -419,9 +419,9 @@ async def test_the_timeline_counts_what_was_let_in_and_nothing_that_was_refused(
     async with upstream(answering(OK)) as model, gateway(model.address) as meter:
         for token in (None, "t-purse", "t-nonsense"):
             assert (await meter.exchange(token=token)).status in {401, 403}
-        assert meter.plane.traffic["flan-t5"].let_in == 0
+        assert meter.plane.traffic["flan-t5"].admitted == 0
         assert (await meter.exchange()).status == 200
-        assert meter.plane.traffic["flan-t5"].let_in == 1
+        assert meter.plane.traffic["flan-t5"].admitted == 1
         meter.show(Status.STOPPED, minutes=0)
         assert (await meter.exchange()).status == 402
-        assert meter.plane.traffic["flan-t5"].let_in == 1
+        assert meter.plane.traffic["flan-t5"].admitted == 1

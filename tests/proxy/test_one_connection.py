@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from parkmeter.core.meter import Status
-from parkmeter.proxy.client_protocol import speaking
+from parkmeter.proxy.client_protocol import protocol_for
 from parkmeter.proxy.data_plane import DataPlane
 from parkmeter.proxy.upstream_pool import UpstreamPool
 from parkmeter.web.routes import Timeouts
@@ -67,7 +67,7 @@ async def beside(application: Application, plane: DataPlane):
         for client in made:
             client.leave()
 
-    async with served(application, http=speaking(plane), part=part) as port:
+    async with served(application, http=protocol_for(plane), part=part) as port:
         made.append(Client(*await asyncio.open_connection("127.0.0.1", port)))
         yield made[0]
 

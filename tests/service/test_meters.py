@@ -9,6 +9,7 @@ import pytest
 from parkmeter.core.decision import Cause
 from parkmeter.core.journal import Kind
 from parkmeter.core.meter import Phase, Spec
+from parkmeter.core.money import Minutes
 from parkmeter.errors import (
     DriverError,
     ExpiryMovedError,
@@ -136,18 +137,18 @@ def test_an_eject_with_an_expiry_that_moved_changes_nothing(world):
 
 
 def test_the_same_key_adds_once_and_answers_alike_later(world):
-    first = world.service.top_up("flan-t5", 10, ADA, "monday")
+    first = world.service.top_up("flan-t5", Minutes.of(10), ADA, "monday")
     world.wind(3 * MINUTE)
-    again = world.service.top_up("flan-t5", 10.0, ADA, "monday")
+    again = world.service.top_up("flan-t5", Minutes.of(10.0), ADA, "monday")
     assert (first.replayed, again.replayed) == (False, True)
     assert replace(again.entry, number=0) == first.entry
     assert world.lines().count(Kind.TOP_UP) == 1
 
 
 def test_the_same_key_with_another_request_is_refused(world):
-    world.service.top_up("flan-t5", 10, ADA, "monday")
+    world.service.top_up("flan-t5", Minutes.of(10), ADA, "monday")
     with pytest.raises(KeyReusedError):
-        world.service.top_up("flan-t5", 11, ADA, "monday")
+        world.service.top_up("flan-t5", Minutes.of(11), ADA, "monday")
     with pytest.raises(KeyReusedError):
         world.service.eject("flan-t5", ADA, "monday")
     assert world.left() == 10 * MINUTE
@@ -155,30 +156,30 @@ def test_the_same_key_with_another_request_is_refused(world):
 
 def test_keys_of_different_tokens_and_endpoints_do_not_meet():
     world = World(Spec("flan-t5"), Spec("falcon"))
-    world.service.top_up("flan-t5", 10, ADA, "monday")
-    world.service.top_up("flan-t5", 10, BOB, "monday")
-    world.service.top_up("falcon", 11, ADA, "monday")
+    world.service.top_up("flan-t5", Minutes.of(10), ADA, "monday")
+    world.service.top_up("flan-t5", Minutes.of(10), BOB, "monday")
+    world.service.top_up("falcon", Minutes.of(11), ADA, "monday")
     assert world.left() == 20 * MINUTE
     assert world.left("falcon") == 11 * MINUTE
 
 
 def test_a_key_is_forgotten_after_seven_days(world):
-    world.service.top_up("flan-t5", 10, ADA, "monday")
+    world.service.top_up("flan-t5", Minutes.of(10), ADA, "monday")
     world.wind(timedelta(days=7))
-    assert not world.service.top_up("flan-t5", 20, ADA, "monday").replayed
+    assert not world.service.top_up("flan-t5", Minutes.of(20), ADA, "monday").replayed
 
 
 def test_a_refusal_is_not_remembered(world):
     with pytest.raises(LimitExceededError):
-        world.service.top_up("flan-t5", 5000, ADA, "monday")
-    assert not world.service.top_up("flan-t5", 5, ADA, "monday").replayed
+        world.service.top_up("flan-t5", Minutes.of(5000), ADA, "monday")
+    assert not world.service.top_up("flan-t5", Minutes.of(5), ADA, "monday").replayed
 
 
 def test_a_replay_is_answered_even_where_the_request_would_now_be_refused(world):
-    world.service.top_up("flan-t5", 1440, ADA, "first")
+    world.service.top_up("flan-t5", Minutes.of(1440), ADA, "first")
     for number in range(6):
-        world.service.top_up("flan-t5", 1440, ADA, str(number))
-    assert world.service.top_up("flan-t5", 1440, ADA, "first").replayed
+        world.service.top_up("flan-t5", Minutes.of(1440), ADA, str(number))
+    assert world.service.top_up("flan-t5", Minutes.of(1440), ADA, "first").replayed
 
 
 @pytest.mark.parametrize("minutes", [None, "10", float("nan"), -1, 0, 1e12])
@@ -191,18 +192,18 @@ def test_bad_minutes_change_nothing(world, minutes):
 
 def test_an_unknown_endpoint_is_refused_with_the_names_there_are(world):
     with pytest.raises(UnknownEndpointError) as raised:
-        world.service.top_up("falcon", 10, ADA)
+        world.service.top_up("falcon", Minutes.of(10), ADA)
     assert raised.value.data == {"endpoints": ["flan-t5"]}
 
 
 def test_minutes_a_day_of_a_token_are_counted_with_the_top_up(world):
     thrifty = Actor("c3", "cleo", minutes_per_day=30)
-    world.service.top_up("flan-t5", 20, thrifty)
+    world.service.top_up("flan-t5", Minutes.of(20), thrifty)
     with pytest.raises(OverBudgetError):
-        world.service.top_up("flan-t5", 20, thrifty)
+        world.service.top_up("flan-t5", Minutes.of(20), thrifty)
     assert world.left() == 20 * MINUTE
     world.clock.time += timedelta(days=1)
-    world.service.top_up("flan-t5", 20, thrifty)
+    world.service.top_up("flan-t5", Minutes.of(20), thrifty)
 
 
 def test_a_failed_endpoint_is_cleared_and_started_again(world):
@@ -624,7 +625,7 @@ def test_a_notifier_that_fails_stops_nothing_else(world):
 def test_one_endpoint_that_cannot_be_parked_does_not_keep_the_others():
     world = World(Spec("a"), Spec("b"))
     for name in ("a", "b"):
-        world.service.top_up(name, 10, ADA)
+        world.service.top_up(name, Minutes.of(10), ADA)
     world.wind(2 * SECOND)
     commit = world.store.commit
 
@@ -680,9 +681,9 @@ def test_an_end_at_the_close_while_nobody_looked_is_no_failure(leashed):
 def test_the_drivers_own_words_on_an_end_are_kept(world):
     world.top_up(10)
     world.wind(2 * MINUTE)
-    world.driver.show("flan-t5", Phase.ABSENT, "its supervisor was told to end it")
+    world.driver.show("flan-t5", Phase.ABSENT, "its supervisor received SIGTERM")
     world.wind(SECOND / 2)
-    assert world.service.report("flan-t5").shown.reason.startswith("its supervisor was told")
+    assert world.service.report("flan-t5").shown.reason.startswith("its supervisor received")
 
 
 def test_a_warning_is_not_repeated_after_a_crash():

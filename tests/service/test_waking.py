@@ -9,6 +9,7 @@ import pytest
 from parkmeter.core.hours import Hours
 from parkmeter.core.journal import SYSTEM, Kind
 from parkmeter.core.meter import Spec
+from parkmeter.core.money import Minutes
 from parkmeter.core.tokens import Scope, Token
 from parkmeter.errors import DeviceBusyError, OverBudgetError
 from parkmeter.proxy.waker import Waker
@@ -115,7 +116,7 @@ def test_the_budget_of_the_token_counts(world):
 
 def test_a_device_that_is_held_is_not_taken():
     world = World(Spec("flan-t5", wake=WAKE, device="gpu0"), Spec("falcon", device="gpu0"))
-    world.service.top_up("falcon", 10, ADA)
+    world.service.top_up("falcon", Minutes.of(10), ADA)
     with pytest.raises(DeviceBusyError):
         world.service.wake("flan-t5", ADA)
 

@@ -26,14 +26,15 @@ from parkmeter.aws.wiring import NoGate, Ports, service_of
 from parkmeter.core.events import Event, Extension
 from parkmeter.core.journal import Entry, Kind
 from parkmeter.core.meter import Meter, Spec
+from parkmeter.core.money import Minutes
 from parkmeter.core.report import Report
 from parkmeter.notify.log import LogNotifier
 from parkmeter.notify.sns import SnsReceiver
 from parkmeter.service.changes import Actor
 from parkmeter.service.event_builder import extension_of
-from parkmeter.service.meters import Service
+from parkmeter.service.meters import MeterService
 from parkmeter.stores.dynamodb_outbox import DynamoOutbox
-from simulator.deployed import Deployed
+from simulator.deployment import Deployed
 from simulator.sagemaker.simulator import SageMakerSimulator
 from tests.support.timeline import Timeline
 from tests.support.wound_sagemaker import Wound
@@ -185,7 +186,7 @@ class Life:
             pause=self.pause,
         )
 
-    def service(self) -> Service:
+    def service(self) -> MeterService:
         """What control and tests ask."""
         names = [FLAN, *self.deployment.names]
         return service_of(self.ports, self.find(names).definitions)
@@ -241,7 +242,7 @@ class Life:
     # ── What people do and see ───────────────────────────────────────────────────────────────────
 
     def top_up(self, minutes: float = 10, name: str = FLAN) -> Entry:
-        return self.service().top_up(name, minutes, ADA).entry
+        return self.service().top_up(name, Minutes.of(minutes), ADA).entry
 
     def eject(self, name: str = FLAN) -> None:
         self.service().eject(name, ADA)

@@ -18,7 +18,7 @@ import uvloop
 from parkmeter.core.meter import Status
 from parkmeter.core.tokens import Scope, Token, digest_of
 from parkmeter.ports import View
-from parkmeter.proxy.client_protocol import speaking
+from parkmeter.proxy.client_protocol import protocol_for
 from parkmeter.proxy.data_plane import DataPlane
 from parkmeter.proxy.gate import LocalGate
 from parkmeter.proxy.upstream_pool import UpstreamPool
@@ -295,7 +295,7 @@ async def gateway(
     made = Gateway(limits or Limits(), timeouts or Timeouts(), pool or UpstreamPool(), wake)
     if address is not None:
         made.show(address=address)
-    speak: Any = speaking(made.plane)
+    speak: Any = protocol_for(made.plane)
 
     def seen(**named: Any) -> Any:
         made.connections.append(speak(**named))

@@ -31,7 +31,7 @@ from parkmeter.aws.worker_pool import Crew
 from parkmeter.core.meter import NEVER, ZERO, Meter, Phase, Spec, is_open, latest_close, overdue
 from parkmeter.drivers.sagemaker import SageMakerDriver
 from parkmeter.errors import DriverError
-from parkmeter.service.meters import Service
+from parkmeter.service.meters import MeterService
 
 log = logging.getLogger(__name__)
 
@@ -285,7 +285,7 @@ class MeterClock:
             if one is None or name not in meters or one.text != published(meters[name].expires_at)
         }
 
-    def _synced(self, service: Service, name: str, found: Published | None) -> bool:
+    def _synced(self, service: MeterService, name: str, found: Published | None) -> bool:
         """Whether the published expiry is in step; if not, the meter goes on all the same."""
         try:
             self.expiries.sync(service, name, found)

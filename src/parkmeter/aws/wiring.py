@@ -27,7 +27,7 @@ from parkmeter.drivers.sagemaker import (
 )
 from parkmeter.notify.log import LogNotifier
 from parkmeter.ports import Clock, Gate, Notifier, View
-from parkmeter.service.meters import Service
+from parkmeter.service.meters import MeterService
 from parkmeter.stores.dynamodb import DynamoStore, Tables
 
 log = logging.getLogger(__name__)
@@ -161,7 +161,7 @@ class Ports:
 
 def service_of(
     ports: Ports, definitions: Mapping[str, Definition], others: Collection[str] = ()
-) -> Service:
+) -> MeterService:
     """The use cases over these endpoints.
 
     `others` have no definition; what may be left of them on SageMaker goes by the name that the
@@ -169,7 +169,7 @@ def service_of(
     """
     hostings = {name: Hosting(f"{ports.deployment}-{name}", {}) for name in others}
     hostings |= {name: Hosting(one.endpoint, one.configs) for name, one in definitions.items()}
-    return Service(
+    return MeterService(
         {name: one.spec for name, one in definitions.items()},
         store=ports.store,
         driver=SageMakerDriver(

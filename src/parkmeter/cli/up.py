@@ -1,4 +1,4 @@
-"""`parkmeter up`: reads settings, runs the gateway, and prints the first screen."""
+"""`parkmeter up`: read the settings, run the gateway, print the first screen."""
 
 import logging
 import shlex
@@ -14,7 +14,8 @@ from rich.text import Text
 
 from parkmeter._version import __version__
 from parkmeter.cli.output import clock_time, countdown, err, out, status_word
-from parkmeter.config.settings import Settings, config_file, load_settings
+from parkmeter.config.load import config_file, load_settings
+from parkmeter.config.settings import Settings
 from parkmeter.core.meter import Status
 from parkmeter.core.report import Report
 from parkmeter.errors import ParkmeterError
@@ -22,7 +23,7 @@ from parkmeter.gateway.server import Gateway, Started
 from parkmeter.web.stage import STAGE
 
 _BANNER_WAITS_SECONDS = 5.0
-"""For the endpoints that start at once; a slow one is shown as starting."""
+"""For endpoints that start fast; a slow one is shown as starting."""
 
 _PROMPT = '{"text_inputs": "write a story about beautiful weather on a tropical island."}'
 
@@ -30,7 +31,7 @@ _PROMPT = '{"text_inputs": "write a story about beautiful weather on a tropical 
 def run(
     *, host: str | None, port: int | None, state: Path | None, config: Path | None, keep: bool
 ) -> None:
-    """Run the gateway until a signal; what `parkmeter up` does."""
+    """Run the gateway until a signal."""
     _log_to_stderr()
 
     def read() -> Settings:
@@ -50,31 +51,31 @@ def run(
     out.print(f"{ending} Meters keep their expiry: time goes on while the gateway is away.")
 
 
-# ── What `up` prints ────────────────────────────────────────────────────────────────────────────
+# ── The first screen ─────────────────────────────────────────────────────────────────────────────
 
 
 def _banner(started: Started) -> None:
     reports = _settled_reports(started)
-    to_a_person = started.new_token is not None and out.is_terminal
-    token = f"'Authorization: {started.new_token}'" if to_a_person else '"Authorization: $TOKEN"'
+    show_token = started.new_token is not None and out.is_terminal
+    token = f"'Authorization: {started.new_token}'" if show_token else '"Authorization: $TOKEN"'
     lines = banner_lines(
         started.url,
         [_row(report) for report in reports],
         f"token    {started.new_token}"
-        if to_a_person
+        if show_token
         else f"  TOKEN=$(cat {shlex.quote(str(started.token_file))})",
         _commands(started, reports, token),
         datetime.now(UTC).astimezone(),
     )
     for line in lines:
         out.print(line)
-    # From here on the terminal tells what happens; before, it would have torn the lines above.
+    # From here on the journal is printed; before, it would have split the lines above.
     logging.getLogger("parkmeter.journal").setLevel(logging.INFO)
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """An endpoint in the banner; `left` zero: closed."""
+    """An endpoint on the first screen; `left` is zero if its meter is closed."""
 
     name: str
     status: str
@@ -86,7 +87,7 @@ class Row:
 def banner_lines(
     url: str, rows: Sequence[Row], token: str, commands: Sequence[str], now: datetime
 ) -> list[Text]:
-    """The first screen: where it is, how the endpoints are doing, and what to copy."""
+    """Return the first screen: address, endpoints, and commands to copy."""
     short = ".".join(__version__.split(".")[:2])
     head = Text.assemble(
         (f"parkmeter {short}", "bold"),
@@ -99,7 +100,7 @@ def banner_lines(
         *(_line(row, width, now) for row in rows),
         Text(token),
         *(Text(f"  {command}") for command in commands),
-        Text(f"every route, with examples: {url}/docs", "dim"),
+        Text(f"all routes, with examples: {url}/docs", "dim"),
     ]
 
 
@@ -115,7 +116,7 @@ def _settled_reports(started: Started) -> list[Report]:
 
 
 def _commands(started: Started, reports: list[Report], token: str) -> list[str]:
-    """The ancestor's three calls; with a closed meter the top-up comes first."""
+    """Return the three example calls; with a closed meter the top-up comes first."""
     first = next((report for report in reports if report.left), reports[0])
     settings, name = started.settings, first.spec.name
     look, add, prompt = example_commands(
@@ -131,7 +132,7 @@ def _commands(started: Started, reports: list[Report], token: str) -> list[str]:
 def example_commands(
     url: str, resource: str, token: str, *, name: str | None, body: str = _PROMPT
 ) -> tuple[str, str, str]:
-    """To look, to top up and to prompt. `name` where there are several endpoints."""
+    """Return the calls for status, top-up and prompt; `name` if there are several endpoints."""
     expiry = f"{url}{STAGE}/endpoint-expiry"
     named = f', "EndpointName": "{name}"' if name else ""
     return (
@@ -167,5 +168,5 @@ def _log_to_stderr() -> None:
         format="%(asctime)s %(message)s",
         datefmt="%H:%M:%S",
     )
-    # It warns of every malformed request, without saying whose; the answer says what was wrong.
+    # It warns of every malformed request, without its sender; the answer says what was wrong.
     logging.getLogger("uvicorn.error").setLevel(logging.ERROR)

@@ -208,7 +208,7 @@ class FakeDriver:
             on_leash = endpoint.until is not None and self._is_on_leash(endpoint)
             cut_off = endpoint.until + HEAD_START if on_leash and endpoint.until else None
             if cut_off is not None and cut_off <= now and (due is None or cut_off < due):
-                self._stop(endpoint, cut_off, "time used up; its leash ended it")
+                self._stop(endpoint, cut_off, "time used up; stopped by its leash")
             elif due is not None and due <= now and endpoint.then is not None:
                 self._go(endpoint, endpoint.then, at=due)
             else:

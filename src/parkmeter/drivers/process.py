@@ -30,10 +30,10 @@ from parkmeter.leash.files import (
     Content,
     Files,
     boot_id,
-    hold,
     read_json,
     remove,
     ring,
+    take_lock,
     write_json,
 )
 
@@ -237,7 +237,7 @@ class ProcessDriver:
 
 def _forget(files: Files) -> None:
     """Remove the record of a failed run, unless a new leash has just taken its place."""
-    lock = hold(files.lock)
+    lock = take_lock(files.lock)
     if lock is None:
         return
     record = read_json(files.record)

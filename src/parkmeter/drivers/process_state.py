@@ -14,9 +14,9 @@ from parkmeter.leash.files import (
     STOPPING,
     Content,
     Files,
-    is_held,
+    has_reader,
+    is_locked,
     read_json,
-    somebody_hears,
 )
 
 
@@ -61,7 +61,7 @@ def of_this_run(path: str, seen: Look) -> Content | None:
 
 
 def _look_once(files: Files) -> Look:
-    held = is_held(files.lock)
+    held = is_locked(files.lock)
     # Read after the lock: what a leash wrote before it let go is then surely seen.
     record = read_json(files.record)
     if record is None:
@@ -71,7 +71,7 @@ def _look_once(files: Files) -> Look:
         if held:
             return Look(State.ENDING, record)
         return Look(State.FAILED if state == FAILED else State.NOTHING, record)
-    if not held or not somebody_hears(files.bell):
+    if not held or not has_reader(files.bell):
         return Look(State.ORPHANED, record)
     running = Look(State.RUNNING, record)
     if state == STOPPING or of_this_run(files.stop, running):

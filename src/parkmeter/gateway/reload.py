@@ -17,7 +17,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 
 from parkmeter.errors import NoGatewayError, ParkmeterError
-from parkmeter.state_folder import CachedToken, StateFolder, write_private
+from parkmeter.state_folder import LockHolder, StateFolder, write_private
 
 log = logging.getLogger(__name__)
 
@@ -112,14 +112,14 @@ def reload_gateway(folder: StateFolder, within: float = ANSWER_WITHIN) -> Outcom
     )
 
 
-def _holder(folder: StateFolder) -> CachedToken | None:
+def _holder(folder: StateFolder) -> LockHolder | None:
     try:
         return folder.holder()
     except OSError as error:
         raise NoGatewayError(f"{folder.lock_file} cannot be read: {error.strerror}.") from error
 
 
-def _send_hangup(folder: StateFolder, holder: CachedToken) -> None:
+def _send_hangup(folder: StateFolder, holder: LockHolder) -> None:
     """SIGHUP to that process and no other that may have its number by now."""
     try:
         if hasattr(os, "pidfd_open") and hasattr(signal, "pidfd_send_signal"):

@@ -26,7 +26,7 @@ from parkmeter.errors import ConfigError
 from parkmeter.gateway import systemd as service_manager
 from parkmeter.gateway.reload import Reloader
 from parkmeter.gateway.wiring import Parts, wire
-from parkmeter.proxy.client_protocol import speaking
+from parkmeter.proxy.client_protocol import protocol_for
 from parkmeter.state_folder import StateFolder
 from parkmeter.web.asgi import Application, Message, Receive, Scope, Send
 from parkmeter.web.stage import located
@@ -141,7 +141,7 @@ class Gateway:
         parts.clock.start(parts.service.reconcile, parts.service.sweep, parts.service.clock_jumped)
         config = uvicorn.Config(
             _Front(parts.control),
-            http=speaking(parts.data_plane),
+            http=protocol_for(parts.data_plane),
             ws="none",
             lifespan="off",
             access_log=False,
@@ -158,7 +158,7 @@ class Gateway:
             timeout_graceful_shutdown=round(self._settings.gateway.shutdown_seconds),
         )
         self._server = _Server(
-            config, beginning=parts.requests.begin, begun=started, ending=parts.end_requests
+            config, beginning=parts.requests.start, begun=started, ending=parts.end_requests
         )
         reloader.start()
         try:
@@ -170,7 +170,7 @@ class Gateway:
             parts.data_plane.join()  # nothing is to be bought for what is parked
             parts.requests.finish()
             left = [] if self._keep else self._park(parts)
-            parts.outbox.stop(_TELLING_SECONDS)
+            parts.dispatcher.stop(_TELLING_SECONDS)
         return left
 
     def _park(self, parts: Parts) -> list[str]:

@@ -24,15 +24,15 @@ from parkmeter.errors import StoreBusyError
 from parkmeter.gateway.clock import LocalClock
 from parkmeter.gateway.metrics_route import add_metrics_route
 from parkmeter.gateway.notifications import Telling, receivers
-from parkmeter.notify.dispatcher import Outbox, Post
+from parkmeter.notify.dispatcher import DeliveryContext, Dispatcher
 from parkmeter.notify.log import LogNotifier
-from parkmeter.notify.top_up_counter import Tally
+from parkmeter.notify.top_up_counter import TopUpCounter
 from parkmeter.ports import Store
 from parkmeter.proxy.data_plane import DataPlane
 from parkmeter.proxy.gate import LocalGate
 from parkmeter.proxy.request_counter import RequestCounter
 from parkmeter.proxy.waker import Waker
-from parkmeter.service.meters import Service
+from parkmeter.service.meters import MeterService
 from parkmeter.service.tokens import TokenService
 from parkmeter.state_folder import StateFolder
 from parkmeter.stores.sqlite import SqliteStore
@@ -42,7 +42,8 @@ from parkmeter.web.routes import Limits, Route, Routes, Timeouts
 
 log = logging.getLogger(__name__)
 
-_FIRST_TOKEN = "first"  # noqa: S105 (its id, not its secret)
+_OWNER = "owner"
+"""Id and name of the token made at the first start; databases of older versions have `first`."""
 
 
 class InForce:
@@ -68,7 +69,7 @@ class Parts:
     """A local gateway, wired and not yet running. `new_token`: made just now, None later on."""
 
     in_force: InForce
-    service: Service
+    service: MeterService
     clock: LocalClock
     store: Store
     driver: ProcessDriver
@@ -76,7 +77,7 @@ class Parts:
     data_plane: DataPlane
     requests: RequestCounter
     feed: Feed[News]
-    outbox: Outbox
+    dispatcher: Dispatcher
     new_token: str | None
     models: Path
 
@@ -93,7 +94,7 @@ class Parts:
 
         """
         # First, because it may fail; and before endpoints get their first minutes, which it tells.
-        self.outbox.configure(receivers(settings.notify, self.clock.now))
+        self.dispatcher.configure(receivers(settings.notify, self.clock.now))
         self.in_force.settings = settings
         self.driver.launches = launches(settings, self.models)
         self.service.configure(settings.specs())
@@ -129,15 +130,15 @@ def wire(settings: Settings, folder: StateFolder, url: str) -> Parts:
     clock = LocalClock()
     gate = LocalGate(clock.now, on_idle=clock.wake, on_change=lambda: feed.wake())  # noqa: PLW0108 (made below)
     store = SqliteStore(folder.store)
-    new_token = _first_token(settings, folder, store, clock, url)
+    new_token = _owner_token(settings, folder, store, clock, url)
     book = TokenBook(store.tokens())
     in_force = InForce(settings)
     driver = ProcessDriver(folder.endpoints, {})
     link_secret = folder.link_secret()
     telling = Telling(store, lambda: in_force.settings, url, link_secret)
-    outbox = Outbox(Post(store, telling.event, clock.now))
-    tally = Tally(LogNotifier(), outbox)
-    service = Service({}, store=store, driver=driver, clock=clock, gate=gate, notifier=tally)
+    dispatcher = Dispatcher(DeliveryContext(store, telling.event, clock.now))
+    counter = TopUpCounter(LogNotifier(), dispatcher)
+    service = MeterService({}, store=store, driver=driver, clock=clock, gate=gate, notifier=counter)
     waker = Waker(lambda name, token: service.wake(name, actor_of(token)))
     data_plane = DataPlane(Routes(), book, gate, clock.now, waker=waker)
     requests = RequestCounter(data_plane.traffic, store.requests, clock.now)
@@ -159,10 +160,10 @@ def wire(settings: Settings, folder: StateFolder, url: str) -> Parts:
 
     issuing = TokenService(store, lambda: service.names, clock.now, changed=tokens_changed)
     add_token_routes(application, control, issuing)
-    add_log_routes(application, control, ProcessLogs(folder.endpoints), lambda: gate.dismissed)
+    add_log_routes(application, control, ProcessLogs(folder.endpoints), lambda: gate.shutting_down)
     add_event_routes(application, control, feed)
     add_extend_routes(application, control, lambda: link_secret, store.entry)
-    add_metrics_route(application, control, gate, data_plane.traffic, tally.bought)
+    add_metrics_route(application, control, gate, data_plane.traffic, counter.bought)
     return Parts(
         in_force=in_force,
         service=service,
@@ -173,7 +174,7 @@ def wire(settings: Settings, folder: StateFolder, url: str) -> Parts:
         data_plane=data_plane,
         requests=requests,
         feed=feed,
-        outbox=outbox,
+        dispatcher=dispatcher,
         new_token=new_token,
         models=folder.models,
     )
@@ -227,17 +228,17 @@ def _embedded(endpoint: EndpointSettings, models: Path) -> tuple[str, ...]:
     return (*server, *model, "--port", "{port}")
 
 
-def _first_token(
+def _owner_token(
     settings: Settings, folder: StateFolder, store: Store, clock: LocalClock, url: str
 ) -> str | None:
-    """Make sure that somebody can use the gateway; `client.json` follows its address.
+    """Make the owner's token if no valid token may issue tokens; return a generated secret.
 
-    The bootstrap token, where one is given, is the first token, and replaces an older one.
+    A bootstrap token becomes the owner's and replaces an older one. `client.json` is updated.
     """
     tokens, now = store.tokens(), clock.now()
-    first = next((token for token in tokens if token.id == _FIRST_TOKEN), None)
+    owner = next((token for token in tokens if token.id in {_OWNER, "first"}), None)
     secret = settings.bootstrap_token
-    # Not whenever the first one is missing: revoked, it would be back with the next start.
+    # Not whenever the owner's is missing: a revoked one would return at the next start.
     if secret is None and not any(token.administers() and token.alive(now) for token in tokens):
         secret = new_secret()
     if secret is None:
@@ -245,13 +246,13 @@ def _first_token(
             folder.write_client(ClientFile(url, known.token))
         return None
     folder.write_client(ClientFile(url, secret))
-    if first is not None and first.digest == digest_of(secret):
+    if owner is not None and owner.digest == digest_of(secret):
         return None
     store.put_token(
         Token(
-            id=_FIRST_TOKEN,
+            id=_OWNER if owner is None else owner.id,
             digest=digest_of(secret),
-            name="first",
+            name=_OWNER if owner is None else owner.name,
             created_at=now,
             scopes=frozenset(Scope),
         )

@@ -22,13 +22,13 @@ from parkmeter.core.events import MAILED
 from parkmeter.core.meter import Meter, Phase, Run
 from parkmeter.notify.log import LogNotifier
 from parkmeter.notify.sns import SnsReceiver
-from parkmeter.service.meters import Service
+from parkmeter.service.meters import MeterService
 from parkmeter.stores.dynamodb import DynamoStore, Tables
 from parkmeter.stores.dynamodb_items import write_meter
 from parkmeter.stores.dynamodb_outbox import DynamoOutbox
 from simulator.sagemaker.account import Account
 from simulator.sagemaker.endpoint import Delays, Status
-from simulator.sagemaker.troubles import Troubles
+from simulator.sagemaker.faults import Faults
 from tests.support.scale.services import (
     Data,
     PlainDynamo,
@@ -99,7 +99,7 @@ class Fleet:
 
     def __post_init__(self) -> None:
         delays = Delays(create=timedelta(minutes=3), delete=timedelta(seconds=20))
-        self.account = Account(self.threads.now, lambda _: _Healthy(), delays, Troubles())
+        self.account = Account(self.threads.now, lambda _: _Healthy(), delays, Faults())
         self.account.create_model("model")
         variant = {
             "VariantName": "AllTraffic",
@@ -233,7 +233,7 @@ class Fleet:
         """One that nobody called; what it asks counts all the same."""
         return self._clock(self._environment({}).toll)
 
-    def service(self, name: str) -> Service:
+    def service(self, name: str) -> MeterService:
         """What the clock asks to treat this meter."""
         clock = self.clock()
         return service_of(clock.ports, clock.find([name]).definitions)

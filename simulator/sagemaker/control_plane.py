@@ -9,10 +9,10 @@ from collections.abc import Callable
 from typing import Any
 
 from simulator.sagemaker.account import Account
-from simulator.sagemaker.answers import Answer, Call, Request
 from simulator.sagemaker.endpoint import SERVING, Endpoint
+from simulator.sagemaker.messages import Answer, Call, Request
 from simulator.sagemaker.refusals import RefusedError, invalid
-from simulator.sagemaker.shapes import errors_of, hold_to_model, plain, service, wrong_with
+from simulator.sagemaker.service_model import errors_of, hold_to_model, plain, service, wrong_with
 
 CONTENT_TYPE = "application/x-amz-json-1.1"
 DEFAULT_PAGE = 10
@@ -27,7 +27,7 @@ _SORT_MEMBER = {
 }
 
 
-class ApiContext:
+class ControlPlane:
     """Answers one control-plane request after another."""
 
     def __init__(self, account: Account) -> None:
@@ -62,11 +62,11 @@ class ApiContext:
             asked.must_be_signed()
             operation = self._operation(asked)
             request = self._valid(operation, asked)
-            self._account.troubles.before(operation)
+            self._account.faults.before(operation)
             with self._account.lock:
                 said = self._operations[operation](request)
             hold_to_model(said, self._model.operation_model(operation))
-            self._account.troubles.after(operation)
+            self._account.faults.after(operation)
         except RefusedError as refusal:
             refused = refusal.code
             member = "Message" if refusal.code in self._modelled else "message"

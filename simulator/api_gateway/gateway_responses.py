@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from simulator.stacks import Resource
+from simulator.cloudformation.stacks import Resource
 
 _TYPES = {
     "ACCESS_DENIED": (403, "User is not authorized to access this resource"),

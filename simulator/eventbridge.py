@@ -15,9 +15,9 @@ from unittest import mock
 
 from moto.ssm.models import SimpleSystemManagerBackend
 
-from simulator.functions import UnknownFunctionError
+from simulator.cloudformation.stacks import Stacks
+from simulator.lambda_runtime.functions import UnknownFunctionError
 from simulator.sagemaker.account import ACCOUNT, REGION
-from simulator.stacks import Stacks
 
 Event = dict[str, Any]
 Start = Callable[[str, bytes], None]

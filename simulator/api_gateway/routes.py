@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import unquote
 
-from simulator.stacks import Resource
+from simulator.cloudformation.stacks import Resource
 
 
 @dataclass

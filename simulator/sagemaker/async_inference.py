@@ -9,7 +9,7 @@ from typing import Any, Self
 from urllib.parse import urlsplit
 
 from simulator.sagemaker.account import Account
-from simulator.sagemaker.answers import AsyncJob
+from simulator.sagemaker.messages import AsyncJob
 
 LOOKS_EVERY = 0.1
 """Seconds between looks at the list."""

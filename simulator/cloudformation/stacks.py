@@ -13,8 +13,8 @@ from typing import Any
 
 from moto.cloudformation import models, parsing
 
-from simulator.resources import Kind, Kinds, ResourceError, Wanted
-from simulator.template import in_order
+from simulator.cloudformation.resources import Kind, Kinds, ResourceError, Wanted
+from simulator.cloudformation.template import in_order
 
 ANSWERED_WITHIN = 20.0
 """Seconds that a request waits for its operation, because the CLI asks only every five."""

@@ -12,8 +12,8 @@ from unittest import mock
 
 from moto.cloudformation import models, parsing
 
+from simulator.cloudformation.stacks import Stacks
 from simulator.sagemaker.account import ACCOUNT
-from simulator.stacks import Stacks
 
 
 @contextlib.contextmanager

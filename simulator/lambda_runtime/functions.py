@@ -21,8 +21,8 @@ from urllib.parse import unquote
 from moto.awslambda.exceptions import UnknownFunctionException
 from werkzeug.wrappers import Request, Response
 
-from simulator.services import Services
-from simulator.worker import Outcome, Settings, Worker, link_runtime
+from simulator.lambda_runtime.process import Outcome, Settings, Worker, link_runtime
+from simulator.moto_services import Services
 
 MOST_PROCESSES = 4
 """Of one function at once; AWS starts a thousand. More invocations wait for one to be free."""

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qsl
 
-from simulator.refusals import GatewayError, Response
+from simulator.api_gateway.gateway_responses import GatewayError, Response
 from simulator.sagemaker.account import ACCOUNT
 
 _REMAPPED = frozenset({"authorization", "connection", "date", "host", "server", "www-authenticate"})

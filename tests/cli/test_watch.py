@@ -1,4 +1,4 @@
-"""`status --watch`: what it shows at which moment, and the real one on a real terminal."""
+"""`status --watch`: the screen at given moments, and the real command on a real terminal."""
 
 import os
 import pty
@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 import pytest
 from rich.console import Console
 
-from parkmeter.cli.watch import Sight, look, picture
+from parkmeter.cli.watch import Snapshot, poll, render
 from parkmeter.client import Client, Endpoint, RefusedProblem
 from tests.support.contract_server import ADMIN, ContractServer, endpoint, problem
 from tests.support.gateway_process import GatewayProcess, eventually, ping_config
@@ -22,10 +22,10 @@ from tests.support.gateway_process import GatewayProcess, eventually, ping_confi
 NOW = datetime(2026, 11, 22, 18, 0, tzinfo=UTC)
 
 
-def shown(sight: Sight, steady: float) -> list[str]:
+def shown(snapshot: Snapshot, steady: float) -> list[str]:
     console = Console(width=100, highlight=False, _environ={})
     with console.capture() as captured:
-        console.print(picture(sight, steady, NOW))
+        console.print(render(snapshot, steady, NOW))
     return captured.get().splitlines()
 
 
@@ -33,80 +33,80 @@ def one(**given: object) -> tuple[Endpoint, ...]:
     return (Endpoint.of(endpoint("flan-t5", **given)),)
 
 
-def test_the_time_is_counted_down_between_two_looks():
-    sight = Sight(one(seconds_left=65), seen=1000.0)
-    assert "1:05 left" in shown(sight, 1000.0)[0]
-    assert "1:03 left" in shown(sight, 1002.0)[0]
-    assert "left" not in shown(sight, 1066.0)[0]
+def test_the_time_is_counted_down_between_two_snapshots():
+    snapshot = Snapshot(one(seconds_left=65), taken=1000.0)
+    assert "1:05 left" in shown(snapshot, 1000.0)[0]
+    assert "1:03 left" in shown(snapshot, 1002.0)[0]
+    assert "left" not in shown(snapshot, 1066.0)[0]
 
 
-def test_the_window_of_its_hours_is_said_plainly():
+def test_the_state_of_its_schedule_is_shown():
     hours = {"hours": "Sun 09:00-20:00 UTC", "next_window_at": "2026-11-29T09:00:00Z"}
     on = one(seconds_left=65, window_until="2026-11-22T20:00:00Z", **hours)
-    assert "  window until 20:00  " in shown(Sight(on, 0.0), 0.0)[0]
+    assert "  window until 20:00  " in shown(Snapshot(on, 0.0), 0.0)[0]
     held = one(status="stopped", window_until="2026-11-22T20:00:00Z", held=True, **hours)
-    assert "  held until Sun 29 Nov 09:00  " in shown(Sight(held, 0.0), 0.0)[0]
+    assert "  held until Sun 29 Nov 09:00  " in shown(Snapshot(held, 0.0), 0.0)[0]
     outside = one(status="stopped", **hours)
-    assert "  next window Sun 29 Nov 09:00  " in shown(Sight(outside, 0.0), 0.0)[0]
+    assert "  next window Sun 29 Nov 09:00  " in shown(Snapshot(outside, 0.0), 0.0)[0]
 
 
-def styles(sight: Sight, steady: float) -> list[str]:
-    """How the lines below the endpoints look, without the foot."""
-    return [str(line.style) for line in picture(sight, steady, NOW).renderables[1:-1]]
+def styles(snapshot: Snapshot, steady: float) -> list[str]:
+    """Return the styles of the lines below the endpoints, without the foot."""
+    return [str(line.style) for line in render(snapshot, steady, NOW).renderables[1:-1]]
 
 
 def test_a_warning_comes_at_its_minute_and_turns_red_at_the_last_one():
-    sight = Sight(one(seconds_left=601, warn_minutes=[10, 2]), seen=1000.0)
-    assert styles(sight, 1000.5) == []
-    assert "More time" not in "".join(shown(sight, 1000.5))
-    assert shown(sight, 1001.0)[1] == (
+    snapshot = Snapshot(one(seconds_left=601, warn_minutes=[10, 2]), taken=1000.0)
+    assert styles(snapshot, 1000.5) == []
+    assert "More time" not in "".join(shown(snapshot, 1000.5))
+    assert shown(snapshot, 1001.0)[1] == (
         "flan-t5 stops in 10:00. More time: parkmeter top-up flan-t5 30"
     )
-    other = Sight(one(seconds_left=60, extend_minutes=7.5), seen=1000.0)
+    other = Snapshot(one(seconds_left=60, extend_minutes=7.5), taken=1000.0)
     assert shown(other, 1000.0)[1].endswith("parkmeter top-up flan-t5 7.5")
-    assert styles(sight, 1001.0) == ["bold yellow"]
-    assert styles(sight, 1480.9) == ["bold yellow"]
-    assert styles(sight, 1481.0) == ["bold red"]
-    assert styles(sight, 1601.0) == []
+    assert styles(snapshot, 1001.0) == ["bold yellow"]
+    assert styles(snapshot, 1480.9) == ["bold yellow"]
+    assert styles(snapshot, 1481.0) == ["bold red"]
+    assert styles(snapshot, 1601.0) == []
 
 
-def test_who_wants_no_warnings_is_shown_none_and_nor_is_what_does_not_run():
-    assert styles(Sight(one(seconds_left=5, warn_minutes=[]), 0.0), 0.0) == []
-    assert styles(Sight(one(seconds_left=5, status="starting"), 0.0), 0.0) == []
-    assert styles(Sight(one(seconds_left=5), 0.0), 0.0) == ["bold red"]  # an older gateway
+def test_without_warnings_configured_or_while_not_running_none_is_shown():
+    assert styles(Snapshot(one(seconds_left=5, warn_minutes=[]), 0.0), 0.0) == []
+    assert styles(Snapshot(one(seconds_left=5, status="starting"), 0.0), 0.0) == []
+    assert styles(Snapshot(one(seconds_left=5), 0.0), 0.0) == ["bold red"]  # an older gateway
 
 
 def test_while_a_start_is_under_way_the_meter_stands_still():
-    sight = Sight(one(status="starting", seconds_left=65), seen=1000.0)
-    assert "1:05 left" in shown(sight, 1030.0)[0]
+    snapshot = Snapshot(one(status="starting", seconds_left=65), taken=1000.0)
+    assert "1:05 left" in shown(snapshot, 1030.0)[0]
 
 
-def test_a_lost_connection_is_said_with_its_age_and_the_count_goes_on():
-    sight = Sight(one(seconds_left=65), seen=1000.0, lost="Nobody answers.")
-    line, _, foot = shown(sight, 1005.0)
+def test_a_lost_connection_is_shown_with_the_age_of_the_data_and_the_countdown_continues():
+    snapshot = Snapshot(one(seconds_left=65), taken=1000.0, lost="No gateway answers.")
+    line, _, foot = shown(snapshot, 1005.0)
     assert "1:00 left" in line
-    assert foot == "no answer for 0:05  Nobody answers. Asking again."
+    assert foot == "Connection lost, retrying; data from 0:05 ago. No gateway answers."
 
 
-def test_a_line_too_long_for_the_terminal_is_cut_so_that_it_can_be_drawn_over():
-    lines = shown(Sight(one(reason="x" * 300), 0.0), 0.0)
+def test_a_line_too_long_for_the_terminal_is_cut_so_that_it_can_be_redrawn():
+    lines = shown(Snapshot(one(reason="x" * 300), 0.0), 0.0)
     assert len(lines) == 2
     assert lines[0].endswith("…")
 
 
-def test_a_look_keeps_what_was_seen_while_the_gateway_is_away_and_finds_it_again():
+def test_while_the_gateway_is_away_the_last_snapshot_stays():
     with ContractServer() as server, Client(server.url, ADMIN, patience=0) as client:
-        seen = look(client, None, Sight((), 0.0))
+        seen = poll(client, None, Snapshot((), 0.0))
         assert [found.name for found in seen.endpoints] == ["flan-t5"]
-        server.troubles = ["drop", problem(503, "clock_stopped", "The clock stands still.")]
-        lost = look(client, None, seen)
+        server.troubles = ["drop", problem(503, "clock_stopped", "The clock has stopped.")]
+        lost = poll(client, None, seen)
         assert "broke off" in lost.lost
         assert lost.endpoints == seen.endpoints
-        assert look(client, None, lost).lost == "The clock stands still."
-        assert look(client, None, lost).lost is None
+        assert poll(client, None, lost).lost == "The clock has stopped."
+        assert poll(client, None, lost).lost is None
         server.troubles = [problem(403, "token_refused", "Revoked.")]
         with pytest.raises(RefusedProblem):
-            look(client, None, seen)
+            poll(client, None, seen)
 
 
 class Terminal:
@@ -123,20 +123,20 @@ class Terminal:
             env={**os.environ, "TERM": "xterm", "COLUMNS": "120", "LINES": "24", **environment},
         )
         os.close(there)
-        self.said = ""
+        self.output = ""
 
     def hears(self, pattern: str, seconds: float = 20.0) -> str:
-        """Everything until the pattern came."""
+        """Return everything printed until the pattern appears."""
         give_up = time.monotonic() + seconds
-        while not re.search(pattern, self.said):
-            assert time.monotonic() < give_up, self.said[-2000:]
+        while not re.search(pattern, self.output):
+            assert time.monotonic() < give_up, self.output[-2000:]
             ready, _, _ = select.select([self._here], [], [], 0.1)
             if ready:
                 try:
-                    self.said += os.read(self._here, 65536).decode(errors="replace")
+                    self.output += os.read(self._here, 65536).decode(errors="replace")
                 except OSError:
-                    assert re.search(pattern, self.said), self.said[-2000:]
-        heard, self.said = self.said, ""
+                    assert re.search(pattern, self.output), self.output[-2000:]
+        heard, self.output = self.output, ""
         return heard
 
     def types(self, text: str) -> None:
@@ -150,30 +150,29 @@ class Terminal:
 
 @pytest.fixture
 def gateway(tmp_path) -> Iterator[GatewayProcess]:
-    made = GatewayProcess(tmp_path / "state", ping_config(initial_provision_time_minutes=30))
-    made.start()
-    made.until("running")
-    yield made
-    made.clean_up()
+    with GatewayProcess(tmp_path / "state", ping_config(initial_provision_time_minutes=30)) as made:
+        made.start()
+        made.until("running")
+        yield made
 
 
-def test_on_a_terminal_it_ticks_shows_a_lost_gateway_and_finds_it_again(gateway):
+def test_on_a_terminal_it_counts_down_shows_a_lost_gateway_and_reconnects(gateway):
     watch = Terminal("status", "--watch", PARKMETER_STATE=str(gateway.state))
     try:
         watch.hears(r"29:\d\d left")
-        first = watch.hears(r"Ctrl-C leaves")
+        first = watch.hears(r"Ctrl-C exits")
         assert "Traceback" not in first
         seconds = set(
             re.findall(r"29:(\d\d) left", "".join(watch.hears(r"left") for _ in range(16)))
         )
-        assert len(seconds) >= 3, "it ticks every second"
+        assert len(seconds) >= 3, "the countdown moves every second"
         port = gateway.address[1]
         gateway.kill()
-        watch.hears(r"no answer for", 30)
+        watch.hears(r"Connection lost", 30)
         gateway.arguments = ("--port", str(port))
         gateway.start()
         eventually(gateway.healthy)
-        watch.hears(r"Ctrl-C leaves", 30)
+        watch.hears(r"Ctrl-C exits", 30)
         watch.process.send_signal(signal.SIGINT)
         assert watch.ends() == 0
     finally:
@@ -196,7 +195,7 @@ def test_on_a_terminal_an_eject_asks_and_no_means_no(gateway):
     assert gateway.endpoint()["seconds_left"] == 0
 
 
-def test_in_a_pipe_each_look_is_a_line_of_json(gateway):
+def test_in_a_pipe_each_snapshot_is_a_line_of_json(gateway):
     watch = subprocess.Popen(
         [sys.executable, "-m", "parkmeter", "status", "--watch", "--json"],
         stdout=subprocess.PIPE,

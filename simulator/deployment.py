@@ -1,23 +1,76 @@
-"""What the stacks leave for the functions: tables, definitions in SSM, the environment."""
+"""A parkmeter deployment on moto, without CloudFormation.
+
+The tables, the definitions in SSM and the environment of the functions, as `stacks/` creates them.
+For tests and benchmarks that call the handlers in their own process.
+"""
 
 import contextlib
 import json
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 import boto3
-import pytest
+from botocore.config import Config
 
 from parkmeter.core.events import MAILED
 from parkmeter.stores.dynamodb import DynamoStore, Tables
-from simulator.tables import dynamodb_client, make_tables
+from parkmeter.stores.dynamodb_items import UNSETTLED
+
+
+def dynamodb_client(url: str) -> Any:
+    """Return a client with plain values, as the store expects it."""
+    resource = boto3.resource(
+        "dynamodb",
+        region_name="us-east-1",
+        endpoint_url=url,
+        aws_access_key_id="testing",
+        aws_secret_access_key="testing",
+        config=Config(max_pool_connections=32),
+    )
+    return resource.meta.client
+
+
+def make_tables(client: Any) -> Tables:
+    """Create the two tables of a deployment, under new names."""
+    mark = uuid.uuid4().hex
+    tables = Tables(f"meters-{mark}", f"auth-{mark}")
+    client.create_table(
+        TableName=tables.meters,
+        BillingMode="PAY_PER_REQUEST",
+        AttributeDefinitions=[
+            {"AttributeName": "pk", "AttributeType": "S"},
+            {"AttributeName": "sk", "AttributeType": "S"},
+            {"AttributeName": UNSETTLED, "AttributeType": "N"},
+        ],
+        KeySchema=[
+            {"AttributeName": "pk", "KeyType": "HASH"},
+            {"AttributeName": "sk", "KeyType": "RANGE"},
+        ],
+        GlobalSecondaryIndexes=[
+            {
+                "IndexName": UNSETTLED,
+                "KeySchema": [
+                    {"AttributeName": UNSETTLED, "KeyType": "HASH"},
+                    {"AttributeName": "pk", "KeyType": "RANGE"},
+                ],
+                "Projection": {"ProjectionType": "KEYS_ONLY"},
+            }
+        ],
+    )
+    client.create_table(
+        TableName=tables.auth,
+        BillingMode="PAY_PER_REQUEST",
+        AttributeDefinitions=[{"AttributeName": "token", "AttributeType": "S"}],
+        KeySchema=[{"AttributeName": "token", "KeyType": "HASH"}],
+    )
+    return tables
 
 
 @dataclass
 class Deployed:
-    """One deployment on moto; `path` is where its definitions are."""
+    """One deployment on moto; `path` is the SSM path of its definitions."""
 
     dynamodb: Any
     ssm: Any
@@ -27,7 +80,7 @@ class Deployed:
     names: list[str] = field(default_factory=list)
 
     def define(self, name: str = "flan-t5", **more: Any) -> None:
-        """As `stacks/metered.py` does."""
+        """Write an endpoint's definition, as `stacks/metered.py` does."""
         document = {
             "name": name,
             "endpoint": f"parkmeter-{name}",
@@ -66,12 +119,16 @@ class Deployed:
         self.names.append(name)
 
     def put(self, name: str, value: str) -> None:
+        """Write `value` as the definition of `name`, valid or not."""
         self.ssm.put_parameter(Name=self.path + name, Value=value, Type="String", Overwrite=True)
 
 
 @contextlib.contextmanager
-def deployed(moto: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Deployed]:
-    """A new deployment, and the environment in which its functions find it."""
+def deployed(moto: str, setenv: Callable[[str, str], None]) -> Iterator[Deployed]:
+    """Create a deployment; `setenv` gets the variables by which its functions find it.
+
+    The caller restores the environment.
+    """
     dynamodb = dynamodb_client(moto)
     tables, prefix = make_tables(dynamodb), f"p{uuid.uuid4().hex[:8]}"
     for name, value in {
@@ -89,7 +146,7 @@ def deployed(moto: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Deployed]:
         "PARKMETER_ENDPOINT": "flan-t5",
         "PARKMETER_CONTROL_FUNCTION": f"{prefix}-control",
     }.items():
-        monkeypatch.setenv(name, value)
+        setenv(name, value)
     ssm = boto3.client("ssm")
     path = f"/{prefix}/endpoints/"
     yield Deployed(dynamodb, ssm, tables, path, DynamoStore(dynamodb, tables, posts=MAILED))

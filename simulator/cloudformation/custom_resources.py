@@ -12,8 +12,8 @@ from typing import Any, Protocol
 
 from werkzeug.wrappers import Request, Response
 
-from simulator.resources import Made, ResourceError, Wanted
-from simulator.worker import Outcome
+from simulator.cloudformation.resources import Made, ResourceError, Wanted
+from simulator.lambda_runtime.process import Outcome
 
 PATH = "/custom-resource-answers/"
 PATIENCE = 300.0

@@ -10,8 +10,8 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from simulator.refusals import GatewayError
-from simulator.worker import Outcome
+from simulator.api_gateway.gateway_responses import GatewayError
+from simulator.lambda_runtime.process import Outcome
 
 Context = dict[str, str]
 _DEFAULT_TTL = 300

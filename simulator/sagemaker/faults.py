@@ -7,7 +7,7 @@ from simulator.sagemaker.refusals import DroppedError, RefusedError
 
 
 @dataclass
-class Troubles:
+class Faults:
     """Failures to inject.
 
     Lasting: `without_capacity` (instance types), `quotas` (instances by type; a type that is not

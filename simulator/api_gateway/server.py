@@ -12,12 +12,12 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Self
 from urllib.parse import urlsplit
 
-from simulator import proxy, routes
-from simulator.authorizers import Authorizer, function_of
-from simulator.functions import Functions, UnknownFunctionError
-from simulator.refusals import GatewayError, Refusals, Response
+from simulator.api_gateway import proxy_integration, routes
+from simulator.api_gateway.authorizers import Authorizer, function_of
+from simulator.api_gateway.gateway_responses import GatewayError, Refusals, Response
+from simulator.cloudformation.stacks import Resource, Stacks
+from simulator.lambda_runtime.functions import Functions, UnknownFunctionError
 from simulator.sagemaker.account import ACCOUNT, REGION
-from simulator.stacks import Resource, Stacks
 
 LARGEST_BODY = 10 * 1024 * 1024
 DEFAULT_TIMEOUT = 29_000
@@ -41,21 +41,21 @@ class RestApi:
         self._binary = "*/*" in api.properties.get("BinaryMediaTypes", [])
         self._functions = functions
 
-    def answer(self, asked: proxy.Asked, waiting: ThreadPoolExecutor) -> Response:
+    def answer(self, asked: proxy_integration.Asked, waiting: ThreadPoolExecutor) -> Response:
         """The response to one request, whatever goes wrong."""
         try:
             return self._answer(asked, waiting)
         except GatewayError as error:
             return self._refusals.response(error.kind, asked.request_id)
 
-    def _answer(self, asked: proxy.Asked, waiting: ThreadPoolExecutor) -> Response:
+    def _answer(self, asked: proxy_integration.Asked, waiting: ThreadPoolExecutor) -> Response:
         if asked.body is None:
             raise GatewayError("REQUEST_TOO_LARGE")
         found = routes.find(self._root, asked.path)
         method = found and found.resource.method(asked.method)
         if found is None or method is None:
             raise GatewayError("MISSING_AUTHENTICATION_TOKEN")
-        common = proxy.event(asked, self.id, found.resource.path, found.parameters)
+        common = proxy_integration.event(asked, self.id, found.resource.path, found.parameters)
         if method.get("AuthorizationType") == "CUSTOM":
             authorizer = self._authorizers[method["AuthorizerId"]]
             context = authorizer.context(
@@ -67,11 +67,13 @@ class RestApi:
     def _integrated(
         self,
         integration: dict[str, Any],
-        asked: proxy.Asked,
+        asked: proxy_integration.Asked,
         common: dict[str, Any],
         waiting: ThreadPoolExecutor,
     ) -> Response:
-        event = proxy.encoded(proxy.with_body(common, asked.body, binary=self._binary))
+        event = proxy_integration.encoded(
+            proxy_integration.with_body(common, asked.body, binary=self._binary)
+        )
         function = function_of(integration["Uri"])
         outcome = waiting.submit(self._functions.invoke, function, event)
         try:
@@ -82,9 +84,9 @@ class RestApi:
             raise GatewayError("API_CONFIGURATION_ERROR") from None
         if done.error:
             raise GatewayError("DEFAULT_5XX")
-        return proxy.response(done.payload, asked.request_id, binary=self._binary)
+        return proxy_integration.response(done.payload, asked.request_id, binary=self._binary)
 
-    def _arn(self, asked: proxy.Asked) -> str:
+    def _arn(self, asked: proxy_integration.Asked) -> str:
         where = f"arn:aws:execute-api:{REGION}:{ACCOUNT}:{self.id}"
         return f"{where}/{asked.stage}/{asked.method}{asked.path or '/'}"
 
@@ -118,7 +120,7 @@ class Gateway:
     def url(self) -> str:
         return f"http://127.0.0.1:{self._server.server_port}"
 
-    def answer(self, asked: proxy.Asked) -> Response:
+    def answer(self, asked: proxy_integration.Asked) -> Response:
         """The response to one request; 403 where no API has such a stage, as AWS says it."""
         api = self._deployed()
         if api is None or asked.stage not in api.stages:
@@ -140,7 +142,7 @@ class Gateway:
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
 
-    def __init__(self, port: int, answer: Callable[[proxy.Asked], Response]) -> None:
+    def __init__(self, port: int, answer: Callable[[proxy_integration.Asked], Response]) -> None:
         super().__init__(("127.0.0.1", port), _Handler)
         self.answer = answer
 
@@ -167,7 +169,7 @@ class _Handler(BaseHTTPRequestHandler):
         body = self._body()
         split = urlsplit(self.path)
         stage, slash, path = split.path.removeprefix("/").partition("/")
-        asked = proxy.Asked(
+        asked = proxy_integration.Asked(
             method=self.command,
             stage=stage,
             path=slash + path,
