@@ -7,15 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
-from parkmeter.core.decide import (
-    BACKOFF_MOST,
-    BEFORE,
-    PARKED,
-    decide,
-    park,
-    start_refused,
-    trouble,
-)
+from parkmeter.core.decide import decide, start_refused, trouble
+from parkmeter.core.decide_closed import PARKED, park
+from parkmeter.core.decide_open import BEFORE
 from parkmeter.core.decision import Cause, Keep, Observed, Rest, Start, Stop
 from parkmeter.core.journal import Kind
 from parkmeter.core.meter import (
@@ -27,9 +21,10 @@ from parkmeter.core.meter import (
     eject,
     is_open,
     latest_close,
-    shown,
     time_left,
 )
+from parkmeter.core.pacing import BACKOFF_MOST
+from parkmeter.core.status import shown
 
 NOW = datetime(2026, 6, 22, 8, 0, tzinfo=UTC)
 SECOND = timedelta(seconds=1)

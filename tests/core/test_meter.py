@@ -19,11 +19,11 @@ from parkmeter.core.meter import (
     is_open,
     latest_close,
     remove,
-    shown,
     time_left,
     top_up,
 )
 from parkmeter.core.money import Minutes
+from parkmeter.core.status import shown
 from parkmeter.errors import InvalidRequestError, LimitExceededError
 
 NOW = datetime(2026, 6, 22, 8, 0, tzinfo=UTC)

@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as some
 
 from parkmeter.core import meter as rules
-from parkmeter.core.decide import PARKED, decide, park, start_refused, trouble
+from parkmeter.core.decide import decide, start_refused, trouble
+from parkmeter.core.decide_closed import PARKED, park
 from parkmeter.core.decision import Cause, Decision, Observed, Start
 from parkmeter.core.events import document, text, title
 from parkmeter.core.extend_link import LinkOutdatedError, offer_for

@@ -47,7 +47,7 @@ def test_a_top_up_is_refused_while_another_open_meter_holds_the_device(world):
         "expires_at": close,
         "closes_at": close,
     }
-    assert "have flan-t5 ejected" in refused.value.detail
+    assert "eject flan-t5" in refused.value.detail
     assert world.store.load("falcon").version == 0
     assert world.lines("falcon") == []
 

@@ -10,7 +10,7 @@ from decimal import Decimal
 from enum import StrEnum
 
 from parkmeter.core.hours import Hours
-from parkmeter.core.time_text import duration, minutes
+from parkmeter.core.time_text import minutes
 from parkmeter.errors import EndpointRemovedError, LimitExceededError
 
 ZERO = timedelta(0)
@@ -143,20 +143,6 @@ class Meter:
     version: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Shown:
-    """A status, what it comes from, and what of that changes by itself as time goes by."""
-
-    status: Status
-    cause: str
-    passing: str = ""
-
-    @property
-    def reason(self) -> str:
-        """Both, as one plain sentence."""
-        return self.cause + self.passing
-
-
 def price_of(spec: Spec, meter: Meter) -> Price:
     """What an hour costs as things stand: of the variant that runs, or would be started next.
 
@@ -285,45 +271,3 @@ def overdue(spec: Spec, meter: Meter, now: datetime) -> timedelta:
     if meter.settled or is_open(meter, now):
         return ZERO
     return max(ZERO, now - latest_close(meter) - spec.drain)
-
-
-def shown(meter: Meter, now: datetime) -> Shown:
-    """What people are shown: one status and one plain reason."""
-    seen = _shown(meter, now)
-    return Shown(seen.status, meter.run.trouble) if meter.run.trouble else seen
-
-
-def _shown(meter: Meter, now: datetime) -> Shown:
-    run = meter.run
-    if is_open(meter, now):
-        match run.phase:
-            case Phase.ABSENT:
-                waiting_for = run.reason if run.started_at else ""
-                return Shown(Status.STARTING, waiting_for or "about to start")
-            case Phase.STARTING:
-                since = f", {duration(now - run.started_at)} so far" if run.started_at else ""
-                return Shown(Status.STARTING, run.reason or "loading", since)
-            case Phase.READY | Phase.BUSY:
-                return Shown(Status.RUNNING, run.reason or "serving")
-            case Phase.STOPPING:
-                return Shown(Status.STOPPING, "the one before is stopping; then it starts again")
-            case Phase.FAILED:
-                again = f"; trying again at {run.next_try:%H:%M:%S} UTC" if run.next_try else ""
-                return Shown(Status.FAILED, run.reason, again)
-    match run.phase:
-        case Phase.ABSENT if meter.removed:
-            return Shown(Status.STOPPED, REMOVED)
-        case Phase.ABSENT:
-            why = meter.ended or "no time on the meter"
-            return Shown(Status.STOPPED, run.reason or f"{why}: top up to start it")
-        case Phase.STARTING | Phase.READY | Phase.BUSY:
-            return Shown(Status.STOPPING, f"{ending(meter)}; stopping")
-        case Phase.STOPPING:
-            return Shown(Status.STOPPING, f"{run.reason or ending(meter)}; stopping")
-        case Phase.FAILED:
-            return Shown(Status.STOPPING, f"{ending(meter)}; clearing what failed: {run.reason}")
-
-
-def ending(meter: Meter) -> str:
-    """Why a closed meter's endpoint is to be gone, as people are told."""
-    return meter.ended or "time used up"
