@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
-from parkmeter.api.app import actor_of, control_app
-from parkmeter.api.dependencies import ApiContext
-from parkmeter.api.event_routes import News, add_event_routes, feed_of
+from parkmeter.api.app import control_app
+from parkmeter.api.dependencies import ApiContext, actor_of
+from parkmeter.api.event_routes import Snapshot, add_event_routes, feed_of
 from parkmeter.api.extend_routes import add_extend_routes
 from parkmeter.api.feed import Feed
 from parkmeter.api.log_routes import add_log_routes
@@ -77,7 +77,7 @@ class Parts:
     control: Application
     data_plane: DataPlane
     requests: RequestCounter
-    feed: Feed[News]
+    feed: Feed[Snapshot]
     dispatcher: Dispatcher
     new_token: str | None
     models: Path
@@ -102,7 +102,7 @@ class Parts:
         self.data_plane.routes = routes(settings)
         busy = [name for name, one in settings.endpoints.items() if not self._provision(name, one)]
         self.service.begin()
-        self.feed.wake()  # prices and hours are in no view of the gate
+        self.feed.notify()  # prices and hours are in no view of the gate
         return busy
 
     def end_requests(self) -> None:
@@ -129,7 +129,7 @@ def wire(settings: Settings, folder: StateFolder, url: str) -> Parts:
 
     """
     clock = LocalClock()
-    gate = LocalGate(clock.now, on_idle=clock.wake, on_change=lambda: feed.wake())  # noqa: PLW0108 (made below)
+    gate = LocalGate(clock.now, on_idle=clock.wake, on_change=lambda: feed.notify())  # noqa: PLW0108 (made below)
     store = SqliteStore(folder.store)
     new_token = _owner_token(settings, folder, store, clock, url)
     book = TokenBook(store.tokens())
@@ -157,7 +157,7 @@ def wire(settings: Settings, folder: StateFolder, url: str) -> Parts:
 
     def tokens_changed(tokens: Iterable[Token]) -> None:
         book.replace(tokens)
-        feed.wake()  # a listener whose token was revoked is to be disconnected
+        feed.notify()  # ends the streams of a revoked token
 
     issuing = TokenService(store, lambda: service.names, clock.now, changed=tokens_changed)
     add_token_routes(application, control, issuing)
