@@ -1,4 +1,4 @@
-"""What every driver promises (`ports.Driver`), tried on each of them."""
+"""The promises of `ports.Driver`, tested on every driver."""
 
 import threading
 from collections.abc import Iterator

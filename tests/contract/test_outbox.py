@@ -1,4 +1,4 @@
-"""What every outbox promises (`ports.Outbox`), tried on each of them."""
+"""The promises of `ports.Outbox`, tested on every outbox."""
 
 import sqlite3
 import threading

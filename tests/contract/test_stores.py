@@ -1,4 +1,4 @@
-"""What every store promises (`ports.Store`), tried on each of them."""
+"""The promises of `ports.Store`, tested on every store."""
 
 import multiprocessing
 import threading
