@@ -4,7 +4,7 @@ Every life ends with its meter; the figure is how long after the close the stop 
 the server was sent its SIGTERM. `fakes` exist in memory, `processes` are real small servers under
 leashes; `inside` is the core alone, everything else a whole gateway asked over HTTP, also with a
 data plane that 16 clients keep busy from another process. A stop waits for its intent to be on the
-disk, so what the disk took for small writes meanwhile is told, too.
+disk, so its time for small writes meanwhile is shown, too.
 
     python -m benchmarks.exactness [--rounds 4] [--seconds 2]     seconds over which meters close
 
