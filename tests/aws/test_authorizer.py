@@ -15,7 +15,6 @@ from parkmeter.aws.token_context import context_of, token_in
 from parkmeter.core.tokens import Scope, Token, digest_of
 from parkmeter.errors import TokenRefusedError
 from parkmeter.stores.dynamodb import DynamoStore
-from simulator.moto_server import moto_server
 from tests.support.tables import dynamodb_client, make_tables
 
 NOW = datetime.now(UTC)
@@ -48,12 +47,6 @@ class Door:
 def effect(said: dict[str, Any]) -> str:
     (statement,) = said["policyDocument"]["Statement"]
     return statement["Effect"]
-
-
-@pytest.fixture(scope="module")
-def moto() -> Iterator[str]:
-    with moto_server() as url:
-        yield url
 
 
 @pytest.fixture

@@ -11,17 +11,10 @@ from parkmeter.core.journal import Entry, Kind
 from parkmeter.core.meter import Meter
 from parkmeter.stores.dynamodb import DynamoStore
 from parkmeter.stores.dynamodb_outbox import DynamoOutbox
-from simulator.moto_server import moto_server
 from tests.support.tables import dynamodb_client, make_tables
 
 NOON = datetime(2026, 6, 22, 12, 0, tzinfo=UTC)
 SOON = NOON + timedelta(seconds=45)
-
-
-@pytest.fixture(scope="module")
-def moto() -> Iterator[str]:
-    with moto_server() as url:
-        yield url
 
 
 @pytest.fixture

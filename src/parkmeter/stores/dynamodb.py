@@ -73,11 +73,10 @@ class DynamoStore:
 
     That client takes and gives plain values and, unlike the resource, is safe from any thread.
     `posts`: kinds of lines that somebody is to be told of; see `dynamodb_outbox`. `pause` sleeps
-    for some seconds; `ticks` is a clock that only goes forward. `tell` is called with each meter
-    that is loaded.
+    for some seconds; `ticks` is a clock that only goes forward.
     """
 
-    def __init__(  # noqa: PLR0913 (all but the first are for tests and for AWS)
+    def __init__(
         self,
         client: Any,
         tables: Tables | None = None,
@@ -85,31 +84,16 @@ class DynamoStore:
         posts: Collection[Kind] = (),
         pause: Callable[[float], None] = time.sleep,
         ticks: Callable[[], float] = time.monotonic,
-        tell: Callable[[Meter], None] = lambda _: None,
     ) -> None:
         self._client = client
         self._tables = tables or Tables()
         self._posts = posts
         self._pause = pause
         self._ticks = ticks
-        self._tell = tell
-
-    def telling(self, tell: Callable[[Meter], None]) -> "DynamoStore":
-        """The same store for somebody who must hear of each meter before it is used."""
-        return DynamoStore(
-            self._client,
-            self._tables,
-            posts=self._posts,
-            pause=self._pause,
-            ticks=self._ticks,
-            tell=tell,
-        )
 
     def load(self, name: str) -> Meter:
         """See `ports.Store`."""
-        meter = meter_from(name, self._item(name, METER))
-        self._tell(meter)
-        return meter
+        return meter_from(name, self._item(name, METER))
 
     def meters(self, names: Collection[str]) -> dict[str, Meter]:
         """See `ports.Store`. One call for every hundred."""
