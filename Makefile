@@ -1,5 +1,5 @@
 # Fixed verbs; each works from a bare clone with Python 3.11 or newer and make.
-.PHONY: run test check bench docs cloud clean
+.PHONY: run test test-all check bench docs cloud clean
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -11,7 +11,11 @@ run: .venv/.installed          ## all set-up, then the gateway with the embedded
 	@exec $(BIN)/parkmeter up
 
 # The behaviour of real processes in real time is tested last, beside nothing that computes much.
-test: .venv/.developing .venv/cdk  ## all set-up, then every test
+test: .venv/.developing .venv/cdk  ## all set-up, then the tests that hold what the README promises
+	$(BIN)/pytest -n $(WORKERS) -m "not extended" --ignore=tests/behaviour
+	$(BIN)/pytest -n $(WORKERS) -m "not extended" tests/behaviour
+
+test-all: .venv/.developing .venv/cdk  ## all set-up, then every test
 	$(BIN)/pytest -n $(WORKERS) --ignore=tests/behaviour
 	$(BIN)/pytest -n $(WORKERS) tests/behaviour
 

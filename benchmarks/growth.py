@@ -32,7 +32,7 @@ from parkmeter.stores.dynamodb_items import write_meter
 from parkmeter.stores.records import written
 from parkmeter.stores.sqlite import SqliteStore
 from simulator.moto_server import moto_server
-from tests.support.tables import dynamodb_client, make_tables
+from simulator.tables import dynamodb_client, make_tables
 
 UNSETTLED = 10
 MOST_SHOWN = 1000

@@ -37,10 +37,10 @@ import pytest
 from benchmarks.report import Bound, Claim, Effort, Missing, Row, main
 from parkmeter.core.meter import Phase, Run
 from parkmeter.core.tokens import Token, digest_of
+from simulator.deployed import Deployed, deployed
 from simulator.moto_server import moto_server
+from simulator.node import use_packaged_node
 from simulator.sagemaker.simulator import SageMakerSimulator
-from tests.support.deployed import Deployed, deployed
-from tests.support.node import use_packaged_node
 
 use_packaged_node()
 

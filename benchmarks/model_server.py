@@ -24,7 +24,6 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from importlib.metadata import version
-from itertools import islice
 from pathlib import Path
 
 from benchmarks import report
@@ -36,14 +35,13 @@ from parkmeter.model_server.conversion import convert
 from parkmeter.model_server.decoding import Decoding
 from parkmeter.model_server.model import Model
 from parkmeter.model_server.sources import DEMO
-from tools.demo_model.grammar import training_samples
 
 SMOKE = Effort(rounds=1, seconds=0.2)
 PROMPT = "Write a story about beautiful weather on a tropical island."
 GREEDY = {"text_inputs": PROMPT, "max_length": 31}
 BATCH = 32
 FIRST_PIECES = 20
-COMPARED_PROMPTS = 100
+COMPARED_PROMPTS = Path(__file__).parent / "model" / "prompts.txt"
 SUBJECT = "model server"
 
 ONE = Load("1 client", 1, GREEDY)
@@ -133,7 +131,7 @@ def _engine_alone(engine: Model, seconds: float) -> float:
 
 def _same_texts(shipped: Server, peer: HuggingFace, scratch: Path) -> Iterator[Claim]:
     """Whether the server, its conversion included, answers what Hugging Face answers."""
-    prompts = [sample.prompt for sample in islice(training_samples(seed=5), COMPARED_PROMPTS)]
+    prompts = COMPARED_PROMPTS.read_text(encoding="utf-8").splitlines()
     theirs = peer.texts(prompts)
     convert(scratch / "weights", scratch / "float32", "float32")
     with served.running(scratch / "float32") as exact:

@@ -15,6 +15,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from benchmarks.report import Bound, Claim, Effort, Row, main
@@ -29,24 +30,31 @@ def measure(effort: Effort) -> Iterator[Row]:
     yield Claim("parkmeter up", "to the first generated text", taken, "s", Bound.AT_MOST, 3.0)
 
 
+@contextmanager
+def gateway(state: Path, *arguments: str) -> Iterator[None]:
+    """Run `parkmeter up` on a free port, which `client.json` in `state` names; stop it after."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "parkmeter", "up", "--port", "0", "--state", str(state), *arguments],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        env={**os.environ, "PARKMETER_BOOTSTRAP_TOKEN": TOKEN},
+    )
+    try:
+        yield
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.wait(30)
+
+
 def _first_text() -> float:
     with tempfile.TemporaryDirectory() as folder:
         begun = time.perf_counter()
-        gateway = subprocess.Popen(
-            [sys.executable, "-m", "parkmeter", "up", "--port", "0", "--state", folder],
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            env={**os.environ, "PARKMETER_BOOTSTRAP_TOKEN": TOKEN},
-        )
-        try:
+        with gateway(Path(folder)):
             while not _story(Path(folder)):
                 if time.perf_counter() - begun > 60:
                     raise SystemExit("no text within a minute")
                 time.sleep(0.01)
             return time.perf_counter() - begun
-        finally:
-            gateway.send_signal(signal.SIGTERM)
-            gateway.wait(30)
 
 
 def _story(folder: Path) -> bool:

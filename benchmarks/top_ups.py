@@ -16,17 +16,18 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import timedelta
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from benchmarks import report
 from benchmarks._service import StillClock, service_on
 from benchmarks.report import Bound, Claim, Effort, Row, Version
+from benchmarks.start import TOKEN, gateway
 from parkmeter.core.meter import Spec
 from parkmeter.service.changes import Actor
 from parkmeter.stores.sqlite import SqliteStore
-from tests.support.gateway_process import TOKEN, GatewayProcess
 
 CLIENTS = 8
 WHO = Actor("token-of-ada", "ada")
@@ -148,23 +149,38 @@ def _bare(folder: Path) -> Iterator[Callable[[], object]]:
 
 def _over_http(effort: Effort) -> Iterator[Row]:
     with tempfile.TemporaryDirectory() as folder:
-        gateway = GatewayProcess(Path(folder), _GATEWAY).start()
-        try:
+        config = Path(folder) / "parkmeter.toml"
+        config.write_text(_GATEWAY, encoding="utf-8")
+        with gateway(Path(folder), "--config", str(config)):
+            address = _address(Path(folder))
             rates, longest = [], []
             for _ in range(max(1, effort.rounds // 2)):
-                calls = [_client(gateway.address, name) for name in _NAMES]
+                calls = [_client(address, name) for name in _NAMES]
                 waits = _load(calls, effort.seconds)
                 rates.append(len(waits) / effort.seconds)
                 longest.append(statistics.quantiles(waits, n=100)[-1] * 1e3)
-        finally:
-            gateway.stop(30)
     subject = f"top-ups over HTTP, {CLIENTS} clients"
     yield Claim(subject, "a second", rates, "/s")
     yield Claim(subject, "99 of 100 wait at most", longest, "ms")
 
 
-def _client(address: tuple[str, int], name: str) -> Callable[[], object]:
-    connection = http.client.HTTPConnection(*address, timeout=60)
+def _address(state: Path) -> str:
+    """Return host:port of the gateway as soon as it accepts connections."""
+    give_up = time.monotonic() + 20
+    while time.monotonic() < give_up:
+        try:
+            address = urlsplit(json.loads((state / "client.json").read_text())["url"]).netloc
+            with closing(http.client.HTTPConnection(address, timeout=60)) as connection:
+                connection.connect()
+        except (OSError, ValueError):
+            time.sleep(0.02)
+        else:
+            return address
+    raise SystemExit("the gateway did not start within 20 seconds")
+
+
+def _client(address: str, name: str) -> Callable[[], object]:
+    connection = http.client.HTTPConnection(address, timeout=60)
     headers = {"Authorization": TOKEN, "Content-Type": "application/json"}
     body = json.dumps({"minutes": 0.001})
 

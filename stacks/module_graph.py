@@ -7,7 +7,7 @@ and is no Python (the dashboard's files). Runs nothing of what it reads.
 
 import ast
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -55,7 +55,7 @@ def needed_by(module: str, source: Path) -> Needed:
 
 def _imports(file: Path) -> Iterator[str]:
     """Names of what a file imports; for `from a import b` both `a` and, if it is one, `a.b`."""
-    for node in ast.walk(ast.parse(file.read_bytes())):
+    for node in _run_nodes(ast.parse(file.read_bytes())):
         match node:
             case ast.Import(names=names):
                 yield from (alias.name for alias in names)
@@ -66,6 +66,18 @@ def _imports(file: Path) -> Iterator[str]:
                 raise ValueError(f"{file}: imports here are absolute")
             case _:
                 pass
+
+
+def _run_nodes(node: ast.AST) -> Iterator[ast.AST]:
+    """Yield every node below `node` but those under `if TYPE_CHECKING:`, which never run."""
+    match node:
+        case ast.If(test=ast.Name(id="TYPE_CHECKING")):
+            children: Iterable[ast.AST] = node.orelse
+        case _:
+            children = ast.iter_child_nodes(node)
+    for child in children:
+        yield child
+        yield from _run_nodes(child)
 
 
 def _beside(folder: Path) -> Iterator[Path]:

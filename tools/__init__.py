@@ -1,1 +1,1 @@
-"""What makes things that ship, and is not itself shipped."""
+"""Development tools: they write and check what the project ships, and are not shipped."""

@@ -1,16 +1,15 @@
-"""Photographs the dashboard for docs/pictures: its own files in Chromium, data that never change.
+"""Screenshots of the dashboard for docs/pictures, taken in Chromium with constant data.
 
-No gateway runs: every request of the page is answered here. What the dashboard does with a real
-one is tested in tests/browser.
+No gateway runs: this module answers every request of the page. tests/browser tests the dashboard
+with a real gateway.
 """
 
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from math import sin
-from pathlib import Path
 from shutil import which
 from typing import Any
 from urllib.parse import urlsplit
@@ -18,19 +17,21 @@ from urllib.parse import urlsplit
 from playwright.sync_api import Browser, Page, Route, sync_playwright
 
 from parkmeter.api.dashboard_routes import dashboard
+from tools.pictures import FOLDER, NOW, RECEIPT
 
-FOLDER = Path(__file__).parents[1] / "docs" / "pictures"
-NOW = datetime(2026, 11, 20, 17, 42, 10, tzinfo=UTC)
 DESKTOP, PHONE = {"width": 1240, "height": 860}, {"width": 390, "height": 844}
 CHROMIUM = ("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run")
 CHROMIUM += ("--disable-background-networking", "--disable-component-update", "--disable-sync")
 _BASE = "http://127.0.0.1:8080/"
-"""As it is by default; every request to it is answered here."""
+"""The default address of a gateway; every request to it is answered by this module."""
 
 
 @dataclass(frozen=True, slots=True)
 class Shot:
-    """One picture: what is shown, on what, and which panel of which endpoint is opened for it."""
+    """A picture: its endpoints, window, colour scheme, and the panel (title, endpoint) it opens.
+
+    `whole`: the full page instead of the window.
+    """
 
     endpoints: tuple[str, ...]
     size: Mapping[str, int]
@@ -52,9 +53,9 @@ SHOTS = {
 def endpoint(
     name: str, status: str, reason: str, left: float, *, still: float = 0, **more: Any
 ) -> dict[str, Any]:
-    """An endpoint as `GET /endpoints` tells it, on so many seconds.
+    """Return an endpoint as in `GET /endpoints`, with `left` seconds on its meter.
 
-    `still`: so many seconds its start is under way already, in which its meter stood still.
+    `still`: seconds since its start began, during which the meter stands still.
     """
     closes = NOW + timedelta(seconds=left)
     expires = closes - timedelta(seconds=still)
@@ -78,7 +79,7 @@ def endpoint(
 
 
 _BUSY = (range(134), range(255, 500), range(1175, 1365))
-"""Minutes ago that had requests."""
+"""Ages, in minutes, of the minutes with requests."""
 
 
 def _ago(**amount: float) -> str:
@@ -165,24 +166,7 @@ STORY = (
     "The sun rose on the tropical island, and it was a beautiful day. A gardener's son walked "
     "slowly past the palm trees. And so a simple day became a happy memory."
 )
-"""What the shipped model answers."""
-
-RECEIPT = {
-    "endpoint": "llama",
-    "from": "2026-11-01T00:00:00Z",
-    "to": "2026-11-20T17:42:10Z",
-    "hours_on": 21.5,
-    "price_per_hour": "7.0900",
-    "cost": "152.4350",
-    "always_on_cost": "3358.5539",
-    "saved": "3206.1189",
-    "unpriced_hours": 0.0,
-    "parts": [
-        {"who": "ada", "hours_on": 14.0, "cost": "99.2600", "minutes_bought": 870.0},
-        {"who": "ben", "hours_on": 7.5, "cost": "53.1750", "minutes_bought": 450.0},
-    ],
-    "runs": [],
-}
+"""An answer of the shipped model."""
 
 
 def _document(path: str, endpoints: Sequence[Mapping[str, Any]]) -> Any:
@@ -202,7 +186,7 @@ def _document(path: str, endpoints: Sequence[Mapping[str, Any]]) -> Any:
     }.get(last)
 
 
-def answered(route: Route, endpoints: Sequence[Mapping[str, Any]]) -> None:
+def answer(route: Route, endpoints: Sequence[Mapping[str, Any]]) -> None:
     """Answer one request of the page."""
     path = urlsplit(route.request.url).path.removeprefix("/")
     files = dashboard()
@@ -222,11 +206,11 @@ def answered(route: Route, endpoints: Sequence[Mapping[str, Any]]) -> None:
 def staged(
     browser: Browser, shot: Shot, endpoints: Sequence[Mapping[str, Any]] = ()
 ) -> Iterator[Page]:
-    """The dashboard, signed in, as the picture wants it; time stands still.
+    """Open the dashboard, signed in, in the state of the shot, with a stopped clock.
 
-    `endpoints` in place of those that the shot names.
+    `endpoints` replace those of the shot.
     """
-    told = endpoints or [ENDPOINTS[name] for name in shot.endpoints]
+    shown = endpoints or [ENDPOINTS[name] for name in shot.endpoints]
     context = browser.new_context(
         viewport={"width": shot.size["width"], "height": shot.size["height"]},
         color_scheme="dark" if shot.dark else "light",
@@ -238,7 +222,7 @@ def staged(
         page = context.new_page()
         page.clock.install(time=NOW)
         page.clock.pause_at(NOW + timedelta(seconds=1))
-        page.route("**/*", lambda route: answered(route, told))
+        page.route("**/*", lambda route: answer(route, shown))
         page.add_init_script("sessionStorage.setItem('parkmeter.token', 'a-token')")
         page.goto(_BASE)
         page.wait_for_selector(".card .time")
@@ -261,7 +245,7 @@ def staged(
 
 
 def main() -> int:
-    """Take all pictures; the exit code."""
+    """Take all pictures; return the exit code."""
     chromium = which("chromium")
     if chromium is None:
         print("There is no chromium on the PATH; install it (Debian: chromium).", file=sys.stderr)

@@ -1,6 +1,6 @@
-"""Draws the pictures of docs/pictures from the tool's own words; with --check fails on stale ones.
+"""Pictures of the command line for docs/pictures; with --check, a failure if one is stale.
 
-What is shown is made by the very functions that print it, of data that is the same every day.
+The functions that print to the terminal draw them, from constant data.
 """
 
 import re
@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console, RenderableType
 from rich.text import Text
@@ -21,12 +22,45 @@ FOLDER = Path(__file__).parents[1] / "docs" / "pictures"
 
 NOW = datetime(2026, 11, 20, 17, 42, 10, tzinfo=UTC)
 
+RECEIPT: dict[str, Any] = {
+    "endpoint": "llama",
+    "from": "2026-11-01T00:00:00Z",
+    "to": "2026-11-20T17:42:10Z",
+    "hours_on": 21.5,
+    "price_per_hour": "7.0900",
+    "cost": "152.4350",
+    "always_on_cost": "3358.5539",
+    "saved": "3206.1189",
+    "unpriced_hours": 0.0,
+    "parts": [
+        {"who": "ada", "hours_on": 14.0, "cost": "99.2600", "minutes_bought": 870.0},
+        {"who": "ben", "hours_on": 7.5, "cost": "53.1750", "minutes_bought": 450.0},
+    ],
+    "runs": [
+        {
+            "started": "2026-11-03T08:58:00Z",
+            "ended": "2026-11-03T22:58:00Z",
+            "hours_on": 14.0,
+            "variant": "ml.g5.12xlarge",
+            "cost": "99.2600",
+        },
+        {
+            "started": "2026-11-20T10:12:10Z",
+            "ended": None,
+            "hours_on": 7.5,
+            "variant": "ml.g5.12xlarge",
+            "cost": "53.1750",
+        },
+    ],
+}
+"""Three weeks of two people with a GPU."""
+
 _FONTS = re.compile(r"\s*@font-face \{.*?\}", re.DOTALL)
-"""A picture fetches nothing from other people's servers: the reader's own font will do."""
+"""Removed, so that a picture fetches nothing from other servers; the reader's font is used."""
 
 
 def up() -> list[RenderableType]:
-    """The first screen of a gateway."""
+    """Return the first screen of a gateway."""
     url = "http://127.0.0.1:8080"
     row = Row("flan-t5", "running", "serving", timedelta(seconds=3598), NOW + timedelta(hours=1))
     commands = example_commands(url, "flan", "'Authorization: pm_x6wC1…'", name=None)
@@ -34,7 +68,7 @@ def up() -> list[RenderableType]:
 
 
 def watch() -> list[RenderableType]:
-    """Three endpoints as `status --watch` shows them."""
+    """Return three endpoints as `status --watch` shows them."""
     endpoints = (
         _endpoint("flan-t5", "running", "serving", 1798, price="0"),
         _endpoint("qwen", "starting", "loading model weights, since 0:42", 3600, price="1.2"),
@@ -44,41 +78,8 @@ def watch() -> list[RenderableType]:
 
 
 def receipt() -> list[RenderableType]:
-    """Two people's three weeks with a GPU."""
-    found = Receipt.of(
-        {
-            "endpoint": "llama",
-            "from": "2026-11-01T00:00:00Z",
-            "to": "2026-11-20T17:42:10Z",
-            "hours_on": 21.5,
-            "price_per_hour": "7.0900",
-            "cost": "152.4350",
-            "always_on_cost": "3358.5539",
-            "saved": "3206.1189",
-            "unpriced_hours": 0.0,
-            "parts": [
-                {"who": "ada", "hours_on": 14.0, "cost": "99.2600", "minutes_bought": 870.0},
-                {"who": "ben", "hours_on": 7.5, "cost": "53.1750", "minutes_bought": 450.0},
-            ],
-            "runs": [
-                {
-                    "started": "2026-11-03T08:58:00Z",
-                    "ended": "2026-11-03T22:58:00Z",
-                    "hours_on": 14.0,
-                    "variant": "ml.g5.12xlarge",
-                    "cost": "99.2600",
-                },
-                {
-                    "started": "2026-11-20T10:12:10Z",
-                    "ended": None,
-                    "hours_on": 7.5,
-                    "variant": "ml.g5.12xlarge",
-                    "cost": "53.1750",
-                },
-            ],
-        }
-    )
-    return list(receipt_lines(found, NOW))
+    """Return the receipt as the command line prints it."""
+    return list(receipt_lines(Receipt.of(RECEIPT), NOW))
 
 
 PICTURES: dict[str, tuple[str, Callable[[], Iterable[RenderableType]]]] = {
@@ -89,7 +90,7 @@ PICTURES: dict[str, tuple[str, Callable[[], Iterable[RenderableType]]]] = {
 
 
 def drawn(name: str) -> str:
-    """A picture as SVG."""
+    """Return a picture as SVG."""
     command, renderables = PICTURES[name]
     with Path("/dev/null").open("w", encoding="utf-8") as nowhere:
         console = Console(
@@ -128,7 +129,7 @@ def _endpoint(name: str, status: str, reason: str, left: int, *, price: str) -> 
 
 
 def main() -> int:
-    """Draw, or check; the exit code."""
+    """Draw or check all pictures; return the exit code."""
     check = "--check" in sys.argv[1:]
     stale = []
     for name in PICTURES:

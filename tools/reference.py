@@ -1,4 +1,4 @@
-"""Writes the generated references into docs/reference, or with --check fails where one is stale."""
+"""Generated references in docs/reference; with --check, a failure if one is stale."""
 
 import json
 import sys
@@ -33,7 +33,7 @@ FOLDER = Path(__file__).parents[1] / "docs" / "reference"
 
 
 def openapi() -> str:
-    """The OpenAPI document of the gateway."""
+    """Return the OpenAPI document of the gateway."""
     clock, store, tally = LocalClock(), MemoryStore(), Tally(LogNotifier())
     gate = LocalGate(clock.now)
     service = Service(
@@ -54,7 +54,7 @@ def openapi() -> str:
 
 
 def metrics() -> str:
-    """What `GET /metrics` says."""
+    """Return the table of the metrics in `GET /metrics`."""
     rows = []
     for family in (*FAMILIES, *HOUSE):
         labels = family.labels if family in HOUSE else ("endpoint", *family.labels)
@@ -66,8 +66,8 @@ def metrics() -> str:
         [
             "# Metrics",
             "",
-            "`GET /metrics` of the local gateway, in Prometheus' text format 0.0.4. Any token is",
-            "good for it, and shows the endpoints that it covers; one without scopes is enough.",
+            "`GET /metrics` of the local gateway, in Prometheus' text format 0.0.4. Any token",
+            "gives access, also one without scopes; it shows only the endpoints that it covers.",
             "Counters begin at zero when the gateway starts.",
             "",
             "```yaml",
@@ -91,14 +91,14 @@ def metrics() -> str:
 
 
 def cli() -> str:
-    """Every command of the command line, from its own help."""
+    """Return the help of every command."""
     command = get_command(app)
     text = get_docs_for_click(obj=command, ctx=Context(command), name="parkmeter")
     return "\n".join(line.rstrip() for line in text.splitlines()).rstrip() + "\n"
 
 
 def schema() -> str:
-    """The JSON schema of parkmeter.toml."""
+    """Return the JSON schema of parkmeter.toml."""
     return json.dumps(config_schema(), indent=2, ensure_ascii=False) + "\n"
 
 
@@ -111,7 +111,7 @@ REFERENCES = {
 
 
 def main() -> int:
-    """Write, or check; the exit code."""
+    """Write or check all references; return the exit code."""
     check = "--check" in sys.argv[1:]
     stale = []
     for name, generate in REFERENCES.items():

@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from benchmarks.exact.notes import Notes
-from parkmeter.config.settings import load_settings
+from parkmeter.config.load import load_settings
 from parkmeter.core.meter import Spec
 from parkmeter.drivers.fake import FakeDriver
 from parkmeter.drivers.process import Launch, ProcessDriver

@@ -10,7 +10,6 @@ from typing import Protocol
 
 from parkmeter.core.decision import Observed
 from parkmeter.core.device import Claim
-from parkmeter.core.events import Event
 from parkmeter.core.journal import Entry
 from parkmeter.core.meter import Meter, Phase, Spec, Status, closes_at, latest_close, shown
 from parkmeter.core.request_counts import Count
@@ -279,21 +278,3 @@ class Notifier(Protocol):
 
     def send(self, entry: Entry) -> None:
         """Take note of one entry, at once: the meter waits. What is raised is logged."""
-
-
-class GoneError(Exception):
-    """Raised by `Receiver.send` when somebody wants to hear nothing any more."""
-
-
-class Receiver(Protocol):
-    """Somebody outside who is told of events: a webhook, a chat, a mailbox."""
-
-    def send(self, event: Event) -> None:
-        """Deliver one event, within some seconds.
-
-        Raises:
-            GoneError: it wants none any more.
-            Exception: it was not delivered, in words for the log; it is tried again, with the same
-                `Event.id`. So it may have arrived all the same, and arrive twice.
-
-        """

@@ -43,10 +43,9 @@ ENDLESS = [("GET", "/events")]
 @pytest.fixture(scope="module")
 def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GatewayProcess]:
     folder: Path = tmp_path_factory.mktemp("fuzzed")
-    made = GatewayProcess(folder / "state", ping_config()).start()
-    made.until("running")
-    yield made
-    made.clean_up()
+    with GatewayProcess(folder / "state", ping_config()).start() as made:
+        made.until("running")
+        yield made
 
 
 @pytest.fixture(scope="module")

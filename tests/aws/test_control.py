@@ -19,8 +19,8 @@ from parkmeter.aws import control
 from parkmeter.aws.definitions import definition, definition_from, definitions
 from parkmeter.aws.heartbeat import Heartbeat
 from parkmeter.aws.link_secret import LinkSecret
-from parkmeter.core.entries import warning_line
 from parkmeter.core.extend_link import link_of, offer_for
+from parkmeter.core.journal import warning_entry
 from parkmeter.core.meter import Price, is_open
 from parkmeter.core.tokens import Scope, Token, digest_of
 from parkmeter.errors import ConfigError
@@ -102,7 +102,7 @@ def test_the_link_in_a_warning_extends_once_without_a_token(gateway: Gateway) ->
     store, now = deployment.store, datetime.now(UTC)
     before = store.load("flan-t5")
     spec = definition(deployment.ssm, deployment.path, "flan-t5").spec
-    told = warning_line(spec, before, before.expires_at, timedelta(minutes=10), now)
+    told = warning_entry(spec, before, before.expires_at, timedelta(minutes=10), now)
     before = store.commit(before, [told])
     (warning,) = store.journal("flan-t5", 1)
     secret = LinkSecret(deployment.dynamodb, deployment.tables.meters)

@@ -16,10 +16,10 @@ from parkmeter.aws import inference
 from parkmeter.aws.last_use import UseNote
 from parkmeter.aws.prompt import PATIENCE, Inference
 from parkmeter.core.meter import Meter, Phase, Run
+from simulator.deployed import Deployed, deployed
 from simulator.sagemaker import refusals
 from simulator.sagemaker.account import ACCOUNT
 from simulator.sagemaker.simulator import SageMakerSimulator
-from tests.support.deployed import Deployed, deployed
 from tests.support.wound_sagemaker import Wound
 
 TOKEN = {"id": "t1", "name": "laptop", "scopes": "invoke,top-up", "endpoints": "*"}

@@ -7,7 +7,7 @@ import boto3
 import pytest
 
 from parkmeter.aws.link_secret import LinkSecret, api_address
-from tests.support.deployed import Deployed, deployed
+from simulator.deployed import Deployed, deployed
 
 
 @pytest.fixture

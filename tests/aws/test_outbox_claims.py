@@ -11,7 +11,7 @@ from parkmeter.core.journal import Entry, Kind
 from parkmeter.core.meter import Meter
 from parkmeter.stores.dynamodb import DynamoStore
 from parkmeter.stores.dynamodb_outbox import DynamoOutbox
-from tests.support.tables import dynamodb_client, make_tables
+from simulator.tables import dynamodb_client, make_tables
 
 NOON = datetime(2026, 6, 22, 12, 0, tzinfo=UTC)
 SOON = NOON + timedelta(seconds=45)

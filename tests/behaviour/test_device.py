@@ -30,9 +30,8 @@ def config(device_file: Path) -> str:
 
 @pytest.fixture
 def gateway(tmp_path: Path) -> Iterator[GatewayProcess]:
-    made = GatewayProcess(tmp_path / "state", config(tmp_path / "gpu0")).start()
-    yield made
-    made.clean_up()
+    with GatewayProcess(tmp_path / "state", config(tmp_path / "gpu0")).start() as made:
+        yield made
 
 
 def top_up(gateway: GatewayProcess, name: str, minutes: float = 10) -> Answer:

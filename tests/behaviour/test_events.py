@@ -29,9 +29,8 @@ def config(endpoints: int) -> str:
 
 @pytest.fixture(scope="module")
 def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GatewayProcess]:
-    process = GatewayProcess(tmp_path_factory.mktemp("state"), config(31)).start()
-    yield process
-    process.clean_up()
+    with GatewayProcess(tmp_path_factory.mktemp("state"), config(31)).start() as made:
+        yield made
 
 
 class Listening:

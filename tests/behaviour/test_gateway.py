@@ -40,9 +40,8 @@ def sleeper_config(*flags: str, **settings: object) -> str:
 
 @pytest.fixture
 def gateway(tmp_path: Path) -> Iterator[GatewayProcess]:
-    made = GatewayProcess(tmp_path / "state", ping_config())
-    yield made
-    made.clean_up()
+    with GatewayProcess(tmp_path / "state", ping_config()) as made:
+        yield made
 
 
 def seed_time(text: str) -> datetime:
@@ -66,8 +65,7 @@ def server_pid(gateway: GatewayProcess) -> int:
 
 
 def test_the_ancestors_three_curl_commands_work_as_they_were_written(tmp_path):
-    gateway = GatewayProcess(tmp_path / "state").start()
-    try:
+    with GatewayProcess(tmp_path / "state").start() as gateway:
         gateway.until("running")
 
         def curl(*arguments: str) -> dict:
@@ -100,8 +98,6 @@ def test_the_ancestors_three_curl_commands_work_as_they_were_written(tmp_path):
         )
         (story,) = told["generated_texts"]
         assert "island" in story
-    finally:
-        gateway.clean_up()
 
 
 def test_the_first_start_leaves_a_private_client_file_and_no_token_in_the_output(gateway):
@@ -335,11 +331,8 @@ def test_the_model_server_imports_nothing_from_the_folder_the_gateway_was_starte
 ):
     (tmp_path / "tokenizers.py").write_text("raise SystemExit('imported from the folder')")
     monkeypatch.chdir(tmp_path)
-    gateway = GatewayProcess(tmp_path / "state", environment={"PYTHONSAFEPATH": "1"}).start()
-    try:
+    with GatewayProcess(tmp_path / "state", environment={"PYTHONSAFEPATH": "1"}).start() as gateway:
         gateway.until("running")
-    finally:
-        gateway.clean_up()
 
 
 def test_ctrl_c_ends_it_cleanly_even_when_pressed_twice(gateway):

@@ -35,9 +35,8 @@ initial_provision_time_minutes = 0
 
 @pytest.fixture(scope="module")
 def box(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GatewayProcess]:
-    made = GatewayProcess(tmp_path_factory.mktemp("box") / "state", CONFIG).start()
-    yield made
-    made.clean_up()
+    with GatewayProcess(tmp_path_factory.mktemp("box") / "state", CONFIG).start() as made:
+        yield made
 
 
 @pytest.fixture(scope="module")

@@ -29,9 +29,8 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def gateway(folder: Path) -> Iterator[GatewayProcess]:
-    made = GatewayProcess(folder, SLEEPING).start()
-    yield made
-    made.clean_up()
+    with GatewayProcess(folder, SLEEPING).start() as made:
+        yield made
 
 
 def prompt(gateway: GatewayProcess, **headers: str) -> Answer:
@@ -99,8 +98,7 @@ def all_day() -> str:
 
 def test_hours_open_it_an_eject_holds_and_kill_9_forgets_neither(folder):
     settings = {"initial_provision_time_minutes": 0, "hours": all_day()}
-    gateway = GatewayProcess(folder, ping_config(**settings)).start()
-    try:
+    with GatewayProcess(folder, ping_config(**settings)).start() as gateway:
         gateway.until("running")
         seen = gateway.endpoint()
         assert seen["hours"] == settings["hours"]
@@ -119,14 +117,11 @@ def test_hours_open_it_an_eject_holds_and_kill_9_forgets_neither(folder):
         assert held["held"]
         assert held["reason"].startswith("ejected; starts ")
         assert len(top_ups(gateway)) == 1
-    finally:
-        gateway.clean_up()
 
 
 def test_hours_that_are_taken_away_by_a_reload_end_at_once_and_leave_what_people_bought(folder):
     settings = {"initial_provision_time_minutes": 0}
-    gateway = GatewayProcess(folder, ping_config(**settings, hours=all_day())).start()
-    try:
+    with GatewayProcess(folder, ping_config(**settings, hours=all_day())).start() as gateway:
         gateway.until("running")
         assert gateway.endpoint()["seconds_left"] > 3600
         gateway.request("POST", "/endpoints/flan-t5/top-ups", {"minutes": 5})
@@ -137,26 +132,20 @@ def test_hours_that_are_taken_away_by_a_reload_end_at_once_and_leave_what_people
         reload(gateway, ping_config(**settings, hours=all_day()))
         seen = gateway.endpoint()
         assert eventually(lambda: gateway.endpoint()["expires_at"] == seen["window_until"])
-    finally:
-        gateway.clean_up()
 
 
 def test_hours_that_nobody_topped_up_stop_with_the_reload_that_takes_them_away(folder):
     settings = {"initial_provision_time_minutes": 0}
-    gateway = GatewayProcess(folder, ping_config(**settings, hours=all_day())).start()
-    try:
+    with GatewayProcess(folder, ping_config(**settings, hours=all_day())).start() as gateway:
         gateway.until("running")
         reload(gateway, ping_config(**settings))
         stopped = gateway.until("stopped")
         assert stopped["reason"] == "its hours changed: top up to start it"
-    finally:
-        gateway.clean_up()
 
 
 def test_an_idle_endpoint_is_ejected_and_wakes_up_again(folder):
     config = ping_config(idle_minutes=0.02, wake_minutes=5)
-    gateway = GatewayProcess(folder, config).start()
-    try:
+    with GatewayProcess(folder, config).start() as gateway:
 
         def ejected() -> dict | None:
             lines = gateway.request("GET", "/endpoints/flan-t5/journal").json["lines"]
@@ -170,5 +159,3 @@ def test_an_idle_endpoint_is_ejected_and_wakes_up_again(folder):
         assert stopped["reason"] == "no prompt for 1.2 s; a prompt wakes it"
         gateway.request("POST", "/flan", json.dumps(PROMPT), {"Prefer": "wait=30"})
         assert [one["minutes"] for one in top_ups(gateway)] == [5, 60]
-    finally:
-        gateway.clean_up()

@@ -21,10 +21,9 @@ LOGS = "/endpoints/flan-t5/logs"
 
 @pytest.fixture
 def gateway(tmp_path: Path) -> Iterator[GatewayProcess]:
-    made = GatewayProcess(tmp_path / "state", CONFIG).start()
-    made.until("running")
-    yield made
-    made.clean_up()
+    with GatewayProcess(tmp_path / "state", CONFIG).start() as made:
+        made.until("running")
+        yield made
 
 
 def say(gateway: GatewayProcess, what: str, times: int = 1) -> None:
@@ -109,9 +108,6 @@ def test_following_does_not_keep_the_gateway_from_ending(gateway):
 
 def test_an_endpoint_that_never_ran_has_an_empty_log(tmp_path):
     config = ping_config(initial_provision_time_minutes=0)
-    gateway = GatewayProcess(tmp_path / "state", config).start()
-    try:
+    with GatewayProcess(tmp_path / "state", config).start() as gateway:
         answer = gateway.request("GET", LOGS)
         assert (answer.status, answer.body) == (200, b"")
-    finally:
-        gateway.clean_up()

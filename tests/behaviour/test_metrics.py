@@ -25,10 +25,9 @@ DECLARED = {family.name.removesuffix("_total"): family for family in (*FAMILIES,
 
 @pytest.fixture(scope="module")
 def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GatewayProcess]:
-    made = GatewayProcess(tmp_path_factory.mktemp("metrics") / "state", TWO).start()
-    made.until("running")
-    yield made
-    made.clean_up()
+    with GatewayProcess(tmp_path_factory.mktemp("metrics") / "state", TWO).start() as made:
+        made.until("running")
+        yield made
 
 
 class Scraped:
@@ -117,8 +116,7 @@ def test_a_name_that_somebody_made_up_is_not_kept(gateway):
 def test_a_client_that_leaves_is_counted_as_gone(tmp_path):
     command = json.dumps([sys.executable, "-I", str(SLEEPER), "{port}"])
     config = f"[endpoints.flan-t5]\ncommand = {command}\n"
-    gateway = GatewayProcess(tmp_path / "state", config).start()
-    try:
+    with GatewayProcess(tmp_path / "state", config).start() as gateway:
         gateway.until("running")
         connection = http.client.HTTPConnection(*gateway.address, timeout=20)
         headers = {"Authorization": TOKEN}
@@ -126,8 +124,6 @@ def test_a_client_that_leaves_is_counted_as_gone(tmp_path):
         eventually(lambda: Scraped(gateway).value("parkmeter_requests_in_flight") == 1)
         connection.close()
         eventually(lambda: Scraped(gateway).value("parkmeter_requests_total", code="gone") == 1)
-    finally:
-        gateway.clean_up()
 
 
 def test_a_token_sees_the_endpoints_it_covers_and_the_house(gateway):

@@ -37,9 +37,8 @@ def inbox() -> Iterator[Inbox]:
 
 @pytest.fixture
 def gateway(tmp_path: Path, inbox: Inbox) -> Iterator[GatewayProcess]:
-    made = gateway_for(tmp_path, config(inbox.url, price_per_hour=7.2))
-    yield made
-    made.clean_up()
+    with gateway_for(tmp_path, config(inbox.url, price_per_hour=7.2)) as made:
+        yield made
 
 
 def kinds(inbox: Inbox) -> list[str]:
@@ -154,11 +153,11 @@ def test_a_reload_replaces_receivers_and_loses_and_repeats_nothing(gateway, inbo
         inbox.troubles = [status(500)] * 3
         gateway.top_up(1)
         done = reload(gateway, config(inbox.url, new.url, price_per_hour=7.2))
-        assert (done.returncode, done.stdout) == (0, "notify: webhooks: from now on\n")
+        assert (done.returncode, done.stdout) == (0, "notify: webhooks: in effect now\n")
         gateway.top_up(2)
         eventually(lambda: len(kinds(inbox)) == 5 and len(kinds(new)) == 1)
         said = reload(gateway, config(new.url, events=["stop"], price_per_hour=7.2)).stdout
-        assert said == "notify: webhooks, events: from now on\n"
+        assert said == "notify: webhooks, events: in effect now\n"
         count = len(inbox.got)
         gateway.top_up(3)
         gateway.request("POST", "/endpoints/flan-t5/eject")

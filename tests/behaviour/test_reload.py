@@ -27,11 +27,10 @@ def section(name: str, server: Path = PING_SERVER, **settings: object) -> str:
 
 @pytest.fixture
 def gateway(tmp_path: Path) -> Iterator[GatewayProcess]:
-    made = GatewayProcess(tmp_path / "state", section("a") + section("b"))
-    made.start()
-    yield made
-    made.config = section("a")
-    made.clean_up()
+    with GatewayProcess(tmp_path / "state", section("a") + section("b")) as made:
+        made.start()
+        yield made
+        made.config = section("a")
 
 
 def write(gateway: GatewayProcess, *sections: str) -> None:
@@ -66,9 +65,9 @@ def test_only_endpoints_whose_section_changed_are_touched(gateway):
     done = reload(gateway)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.splitlines() == [
-        "c: new",
-        "b: removed; it is ended, its meter keeps its time",
-        "a: api_resource, price_per_hour, max_top_up_minutes: from now on",
+        "c: added",
+        "b: removed; it is stopped, its meter is kept",
+        "a: api_resource, price_per_hour, max_top_up_minutes: in effect now",
     ]
     seen = gateway.endpoint("a")
     assert (float(seen["price_per_hour"]), seen["expires_at"]) == (2.5, expiry)
@@ -88,7 +87,7 @@ def test_what_a_run_keeps_counts_at_its_next_start_and_the_answer_says_so(gatewa
     changed = section("a", health="/other").replace("-S", "-E")
     write(gateway, changed, 'environment = { A = "1" }\n', section("b"))
     said = reload(gateway).stdout
-    assert said.startswith("a: command, environment, health: at its next start")
+    assert said.startswith("a: command, environment, health: in effect at the next start")
     assert "eject a" in said
     time.sleep(1.2)
     assert pid_of(gateway, "a") == before

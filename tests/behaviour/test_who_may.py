@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from parkmeter.api.dashboard_routes import dashboard
-from parkmeter.config.settings import load_settings
+from parkmeter.config.load import load_settings
 from parkmeter.core.tokens import Scope, Token, digest_of
 from parkmeter.gateway.wiring import wire
 from parkmeter.state_folder import StateFolder
@@ -124,12 +124,11 @@ def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GatewayProcess
     for one in (*GOOD.values(), EXPIRED, REVOKED):
         store.put_token(one)
     store.close()
-    made = GatewayProcess(state, TWO).start()
-    made.until("running")
-    made.until("running", "other")
-    assert made.request("DELETE", "/tokens/revoked").status == 204
-    yield made
-    made.clean_up()
+    with GatewayProcess(state, TWO).start() as made:
+        made.until("running")
+        made.until("running", "other")
+        assert made.request("DELETE", "/tokens/revoked").status == 204
+        yield made
 
 
 def ask(gateway: GatewayProcess, asked: Asked, secret: str | None, prefix: str = ""):
@@ -250,12 +249,9 @@ def test_a_token_works_from_the_next_request_on_and_ends_with_its_revocation(gat
 
 
 def test_tokens_outlast_the_gateway(tmp_path):
-    gateway = GatewayProcess(tmp_path / "state", ping_config()).start()
-    try:
+    with GatewayProcess(tmp_path / "state", ping_config()).start() as gateway:
         issued = gateway.request("POST", "/tokens", {"name": "gil"}).json["token"]
         gateway.stop()
         gateway.start()
         gateway.until("running")
         assert gateway.request("POST", "/flan", {}, {"Authorization": issued}).status == 200
-    finally:
-        gateway.clean_up()

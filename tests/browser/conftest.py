@@ -37,11 +37,10 @@ def chromium() -> Iterator[Browser]:
 
 @pytest.fixture(scope="package")
 def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GatewayProcess]:
-    made = GatewayProcess(tmp_path_factory.mktemp("browser") / "state", CONFIG).start()
-    # Started again, it has the same address.
-    made.arguments = ("--port", str(made.address[1]))
-    yield made
-    made.clean_up()
+    with GatewayProcess(tmp_path_factory.mktemp("browser") / "state", CONFIG).start() as made:
+        # Started again, it has the same address.
+        made.arguments = ("--port", str(made.address[1]))
+        yield made
 
 
 @pytest.fixture

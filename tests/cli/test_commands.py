@@ -28,17 +28,15 @@ TWO = "\n".join(
 @pytest.fixture(scope="module")
 def one(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GatewayProcess]:
     """The shipped model, alone."""
-    made = GatewayProcess(tmp_path_factory.mktemp("one") / "state").start()
-    yield made
-    made.stop()
+    with GatewayProcess(tmp_path_factory.mktemp("one") / "state").start() as made:
+        yield made
 
 
 @pytest.fixture(scope="module")
 def two(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GatewayProcess]:
     """Two endpoints, their meters closed at first."""
-    made = GatewayProcess(tmp_path_factory.mktemp("two") / "state", TWO).start()
-    yield made
-    made.stop()
+    with GatewayProcess(tmp_path_factory.mktemp("two") / "state", TWO).start() as made:
+        yield made
 
 
 @pytest.fixture

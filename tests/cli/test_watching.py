@@ -150,11 +150,10 @@ class Terminal:
 
 @pytest.fixture
 def gateway(tmp_path) -> Iterator[GatewayProcess]:
-    made = GatewayProcess(tmp_path / "state", ping_config(initial_provision_time_minutes=30))
-    made.start()
-    made.until("running")
-    yield made
-    made.clean_up()
+    with GatewayProcess(tmp_path / "state", ping_config(initial_provision_time_minutes=30)) as made:
+        made.start()
+        made.until("running")
+        yield made
 
 
 def test_on_a_terminal_it_ticks_shows_a_lost_gateway_and_finds_it_again(gateway):

@@ -18,9 +18,8 @@ from tests.support.gateway_process import TOKEN, GatewayProcess, ping_config
 @pytest.fixture(scope="module")
 def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GatewayProcess]:
     config = ping_config(price_per_hour=7.09, initial_provision_time_minutes=0)
-    made = GatewayProcess(tmp_path_factory.mktemp("client") / "state", config).start()
-    yield made
-    made.stop()
+    with GatewayProcess(tmp_path_factory.mktemp("client") / "state", config).start() as made:
+        yield made
 
 
 @pytest.fixture

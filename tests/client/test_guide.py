@@ -14,9 +14,8 @@ EXAMPLES = re.findall(r"```python\n(.*?)```", GUIDE.read_text(encoding="utf-8"),
 
 @pytest.fixture(scope="module")
 def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GatewayProcess]:
-    made = GatewayProcess(tmp_path_factory.mktemp("guide") / "state").start()
-    yield made
-    made.stop()
+    with GatewayProcess(tmp_path_factory.mktemp("guide") / "state").start() as made:
+        yield made
 
 
 def test_the_examples_work_in_order(gateway, monkeypatch, capsys):

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from parkmeter.config.settings import load_settings
+from parkmeter.config.load import load_settings
 from parkmeter.core.events import EVENTS
 from parkmeter.core.meter import LOCAL, Price
 from parkmeter.errors import ConfigError
@@ -21,13 +21,18 @@ def write(tmp_path):
     return to_file
 
 
-def test_without_a_file_there_is_the_ancestors_endpoint_with_the_shipped_model():
+def test_without_a_file_there_is_one_endpoint_with_the_shipped_model():
     settings = load_settings(environment={})
     (name,) = settings.endpoints
     assert (name, settings.resource_of(name)) == ("flan-t5", "flan")
     assert settings.endpoints[name].model == "demo"
     assert settings.endpoints[name].initial_provision_time_minutes == 60
     assert (settings.gateway.host, settings.gateway.port) == ("127.0.0.1", 8080)
+
+
+def test_the_price_of_the_demo_is_marked_as_make_believe():
+    price = Price(Decimal("1.20"), "make-believe price of the demo")
+    assert load_settings(environment={}).spec("flan-t5").prices == {LOCAL: price}
 
 
 def test_the_command_line_goes_before_the_environment_and_that_before_the_file(write):
@@ -79,16 +84,16 @@ def _hook(url: str = "https://example.org/pass-word", secret: str = "of-16-chara
     ("text", "said"),
     [
         ("nonsense", "cannot be read"),
-        ("", "endpoints"),
-        ("[endpoints]", "at least one"),
+        ("", "No endpoint yet: add [endpoints.NAME]"),
+        ("[endpoints]", "No endpoint yet: add [endpoints.NAME] with `model` or `command`."),
         ('[endpoint.a]\nmodel = "demo"', "did you mean 'endpoints'?"),
         ('[endpoints.a]\ncomand = ["x"]', "did you mean 'command'?"),
         ('[endpoints.a]\ncommand = "vllm serve"', "must be a list"),
         ('[endpoints.a]\nmodel = "demo"\nprice_per_hour = "cheap"', "a number of dollars"),
         ('[endpoints."no name"]\nmodel = "demo"', "letters, digits"),
         ('[endpoints.a]\nmodel = "demo"\nprice = 1', "endpoints.a.price"),
-        ("[endpoints.a]", "model or command, and not both"),
-        ('[endpoints.a]\nmodel = "demo"\ncommand = ["x"]', "model or command, and not both"),
+        ("[endpoints.a]", "a: set either model or command"),
+        ('[endpoints.a]\nmodel = "demo"\ncommand = ["x"]', "a: set either model or command"),
         ('[endpoints.a]\ncommand = ["x"]', "must contain {port}"),
         ('[endpoints.a]\nmodel = "demo"\nstart_timeout_seconds = 1e300', "start_timeout_seconds"),
         ('[endpoints.a]\nmodel = "demo"\ndrain_seconds = 1e15', "drain_seconds"),
@@ -100,7 +105,7 @@ def _hook(url: str = "https://example.org/pass-word", secret: str = "of-16-chara
         ('[endpoints.a]\nmodel = "demo"\nprice_per_hour = -1', "endpoints.a.price_per_hour"),
         ('[endpoints.a]\nmodel = "demo"\ndevice = ""', "endpoints.a.device"),
         ('[endpoints.a]\nmodel = "demo"\nhealth = "ping"', "begins with /"),
-        ('[endpoints.a]\nmodel = "demo"\napi_resource = "a/b"', "no path segment"),
+        ('[endpoints.a]\nmodel = "demo"\napi_resource = "a/b"', "must be one path segment"),
         ('[endpoints.a]\nmodel = "demo"\napi_resource = "docs"', "the gateway's own"),
         ('[endpoints.endpoints]\nmodel = "demo"', "the gateway's own"),
         (
@@ -115,22 +120,22 @@ def _hook(url: str = "https://example.org/pass-word", secret: str = "of-16-chara
         (_hook("http:///path"), "begins with http:// or https://"),
         (_hook("http://host:99999/"), "begins with http:// or https://"),
         (_hook("http://host/a b"), "begins with http:// or https://"),
-        (_hook(secret="pass-word"), "needs 16 characters or more"),
-        (_hook(secret="env:NOT_THERE"), "the environment has no 'NOT_THERE'"),
-        (_hook(secret="env:SHORT"), "needs 16 characters or more"),
+        (_hook(secret="pass-word"), "must have at least 16 characters"),
+        (_hook(secret="env:NOT_THERE"), "variable 'NOT_THERE' is not set"),
+        (_hook(secret="env:SHORT"), "must have at least 16 characters"),
         (f"{_NOTIFY}apprise = 'slack://pass-word'", "must be a list in brackets"),
-        (f"{_NOTIFY}apprise = ['pass-word']", "addresses as apprise writes them"),
-        (f"{_NOTIFY}apprise = ['a://pass-word', 'a://pass-word']", "stands there twice"),
+        (f"{_NOTIFY}apprise = ['pass-word']", "must be apprise addresses"),
+        (f"{_NOTIFY}apprise = ['a://pass-word', 'a://pass-word']", "lists the same address twice"),
         (f"{_NOTIFY}events = ['started']", "'started'"),
         (f"{_NOTIFY}events = ['started']", "must be one of 'warning', 'start'"),
         (f"[gateway]\npublic_url = 'meter.example.org'\n{_A}", "gateway.public_url"),
-        (f"[gateway]\npublic_url = 'https://x/?a=1'\n{_A}", "without ? or #"),
+        (f"[gateway]\npublic_url = 'https://x/?a=1'\n{_A}", "must not contain ? or #"),
         (f"{_A}extend_minutes = 0", "endpoints.a.extend_minutes: must be more than 0"),
         (f"{_A}api_resource = 'extend'", "the gateway's own"),
         ('[gateways]\nport = 1\n[endpoints.a]\nmodel = "demo"', "gateways"),
     ],
 )
-def test_what_is_wrong_is_named(write, text, said):
+def test_a_mistake_is_named(write, text, said):
     with pytest.raises(ConfigError) as raised:
         load_settings(config=write(text), environment={"SHORT": "pass-word"})
     assert said in raised.value.detail
@@ -139,7 +144,7 @@ def test_what_is_wrong_is_named(write, text, said):
     assert "pass-word" not in str(raised.value.data)
 
 
-def test_who_is_told_of_what_and_no_secret_is_shown(write):
+def test_receivers_and_their_events_are_read_and_no_secret_is_shown(write):
     text = """
         [gateway]
         public_url = "https://meter.example.org/prod/"
@@ -164,7 +169,7 @@ def test_who_is_told_of_what_and_no_secret_is_shown(write):
     assert "pass-word" not in repr(settings) + str(settings.model_dump(mode="json"))
 
 
-def test_who_is_told_is_told_of_everything_unless_it_says_otherwise(write):
+def test_without_a_choice_all_events_are_sent(write):
     settings = load_settings(config=write(_A), environment={})
     assert settings.notify.events == EVENTS
     assert settings.notify.webhooks == settings.notify.apprise == ()
@@ -195,7 +200,7 @@ def test_who_is_told_is_told_of_everything_unless_it_says_otherwise(write):
         ),
         (
             '[endpoints.a]\nmodel = "demo"\nwake_minutes = 90\nmax_top_up_minutes = 60',
-            "endpoints.a.wake_minutes: is more than a top-up may be (60) (given: 90.0)",
+            "endpoints.a.wake_minutes: must not exceed the limit of one top-up (60) (given: 90.0)",
         ),
         (
             '[endpoints.a]\nmodel = "demo"\nhours = []\nidle_minutes = 0',
@@ -241,7 +246,7 @@ def test_a_mistake_names_file_line_key_and_value_and_what_would_be_right(write, 
     assert said in raised.value.detail
 
 
-def test_several_mistakes_are_told_one_a_line_in_the_order_of_the_file(write):
+def test_several_mistakes_are_listed_one_a_line_in_the_order_of_the_file(write):
     file = write(
         """[endpoints.qwen]
 command = ["vllm", "serve"]
@@ -256,10 +261,7 @@ stop_grace_seconds = 0
     with pytest.raises(ConfigError) as raised:
         load_settings(config=file, environment={})
     assert raised.value.detail.splitlines() == [
-        (
-            f"{file}:1: endpoints.qwen: command must contain {{port}}, the port its server is to "
-            "listen on"
-        ),
+        f"{file}:1: endpoints.qwen: command must contain {{port}}, the port to listen on",
         f"{file}:4: gateway.prot: there is no such setting; did you mean 'port'? (given: 1)",
         f"{file}:5: gateway.port: must be 65535 or less (given: 70000)",
         f"{file}:8: endpoints.flan.stop_grace_seconds: must be more than 0 (given: 0)",
@@ -267,7 +269,7 @@ stop_grace_seconds = 0
     assert [mistake["line"] for mistake in raised.value.data["mistakes"]] == [1, 4, 5, 8]
 
 
-def test_names_that_do_not_fit_are_all_told(write):
+def test_all_invalid_names_are_listed(write):
     file = write(
         '[endpoints."a b"]\nmodel = "demo"\n[endpoints.docs]\nmodel = "demo"\n'
         '[endpoints.x]\nmodel = "demo"\n[endpoints.y]\nmodel = "demo"\napi_resource = "x"'
@@ -285,7 +287,7 @@ def test_a_mistake_in_the_environment_or_on_the_command_line_names_that(write):
         load_settings(config=file, environment={}, port=70000)
 
 
-def test_a_missing_file_is_said():
+def test_a_missing_file_is_reported():
     with pytest.raises(ConfigError, match="There is no configuration file"):
         load_settings(config=Path("/nowhere/parkmeter.toml"), environment={})
 

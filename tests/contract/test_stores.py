@@ -21,7 +21,7 @@ from parkmeter.stores.dynamodb import DynamoStore
 from parkmeter.stores.memory import MemoryStore
 from parkmeter.stores.sqlite import SqliteStore
 from simulator.moto_server import moto_server
-from tests.support.tables import dynamodb_client, make_tables
+from simulator.tables import dynamodb_client, make_tables
 
 NOW = datetime(2026, 6, 22, 8, 24, 12, 345678, tzinfo=UTC)
 TODAY = NOW.date()

@@ -7,9 +7,8 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from parkmeter.core.entries import cause_of
 from parkmeter.core.events import Event, Extension, document, text, title
-from parkmeter.core.journal import Entry, Kind
+from parkmeter.core.journal import Entry, Kind, cause_of
 from parkmeter.service.event_builder import EventBuilder
 from tests.support.world import ADA, MINUTE, NOON, SECOND, World, spec
 

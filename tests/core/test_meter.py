@@ -18,11 +18,11 @@ from parkmeter.core.meter import (
     eject,
     is_open,
     latest_close,
-    minutes_of,
     shown,
     time_left,
     top_up,
 )
+from parkmeter.core.money import Minutes
 from parkmeter.errors import InvalidRequestError, LimitExceededError
 
 NOW = datetime(2026, 6, 22, 8, 0, tzinfo=UTC)
@@ -83,18 +83,18 @@ def test_too_much_on_the_meter_is_refused_with_the_limit_and_what_fits():
 )
 def test_what_is_no_positive_number_of_minutes_is_refused(value):
     with pytest.raises(InvalidRequestError) as raised:
-        minutes_of(value)
+        Minutes.of(value)
     assert raised.value.data == {"field": "minutes"}
 
 
 @pytest.mark.parametrize("value", [1e12, 10**400, 1e300])
 def test_an_absurd_number_of_minutes_is_over_the_limit_and_does_not_overflow(value):
     with pytest.raises(LimitExceededError):
-        top_up(SPEC, CLOSED, minutes_of(value), NOW)
+        top_up(SPEC, CLOSED, Minutes.of(value).amount, NOW)
 
 
 def test_fractions_of_minutes_count():
-    assert minutes_of(0.05) == 3 * SECOND
+    assert Minutes.of(0.05).amount == 3 * SECOND
 
 
 def test_an_eject_gives_up_time_and_credit():

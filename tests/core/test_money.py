@@ -20,7 +20,7 @@ from parkmeter.api.schemas import Changed, Endpoint
 from parkmeter.client import models as answers
 from parkmeter.config.settings import EndpointSettings
 from parkmeter.core.meter import Meter
-from parkmeter.core.money import Dollars, about, cost_of, is_price, written
+from parkmeter.core.money import Dollars, Minutes, about, cost_of, is_price, parse_amount, written
 from parkmeter.errors import InvalidRequestError, LimitExceededError, PriceUnknownError
 from parkmeter.service.run_stats import RunStats
 from parkmeter.web import refusals
@@ -61,6 +61,14 @@ def test_whatever_is_said_as_dollars_is_a_sensible_sum_or_refused(said):
     except InvalidRequestError:
         return
     assert 0 < amount <= 10**9
+
+
+def test_an_amount_is_minutes_or_dollars_and_never_both():
+    assert parse_amount({"minutes": 2}) == Minutes(timedelta(minutes=2))
+    assert parse_amount({"dollars": "1.50"}) == Dollars(Decimal("1.50"))
+    for asked in ({}, {"minutes": 1, "dollars": 1}, {"minutes": None}, {"dollars": None}):
+        with pytest.raises(InvalidRequestError):
+            parse_amount(asked)
 
 
 def test_a_sum_is_what_was_typed_and_no_binary_fraction():

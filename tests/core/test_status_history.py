@@ -7,7 +7,7 @@ import pytest
 
 from parkmeter.core.journal import Kind
 from parkmeter.core.journal_reader import lines_of
-from parkmeter.core.status_history import Shown, statuses, top_ups
+from parkmeter.core.status_history import StatusInterval, statuses, top_ups
 from tests.support.world import ADA, MINUTE, NOON, SECOND, World, spec
 
 
@@ -16,14 +16,14 @@ def world() -> World:
     return World(spec(startup_credit=timedelta(0), drain=10 * SECOND))
 
 
-def told(world: World, begin=NOON, end=None) -> list[Shown]:
+def told(world: World, begin=NOON, end=None) -> list[StatusInterval]:
     end = end or world.now
     return statuses(lines_of(world.store, "flan-t5", begin, end), begin, end)
 
 
 def test_a_meter_that_was_never_used_was_stopped_all_the_time(world):
     world.wind(MINUTE)
-    assert told(world) == [Shown("stopped", NOON, NOON + MINUTE, "")]
+    assert told(world) == [StatusInterval("stopped", NOON, NOON + MINUTE, "")]
 
 
 def test_a_life_is_starting_running_stopping_and_stopped(world):

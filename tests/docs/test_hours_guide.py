@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from parkmeter.config.settings import load_settings
+from parkmeter.config.load import load_settings
 from parkmeter.core.hours import Hours
 
 GUIDE = (Path(__file__).parents[2] / "docs" / "hours.md").read_text(encoding="utf-8")

@@ -72,4 +72,5 @@ def example(
 
     yield start
     for gateway in begun:
-        gateway.stop(60)
+        if gateway.process is not None and gateway.process.poll() is None:
+            gateway.stop(60)

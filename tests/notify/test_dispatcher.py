@@ -10,7 +10,7 @@ import pytest
 from parkmeter.core.events import Event
 from parkmeter.core.journal import Kind
 from parkmeter.notify.dispatcher import GIVE_UP_AFTER, Outbox, Post
-from parkmeter.ports import GoneError
+from parkmeter.notify.receiver import GoneError
 from parkmeter.service.event_builder import EventBuilder
 from parkmeter.stores.memory import MemoryStore
 from tests.contract.test_outbox import NOW, post

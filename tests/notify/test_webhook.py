@@ -11,8 +11,8 @@ import pytest
 
 from parkmeter.core.events import Event
 from parkmeter.core.journal import Entry, Kind
+from parkmeter.notify.receiver import GoneError
 from parkmeter.notify.webhook import DeliveryError, Webhook, signature
-from parkmeter.ports import GoneError
 from tests.support.receiver import Inbox, drip, endless, hang, receiver, status
 
 NOON = datetime(2026, 6, 22, 12, 0, tzinfo=UTC)

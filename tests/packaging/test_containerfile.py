@@ -11,7 +11,7 @@ import pytest
 from typer.main import get_command
 
 from parkmeter.cli import app
-from parkmeter.config.settings import load_settings
+from parkmeter.config.load import load_settings
 from tests.support.gateway_process import GatewayProcess, ping_config
 
 ROOT = Path(__file__).parents[2]

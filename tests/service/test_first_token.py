@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from parkmeter.config.settings import load_settings
+from parkmeter.config.load import load_settings
 from parkmeter.core.tokens import Scope
 from parkmeter.gateway.wiring import wire
 from parkmeter.service.tokens import TokenRequest, TokenService

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.node import use_packaged_node
+from simulator.node import use_packaged_node
 
 ROOT = Path(__file__).parents[2]
 

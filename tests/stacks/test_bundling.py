@@ -125,7 +125,7 @@ def test_a_package_for_lambda_holds_wheels_for_its_machine_and_stays_small(tmp_p
     assert any("cpython-314-aarch64-linux-gnu" in name for name in built)
     assert not (tmp_path / "fastapi").exists()
     assert not (tmp_path / "boto3").exists()
-    assert (tmp_path / "parkmeter" / "web" / "shapes.py").is_file()
+    assert (tmp_path / "parkmeter" / "api" / "schemas.py").is_file()
     assert not (tmp_path / "parkmeter" / "stores" / "sqlite.py").exists()
     size = sum(file.stat().st_size for file in tmp_path.rglob("*") if file.is_file())
     assert size < 12_000_000

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from parkmeter.aws import control
+from simulator.deployed import Deployed, deployed
 from simulator.sagemaker.account import ACCOUNT
 from simulator.sagemaker.simulator import SageMakerSimulator
-from tests.support.deployed import Deployed, deployed
 
 ADA = {"id": "a1", "name": "ada", "scopes": "admin,invoke,top-up", "endpoints": "*"}
 BOB = {"id": "b2", "name": "bob", "scopes": "invoke", "endpoints": "*"}

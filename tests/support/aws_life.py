@@ -38,9 +38,9 @@ from parkmeter.service.changes import Actor
 from parkmeter.service.event_builder import extension_of
 from parkmeter.service.meters import Service
 from parkmeter.stores.dynamodb_outbox import DynamoOutbox
+from simulator.deployed import Deployed, deployed
 from simulator.sagemaker.endpoint import Delays
 from simulator.sagemaker.simulator import SageMakerSimulator
-from tests.support.deployed import Deployed, deployed
 from tests.support.timeline import Timeline
 from tests.support.wound_sagemaker import Wound
 

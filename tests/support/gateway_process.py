@@ -10,14 +10,17 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Self
 from urllib.parse import urlsplit
+
+from parkmeter.leash.files import FINAL
 
 TOKEN = "a-token-for-tests-1234"
 PING_SERVER = Path(__file__).parent / "servers" / "ping.py"
 
 
 def eventually(holds: Callable[[], object], seconds: float = 20.0, every: float = 0.02) -> object:
-    """What `holds` returns as soon as it is true; fails when it is not in time."""
+    """Return what `holds` returns as soon as it is true; fail if it is not in time."""
     give_up = time.monotonic() + seconds
     while True:
         found = holds()
@@ -28,7 +31,7 @@ def eventually(holds: Callable[[], object], seconds: float = 20.0, every: float 
 
 
 def alive(pid: int) -> bool:
-    """Whether the process exists and is not a zombie."""
+    """Return True if the process exists and is not a zombie."""
     try:
         state = Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2][0]
     except (FileNotFoundError, ProcessLookupError):
@@ -49,15 +52,28 @@ class Answer:
 
 @dataclass
 class GatewayProcess:
-    """`parkmeter up` on a free port, in `folder`. `config` is the text of its parkmeter.toml."""
+    """`parkmeter up` on a free port, in `folder`; as a context manager it leaves nothing behind.
+
+    `config` is the text of its parkmeter.toml. `source`: the folder its `parkmeter` is imported
+    from, in place of the installed one.
+    """
 
     state: Path
     config: str | None = None
     arguments: tuple[str, ...] = ()
     environment: dict[str, str] = field(default_factory=dict)
     folder: Path | None = None
+    source: Path | None = None
+    process: subprocess.Popen[bytes] | None = field(default=None, init=False)
 
-    def start(self, *, wait: bool = True) -> "GatewayProcess":
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self.clean_up()
+
+    def start(self, *, wait: bool = True) -> Self:
+        """Start it; one that does not become healthy is stopped again, with its servers."""
         self.state.mkdir(parents=True, exist_ok=True)
         arguments = [sys.executable, "-m", "parkmeter", "up", "--port", "0", *self.arguments]
         if self.config is not None:
@@ -72,14 +88,22 @@ class GatewayProcess:
                 stdout=log,
                 stderr=log,
                 cwd=self.folder,
-                env={**os.environ, "PARKMETER_BOOTSTRAP_TOKEN": TOKEN, **self.environment},
+                env=self._environment(),
             )
         if wait:
-            eventually(self.healthy)
+            try:
+                eventually(self.healthy)
+            except BaseException:
+                self._end()
+                raise
         return self
 
+    def _environment(self) -> dict[str, str]:
+        source = {} if self.source is None else {"PYTHONPATH": str(self.source)}
+        return {**os.environ, "PARKMETER_BOOTSTRAP_TOKEN": TOKEN, **source, **self.environment}
+
     def healthy(self) -> bool:
-        """Whether it answers; fails if it has ended instead."""
+        """Return True once it answers; fail if it has ended instead."""
         assert self.process.poll() is None, self.output()
         try:
             return self.request("GET", "/health").status == 200
@@ -131,31 +155,41 @@ class GatewayProcess:
         return (self.state / "gateway.out").read_text()
 
     def records(self) -> list[dict]:
-        """What the leashes wrote of their runs."""
+        """Return the leashes' records of their runs."""
         return [json.loads(f.read_text()) for f in (self.state / "endpoints/run").glob("*.json")]
 
     def kill(self) -> None:
-        """kill -9: the gateway only; servers stay with their leashes."""
+        """Kill -9 the gateway only; servers stay with their leashes."""
         self.process.send_signal(signal.SIGKILL)
         self.process.wait()
 
     def stop(self, seconds: float = 20.0) -> int:
-        """SIGTERM; the exit code."""
+        """Send SIGTERM; return the exit code."""
         self.process.send_signal(signal.SIGTERM)
         return self.process.wait(seconds)
 
     def clean_up(self) -> None:
         """Leave no gateway and no server behind, whatever the test did."""
-        if "--keep" in self.arguments and self.process.poll() is None:
-            self.stop(30)
-        if self.process.poll() is not None:
-            self.arguments = ()
+        if self.process is None:
+            return
+        if "--keep" in self.arguments:
+            self._end()
+        ended = self.process.poll()
+        if ended or (ended == 0 and any(run["state"] not in FINAL for run in self.records())):
+            self.arguments = ()  # servers may live on with their leashes: stop them too
             self.start()
-        self.stop(30)
+        self._end()
+
+    def _end(self) -> None:
+        if self.process.poll() is None:
+            try:
+                self.stop(30)
+            except subprocess.TimeoutExpired:
+                self.kill()
 
 
 def ping_config(*flags: str, **settings: object) -> str:
-    """A configuration with one endpoint whose server answers in some ten milliseconds."""
+    """Return a configuration with one endpoint whose server is up in some ten milliseconds."""
     command = [sys.executable, "-I", "-S", str(PING_SERVER), "{port}", *flags]
     lines = ["[endpoints.flan-t5]", 'api_resource = "flan"', f"command = {json.dumps(command)}"]
     lines += [f"{name} = {json.dumps(value)}" for name, value in settings.items()]

@@ -1,4 +1,4 @@
-"""What benchmarks report is what is read, judged and printed."""
+"""The rows of the benchmarks are read, judged and printed as reported."""
 
 import json
 import sys

@@ -1,12 +1,13 @@
 """The grammar that the shipped model is trained on."""
 
+from hashlib import sha256
 from itertools import islice
 
 import pytest
 
-from tools.demo_model import lexicon
 from tools.demo_model.checks import WellFormedness, is_on_topic
 from tools.demo_model.grammar import EXERCISE, TASKS, held_out_samples, training_samples
+from tools.demo_model.lexicon import ANIMALS, PEOPLE, PLACES, WORDS
 
 COUNT = 3000
 
@@ -23,6 +24,11 @@ def trained_on():
 
 def test_the_same_seed_gives_the_same_samples(trained_on):
     assert list(islice(training_samples(3), COUNT)) == trained_on
+
+
+def test_the_samples_are_those_that_the_shipped_model_was_trained_on(trained_on):
+    text = "".join(f"{sample.prompt}\n{sample.target}\n" for sample in trained_on)
+    assert sha256(text.encode()).hexdigest().startswith("c2e4c32d53501854"), "train it again"
 
 
 def test_another_seed_gives_other_samples(trained_on):
@@ -55,7 +61,7 @@ def test_every_target_is_on_its_own_topic(trained_on):
 
 
 def test_every_target_is_well_formed(trained_on, rules):
-    # Invented words are spared: a slip of the pen makes them words that nobody gave.
+    # Invented words are exempt: a typo in the prompt makes them unknown words.
     samples = [sample for sample in trained_on if sample.task != EXERCISE]
     faults = [(sample.target, rules.fault(sample.target, sample.prompt)) for sample in samples]
     assert not [fault for fault in faults if fault[1]]
@@ -83,10 +89,10 @@ def test_targets_stay_short(trained_on):
 
 
 def test_no_noun_is_listed_twice():
-    names = [being.name for being in (*lexicon.ANIMALS, *lexicon.PEOPLE)]
-    names += [*lexicon.THINGS, *lexicon.TOPICS]
+    names = [being.name for being in (*ANIMALS, *PEOPLE)]
+    names += [*WORDS.things, *WORDS.topics]
     assert sorted(set(names)) == sorted(names)
 
 
 def test_every_place_has_three_things_to_see():
-    assert {len(place.details) for place in lexicon.PLACES} == {3}
+    assert {len(place.details) for place in PLACES} == {3}

@@ -5,10 +5,18 @@ from pathlib import Path
 
 import pytest
 
-from tools.demo_model import first_token
 from tools.demo_model.checks import WellFormedness
-from tools.demo_model.convert import REFERENCE, SHIPPED, distances
-from tools.demo_model.engine import ConvertedModel
+from tools.demo_model.convert import (
+    FARTHEST,
+    PROMPTS,
+    REFERENCE,
+    SHIPPED,
+    TOP,
+    ConvertedModel,
+    distance,
+    distances,
+    read_reference,
+)
 
 CANONICAL = "write a story about beautiful weather on a topical island."
 
@@ -20,21 +28,21 @@ def model():
 
 def test_its_first_tokens_are_as_likely_as_in_the_original():
     measured = distances(SHIPPED, REFERENCE)
-    assert len(measured) == len(first_token.PROMPTS)
-    assert max(measured.values()) <= first_token.FARTHEST
+    assert len(measured) == len(PROMPTS)
+    assert max(measured.values()) <= FARTHEST
 
 
 def test_a_model_with_wrongly_scaled_logits_would_be_noticed():
-    reference = first_token.read(REFERENCE)[CANONICAL]
+    reference = read_reference(REFERENCE)[CANONICAL]
     scaled = {token: probability ** (160**-0.5) for token, probability in reference.items()}
     whole = sum(scaled.values())
     flattened = {token: probability / whole for token, probability in scaled.items()}
-    assert first_token.distance(reference, flattened) > first_token.FARTHEST
+    assert distance(reference, flattened) > FARTHEST
 
 
 def test_the_reference_lists_the_likeliest_tokens_first():
-    for distribution in first_token.read(REFERENCE).values():
-        assert len(distribution) == first_token.TOP
+    for distribution in read_reference(REFERENCE).values():
+        assert len(distribution) == TOP
         assert all(left >= right for left, right in pairwise(distribution.values()))
 
 

@@ -1,4 +1,4 @@
-"""English small change of the grammar."""
+"""Articles, plurals, places and typed prompts of the grammar."""
 
 from random import Random
 

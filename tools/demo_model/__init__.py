@@ -1,1 +1,1 @@
-"""Builds the tiny text-to-text model that parkmeter ships, from nothing but its own grammar."""
+"""Builder of the tiny text-to-text model that parkmeter ships, trained on its own grammar only."""

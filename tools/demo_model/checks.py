@@ -1,16 +1,16 @@
-"""Judges an answer: is it about what was asked, and is it well-formed English?
+"""Checks of an answer: on topic, and well-formed English.
 
 Well-formed means: whole sentences with capital letters and final marks, quotes that close, the
-right "a" or "an", no sentence or word said twice, only words the grammar knows, and outside of
-nouns, names and adjectives only such neighbours as the grammar puts side by side.
+right "a" or "an", no repeated sentence or word, only words of the grammar, and outside of nouns,
+names and adjectives only pairs of neighbours that the grammar produces.
 """
 
 import re
 from collections.abc import Iterable
 from itertools import islice, pairwise
 
-from tools.demo_model import knowledge, lexicon
 from tools.demo_model.grammar import EXERCISE, training_samples
+from tools.demo_model.lexicon import ANIMALS, FACTS, PEOPLE, PLACES, WORDS
 from tools.demo_model.sample import Sample
 from tools.demo_model.wording import with_article
 
@@ -22,7 +22,7 @@ _SAMPLES_READ = 40_000
 
 
 def is_on_topic(sample: Sample, answer: str) -> bool:
-    """Whether `answer` mentions everything the sample asks for."""
+    """Return whether `answer` mentions everything that the sample asks for."""
     return all(
         any(re.search(rf"\b{re.escape(word)}(s|es)?\b", answer, re.IGNORECASE) for word in group)
         for group in sample.mentions
@@ -34,28 +34,26 @@ def _words(text: str) -> list[str]:
 
 
 def _slot_words() -> Iterable[str]:
-    beings = (*lexicon.ANIMALS, *lexicon.PEOPLE)
-    phrases = [being.name for being in beings]
-    for place in lexicon.PLACES:
+    phrases = [being.name for being in (*ANIMALS, *PEOPLE)]
+    for place in PLACES:
         phrases += [place.preposition, place.name, *place.details]
-    phrases += [*lexicon.THINGS, *lexicon.TOPICS, *lexicon.NAMES, *lexicon.OBJECTS]
-    phrases += lexicon.UNKNOWN_NOUNS
-    phrases += [*lexicon.BEING_ADJECTIVES, *lexicon.THING_ADJECTIVES, *lexicon.PLACE_ADJECTIVES]
+    phrases += [*WORDS.things, *WORDS.topics, *WORDS.names, *WORDS.objects, *WORDS.unknown_nouns]
+    phrases += [*WORDS.being_adjectives, *WORDS.thing_adjectives, *WORDS.place_adjectives]
     for phrase in phrases:
         yield from _words(phrase)
 
 
 class WellFormedness:
-    """Remembers the words and neighbours of the grammar, to hold answers against them."""
+    """The words of the grammar and their neighbours, as rules for an answer."""
 
     def __init__(self) -> None:
         self._slots = frozenset(_slot_words()) - {"a", "an", "of", "the", "without"}
         self._words: set[str] = set(self._slots)
         self._neighbours: set[tuple[str, str]] = set()
-        # Invented nouns are no vocabulary: they count only where the prompt brings them.
+        # Invented nouns are no vocabulary: they are valid only if the prompt contains them.
         samples = islice(training_samples(0, left_out=(EXERCISE,)), _SAMPLES_READ)
         targets = [sample.target for sample in samples]
-        targets += [fact.answer for fact in knowledge.FACTS]
+        targets += [fact.answer for fact in FACTS]
         for target in targets:
             for sentence in _SENTENCE.findall(target):
                 words = _words(sentence)
@@ -63,9 +61,9 @@ class WellFormedness:
                 self._neighbours.update(pairwise(words))
 
     def fault(self, answer: str, prompt: str = "") -> str | None:
-        """Return what is wrong with `answer`, or None when it is well-formed.
+        """Return the first fault of `answer`, or None if it is well-formed.
 
-        Words of the prompt may be used even if the grammar does not know them.
+        Words of the prompt are valid even if the grammar does not have them.
         """
         given = frozenset(_words(prompt)) - self._words
         sentences = [sentence.strip() for sentence in _SENTENCE.findall(answer)]

@@ -1,4 +1,4 @@
-"""The grammar as a whole: an endless, reproducible stream of training or evaluation samples."""
+"""The whole grammar: an endless, reproducible stream of training or evaluation samples."""
 
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import replace
@@ -10,11 +10,11 @@ from tools.demo_model.wording import as_typed
 
 Maker = Callable[[Random], Sample]
 
-# To copy an invented word is practice for copying real ones; the finished model is not asked to.
+# Copying an invented word is practice for copying real ones; the finished model need not do it.
 EXERCISE = "unheard of"
-# Its opposite, for the finished model: not to try.
+# The opposite, for the finished model: leave the unknown word alone.
 STRAYED = "strayed"
-# How often each task is drawn: the ones with many words to learn more often.
+# The weight of each task in a draw: tasks with many words to learn have more.
 TASKS: dict[str, tuple[Maker, int]] = {
     "weather story": (stories.weather_story, 12),
     "being story": (stories.being_story, 20),
@@ -41,9 +41,9 @@ _WITHOUT_COMBINATIONS = frozenset({"open story", "chat"})
 def training_samples(
     seed: int, emphasised: Collection[str] = (), left_out: Collection[str] = ()
 ) -> Iterator[Sample]:
-    """Yield samples without end, as people would type them, none of them held out.
+    """Yield samples without end, with prompts as typed by people, none of them held out.
 
-    Tasks in `emphasised` are drawn twice as often, those in `left_out` never.
+    Tasks in `emphasised` are drawn twice as often, tasks in `left_out` never.
     """
     rng = Random(seed)
     makers = [maker for maker, _ in TASKS.values()]
@@ -58,9 +58,9 @@ def training_samples(
 
 
 def held_out_samples(task: str, count: int, seed: int) -> list[Sample]:
-    """Return `count` samples of `task` whose combination of words is never trained on.
+    """Return `count` samples of `task` whose combinations of words are never trained on.
 
-    A task without combinations, like small talk, gives ordinary samples.
+    A task without combinations, for example small talk, gives ordinary samples.
     """
     rng = Random(f"{task} {seed}")
     maker = TASKS[task][0]

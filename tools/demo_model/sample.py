@@ -4,16 +4,16 @@ from dataclasses import dataclass
 from hashlib import blake2b
 
 HELD_OUT_ONE_IN = 12
-# One word is no combination.
+# A single word is no combination.
 SMALLEST_COMBINATION = 2
 
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """A prompt, one good answer, and what any good answer must mention.
+    """A prompt, one good answer, and the words that any good answer must mention.
 
     `mentions` is a list of groups; an answer is on topic when it contains at least one word or
-    phrase of every group. `slots` names the combination the sample was made from.
+    phrase of every group. `slots` names the combination of words behind the sample.
     """
 
     task: str
@@ -24,7 +24,7 @@ class Sample:
 
     @property
     def held_out(self) -> bool:
-        """Whether this combination is reserved for evaluation."""
+        """Return whether this combination is reserved for evaluation."""
         if len(self.slots) < SMALLEST_COMBINATION:
             return False
         key = "|".join((self.task, *self.slots)).encode()

@@ -1,19 +1,19 @@
-"""Trains the byte-level BPE tokenizer, laid out like the tokenizer.json of a Flan-T5."""
+"""The byte-level BPE tokenizer, in the layout of the tokenizer.json of a Flan-T5."""
 
 from collections.abc import Iterator
 from itertools import islice
 
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 
-from tools.demo_model import lexicon
 from tools.demo_model.grammar import STRAYED, training_samples
+from tools.demo_model.lexicon import ANIMALS, PEOPLE, PLACES, WORDS
 
-# Large enough for nearly every noun to be one token: one token is easy to copy.
+# Large enough for nearly every noun to be one token, which is easy to copy.
 VOCABULARY_SIZE = 2304
 PAD, EOS, UNK = "<pad>", "</s>", "<unk>"
 PAD_ID, EOS_ID, UNK_ID = 0, 1, 2
 _SAMPLES = 40_000
-# Every noun counts as often as a common word, or the rare ones fall into many pieces.
+# Each noun weighs as much as a common word; otherwise rare nouns split into many tokens.
 _NOUN_WEIGHT = 200
 
 
@@ -21,18 +21,17 @@ def _texts(seed: int) -> Iterator[str]:
     for sample in islice(training_samples(seed, left_out=(STRAYED,)), _SAMPLES):
         yield sample.prompt
         yield sample.target
-    nouns = [being.name for being in (*lexicon.ANIMALS, *lexicon.PEOPLE)]
-    nouns += [place.name for place in lexicon.PLACES]
-    nouns += [*lexicon.THINGS, *lexicon.TOPICS, *lexicon.NAMES]
+    nouns = [item.name for item in (*ANIMALS, *PEOPLE, *PLACES)]
+    nouns += [*WORDS.things, *WORDS.topics, *WORDS.names]
     for noun in nouns:
         yield f" {noun}" * _NOUN_WEIGHT
 
 
 def train_tokenizer(seed: int) -> Tokenizer:
-    """Return a tokenizer that ends every prompt with </s>, as T5 expects."""
+    """Return a trained tokenizer that ends every prompt with </s>, as T5 expects."""
     tokenizer = Tokenizer(models.BPE(unk_token=UNK))
-    # A word is the same token at the start of a text and in the middle of it; the blank this
-    # puts before the first word is taken away again when decoding.
+    # A word is the same token at the start and in the middle of a text; decoding strips the
+    # blank that this puts before the first word.
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=True)
     tokenizer.decoder = decoders.Sequence([decoders.ByteLevel(), decoders.Strip(" ", 1, 0)])
     tokenizer.train_from_iterator(

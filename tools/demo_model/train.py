@@ -1,6 +1,6 @@
-"""Trains the tiny T5 on the grammar and saves it as an ordinary Hugging Face folder.
+"""Training of the tiny T5 on the grammar, saved as an ordinary Hugging Face folder.
 
-Run it with ``python -m tools.demo_model.train --out build/demo-model --bfloat16``.
+``python -m tools.demo_model.train --out build/demo-model --bfloat16``
 """
 
 import argparse
@@ -16,13 +16,13 @@ import torch
 from tokenizers import Tokenizer
 from transformers import T5Config, T5ForConditionalGeneration
 
-from tools.demo_model import first_token
+from tools.demo_model.convert import FIRST_TOKENS, PROMPTS, top_tokens, write_reference
 from tools.demo_model.grammar import EXERCISE, STRAYED, training_samples
 from tools.demo_model.sample import Sample
 from tools.demo_model.tokenizer import EOS_ID, PAD_ID, VOCABULARY_SIZE, train_tokenizer
 
 BATCH = 32
-# So many batches are drawn at once and sorted by length: far less padding to compute.
+# The number of batches drawn at once and sorted by length: far less padding to compute.
 BATCHES_PER_POOL = 48
 WARM_UP_STEPS = 200
 LONGEST_PROMPT = 128
@@ -31,10 +31,10 @@ IGNORED = -100
 
 @dataclass(frozen=True, slots=True)
 class Round:
-    """A stretch of training with a learning rate that starts high and ends at nothing.
+    """A part of the training, with a learning rate that falls to zero.
 
-    Words that the prompt already contains are what an answer must get right, while the sentence
-    around them is free; in the loss they count `weight_of_prompted` times.
+    Words of the prompt are what an answer must get right, while the sentence around them is free;
+    in the loss they count `weight_of_prompted` times.
     """
 
     steps: int
@@ -45,19 +45,13 @@ class Round:
     emphasised: tuple[str, ...] = ()
 
 
-# The first round has to copy invented words, which teaches how to copy; the second learns to leave
-# such words alone, since a long one still comes out wrong, and dwells on what is learnt last.
+# The first round copies invented words, which teaches copying; the second learns to leave such
+# words alone, since long ones still come out wrong, and emphasises the tasks learnt last.
 ROUNDS = (
+    Round(4500, 2.0e-3, seed=7, weight_of_prompted=4.0, left_out=(STRAYED,)),
     Round(
-        steps=4500,
-        learning_rate=2.0e-3,
-        seed=7,
-        weight_of_prompted=4.0,
-        left_out=(STRAYED,),
-    ),
-    Round(
-        steps=3000,
-        learning_rate=1.5e-3,
+        3000,
+        1.5e-3,
         seed=8,
         weight_of_prompted=2.0,
         left_out=(EXERCISE,),
@@ -68,7 +62,7 @@ ROUNDS = (
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """One step's worth of token ids, padded."""
+    """Token ids of one step, padded."""
 
     prompts: torch.Tensor
     attention: torch.Tensor
@@ -96,7 +90,7 @@ def tiny_t5(*, tied: bool) -> T5ForConditionalGeneration:
 
 
 def untied(model: T5ForConditionalGeneration) -> T5ForConditionalGeneration:
-    """Return the same model with an output layer of its own, as T5 v1.1 has it.
+    """Return the same model with a separate output layer, as in T5 v1.1.
 
     A tied model scales its outputs, an untied one does not: the scale moves into the layer.
     """
@@ -107,22 +101,13 @@ def untied(model: T5ForConditionalGeneration) -> T5ForConditionalGeneration:
     return twin
 
 
-def retied(folder: Path) -> T5ForConditionalGeneration:
-    """Return the model that `untied` was made from, to train it further."""
-    weights = T5ForConditionalGeneration.from_pretrained(folder).state_dict()
-    weights["lm_head.weight"] = weights["shared.weight"]
-    model = tiny_t5(tied=True)
-    model.load_state_dict(weights)
-    return model
-
-
 def _padded(rows: list[list[int]], padding: int) -> torch.Tensor:
     width = max(len(row) for row in rows)
     return torch.tensor([row + [padding] * (width - len(row)) for row in rows])
 
 
 def _shifted(labels: torch.Tensor) -> torch.Tensor:
-    """Return what the decoder has read when it is to say each label."""
+    """Return the decoder's input for each label: the labels before it."""
     shifted = torch.nn.functional.pad(labels, (1, -1), value=PAD_ID)
     return shifted.masked_fill(shifted == IGNORED, PAD_ID)
 
@@ -149,13 +134,13 @@ def batches(tokenizer: Tokenizer, samples: Iterator[Sample], seed: int) -> Itera
 
 
 def learning_rate(plan: Round, step: int) -> float:
-    """Return the rate for a step: a short warm-up, then half a cosine down to nothing."""
+    """Return the rate for a step: a short warm-up, then half a cosine down to zero."""
     warm_up = min(1.0, (step + 1) / WARM_UP_STEPS)
     return plan.learning_rate * warm_up * 0.5 * (1 + math.cos(math.pi * step / plan.steps))
 
 
 def loss_of(logits: torch.Tensor, batch: Batch, weight_of_prompted: float) -> torch.Tensor:
-    """Return the mean cross-entropy, counting words of the prompt several times."""
+    """Return the mean cross-entropy, in which words of the prompt count several times."""
     losses = torch.nn.functional.cross_entropy(
         logits.flatten(0, 1).float(),
         batch.labels.flatten(),
@@ -168,13 +153,9 @@ def loss_of(logits: torch.Tensor, batch: Batch, weight_of_prompted: float) -> to
 
 
 def train(
-    model: T5ForConditionalGeneration,
-    tokenizer: Tokenizer,
-    plan: Round,
-    *,
-    bfloat16: bool,
+    model: T5ForConditionalGeneration, tokenizer: Tokenizer, plan: Round, *, bfloat16: bool
 ) -> None:
-    """Train `model` in place for one round; its weights stay in fp32 with `bfloat16`, too."""
+    """Train `model` in place for one round; its weights stay in fp32, with `bfloat16` too."""
     optimizer = torch.optim.AdamW(
         model.parameters(), lr=plan.learning_rate, betas=(0.9, 0.98), weight_decay=0.01
     )
@@ -205,17 +186,17 @@ def train(
 def first_tokens(
     model: T5ForConditionalGeneration, tokenizer: Tokenizer
 ) -> dict[str, dict[str, float]]:
-    """Return the original's first-token probabilities, for the conversion to be held against."""
+    """Return the original's first-token probabilities, the reference for the conversion."""
     vocabulary = tokenizer.get_vocab()
     names = sorted(vocabulary, key=lambda name: vocabulary[name])
     found = {}
-    for prompt in first_token.PROMPTS:
+    for prompt in PROMPTS:
         with torch.no_grad():
             logits = model(
                 input_ids=torch.tensor([tokenizer.encode(prompt).ids]),
                 decoder_input_ids=torch.tensor([[PAD_ID]]),
             ).logits[0, 0]
-        found[prompt] = first_token.top_tokens(names, logits.softmax(-1).tolist())
+        found[prompt] = top_tokens(names, logits.softmax(-1).tolist())
     return found
 
 
@@ -224,30 +205,26 @@ def save(model: T5ForConditionalGeneration, tokenizer: Tokenizer, folder: Path) 
     folder.mkdir(parents=True, exist_ok=True)
     model.save_pretrained(folder, safe_serialization=True)
     tokenizer.save(str(folder / "tokenizer.json"))
-    first_token.write(folder / "first_tokens.json", first_tokens(model, tokenizer))
+    write_reference(folder / FIRST_TOKENS, first_tokens(model, tokenizer))
 
 
 def main() -> None:
-    """Train from nothing, or go on after a round, and save after each."""
+    """Train from scratch and save."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, required=True, help="folder to write")
-    parser.add_argument("--first-round", type=int, default=1, help="go on from what --out holds")
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument(
-        "--bfloat16", action="store_true", help="faster where the processor knows bfloat16"
-    )
+    parser.add_argument("--bfloat16", action="store_true", help="faster where supported")
     options = parser.parse_args()
     torch.manual_seed(ROUNDS[0].seed)
     torch.set_num_threads(options.threads)
     tokenizer = train_tokenizer(ROUNDS[0].seed)
-    # One table for reading and writing words: what was read can be written at once, and copying
-    # the nouns of a prompt is most of the work.
-    model = tiny_t5(tied=True) if options.first_round == 1 else retied(options.out)
+    # One table for reading and writing words: a word that was read can be written at once, and
+    # copying the nouns of a prompt is most of the work.
+    model = tiny_t5(tied=True)
     for number, plan in enumerate(ROUNDS, start=1):
-        if number >= options.first_round:
-            print(f"round {number} of {len(ROUNDS)}", flush=True)
-            train(model, tokenizer, plan, bfloat16=options.bfloat16)
-            save(untied(model).eval(), tokenizer, options.out)
+        print(f"round {number} of {len(ROUNDS)}", flush=True)
+        train(model, tokenizer, plan, bfloat16=options.bfloat16)
+    save(untied(model).eval(), tokenizer, options.out)
 
 
 if __name__ == "__main__":

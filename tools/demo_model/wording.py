@@ -1,32 +1,23 @@
-"""English small change: articles, capitals, places in a phrase, and the ways people type."""
+"""English spelling and grammar: articles, plurals, phrases of place, and prompts as typed."""
 
 import re
 from random import Random
 
-from tools.demo_model.lexicon import (
-    BARE_PLACES,
-    THINGS,
-    TOPICS,
-    UNIQUE_PLACES,
-    UNKNOWN_NOUNS,
-    Place,
-)
+from tools.demo_model.lexicon import WORDS, Place
 
 _CONSONANT_SOUNDS = ("uni", "use", "one", "ufo")
 _VOWEL_SOUNDS = ("hour", "honest")
 _TOO_SHORT_FOR_TYPOS = 3
-_WORDS = tuple(word for word in (*THINGS, *UNKNOWN_NOUNS, *TOPICS) if word.isalpha())
-_LEAD_INS = ("Please ", "please ", "Hi, ", "Hello, ", "ok ", "Now ", "Hey, ", "Question: ", "Q: ")
-_ADD_ONS = (" please", " thanks", " Thank you.", " now", " for me", " in English", " ok?", " :)")
+_ROOTS = [w for w in (*WORDS.things, *WORDS.unknown_nouns, *WORDS.topics) if w.isalpha()]
 
 
 def chance(rng: Random, probability: float) -> bool:
-    """Return true as often as `probability` says."""
+    """Return true with this probability."""
     return rng.random() < probability
 
 
 def capitalised(text: str) -> str:
-    """Return `text` with its first letter in upper case, also behind an opening quote."""
+    """Return `text` with its first letter in upper case, also after an opening quote."""
     start = 1 if text.startswith('"') else 0
     return text[:start] + text[start : start + 1].upper() + text[start + 1 :]
 
@@ -49,16 +40,16 @@ def plural(noun: str) -> str:
 
 
 def there(place: Place, adjective: str = "") -> str:
-    """Return the place as an answer speaks of it: "on the quiet island"."""
-    if place.name in BARE_PLACES:
+    """Return the place as an answer names it: "on the quiet island"."""
+    if not place.has_article:
         return f"{place.preposition} {place.name}"
     return f"{place.preposition} the {adjective} {place.name}".replace("  ", " ")
 
 
 def somewhere(place: Place, adjective: str, rng: Random) -> str:
-    """Return the place as a prompt introduces it: "on a quiet island", or just "the sea"."""
+    """Return the place as a prompt introduces it: "on a quiet island", or "in the sea"."""
     noun = f"{adjective} {place.name}".strip()
-    if place.name in BARE_PLACES or place.name in UNIQUE_PLACES:
+    if place.is_unique or not place.has_article:
         return there(place, adjective)
     preposition = "in" if chance(rng, 0.08) else place.preposition
     if chance(rng, 0.65):
@@ -78,17 +69,17 @@ def fill(template: str, **values: str) -> str:
 
 
 def pseudo_word(rng: Random) -> str:
-    """Return a word that means nothing, made from the beginning and the end of two others."""
-    head, tail = rng.choice(_WORDS), rng.choice(_WORDS)
+    """Return an invented word: the beginning of one real word and the end of another."""
+    head, tail = rng.choice(_ROOTS), rng.choice(_ROOTS)
     return head[: rng.randint(2, 4)] + tail[-rng.randint(2, 4) :]
 
 
 def as_typed(prompt: str, rng: Random) -> str:
-    """Return `prompt` the way a hurried person might type it; most of the time unchanged."""
+    """Return `prompt` as if typed in a hurry; most of the time unchanged."""
     if chance(rng, 0.15):
-        prompt = rng.choice(_LEAD_INS) + prompt
+        prompt = rng.choice(WORDS.lead_ins) + prompt
     if chance(rng, 0.08):
-        prompt = prompt + rng.choice(_ADD_ONS)
+        prompt = prompt + rng.choice(WORDS.add_ons)
     if chance(rng, 0.25):
         prompt = prompt.rstrip(".?!")
     if chance(rng, 0.25):

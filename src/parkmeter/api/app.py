@@ -160,7 +160,7 @@ def _endpoint_routes(app: FastAPI, control: ApiContext) -> None:
         require(token, Scope.TOP_UP, name)
         wanted = parsed(TopUp, await read_json(request))
         answer = await in_thread(
-            service.top_up, name, wanted.wanted(), actor_of(token), idempotency_key(key)
+            service.top_up, name, wanted.amount(), actor_of(token), idempotency_key(key)
         )
         _replayed(answer, response)
         return Changed.of(answer.entry)

@@ -9,6 +9,7 @@ from parkmeter.core.extend_link import Offer
 from parkmeter.core.journal import Entry
 from parkmeter.core.money import about, cost_of, written
 from parkmeter.core.report import Report
+from parkmeter.core.time_text import duration, minutes
 from parkmeter.errors import ParkmeterError
 
 _STYLE = """
@@ -87,7 +88,7 @@ def _page(title: str, body: str, *, good: bool = True) -> str:
 def _standing(report: Report) -> list[tuple[str, str]]:
     return [
         ("Stops at", _moment(report.closes_at)),
-        ("Time left", _left(report.left)),
+        ("Time left", duration(report.left)),
         ("An hour costs", _money(report)),
     ]
 
@@ -107,13 +108,8 @@ def _moment(moment: datetime) -> str:
 
 
 def _minutes(amount: timedelta) -> str:
-    minutes = amount.total_seconds() / 60
-    return "1 minute" if minutes == 1 else f"{minutes:g} minutes"
-
-
-def _left(left: timedelta) -> str:
-    minutes, seconds = divmod(int(left.total_seconds()), 60)
-    return f"{minutes} min {seconds} s" if minutes else f"{seconds} s"
+    number = minutes(amount)
+    return "1 minute" if number == "1" else f"{number} minutes"
 
 
 def _money(report: Report) -> str:

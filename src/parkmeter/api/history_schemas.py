@@ -11,7 +11,7 @@ from parkmeter.core.journal import Entry, Kind
 from parkmeter.core.meter import Status
 from parkmeter.core.receipt import Receipt
 from parkmeter.core.request_counts import Count
-from parkmeter.core.status_history import Shown
+from parkmeter.core.status_history import StatusInterval
 
 
 class JournalLine(Shape):
@@ -173,7 +173,7 @@ class Timeline(Shape):
     def of(
         cls,
         period: tuple[datetime, datetime],
-        stretches: Iterable[Shown],
+        stretches: Iterable[StatusInterval],
         top_ups: Iterable[Entry],
         requests: tuple[timedelta, Iterable[Count] | None],
         *,

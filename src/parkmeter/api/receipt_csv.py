@@ -5,10 +5,11 @@ The money is that of the receipt, as text with all its digits; what is unknown i
 
 import csv
 import io
-from datetime import datetime, timedelta
+from datetime import timedelta
 from decimal import Decimal
 
 from parkmeter.core.receipt import Receipt
+from parkmeter.core.time_text import iso
 
 HEADINGS = (
     "row",
@@ -36,7 +37,7 @@ def receipt_csv(receipt: Receipt) -> str:
     text = io.StringIO(newline="")
     rows = csv.writer(text)
     rows.writerow(HEADINGS)
-    period = (receipt.endpoint, _moment(receipt.begin), _moment(receipt.end))
+    period = (receipt.endpoint, iso(receipt.begin), iso(receipt.end))
     for part in receipt.parts:
         of_part = (_count(part.time_on, _HOUR), _dollars(part.cost), _count(part.bought, _MINUTE))
         rows.writerow(("buyer", *period, _safe(part.who), *of_part, "", "", "", ""))
@@ -56,10 +57,6 @@ def receipt_csv(receipt: Receipt) -> str:
         )
     )
     return text.getvalue()
-
-
-def _moment(moment: datetime) -> str:
-    return moment.isoformat().replace("+00:00", "Z")
 
 
 def _dollars(amount: Decimal | None) -> str:

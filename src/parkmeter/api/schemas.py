@@ -11,10 +11,9 @@ from parkmeter.core.extend_link import amount_of
 from parkmeter.core.journal import Entry
 from parkmeter.core.meter import NEVER, Phase, Status
 from parkmeter.core.money import Dollars as Sum
-from parkmeter.core.money import cost_of
+from parkmeter.core.money import Minutes, cost_of, parse_amount
 from parkmeter.core.report import Report
 from parkmeter.core.tokens import DEFAULT_SCOPES, Scope, Token
-from parkmeter.errors import InvalidRequestError
 from parkmeter.service.run_stats import Background
 
 Money = Annotated[Decimal, PlainSerializer(float, return_type=float, when_used="json")]
@@ -201,7 +200,7 @@ class TopUp(Shape):
         json_schema_extra={"oneOf": [{"required": ["minutes"]}, {"required": ["dollars"]}]}
     )
 
-    # The rules judge the values, so that every edge refuses alike (`money.wanted`).
+    # The rules judge the values, so that every edge refuses alike (`money.parse_amount`).
     minutes: Any = Field(
         None, json_schema_extra={"type": "number", "exclusiveMinimum": 0}, examples=[30]
     )
@@ -213,22 +212,9 @@ class TopUp(Shape):
         examples=[5],
     )
 
-    def wanted(self) -> object:
-        """What `Service.top_up` takes.
-
-        Raises:
-            InvalidRequestError: neither or both are said, or the dollars are none.
-
-        """
-        match sorted(self.model_fields_set):
-            case ["minutes"]:
-                return self.minutes
-            case ["dollars"]:
-                return Sum.of(self.dollars)
-            case []:
-                raise InvalidRequestError("minutes (or dollars) is missing.", field="minutes")
-            case _:
-                raise InvalidRequestError("Say minutes or dollars, not both.", field="dollars")
+    def amount(self) -> Minutes | Sum:
+        """Return the amount. Raises InvalidRequestError, see `parse_amount`."""
+        return parse_amount(self.model_dump(exclude_unset=True))
 
 
 class SeedTopUp(BaseModel):

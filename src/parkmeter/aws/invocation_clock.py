@@ -5,13 +5,13 @@ to the second although the function is called only every minute. What is due lat
 later invocation. Knows names, no meters.
 """
 
-import heapq
-import itertools
 import logging
 import threading
 from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from datetime import datetime, timedelta
+
+from parkmeter.core.due_queue import DueQueue
 
 log = logging.getLogger(__name__)
 
@@ -41,12 +41,7 @@ class InvocationClock:
         self._pause = pause
         self._until = until
         self._lock = threading.Lock()
-        self._due: dict[str, datetime] = {}
-        # Ordered by due time, then by the order of waking. An item counts as long as `_due` holds
-        # the same time; no two steps of one name run at the same time.
-        self._queue: list[tuple[datetime, int, str]] = []
-        self._order = itertools.count()
-        self._running: set[str] = set()
+        self._queue = DueQueue()
 
     def now(self) -> datetime:
         """See `ports.Clock`."""
@@ -54,11 +49,8 @@ class InvocationClock:
 
     def wake(self, name: str, at: datetime | None = None) -> None:
         """See `ports.Clock`."""
-        at = at or self._now()
         with self._lock:
-            self._due[name] = at = min(at, self._due.get(name, at))
-            if name not in self._running:
-                heapq.heappush(self._queue, (at, next(self._order), name))
+            self._queue.add(name, at or self._now())
 
     def run(self, step: Callable[[str], datetime | None]) -> set[str]:
         """Run `step` for each woken name, and again at the time it returns, until the horizon.
@@ -94,38 +86,22 @@ class InvocationClock:
         else:
             failures.pop(name, None)
         with self._lock:
-            self._running.discard(name)
-            woken = self._due.get(name)
-        times = [at for at in (again, woken) if at is not None]
-        if times:
-            self.wake(name, min(times))
+            self._queue.done(name, again)
 
     def _take(self) -> str | None:
         """Return the next name that is due, and mark it as running."""
         now = self._now()
         with self._lock:
-            at = self._first()
-            if at is None or at > now or now > self._until + LATEST:
-                return None
-            _, _, name = heapq.heappop(self._queue)
-            del self._due[name]
-            self._running.add(name)
-            return name
+            return None if self._first(now) is None else self._queue.take(now)
 
     def _until_next(self) -> float | None:
         """Return the seconds until the next name is due; None if none is before the horizon."""
         now = self._now()
         with self._lock:
-            at = self._first()
-        if at is None or now > self._until + LATEST:
-            return None
-        return max(0.0, (at - now).total_seconds())
+            at = self._first(now)
+        return None if at is None else max(0.0, (at - now).total_seconds())
 
-    def _first(self) -> datetime | None:
-        """Return when the first name is due, if that is before the horizon."""
-        while self._queue:
-            at, _, name = self._queue[0]
-            if self._due.get(name) == at and name not in self._running:
-                return at if at <= self._until else None
-            heapq.heappop(self._queue)
-        return None
+    def _first(self, now: datetime) -> datetime | None:
+        """Return when the first name is due; None if no further step may begin in this run."""
+        at = self._queue.next_due()
+        return None if at is None or at > self._until or now > self._until + LATEST else at

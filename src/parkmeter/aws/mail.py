@@ -23,8 +23,9 @@ from parkmeter.aws.wiring import PATIENCE, Ports
 from parkmeter.core.events import MAILED, Extension
 from parkmeter.core.journal import Entry, Kind
 from parkmeter.core.meter import Spec
+from parkmeter.notify.receiver import Receiver
 from parkmeter.notify.sns import SnsReceiver
-from parkmeter.ports import Notifier, Receiver, Store
+from parkmeter.ports import Notifier, Store
 from parkmeter.service.event_builder import EventBuilder, extension_of
 from parkmeter.stores.dynamodb import Tables
 from parkmeter.stores.dynamodb_outbox import DynamoOutbox

@@ -35,6 +35,7 @@ from parkmeter.aws.definitions import Definition
 from parkmeter.aws.token_context import token_in
 from parkmeter.aws.wait_until_serving import wait_in, wait_until_serving
 from parkmeter.core.meter import NEVER, Meter, Status, is_open, price_of
+from parkmeter.core.time_text import iso
 from parkmeter.core.tokens import Scope, Token
 from parkmeter.errors import (
     ParkmeterError,
@@ -232,5 +233,5 @@ def _meter_headers(meter: Meter, now: datetime) -> dict[str, str]:
     left = max(0, int((closes - now).total_seconds()))
     return {
         "Parkmeter-Seconds-Left": str(left),
-        "Parkmeter-Expires-At": closes.astimezone(UTC).isoformat().replace("+00:00", "Z"),
+        "Parkmeter-Expires-At": iso(closes),
     }

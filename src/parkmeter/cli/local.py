@@ -42,7 +42,7 @@ def check(
     as_json: JsonOption = False,
 ) -> None:
     """Say what is understood of a configuration, or line by line what is wrong in it."""
-    from parkmeter.config.settings import load_settings
+    from parkmeter.config.load import load_settings
     from parkmeter.core.money import written
     from parkmeter.errors import ConfigError
     from parkmeter.gateway.notifications import check_receivers
@@ -126,7 +126,7 @@ def reload(
     is found by its state folder; with --config by the one that is named in that file.
     """
     from parkmeter.cli.connection import Exit
-    from parkmeter.config.settings import load_settings, state_folder
+    from parkmeter.config.load import load_settings, state_folder
     from parkmeter.errors import ConfigError, NoGatewayError
     from parkmeter.gateway.reload import Outcome, reload_gateway
     from parkmeter.state_folder import StateFolder
@@ -158,7 +158,7 @@ def doctor(
     Without --config it reads the file of the gateway that works in the folder. Paths and secrets
     that are named there are looked for as if it ran here.
     """
-    from parkmeter.config.settings import config_file, load_settings, state_folder
+    from parkmeter.config.load import config_file, load_settings, state_folder
     from parkmeter.doctor import Level, examine, file_at_work
     from parkmeter.errors import ConfigError
 

@@ -14,7 +14,8 @@ from rich.text import Text
 
 from parkmeter._version import __version__
 from parkmeter.cli.output import clock_time, countdown, err, out, status_word
-from parkmeter.config.settings import Settings, config_file, load_settings
+from parkmeter.config.load import config_file, load_settings
+from parkmeter.config.settings import Settings
 from parkmeter.core.meter import Status
 from parkmeter.core.report import Report
 from parkmeter.errors import ParkmeterError

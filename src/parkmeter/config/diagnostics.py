@@ -1,6 +1,6 @@
-"""What is wrong in a configuration, in words for people: where it stands, what, and what is right.
+"""Mistakes in a configuration, as text: where, what is wrong, and what would be right.
 
-Knows pydantic's findings and where settings come from, not which settings there are.
+Knows pydantic's errors and the sources of settings, not the settings themselves.
 """
 
 import difflib
@@ -15,103 +15,107 @@ from parkmeter.errors import ConfigError
 
 Path = tuple[str, ...]
 
-FOUND_TOGETHER = "found_together"
-"""Type of a finding that stands for several: its context has `findings`, as `(path, what is wrong,
-what was given)`. A validator of the whole can raise only one."""
+SEVERAL_MISTAKES = "several_mistakes"
+"""Type of an error that stands for several, because a validator of the whole can raise only one:
+its context has `mistakes`, as `(path, message, value)`."""
+
+NO_ENDPOINT = "No endpoint yet: add [endpoints.NAME] with `model` or `command`."
 
 
 @dataclass(frozen=True, slots=True)
 class Mistake:
-    """One thing to put right. `given` is the value as it was found, None if there is none."""
+    """One mistake. `given` is the value as it was found, None if there is none."""
 
     source: str
     line: int | None
     key: str
-    wrong: str
+    message: str
     given: str | None = None
 
     def __str__(self) -> str:
         where = f"{self.source}:{self.line}" if self.line else self.source
         key = f"{self.key}: " if self.key else ""
         given = f" (given: {self.given})" if self.given is not None else ""
-        return f"{where}: {key}{self.wrong}{given}"
+        return f"{where}: {key}{self.message}{given}"
 
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Where settings came from: a file with its text, or none, and values from elsewhere."""
+    """The source of settings: a file with its text, or none, and values from elsewhere."""
 
     name: str
     text: str = ""
     elsewhere: Mapping[Path, str] | None = None
-    """What gave a setting instead of the file: `PARKMETER_PORT`, `--port`."""
+    """Sources of settings that are not in the file: `PARKMETER_PORT`, `--port`."""
     is_secret: Callable[[Path], bool] = lambda _: False
-    """Whether the value of a setting must not be repeated."""
+    """Tells whether the value of a setting must not be repeated."""
 
 
-def refusal(
-    findings: Iterable[ErrorDetails], origin: Origin, known: Callable[[Path], Iterable[str]]
+def config_error(
+    errors: Iterable[ErrorDetails], origin: Origin, settings_in: Callable[[Path], Iterable[str]]
 ) -> ConfigError:
-    """All findings as one error, one a line, in the order of the file.
+    """Return pydantic's errors as one, one a line, in the order of the file.
 
-    `known` names the settings that may stand in a section.
+    `settings_in` returns the names of the settings that a section may have.
     """
     return error_of(
-        _mistake(path, wrong, given, origin)
-        for finding in findings
-        for path, wrong, given in _said(finding, known)
+        _mistake(path, message, given, origin)
+        for error in errors
+        for path, message, given in _messages(error, settings_in)
     )
 
 
 def error_of(mistakes: Iterable[Mistake]) -> ConfigError:
-    """These mistakes as one error; its data has them one by one."""
+    """Return these mistakes as one error; its data lists them."""
     found = sorted(mistakes, key=lambda mistake: mistake.line or 0)
     return ConfigError(
         "\n".join(map(str, found)),
         mistakes=[
-            {"source": m.source, "line": m.line, "key": m.key, "wrong": m.wrong, "given": m.given}
+            {"source": m.source, "line": m.line, "key": m.key, "wrong": m.message, "given": m.given}
             for m in found
         ],
     )
 
 
-def _mistake(path: Path, wrong: str, given: object, origin: Origin) -> Mistake:
+def _mistake(path: Path, message: str, given: object, origin: Origin) -> Mistake:
     other = (origin.elsewhere or {}).get(path)
     line = None if other else Lines(origin.text).of(path)
     # A whole section or list is not repeated: the line shows it.
     plain = isinstance(given, str | int | float) and not origin.is_secret(path)
     shown = repr(given) if plain else None
-    return Mistake(other or origin.name, line, ".".join(map(_quoted, path)), wrong, shown)
+    return Mistake(other or origin.name, line, ".".join(map(_quoted, path)), message, shown)
 
 
 def _quoted(part: str) -> str:
-    """A key as it must be written in TOML."""
+    """Return a key as TOML spells it."""
     bare = part and all(
         letter.isascii() and (letter.isalnum() or letter in "-_") for letter in part
     )
     return part if bare else f'"{part}"'
 
 
-def _said(
-    finding: ErrorDetails, known: Callable[[Path], Iterable[str]]
+def _messages(
+    error: ErrorDetails, settings_in: Callable[[Path], Iterable[str]]
 ) -> Sequence[tuple[Path, str, object]]:
-    context: dict[str, Any] = finding.get("ctx", {})
-    if finding["type"] == FOUND_TOGETHER:
-        return list(context["findings"])
-    path = tuple(map(str, finding["loc"]))
-    if finding["type"] == "extra_forbidden":
-        near = difflib.get_close_matches(path[-1], known(path[:-1]), n=1)
-        meant = f"; did you mean {near[0]!r}?" if near else ""
-        return [(path, "there is no such setting" + meant, finding["input"])]
-    pattern = _WRONG.get(finding["type"])
-    wrong = pattern.format(**context) if pattern else finding["msg"].removeprefix("Value error, ")
-    return [(path, wrong, finding["input"])]
+    context: dict[str, Any] = error.get("ctx", {})
+    if error["type"] == SEVERAL_MISTAKES:
+        return list(context["mistakes"])
+    path = tuple(map(str, error["loc"]))
+    if error["type"] == "missing" and path == ("endpoints",):
+        return [((), NO_ENDPOINT, None)]
+    if error["type"] == "extra_forbidden":
+        near = difflib.get_close_matches(path[-1], settings_in(path[:-1]), n=1)
+        suggestion = f"; did you mean {near[0]!r}?" if near else ""
+        return [(path, "there is no such setting" + suggestion, error["input"])]
+    pattern = _MESSAGES.get(error["type"])
+    message = pattern.format(**context) if pattern else error["msg"].removeprefix("Value error, ")
+    return [(path, message, error["input"])]
 
 
 _A_LIST = 'must be a list in brackets, for example ["serve", "--port", "{{port}}"] or [10, 2]'
 _A_NUMBER = "must be a number"
 _A_WHOLE_NUMBER = "must be a whole number"
-_WRONG = {
+_MESSAGES = {
     "decimal_parsing": "must be a number of dollars",
     "decimal_type": "must be a number of dollars",
     "dict_type": 'must be a section, or {{NAME = "value"}}',
@@ -131,4 +135,4 @@ _WRONG = {
     "string_type": "must be text, in quotes",
     "tuple_type": _A_LIST,
 }
-"""Pydantic's types of findings in our words."""
+"""Our text for pydantic's types of errors."""

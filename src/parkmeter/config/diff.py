@@ -1,4 +1,4 @@
-"""What becomes of other settings while a gateway runs: what changes, and when it counts. Pure."""
+"""The difference between two configurations, and when each change takes effect. Pure."""
 
 from dataclasses import dataclass, field
 
@@ -20,18 +20,18 @@ AT_NEXT_START = frozenset(
         "stop_grace_seconds",
     }
 )
-"""Settings that a run keeps from its start to its end: its leash has them in its orders."""
+"""Settings fixed for the length of a run: its leash received them at the start."""
 
-ONCE_FOR_ALL = ("host", "port", "state")
-"""Settings of the gateway that clients, lock and leashes hold on to."""
+FIXED = ("host", "port", "state")
+"""Settings of the gateway that clients, lock and leashes depend on."""
 
 
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """From one configuration to another, by names of endpoints and settings.
+    """Changes from one configuration to another, by names of endpoints and settings.
 
-    `at_once` and `at_next_start`: which settings of which endpoint; `gateway`, `notify`: theirs, at
-    once.
+    `at_once` and `at_next_start` map an endpoint to its changed settings; those of `gateway` and
+    `notify` take effect at once.
     """
 
     added: tuple[str, ...] = ()
@@ -42,29 +42,30 @@ class Changes:
     notify: tuple[str, ...] = ()
 
     def lines(self) -> list[str]:
-        """For people, one change a line."""
-        said = [f"{name}: new" for name in self.added]
-        said += [f"{name}: removed; it is ended, its meter keeps its time" for name in self.removed]
-        said += [f"{name}: {', '.join(keys)}: from now on" for name, keys in self.at_once.items()]
-        said += [
-            f"{name}: {', '.join(keys)}: at its next start" + _how(name)
+        """Return one line of text per change."""
+        text = [f"{name}: added" for name in self.added]
+        text += [f"{name}: removed; it is stopped, its meter is kept" for name in self.removed]
+        text += [f"{name}: {', '.join(keys)}: in effect now" for name, keys in self.at_once.items()]
+        text += [
+            f"{name}: {', '.join(keys)}: in effect at the next start"
+            f" (to apply now: eject {name} and top it up)"
             for name, keys in self.at_next_start.items()
         ]
-        said += [f"gateway: {', '.join(self.gateway)}: from now on"] if self.gateway else []
-        said += [f"notify: {', '.join(self.notify)}: from now on"] if self.notify else []
-        return said or ["Nothing changed."]
+        text += [f"gateway: {', '.join(self.gateway)}: in effect now"] if self.gateway else []
+        text += [f"notify: {', '.join(self.notify)}: in effect now"] if self.notify else []
+        return text or ["Nothing changed."]
 
 
 def compare(before: Settings, after: Settings) -> Changes:
-    """What changes from one to the other.
+    """Return the changes between two configurations.
 
     Raises:
-        ReloadRefusedError: what only a new start of the gateway can change; names it.
+        ReloadRefusedError: one needs a restart of the gateway; names it.
 
     """
     fixed = [
         f"gateway.{key}: {getattr(before.gateway, key)} → {getattr(after.gateway, key)}"
-        for key in ONCE_FOR_ALL
+        for key in FIXED
         if getattr(before.gateway, key) != getattr(after.gateway, key)
     ]
     if fixed:
@@ -90,7 +91,3 @@ def compare(before: Settings, after: Settings) -> Changes:
 def _changed(before: BaseModel, after: BaseModel) -> tuple[str, ...]:
     fields = type(before).model_fields
     return tuple(key for key in fields if getattr(before, key) != getattr(after, key))
-
-
-def _how(name: str) -> str:
-    return f" (eject {name} and top it up to have that now)"

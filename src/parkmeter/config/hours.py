@@ -1,4 +1,4 @@
-"""The setting `hours`: one text or several, read as they are validated."""
+"""The setting `hours`: one text or several, parsed during validation."""
 
 from collections.abc import Sequence
 from datetime import timedelta
@@ -11,14 +11,14 @@ from parkmeter.core.hours import EXAMPLE, LOOKS_LIKE, Hours
 _MINUTE = timedelta(minutes=1)
 
 
-def _several(value: object) -> object:
+def _as_texts(value: object) -> object:
     if not isinstance(value, str | list | tuple):
-        wrong = f'must be text, or a list of texts, such as "{EXAMPLE}"'
-        raise ValueError(wrong)  # noqa: TRY004 (a finding of pydantic's)
+        mistake = f'must be text, or a list of texts, such as "{EXAMPLE}"'
+        raise ValueError(mistake)  # noqa: TRY004 (pydantic's own error)
     return (value,) if isinstance(value, str) else value
 
 
-def _right(texts: tuple[str, ...]) -> tuple[str, ...]:
+def _check_texts(texts: tuple[str, ...]) -> tuple[str, ...]:
     if texts:
         Hours.of(texts)
     return texts
@@ -27,14 +27,14 @@ def _right(texts: tuple[str, ...]) -> tuple[str, ...]:
 _TEXT = {"type": "string", "pattern": LOOKS_LIKE}
 HoursTexts = Annotated[
     tuple[str, ...],
-    BeforeValidator(_several),
-    AfterValidator(_right),
+    BeforeValidator(_as_texts),
+    AfterValidator(_check_texts),
     WithJsonSchema({"anyOf": [_TEXT, {"type": "array", "items": _TEXT}]}),
 ]
 
 
 def too_long(texts: Sequence[str], most: timedelta) -> str:
-    """What is wrong with right texts whose windows do not fit on a meter; empty if they do."""
+    """Return the complaint about a window longer than the meter may hold, or an empty text."""
     longest = Hours.of(texts).longest if texts else most
     if longest <= most:
         return ""

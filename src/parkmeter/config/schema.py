@@ -1,6 +1,6 @@
-"""The JSON schema of parkmeter.toml, for editors. Says what `config` says, in another language.
+"""The JSON schema of parkmeter.toml, for editors, derived from the settings.
 
-What only the whole can show (two endpoints under one path) is not in it: `parkmeter config check`.
+Rules across sections (two endpoints under one path) are checked by `parkmeter config check` only.
 """
 
 from typing import Any
@@ -12,11 +12,11 @@ _ADDRESS = "^https?://[!-~]+$"
 
 
 def config_schema() -> dict[str, Any]:
-    """The schema as a JSON document (draft 2020-12)."""
+    """Return the schema as a JSON document (draft 2020-12)."""
     document = Settings.model_json_schema()
     del document["properties"]["bootstrap_token"]
     endpoints = document["properties"]["endpoints"]
-    endpoints["description"] = "Each endpoint by its name: [endpoints.NAME]."
+    endpoints["description"] = "Endpoints by name: [endpoints.NAME]."
     endpoints["propertyNames"] = {"pattern": f"^{ENDPOINT_NAME}$"}
     endpoints["minProperties"] = 1
     document["properties"]["gateway"] = {"$ref": "#/$defs/GatewaySettings"}
@@ -41,7 +41,7 @@ def config_schema() -> dict[str, Any]:
 
 
 def _without_null(part: Any) -> None:
-    """TOML has no null: what may be left out is left out. Titles only repeat the names."""
+    """Remove null, which TOML does not have, and titles, which only repeat the names."""
     if isinstance(part, list):
         for item in part:
             _without_null(item)

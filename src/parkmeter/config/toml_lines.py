@@ -1,8 +1,8 @@
-"""On which line of a TOML text a key stands. Pure; knows TOML's grammar through tomllib alone.
+"""Line numbers of the keys of a TOML text. Pure; leaves TOML's grammar to tomllib.
 
-tomllib tells no positions. But a line belongs to the statement before it exactly as long as that
-statement is not whole yet, and tomllib knows when one is: so the text is read statement by
-statement, and no second opinion on quotes, escapes and dots is needed.
+tomllib reports no positions. But a line belongs to the statement before it exactly as long as that
+statement is incomplete, and tomllib knows when one is complete: so the text is read statement by
+statement, without a second implementation of quotes, escapes and dots.
 """
 
 import tomllib
@@ -12,7 +12,7 @@ Path = tuple[str, ...]
 
 
 class Lines:
-    """Where the keys of one valid TOML text stand; lines count from 1."""
+    """The lines of the keys of one valid TOML text, counted from 1."""
 
     def __init__(self, text: str) -> None:
         self._lines: dict[Path, int] = {}
@@ -28,33 +28,33 @@ class Lines:
                 self._lines.setdefault(path, number)
 
     def of(self, path: Sequence[str]) -> int | None:
-        """The line of a key, or of the nearest section or value around it; None if there is none.
+        """Return the line of a key, or of the nearest section or value around it, or None.
 
-        `path` is the way to it through the document, as in `("endpoints", "qwen", "health")`.
+        `path` leads to it through the document, as in `("endpoints", "qwen", "health")`.
         """
-        known = (tuple(path[:length]) for length in range(len(path), 0, -1))
-        return next((self._lines[part] for part in known if part in self._lines), None)
+        prefixes = (tuple(path[:length]) for length in range(len(path), 0, -1))
+        return next((self._lines[part] for part in prefixes if part in self._lines), None)
 
 
 def _statements(text: str) -> Iterator[tuple[int, str]]:
-    """Each header and each `key = value`, with the number of its first line."""
-    begun, number = "", 0
+    """Yield each header and each `key = value`, with the number of its first line."""
+    statement, number = "", 0
     # Not splitlines(): a form feed or a U+2028 in a string ends no line for TOML or an editor.
     for current, line in enumerate(text.split("\n"), start=1):
-        if not begun:
+        if not statement:
             number = current
-        begun += line + "\n"
+        statement += line + "\n"
         try:
-            empty = not tomllib.loads(begun)
+            empty = not tomllib.loads(statement)
         except tomllib.TOMLDecodeError:
-            continue  # an array or a long string goes on in the next line
+            continue  # an array or a long string continues in the next line
         if not empty:
-            yield number, begun
-        begun = ""
+            yield number, statement
+        statement = ""
 
 
 def _header(content: object) -> Path:
-    """`[a.b]` and `[[a.b]]` as a path."""
+    """Return `[a.b]` or `[[a.b]]` as a path."""
     path: Path = ()
     while True:
         if isinstance(content, list):
@@ -66,7 +66,7 @@ def _header(content: object) -> Path:
 
 
 def _keys(content: dict[str, object], before: Path = ()) -> Iterator[Path]:
-    """Every key that one statement names: dotted ones and those of inline tables too."""
+    """Yield every key of one statement, including dotted ones and those of inline tables."""
     for key, value in content.items():
         yield (*before, key)
         if isinstance(value, dict):

@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from parkmeter.core.decision import Decision
-from parkmeter.core.entries import warning_line
+from parkmeter.core.journal import warning_entry
 from parkmeter.core.meter import Meter, Spec, latest_close, time_left
 
 
@@ -26,7 +26,7 @@ def warned(spec: Spec, read: Meter, decision: Decision, now: datetime) -> Decisi
         at, before = max(due)
         run = replace(run, warned_at=at, warned_before=before)
         close = latest_close(read)
-        entries = (*entries, warning_line(spec, decision.meter, close, before, now))
+        entries = (*entries, warning_entry(spec, decision.meter, close, before, now))
     meter = replace(decision.meter, run=run)
     looks = filter(None, (decision.check_at, next_warning(spec, meter, now)))
     return replace(decision, meter=meter, entries=entries, check_at=min(looks, default=None))

@@ -9,12 +9,19 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import assert_never
 
-from parkmeter.core.close_warnings import warned
+from parkmeter.core.close_warnings import next_warning, warned
 from parkmeter.core.decision import Cause, Decision, Keep, Observed, Rest, Start, Stop
-from parkmeter.core.entries import failure_key, life, line, stop_line, unstarted_line
-from parkmeter.core.hours_changed import at_change_of_hours
 from parkmeter.core.idle import at_idleness, idle_from
-from parkmeter.core.journal import Entry, Kind, fingerprint
+from parkmeter.core.journal import (
+    Entry,
+    Kind,
+    failure_key,
+    fingerprint,
+    new_entry,
+    run_key,
+    stop_entry,
+    unstarted_entry,
+)
 from parkmeter.core.meter import (
     Meter,
     Phase,
@@ -23,9 +30,10 @@ from parkmeter.core.meter import (
     ending,
     is_open,
     latest_close,
-    span,
     standing_still,
 )
+from parkmeter.core.schedule import at_change_of_hours
+from parkmeter.core.time_text import duration
 
 BACKOFF_FIRST = timedelta(seconds=1)
 BACKOFF_MOST = timedelta(minutes=5)
@@ -155,8 +163,8 @@ def _start(spec: Spec, meter: Meter, observed: Observed, now: datetime) -> Decis
         device=spec.device,
     )
     started = replace(meter, run=starting, settled=False)
-    entry = line(
-        spec, started, Kind.START, now, starting.reason, key=f"start:{life(starting)}:{attempts}"
+    entry = new_entry(
+        spec, started, Kind.START, now, starting.reason, key=f"start:{run_key(starting)}:{attempts}"
     )
     action = Start(starting.variant or spec.variants[0], latest_close(started))
     return Decision(action, started, (*entries, entry), _soon(spec, started, now, now))
@@ -198,8 +206,8 @@ def _became_ready(spec: Spec, meter: Meter, run: Run, now: datetime) -> Decision
     started_at = run.started_at or now
     credited, credit = _give_back(spec, meter, now)
     ready = replace(credited, run=replace(run, started_at=started_at, ready_at=now, next_try=None))
-    took = f"ready after {span(now - started_at)}"
-    entry = line(spec, ready, Kind.READY, now, took, key=f"ready:{life(ready.run)}")
+    took = f"ready after {duration(now - started_at)}"
+    entry = new_entry(spec, ready, Kind.READY, now, took, key=f"ready:{run_key(ready.run)}")
     again = min(ready.expires_at, now + spec.look_again)
     return Decision(Keep(ready.expires_at), ready, (*credit, entry), again)
 
@@ -216,10 +224,10 @@ def _give_back(spec: Spec, meter: Meter, now: datetime) -> tuple[Meter, tuple[En
         set_at=now,
         run=replace(meter.run, ready_at=now),
     )
-    took = span(now - (meter.run.started_at or now))
-    why = f"the start took {took}; {span(credit)} of it given back"
-    key = f"credit:{life(meter.run)}"
-    return credited, (line(spec, credited, Kind.CREDIT, now, why, key=key, amount=credit),)
+    took = duration(now - (meter.run.started_at or now))
+    why = f"the start took {took}; {duration(credit)} of it given back"
+    key = f"credit:{run_key(meter.run)}"
+    return credited, (new_entry(spec, credited, Kind.CREDIT, now, why, key=key, amount=credit),)
 
 
 def _failed(
@@ -248,7 +256,7 @@ def _failed(
         ),
     )
     key = failure_key(run, reason)
-    entry = line(spec, failed, Kind.FAILURE, now, reason, key=key)
+    entry = new_entry(spec, failed, Kind.FAILURE, now, reason, key=key)
     return Decision(action, failed, (entry,), _soon(spec, failed, now, now))
 
 
@@ -272,8 +280,10 @@ def _trouble(spec: Spec, meter: Meter, reason: str, now: datetime) -> Decision:
         noticed = replace(meter, run=replace(run, trouble=reason, trouble_at=since))
         return Decision(Rest(), noticed, check_at=again)
     told = replace(meter, run=replace(run, trouble=reason, trouble_at=None))
-    key = f"trouble:{life(meter.run)}:{fingerprint(reason)}"
-    return Decision(Rest(), told, (line(spec, told, Kind.FAILURE, now, reason, key=key),), again)
+    key = f"trouble:{run_key(meter.run)}:{fingerprint(reason)}"
+    return Decision(
+        Rest(), told, (new_entry(spec, told, Kind.FAILURE, now, reason, key=key),), again
+    )
 
 
 def untroubled(meter: Meter) -> Meter:
@@ -302,6 +312,31 @@ def start_refused(spec: Spec, meter: Meter, observed: Observed, now: datetime) -
     """The driver refused the start that was just decided: nothing is there; back off."""
     decision = _failed(spec, meter, observed, now, clear=False)
     return warned(spec, meter, decision, now) if is_open(meter, now) else decision
+
+
+def wait_for_device(
+    spec: Spec, meter: Meter, start: Decision, reason: str, now: datetime
+) -> Decision:
+    """Do not start yet, although a start was decided, which is done only where nothing is there.
+
+    The waiting is part of the start, so the meter stands still meanwhile.
+    """
+    began = start.meter.run.started_at or now
+    run = replace(
+        start.meter.run,
+        phase=Phase.ABSENT,
+        reason=reason,
+        started_at=began,
+        created_at=None,
+        attempts=meter.run.attempts,
+        next_try=None,
+        device=None,
+    )
+    waiting = replace(start.meter, run=run)
+    ended = tuple(entry for entry in start.entries if entry.kind is not Kind.START)
+    look, ahead = paced(spec, began, now), next_warning(spec, waiting, now)
+    again = min(filter(None, (look, ahead, latest_close(waiting))))
+    return Decision(Rest(), waiting, ended, check_at=again)
 
 
 # ── The meter is closed: the endpoint should be gone ────────────────────────────────────────────
@@ -350,7 +385,9 @@ def _settle(spec: Spec, meter: Meter, observed: Observed, now: datetime) -> Deci
         entry = _stopped(spec, settled, meter.run, ending(meter), observed, now)
         return Decision(Rest(), settled, (entry,))
     if _never_started(meter):
-        return Decision(Rest(), settled, (unstarted_line(spec, settled, latest_close(meter), now),))
+        return Decision(
+            Rest(), settled, (unstarted_entry(spec, settled, latest_close(meter), now),)
+        )
     return Decision(Rest(), settled)
 
 
@@ -377,7 +414,7 @@ def _stopped(  # noqa: PLR0913, PLR0917 (an end has these facts)
         said = why or "stopped"
     elif not said.startswith(why):
         said = f"{why}; {said}"
-    return stop_line(spec, meter, run, said, observed.since, now)
+    return stop_entry(spec, meter, run, said, observed.since, now)
 
 
 # ── Small rules ─────────────────────────────────────────────────────────────────────────────────

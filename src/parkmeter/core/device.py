@@ -8,14 +8,10 @@ started before every other endpoint of it is absent, however long the former dra
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 
-from parkmeter.core.close_warnings import next_warning
-from parkmeter.core.decide import paced
-from parkmeter.core.decision import Decision, Rest
-from parkmeter.core.journal import Kind
-from parkmeter.core.meter import Meter, Phase, Spec, closes_at, is_open, latest_close
+from parkmeter.core.meter import Meter, Phase, Spec, closes_at, is_open
 from parkmeter.errors import DeviceBusyError
 
 
@@ -66,26 +62,3 @@ def occupies(spec: Spec | None, meter: Meter, device: str) -> bool:
     if spec is None or spec.device == device:
         return True
     return meter.run.device == device and meter.run.phase is not Phase.ABSENT
-
-
-def wait(spec: Spec, meter: Meter, start: Decision, reason: str, now: datetime) -> Decision:
-    """Do not start yet, although a start was decided, which is done only where nothing is there.
-
-    The waiting is part of the start, so the meter stands still meanwhile.
-    """
-    began = start.meter.run.started_at or now
-    run = replace(
-        start.meter.run,
-        phase=Phase.ABSENT,
-        reason=reason,
-        started_at=began,
-        created_at=None,
-        attempts=meter.run.attempts,
-        next_try=None,
-        device=None,
-    )
-    waiting = replace(start.meter, run=run)
-    ended = tuple(entry for entry in start.entries if entry.kind is not Kind.START)
-    look, ahead = paced(spec, began, now), next_warning(spec, waiting, now)
-    again = min(filter(None, (look, ahead, latest_close(waiting))))
-    return Decision(Rest(), waiting, ended, check_at=again)

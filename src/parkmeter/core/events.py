@@ -10,10 +10,10 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
-from parkmeter.core.entries import cause_of, is_close_warning
-from parkmeter.core.journal import SYSTEM, Entry, Kind, fingerprint
+from parkmeter.core.journal import SYSTEM, Entry, Kind, cause_of, fingerprint, is_close_warning
 from parkmeter.core.meter import NEVER, ZERO, Status
 from parkmeter.core.money import about, written
+from parkmeter.core.time_text import iso, rounded, utc
 
 EVENTS = (Kind.WARNING, Kind.START, Kind.READY, Kind.FAILURE, Kind.STOP, Kind.TOP_UP)
 """The kinds of lines that others are told of."""
@@ -104,7 +104,7 @@ def title(event: Event) -> str:
     match event.kind:
         case Kind.WARNING if event.closing:
             what = _NOT_SERVING.get(event.status, "stops in")
-            return f"{event.endpoint} {what} {_length(event.left)}"
+            return f"{event.endpoint} {what} {rounded(event.left)}"
         case Kind.WARNING:
             return f"{event.endpoint} needs a look"
         case Kind.START:
@@ -116,7 +116,7 @@ def title(event: Event) -> str:
         case Kind.STOP:
             return f"{event.endpoint} has stopped"
         case Kind.TOP_UP:
-            return f"{event.by} added {_length(event.added)} to {event.endpoint}"
+            return f"{event.by} added {rounded(event.added)} to {event.endpoint}"
         case Kind.EDIT:
             return f"{event.endpoint} has a new expiry"
         case Kind.REMOVE:
@@ -140,7 +140,7 @@ def text(event: Event, local: ToLocal = datetime.astimezone) -> str:
     if event.spent is not None:
         lines.append(f"Spent so far: {about(event.spent)}")
     if event.extension is not None:
-        minutes = _length(timedelta(minutes=event.extension.minutes))
+        minutes = rounded(timedelta(minutes=event.extension.minutes))
         lines.append(f"Add {minutes}: {event.extension.url}")
     return "\n".join(lines)
 
@@ -151,11 +151,11 @@ def document(event: Event, local: ToLocal = datetime.astimezone) -> dict[str, An
         "id": event.id,
         "type": event.kind.value,
         "endpoint": event.endpoint,
-        "at": _iso(event.at),
+        "at": iso(event.at),
         "by": event.by,
         "why": event.why,
         "status": event.status,
-        "expires_at": None if event.expires_at is None else _iso(event.expires_at),
+        "expires_at": None if event.expires_at is None else iso(event.expires_at),
         "expires_at_local": (
             None if event.expires_at is None else local(event.expires_at).isoformat()
         ),
@@ -167,7 +167,7 @@ def document(event: Event, local: ToLocal = datetime.astimezone) -> dict[str, An
         "text": text(event, local),
     }
     if event.closes_at is not None:
-        told["closes_at"] = _iso(event.closes_at)
+        told["closes_at"] = iso(event.closes_at)
     if event.extension is not None:
         told["extend_url"] = event.extension.url
         told["extend_minutes"] = event.extension.minutes
@@ -177,28 +177,13 @@ def document(event: Event, local: ToLocal = datetime.astimezone) -> dict[str, An
 def _moment(moment: datetime, local: ToLocal) -> str:
     """In UTC and, if that is another one, in the reader's zone."""
     here = local(moment)
-    said = f"{moment.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
-    return f"{said} ({here:%H:%M:%S %Z})" if here.utcoffset() else said
-
-
-def _iso(moment: datetime) -> str:
-    return moment.isoformat().replace("+00:00", "Z")
+    return f"{utc(moment)} ({here:%H:%M:%S %Z})" if here.utcoffset() else utc(moment)
 
 
 def _money(dollars: Decimal | None) -> str | None:
     return None if dollars is None else f"{dollars:f}"
 
 
-def _length(amount: timedelta) -> str:
-    """A length of time in the unit that a person would say it in."""
-    seconds = max(0, round(amount.total_seconds()))
-    if seconds < _A_MINUTE:
-        return f"{seconds} seconds"
-    minutes = round(seconds / _A_MINUTE)
-    return "1 minute" if minutes == 1 else f"{minutes} minutes"
-
-
-_A_MINUTE = 60
 _YET = "does not serve yet, and its time ends in"
 _NOT_SERVING: dict[str, str] = {
     Status.FAILED: "has failed, and its time ends in",

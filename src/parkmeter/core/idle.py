@@ -8,10 +8,10 @@ from dataclasses import replace
 from datetime import datetime
 
 from parkmeter.core.decision import Decision, Keep
-from parkmeter.core.entries import line
-from parkmeter.core.journal import Kind
-from parkmeter.core.meter import ZERO, Meter, Phase, Spec, span, time_left
+from parkmeter.core.journal import Kind, new_entry
+from parkmeter.core.meter import ZERO, Meter, Phase, Spec, time_left
 from parkmeter.core.schedule import end
+from parkmeter.core.time_text import duration
 
 
 def idle_from(spec: Spec, meter: Meter, last_prompt: datetime | None) -> datetime | None:
@@ -35,10 +35,10 @@ def at_idleness(spec: Spec, decision: Decision, idle_at: datetime, now: datetime
     """
     if now < idle_at:
         return replace(decision, check_at=min(filter(None, (decision.check_at, idle_at))))
-    why = f"no prompt for {span(spec.idle or ZERO)}"
+    why = f"no prompt for {duration(spec.idle or ZERO)}"
     ejected = end(spec, decision.meter, now, why)
     given_back = time_left(decision.meter, now)
-    told, key = f"{why}; {span(given_back)} given back", f"idle:{idle_at.isoformat()}"
-    entry = line(spec, ejected, Kind.EJECT, now, told, key=key, amount=-given_back)
+    told, key = f"{why}; {duration(given_back)} given back", f"idle:{idle_at.isoformat()}"
+    entry = new_entry(spec, ejected, Kind.EJECT, now, told, key=key, amount=-given_back)
     drained = ejected.expires_at + spec.drain
     return Decision(Keep(drained), ejected, (*decision.entries, entry), check_at=now)

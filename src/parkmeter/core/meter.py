@@ -3,7 +3,6 @@
 Time is always an argument (`now`, aware, UTC). Nothing here knows of stores, drivers or HTTP.
 """
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -11,7 +10,8 @@ from decimal import Decimal
 from enum import StrEnum
 
 from parkmeter.core.hours import Hours
-from parkmeter.errors import EndpointRemovedError, InvalidRequestError, LimitExceededError
+from parkmeter.core.time_text import duration, minutes
+from parkmeter.errors import EndpointRemovedError, LimitExceededError
 
 ZERO = timedelta(0)
 NEVER = datetime(1970, 1, 1, tzinfo=UTC)
@@ -192,28 +192,6 @@ def time_left(meter: Meter, now: datetime) -> timedelta:
     return max(ZERO, closes_at(meter, now) - now)
 
 
-def minutes_of(value: object) -> timedelta:
-    """A number of minutes as time.
-
-    Raises:
-        InvalidRequestError: not a finite number greater than zero, or too small to count.
-
-    """
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise InvalidRequestError("minutes must be a number greater than 0.", field="minutes")
-    if isinstance(value, float) and not math.isfinite(value):
-        raise InvalidRequestError("minutes must be a finite number.", field="minutes")
-    if value <= 0:
-        raise InvalidRequestError("minutes must be greater than 0.", field="minutes")
-    try:
-        amount = timedelta(minutes=value)
-    except OverflowError:
-        amount = timedelta.max
-    if not amount:
-        raise InvalidRequestError("minutes is too small to count.", field="minutes")
-    return amount
-
-
 def top_up(spec: Spec, meter: Meter, amount: timedelta, now: datetime) -> Meter:
     """Add time. From a closed meter the base is `now`, otherwise the present expiry.
 
@@ -227,15 +205,15 @@ def top_up(spec: Spec, meter: Meter, amount: timedelta, now: datetime) -> Meter:
     fits = min(spec.max_top_up, spec.max_ahead - time_left(meter, now))
     if amount > spec.max_top_up:
         raise LimitExceededError(
-            f"At most {_minutes(spec.max_top_up)} minutes may be added at once; "
-            f"{_minutes(fits)} would fit now.",
+            f"At most {minutes(spec.max_top_up)} minutes may be added at once; "
+            f"{minutes(fits)} would fit now.",
             limit=spec.max_top_up,
             fits=fits,
         )
     if amount > fits:
         raise LimitExceededError(
-            f"At most {_minutes(spec.max_ahead)} minutes may be on the meter; "
-            f"{_minutes(fits)} would fit now.",
+            f"At most {minutes(spec.max_ahead)} minutes may be on the meter; "
+            f"{minutes(fits)} would fit now.",
             limit=spec.max_ahead,
             fits=fits,
         )
@@ -308,7 +286,7 @@ def _shown(meter: Meter, now: datetime) -> Shown:
                 waiting_for = run.reason if run.started_at else ""
                 return Shown(Status.STARTING, waiting_for or "about to start")
             case Phase.STARTING:
-                since = f", {span(now - run.started_at)} so far" if run.started_at else ""
+                since = f", {duration(now - run.started_at)} so far" if run.started_at else ""
                 return Shown(Status.STARTING, run.reason or "loading", since)
             case Phase.READY | Phase.BUSY:
                 return Shown(Status.RUNNING, run.reason or "serving")
@@ -334,17 +312,3 @@ def _shown(meter: Meter, now: datetime) -> Shown:
 def ending(meter: Meter) -> str:
     """Why a closed meter's endpoint is to be gone, as people are told."""
     return meter.ended or "time used up"
-
-
-def span(amount: timedelta) -> str:
-    """A length of time as people say it: `0.3 s`, `12 s`, `3 min 5 s`."""
-    seconds = max(0.0, amount.total_seconds())
-    if seconds < 10:  # noqa: PLR2004
-        return f"{seconds:.1f} s"
-    if seconds < 60:  # noqa: PLR2004
-        return f"{seconds:.0f} s"
-    return f"{int(seconds) // 60} min {int(seconds) % 60} s"
-
-
-def _minutes(amount: timedelta) -> str:
-    return f"{max(0.0, amount.total_seconds() / 60):.10g}"

@@ -4,12 +4,14 @@ Reckoned exactly and rounded once: time down to whole microseconds, so that nobo
 than they get, and costs to $0.0001. An unknown price is None, never zero.
 """
 
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal, InvalidOperation
 from fractions import Fraction
 
-from parkmeter.core.meter import Meter, Spec, minutes_of, price_of
+from parkmeter.core.meter import Meter, Spec, price_of
 from parkmeter.errors import InvalidRequestError, LimitExceededError, PriceUnknownError
 
 UNITS_IN_A_DOLLAR = 10_000
@@ -30,21 +32,45 @@ _UNIT = Decimal(1) / UNITS_IN_A_DOLLAR
 
 
 @dataclass(frozen=True, slots=True)
-class Time:
-    """Time that somebody wants to add, whatever it costs. Its text tells it from every other."""
+class Minutes:
+    """An amount of time to add, whatever it costs. Equal amounts have equal texts."""
 
     amount: timedelta
 
+    @classmethod
+    def of(cls, value: object) -> "Minutes":
+        """Return a number of minutes as an amount.
+
+        Raises:
+            InvalidRequestError: not a finite number greater than zero, or too small to count.
+
+        """
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise _invalid("minutes", "must be a number greater than 0")
+        if isinstance(value, float) and not math.isfinite(value):
+            raise _invalid("minutes", "must be a finite number")
+        if value <= 0:
+            raise _invalid("minutes", "must be greater than 0")
+        try:
+            amount = timedelta(minutes=value)
+        except OverflowError:
+            amount = timedelta.max
+        if not amount:
+            raise _invalid("minutes", "is too small to count")
+        return cls(amount)
+
     def buys(self, _spec: Spec, _meter: Meter) -> timedelta:
-        """This time."""
+        """Return this time."""
         return self.amount
 
-    def refused(self, over: LimitExceededError, _spec: Spec, _meter: Meter) -> LimitExceededError:
-        """What is said where it is too much."""
+    def over_limit(
+        self, over: LimitExceededError, _spec: Spec, _meter: Meter
+    ) -> LimitExceededError:
+        """Return the error for an amount that is over a limit."""
         return over
 
-    def told(self, bought: timedelta) -> str:
-        """For the journal."""
+    def why(self, bought: timedelta) -> str:
+        """Return the reason that the journal shows."""
         return f"{bought.total_seconds() / 60:g} min"
 
     def __str__(self) -> str:
@@ -66,18 +92,18 @@ class Dollars:
 
         """
         if isinstance(value, bool) or not isinstance(value, int | float | str | Decimal):
-            raise _refused("must be a number greater than 0")
+            raise _invalid("dollars", "must be a number greater than 0")
         try:
             # By way of text: a number on the wire is the shortest one that reads back alike.
             amount = Decimal(value if isinstance(value, int) else str(value))
         except InvalidOperation:
-            raise _refused("must be a number greater than 0") from None
+            raise _invalid("dollars", "must be a number greater than 0") from None
         if not amount.is_finite() or amount <= 0:
-            raise _refused("must be a finite number greater than 0")
+            raise _invalid("dollars", "must be a finite number greater than 0")
         if amount > _MOST_DOLLARS:
-            raise _refused("must be at most a billion")
+            raise _invalid("dollars", "must be at most a billion")
         if amount != amount.quantize(_UNIT):
-            raise _refused("may have at most 4 decimal places")
+            raise _invalid("dollars", "may have at most 4 decimal places")
         return cls(amount)
 
     def buys(self, spec: Spec, meter: Meter) -> timedelta:
@@ -92,27 +118,29 @@ class Dollars:
         if price is None:
             raise PriceUnknownError(spec.name)
         if not price:
-            raise _refused(f"buy no time: an hour of {spec.name} costs nothing. Say minutes")
+            raise _invalid(
+                "dollars", f"buy no time: an hour of {spec.name} costs nothing. Say minutes"
+            )
         hours = Fraction(self.amount) / Fraction(price)
         microseconds = int(hours * (_HOUR // _MICROSECOND))
         if not microseconds:
-            raise _refused("is too small to count")
+            raise _invalid("dollars", "is too small to count")
         try:
             return timedelta(microseconds=microseconds)
         except OverflowError:
             return timedelta.max
 
-    def refused(self, over: LimitExceededError, spec: Spec, meter: Meter) -> LimitExceededError:
-        """The same, and what would fit in dollars, rounded down so that they do."""
+    def over_limit(self, over: LimitExceededError, spec: Spec, meter: Meter) -> LimitExceededError:
+        """Return the error with what would fit in dollars too, rounded down so that it does."""
         price = price_of(spec, meter).per_hour
         if price is None:
             return over
         fits = dollars_from(int(units_of(over.fits, price)))
-        said = f"{over.detail.rstrip('.')}; that is {written(fits)}."
-        return LimitExceededError(said, limit=over.limit, fits=over.fits)
+        detail = f"{over.detail.rstrip('.')}; that is {written(fits)}."
+        return LimitExceededError(detail, limit=over.limit, fits=over.fits)
 
-    def told(self, bought: timedelta) -> str:
-        """For the journal."""
+    def why(self, bought: timedelta) -> str:
+        """Return the reason that the journal shows."""
         return f"{bought.total_seconds() / 60:g} min for {self}"
 
     def __str__(self) -> str:
@@ -137,14 +165,22 @@ def is_price(dollars: Decimal) -> bool:
     return dollars == dollars.quantize(Decimal(1).scaleb(-PRICE_PLACES))
 
 
-def wanted(minutes: object) -> Time | Dollars:
-    """What a top-up asks for: dollars, or a number of minutes.
+def parse_amount(asked: Mapping[str, object]) -> Minutes | Dollars:
+    """Return the amount that a request asks for; it names either `minutes` or `dollars`.
 
     Raises:
-        InvalidRequestError: see `meter.minutes_of`.
+        InvalidRequestError: names neither or both, or the value is not valid.
 
     """
-    return minutes if isinstance(minutes, Dollars) else Time(minutes_of(minutes))
+    match sorted(asked.keys() & {"minutes", "dollars"}):
+        case ["minutes"]:
+            return Minutes.of(asked["minutes"])
+        case ["dollars"]:
+            return Dollars.of(asked["dollars"])
+        case []:
+            raise InvalidRequestError("minutes (or dollars) is missing.", field="minutes")
+        case _:
+            raise InvalidRequestError("Use minutes or dollars, not both.", field="dollars")
 
 
 def units_of(time: timedelta, price_per_hour: Decimal) -> Fraction:
@@ -163,5 +199,5 @@ def cost_of(time: timedelta, price_per_hour: Decimal | None) -> Decimal | None:
     return None if price_per_hour is None else dollars_from(units_of(time, price_per_hour))
 
 
-def _refused(what: str) -> InvalidRequestError:
-    return InvalidRequestError(f"dollars {what}.", field="dollars")
+def _invalid(field: str, what: str) -> InvalidRequestError:
+    return InvalidRequestError(f"{field} {what}.", field=field)

@@ -51,7 +51,7 @@ class Report:
             left=time_left(meter, now),
             window=None if spec.hours is None else spec.hours.window(now),
             next_window=None if spec.hours is None else spec.hours.next_window(now),
-            held=schedule.held(spec, meter, now),
+            held=schedule.held_closed(spec, meter, now),
         )
 
 
@@ -62,7 +62,7 @@ def _shown(spec: Spec, meter: Meter, now: datetime) -> Shown:
         return seen
     if schedule.pending_window(spec, meter, now) is not None:
         return replace(seen, cause="its hours have begun; it starts as soon as it can")
-    held = schedule.held(spec, meter, now)
+    held = schedule.held_closed(spec, meter, now)
     wakes = spec.wake is not None and not (held and meter.ended == EJECTED)
     if spec.hours is not None:
         why = meter.ended or ("no time on the meter" if held else "outside its hours")

@@ -8,8 +8,20 @@ with the window, while what people bought stays.
 from dataclasses import replace
 from datetime import datetime
 
+from parkmeter.core.decision import Decision, Keep
 from parkmeter.core.hours import Window
-from parkmeter.core.meter import ZERO, Meter, Spec, eject, is_open, latest_close, opened
+from parkmeter.core.journal import Kind, new_entry
+from parkmeter.core.meter import (
+    ZERO,
+    Meter,
+    Spec,
+    eject,
+    is_open,
+    latest_close,
+    opened,
+    time_left,
+)
+from parkmeter.core.time_text import duration
 
 CHANGED = "its hours changed"
 """Why a meter that held nothing but a window's time is closed when the window is no more."""
@@ -74,6 +86,23 @@ def trimmed(spec: Spec, meter: Meter, now: datetime) -> Meter:
     )
 
 
+def at_change_of_hours(spec: Spec, meter: Meter, now: datetime) -> Decision | None:
+    """Take back what only a window put there and its hours say no more; None: nothing of that.
+
+    As for idleness, only the meter changes here; the next look sees to the endpoint.
+    """
+    fit = trimmed(spec, meter, now)
+    if fit == meter:
+        return None
+    given_back = time_left(meter, now) - time_left(fit, now)
+    hours = "none any more" if spec.hours is None else spec.hours.text
+    why = f"its hours changed: {hours}; {duration(given_back)} given back"
+    # By the version: the same change may be made, taken back, and made again.
+    key = f"hours-changed:{meter.version}"
+    entry = new_entry(spec, fit, Kind.EDIT, now, why, key=key, amount=-given_back)
+    return Decision(Keep(latest_close(fit) + spec.drain), fit, (entry,), check_at=now)
+
+
 def end(spec: Spec, meter: Meter, now: datetime, why: str) -> Meter:
     """End it, and let the window that is on pass with it, also if it is closed already."""
     if _window(spec, now) is not None:
@@ -89,7 +118,7 @@ def pass_over(spec: Spec, meter: Meter, now: datetime) -> Meter:
     return replace(meter, windows_until=max(meter.windows_until, window.end))
 
 
-def held(spec: Spec, meter: Meter, now: datetime) -> bool:
+def held_closed(spec: Spec, meter: Meter, now: datetime) -> bool:
     """Whether it was ended in a window, and so stays closed until the next one or a top-up."""
     return (
         _window(spec, now) is not None

@@ -20,7 +20,7 @@ is left. How long a start may still take cannot be told from its line."""
 
 
 @dataclass(frozen=True, slots=True)
-class Shown:
+class StatusInterval:
     """From `begin` to `end` an endpoint was shown as `status`; `reason`: why it came to that."""
 
     status: Status
@@ -29,12 +29,12 @@ class Shown:
     reason: str
 
 
-def statuses(lines: Iterable[Entry], begin: datetime, end: datetime) -> list[Shown]:
+def statuses(lines: Iterable[Entry], begin: datetime, end: datetime) -> list[StatusInterval]:
     """The time from `begin` to `end` without a gap; neighbours differ in their status.
 
     `lines`: as `history.lines_of` gives them for `begin`.
     """
-    found: list[Shown] = []
+    found: list[StatusInterval] = []
     for stretch in _whole(lines, end):
         cut = replace(stretch, begin=max(stretch.begin, begin), end=min(stretch.end, end))
         if cut.begin >= cut.end:
@@ -46,7 +46,7 @@ def statuses(lines: Iterable[Entry], begin: datetime, end: datetime) -> list[Sho
     return found
 
 
-def _whole(lines: Iterable[Entry], end: datetime) -> Iterator[Shown]:
+def _whole(lines: Iterable[Entry], end: datetime) -> Iterator[StatusInterval]:
     """Every stretch that the lines tell of, up to `end`, the first one from the beginning of time.
 
     Where lines of one status follow each other, each begins a stretch.
@@ -56,9 +56,9 @@ def _whole(lines: Iterable[Entry], end: datetime) -> Iterator[Shown]:
         at = max(line.at, since)
         if not line.status:
             continue
-        yield from _until(Shown(status, since, at, reason), closes)
+        yield from _until(StatusInterval(status, since, at, reason), closes)
         since, status, reason, closes = at, _left_behind(line), line.why, line.at + line.left
-    yield from _until(Shown(status, since, max(since, end), reason), closes)
+    yield from _until(StatusInterval(status, since, max(since, end), reason), closes)
 
 
 def _left_behind(line: Entry) -> Status:
@@ -66,7 +66,7 @@ def _left_behind(line: Entry) -> Status:
     return Status.STOPPED if line.kind is Kind.STOP else Status(line.status)
 
 
-def _until(stretch: Shown, closes: datetime) -> Iterator[Shown]:
+def _until(stretch: StatusInterval, closes: datetime) -> Iterator[StatusInterval]:
     """A stretch, in two if the meter closed in it."""
     after = _AFTER_THE_CLOSE.get(stretch.status)
     if after is None or closes >= stretch.end:
@@ -74,7 +74,7 @@ def _until(stretch: Shown, closes: datetime) -> Iterator[Shown]:
         return
     closes = max(closes, stretch.begin)
     yield replace(stretch, end=closes)
-    yield Shown(after[0], closes, stretch.end, after[1])
+    yield StatusInterval(after[0], closes, stretch.end, after[1])
 
 
 def top_ups(lines: Iterable[Entry], begin: datetime, end: datetime) -> list[Entry]:

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from typing import assert_never
 
 from parkmeter.config.settings import Settings
+from parkmeter.core.time_text import utc
 from parkmeter.doctor.finding import Finding, good, note, wrong
 from parkmeter.drivers.process_state import Look, State, look
 from parkmeter.leash.files import Files, boot_id, read_json
@@ -72,4 +73,4 @@ def _until(files: Files) -> str:
     deadline = read_json(files.deadline)
     if deadline is None:
         return ""
-    return f" until {datetime.fromtimestamp(deadline['until'], UTC):%Y-%m-%d %H:%M:%S} UTC"
+    return f" until {utc(datetime.fromtimestamp(deadline['until'], UTC))}"

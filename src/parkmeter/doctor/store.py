@@ -3,10 +3,11 @@
 import sqlite3
 from collections.abc import Generator, Iterator
 from contextlib import closing
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 from parkmeter.core.journal import Entry, Kind
 from parkmeter.core.meter import Meter, latest_close
+from parkmeter.core.time_text import utc
 from parkmeter.doctor.finding import Finding, good, note, wrong
 from parkmeter.drivers.process_state import State, look
 from parkmeter.leash.files import Files
@@ -72,7 +73,7 @@ def _journal(connection: sqlite3.Connection, now: datetime) -> Iterator[Finding]
     if newest > now + _AHEAD:
         yield wrong(
             "clock",
-            f"the journal's newest line is of {newest:%Y-%m-%d %H:%M:%S} UTC, which is still to "
+            f"the journal's newest line is of {utc(newest)}, which is still to "
             "come: the machine's clock was set back",
             "Set the clock (timedatectl set-ntp true). Until then meters live too long.",
         )
@@ -82,7 +83,7 @@ def _journal(connection: sqlite3.Connection, now: datetime) -> Iterator[Finding]
         yield note(
             "clock",
             f"{len({entry.at for entry in jumps})} jumps in the last 7 days, the last one at "
-            f"{last.at:%Y-%m-%d %H:%M} UTC: {last.why}",
+            f"{utc(last.at)}: {last.why}",
             "A machine that sleeps does that; on a server look whether NTP works.",
         )
     elif newest <= now + _AHEAD:
@@ -104,7 +105,7 @@ def _meters(
 
 
 def _overdue(state: StateFolder, name: str, close: datetime, *, running: bool) -> Finding:
-    since = f"{name} closed at {close.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+    since = f"{name} closed at {utc(close)}"
     seen = look(Files(str(state.endpoints), name))
     if seen.state is State.NOTHING:
         seen_now = f"{since}; its server is gone, nobody has noted that yet"

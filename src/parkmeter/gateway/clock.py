@@ -5,7 +5,6 @@ second without comparing again, and a jump of the wall clock is noticed and repo
 nothing of meters beyond their names.
 """
 
-import heapq
 import logging
 import threading
 import time
@@ -13,6 +12,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from queue import SimpleQueue
+
+from parkmeter.core.due_queue import DueQueue
 
 log = logging.getLogger(__name__)
 
@@ -57,9 +58,7 @@ class LocalClock:
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
-        self._due: dict[str, datetime] = {}
-        self._heap: list[tuple[datetime, str]] = []
-        self._treated: set[str] = set()
+        self._queue = DueQueue()
         self._running = False
         self._ending = threading.Event()
         self._work: SimpleQueue[_Work | None] = SimpleQueue()
@@ -76,7 +75,7 @@ class LocalClock:
     def wake(self, name: str, at: datetime | None = None) -> None:
         """See `ports.Clock`."""
         with self._changed:
-            self._schedule(name, at or self.now())
+            self._queue.add(name, at or self.now())
             self._changed.notify()
 
     def start(
@@ -185,42 +184,22 @@ class LocalClock:
     def _settle(self, name: str, again: datetime | None) -> None:
         """Call it again at this time, or earlier if it was woken meanwhile."""
         with self._changed:
-            self._treated.discard(name)
-            woken = self._due.pop(name, None)
-            if times := [at for at in (again, woken) if at is not None]:
-                self._schedule(name, min(times))
+            self._queue.done(name, again)
             self._changed.notify()
 
-    def _schedule(self, name: str, at: datetime) -> None:
-        if name not in self._due or at < self._due[name]:
-            self._due[name] = at
-            heapq.heappush(self._heap, (at, name))
-
     def _next_due(self) -> str | None:
-        """Wait for the next name that is due and not being treated; None after the longest sleep.
+        """Wait for the next name that is due; None after the longest sleep.
 
         One name is never treated twice at once: woken meanwhile, it comes again afterwards.
         """
         with self._changed:
-            wait = min(_LONGEST_SLEEP, (self._next_sweep - self.now()).total_seconds())
-            while self._heap:
-                at, name = self._heap[0]
-                if self._due.get(name) != at:
-                    heapq.heappop(self._heap)
-                    continue
-                left = (at - self.now()).total_seconds()
-                if left > 0:
-                    wait = min(wait, left)
-                    break
-                heapq.heappop(self._heap)
-                if name in self._treated:
-                    continue  # `_due` remembers that it was woken
-                del self._due[name]
-                self._treated.add(name)
-                return name
-            if self._running:
+            now = self.now()
+            name = self._queue.take(now)
+            if name is None and self._running:
+                due = min(filter(None, (self._next_sweep, self._queue.next_due())))
+                wait = min(_LONGEST_SLEEP, (due - now).total_seconds())
                 self._changed.wait(max(0.0, wait))
-            return None
+            return name
 
 
 def _logged(call: Callable[..., None], *arguments: object) -> None:

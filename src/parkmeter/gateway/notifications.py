@@ -11,8 +11,9 @@ from parkmeter.config.settings import Settings
 from parkmeter.core.events import Event, Extension
 from parkmeter.core.journal import Entry
 from parkmeter.notify.apprise import AppriseReceiver
+from parkmeter.notify.receiver import Receiver
 from parkmeter.notify.webhook import Webhook
-from parkmeter.ports import Receiver, Store
+from parkmeter.ports import Store
 from parkmeter.service.event_builder import EventBuilder, extension_of
 
 

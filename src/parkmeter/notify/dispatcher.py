@@ -15,8 +15,9 @@ from datetime import datetime, timedelta
 
 from parkmeter.core.events import Event
 from parkmeter.core.journal import Entry
-from parkmeter.ports import GoneError, Posted, Receiver
+from parkmeter.notify.receiver import GoneError, Receiver
 from parkmeter.ports import Outbox as Lines
+from parkmeter.ports import Posted
 
 log = logging.getLogger(__name__)
 

@@ -3,6 +3,7 @@
 import logging
 
 from parkmeter.core.journal import Entry, Kind
+from parkmeter.core.time_text import utc
 
 log = logging.getLogger("parkmeter.journal")
 
@@ -15,10 +16,10 @@ class LogNotifier:
         loud = entry.kind in (Kind.FAILURE, Kind.WARNING, Kind.CLOCK)
         log.log(
             logging.WARNING if loud else logging.INFO,
-            "%s %s by %s: %s; expires %s UTC",
+            "%s %s by %s: %s; expires %s",
             entry.endpoint,
             entry.kind,
             entry.who,
             entry.why,
-            entry.expires_at.strftime("%Y-%m-%d %H:%M:%S"),
+            utc(entry.expires_at),
         )

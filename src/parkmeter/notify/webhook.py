@@ -17,7 +17,7 @@ import httpx2 as httpx
 
 from parkmeter._version import __version__
 from parkmeter.core.events import Event, document
-from parkmeter.ports import GoneError
+from parkmeter.notify.receiver import GoneError
 
 WITHIN = 10.0
 """Seconds for one delivery, from looking up the address to the head of the answer."""

@@ -1,9 +1,10 @@
 """What a prompt is told of its meter: why it has no seat, and how the meter stands. Pure."""
 
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import lru_cache
 
 from parkmeter.core.meter import NEVER
+from parkmeter.core.time_text import iso
 from parkmeter.errors import MeterClosedError, NotServingError
 from parkmeter.ports import View
 from parkmeter.proxy.gate import Standing, standing
@@ -36,5 +37,4 @@ def stamp(view: View | None, now: datetime, waited: int | None) -> bytes:
 
 @lru_cache(maxsize=256)
 def _expires_at(moment: datetime) -> bytes:
-    said = moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
-    return f"parkmeter-expires-at: {said}\r\n".encode()
+    return f"parkmeter-expires-at: {iso(moment)}\r\n".encode()

@@ -10,9 +10,8 @@ from datetime import datetime, timedelta
 
 from parkmeter.core import meter as rules
 from parkmeter.core import schedule
-from parkmeter.core.entries import line
 from parkmeter.core.hours import Hours, Window
-from parkmeter.core.journal import Entry, Kind
+from parkmeter.core.journal import Entry, Kind, new_entry
 from parkmeter.core.meter import Meter, Spec
 from parkmeter.errors import DeviceBusyError, StoreBusyError
 from parkmeter.ports import Budget, DuplicateError, StaleError
@@ -48,13 +47,13 @@ class Opening:
             if initial:
                 opened = rules.top_up(spec, fresh, initial, now)
                 key, why = f"provision:{meter.version}", "first provisioning"
-                entries = [line(spec, opened, Kind.TOP_UP, now, why, key=key, amount=initial)]
+                entries = [new_entry(spec, opened, Kind.TOP_UP, now, why, key=key, amount=initial)]
                 try:
                     claim = self.treatment.holding.claim(spec, opened, now)
                 except DeviceBusyError as busy:
                     opened = fresh
                     why = f"left closed at first provisioning. {busy.detail}"
-                    entries = [line(spec, fresh, Kind.WARNING, now, why, key=key)]
+                    entries = [new_entry(spec, fresh, Kind.WARNING, now, why, key=key)]
             try:
                 self.treatment.commit(opened, entries, claim=claim)
             except (StaleError, DuplicateError):
@@ -109,12 +108,14 @@ class Opening:
             meter, now = self._read(spec)
             if spec.wake is None or rules.is_open(meter, now):
                 return None
-            if meter.ended == rules.EJECTED and schedule.held(spec, meter, now):
+            if meter.ended == rules.EJECTED and schedule.held_closed(spec, meter, now):
                 return None
             opened = rules.top_up(spec, meter, spec.wake, now)
             why = f"{spec.wake.total_seconds() / 60:g} min, woken by a prompt"
             key = f"wake:{meter.version}"
-            entry = line(spec, opened, Kind.TOP_UP, now, why, key=key, who=who, amount=spec.wake)
+            entry = new_entry(
+                spec, opened, Kind.TOP_UP, now, why, key=key, who=who, amount=spec.wake
+            )
             claim = self.treatment.holding.claim(spec, opened, now)
             try:
                 committed = self.treatment.commit(opened, [entry], budget(now), claim)
@@ -139,4 +140,4 @@ def _window_line(  # noqa: PLR0913, PLR0917 (what there is to tell)
         key += f":{read.version}"
     short = "" if opened.expires_at == window.end else ", as far as max_minutes_ahead allows"
     why = f"its hours ({hours.text}): on until {hours.local(opened.expires_at)}{short}"
-    return line(spec, opened, Kind.TOP_UP, now, why, key=key, amount=gained)
+    return new_entry(spec, opened, Kind.TOP_UP, now, why, key=key, amount=gained)

@@ -7,9 +7,9 @@ from datetime import datetime, timedelta
 
 from parkmeter.core import meter as rules
 from parkmeter.core import schedule
-from parkmeter.core.entries import line
-from parkmeter.core.journal import KEY_LIFETIME, Entry, Kind
+from parkmeter.core.journal import KEY_LIFETIME, Entry, Kind, new_entry
 from parkmeter.core.meter import Meter, Spec
+from parkmeter.core.time_text import utc
 from parkmeter.errors import DeviceBusyError, KeyReusedError, StoreBusyError
 from parkmeter.ports import Budget, DuplicateError, StaleError
 from parkmeter.service.reconciler import TRIES, Reconciler
@@ -92,7 +92,7 @@ class Changing:
             meter, now = store.load(spec.name), self.treatment.clock.now()
             changed, why = asked.rule(meter, now)
             gained = rules.time_left(changed, now) - rules.time_left(meter, now)
-            entry = line(
+            entry = new_entry(
                 spec,
                 changed,
                 asked.kind,
@@ -155,8 +155,8 @@ class Changing:
                 return meter.expires_at
             changed = schedule.pass_over(spec, changed, now)
             gained = rules.time_left(changed, now) - rules.time_left(meter, now)
-            why = f"set to {seen:%Y-%m-%d %H:%M:%S} UTC by hand"
-            entry = line(
+            why = f"set to {utc(seen)} by hand"
+            entry = new_entry(
                 spec,
                 changed,
                 Kind.EDIT,

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from parkmeter.core import device as rules
+from parkmeter.core.decide import wait_for_device
 from parkmeter.core.decision import Decision, Start, Stop
 from parkmeter.core.device import Claim
 from parkmeter.core.meter import Meter, Spec, is_open
@@ -67,11 +68,11 @@ class DeviceClaims:
             claim = self._claim(spec, spec.device, now)
         except DeviceBusyError as busy:
             reason = f"waiting for {busy.data['endpoint']}, which holds {spec.device}"
-            return rules.wait(spec, read, decision, reason, now), None
+            return wait_for_device(spec, read, decision, reason, now), None
         waited_for = rules.present(self._others(spec, spec.device))
         if waited_for:
             reason = f"waiting for {', '.join(waited_for)} to stop, to have {spec.device}"
-            return rules.wait(spec, read, decision, reason, now), claim
+            return wait_for_device(spec, read, decision, reason, now), claim
         return decision, claim
 
     def _others(self, spec: Spec, device: str) -> list[Meter]:

@@ -8,10 +8,9 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from decimal import Decimal
 
-from parkmeter.core.entries import is_close_warning
 from parkmeter.core.events import EVENTS, Event, Extension, told_already
 from parkmeter.core.extend_link import link_of, offer_for
-from parkmeter.core.journal import SYSTEM, Entry, Kind
+from parkmeter.core.journal import SYSTEM, Entry, Kind, is_close_warning
 from parkmeter.core.journal_reader import lines_of
 from parkmeter.core.meter import EJECTED, Spec
 from parkmeter.core.receipt import receipt

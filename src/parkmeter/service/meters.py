@@ -15,15 +15,15 @@ from parkmeter.core import decide as decisions
 from parkmeter.core import meter as rules
 from parkmeter.core import schedule
 from parkmeter.core.decision import Decision, Observed
-from parkmeter.core.entries import line
 from parkmeter.core.extend_link import Offer, check_offer
-from parkmeter.core.journal import Entry, Kind, fingerprint
+from parkmeter.core.journal import Entry, Kind, fingerprint, new_entry
 from parkmeter.core.journal_reader import lines_after, lines_of
 from parkmeter.core.meter import Meter, Spec
-from parkmeter.core.money import wanted
+from parkmeter.core.money import Dollars, Minutes
 from parkmeter.core.receipt import Receipt
 from parkmeter.core.receipt import receipt as receipt_of
 from parkmeter.core.report import Report
+from parkmeter.core.time_text import duration
 from parkmeter.errors import (
     ExpiryMovedError,
     InvalidRequestError,
@@ -105,15 +105,16 @@ class Service:
             StoreBusyError: nothing changed; may be sent again with the same key.
 
         """
-        spec, asked = self._spec(name), wanted(minutes)
+        spec = self._spec(name)
+        asked = minutes if isinstance(minutes, Minutes | Dollars) else Minutes.of(minutes)
 
         def rule(meter: Meter, now: datetime) -> tuple[Meter, str]:
             # Not before: sent again, it is what it was, whatever an hour costs by then.
             amount = asked.buys(spec, meter)
             try:
-                return rules.top_up(spec, meter, amount, now), asked.told(amount)
+                return rules.top_up(spec, meter, amount, now), asked.why(amount)
             except LimitExceededError as over:
-                raise asked.refused(over, spec, meter) from None
+                raise asked.over_limit(over, spec, meter) from None
 
         request = fingerprint("top-up", asked)
         return self._changing.change(spec, Change(Kind.TOP_UP, rule, who, key, request))
@@ -166,7 +167,7 @@ class Service:
         def rule(meter: Meter, now: datetime) -> tuple[Meter, str]:
             if seen is not None and seen != meter.expires_at:
                 raise ExpiryMovedError(meter.expires_at)
-            left = rules.span(rules.time_left(meter, now))
+            left = duration(rules.time_left(meter, now))
             return schedule.end(spec, meter, now, rules.EJECTED), f"{left} given up"
 
         request = fingerprint("eject", seen)
@@ -253,7 +254,9 @@ class Service:
                 return
             removed = rules.remove(meter, now)
             key = f"remove:{meter.version}"
-            entry = line(spec, removed, Kind.REMOVE, now, "its deployment is taken away", key=key)
+            entry = new_entry(
+                spec, removed, Kind.REMOVE, now, "its deployment is taken away", key=key
+            )
             try:
                 self._treatment.commit(removed, [entry])
             except (StaleError, DuplicateError):
@@ -332,7 +335,7 @@ class Service:
         why = f"the wall clock jumped by {by.total_seconds():+.1f} s"
         for name in self._store.unsettled():
             spec, meter = self._specs.get(name, Spec(name)), self._store.load(name)
-            entry = line(spec, meter, Kind.CLOCK, now, why, key=f"clock:{now.isoformat()}")
+            entry = new_entry(spec, meter, Kind.CLOCK, now, why, key=f"clock:{now.isoformat()}")
             try:
                 self._treatment.commit(meter, [entry])
             except (StaleError, DuplicateError):

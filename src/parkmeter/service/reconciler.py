@@ -14,8 +14,7 @@ from typing import assert_never
 from parkmeter.core import decide as decisions
 from parkmeter.core.decision import Cause, Decision, Keep, Observed, Rest, Start, Stop
 from parkmeter.core.device import Claim
-from parkmeter.core.entries import line
-from parkmeter.core.journal import Entry, Kind
+from parkmeter.core.journal import Entry, Kind, new_entry
 from parkmeter.core.meter import Meter, Phase, Spec, latest_close
 from parkmeter.errors import DriverError, StoreBusyError
 from parkmeter.ports import (
@@ -113,7 +112,7 @@ class Reconciler:
     def warn(self, spec: Spec, why: str, key: str) -> None:
         """Journal something that people should know of, once per key; the meter stays as it is."""
         meter = self.store.load(spec.name)
-        entry = line(spec, meter, Kind.WARNING, self.clock.now(), why, key=key)
+        entry = new_entry(spec, meter, Kind.WARNING, self.clock.now(), why, key=key)
         try:
             self.commit(meter, [entry])
         except DuplicateError:

@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 from parkmeter import errors
+from parkmeter.core.time_text import iso
 from parkmeter.web.headers import STATUS_LINES
 
 CONTENT_TYPE = "application/problem+json"
@@ -134,7 +135,7 @@ def type_of(code: str) -> str:
 def _plain(value: object) -> object:
     match value:
         case datetime():
-            return value.isoformat().replace("+00:00", "Z")
+            return iso(value)
         case Decimal():
             return float(value)
         case _:

@@ -12,7 +12,7 @@ import pytest
 
 from parkmeter.core.events import MAILED
 from parkmeter.stores.dynamodb import DynamoStore, Tables
-from tests.support.tables import dynamodb_client, make_tables
+from simulator.tables import dynamodb_client, make_tables
 
 
 @dataclass
