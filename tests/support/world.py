@@ -7,8 +7,9 @@ from decimal import Decimal
 
 from parkmeter.core.journal import Entry, Kind
 from parkmeter.core.meter import Price, Spec
+from parkmeter.core.view import View
 from parkmeter.drivers.fake import FakeDriver
-from parkmeter.ports import Store, View
+from parkmeter.ports import Store
 from parkmeter.service.changes import Actor
 from parkmeter.service.meters import Service
 from parkmeter.stores.memory import MemoryStore

@@ -37,13 +37,13 @@ from parkmeter.aws.wait_until_serving import wait_in, wait_until_serving
 from parkmeter.core.meter import NEVER, Meter, Status, is_open, price_of
 from parkmeter.core.time_text import iso
 from parkmeter.core.tokens import Scope, Token
+from parkmeter.core.view import View
 from parkmeter.errors import (
     ParkmeterError,
     TokenMissingError,
     UpstreamError,
     UpstreamTimeoutError,
 )
-from parkmeter.ports import View
 from parkmeter.web import refusals
 from parkmeter.web.auth import require
 from parkmeter.web.headers import base_of

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 
 from parkmeter.core.meter import Meter, Status, is_open
-from parkmeter.ports import View
+from parkmeter.core.view import View
 from parkmeter.web.headers import prefer_of
 
 LONGEST_SECONDS = 20

@@ -18,6 +18,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from parkmeter.aws.definitions import Definition
 from parkmeter.aws.last_use import last_use
 from parkmeter.core.events import MAILED
+from parkmeter.core.view import View
 from parkmeter.drivers.sagemaker import (
     ControlPlane,
     Hosting,
@@ -26,7 +27,7 @@ from parkmeter.drivers.sagemaker import (
     control_plane,
 )
 from parkmeter.notify.log import LogNotifier
-from parkmeter.ports import Clock, Gate, Notifier, View
+from parkmeter.ports import Clock, Gate, Notifier
 from parkmeter.service.meters import Service
 from parkmeter.stores.dynamodb import DynamoStore, Tables
 

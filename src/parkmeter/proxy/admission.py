@@ -5,8 +5,8 @@ from functools import lru_cache
 
 from parkmeter.core.meter import NEVER
 from parkmeter.core.time_text import iso
+from parkmeter.core.view import View
 from parkmeter.errors import MeterClosedError, NotServingError
-from parkmeter.ports import View
 from parkmeter.proxy.gate import Standing, standing
 from parkmeter.web import refusals
 from parkmeter.web.routes import Route

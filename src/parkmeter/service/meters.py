@@ -24,6 +24,7 @@ from parkmeter.core.receipt import Receipt
 from parkmeter.core.receipt import receipt as receipt_of
 from parkmeter.core.report import Report
 from parkmeter.core.time_text import duration
+from parkmeter.core.view import View
 from parkmeter.errors import (
     ExpiryMovedError,
     InvalidRequestError,
@@ -39,7 +40,6 @@ from parkmeter.ports import (
     Notifier,
     StaleError,
     Store,
-    View,
 )
 from parkmeter.service.auto_top_ups import Opening
 from parkmeter.service.changes import Actor, Answer, Change, Changing, Edit
