@@ -1,11 +1,14 @@
 # Fixed verbs; each works from a bare clone with Python 3.11 or newer and make.
-.PHONY: run test test-all check bench docs cloud clean
+.PHONY: help run test test-all check bench docs cloud clean
 
 PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/pip --disable-pip-version-check --quiet
 # Some tests wait more than they work.
 WORKERS ?= $(shell echo $$(($$(getconf _NPROCESSORS_ONLN) * 3 / 2)))
+
+help:                          ## list the verbs
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' Makefile
 
 run: .venv/.installed          ## all set-up, then the gateway with the embedded model
 	@exec $(BIN)/parkmeter up

@@ -8,7 +8,7 @@ from parkmeter.core.meter import Spec
 from parkmeter.drivers.fake import FakeDriver
 from parkmeter.ports import Store
 from parkmeter.proxy.gate import LocalGate
-from parkmeter.service.meters import Service
+from parkmeter.service.meters import MeterService
 
 
 class StillClock:
@@ -35,9 +35,9 @@ class Nobody:
 
 def service_on(
     store: Store, specs: Iterable[Spec], clock: StillClock, driver: FakeDriver | None = None
-) -> Service:
+) -> MeterService:
     """A service whose endpoints exist in memory only."""
-    return Service(
+    return MeterService(
         {spec.name: spec for spec in specs},
         store=store,
         driver=driver or FakeDriver(clock.now),

@@ -23,16 +23,17 @@ from benchmarks import report
 from benchmarks._service import StillClock, service_on
 from benchmarks.report import Bound, Claim, Effort, Row
 from parkmeter.core.meter import Meter, Spec
+from parkmeter.core.money import Minutes
 from parkmeter.drivers.fake import FakeDriver
 from parkmeter.ports import Store
 from parkmeter.service.changes import Actor
-from parkmeter.service.meters import Service
+from parkmeter.service.meters import MeterService
 from parkmeter.stores.dynamodb import DynamoStore, Tables
 from parkmeter.stores.dynamodb_items import write_meter
 from parkmeter.stores.records import written
 from parkmeter.stores.sqlite import SqliteStore
+from simulator.deployment import dynamodb_client, make_tables
 from simulator.moto_server import moto_server
-from simulator.tables import dynamodb_client, make_tables
 
 UNSETTLED = 10
 MOST_SHOWN = 1000
@@ -133,14 +134,14 @@ class _Ticking:
 
     store: Store
     count: int
-    service: Service = field(init=False)
+    service: MeterService = field(init=False)
 
     def __post_init__(self) -> None:
         self.clock = StillClock()
         driver = FakeDriver(self.clock.now, start_takes=timedelta(0))
         self.service = service_on(self.store, _specs(self.count), self.clock, driver)
         for number in range(UNSETTLED):
-            self.service.top_up(_name(number), 60, _WHO)
+            self.service.top_up(_name(number), Minutes.of(60), _WHO)
         for _ in range(4):  # until what was begun is ready and journaled
             self()
 
@@ -154,7 +155,7 @@ class _Ticking:
 
     def top_up(self) -> None:
         """Add time to one that is open."""
-        self.service.top_up(_name(0), 0.01, _WHO)
+        self.service.top_up(_name(0), Minutes.of(0.01), _WHO)
 
 
 def _specs(count: int) -> list[Spec]:

@@ -31,15 +31,14 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
-
-import pytest
+from unittest import mock
 
 from benchmarks.report import Bound, Claim, Effort, Missing, Row, main
 from parkmeter.core.meter import Phase, Run
 from parkmeter.core.tokens import Token, digest_of
-from simulator.deployed import Deployed, deployed
+from simulator.cdk import use_packaged_node
+from simulator.deployment import Deployed, deployed
 from simulator.moto_server import moto_server
-from simulator.node import use_packaged_node
 from simulator.sagemaker.simulator import SageMakerSimulator
 
 use_packaged_node()
@@ -137,8 +136,8 @@ def _cloud() -> Iterator[dict[str, str]]:
     with (
         moto_server() as moto,
         SageMakerSimulator(now=later) as sagemaker,
-        pytest.MonkeyPatch.context() as environment,
-        deployed(moto, environment) as deployment,
+        mock.patch.dict(os.environ),
+        deployed(moto, os.environ.__setitem__) as deployment,
     ):
         deployment.define()
         sagemaker.add_config("on-a10g", "ml.g5.12xlarge")

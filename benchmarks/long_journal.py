@@ -24,7 +24,7 @@ from benchmarks._service import StillClock, service_on
 from benchmarks.report import Bound, Claim, Effort, Missing, Row
 from parkmeter.core.journal import SYSTEM, Entry, Kind
 from parkmeter.core.meter import Spec
-from parkmeter.service.meters import Service
+from parkmeter.service.meters import MeterService
 from parkmeter.stores.records import written
 from parkmeter.stores.sqlite import SqliteStore
 from parkmeter.stores.sqlite_file import SCHEMA
@@ -52,7 +52,7 @@ def measure(effort: Effort) -> Iterator[Row]:
         store.close()
 
 
-def _pages(service: Service, store: SqliteStore, path: Path, effort: Effort) -> Iterator[Row]:
+def _pages(service: MeterService, store: SqliteStore, path: Path, effort: Effort) -> Iterator[Row]:
     def target(subject: str, values: list[float]) -> Claim:
         return Claim(subject, "a page of 50", values, "ms", Bound.AT_MOST, 20)
 
@@ -73,7 +73,7 @@ def _pages(service: Service, store: SqliteStore, path: Path, effort: Effort) -> 
             yield target(f"{who}, {where}, cold", cold)
 
 
-def _receipts(service: Service, effort: Effort) -> Iterator[Row]:
+def _receipts(service: MeterService, effort: Effort) -> Iterator[Row]:
     """Bounded by the period. A receipt of all time reads all lines: told for one of a thousand."""
     for who, name in (("the busiest endpoint", BUSIEST), ("one of a thousand", ANY)):
         lines = effort.size // 2 // (1 if name == BUSIEST else OTHERS)

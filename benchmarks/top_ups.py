@@ -26,6 +26,7 @@ from benchmarks._service import StillClock, service_on
 from benchmarks.report import Bound, Claim, Effort, Row, Version
 from benchmarks.start import TOKEN, gateway
 from parkmeter.core.meter import Spec
+from parkmeter.core.money import Minutes
 from parkmeter.service.changes import Actor
 from parkmeter.stores.sqlite import SqliteStore
 
@@ -109,8 +110,8 @@ def _our_own(folder: Path) -> Iterator[Callable[[str], object]]:
     specs = [Spec(name, max_ahead=_FAR) for name in _NAMES]
     service = service_on(store, specs, StillClock())
     for name in _NAMES:
-        service.top_up(name, 10, WHO)
-    yield lambda name: service.top_up(name, 0.001, WHO)
+        service.top_up(name, Minutes.of(10), WHO)
+    yield lambda name: service.top_up(name, Minutes.of(0.001), WHO)
     store.close()
 
 

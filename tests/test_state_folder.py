@@ -9,7 +9,7 @@ import pytest
 
 from parkmeter.errors import NoGatewayError, StateLockedError
 from parkmeter.gateway.reload import reload_gateway
-from parkmeter.state_folder import CachedToken, StateFolder
+from parkmeter.state_folder import LockHolder, StateFolder
 
 URL = "http://127.0.0.1:1"
 
@@ -26,9 +26,9 @@ def test_a_holder_is_known_as_long_as_it_holds(held):
     other = StateFolder(held.path)
     assert other.holder() is None, "it has not got its address yet"
     held.write_holder(URL)
-    assert other.holder() == CachedToken(URL, os.getpid())
+    assert other.holder() == LockHolder(URL, os.getpid())
     held.write_holder(URL, held.path / "parkmeter.toml")
-    assert other.holder() == CachedToken(URL, os.getpid(), held.path / "parkmeter.toml")
+    assert other.holder() == LockHolder(URL, os.getpid(), held.path / "parkmeter.toml")
     with pytest.raises(StateLockedError, match=URL):
         other.lock()
     held.release()

@@ -15,7 +15,7 @@ from rich.text import Text
 
 from parkmeter.cli.history import receipt_lines
 from parkmeter.cli.up import Row, banner_lines, example_commands
-from parkmeter.cli.watch import Sight, picture
+from parkmeter.cli.watch import Snapshot, render
 from parkmeter.client import Endpoint, Receipt
 
 FOLDER = Path(__file__).parents[1] / "docs" / "pictures"
@@ -74,7 +74,7 @@ def watch() -> list[RenderableType]:
         _endpoint("qwen", "starting", "loading model weights, since 0:42", 3600, price="1.2"),
         _endpoint("llama", "stopped", "no time on the meter: top up to start it", 0, price="7.09"),
     )
-    return [picture(Sight(endpoints, 0.0), 0.0, NOW)]
+    return [render(Snapshot(endpoints, 0.0), 0.0, NOW)]
 
 
 def receipt() -> list[RenderableType]:

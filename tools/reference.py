@@ -16,15 +16,14 @@ from parkmeter.cli import app
 from parkmeter.config.schema import config_schema
 from parkmeter.core.meter import Status
 from parkmeter.drivers.fake import FakeDriver
-from parkmeter.drivers.process_log_reader import ProcessLogs
+from parkmeter.drivers.process_logs import ProcessLogs
 from parkmeter.gateway.clock import LocalClock
-from parkmeter.gateway.metrics import FAMILIES, HOUSE
-from parkmeter.gateway.metrics_route import add_metrics_route
+from parkmeter.gateway.metrics import FAMILIES, HOUSE, add_metrics_route
 from parkmeter.notify.log import LogNotifier
-from parkmeter.notify.top_up_counter import Tally
+from parkmeter.notify.top_up_counter import TopUpCounter
 from parkmeter.proxy.gate import LocalGate
 from parkmeter.proxy.traffic import BOUNDS, TrafficByEndpoint
-from parkmeter.service.meters import Service
+from parkmeter.service.meters import MeterService
 from parkmeter.service.tokens import TokenService
 from parkmeter.stores.memory import MemoryStore
 from parkmeter.web.auth import TokenBook
@@ -34,22 +33,22 @@ FOLDER = Path(__file__).parents[1] / "docs" / "reference"
 
 def openapi() -> str:
     """Return the OpenAPI document of the gateway."""
-    clock, store, tally = LocalClock(), MemoryStore(), Tally(LogNotifier())
+    clock, store, counter = LocalClock(), MemoryStore(), TopUpCounter(LogNotifier())
     gate = LocalGate(clock.now)
-    service = Service(
+    service = MeterService(
         {},
         store=store,
         driver=FakeDriver(clock.now),
         clock=clock,
         gate=gate,
-        notifier=tally,
+        notifier=counter,
     )
     control = ApiContext(service, TokenBook(), str, clock.now)
     app = control_app(control)
     add_token_routes(app, control, TokenService(store, list, clock.now))
     add_log_routes(app, control, ProcessLogs(Path()))
     add_event_routes(app, control, feed_of(control))
-    add_metrics_route(app, control, gate, TrafficByEndpoint(), tally.bought)
+    add_metrics_route(app, control, gate, TrafficByEndpoint(), counter.bought)
     return json.dumps(app.openapi(), indent=2, ensure_ascii=False) + "\n"
 
 

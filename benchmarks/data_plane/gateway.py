@@ -14,7 +14,7 @@ from benchmarks.data_plane.questions import TOKEN
 from parkmeter.core.meter import Status
 from parkmeter.core.tokens import Token, digest_of
 from parkmeter.core.view import View
-from parkmeter.proxy.client_protocol import speaking
+from parkmeter.proxy.client_protocol import protocol_for
 from parkmeter.proxy.data_plane import DataPlane
 from parkmeter.proxy.gate import LocalGate
 from parkmeter.web.asgi import Receive, Scope, Send
@@ -58,7 +58,7 @@ def _serve(port: int, upstream: int) -> None:
         nobody,
         port=port,
         loop="uvloop",
-        http=speaking(plane),
+        http=protocol_for(plane),
         ws="none",
         lifespan="off",
         access_log=False,

@@ -10,12 +10,13 @@ from pathlib import Path
 
 from benchmarks.exact.running import TopUp, until
 from parkmeter.core.meter import Spec
+from parkmeter.core.money import Minutes
 from parkmeter.drivers.fake import FakeDriver
 from parkmeter.gateway.clock import LocalClock
 from parkmeter.notify.log import LogNotifier
 from parkmeter.proxy.gate import LocalGate
 from parkmeter.service.changes import Actor
-from parkmeter.service.meters import Service
+from parkmeter.service.meters import MeterService
 from parkmeter.stores.sqlite import SqliteStore
 
 ZERO = timedelta(0)
@@ -26,14 +27,14 @@ ADA = Actor("a1", "ada")
 class Inside:
     """A service at work and the driver that remembers its calls."""
 
-    service: Service
+    service: MeterService
     driver: FakeDriver
     names: Sequence[str]
 
     def top_up(self, name: str, seconds: float) -> TopUp:
         """Without HTTP."""
         asked = time.time()
-        entry = self.service.top_up(name, seconds / 60, ADA).entry
+        entry = self.service.top_up(name, Minutes.of(seconds / 60), ADA).entry
         return TopUp(asked, time.time(), entry.expires_at.timestamp())
 
     def first(self, method: str, since: float) -> dict[str, float]:
@@ -53,7 +54,7 @@ def inside(count: int) -> Iterator[Inside]:
     driver = FakeDriver(clock.now, ZERO, ZERO, leash=False)
     with tempfile.TemporaryDirectory() as folder:
         store = SqliteStore(Path(folder) / "parkmeter.sqlite")
-        service = Service(
+        service = MeterService(
             {name: Spec(name, startup_credit=ZERO) for name in names},
             store=store,
             driver=driver,

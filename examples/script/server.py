@@ -6,12 +6,12 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 
 class Handler(BaseHTTPRequestHandler):
-    """Says a prompt backwards."""
+    """A model that reverses the prompt."""
 
     protocol_version = "HTTP/1.1"
 
     def do_GET(self) -> None:
-        """Answer the health check; a server that loads a model says 503 until it is loaded."""
+        """Answer the health check; a server that loads a model answers 503 until it is loaded."""
         self._answer(200 if self.path == "/ping" else 404, {})
 
     def do_POST(self) -> None:

@@ -26,10 +26,10 @@ _SECRET_BYTES = 32
 
 
 @dataclass(frozen=True, slots=True)
-class CachedToken:
-    """The gateway that has a state folder: where it answers, its process, its configuration.
+class LockHolder:
+    """The gateway that holds a state folder: its address, process and configuration file.
 
-    `config`: None if it was named none, and has the one endpoint it then comes with.
+    `config`: None if it runs without one, with the endpoint of the demo.
     """
 
     url: str
@@ -108,13 +108,13 @@ class StateFolder:
         self.reload_file.unlink(missing_ok=True)
 
     def write_holder(self, url: str, config: Path | None = None) -> None:
-        """Say of the gateway that has the folder what others want to know; see `Holder`."""
+        """Say of the gateway that has the folder what others want to know; see `LockHolder`."""
         assert self._lock is not None  # noqa: S101 (after `lock`)
         file = None if config is None else str(config.absolute())
         document = {"url": url, "process": os.getpid(), "config": file}
         os.pwrite(self._lock, json.dumps(document).encode(), 0)
 
-    def holder(self) -> CachedToken | None:
+    def holder(self) -> LockHolder | None:
         """The gateway that works here; None if there is none, or it has not got its address yet.
 
         Raises:
@@ -178,11 +178,11 @@ def _locked(handle: int, kind: int, within: float = 0.0) -> bool:
             return True
 
 
-def _holder_in(handle: int) -> CachedToken | None:
+def _holder_in(handle: int) -> LockHolder | None:
     with suppress(ValueError, KeyError, TypeError):
         document = json.loads(os.pread(handle, _LONGEST_NOTE, 0))
         config = document.get("config")
-        return CachedToken(
+        return LockHolder(
             url=str(document["url"]),
             process=int(document["process"]),
             config=None if config is None else Path(config),

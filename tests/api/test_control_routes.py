@@ -12,6 +12,7 @@ from starlette.testclient import TestClient
 from parkmeter.api.app import control_app
 from parkmeter.api.dependencies import ApiContext
 from parkmeter.core.meter import Spec
+from parkmeter.core.money import Minutes
 from parkmeter.core.request_counts import Count
 from parkmeter.core.tokens import Scope, Token, digest_of
 from parkmeter.service.changes import Actor
@@ -483,7 +484,7 @@ def test_a_receipt_comes_as_csv_with_the_same_money(front):
 
 
 def test_a_csv_has_nothing_for_an_unknown_price_and_nobodys_name_becomes_a_formula(two):
-    two.world.service.top_up("flan-t5", 10, Actor("x", "=cmd|'/c calc'!A1"))
+    two.world.service.top_up("flan-t5", Minutes.of(10), Actor("x", "=cmd|'/c calc'!A1"))
     two.world.wind(20 * MINUTE)
     buyer, total = two.get("/endpoints/flan-t5/receipt.csv").text.splitlines()[1:]
     assert ",'=cmd|'/c calc'!A1," in buyer

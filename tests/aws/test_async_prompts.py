@@ -18,7 +18,7 @@ from parkmeter.aws.definitions import Queue, definition
 from parkmeter.errors import KeyBusyError, UpstreamError, UpstreamTimeoutError
 from simulator.sagemaker import refusals
 from simulator.sagemaker.account import ACCOUNT, REGION
-from simulator.sagemaker.answers import AsyncJob
+from simulator.sagemaker.messages import AsyncJob
 from simulator.sagemaker.simulator import SageMakerSimulator
 from stacks.names import ASYNC_INPUTS, Names
 from tests.support.api_gateway import ADA, BOB, Gateway, Said, gateway_to_control
@@ -187,13 +187,13 @@ def test_while_the_async_endpoint_is_made_it_says_when_to_ask_again(bare: Cloud)
 def test_whatever_else_sagemaker_refuses_is_a_bad_gateway(cloud: Cloud) -> None:
     arn = f"arn:aws:sts::{ACCOUNT}:assumed-role/x"
     for refusal in (refusals.denied(arn, "InvokeEndpointAsync", arn), refusals.unavailable()):
-        cloud.sagemaker.troubles.refuse("InvokeEndpointAsync", refusal)
+        cloud.sagemaker.faults.refuse("InvokeEndpointAsync", refusal)
         said = cloud.send()
         assert (said.status, said.document["code"]) == (502, "upstream_unreachable")
 
 
 def test_an_answer_of_sagemaker_that_is_lost_is_a_bad_gateway(cloud: Cloud) -> None:
-    cloud.sagemaker.troubles.lose_answers("InvokeEndpointAsync")
+    cloud.sagemaker.faults.lose_answers("InvokeEndpointAsync")
     assert cloud.send().status == 502
     assert len(cloud.jobs) == 1
 
@@ -273,7 +273,7 @@ def test_what_the_model_refuses_has_its_own_status_and_words(cloud: Cloud, statu
     prompt_id = cloud.accepted({"answer_with": status})
     cloud.run_queue()
     said = cloud.look(prompt_id)
-    assert (said.status, said.document) == (status, {"error": "told to"})
+    assert (said.status, said.document) == (status, {"error": "as requested"})
     assert said.headers["content-type"] == "application/json"
 
 
@@ -380,7 +380,7 @@ def test_a_key_that_is_none_is_refused(cloud: Cloud) -> None:
 
 
 def test_a_key_whose_first_request_broke_off_sends_it_a_little_later(cloud: Cloud) -> None:
-    cloud.sagemaker.troubles.refuse("InvokeEndpointAsync", refusals.throttled())
+    cloud.sagemaker.faults.refuse("InvokeEndpointAsync", refusals.throttled())
     assert cloud.send(Idempotency_Key="monday").status == 502
     said = cloud.send(Idempotency_Key="monday")
     assert (said.status, said.document["code"]) == (503, "key_busy")
@@ -398,7 +398,7 @@ def test_a_key_whose_first_request_broke_off_sends_it_a_little_later(cloud: Clou
 def test_of_many_at_once_with_one_key_one_is_sent(cloud: Cloud, *, broke_off: bool) -> None:
     time = Wound()
     if broke_off:
-        cloud.sagemaker.troubles.refuse("InvokeEndpointAsync", refusals.throttled())
+        cloud.sagemaker.faults.refuse("InvokeEndpointAsync", refusals.throttled())
         with pytest.raises(UpstreamError):
             cloud.at(time).accept(cloud.queue, {"Body": b"{}"}, ("a1", "monday"))
         time.wind(seconds=31)

@@ -15,7 +15,7 @@ from parkmeter.aws.token_context import context_of, token_in
 from parkmeter.core.tokens import Scope, Token, digest_of
 from parkmeter.errors import TokenRefusedError
 from parkmeter.stores.dynamodb import DynamoStore
-from simulator.tables import dynamodb_client, make_tables
+from simulator.deployment import dynamodb_client, make_tables
 
 NOW = datetime.now(UTC)
 STAGE = "arn:aws:execute-api:us-east-1:111122223333:abc123/prod"

@@ -125,7 +125,7 @@ def test_what_control_commits_is_posted_for_the_clock_to_mail(gateway: Gateway) 
     gateway.ask("POST", "/endpoints/flan-t5/top-ups", {"minutes": 5})
     deployment = gateway.deployment
     outbox = DynamoOutbox(deployment.dynamodb, deployment.tables.meters)
-    (posted,) = outbox.untold(datetime.now(UTC), 100)
+    (posted,) = outbox.unsent(datetime.now(UTC), 100)
     assert [posted] == deployment.store.journal("flan-t5", 9)
 
 

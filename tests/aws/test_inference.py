@@ -16,7 +16,7 @@ from parkmeter.aws import inference
 from parkmeter.aws.last_use import UseNote
 from parkmeter.aws.prompt import PATIENCE, Inference
 from parkmeter.core.meter import Meter, Phase, Run
-from simulator.deployed import Deployed, deployed
+from simulator.deployment import Deployed, deployed
 from simulator.sagemaker import refusals
 from simulator.sagemaker.account import ACCOUNT
 from simulator.sagemaker.simulator import SageMakerSimulator
@@ -107,7 +107,7 @@ class Prompts:
 def prompts(
     moto: str, sagemaker: SageMakerSimulator, clock: Wound, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Prompts]:
-    with deployed(moto, monkeypatch) as deployment:
+    with deployed(moto, monkeypatch.setenv) as deployment:
         deployment.define()
         for name in ("AWS_ENDPOINT_URL_SAGEMAKER", "AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME"):
             monkeypatch.setenv(name, sagemaker.url)
@@ -145,7 +145,7 @@ def test_what_the_model_itself_refuses_comes_with_its_own_status_and_body(
     for status in (400, 429, 500):
         said = prompts.prompt({"answer_with": status})
         assert said.status == status
-        assert said.document == {"error": "told to"}
+        assert said.document == {"error": "as requested"}
         assert said.headers["Content-Type"] == "application/json"
         assert "Parkmeter-Seconds-Left" in said.headers
 
@@ -218,7 +218,7 @@ def test_what_the_runtime_does_not_find_is_starting(prompts: Prompts) -> None:
 
 def test_a_model_that_is_not_ready_is_starting(prompts: Prompts) -> None:
     prompts.serve()
-    prompts.sagemaker.troubles.refuse("InvokeEndpoint", refusals.model_not_ready())
+    prompts.sagemaker.faults.refuse("InvokeEndpoint", refusals.model_not_ready())
     assert prompts.prompt().status == 503
 
 
@@ -228,7 +228,7 @@ def test_whatever_else_sagemaker_refuses_is_a_bad_gateway(prompts: Prompts) -> N
         f"arn:aws:sts::{ACCOUNT}:assumed-role/x", "InvokeEndpoint", f"arn:aws:x:{ACCOUNT}:y"
     )
     for refusal in (denied, refusals.unavailable(), refusals.throttled()):
-        prompts.sagemaker.troubles.refuse("InvokeEndpoint", refusal)
+        prompts.sagemaker.faults.refuse("InvokeEndpoint", refusal)
         said = prompts.prompt()
         assert said.status == 502
         assert said.document["code"] == "upstream_unreachable"
@@ -236,7 +236,7 @@ def test_whatever_else_sagemaker_refuses_is_a_bad_gateway(prompts: Prompts) -> N
 
 def test_a_prompt_whose_answer_is_lost_is_not_sent_again(prompts: Prompts) -> None:
     prompts.serve()
-    prompts.sagemaker.troubles.lose_answers("InvokeEndpoint")
+    prompts.sagemaker.faults.lose_answers("InvokeEndpoint")
     assert prompts.prompt().status == 502
     assert prompts.invocations == 1
 
@@ -244,7 +244,7 @@ def test_a_prompt_whose_answer_is_lost_is_not_sent_again(prompts: Prompts) -> No
 def test_a_model_that_takes_too_long_for_sagemaker_is_a_time_out(prompts: Prompts) -> None:
     prompts.serve()
     late = refusals.model_error(0, refusals.TIMED_OUT, "parkmeter-flan-t5", ("us-east-1", ACCOUNT))
-    prompts.sagemaker.troubles.refuse("InvokeEndpoint", late)
+    prompts.sagemaker.faults.refuse("InvokeEndpoint", late)
     said = prompts.prompt()
     assert said.status == 504
     assert said.document["code"] == "upstream_timeout"

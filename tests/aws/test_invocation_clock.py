@@ -5,7 +5,7 @@ from datetime import timedelta
 
 from parkmeter.aws.invocation_clock import LATEST, WORKERS, InvocationClock
 from parkmeter.aws.wiring import PATIENCE
-from parkmeter.drivers.sagemaker import PATIENCE as SAGEMAKER_PATIENCE
+from parkmeter.drivers.sagemaker import CLIENT_CONFIG
 from tests.support.wound_sagemaker import Wound
 
 SECOND = timedelta(seconds=1)
@@ -112,5 +112,5 @@ def test_where_steps_take_long_no_step_begins_long_after_the_horizon(clock: Woun
 
 
 def test_every_worker_has_a_connection_of_its_own() -> None:
-    for patience in (PATIENCE, SAGEMAKER_PATIENCE):
+    for patience in (PATIENCE, CLIENT_CONFIG):
         assert patience.max_pool_connections >= WORKERS

@@ -7,12 +7,12 @@ import boto3
 import pytest
 
 from parkmeter.aws.link_secret import LinkSecret, api_address
-from simulator.deployed import Deployed, deployed
+from simulator.deployment import Deployed, deployed
 
 
 @pytest.fixture
 def deployment(moto: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Deployed]:
-    with deployed(moto, monkeypatch) as deployment:
+    with deployed(moto, monkeypatch.setenv) as deployment:
         yield deployment
 
 
@@ -61,7 +61,7 @@ def test_the_secret_is_read_once_in_a_functions_life(deployment: Deployed) -> No
 def test_two_deployments_have_two_secrets(
     deployment: Deployed, moto: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with deployed(moto, monkeypatch) as other:
+    with deployed(moto, monkeypatch.setenv) as other:
         assert secret_of(deployment)() != secret_of(other)()
 
 

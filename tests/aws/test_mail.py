@@ -38,7 +38,7 @@ def test_what_the_topic_did_not_take_is_mailed_by_a_later_tick(life: Life) -> No
         "parkmeter: flan-t5 has stopped",
     ]
     assert life.failures == []
-    assert life.mailer.outbox.untold(life.now + timedelta(hours=1), 100) == []
+    assert life.mailer.outbox.unsent(life.now + timedelta(hours=1), 100) == []
 
 
 def test_a_warning_is_mailed_the_moment_it_falls_due_though_the_run_waits_on(life: Life) -> None:
@@ -82,7 +82,7 @@ def test_what_nobody_wants_mailed_is_not_and_does_not_stay(life: Life) -> None:
     some = replace(life.mailer, kinds=[Kind.STOP])
     life.top_up(5)
     assert some.deliver() is False
-    assert life.mailer.outbox.untold(life.now, 100) == []
+    assert life.mailer.outbox.unsent(life.now, 100) == []
     assert life.mails() == []
 
 
@@ -131,7 +131,7 @@ def test_a_mail_that_is_refused_keeps_back_no_other(life: Life) -> None:
 
 
 def test_a_failure_is_mailed_once_per_cause_however_often_it_is_tried(life: Life) -> None:
-    life.sagemaker.troubles.refuse("CreateEndpoint", refusals.throttled(), times=3)
+    life.sagemaker.faults.refuse("CreateEndpoint", refusals.throttled(), times=3)
     life.top_up(14)
     life.wind(minutes=5)
     assert life.lines().count(Kind.FAILURE) >= 2

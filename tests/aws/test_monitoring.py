@@ -35,7 +35,7 @@ def test_an_endpoint_that_cannot_be_stopped_is_told_in_seconds_overdue(running: 
 
 def test_what_sagemaker_refuses_is_a_failure_of_the_run_and_told_once(running: Life) -> None:
     denied = refusals.denied("arn:aws:sts::1:assumed-role/x", "DeleteEndpoint", "arn:aws:y")
-    running.sagemaker.troubles.refuse("DeleteEndpoint", denied, times=120)
+    running.sagemaker.faults.refuse("DeleteEndpoint", denied, times=120)
     running.eject()
     running.wind(minutes=2)
     assert running.failures

@@ -68,7 +68,7 @@ def test_an_eject_while_creating_is_asked_for_until_it_is_granted(world, cloud):
 
 
 def test_without_capacity_the_next_instance_type_is_taken(world, cloud):
-    cloud.troubles.without_capacity.add(A10G)
+    cloud.faults.without_capacity.add(A10G)
     world.top_up(10)
     world.wind(2 * MINUTE)
     assert world.status() == "running"
@@ -77,7 +77,7 @@ def test_without_capacity_the_next_instance_type_is_taken(world, cloud):
 
 
 def test_over_the_quota_the_next_instance_type_is_taken(world, cloud):
-    cloud.troubles.quotas[A10G] = 0
+    cloud.faults.quotas[A10G] = 0
     world.top_up(10)
     world.wind(MINUTE)
     assert world.status() == "running"

@@ -100,7 +100,7 @@ def test_while_aws_maintains_it_nothing_can_be_deleted_and_then_it_is(running: L
 
 
 def test_without_capacity_the_next_instance_type_is_taken(life: Life) -> None:
-    life.sagemaker.troubles.without_capacity.add("ml.g5.12xlarge")
+    life.sagemaker.faults.without_capacity.add("ml.g5.12xlarge")
     life.top_up(30)
     life.wind(minutes=6)
     assert life.status() == "running"
@@ -115,7 +115,7 @@ def test_one_that_keeps_failing_is_cleared_and_tried_again_more_and_more_rarely(
     life: Life,
 ) -> None:
     for _ in range(50):
-        life.sagemaker.troubles.fail_next_create(HOSTED, "the container did not start")
+        life.sagemaker.faults.fail_next_create(HOSTED, "the container did not start")
     life.top_up(10)
     life.wind(minutes=43)
     assert (life.status(), life.there()) == ("stopped", {})
@@ -185,7 +185,7 @@ def test_top_ups_one_after_another_do_not_pile_up_runs_of_the_clock(life: Life) 
 
 def test_one_hiccup_of_sagemaker_is_nobodys_mail(running: Life) -> None:
     running.mails()
-    running.sagemaker.troubles.refuse("DescribeEndpoint", refusals.throttled(), times=3)
+    running.sagemaker.faults.refuse("DescribeEndpoint", refusals.throttled(), times=3)
     running.wind(minutes=1)
     assert running.mails() == []
     assert running.failures == []

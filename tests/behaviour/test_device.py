@@ -54,7 +54,7 @@ def test_a_gpu_goes_from_one_endpoint_to_the_other_and_is_never_shared(gateway: 
     assert gateway.request("POST", "/endpoints/flan-t5/eject").status == 200
     assert top_up(gateway, "falcon").status == 201
     eventually(
-        lambda: gateway.endpoint("falcon")["reason"] == "waiting for flan-t5 to stop, to have gpu0"
+        lambda: gateway.endpoint("falcon")["reason"] == "waiting for flan-t5 to stop and free gpu0"
     )
     assert gateway.endpoint("flan-t5")["status"] == "stopping"
     gateway.until("running", "falcon")

@@ -1,4 +1,4 @@
-"""`parkmeter doctor` on states that are broken in different ways: real files, real processes."""
+"""`parkmeter doctor` on states that are broken in different ways, with real files and processes."""
 
 import json
 import os
@@ -15,7 +15,8 @@ from pathlib import Path
 import pytest
 
 from parkmeter.config.settings import Settings
-from parkmeter.doctor import Finding, Level, examine
+from parkmeter.doctor.examine import examine
+from parkmeter.doctor.finding import Finding, Level
 from tests.support.gateway_process import GatewayProcess, alive, eventually, ping_config
 
 
@@ -27,7 +28,7 @@ def gateway(tmp_path: Path) -> Iterator[GatewayProcess]:
     for record in made.records() if (made.state / "endpoints/run").exists() else []:
         if record["state"] == "running" and alive(record["leash"]):
             os.kill(record["leash"], signal.SIGTERM)
-    if hasattr(made, "process") and made.process.poll() is None:
+    if made.process is not None and made.process.poll() is None:
         made.process.send_signal(signal.SIGCONT)
         made.stop()
 
@@ -61,19 +62,19 @@ def doctor(gateway: GatewayProcess, *flags: str) -> subprocess.CompletedProcess[
     )
 
 
-def test_a_gateway_that_is_well_has_nothing_wrong(gateway):
+def test_a_healthy_gateway_has_nothing_wrong(gateway):
     gateway.start()
     gateway.until("running")
     config = str(gateway.state / "parkmeter.toml")
     done = doctor(gateway, "--config", config)
     assert done.returncode == 0, done.stdout
-    assert "answers and its clock goes round" in done.stdout
-    told = json.loads(doctor(gateway, "--config", config, "--json").stdout)
-    assert told["healthy"] is True
-    assert {finding["level"] for finding in told["findings"]} == {"good"}
+    assert "responding, scheduler alive" in done.stdout
+    report = json.loads(doctor(gateway, "--config", config, "--json").stdout)
+    assert report["healthy"] is True
+    assert {finding["level"] for finding in report["findings"]} == {"good"}
 
 
-def test_without_config_the_doctor_reads_the_file_of_the_gateway_that_works_there(gateway):
+def test_without_config_the_doctor_reads_the_file_of_the_running_gateway(gateway):
     gateway.folder = gateway.state
     gateway.arguments = ("--config", "other.toml")
     text = gateway.config.replace("flan-t5", "phi-3")
@@ -84,7 +85,7 @@ def test_without_config_the_doctor_reads_the_file_of_the_gateway_that_works_ther
     done = doctor(gateway)
     assert done.returncode == 0, done.stdout
     assert "endpoints: phi-3" in done.stdout
-    assert "is in no configuration" not in done.stdout
+    assert "is not in this configuration" not in done.stdout
     (gateway.state / "other.toml").write_text("[endpoints.phi-3]\ncomand = []")
     assert "other.toml:2: endpoints.phi-3.comand" in doctor(gateway).stdout
 
@@ -105,7 +106,7 @@ def test_a_folder_and_a_token_that_others_may_read(gateway):
     findings = [f for f in found(gateway) if f.what == "permissions"]
     assert [finding.do for finding in findings] == [
         f"chmod 700 {gateway.state}",
-        f"chmod 600 {gateway.state / 'token'}; then make a new token",
+        f"chmod 600 {gateway.state / 'token'}; then create a new token",
     ]
     assert doctor(gateway).returncode == 1
 
@@ -143,7 +144,7 @@ def test_a_gateway_that_hangs(gateway):
     gateway.process.send_signal(signal.SIGSTOP)
     seen = wrong(found(gateway))["gateway"]
     assert f"process {gateway.process.pid}" in seen.seen
-    assert "does not answer" in seen.seen
+    assert "does not respond" in seen.seen
     assert f"kill {gateway.process.pid}" in seen.do
 
 
@@ -155,7 +156,7 @@ def test_a_server_whose_gateway_was_killed(gateway):
     (seen,) = [finding for finding in findings if finding.what == "servers"]
     assert "runs without a gateway, on its leash until" in seen.seen
     assert f"kill {gateway.records()[0]['leash']}" in seen.do
-    assert wrong(findings) == {}, "its leash cares for it"
+    assert wrong(findings) == {}, "its leash guards it"
 
 
 def test_a_server_whose_leash_was_killed_too(gateway):
@@ -170,7 +171,7 @@ def test_a_server_whose_leash_was_killed_too(gateway):
     assert "parkmeter up" in seen.do
 
 
-def test_a_port_that_somebody_else_has(gateway):
+def test_a_port_in_use_by_another_program(gateway):
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
         settings = settings_of(gateway)
@@ -179,11 +180,11 @@ def test_a_port_that_somebody_else_has(gateway):
     assert f"port {port} cannot be used" in wrong(findings)["port"].seen
 
 
-def test_a_meter_past_its_close_that_nobody_has_settled(gateway):
+def test_a_meter_past_its_close_and_not_settled(gateway):
     gateway.start()
     gateway.until("running")
     (record,) = gateway.records()
-    gateway.kill()  # first, so that nobody settles what follows
+    gateway.kill()  # first, so that it does not settle what follows
     os.kill(record["leash"], signal.SIGTERM)
     eventually(lambda: not alive(record["leash"]) and not alive(record["server"]))
     with sqlite3.connect(gateway.state / "parkmeter.sqlite") as store:
@@ -193,7 +194,7 @@ def test_a_meter_past_its_close_that_nobody_has_settled(gateway):
         store.execute("UPDATE meters SET body = ?", (json.dumps(document),))
     store.close()
     findings = found(gateway)
-    assert "flan-t5 closed at 2020-01-01 00:00 UTC; its server is gone" in noted(findings)
+    assert "flan-t5 closed at 2020-01-01 00:00:00 UTC; its server is gone" in noted(findings)
     assert wrong(findings) == {}
 
 
@@ -220,15 +221,15 @@ def test_a_clock_that_was_set_back_and_one_that_jumped(gateway):
 
 
 @pytest.mark.parametrize(
-    ("endpoint", "what", "said"),
+    ("endpoint", "what", "expected"),
     [
         ({"model": "/nowhere/model"}, "model of flan-t5", "there is no folder"),
         ({"model": "a/b/c/d"}, "model of flan-t5", "neither a folder nor a hub id"),
         ({"command": ["no-such-program", "{port}"]}, "command of flan-t5", "is not found"),
     ],
 )
-def test_something_to_run_that_is_not_there(gateway, endpoint, what, said):
-    assert said in wrong(found(gateway, **endpoint))[what].seen
+def test_something_to_run_that_is_not_there(gateway, endpoint, what, expected):
+    assert expected in wrong(found(gateway, **endpoint))[what].seen
 
 
 def test_a_hub_id_that_is_not_downloaded_yet_is_only_noted(gateway):
@@ -243,8 +244,8 @@ def test_a_wrong_configuration_is_a_finding_among_others(gateway, tmp_path):
     done = doctor(gateway, "--config", str(file), "--json")
     assert done.returncode == 1
     findings = json.loads(done.stdout)["findings"]
-    said = [finding["seen"] for finding in findings if finding["what"] == "configuration"]
-    assert [line.partition(": ")[0] for line in said] == [f"{file}:3", f"{file}:4"]
+    mistakes = [finding["seen"] for finding in findings if finding["what"] == "configuration"]
+    assert [line.partition(": ")[0] for line in mistakes] == [f"{file}:3", f"{file}:4"]
     assert "disk" in [finding["what"] for finding in findings]
 
 

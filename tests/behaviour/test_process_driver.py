@@ -1,4 +1,4 @@
-"""The process driver, tried on real servers: what it sees, what it says, what it adopts."""
+"""The process driver on real servers: observation, reasons, adoption."""
 
 import os
 import signal
@@ -14,7 +14,7 @@ import pytest
 
 from parkmeter.core.meter import Phase, Spec
 from parkmeter.drivers.process import Launch, ProcessDriver
-from parkmeter.drivers.process_log_tail import last_lines
+from parkmeter.drivers.process_logs import last_lines
 from parkmeter.errors import DriverError
 from parkmeter.leash.files import LOG_MARK, read_json
 from tests.support.driver_fixtures import ProcessHandle, process, start, wait_for, watch
@@ -140,7 +140,7 @@ def test_one_that_just_ends_has_failed_too(handle):
     handle.launches["brief"] = Launch(("true",))
     start(handle, Spec("brief"))
     failed = watch(handle, Spec("brief"), Phase.FAILED)[-1]
-    assert failed.reason == "it ended by itself (exit code 0)"
+    assert failed.reason == "it exited unexpectedly (exit code 0)"
 
 
 def test_one_that_was_killed_says_so(handle):
@@ -149,7 +149,7 @@ def test_one_that_was_killed_says_so(handle):
     watch(handle, spec, Phase.READY)
     os.kill(handle.server_of(spec), signal.SIGKILL)
     failed = watch(handle, spec, Phase.FAILED)[-1]
-    assert failed.reason == "killed by SIGKILL, perhaps because the machine ran out of memory"
+    assert failed.reason == "killed by SIGKILL, possibly because the machine ran out of memory"
 
 
 def test_a_ready_server_too_busy_to_answer_stays_ready_for_a_new_gateway_too(handle, tmp_path):
@@ -189,7 +189,7 @@ def test_looking_at_what_is_ready_is_cheap(handle):
         began = time.perf_counter()
         handle.driver.observe(spec)
         took.append(time.perf_counter() - began)
-    # A question over HTTP alone takes longer. 0.2 ms where nothing else runs.
+    # A request over HTTP alone takes longer. 0.2 ms where nothing else runs.
     assert statistics.median(took) < 0.001
 
 

@@ -257,6 +257,12 @@ def test_a_receipt_shows_its_costs_on_a_phone(shown, width):
     assert table.evaluate("one => one.scrollWidth - one.clientWidth") <= 0
 
 
+def test_a_make_believe_price_is_marked_on_the_receipt(shown):
+    source = {"price_source": "make-believe price of the demo"}
+    panel = shown(ENDPOINTS["mistral"] | source).open("Receipt", "mistral")
+    expect(panel).to_contain_text("Not real money: make-believe price of the demo.")
+
+
 def test_the_receipt_has_hours_money_and_names_and_comes_as_csv(meters):
     meters.running()
     panel = meters.open("Receipt")

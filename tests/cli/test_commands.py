@@ -1,4 +1,4 @@
-"""The commands against a real gateway: what they print, for people and for programs."""
+"""The commands against a real gateway: the text and the JSON that they print."""
 
 import json
 import os
@@ -52,7 +52,7 @@ def run(monkeypatch: pytest.MonkeyPatch) -> Run:
     return invoke
 
 
-def test_status_is_one_line_an_endpoint(run, two):
+def test_status_is_one_line_per_endpoint(run, two):
     two.request("POST", "/endpoints/flan-t5/top-ups", {"minutes": 30})
     two.until("running")
     done = run(two, "status")
@@ -86,6 +86,16 @@ def test_a_top_up_may_leave_the_name_out_when_there_is_one_endpoint(run, one, tw
     assert "flan-t5, qwen" in refused.stderr
 
 
+def test_the_price_of_the_demo_is_marked_as_make_believe(run, one):
+    assert "$1.20/h (make-believe price of the demo)" in run(one, "status").stdout
+    note = "Not real money: make-believe price of the demo, $1.20 an hour."
+    assert note in run(one, "receipt").stdout.splitlines()
+
+
+def test_a_price_of_the_configuration_is_not_marked(run, two):
+    assert "make-believe" not in run(two, "status").stdout + run(two, "receipt").stdout
+
+
 def test_a_top_up_can_wait_until_it_runs(run, two):
     done = run(two, "top-up", "qwen", "5", "--wait")
     assert done.exit_code == 0
@@ -95,20 +105,21 @@ def test_a_top_up_can_wait_until_it_runs(run, two):
 
 
 @pytest.mark.parametrize("minutes", ["soon", "", "3O", "nan", "inf"])
-def test_what_is_no_number_of_minutes_is_wrong_usage(run, one, minutes):
+def test_without_a_number_of_minutes_the_usage_is_shown(run, one, minutes):
     done = run(one, "top-up", "flan-t5", minutes)
     assert done.exit_code == 2
-    assert "no number of minutes" in done.stderr
+    usage = "How many minutes? Usage: parkmeter top-up [NAME] MINUTES, for example 30."
+    assert done.stderr == f"parkmeter: {usage}\n"
 
 
-def test_the_gateway_judges_the_number(run, one):
+def test_the_gateway_checks_the_limits(run, one):
     for minutes in ("0", "10000"):
         done = run(one, "top-up", "flan-t5", minutes)
         assert done.exit_code == 1, minutes
         assert done.stderr.startswith("parkmeter: ")
 
 
-def test_eject_says_what_was_given_up_and_as_json_what_the_api_said(run, two):
+def test_eject_shows_the_time_given_up_and_as_json_the_answer_of_the_api(run, two):
     run(two, "top-up", "qwen", "60")
     done = run(two, "eject", "qwen", "--yes")
     assert done.exit_code == 0
@@ -120,9 +131,9 @@ def test_eject_says_what_was_given_up_and_as_json_what_the_api_said(run, two):
 
 def test_a_prompt_is_streamed_and_can_be_read_from_stdin_or_be_json(run, one):
     one.until("running")
-    told = run(one, "invoke", "flan-t5", "write a story about a fox.")
-    assert told.exit_code == 0
-    assert "fox" in told.stdout
+    written = run(one, "invoke", "flan-t5", "write a story about a fox.")
+    assert written.exit_code == 0
+    assert "fox" in written.stdout
     read = run(one, "invoke", "-", input="write a story about a fox.")
     assert "fox" in read.stdout
     body = json.dumps({"text_inputs": "write a story about a fox.", "max_length": 20})
@@ -130,7 +141,7 @@ def test_a_prompt_is_streamed_and_can_be_read_from_stdin_or_be_json(run, one):
     assert "fox" in text
 
 
-def test_a_prompt_that_the_model_refuses_shows_its_words(run, one):
+def test_a_prompt_that_the_model_refuses_shows_its_error(run, one):
     one.until("running")
     done = run(one, "invoke", '{"text": 1}', "--json-body")
     assert done.exit_code == 1
@@ -153,7 +164,7 @@ def test_a_closed_meter_names_the_command_that_opens_it(run, two):
 def test_the_journal_shows_the_newest_last_and_as_json_a_line_each(run, two):
     run(two, "top-up", "flan-t5", "2")
     lines = run(two, "journal", "flan-t5").stdout.splitlines()
-    assert any("+2 min" in line for line in lines)
+    assert any(line.endswith("+2 min") for line in lines), "not a second time as text"
     documents = [json.loads(line) for line in run(two, "journal", "--json").stdout.splitlines()]
     assert {line["endpoint"] for line in documents} == {"flan-t5", "qwen"}
     assert [line["at"] for line in documents] == sorted(line["at"] for line in documents)
@@ -197,7 +208,7 @@ def test_names_are_completed_from_the_gateway(two, monkeypatch):
 # ── What goes wrong ─────────────────────────────────────────────────────────────────────────────
 
 
-def test_without_a_gateway_it_says_how_to_start_one(tmp_path, monkeypatch):
+def test_without_a_gateway_the_error_names_the_command_that_starts_one(tmp_path, monkeypatch):
     monkeypatch.delenv("PARKMETER_URL", raising=False)
     done = CliRunner().invoke(app, ["status"], env={"PARKMETER_STATE": str(tmp_path)})
     assert done.exit_code == 3
@@ -230,7 +241,7 @@ def test_no_command_takes_a_token_as_an_argument_or_prints_one(run, one):
     assert TOKEN not in run(one, "status", "--json").stdout
 
 
-def test_help_says_what_the_exit_codes_are():
+def test_help_lists_the_exit_codes():
     done = CliRunner().invoke(app, ["--help"], env={"COLUMNS": "200"})
-    for said in ("3 gateway not reachable", "5 meter closed", "7 conflict"):
-        assert said in done.stdout
+    for code in ("3 gateway not reachable", "5 meter closed", "7 conflict"):
+        assert code in done.stdout

@@ -23,11 +23,11 @@ def run(*arguments: str, **given: object) -> Result:
     return CliRunner().invoke(app, list(arguments), **given)
 
 
-def test_a_new_token_stands_alone_on_standard_output(server):
+def test_a_new_token_is_all_of_standard_output(server):
     done = run("token", "create", "ada", "--scope", "invoke", "--endpoint", "flan-t5")
     assert done.exit_code == 0
     assert done.stdout == "pm_secret-1\n"
-    assert "Shown this once" in done.stderr
+    assert "Shown only once" in done.stderr
     assert server.tokens["pm_secret-1"]["scopes"] == ["invoke"]
     assert server.tokens["pm_secret-1"]["endpoints"] == ["flan-t5"]
 
@@ -56,7 +56,7 @@ def test_a_name_that_is_taken_is_a_conflict(server):
     assert run("token", "create", "first").exit_code == 7
 
 
-def test_a_device_that_is_held_is_a_conflict_that_says_by_whom(server):
+def test_a_device_that_is_held_is_a_conflict_that_names_the_holder(server):
     server.troubles = [
         problem(409, "device_busy", "gpu0 is held by qwen until 19:00.", device="gpu0")
     ]
@@ -65,15 +65,18 @@ def test_a_device_that_is_held_is_a_conflict_that_says_by_whom(server):
     assert "held by qwen" in done.stderr
 
 
-def test_an_eject_that_came_too_late_changes_nothing_and_says_what_to_do(server):
-    server.troubles = [None, problem(409, "expiry_moved", "Somebody topped up meanwhile.")]
+def test_an_eject_that_came_too_late_changes_nothing_and_names_the_next_step(server):
+    server.troubles = [
+        None,
+        problem(409, "expiry_moved", "The meter was topped up in the meantime."),
+    ]
     done = run("eject", "flan-t5", "--yes")
     assert done.exit_code == 7
     assert "parkmeter status flan-t5" in done.stderr
 
 
 def test_a_receipt_shows_hours_money_and_people(server):
-    said = run("receipt", "flan-t5", "--from", "2026-11-01").stdout
+    output = run("receipt", "flan-t5", "--from", "2026-11-01").stdout
     for word in (
         "1.50 h",
         "$10.64",
@@ -85,26 +88,28 @@ def test_a_receipt_shows_hours_money_and_people(server):
         "ben",
         "ml.g5.xlarge",
     ):
-        assert word in said
+        assert word in output
     assert "from=2026-11-01T00%3A00%3A00" in server.seen[-1][1]
     assert json.loads(run("receipt", "flan-t5", "--json").stdout) == RECEIPT
     assert run("receipt", "--from", "yesterday").exit_code == 2
 
 
-def test_what_is_known_of_an_unknown_cost_is_said(server):
+def test_the_known_part_of_an_unknown_cost_is_shown(server):
     partly = {"cost": None, "known_cost": "1.2900", "saved": None, "unpriced_hours": 2 / 60}
     server.troubles = [None, (200, RECEIPT | partly)]
-    assert "at least $1.29; 2.0 min without a known price" in run("receipt").stdout
+    output = run("receipt").stdout
+    assert "at least $1.29" in output
+    assert "2.0 min without a known price (not in the totals)" in output
 
 
-def test_an_unknown_price_is_said_to_be_unknown(server):
+def test_an_unknown_price_is_shown_as_unknown(server):
     unpriced = {"cost": None, "known_cost": None, "saved": None, "unpriced_hours": 1.5}
     server.troubles = [None, (200, RECEIPT | unpriced)]
-    said = run("receipt").stdout
-    assert "at least" not in said
-    assert "unknown" in said
-    assert "no price known" in said
-    assert "$0" not in said
+    output = run("receipt").stdout
+    assert "at least" not in output
+    assert "unknown" in output
+    assert "1.50 h without a known price (not in the totals)" in output
+    assert "$0" not in output
 
 
 def test_logs_are_printed_as_they_are(server):
@@ -145,7 +150,7 @@ def test_a_whole_answer_shows_its_text_where_that_is_known(server, answer, shown
     assert run("invoke", "flan-t5", "Hi").stdout == shown
 
 
-def test_a_model_that_breaks_off_is_an_error(server):
+def test_a_model_that_stops_with_an_error_is_an_error(server):
     server.prompts = lambda _body: (
         200,
         'data: {"text": "Once"}\n\nevent: error\ndata: {"detail": "out of memory"}\n\n',
@@ -156,9 +161,9 @@ def test_a_model_that_breaks_off_is_an_error(server):
     assert "out of memory" in done.stderr
 
 
-def test_a_prompt_waits_if_it_is_told_to(server):
-    said = "'flan-t5' is starting: loading. With the header `Prefer: wait=60` the request waits."
-    loading = problem(503, "not_serving", said)
+def test_a_prompt_waits_with_the_option_wait(server):
+    output = "'flan-t5' is starting: loading. With the header `Prefer: wait=60` the request waits."
+    loading = problem(503, "not_serving", output)
     server.troubles = [None, (*loading, {"Retry-After": "0"})]
     server.prompts = lambda _body: (200, {"generated_texts": ["there"]})
     assert run("invoke", "Hi", "--wait").stdout == "there\n"
@@ -180,14 +185,14 @@ def test_waiting_for_what_will_not_run_has_the_code_of_not_serving(server):
 
 
 def test_an_eject_on_a_terminal_asks_first(server, monkeypatch):
-    monkeypatch.setattr("parkmeter.cli.meters._somebody_is_there", lambda: True)
+    monkeypatch.setattr("parkmeter.cli.meters._is_interactive", lambda: True)
     done = run("eject", "flan-t5", input="n\n")
     assert done.exit_code == 1
     assert not any(path.endswith("/eject") for _, path, *_ in server.seen)
     assert run("eject", "flan-t5", input="y\n").exit_code == 0
 
 
-def test_a_top_up_in_dollars_says_what_they_bought(server):
+def test_a_top_up_in_dollars_shows_the_time_they_bought(server):
     done = run("top-up", "flan-t5", "--dollars", "5")
     assert done.exit_code == 0, done.output
     assert "for $5.00" in done.stdout
@@ -196,10 +201,24 @@ def test_a_top_up_in_dollars_says_what_they_bought(server):
     assert run("top-up", "flan-t5", "--dollars", "much").exit_code == 2
 
 
+def test_a_top_up_without_a_reply_can_be_repeated_and_counts_once(server, monkeypatch):
+    monkeypatch.setattr("parkmeter.cli.connection._PATIENCE_SECONDS", 0.0)
+    server.troubles = ["lost"]
+    done = run("top-up", "flan-t5", "10")
+    assert done.exit_code == 3
+    output, step = done.stderr.splitlines()
+    assert "No reply, so we can't tell if it went through." in output
+    *command, flag, key = step.split()
+    assert [*command, flag] == ["parkmeter", "top-up", "flan-t5", "10", "--key"]
+    assert run(*command[1:], flag, key).exit_code == 0
+    first, second = (headers["idempotency-key"] for _, _, headers, _ in server.seen[-2:])
+    assert first == second == key
+
+
 def test_a_receipt_as_csv_is_one_document_for_all_endpoints(server):
     server.endpoints["falcon"] = endpoint("falcon")
-    said = run("receipt", "--csv")
-    assert said.exit_code == 0, said.output
+    output = run("receipt", "--csv")
+    assert output.exit_code == 0, output.output
     names = list(server.endpoints)
-    assert said.stdout.splitlines() == ["row,endpoint", *(f"total,{name}" for name in names)]
+    assert output.stdout.splitlines() == ["row,endpoint", *(f"total,{name}" for name in names)]
     assert run("receipt", "--csv", "--json").exit_code == 2

@@ -1,4 +1,4 @@
-"""The commands that work on this machine's own files."""
+"""The commands for files of this machine."""
 
 import json
 import subprocess
@@ -36,7 +36,7 @@ def run(*words: object) -> Result:
     return CliRunner().invoke(app, list(map(str, words)))
 
 
-def test_config_check_shows_what_was_understood_one_line_an_endpoint(file):
+def test_config_check_shows_the_settings_one_line_per_endpoint(file):
     file.write_text(RIGHT)
     done = run("config", "check", file)
     assert done.exit_code == 0
@@ -49,14 +49,14 @@ def test_config_check_shows_what_was_understood_one_line_an_endpoint(file):
     assert "127.0.0.1 port 9090" in done.stdout
 
 
-def test_config_check_says_what_starts_and_ends_an_endpoint_besides_people(file):
+def test_config_check_shows_what_starts_and_stops_an_endpoint_automatically(file):
     file.write_text(
         RIGHT + 'hours = "Mon-Fri 09:00-17:00 UTC"\nidle_minutes = 20\nwake_minutes = 15\n'
     )
-    said = " ".join(run("config", "check", file).stdout.split())
-    assert "qwen hours Mon-Fri 09:00-17:00 UTC, ejected after 20 min without a prompt" in said
-    assert "a prompt wakes it for 15 min" in said
-    assert "flan hours" not in said
+    output = " ".join(run("config", "check", file).stdout.split())
+    assert "qwen starts on schedule Mon-Fri 09:00-17:00 UTC, stops when idle for 20 min" in output
+    assert "starts on a prompt for 15 min" in output
+    assert "flan starts" not in output
 
 
 def test_config_check_finds_the_file_by_the_variable_or_in_this_folder(file, monkeypatch):
@@ -78,7 +78,7 @@ def test_config_check_takes_its_file_as_up_does(file):
     assert "Name one file" in twice.stderr
 
 
-def test_config_check_tells_mistakes_one_a_line_and_to_programs_too(file):
+def test_config_check_lists_mistakes_one_a_line_and_as_json(file):
     file.write_text(WRONG)
     done = run("config", "check", file)
     assert done.exit_code == 1
@@ -86,21 +86,21 @@ def test_config_check_tells_mistakes_one_a_line_and_to_programs_too(file):
         f"{file}:3",
         f"{file}:4",
     ]
-    told = json.loads(run("config", "check", file, "--json").stdout)
-    assert told["valid"] is False
-    assert [(one["line"], one["key"]) for one in told["mistakes"]] == [
+    shown = json.loads(run("config", "check", file, "--json").stdout)
+    assert shown["valid"] is False
+    assert [(one["line"], one["key"]) for one in shown["mistakes"]] == [
         (3, "endpoints.a.drain"),
         (4, "endpoints.a.max_waiting"),
     ]
 
 
-def test_config_check_tells_programs_every_setting_and_no_token(file, monkeypatch):
+def test_config_check_as_json_has_every_setting_and_no_token(file, monkeypatch):
     monkeypatch.setenv("PARKMETER_BOOTSTRAP_TOKEN", "a-secret-of-16-or-more")
     file.write_text(RIGHT)
     done = run("config", "check", file, "--json")
-    told = json.loads(done.stdout)
-    assert told["valid"] is True
-    assert told["endpoints"]["qwen"]["drain_seconds"] == 30
+    shown = json.loads(done.stdout)
+    assert shown["valid"] is True
+    assert shown["endpoints"]["qwen"]["drain_seconds"] == 30
     assert "a-secret" not in done.stdout
 
 
@@ -108,7 +108,7 @@ def test_config_schema_prints_the_schema():
     assert json.loads(run("config", "schema").stdout) == config_schema()
 
 
-def test_a_reload_that_reaches_nobody_says_so_to_programs_too(tmp_path):
+def test_a_reload_without_a_gateway_fails_also_as_json(tmp_path):
     done = run("reload", "--state", tmp_path, "--json")
     assert done.exit_code == 3
     assert json.loads(done.stdout)["code"] == "no_gateway"

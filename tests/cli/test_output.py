@@ -1,4 +1,4 @@
-"""Words, columns and amounts: the same every day."""
+"""Words, columns and amounts in the terminal."""
 
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -24,19 +24,19 @@ def test_time_left_counts_down_like_a_clock(seconds, shown):
     assert countdown(timedelta(seconds=seconds)) == shown
 
 
-def test_a_moment_of_another_day_says_which():
+def test_a_time_on_another_day_has_its_date():
     today = datetime(2026, 11, 20, 17, 0, tzinfo=UTC)
     assert clock_time(today + timedelta(hours=1), today) == "18:00"
     assert clock_time(today + timedelta(hours=9), today) == "Sat 21 Nov 02:00"
 
 
-def test_an_unknown_amount_is_unknown_and_nothing_is_zero():
+def test_an_unknown_amount_is_unknown_and_zero_is_zero():
     assert money(None) == "unknown"
     assert money(Decimal(0)) == "$0.00"
     assert money(Decimal("1234.5")) == "$1,234.50"
 
 
-def test_a_short_time_does_not_look_like_nothing():
+def test_a_short_time_is_not_shown_as_zero():
     assert hours(timedelta(seconds=4)) == "0.1 min"
     assert hours(timedelta(0)) == "0.00 h"
     assert hours(timedelta(hours=1000)) == "1,000.00 h"
@@ -54,5 +54,5 @@ def test_columns_stand_below_each_other_and_an_empty_one_takes_no_room():
     assert [line.plain for line in columns(rows)] == ["a       long  x", "longer  b"]
 
 
-def test_brackets_in_somebody_elses_words_are_no_markup():
+def test_brackets_in_the_text_of_others_are_not_markup():
     assert columns([["[red]boom[/red]"]])[0].plain == "[red]boom[/red]"

@@ -1,4 +1,4 @@
-"""Settings: where they come from, and what is refused."""
+"""Settings: their sources, and the mistakes that are refused."""
 
 from decimal import Decimal
 from pathlib import Path
@@ -81,7 +81,7 @@ def _hook(url: str = "https://example.org/pass-word", secret: str = "of-16-chara
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "expected"),
     [
         ("nonsense", "cannot be read"),
         ("", "No endpoint yet: add [endpoints.NAME]"),
@@ -135,10 +135,10 @@ def _hook(url: str = "https://example.org/pass-word", secret: str = "of-16-chara
         ('[gateways]\nport = 1\n[endpoints.a]\nmodel = "demo"', "gateways"),
     ],
 )
-def test_a_mistake_is_named(write, text, said):
+def test_a_mistake_is_named(write, text, expected):
     with pytest.raises(ConfigError) as raised:
         load_settings(config=write(text), environment={"SHORT": "pass-word"})
-    assert said in raised.value.detail
+    assert expected in raised.value.detail
     assert "parkmeter.toml" in raised.value.detail
     assert "pass-word" not in raised.value.detail
     assert "pass-word" not in str(raised.value.data)
@@ -176,7 +176,7 @@ def test_without_a_choice_all_events_are_sent(write):
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "expected"),
     [
         (
             '[endpoints.a]\nmodel = "demo"\n\n# how long?\ndrain_seconds = -1',
@@ -240,10 +240,10 @@ def test_without_a_choice_all_events_are_sent(write):
         ),
     ],
 )
-def test_a_mistake_names_file_line_key_and_value_and_what_would_be_right(write, text, said):
+def test_a_mistake_names_file_line_key_and_value_and_what_would_be_right(write, text, expected):
     with pytest.raises(ConfigError) as raised:
         load_settings(config=write(text), environment={})
-    assert said in raised.value.detail
+    assert expected in raised.value.detail
 
 
 def test_several_mistakes_are_listed_one_a_line_in_the_order_of_the_file(write):

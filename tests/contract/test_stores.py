@@ -20,8 +20,8 @@ from parkmeter.ports import Budget, DuplicateError, StaleError, Store
 from parkmeter.stores.dynamodb import DynamoStore
 from parkmeter.stores.memory import MemoryStore
 from parkmeter.stores.sqlite import SqliteStore
+from simulator.deployment import dynamodb_client, make_tables
 from simulator.moto_server import moto_server
-from simulator.tables import dynamodb_client, make_tables
 
 NOW = datetime(2026, 6, 22, 8, 24, 12, 345678, tzinfo=UTC)
 TODAY = NOW.date()

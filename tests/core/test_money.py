@@ -104,7 +104,7 @@ def test_the_parts_of_a_receipt_add_up_to_the_whole_to_the_last_digit_shown(pric
             case "eject":
                 world.service.eject("flan-t5", ADA)
             case _:
-                world.service.top_up("flan-t5", 7.0, ADA if what == "ada" else BOB)
+                world.service.top_up("flan-t5", Minutes.of(7.0), ADA if what == "ada" else BOB)
         world.wind(timedelta(microseconds=microseconds))
     receipt = world.service.receipt("flan-t5", NOON)
     shown = EndpointReceipt.of(receipt).model_dump(mode="json", by_alias=True)
@@ -155,8 +155,8 @@ def test_the_numbers_in_json_have_the_digits_of_the_money_and_clients_read_those
     world.top_up(7 * 24 * 60)
     world.wind(timedelta(seconds=2))
     report = world.service.report("flan-t5")
-    background = replace(RunStats(world.service).of(report), cost_so_far=cost_of(YEAR, price))
-    shape = Endpoint.of(report, background, "flan", "/invocations")
+    summary = replace(RunStats(world.service).of(report), cost_so_far=cost_of(YEAR, price))
+    shape = Endpoint.of(report, summary, "flan", "/invocations")
     gone = refusals.meter_closed(Route("flan-t5", "flan", price_per_hour=price), None, "http://a")
     for text in (
         shape.model_dump_json(),
@@ -165,9 +165,9 @@ def test_the_numbers_in_json_have_the_digits_of_the_money_and_clients_read_those
     ):
         said = json.loads(text, parse_float=Decimal)
         assert said["price_per_hour"] == price
-        assert said.get("cost_so_far", background.cost_so_far) == background.cost_so_far
+        assert said.get("cost_so_far", summary.cost_so_far) == summary.cost_so_far
     seen = answers.Endpoint.of(json.loads(shape.model_dump_json(), parse_float=answers.Written))
-    assert (seen.price_per_hour, seen.cost_so_far) == (price, background.cost_so_far)
+    assert (seen.price_per_hour, seen.cost_so_far) == (price, summary.cost_so_far)
     part = cost_of(timedelta(microseconds=lived), price)
     assert Decimal(json.dumps(float(part))) == part
 

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from parkmeter.core import journal_reader as history
 from parkmeter.core.journal import Entry, Kind
 from parkmeter.core.meter import ZERO, Meter
+from parkmeter.core.money import Minutes
 from parkmeter.core.receipt import Receipt, receipt
 from parkmeter.stores.memory import MemoryStore
 from tests.support.world import ADA, BOB, NOON, SECOND, World, spec
@@ -165,7 +166,7 @@ def test_what_the_driver_was_asked_for_is_what_the_receipt_counts(steps):
             case "fail":
                 pass
             case who:
-                world.service.top_up("flan-t5", number, ADA if who == "ada" else BOB)
+                world.service.top_up("flan-t5", Minutes.of(number), ADA if who == "ada" else BOB)
     found = world.service.receipt("flan-t5")
     sane(found)
     edges = timedelta(seconds=2 * (2 * len(found.runs) + 1))

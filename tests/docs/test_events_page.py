@@ -1,4 +1,4 @@
-"""docs/events.md: what it says of the format is so, and its code works."""
+"""docs/events.md: its description of the format is right, and its code works."""
 
 import json
 import re
@@ -38,7 +38,7 @@ def test_the_ten_lines_verify_what_is_sent(verified):
     assert verified(BODY, signature(BODY, SECRET.encode(), now), SECRET)
 
 
-def test_the_ten_lines_refuse_what_was_changed_is_old_or_of_somebody_else(verified):
+def test_the_ten_lines_refuse_a_changed_old_or_foreign_event(verified):
     now = datetime.now(UTC)
     header = signature(BODY, SECRET.encode(), now)
     old = now - timedelta(minutes=6)
@@ -52,10 +52,10 @@ def test_the_example_has_every_member_that_a_warning_has(world):
     world.top_up(20)
     world.wind(timedelta(minutes=11))
     (warning,) = of_kind(world, Kind.WARNING)
-    shown, told = json.loads(code("json")), document(warning, in_berlin)
-    assert list(shown) == list(told)
-    for member in set(told) - {"id", "text", "extend_url"}:
-        assert shown[member] == told[member], member
+    shown, sent = json.loads(code("json")), document(warning, in_berlin)
+    assert list(shown) == list(sent)
+    for member in set(sent) - {"id", "text", "extend_url"}:
+        assert shown[member] == sent[member], member
 
 
 def test_the_example_of_a_configuration_is_one(monkeypatch):

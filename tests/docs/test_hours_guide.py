@@ -23,7 +23,7 @@ def test_the_settings_are_right(tmp_path, text):
 
 
 @pytest.mark.parametrize(("hours", "day", "runs"), CHANGES)
-def test_the_clock_changes_are_as_told(hours, day, runs):
+def test_the_clock_changes_are_as_documented(hours, day, runs):
     (window,) = Hours.of([hours]).within(date.fromisoformat(day), 1)
     assert f"{window.begin:%H:%M}-{window.end:%H:%M}" == runs
 

@@ -11,7 +11,7 @@ from botocore.config import Config
 
 from parkmeter.core.decision import Cause
 from parkmeter.core.meter import Phase, Spec
-from parkmeter.drivers.sagemaker import FOREIGN, PATIENCE, TAG, Hosting, SageMakerDriver
+from parkmeter.drivers.sagemaker import CLIENT_CONFIG, FOREIGN, TAG, Hosting, SageMakerDriver
 from parkmeter.errors import DriverError
 from simulator.sagemaker import refusals
 from simulator.sagemaker.account import ACCOUNT
@@ -122,7 +122,7 @@ def test_a_state_that_aws_adds_one_day_is_not_taken_for_serving_and_can_be_ended
 
     driver = SageMakerDriver(Later(), "parkmeter", {"flan-t5": HOSTED}, clock.now)
     seen = driver.observe(FLAN)
-    assert (seen.phase, seen.reason) == (Phase.STARTING, "SageMaker says Hibernating")
+    assert (seen.phase, seen.reason) == (Phase.STARTING, "SageMaker reports Hibernating")
     driver.stop(FLAN)
     assert asked == [{"EndpointName": THERE}]
 
@@ -139,7 +139,7 @@ def test_a_start_makes_the_variants_config_an_endpoint_with_our_tag(here, contro
 
 
 def test_a_start_whose_answer_was_lost_may_be_repeated(here, sagemaker):
-    sagemaker.troubles.lose_answers("CreateEndpoint")
+    sagemaker.faults.lose_answers("CreateEndpoint")
     with pytest.raises(DriverError, match="no answer from SageMaker"):
         here.start()
     here.start()
@@ -148,12 +148,12 @@ def test_a_start_whose_answer_was_lost_may_be_repeated(here, sagemaker):
 
 
 def test_without_capacity_it_failed_for_a_cause_that_another_type_may_help(here, sagemaker, clock):
-    sagemaker.troubles.without_capacity.add(A10G)
+    sagemaker.faults.without_capacity.add(A10G)
     here.start()
     clock.wind(minutes=2)
     seen = here.seen()
     assert (seen.phase, seen.cause) == (Phase.FAILED, Cause.CAPACITY)
-    assert seen.reason.startswith(f"AWS has no {A10G} free at present: Unable to provision")
+    assert seen.reason.startswith(f"AWS has no {A10G} available: Unable to provision")
     here.stop()
     clock.wind(seconds=20)
     here.start(A100)
@@ -162,7 +162,7 @@ def test_without_capacity_it_failed_for_a_cause_that_another_type_may_help(here,
 
 
 def test_another_failure_says_sagemakers_words_and_where_the_log_is(here, sagemaker, clock):
-    sagemaker.troubles.fail_next_create(
+    sagemaker.faults.fail_next_create(
         THERE,
         "The role arn:aws:iam::111122223333:role/flan may not read s3://cache-111122223333/m.tgz.",
     )
@@ -177,13 +177,13 @@ def test_another_failure_says_sagemakers_words_and_where_the_log_is(here, sagema
 
 
 def test_over_the_quota_it_says_which_and_where_to_raise_it(here, sagemaker):
-    sagemaker.troubles.quotas[A10G] = 0
+    sagemaker.faults.quotas[A10G] = 0
     with pytest.raises(DriverError) as refused:
         here.start()
     assert refused.value.capacity
     assert refused.value.detail == (
         "It could not be started: the account's quota 'ml.g5.12xlarge for endpoint usage' is 0, "
-        "and that is used up. Raise it in the AWS console under Service Quotas, Amazon SageMaker, "
+        "which is used up. Raise it in the AWS console under Service Quotas, Amazon SageMaker, "
         "in this region."
     )
     assert here.seen().phase is Phase.ABSENT
@@ -198,7 +198,7 @@ def test_a_config_that_is_not_to_be_found_yet_is_found_at_a_later_try(
     control.delete_model(ModelName="on-a10g")
     sagemaker.account.delays = Delays(config=timedelta(seconds=2))
     sagemaker.add_config("on-a10g", A10G)
-    with pytest.raises(DriverError, match="takes a moment to be found") as refused:
+    with pytest.raises(DriverError, match="takes a moment to become visible") as refused:
         here.start()
     assert not refused.value.capacity
     assert here.seen().phase is Phase.ABSENT
@@ -252,10 +252,10 @@ def test_a_stop_while_it_is_being_updated_is_no_error(here, sagemaker, state):
 
 def test_a_refusal_in_progress_is_known_by_the_state_where_its_words_are_not(here, sagemaker):
     here.start()
-    sagemaker.troubles.refuse("DeleteEndpoint", refusals.invalid("Not now."))
+    sagemaker.faults.refuse("DeleteEndpoint", refusals.invalid("Not now."))
     here.stop()
     sagemaker.account.show(THERE, Status.IN_SERVICE)
-    sagemaker.troubles.refuse("DeleteEndpoint", refusals.invalid("Never."))
+    sagemaker.faults.refuse("DeleteEndpoint", refusals.invalid("Never."))
     with pytest.raises(DriverError, match=r"could not be stopped: Never\."):
         here.stop()
 
@@ -276,13 +276,13 @@ def test_whatever_can_be_deleted_is_deleted(here, sagemaker, clock, state):
 def test_one_that_goes_between_look_and_delete_is_no_error(here, sagemaker, control):
     here.ready()
     arn = control.describe_endpoint(EndpointName=THERE)["EndpointArn"]
-    sagemaker.troubles.refuse("DeleteEndpoint", refusals.missing("endpoint", arn))
+    sagemaker.faults.refuse("DeleteEndpoint", refusals.missing("endpoint", arn))
     here.stop()
 
 
 def test_a_stop_whose_answer_was_lost_may_be_repeated(here, sagemaker):
     here.ready()
-    sagemaker.troubles.lose_answers("DeleteEndpoint")
+    sagemaker.faults.lose_answers("DeleteEndpoint")
     with pytest.raises(DriverError):
         here.stop()
     here.stop()
@@ -379,14 +379,14 @@ def test_what_is_no_longer_configured_goes_by_its_name_there_and_can_be_stopped(
 
 def test_one_that_goes_before_its_tags_are_read_is_absent_and_nobody_elses(here, sagemaker):
     here.start()
-    sagemaker.troubles.refuse("ListTags", refusals.no_such_resource())
+    sagemaker.faults.refuse("ListTags", refusals.no_such_resource())
     seen = here.seen()
     assert (seen.phase, seen.reason) == (Phase.ABSENT, "")
 
 
 def test_one_that_goes_while_the_list_is_read_is_left_out(here, sagemaker):
     here.start()
-    sagemaker.troubles.refuse("ListTags", refusals.no_such_resource())
+    sagemaker.faults.refuse("ListTags", refusals.no_such_resource())
     assert here.driver.owned() == []
 
 
@@ -411,7 +411,7 @@ FIRST_CALL = {
 @pytest.mark.parametrize(
     ("refusal", "words"),
     [
-        (refusals.throttled(), "AWS asks for fewer requests"),
+        (refusals.throttled(), "AWS is throttling requests"),
         (refusals.internal_failure(), "The request processing has failed"),
         (refusals.invalid("1 validation error detected"), "1 validation error detected"),
         (
@@ -428,7 +428,7 @@ FIRST_CALL = {
 def test_every_refusal_is_an_error_in_plain_words_without_account_or_arn(
     here, sagemaker, method, refusal, words
 ):
-    sagemaker.troubles.refuse(FIRST_CALL[method], refusal)
+    sagemaker.faults.refuse(FIRST_CALL[method], refusal)
     with pytest.raises(DriverError, match=words) as refused:
         ASKED[method](here)
     assert not refused.value.capacity
@@ -443,23 +443,23 @@ def test_a_name_that_sagemaker_does_not_take_is_an_error_and_not_absence(here):
 
 def test_a_passing_error_is_overcome_by_one_quick_repetition(sagemaker, clock):
     driver = SageMakerDriver(
-        sagemaker.client(config=PATIENCE), "parkmeter", {"flan-t5": HOSTED}, clock.now
+        sagemaker.client(config=CLIENT_CONFIG), "parkmeter", {"flan-t5": HOSTED}, clock.now
     )
-    sagemaker.troubles.refuse("DescribeEndpoint", refusals.internal_failure())
+    sagemaker.faults.refuse("DescribeEndpoint", refusals.internal_failure())
     assert driver.observe(FLAN).phase is Phase.ABSENT
     assert operations(sagemaker).count("DescribeEndpoint") == 2
 
 
 def test_nobody_waits_long_for_sagemaker():
-    attempts = PATIENCE.retries["total_max_attempts"]
-    assert attempts * (PATIENCE.connect_timeout + PATIENCE.read_timeout) < 30
+    attempts = CLIENT_CONFIG.retries["total_max_attempts"]
+    assert attempts * (CLIENT_CONFIG.connect_timeout + CLIENT_CONFIG.read_timeout) < 30
 
 
 def test_silence_is_an_error_in_plain_words(clock):
     with SageMakerSimulator(clock.now) as gone:
         client = gone.client(config=Config(retries={"total_max_attempts": 1}))
         driver = SageMakerDriver(client, "parkmeter", {"flan-t5": HOSTED}, clock.now)
-    with pytest.raises(DriverError, match="It cannot be seen: no answer from SageMaker"):
+    with pytest.raises(DriverError, match="Its state cannot be read: no answer from SageMaker"):
         driver.observe(FLAN)
 
 

@@ -25,7 +25,7 @@ PROGRAMS = {
 
 @pytest.fixture
 def programs(tmp_path: Path) -> Path:
-    """A folder with the stand-ins under the names of what they stand for."""
+    """Return a folder with the stand-ins under the names of the real programs."""
     folder = tmp_path / "bin"
     folder.mkdir()
     (folder / "python3").symlink_to(sys.executable)
@@ -54,7 +54,7 @@ def daemon() -> Iterator[Daemon]:
 def example(
     tmp_path: Path, programs: Path, daemon: Daemon
 ) -> Iterator[Callable[[str], GatewayProcess]]:
-    """Starts a gateway with an example's file as it is, from the example's own folder."""
+    """Return a function that starts a gateway with an example's own file, in its own folder."""
     begun: list[GatewayProcess] = []
 
     def start(name: str) -> GatewayProcess:

@@ -1,4 +1,4 @@
-"""What a Host header says, and what is kept of it."""
+"""Host headers: their meaning, and the memory they may take."""
 
 import tracemalloc
 

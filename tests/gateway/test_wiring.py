@@ -1,4 +1,4 @@
-"""Settings put in force: what one endpoint cannot have must not cost the others theirs."""
+"""Settings put in force: the failure of one endpoint must not affect the others."""
 
 from pathlib import Path
 
@@ -24,7 +24,7 @@ def settings() -> Settings:
     return Settings.model_validate({"endpoints": {"a": {"model": "demo"}, "b": {"model": "demo"}}})
 
 
-def test_a_meter_that_cannot_be_written_is_told_and_the_others_are_provisioned(
+def test_a_meter_that_cannot_be_written_is_reported_and_the_others_are_provisioned(
     parts: Parts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     commit = parts.store.commit

@@ -1,4 +1,4 @@
-"""The container file, as far as that can be seen without building it: what it names is there."""
+"""The container file, checked without building it: all that it names exists."""
 
 import json
 import re
@@ -54,7 +54,7 @@ def test_its_shell_commands_are_valid(instructions):
             subprocess.run(["sh", "-n", "-c", rest], check=True)
 
 
-def test_it_runs_as_nobody_special_on_a_state_folder_of_its_own(instructions):
+def test_it_runs_without_privileges_on_a_state_folder_of_its_own(instructions):
     environment = dict(pair.split("=", 1) for pair in shlex.split(last(instructions, "ENV")))
     settings = load_settings(environment=environment).gateway
     assert last(instructions, "USER") == "parkmeter"
@@ -66,9 +66,7 @@ def test_it_runs_as_nobody_special_on_a_state_folder_of_its_own(instructions):
     get_command(app).commands["up"].make_context("up", words[2:])
 
 
-def test_its_health_check_tells_a_gateway_that_answers_from_one_that_does_not(
-    instructions, tmp_path
-):
+def test_its_health_check_detects_a_gateway_that_does_not_answer(instructions, tmp_path):
     health = last(instructions, "HEALTHCHECK")
     command = json.loads(health.partition("CMD ")[2])
     gateway = GatewayProcess(tmp_path / "state", ping_config()).start()

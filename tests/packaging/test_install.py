@@ -1,4 +1,4 @@
-"""What the base install brings, and what it must not."""
+"""Requirements of the base install, and those it must not have."""
 
 import re
 from importlib.metadata import PackageNotFoundError, requires

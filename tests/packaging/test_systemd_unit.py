@@ -1,4 +1,4 @@
-"""The systemd unit: as far as systemd itself, the real command line and a real gateway can say."""
+"""The systemd unit, checked by systemd itself, the real command line and a real gateway."""
 
 import configparser
 import shlex
@@ -45,7 +45,7 @@ def test_systemd_finds_nothing_wrong_in_it(tmp_path):
 
 
 @pytest.mark.parametrize(("key", "command"), [("ExecStart", "up"), ("ExecReload", "reload")])
-def test_its_commands_are_ones_that_the_command_line_takes(service, key, command):
+def test_the_command_line_accepts_its_commands(service, key, command):
     program, *words = shlex.split(service[key])
     assert Path(program).name == "parkmeter"
     assert words[0] == command
@@ -62,7 +62,7 @@ def test_a_crash_leaves_the_leashes_and_a_stop_has_the_time_it_needs(service):
     assert int(service["TimeoutStopSec"]) >= 60
 
 
-def test_the_gateway_tells_systemd_when_it_is_ready_and_when_it_ends(tmp_path, service):
+def test_the_gateway_notifies_systemd_when_it_is_ready_and_when_it_stops(tmp_path, service):
     assert service["Type"] == "notify"
     gateway = GatewayProcess(tmp_path / "state", ping_config())
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:

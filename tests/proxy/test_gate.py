@@ -1,4 +1,4 @@
-"""The gate: what it admits, counts and announces."""
+"""The gate: permits, counts and notifications."""
 
 import asyncio
 import threading
@@ -20,7 +20,7 @@ def view(version=1, status=Status.RUNNING, *, until=CLOSE, address="http://a:1",
 
 
 class Story:
-    """A gate with a clock to wind and a record of who became idle."""
+    """A gate with a clock to wind and a record of endpoints that became idle."""
 
     def __init__(self):
         self.at = NOON
@@ -42,7 +42,7 @@ class Story:
         (view(address=None), NOON, Standing.WAITING),
     ],
 )
-def test_a_meter_stands_as_its_view_and_the_time_say(seen, now, expected):
+def test_the_standing_follows_from_view_and_time(seen, now, expected):
     assert standing(seen, now) is expected
 
 
@@ -55,46 +55,46 @@ def test_a_lower_version_is_ignored_and_the_same_one_replaces():
     assert gate.view("flan").reason == "two, seen again"
 
 
-def test_a_view_is_news_only_if_it_says_something_new():
-    news = []
-    gate = LocalGate(lambda: NOON, on_change=lambda: news.append("changed"))
+def test_a_view_causes_a_notification_only_if_it_differs():
+    notified = []
+    gate = LocalGate(lambda: NOON, on_change=lambda: notified.append("changed"))
     gate.show(view(2))
     gate.show(view(2))
     gate.show(view(1))
-    assert len(news) == 1
+    assert len(notified) == 1
     gate.show(view(2, reason="seen again"))
     gate.show(view(3, reason="seen again"))
-    assert len(news) == 3
+    assert len(notified) == 3
 
 
-def test_what_was_never_shown_is_not_admitted_and_counts_nothing():
+def test_an_endpoint_without_a_view_admits_and_counts_nothing():
     gate = Story().gate
     assert (gate.view("flan"), gate.admit("flan"), gate.in_flight("flan")) == (None, None, 0)
     assert gate.standing("flan") is Standing.WAITING
 
 
-def test_a_seat_counts_until_it_is_left_and_leaving_twice_counts_once():
+def test_a_permit_counts_until_it_is_released_and_releasing_twice_counts_once():
     gate = Story().gate
     gate.show(view())
     first, second = gate.admit("flan"), gate.admit("flan")
     with first:
         assert gate.in_flight("flan") == 2
-    first.leave()
+    first.release()
     assert gate.in_flight("flan") == 1
     with pytest.raises(ZeroDivisionError), second:
         _ = 1 / 0
     assert gate.in_flight("flan") == 0
 
 
-def test_a_seat_keeps_the_address_it_was_given_on():
+def test_a_permit_keeps_the_address_of_its_admission():
     gate = Story().gate
     gate.show(view(address="http://a:1"))
-    with gate.admit("flan") as seat:
+    with gate.admit("flan") as permit:
         gate.show(view(2, address="http://b:2"))
-        assert seat.address == "http://a:1"
+        assert permit.address == "http://a:1"
 
 
-def test_the_last_to_leave_a_closed_meter_is_announced_and_no_one_else():
+def test_only_the_last_request_of_a_closed_meter_makes_it_idle():
     story = Story()
     story.gate.show(view())
     with story.gate.admit("flan"):
@@ -102,23 +102,23 @@ def test_the_last_to_leave_a_closed_meter_is_announced_and_no_one_else():
     assert story.idle == []  # open: nothing to do
     first, second = story.gate.admit("flan"), story.gate.admit("flan")
     story.at = CLOSE
-    first.leave()
+    first.release()
     assert story.idle == []
     assert story.gate.admit("flan") is None
     assert story.idle == []
-    second.leave()
+    second.release()
     assert story.idle == ["flan"]
 
 
-def test_refusals_on_a_stopped_endpoint_wake_nobody():
+def test_a_refusal_on_a_stopped_endpoint_does_not_make_it_idle():
     story = Story()
     story.gate.show(view(status=Status.STOPPED, until=NOON))
     assert story.gate.admit("flan") is None
     assert story.idle == []
 
 
-def test_whoever_counts_after_the_close_sees_everyone_admitted_before_it():
-    """A reader on another thread looks at the worst moment: while the time is being compared."""
+def test_the_count_after_the_close_includes_every_request_admitted_before_it():
+    """A reader on another thread counts at the worst moment: while the time is being compared."""
     counted = []
 
     def now():
@@ -134,7 +134,7 @@ def test_whoever_counts_after_the_close_sees_everyone_admitted_before_it():
     assert counted[0] == 1
 
 
-def test_an_eject_between_the_count_and_the_look_is_noticed():
+def test_an_eject_between_the_count_and_the_comparison_is_noticed():
     def now():
         if gate.in_flight("flan") and gate.view("flan").version == 1:
             gate.show(view(2, Status.STOPPING, until=NOON))
@@ -147,26 +147,26 @@ def test_an_eject_between_the_count_and_the_look_is_noticed():
     assert (gate.in_flight("flan"), idle) == (0, ["flan"])
 
 
-def test_held_requests_are_counted_apart_and_at_most_so_many():
+def test_held_requests_are_counted_apart_and_limited():
     async def hold():
         gate = Story().gate
-        place = gate.hold("flan", 1, nothing)
+        waiter = gate.add_waiter("flan", 1, nothing)
         assert (gate.in_flight("flan"), gate.waiting("flan")) == (0, 1)
-        assert gate.hold("flan", 1, nothing) is None
-        place.leave()
-        place.leave()
+        assert gate.add_waiter("flan", 1, nothing) is None
+        waiter.release()
+        waiter.release()
         assert gate.waiting("flan") == 0
-        assert gate.hold("flan", 1, nothing) is not None
+        assert gate.add_waiter("flan", 1, nothing) is not None
 
     asyncio.run(hold())
 
 
-def test_a_view_from_another_thread_wakes_everyone_who_is_held():
+def test_a_view_from_another_thread_notifies_every_held_request():
     async def hold():
         gate = Story().gate
         first, second = asyncio.Event(), asyncio.Event()
-        gate.hold("flan", 2, first.set)
-        gate.hold("flan", 2, second.set)
+        gate.add_waiter("flan", 2, first.set)
+        gate.add_waiter("flan", 2, second.set)
         for version in (1, 2):
             first.clear()
             second.clear()
@@ -178,37 +178,37 @@ def test_a_view_from_another_thread_wakes_everyone_who_is_held():
     asyncio.run(hold())
 
 
-def test_one_who_leaves_when_woken_does_not_hinder_the_others():
+def test_a_waiter_released_during_a_notification_does_not_hinder_the_others():
     async def hold():
         gate = Story().gate
-        woken = []
-        places = []
+        called = []
+        waiters = []
 
-        def leave():
-            woken.append(len(places))
-            for place in places:
-                place.leave()
+        def release_all():
+            called.append(len(waiters))
+            for waiter in waiters:
+                waiter.release()
 
-        places.extend(gate.hold("flan", 3, leave) for _ in range(3))
+        waiters.extend(gate.add_waiter("flan", 3, release_all) for _ in range(3))
         gate.show(view(1))
         await asyncio.sleep(0)
         await asyncio.sleep(0)
-        assert woken == [3]
+        assert called == [3]
 
     asyncio.run(hold())
 
 
-def test_no_view_is_missed_by_a_request_that_looks_and_then_waits():
+def test_no_view_is_missed_by_a_request_that_checks_and_then_waits():
     """Views come as fast as they can from another thread; the last one must be seen."""
 
     async def hold(gate):
         changed = asyncio.Event()
-        place = gate.hold("flan", 1, changed.set)
+        waiter = gate.add_waiter("flan", 1, changed.set)
         while gate.standing("flan") is not Standing.SERVING:
             async with asyncio.timeout(10):
                 await changed.wait()
             changed.clear()
-        place.leave()
+        waiter.release()
 
     for _ in range(100):
         gate = Story().gate
@@ -219,16 +219,16 @@ def test_no_view_is_missed_by_a_request_that_looks_and_then_waits():
         shower.join()
 
 
-def test_a_loop_that_is_gone_does_not_hinder_a_later_view():
+def test_a_closed_loop_does_not_hinder_a_later_view():
     gate = Story().gate
 
-    async def forget_to_leave():
-        gate.hold("flan", 1, nothing)
+    async def forget_to_release():
+        gate.add_waiter("flan", 1, nothing)
 
-    asyncio.run(forget_to_leave())
+    asyncio.run(forget_to_release())
     gate.show(view())
     assert gate.view("flan") is not None
 
 
 def nothing() -> None:
-    """Be told of a view."""
+    """Ignore a view."""

@@ -1,4 +1,4 @@
-"""Requests by the minute: counted by the gateway, kept in the store's file, told by slots."""
+"""Per-minute request counts: counted by the gateway, kept in the store, read by slots."""
 
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
@@ -26,27 +26,27 @@ class Wall:
 
 
 class Gateway:
-    """What one run counts; a `restarted` one has the same book and new numbers."""
+    """The counter of one run; a `restarted` one has the same store and new numbers."""
 
     def __init__(self, book: SqliteRequests, wall: Wall) -> None:
         self.book = book
         self.wall = wall
         self.traffic = TrafficByEndpoint()
-        self.minutes = RequestCounter(self.traffic, book, wall)
+        self.counter = RequestCounter(self.traffic, book, wall)
 
     def restarted(self) -> "Gateway":
         return Gateway(self.book, self.wall)
 
-    def asked(self, times: int = 1, name: str = "one") -> None:
-        self.traffic[name].let_in += times
+    def admit(self, times: int = 1, name: str = "one") -> None:
+        self.traffic[name].admitted += times
 
     def passes(self, time: timedelta) -> None:
         self.wall.time += time
-        self.minutes.look()
+        self.counter.roll_over()
 
-    def told(self, name: str = "one", back: timedelta = DAY) -> list[Count]:
+    def counts(self, name: str = "one", back: timedelta = DAY) -> list[Count]:
         end = self.wall.time
-        return self.minutes.of(name, end - back, end, slot_of(end - back, end, end))
+        return self.counter.of(name, end - back, end, slot_of(end - back, end, end))
 
 
 @pytest.fixture
@@ -56,49 +56,49 @@ def gateway(tmp_path: Path) -> Iterator[Gateway]:
     store.close()
 
 
-def test_requests_belong_to_the_minute_in_which_they_were_let_in(gateway):
-    gateway.asked(2)
-    assert gateway.told() == [Count(NOON, 2)]
+def test_requests_belong_to_the_minute_in_which_they_were_admitted(gateway):
+    gateway.admit(2)
+    assert gateway.counts() == [Count(NOON, 2)]
     gateway.passes(MINUTE)
-    gateway.asked()
-    assert gateway.told() == [Count(NOON, 2), Count(NOON + MINUTE, 1)]
+    gateway.admit()
+    assert gateway.counts() == [Count(NOON, 2), Count(NOON + MINUTE, 1)]
     gateway.passes(2 * MINUTE)
     gateway.passes(MINUTE)
-    assert [one.count for one in gateway.told()] == [2, 1]
-    assert gateway.told("two") == []
+    assert [one.count for one in gateway.counts()] == [2, 1]
+    assert gateway.counts("two") == []
 
 
-def test_what_was_not_let_in_is_not_counted(gateway):
+def test_what_was_not_admitted_is_not_counted(gateway):
     gateway.traffic["one"].refused(401)
     gateway.traffic["one"].gone += 1
-    assert gateway.told() == []
+    assert gateway.counts() == []
 
 
-def test_what_was_put_down_is_known_to_the_next_gateway_and_counted_once(gateway):
-    gateway.asked(3)
+def test_written_counts_are_read_by_the_next_gateway_and_counted_once(gateway):
+    gateway.admit(3)
     gateway.passes(MINUTE)
-    gateway.minutes.put_down()
-    assert gateway.told() == [Count(NOON, 3)]
-    gateway.asked(2)
-    gateway.minutes.finish()  # in the middle of its minute, and the next one begins in it
+    gateway.counter.flush()
+    assert gateway.counts() == [Count(NOON, 3)]
+    gateway.admit(2)
+    gateway.counter.finish()  # in the middle of its minute, and the next one begins in it
     following = gateway.restarted()
-    following.asked(5)
-    assert following.told() == [Count(NOON, 3), Count(NOON + MINUTE, 7)]
-    following.minutes.finish()
-    assert following.restarted().told() == [Count(NOON, 3), Count(NOON + MINUTE, 7)]
+    following.admit(5)
+    assert following.counts() == [Count(NOON, 3), Count(NOON + MINUTE, 7)]
+    following.counter.finish()
+    assert following.restarted().counts() == [Count(NOON, 3), Count(NOON + MINUTE, 7)]
 
 
 def test_a_longer_period_has_longer_slots_and_every_request_in_one_of_them(gateway):
     for _ in range(3 * 24 * 6):
-        gateway.asked(4)
+        gateway.admit(4)
         gateway.passes(10 * MINUTE)
-    gateway.minutes.put_down()
-    week, month = gateway.told(back=7 * DAY), gateway.told(back=30 * DAY)
+    gateway.counter.flush()
+    week, month = gateway.counts(back=7 * DAY), gateway.counts(back=30 * DAY)
     assert sum(one.count for one in week) == sum(one.count for one in month) == 3 * 24 * 6 * 4
     assert {one.at.minute % 5 for one in week} == {0}
     assert [one.count for one in month] == [24] * 72
     assert month[0].at == NOON
-    assert gateway.told(back=HOUR)[0].at >= gateway.wall.time - HOUR
+    assert gateway.counts(back=HOUR)[0].at >= gateway.wall.time - HOUR
 
 
 def test_a_day_of_weeks_ago_has_slots_that_are_still_kept():
@@ -114,15 +114,15 @@ def test_a_day_of_weeks_ago_has_slots_that_are_still_kept():
     ]
 
 
-def test_a_month_is_kept_and_no_more(gateway):
+def test_a_month_is_kept_and_nothing_older(gateway):
     for _ in range(40):
-        gateway.asked()
+        gateway.admit()
         gateway.passes(DAY)
-        gateway.minutes.put_down()
-    assert len(gateway.told(back=60 * DAY)) == 31
+        gateway.counter.flush()
+    assert len(gateway.counts(back=60 * DAY)) == 31
 
 
-def test_a_book_that_cannot_be_written_loses_nothing_and_is_written_later(gateway):
+def test_a_store_that_cannot_be_written_loses_nothing_and_is_written_later(gateway):
     class Busy:
         busy = True
 
@@ -134,14 +134,14 @@ def test_a_book_that_cannot_be_written_loses_nothing_and_is_written_later(gatewa
         of = staticmethod(gateway.book.of)
 
     book = Busy()
-    gateway.minutes = RequestCounter(gateway.traffic, book, gateway.wall)
+    gateway.counter = RequestCounter(gateway.traffic, book, gateway.wall)
     for count in (1, 2):
-        gateway.asked(count)
+        gateway.admit(count)
         gateway.passes(MINUTE)
-        gateway.minutes.put_down()
+        gateway.counter.flush()
     expected = [Count(NOON, 1), Count(NOON + MINUTE, 2)]
-    assert gateway.told() == expected
-    assert gateway.restarted().told() == []
+    assert gateway.counts() == expected
+    assert gateway.restarted().counts() == []
     book.busy = False
-    gateway.minutes.put_down()
-    assert gateway.told() == gateway.restarted().told() == expected
+    gateway.counter.flush()
+    assert gateway.counts() == gateway.restarted().counts() == expected

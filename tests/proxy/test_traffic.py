@@ -1,11 +1,11 @@
-"""Counting what passes, and the tally of top-ups."""
+"""Counts of requests and of top-ups."""
 
 from datetime import timedelta
 
 import pytest
 
 from parkmeter.core.journal import Entry, Kind
-from parkmeter.notify.top_up_counter import Tally
+from parkmeter.notify.top_up_counter import TopUpCounter
 from parkmeter.proxy.traffic import BOUNDS, Traffic, TrafficByEndpoint
 from tests.support.world import MINUTE, NOON, Memo
 
@@ -47,23 +47,23 @@ def entry(kind: Kind, minutes: float, endpoint: str = "flan-t5") -> Entry:
 
 def test_only_top_ups_are_tallied_and_everything_is_passed_on():
     memo = Memo()
-    tally = Tally(memo)
+    top_up_counter = TopUpCounter(memo)
     sent = [entry(Kind.TOP_UP, 10), entry(Kind.CREDIT, 2), entry(Kind.TOP_UP, 0.5)]
     sent += [entry(Kind.EJECT, -3), entry(Kind.TOP_UP, 7, "other")]
     for one in sent:
-        tally.send(one)
+        top_up_counter.send(one)
     assert memo.sent == sent
-    assert tally.bought("flan-t5") == (2, 10.5 * MINUTE)
-    assert tally.bought("other") == (1, 7 * MINUTE)
-    assert tally.bought("never") == (0, timedelta())
+    assert top_up_counter.bought("flan-t5") == (2, 10.5 * MINUTE)
+    assert top_up_counter.bought("other") == (1, 7 * MINUTE)
+    assert top_up_counter.bought("never") == (0, timedelta())
 
 
-def test_what_is_raised_further_on_was_counted_all_the_same():
+def test_an_error_further_on_does_not_hinder_the_count():
     class Deaf:
         def send(self, entry: Entry) -> None:
             raise ConnectionError
 
-    tally = Tally(Deaf())
+    top_up_counter = TopUpCounter(Deaf())
     with pytest.raises(ConnectionError):
-        tally.send(entry(Kind.TOP_UP, 10))
-    assert tally.bought("flan-t5") == (1, 10 * MINUTE)
+        top_up_counter.send(entry(Kind.TOP_UP, 10))
+    assert top_up_counter.bought("flan-t5") == (1, 10 * MINUTE)

@@ -10,7 +10,7 @@ from parkmeter.errors import UpstreamError
 from parkmeter.proxy.upstream_connection import State, UpstreamConnection
 from parkmeter.proxy.upstream_pool import UpstreamPool, address_of
 from tests.support.gateway_at_work import on_both_loops, until
-from tests.support.scripted_upstream import OK, Line, answering, upstream
+from tests.support.scripted_upstream import OK, ServerEnd, answering, upstream
 
 ASK = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
 
@@ -29,7 +29,7 @@ ANSWERS = {
 
 
 class Wire:
-    """A transport without a wire: for cuts that no network would make."""
+    """A transport without a network: for cuts that no network would make."""
 
     def __init__(self) -> None:
         self.closed = False
@@ -53,8 +53,8 @@ class Wire:
         pass
 
 
-class Listener:
-    """Who asks: hears out the answer, without taking it."""
+class Waiting:
+    """A requester that waits for the whole answer, without taking it."""
 
     def __init__(self) -> None:
         self.began = asyncio.Event()
@@ -62,12 +62,12 @@ class Listener:
         self.error: UpstreamError | None = None
         self.connection: UpstreamConnection | None = None
 
-    def heard(self) -> None:
+    def received(self) -> None:
         self.began.set()
         if self.connection is not None and self.connection.state is State.DONE:
             self.over.set()
 
-    def lost(self, error: UpstreamError) -> None:
+    def failed(self, error: UpstreamError) -> None:
         self.error = error
         self.over.set()
 
@@ -77,21 +77,21 @@ class Listener:
     def server_free(self) -> None:
         pass
 
-    async def hear_out(self, connection: UpstreamConnection) -> bytes:
-        """Ask, and wait for the whole answer; its body."""
+    async def whole_answer(self, connection: UpstreamConnection) -> bytes:
+        """Send a request and return the body of its answer."""
         self.connection = connection
-        connection.ask(self, ASK, headless=False)
+        connection.begin(self, ASK, headless=False)
         await self.over.wait()
         return connection.take()
 
 
-def heard(*pieces: bytes) -> tuple[int, list[tuple[bytes, bytes]], bytes, State, bool]:
-    """What a connection makes of an answer that arrives in these pieces."""
+def parsed(*pieces: bytes) -> tuple[int, list[tuple[bytes, bytes]], bytes, State, bool]:
+    """Return an answer as parsed by a connection on which it arrives in these pieces."""
 
     async def listen() -> tuple[int, list[tuple[bytes, bytes]], bytes, State, bool]:
         connection = UpstreamConnection()
         connection.connection_made(Wire())  # type: ignore[arg-type]
-        connection.ask(Listener(), ASK, headless=False)
+        connection.begin(Waiting(), ASK, headless=False)
         connection.request_sent = True
         for piece in pieces:
             connection.data_received(piece)
@@ -105,25 +105,25 @@ def heard(*pieces: bytes) -> tuple[int, list[tuple[bytes, bytes]], bytes, State,
 @pytest.mark.parametrize("name", ANSWERS)
 def test_an_answer_means_the_same_wherever_it_is_cut(name):
     answer = ANSWERS[name]
-    whole = heard(answer)
+    whole = parsed(answer)
     assert (whole[0], whole[2], whole[3]) == (200, b"hello world", State.DONE)
     assert whole[4] == (name != "close")
     for cut in range(1, len(answer)):
-        assert heard(answer[:cut], answer[cut:]) == whole, cut
-    assert heard(*(answer[at : at + 1] for at in range(len(answer)))) == whole
+        assert parsed(answer[:cut], answer[cut:]) == whole, cut
+    assert parsed(*(answer[at : at + 1] for at in range(len(answer)))) == whole
 
 
 @settings(max_examples=60, deadline=None)
 @given(st.binary(max_size=300))
-def test_no_bytes_at_all_can_do_more_than_fail(noise):
+def test_no_bytes_can_do_more_than_fail(noise):
     for prefix in (b"", b"HTTP/1.1 200 OK\r\n", ANSWERS["chunked"][:55]):
-        assert heard(prefix, noise)[3] in State
+        assert parsed(prefix, noise)[3] in State
 
 
 def test_every_byte_is_refused_in_a_value_or_passed_as_it_is():
     for number in range(256):
         byte = bytes([number])
-        status, headers, *_ = heard(
+        status, headers, *_ = parsed(
             b"HTTP/1.1 200 OK\r\nX: a" + byte + b"b\r\nContent-Length: 0\r\n\r\n"
         )
         if status == 200:
@@ -139,7 +139,7 @@ def test_every_byte_is_refused_in_a_value_or_passed_as_it_is():
 async def one_answer(pool: UpstreamPool, address: str) -> UpstreamConnection:
     where = address_of(address)
     connection = pool.reuse(where) or await pool.open(where)
-    await Listener().hear_out(connection)
+    await Waiting().whole_answer(connection)
     connection.request_sent = True
     pool.give_back(where, connection)
     return connection
@@ -162,7 +162,7 @@ async def test_no_more_than_the_limit_stay_idle():
         where = address_of(model.address)
         lent = [await pool.open(where) for _ in range(4)]
         for connection in lent:
-            await Listener().hear_out(connection)
+            await Waiting().whole_answer(connection)
             connection.request_sent = True
             pool.give_back(where, connection)
         states = [connection.state for connection in lent]
@@ -182,7 +182,7 @@ async def test_nothing_stays_idle_for_long():
 
 @on_both_loops
 async def test_an_idle_connection_that_hears_something_is_not_lent_again():
-    async def script(line: Line) -> None:
+    async def script(line: ServerEnd) -> None:
         await line.request()
         await line.send(OK)
         await idle.wait()
@@ -205,7 +205,7 @@ async def test_a_request_that_was_not_sent_whole_spends_its_connection():
     async with upstream(answering(OK)) as model:
         where = address_of(model.address)
         connection = await pool.open(where)
-        await Listener().hear_out(connection)
+        await Waiting().whole_answer(connection)
         pool.give_back(where, connection)
         assert connection.state is State.CLOSED
 
@@ -214,7 +214,7 @@ async def test_a_request_that_was_not_sent_whole_spends_its_connection():
 async def test_a_server_that_is_made_to_wait_waits_and_goes_on():
     size = 50 * 2**20
 
-    async def script(line: Line) -> None:
+    async def script(line: ServerEnd) -> None:
         await line.request()
         await line.send(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % size)
         await line.send(b"x" * size)
@@ -225,8 +225,8 @@ async def test_a_server_that_is_made_to_wait_waits_and_goes_on():
     pool = UpstreamPool()
     async with upstream(script) as model:
         connection = await pool.open(address_of(model.address))
-        listener = Listener()
-        asking = asyncio.create_task(listener.hear_out(connection))
+        listener = Waiting()
+        asking = asyncio.create_task(listener.whole_answer(connection))
         await listener.began.wait()
         connection.pause_reading()
         with pytest.raises(TimeoutError):
@@ -242,10 +242,10 @@ async def test_nothing_is_kept_of_an_address_whose_connections_are_used_up_or_ba
     async with upstream(answering(OK)) as model:
         where = address_of(model.address)
         connection = await pool.open(where)
-        pool.give_back(where, connection)  # never asked: good for nothing
+        pool.give_back(where, connection)  # never used: it cannot be kept
         assert pool._idle == {}
         connection = await pool.open(where)
-        await Listener().hear_out(connection)
+        await Waiting().whole_answer(connection)
         connection.request_sent = True
         pool.give_back(where, connection)
         assert set(pool._idle) == {where.authority}
@@ -257,7 +257,7 @@ async def test_nothing_is_kept_of_an_address_whose_connections_are_used_up_or_ba
 
 
 @on_both_loops
-async def test_nobody_there_is_an_upstream_error():
+async def test_a_closed_port_is_an_upstream_error():
     async with upstream(answering(OK)) as model:
         pass
     with pytest.raises(UpstreamError, match="refuses"):

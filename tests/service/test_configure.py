@@ -5,6 +5,7 @@ from decimal import Decimal
 import pytest
 
 from parkmeter.core.meter import LOCAL, Phase, Price, Spec
+from parkmeter.core.money import Minutes
 from parkmeter.errors import LimitExceededError, UnknownEndpointError
 from tests.support.world import ADA, MINUTE, SECOND, World
 
@@ -13,7 +14,7 @@ from tests.support.world import ADA, MINUTE, SECOND, World
 def world() -> World:
     world = World(Spec("a"), Spec("b"))
     for name in ("a", "b"):
-        world.service.top_up(name, 60, ADA)
+        world.service.top_up(name, Minutes.of(60), ADA)
     world.wind(5 * SECOND)
     return world
 
@@ -77,7 +78,7 @@ def test_limits_and_prices_count_from_now_on(world):
         {"a": Spec("a", max_top_up=MINUTE, prices={LOCAL: Price(Decimal(3), "configuration")})}
     )
     with pytest.raises(LimitExceededError):
-        world.service.top_up("a", 2, ADA)
+        world.service.top_up("a", Minutes.of(2), ADA)
     assert world.service.report("a").price.per_hour == 3
 
 

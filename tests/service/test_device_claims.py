@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from parkmeter.core.journal import Kind
 from parkmeter.core.meter import ZERO, Phase, Spec
+from parkmeter.core.money import Minutes
 from parkmeter.errors import DeviceBusyError, StoreBusyError
 from parkmeter.service.changes import Actor, Edit
 from parkmeter.stores.memory import MemoryStore
@@ -38,7 +39,7 @@ def test_a_top_up_is_refused_while_another_open_meter_holds_the_device(world):
     world.top_up(10)
     world.wind(MINUTE)
     with pytest.raises(DeviceBusyError) as refused:
-        world.service.top_up("falcon", 10, BOB)
+        world.service.top_up("falcon", Minutes.of(10), BOB)
     close = world.service.report("flan-t5").closes_at
     assert refused.value.data == {
         "device": "gpu0",
@@ -53,7 +54,7 @@ def test_a_top_up_is_refused_while_another_open_meter_holds_the_device(world):
 
 def test_other_devices_and_endpoints_without_one_are_free(world):
     for name in ("flan-t5", "llama", "phi"):
-        world.service.top_up(name, 10, ADA)
+        world.service.top_up(name, Minutes.of(10), ADA)
     world.wind(2 * SECOND)
     assert [world.status(name) for name in ("flan-t5", "llama", "phi")] == ["running"] * 3
 
@@ -68,7 +69,7 @@ def test_who_holds_the_device_may_add_time(world):
 def test_a_used_up_or_ejected_meter_frees_the_device(world):
     world.top_up(10)
     world.wind(11 * MINUTE)
-    world.service.top_up("falcon", 10, BOB)
+    world.service.top_up("falcon", Minutes.of(10), BOB)
     world.wind(2 * SECOND)
     assert world.status("falcon") == "running"
     world.service.eject("falcon", BOB)
@@ -82,7 +83,7 @@ def test_a_meter_that_its_start_keeps_open_past_its_expiry_holds_the_device(worl
     world.top_up(10)
     world.wind(15 * MINUTE)
     with pytest.raises(DeviceBusyError) as refused:
-        world.service.top_up("falcon", 10, BOB)
+        world.service.top_up("falcon", Minutes.of(10), BOB)
     assert refused.value.data["expires_at"] < world.now < refused.value.data["closes_at"]
 
 
@@ -91,11 +92,11 @@ def test_the_next_one_waits_for_the_former_to_be_gone_and_the_meter_stands_still
     world.top_up(10)
     world.wind(MINUTE)
     world.service.eject("flan-t5", ADA)
-    world.service.top_up("falcon", 10, BOB)
+    world.service.top_up("falcon", Minutes.of(10), BOB)
     world.wind(2 * MINUTE)
     assert on_the_device(world) == ["flan-t5"]
     seen = world.service.report("falcon").shown
-    assert (seen.status, seen.reason) == ("starting", "waiting for flan-t5 to stop, to have gpu0")
+    assert (seen.status, seen.reason) == ("starting", "waiting for flan-t5 to stop and free gpu0")
     world.wind(MINUTE + 3 * SECOND)
     assert on_the_device(world) == ["falcon"]
     assert world.status("falcon") == "running"
@@ -108,7 +109,7 @@ def test_requests_in_flight_get_their_drain_before_the_next_one_starts(world):
     world.wind(MINUTE)
     world.gate.requests["flan-t5"] = 1
     world.service.eject("flan-t5", ADA)
-    world.service.top_up("falcon", 10, BOB)
+    world.service.top_up("falcon", Minutes.of(10), BOB)
     world.wind(FLAN.drain - SECOND)
     assert world.calls("stop") == []
     assert on_the_device(world) == ["flan-t5"]
@@ -121,7 +122,7 @@ def test_a_former_that_never_ends_lets_the_waiting_meter_run_out_of_credit(world
     world.wind(MINUTE)
     world.driver.stick("flan-t5")
     world.service.eject("flan-t5", ADA)
-    world.service.top_up("falcon", 10, BOB)
+    world.service.top_up("falcon", Minutes.of(10), BOB)
     world.wind(FALCON.startup_credit + 10 * MINUTE + SECOND)
     assert world.status("falcon") == "stopped"
     assert world.driver.lives["falcon"] == 0
@@ -133,7 +134,7 @@ def test_two_that_take_turns_are_never_on_the_device_at_once(world):
     world.driver.stop_takes = 20 * SECOND
     for number in range(6):
         name = ("flan-t5", "falcon")[number % 2]
-        world.service.top_up(name, 10, ADA)
+        world.service.top_up(name, Minutes.of(10), ADA)
         for _ in range(45):
             world.wind(SECOND)
             assert len(on_the_device(world)) <= 1
@@ -171,10 +172,10 @@ def test_only_the_first_of_a_device_is_provisioned_and_the_other_says_why(world)
 
 
 def test_a_repeated_top_up_gets_its_first_answer_though_the_device_has_gone_to_another(world):
-    first = world.service.top_up("flan-t5", 1, ADA, "monday")
+    first = world.service.top_up("flan-t5", Minutes.of(1), ADA, "monday")
     world.wind(5 * MINUTE)
-    world.service.top_up("falcon", 10, BOB)
-    again = world.service.top_up("flan-t5", 1, ADA, "monday")
+    world.service.top_up("falcon", Minutes.of(10), BOB)
+    again = world.service.top_up("flan-t5", Minutes.of(1), ADA, "monday")
     assert again.replayed
     assert again.entry.expires_at == first.entry.expires_at
 
@@ -207,13 +208,13 @@ def test_whatever_happens_one_meter_is_open_and_one_endpoint_on_the_device(turns
                     assert len(world.driver.owned()) <= 1
             case "top-up":
                 with contextlib.suppress(DeviceBusyError):
-                    world.service.top_up(how, 1, ADA)
+                    world.service.top_up(how, Minutes.of(1), ADA)
             case "eject":
                 world.service.eject(how, ADA)
             case "switch":
                 for name in world.specs:
                     world.service.eject(name, ADA)
-                world.service.top_up(how, 1, ADA)
+                world.service.top_up(how, Minutes.of(1), ADA)
             case "crash" if how in world.driver.owned():
                 world.driver.crash(how, "out of memory")
             case "busy":
@@ -244,7 +245,7 @@ class InBetween(MemoryStore):
 def test_of_two_who_open_the_device_at_once_the_second_is_refused():
     store = InBetween()
     world = World(FLAN, FALCON, store=store)
-    store.happens = ("flan-t5", lambda: world.service.top_up("falcon", 10, BOB))
+    store.happens = ("flan-t5", lambda: world.service.top_up("falcon", Minutes.of(10), BOB))
     with pytest.raises(DeviceBusyError):
         world.top_up(10)
     assert world.store.load("flan-t5").version == 0
@@ -264,7 +265,7 @@ def test_a_holder_that_is_topped_up_at_its_last_moment_keeps_the_device():
 
     store.happens = ("falcon", at_the_last_moment)
     with pytest.raises(DeviceBusyError):
-        world.service.top_up("falcon", 10, BOB)
+        world.service.top_up("falcon", Minutes.of(10), BOB)
 
 
 def test_a_top_up_decided_before_the_close_does_not_bring_back_who_lost_the_device():
@@ -277,7 +278,7 @@ def test_a_top_up_decided_before_the_close_does_not_bring_back_who_lost_the_devi
 
     def too_late() -> None:
         world.clock.time = close
-        world.service.top_up("falcon", 10, BOB)
+        world.service.top_up("falcon", Minutes.of(10), BOB)
 
     store.happens = ("flan-t5", too_late)
     with pytest.raises(DeviceBusyError):
@@ -292,7 +293,7 @@ def test_a_start_decided_before_the_close_does_not_revive_who_lost_the_device():
 
     def too_late() -> None:
         world.clock.time += timedelta(milliseconds=1)
-        world.service.top_up("falcon", 10, BOB)
+        world.service.top_up("falcon", Minutes.of(10), BOB)
 
     store.happens = ("flan-t5", too_late)
     world.service.reconcile("flan-t5")
@@ -311,7 +312,7 @@ def test_a_restarting_server_does_not_revive_who_lost_the_device_at_the_close():
 
     def too_late() -> None:
         world.clock.time = close
-        world.service.top_up("falcon", 10, BOB)
+        world.service.top_up("falcon", Minutes.of(10), BOB)
 
     store.happens = ("flan-t5", too_late)
     world.service.reconcile("flan-t5")
@@ -328,7 +329,7 @@ def test_two_clients_at_once_over_and_over_exactly_one_wins(tmp_path: Path):
         def buy(name: str, at_once=at_once, outcomes=outcomes) -> None:
             at_once.wait()
             try:
-                world.service.top_up(name, 10, Actor(name, name))
+                world.service.top_up(name, Minutes.of(10), Actor(name, name))
             except DeviceBusyError as busy:
                 outcomes.append(f"held by {busy.data['endpoint']}")
             else:
@@ -352,7 +353,7 @@ def test_two_clients_at_once_over_and_over_exactly_one_wins(tmp_path: Path):
 def test_endpoints_that_were_on_when_they_got_one_device_go_on_and_are_not_started_again(world):
     world.specs["phi"] = FREE
     world.top_up(10)
-    world.service.top_up("phi", 30, BOB)
+    world.service.top_up("phi", Minutes.of(30), BOB)
     world.wind(2 * SECOND)
     world.specs["phi"] = replace(FREE, device="gpu0")
     world.service = world.another_service()
@@ -374,7 +375,7 @@ def test_an_endpoint_that_is_not_configured_any_more_holds_nothing_but_is_waited
     del world.specs["flan-t5"]
     world.service = world.another_service()
     world.service.sweep()
-    world.service.top_up("falcon", 10, BOB)
+    world.service.top_up("falcon", Minutes.of(10), BOB)
     world.wind(30 * SECOND)
     assert world.status("falcon") == "starting"
     assert world.driver.lives["falcon"] == 0
@@ -389,25 +390,25 @@ def test_a_store_that_never_agrees_on_a_device_is_busy(world):
 
 
 def test_an_endpoint_that_runs_on_a_device_keeps_it_whatever_the_configuration_says_now(world):
-    world.service.top_up("llama", 60, ADA)
+    world.service.top_up("llama", Minutes.of(60), ADA)
     world.wind(2 * SECOND)
     moved = world.specs | {"llama": replace(LLAMA, device="gpu0"), "whisper": OTHER}
     world.service.configure(moved)
     with pytest.raises(DeviceBusyError):
-        world.service.top_up("whisper", 10, BOB)
+        world.service.top_up("whisper", Minutes.of(10), BOB)
     world.service.eject("llama", ADA)
     world.wind(MINUTE)
-    world.service.top_up("whisper", 10, BOB)
+    world.service.top_up("whisper", Minutes.of(10), BOB)
     world.wind(2 * SECOND)
     assert world.status("whisper") == "running"
 
 
 def test_a_device_that_is_given_to_an_open_meter_is_held_by_it(world):
-    world.service.top_up("phi", 60, ADA)
+    world.service.top_up("phi", Minutes.of(60), ADA)
     world.wind(2 * SECOND)
     world.service.configure(world.specs | {"phi": replace(FREE, device="gpu0")})
     with pytest.raises(DeviceBusyError):
-        world.service.top_up("flan-t5", 10, BOB)
+        world.service.top_up("flan-t5", Minutes.of(10), BOB)
     world.driver.crash("phi", "exit code 1")
     world.wind(10 * SECOND)
     assert world.status("phi") == "running"
@@ -417,7 +418,7 @@ def test_two_that_were_given_one_device_while_they_ran_do_not_wait_for_each_othe
     two = {"phi": FREE, "whisper": replace(OTHER, device=None)}
     world.service.configure(world.specs | two)
     for name in two:
-        world.service.top_up(name, 60, ADA)
+        world.service.top_up(name, Minutes.of(60), ADA)
     world.wind(2 * SECOND)
     shared = {name: replace(spec, device="gpu0") for name, spec in two.items()}
     world.service.configure(world.specs | shared)
@@ -430,7 +431,7 @@ def test_two_that_were_given_one_device_while_they_ran_do_not_wait_for_each_othe
 def test_meters_that_cannot_be_on_a_device_are_not_read_for_it(monkeypatch):
     many = [Spec(f"phi-{number}") for number in range(50)]
     world = World(FLAN, FALCON, LLAMA, *many)
-    world.service.top_up("phi-7", 10, ADA)
+    world.service.top_up("phi-7", Minutes.of(10), ADA)
     world.wind(2 * SECOND)
     asked: list[str] = []
     meters = world.store.meters

@@ -211,11 +211,11 @@ def test_the_gate_remembers_when_the_last_prompt_ended():
     close = NOON + 90 * MINUTE
     gate.show(View("flan", 1, close, close, Status.RUNNING, "serving", "http://a:1"))
     long, short = gate.admit("flan"), gate.admit("flan")
-    short.leave()
+    short.release()
     assert since < gate.last_prompt("flan") < gate.last_prompt("flan")  # always now
-    long.leave()
+    long.release()
     ended = gate.last_prompt("flan")
-    long.leave()
+    long.release()
     assert gate.last_prompt("flan") == ended
 
 
@@ -225,10 +225,10 @@ def test_who_only_looks_does_not_use_the_endpoint():
     since = gate.last_prompt("flan")
     close = NOON + 90 * MINUTE
     gate.show(View("flan", 1, close, close, Status.RUNNING, "serving", "http://a:1"))
-    seat = gate.admit("flan", prompt=False)
+    permit = gate.admit("flan", prompt=False)
     assert gate.in_flight("flan") == 1
     assert gate.last_prompt("flan") == since
-    seat.leave()
+    permit.release()
     assert (gate.in_flight("flan"), gate.last_prompt("flan")) == (0, since)
 
 

@@ -9,6 +9,7 @@ import pytest
 from parkmeter.core.journal import SYSTEM, Entry, Kind
 from parkmeter.core.journal_reader import lines_of
 from parkmeter.core.meter import ZERO, Meter
+from parkmeter.core.money import Minutes
 from parkmeter.core.receipt import Receipt, receipt
 from parkmeter.errors import InvalidRequestError, UnknownEndpointError
 from parkmeter.service.changes import Edit
@@ -54,9 +55,9 @@ def test_an_endpoint_that_is_on_counts_to_the_end_of_the_period(world):
 
 
 def test_time_belongs_to_whom_bought_it_in_the_order_it_was_bought(world):
-    world.service.top_up("flan-t5", 30, ADA)
-    world.service.top_up("flan-t5", 15, BOB)
-    world.service.top_up("flan-t5", 15, ADA)
+    world.service.top_up("flan-t5", Minutes.of(30), ADA)
+    world.service.top_up("flan-t5", Minutes.of(15), BOB)
+    world.service.top_up("flan-t5", Minutes.of(15), ADA)
     world.wind(40 * MINUTE)
     found = world.service.receipt("flan-t5")
     assert parts(found) == {
@@ -72,9 +73,9 @@ def test_time_belongs_to_whom_bought_it_in_the_order_it_was_bought(world):
 def test_waiting_for_the_start_belongs_to_who_opened_and_shifts_what_was_bought_after():
     world = World(PRICED)
     world.driver.start_takes = 20 * MINUTE
-    world.service.top_up("flan-t5", 10, ADA)
+    world.service.top_up("flan-t5", Minutes.of(10), ADA)
     world.wind(15 * MINUTE)
-    world.service.top_up("flan-t5", 10, BOB)
+    world.service.top_up("flan-t5", Minutes.of(10), BOB)
     world.wind(HOUR)
     found = parts(world.service.receipt("flan-t5"))
     assert abs(found["ada"][0] - 30 * MINUTE) < 2 * SECOND
@@ -82,8 +83,8 @@ def test_waiting_for_the_start_belongs_to_who_opened_and_shifts_what_was_bought_
 
 
 def test_drain_belongs_to_whom_the_last_time_belonged_to(world):
-    world.service.top_up("flan-t5", 10, ADA)
-    world.service.top_up("flan-t5", 10, BOB)
+    world.service.top_up("flan-t5", Minutes.of(10), ADA)
+    world.service.top_up("flan-t5", Minutes.of(10), BOB)
     world.gate.requests["flan-t5"] = 1
     world.wind(HOUR)
     found = parts(world.service.receipt("flan-t5"))
@@ -92,8 +93,8 @@ def test_drain_belongs_to_whom_the_last_time_belonged_to(world):
 
 
 def test_after_an_eject_the_drain_is_of_whose_time_was_running(world):
-    world.service.top_up("flan-t5", 10, ADA)
-    world.service.top_up("flan-t5", 10, BOB)
+    world.service.top_up("flan-t5", Minutes.of(10), ADA)
+    world.service.top_up("flan-t5", Minutes.of(10), BOB)
     world.wind(5 * MINUTE)
     world.gate.requests["flan-t5"] = 1
     world.service.eject("flan-t5", BOB)
@@ -130,7 +131,7 @@ def test_a_price_that_changes_in_mid_run_counts_from_the_line_that_first_says_it
 def test_a_buyer_without_hours_has_an_unknown_cost_where_the_price_is_unknown_and_not_zero():
     world = World(spec())
     world.top_up(10)
-    world.service.top_up("flan-t5", 10, BOB)
+    world.service.top_up("flan-t5", Minutes.of(10), BOB)
     world.wind(5 * MINUTE)
     found = world.service.receipt("flan-t5")
     assert [(part.who, part.cost) for part in found.parts] == [("ada", None), ("bob", None)]
@@ -143,7 +144,7 @@ def test_an_unknown_price_makes_totals_unknown_and_hours_without_price_are_told(
     world.specs["flan-t5"] = PRICED
     world.service = world.another_service()
     world.service.eject("flan-t5", ADA)
-    world.service.top_up("flan-t5", 30, BOB)
+    world.service.top_up("flan-t5", Minutes.of(30), BOB)
     world.service.begin()
     world.wind(HOUR)
     found = world.service.receipt("flan-t5")
@@ -256,7 +257,7 @@ def test_what_was_long_ago_is_found_without_reading_all_that_came_after_it(world
 
 def test_a_key_that_comes_again_after_its_lifetime_is_another_line(world):
     for _ in range(2):
-        world.service.top_up("flan-t5", 10, ADA, "monday")
+        world.service.top_up("flan-t5", Minutes.of(10), ADA, "monday")
         world.wind(timedelta(days=8))
     assert parts(world.service.receipt("flan-t5"))["ada"][0] == 20 * MINUTE
 

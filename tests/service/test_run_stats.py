@@ -29,9 +29,9 @@ def world() -> World:
     return World(PRICED)
 
 
-def cost(world: World, backgrounds: RunStats | None = None) -> Decimal | None:
+def cost(world: World, run_stats: RunStats | None = None) -> Decimal | None:
     report = world.service.report("flan-t5")
-    return (backgrounds or RunStats(world.service)).of(report).cost_so_far
+    return (run_stats or RunStats(world.service)).of(report).cost_so_far
 
 
 def test_cost_counts_from_the_start_call_and_ends_with_the_run(world):
@@ -52,7 +52,7 @@ def test_an_unknown_price_makes_the_cost_unknown_and_never_zero():
 
 
 def test_cost_so_far_is_what_the_receipt_of_the_run_says_whatever_the_price_does(world):
-    backgrounds = RunStats(world.service)
+    run_stats = RunStats(world.service)
     world.top_up(60)
     world.wind(10 * MINUTE)
     for price in ("5", "0.1234", None, "9"):
@@ -62,24 +62,24 @@ def test_cost_so_far_is_what_the_receipt_of_the_run_says_whatever_the_price_does
             world.wind(7 * MINUTE + timedelta(microseconds=1))
             since = world.service.report("flan-t5").meter.run.created_at
             said = world.service.receipt("flan-t5", since).cost
-            assert cost(world, backgrounds) == cost(world) == said
+            assert cost(world, run_stats) == cost(world) == said
             world.top_up(20)
 
 
 def test_the_journal_is_read_again_only_when_the_meter_has_changed(world):
     reads = Reads(world)
-    backgrounds = RunStats(reads)
+    run_stats = RunStats(reads)
     world.top_up(60)
     world.wind(MINUTE)
-    cost(world, backgrounds)
+    cost(world, run_stats)
     once = reads.count
     assert once
     for _ in range(5):
         world.wind(SECOND)
-        cost(world, backgrounds)
+        cost(world, run_stats)
     assert reads.count == once
     world.top_up(1)
-    cost(world, backgrounds)
+    cost(world, run_stats)
     assert reads.count == 2 * once
 
 
@@ -90,10 +90,10 @@ def test_a_stopped_endpoint_asks_nothing_of_the_journal(world):
 
 
 def test_the_usual_start_is_the_median_of_the_last_ones_failed_attempts_included(world):
-    backgrounds = RunStats(world.service)
+    run_stats = RunStats(world.service)
 
     def usual() -> timedelta | None:
-        return backgrounds.of(world.service.report("flan-t5")).usual_start
+        return run_stats.of(world.service.report("flan-t5")).usual_start
 
     for seconds in (10, 50, 20):
         world.driver.start_takes = timedelta(seconds=seconds)

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from parkmeter.core.journal import SYSTEM, Kind
 from parkmeter.core.meter import Spec
+from parkmeter.core.money import Minutes
 from parkmeter.core.receipt import receipt
 from parkmeter.errors import LimitExceededError
 from tests.support.scheduled import (
@@ -292,7 +293,7 @@ def test_a_window_that_cannot_be_seen_to_does_not_hold_back_a_stop(caplog):
     assert made.status() == "stopped"
     (stop,) = [call.at for call in made.driver.calls if call.method == "stop"]
     assert timedelta() <= stop - until < 5 * SECOND
-    assert "the hours of flan-t5 could not be seen to; tried again" in caplog.text
+    assert "flan-t5: its hours failed; retrying" in caplog.text
     made.store.commit = committed
     made.wind(MINUTE)
     assert made.status() == "running"
@@ -303,7 +304,7 @@ def test_a_window_that_cannot_be_seen_to_does_not_hold_back_a_stop(caplog):
 
 def test_a_device_that_another_holds_is_told_once_and_waited_for():
     made = world(spec(device="gpu0"), Spec("falcon", device="gpu0", look_again=LOOK))
-    made.service.top_up("falcon", 90, ADA)
+    made.service.top_up("falcon", Minutes.of(90), ADA)
     made.wind(HOUR + 10 * MINUTE)
     assert made.status() == "stopped"
     (warning,) = entries(made, Kind.WARNING)
@@ -317,7 +318,7 @@ def test_a_device_that_another_holds_is_told_once_and_waited_for():
 
 def test_who_ejects_while_the_device_is_waited_for_wants_no_turn():
     made = world(spec(device="gpu0"), Spec("falcon", device="gpu0", look_again=LOOK))
-    made.service.top_up("falcon", 90, ADA)
+    made.service.top_up("falcon", Minutes.of(90), ADA)
     made.wind(HOUR + 10 * MINUTE)
     made.service.eject("flan-t5", ADA)
     made.wind(HOUR)
@@ -327,7 +328,7 @@ def test_who_ejects_while_the_device_is_waited_for_wants_no_turn():
 
 def test_a_device_that_comes_free_after_the_window_is_not_taken():
     made = world(spec(device="gpu0"), Spec("falcon", device="gpu0", look_again=LOOK))
-    made.service.top_up("falcon", 10 * 60, ADA)
+    made.service.top_up("falcon", Minutes.of(10 * 60), ADA)
     made.wind(12 * HOUR)
     assert entries(made, Kind.TOP_UP) == []
     assert made.clock.due["flan-t5"] == NINE + DAY

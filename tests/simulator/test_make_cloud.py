@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from simulator.cdk import HERE
+from simulator.cdk import PROJECT
 from simulator.cloud import SimulatedCloud
 
 pytestmark = pytest.mark.timeout(120)
@@ -37,7 +37,7 @@ def test_a_signal_in_the_middle_of_a_deploy_ends_everything_within_seconds(endin
     mark = uuid.uuid4().hex
     process = subprocess.Popen(
         COMMAND,
-        cwd=HERE,
+        cwd=PROJECT,
         env={**os.environ, "MARK": mark},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -51,14 +51,14 @@ def test_a_signal_in_the_middle_of_a_deploy_ends_everything_within_seconds(endin
     process.send_signal(ending)
     output, words = process.communicate(timeout=15)
     assert (process.returncode, output) == (0, "")
-    assert words.endswith("Everything has been ended.\n")
+    assert words.endswith("Everything is stopped.\n")
     assert left_over(mark) == []
 
 
 def test_a_port_that_is_none_is_refused_in_plain_words():
     done = subprocess.run(
         COMMAND,
-        cwd=HERE,
+        cwd=PROJECT,
         env={**os.environ, "PARKMETER_CLOUD_PORT": "http"},
         capture_output=True,
         text=True,
@@ -74,7 +74,7 @@ def test_a_port_that_is_taken_is_told():
         port = str(taken.getsockname()[1])
         done = subprocess.run(
             COMMAND,
-            cwd=HERE,
+            cwd=PROJECT,
             env={**os.environ, "PARKMETER_CLOUD_PORT": port},
             capture_output=True,
             text=True,
@@ -82,12 +82,12 @@ def test_a_port_that_is_taken_is_told():
             timeout=60,
         )
     assert done.returncode == 1
-    assert f"The simulated cloud cannot start: port {port} is taken" in done.stderr
+    assert f"The simulated cloud cannot start: port {port} is in use" in done.stderr
 
 
 def test_what_app_py_says_is_what_is_deployed(tmp_path: Path):
     """Another prefix and name; nothing of `make cloud` is written for the default ones."""
-    app = (HERE / "app.py").read_text()
+    app = (PROJECT / "app.py").read_text()
     changed = app.replace('prefix="parkmeter"', 'prefix="team-b"').replace(
         'name="flan-t5"', 'name="story"'
     )
@@ -112,5 +112,5 @@ def test_what_app_py_says_is_what_is_deployed(tmp_path: Path):
 def _with(written: Path) -> Path:
     """A folder with this application, and all else it needs."""
     for name in ("stacks", "src", "cdk.json"):
-        (written.parent / name).symlink_to(HERE / name)
+        (written.parent / name).symlink_to(PROJECT / name)
     return written.parent

@@ -14,7 +14,7 @@ from botocore.exceptions import ClientError, ConnectionClosedError, ParamValidat
 from simulator.sagemaker import refusals
 from simulator.sagemaker.containers import embedded_model
 from simulator.sagemaker.endpoint import Delays, Status
-from simulator.sagemaker.shapes import InventedAnswerError, hold_to_model, service
+from simulator.sagemaker.service_model import InventedAnswerError, hold_to_model, service
 from simulator.sagemaker.simulator import SageMakerSimulator
 from tests.support.driver_fixtures import wait_for
 
@@ -107,7 +107,7 @@ def test_an_update_keeps_it_in_service_with_another_config(control, clock):
 
 
 def test_a_failed_endpoint_can_be_deleted_and_nothing_else(control, sagemaker, clock):
-    sagemaker.troubles.fail_next_create("flan", "no such weights")
+    sagemaker.faults.fail_next_create("flan", "no such weights")
     create(control)
     clock.wind(minutes=3)
     told = control.describe_endpoint(EndpointName="flan")
@@ -120,7 +120,7 @@ def test_a_failed_endpoint_can_be_deleted_and_nothing_else(control, sagemaker, c
 
 
 def test_no_capacity_is_a_failure_that_says_so(control, sagemaker, clock):
-    sagemaker.troubles.without_capacity.add("ml.g5.12xlarge")
+    sagemaker.faults.without_capacity.add("ml.g5.12xlarge")
     create(control)
     create(control, "other", "on-a100")
     clock.wind(minutes=3)
@@ -254,13 +254,13 @@ def test_a_config_is_described_as_it_was_made(control):
 def test_deleting_a_config_in_use_is_not_refused_but_noted(control, sagemaker):
     create(control)
     control.delete_endpoint_config(EndpointConfigName="on-a10g")
-    assert sagemaker.account.trespasses == ["on-a10g was deleted while flan used it"]
+    assert sagemaker.account.violations == ["on-a10g was deleted while flan used it"]
     with pytest.raises(ClientError):
         control.describe_endpoint_config(EndpointConfigName="on-a10g")
 
 
 def test_a_create_over_the_quota_is_refused_and_leaves_nothing(control, sagemaker):
-    sagemaker.troubles.quotas["ml.g5.12xlarge"] = 1
+    sagemaker.faults.quotas["ml.g5.12xlarge"] = 1
     create(control, "first")
     with pytest.raises(control.exceptions.ResourceLimitExceeded) as refused:
         create(control, "second")
@@ -373,7 +373,7 @@ def test_an_error_of_the_model_is_a_model_error_with_the_original(control, runti
     answer = refused.value.response
     assert answer["ResponseMetadata"]["HTTPStatusCode"] == 424
     assert answer["OriginalStatusCode"] == 500
-    assert answer["OriginalMessage"] == '{"error": "told to"}'
+    assert answer["OriginalMessage"] == '{"error": "as requested"}'
     assert said(refused).startswith("Received server error (500) from primary with message")
 
 
@@ -381,7 +381,7 @@ def test_other_errors_of_the_runtime_have_their_own_status(control, runtime, sag
     ready(control, clock)
     told = []
     for refusal in (refusals.model_not_ready(), refusals.unavailable()):
-        sagemaker.troubles.refuse("InvokeEndpoint", refusal)
+        sagemaker.faults.refuse("InvokeEndpoint", refusal)
         with pytest.raises(ClientError) as refused:
             runtime.invoke_endpoint(EndpointName="flan", Body=b"{}")
         told.append((code(refused), refused.value.response["ResponseMetadata"]["HTTPStatusCode"]))
@@ -454,7 +454,7 @@ def test_an_async_endpoint_takes_only_async_calls_and_no_other_does(
 
 @pytest.mark.parametrize("refusal", [refusals.throttled(), refusals.internal_failure()])
 def test_a_refusal_can_be_ordered_and_has_no_effect(control, sagemaker, refusal):
-    sagemaker.troubles.refuse("CreateEndpoint", refusal)
+    sagemaker.faults.refuse("CreateEndpoint", refusal)
     with pytest.raises(ClientError) as refused:
         create(control)
     assert code(refused) == refusal.code
@@ -463,7 +463,7 @@ def test_a_refusal_can_be_ordered_and_has_no_effect(control, sagemaker, refusal)
 
 
 def test_an_answer_can_be_lost_after_its_effect(control, sagemaker):
-    sagemaker.troubles.lose_answers("CreateEndpoint")
+    sagemaker.faults.lose_answers("CreateEndpoint")
     with pytest.raises(ConnectionClosedError):
         create(control)
     assert status(control) == "Creating"

@@ -24,7 +24,7 @@ from moto.dynamodb.exceptions import TransactionCanceledException
 from moto.dynamodb.models import DynamoDBBackend
 from playwright.sync_api import expect
 
-from simulator.cdk import HERE, CdkError
+from simulator.cdk import PROJECT, CdkError
 from simulator.cloud import SimulatedCloud
 from tests.support import chromium
 
@@ -227,10 +227,10 @@ def redeployed(cloud, tmp_path_factory) -> dict[str, Any]:
     """As it was before another version of the project, with other settings, was deployed."""
     copy: Path = tmp_path_factory.mktemp("changed")
     for name in ("app.py", "cdk.json"):
-        shutil.copy(HERE / name, copy)
+        shutil.copy(PROJECT / name, copy)
     for name in ("stacks", "src"):
         ignored = shutil.ignore_patterns("__pycache__")
-        shutil.copytree(HERE / name, copy / name, ignore=ignored)
+        shutil.copytree(PROJECT / name, copy / name, ignore=ignored)
     edit(copy / "app.py", "FLAN_T5_XXL = Endpoint(", "FLAN_T5_XXL = Endpoint(drain_seconds=1,")
     edit(copy / "app.py", '"ml.g5.12xlarge", "ml.g5.24', '"ml.g5.48xlarge", "ml.g5.24')
     edit(copy / "app.py", '"ml.g5.12xlarge": Decimal("7.09"), ', "")
@@ -266,7 +266,7 @@ def test_changed_instance_types_are_deployed_while_the_endpoint_lives(cloud, red
     assert alive["CreationTime"] == redeployed["endpoint"]["CreationTime"]
     config = control.describe_endpoint_config(EndpointConfigName=alive["EndpointConfigName"])
     assert config["ProductionVariants"][0]["InstanceType"] == "ml.g5.12xlarge"
-    assert cloud.sagemaker.account.trespasses == []
+    assert cloud.sagemaker.account.violations == []
     assert status(cloud) == "running"
 
 

@@ -9,12 +9,12 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from simulator import routes
-from simulator.authorizers import Authorizer
+from simulator.api_gateway import routes
+from simulator.api_gateway.authorizers import Authorizer
+from simulator.api_gateway.gateway_responses import GatewayError
 from simulator.cloud import SimulatedCloud
-from simulator.refusals import GatewayError
+from simulator.lambda_runtime.process import Outcome
 from simulator.sagemaker.containers import canned
-from simulator.worker import Outcome
 from tests.support.small_stack import deployed, function
 
 pytestmark = pytest.mark.timeout(120)

@@ -216,7 +216,7 @@ def test_an_endpoint_is_there_when_its_stack_is_and_gone_when_it_is_deleted(clou
 
 
 def test_an_endpoint_that_fails_fails_its_stack(cloud):
-    cloud.sagemaker.troubles.fail_next_create("Doomed", "the model is broken")
+    cloud.sagemaker.faults.fail_next_create("Doomed", "the model is broken")
     endpoint = {
         "Type": "AWS::SageMaker::Endpoint",
         "Properties": {

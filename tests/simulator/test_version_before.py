@@ -106,7 +106,7 @@ def test_a_stack_deployed_by_the_version_before_is_updated_without_losing_a_mete
     handler = cloud.client("lambda").get_function(FunctionName="parkmeter-flan-t5-async-bucket")
     assert handler["Configuration"]["Handler"] == "parkmeter.aws.async_inference.bucket.handler"
     assert kept(cloud, issued["token"]) == before
-    assert cloud.sagemaker.account.trespasses == []
+    assert cloud.sagemaker.account.violations == []
     replayed = call(cloud, "POST", "/endpoints/flan-t5/top-ups", {"minutes": 30}, **ada)
     assert replayed == added
     status, answer = call(cloud, "POST", "/flan", PROMPT, Authorization=ada["Authorization"])

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from simulator.node import use_packaged_node
+from simulator.cdk import use_packaged_node
 
 ROOT = Path(__file__).parents[2]
 

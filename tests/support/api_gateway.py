@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from parkmeter.aws import control
-from simulator.deployed import Deployed, deployed
+from simulator.deployment import Deployed, deployed
 from simulator.sagemaker.account import ACCOUNT
 from simulator.sagemaker.simulator import SageMakerSimulator
 
@@ -90,7 +90,7 @@ def gateway_to_control(
     moto: str, sagemaker: SageMakerSimulator, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Gateway]:
     """A new deployment with the endpoint flan-t5, and control over it."""
-    with deployed(moto, monkeypatch) as deployment:
+    with deployed(moto, monkeypatch.setenv) as deployment:
         for name in ("AWS_ENDPOINT_URL_SAGEMAKER", "AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME"):
             monkeypatch.setenv(name, sagemaker.url)
         deployment.define()

@@ -31,14 +31,15 @@ from parkmeter.aws.wiring import NoGate, Ports, service_of
 from parkmeter.core.events import Event, Extension
 from parkmeter.core.journal import Entry, Kind
 from parkmeter.core.meter import Meter, Spec
+from parkmeter.core.money import Minutes
 from parkmeter.core.report import Report
 from parkmeter.notify.log import LogNotifier
 from parkmeter.notify.sns import SnsReceiver
 from parkmeter.service.changes import Actor
 from parkmeter.service.event_builder import extension_of
-from parkmeter.service.meters import Service
+from parkmeter.service.meters import MeterService
 from parkmeter.stores.dynamodb_outbox import DynamoOutbox
-from simulator.deployed import Deployed, deployed
+from simulator.deployment import Deployed, deployed
 from simulator.sagemaker.endpoint import Delays
 from simulator.sagemaker.simulator import SageMakerSimulator
 from tests.support.timeline import Timeline
@@ -194,7 +195,7 @@ class Life:
             pause=self.pause,
         )
 
-    def service(self) -> Service:
+    def service(self) -> MeterService:
         """What control and tests ask."""
         names = [FLAN, *self.deployment.names]
         return service_of(self.ports, self.find(names).definitions)
@@ -273,7 +274,7 @@ class Life:
     # ── What people do and see ───────────────────────────────────────────────────────────────────
 
     def top_up(self, minutes: float = 10, name: str = FLAN) -> Entry:
-        return self.service().top_up(name, minutes, ADA).entry
+        return self.service().top_up(name, Minutes.of(minutes), ADA).entry
 
     def eject(self, name: str = FLAN) -> None:
         self.service().eject(name, ADA)
@@ -350,7 +351,7 @@ def utc(text: str) -> datetime:
 def new_life(moto: str, clock: Wound, monkeypatch: pytest.MonkeyPatch) -> Iterator[Life]:
     """A deployment with Flan-T5 defined and nothing provisioned."""
     with (
-        deployed(moto, monkeypatch) as deployment,
+        deployed(moto, monkeypatch.setenv) as deployment,
         SageMakerSimulator(clock.now, delays=DELAYS) as sagemaker,
     ):
         sagemaker.add_config("on-a10g", "ml.g5.12xlarge")
@@ -367,4 +368,4 @@ def new_life(moto: str, clock: Wound, monkeypatch: pytest.MonkeyPatch) -> Iterat
         sns.close()
         sqs.close()
     assert sagemaker.bugs == []
-    assert sagemaker.account.trespasses == []
+    assert sagemaker.account.violations == []

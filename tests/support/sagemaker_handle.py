@@ -28,7 +28,7 @@ class SageMakerHandle:
         self.sagemaker.__enter__()
         self.sagemaker.add_config("on-a10g", A10G)
         self.sagemaker.add_config("on-h100", H100)
-        self.sagemaker.troubles.quotas[H100] = 0
+        self.sagemaker.faults.quotas[H100] = 0
         configs = {A10G: "on-a10g", H100: "on-h100"}
         self.driver = SageMakerDriver(
             self.sagemaker.client(),
@@ -49,7 +49,7 @@ class SageMakerHandle:
         return Spec("slow", variants=(A10G,))
 
     def fails_once(self) -> Spec:
-        self.sagemaker.troubles.fail_next_create("bad", "CannotStartContainer: no such weights.")
+        self.sagemaker.faults.fail_next_create("bad", "CannotStartContainer: no such weights.")
         return Spec("bad", variants=(A10G,))
 
     def impossible(self) -> Spec:

@@ -7,11 +7,12 @@ from decimal import Decimal
 
 from parkmeter.core.journal import Entry, Kind
 from parkmeter.core.meter import Price, Spec
+from parkmeter.core.money import Dollars, Minutes
 from parkmeter.core.view import View
 from parkmeter.drivers.fake import FakeDriver
 from parkmeter.ports import Store
 from parkmeter.service.changes import Actor
-from parkmeter.service.meters import Service
+from parkmeter.service.meters import MeterService
 from parkmeter.stores.memory import MemoryStore
 
 NOON = datetime(2026, 6, 22, 12, 0, tzinfo=UTC)
@@ -82,10 +83,10 @@ class World:
         self.specs = {spec.name: spec for spec in specs or (Spec("flan-t5"),)}
         self.service = self.another_service()
 
-    def another_service(self) -> Service:
+    def another_service(self) -> MeterService:
         """What a restart makes: nothing remembered but store and endpoints."""
         self.clock.due.clear()
-        return Service(
+        return MeterService(
             self.specs,
             store=self.store,
             driver=self.driver,
@@ -113,8 +114,9 @@ class World:
             raise AssertionError("the clock does not come to rest")
         self.clock.time = until
 
-    def top_up(self, minutes: object = 10, **more: object) -> Entry:
-        return self.service.top_up("flan-t5", minutes, ADA, **more).entry
+    def top_up(self, minutes: float | Dollars = 10, key: str | None = None) -> Entry:
+        amount = minutes if isinstance(minutes, Dollars) else Minutes.of(minutes)
+        return self.service.top_up("flan-t5", amount, ADA, key).entry
 
     def status(self, name: str = "flan-t5") -> str:
         return self.service.report(name).shown.status

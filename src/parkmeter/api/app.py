@@ -33,7 +33,7 @@ from parkmeter.api.schemas import (
 )
 from parkmeter.core.tokens import Scope, Token
 from parkmeter.errors import ClockStoppedError, InvalidRequestError
-from parkmeter.service.changes import Actor, Answer
+from parkmeter.service.changes import Actor, ChangeResult
 from parkmeter.web.auth import require
 from parkmeter.web.legacy_expiry import seed_answer, seed_view
 
@@ -89,7 +89,7 @@ def actor_of(token: Token) -> Actor:
     return Actor(token.id, token.name, token.minutes_per_day)
 
 
-def _replayed(answer: Answer, response: Response) -> None:
+def _replayed(answer: ChangeResult, response: Response) -> None:
     if answer.replayed:
         response.headers["Idempotency-Replayed"] = "true"
 
@@ -251,7 +251,7 @@ def _seed_routes(app: FastAPI, control: ApiContext) -> None:
             name = service.names[0]
         require(token, Scope.TOP_UP, name)
         answer = await in_thread(
-            service.top_up, name, wanted.minutes, actor_of(token), idempotency_key(key)
+            service.top_up, name, wanted.amount(), actor_of(token), idempotency_key(key)
         )
         _replayed(answer, response)
         return seed_answer(answer.entry)

@@ -13,7 +13,7 @@ from parkmeter.core.report import Report
 from parkmeter.core.tokens import Token
 from parkmeter.errors import ScopeMissingError
 from parkmeter.ports import RequestCounts
-from parkmeter.service.meters import Service
+from parkmeter.service.meters import MeterService
 from parkmeter.service.run_stats import RunStats
 from parkmeter.web.auth import Book
 
@@ -48,7 +48,7 @@ class ApiContext:
     how many endpoints let in, as far as that is known.
     """
 
-    service: Service
+    service: MeterService
     book: Book
     resources: Callable[[str], str]
     now: Callable[[], datetime]
@@ -56,16 +56,16 @@ class ApiContext:
     whole_servers: bool = True
     requests: RequestCounts = field(default_factory=_Uncounted)
     invocations: Callable[[str], str | None] = lambda _name: None
-    backgrounds: RunStats = field(init=False)
+    run_stats: RunStats = field(init=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "backgrounds", RunStats(self.service))
+        object.__setattr__(self, "run_stats", RunStats(self.service))
 
     def shape(self, report: Report) -> Endpoint:
         """An endpoint as clients are shown it."""
-        background = self.backgrounds.of(report)
+        summary = self.run_stats.of(report)
         name = report.spec.name
-        return Endpoint.of(report, background, self.resources(name), self.invocations(name))
+        return Endpoint.of(report, summary, self.resources(name), self.invocations(name))
 
 
 def token_of(control: ApiContext) -> Any:

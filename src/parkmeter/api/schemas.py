@@ -14,7 +14,7 @@ from parkmeter.core.money import Dollars as Sum
 from parkmeter.core.money import Minutes, cost_of, parse_amount
 from parkmeter.core.report import Report
 from parkmeter.core.tokens import DEFAULT_SCOPES, Scope, Token
-from parkmeter.service.run_stats import Background
+from parkmeter.service.run_stats import RunSummary
 
 Money = Annotated[Decimal, PlainSerializer(float, return_type=float, when_used="json")]
 
@@ -99,12 +99,12 @@ class Endpoint(Shape):
     def of(
         cls,
         report: Report,
-        background: Background,
+        summary: RunSummary,
         api_resource: str,
         invocations_path: str | None,
     ) -> Self:
         """The shape of a report."""
-        spec, run, usual = report.spec, report.meter.run, background.usual_start
+        spec, run, usual = report.spec, report.meter.run, summary.usual_start
         used = report.meter.expires_at != NEVER
         starting = report.shown.status is not Status.STOPPED and run.ready_at is None
         return cls(
@@ -116,7 +116,7 @@ class Endpoint(Shape):
             closes_at=report.closes_at if used else None,
             seconds_left=report.left.total_seconds(),
             price_per_hour=report.price.per_hour,
-            cost_so_far=background.cost_so_far,
+            cost_so_far=summary.cost_so_far,
             api_resource=api_resource,
             invocations_path=invocations_path,
             since=run.created_at,
@@ -224,6 +224,10 @@ class SeedTopUp(BaseModel):
     endpoint_name: str | None = Field(
         None, alias="EndpointName", description="Needed when there are several endpoints."
     )
+
+    def amount(self) -> Minutes:
+        """Return the amount. Raises InvalidRequestError."""
+        return Minutes.of(self.minutes)
 
 
 class Eject(Shape):

@@ -29,7 +29,7 @@ from parkmeter.aws.wiring import PATIENCE, Environment, Ports, dynamodb, service
 from parkmeter.core.meter import NEVER, ZERO, Meter, Phase, Spec, is_open, latest_close, overdue
 from parkmeter.drivers.sagemaker import SageMakerDriver
 from parkmeter.errors import DriverError
-from parkmeter.service.meters import Service
+from parkmeter.service.meters import MeterService
 
 log = logging.getLogger(__name__)
 
@@ -255,7 +255,7 @@ class MeterClock:
             if one is None or name not in meters or one.text != published(meters[name].expires_at)
         }
 
-    def _synced(self, service: Service, name: str, found: Published | None) -> bool:
+    def _synced(self, service: MeterService, name: str, found: Published | None) -> bool:
         """Return whether the published expiry could be synchronized; a failure is only logged."""
         try:
             self.expiries.sync(service, name, found)

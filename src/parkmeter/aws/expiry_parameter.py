@@ -13,7 +13,7 @@ from typing import Any, Protocol, Self
 from parkmeter.aws.definitions import A_PAGE, parameters_below
 from parkmeter.core.journal import OPERATOR, fingerprint
 from parkmeter.service.changes import Edit
-from parkmeter.service.meters import Service
+from parkmeter.service.meters import MeterService
 from parkmeter.web.legacy_expiry import TIME_FORMAT
 
 log = logging.getLogger(__name__)
@@ -66,7 +66,7 @@ class ExpiryParameters:
                 found[name] = Published.of(parameter)
         return found
 
-    def sync(self, service: Service, name: str, found: Published | None) -> None:
+    def sync(self, service: MeterService, name: str, found: Published | None) -> None:
         """Adopt an operator's edit, then publish the present expiry if it is not published.
 
         `found` was read a moment ago; None if there was no value.
@@ -109,7 +109,7 @@ class ExpiryParameters:
         return None if name == parameter or not name or "/" in name else name
 
     def _adopted(
-        self, service: Service, name: str, found: Published, present: datetime
+        self, service: MeterService, name: str, found: Published, present: datetime
     ) -> datetime:
         try:
             seen = datetime.strptime(found.text.strip(), TIME_FORMAT).replace(tzinfo=UTC)

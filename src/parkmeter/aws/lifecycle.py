@@ -23,7 +23,7 @@ from parkmeter.aws.definitions import Found, KnownDefinitions
 from parkmeter.aws.expiry_parameter import ExpiryParameters
 from parkmeter.aws.wiring import PATIENCE, DistantClock, Environment, Ports, dynamodb, service_of
 from parkmeter.errors import ConfigError, ParkmeterError, StoreBusyError, UnknownEndpointError
-from parkmeter.service.meters import Service
+from parkmeter.service.meters import MeterService
 
 log = logging.getLogger(__name__)
 
@@ -139,7 +139,7 @@ class Lifecycle:
     ) -> bool:
         """Stop the endpoint and wait until it is gone; False if another invocation continues."""
         since = datetime.fromisoformat(event.get(_SINCE) or self.now().isoformat())
-        service: Service | None = None
+        service: MeterService | None = None
         while True:
             again: datetime | None = None
             try:
@@ -164,7 +164,7 @@ class Lifecycle:
         self.ports.clock.wake(name)  # the clock sends the mail, if it is still deployed
         return True
 
-    def _removed(self, name: str) -> Service:
+    def _removed(self, name: str) -> MeterService:
         definitions = self.find({name}).definitions
         service = service_of(self.ports, definitions, [name])
         service.remove(name)

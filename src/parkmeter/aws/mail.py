@@ -70,7 +70,7 @@ class Mailer:
 
         """
         begun = self.now()
-        posted = self.outbox.untold(begun, _PAGE)
+        posted = self.outbox.unsent(begun, _PAGE)
         events = self._event_builder({entry.endpoint for entry in posted})
         failed, more = False, len(posted) == _PAGE
         for entry in posted:
@@ -96,7 +96,7 @@ class Mailer:
         event = events.event(entry)
         if event is not None:
             self.topic.send(event)
-        self.outbox.told(entry)
+        self.outbox.sent(entry)
 
     def _event_builder(self, names: Collection[str]) -> EventBuilder:
         specs = {name: one.spec for name, one in self.find(names).definitions.items()}

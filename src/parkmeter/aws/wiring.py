@@ -22,13 +22,13 @@ from parkmeter.core.view import View
 from parkmeter.drivers.sagemaker import (
     ControlPlane,
     Hosting,
-    RunSpan,
+    Identity,
     SageMakerDriver,
     control_plane,
 )
 from parkmeter.notify.log import LogNotifier
 from parkmeter.ports import Clock, Gate, Notifier
-from parkmeter.service.meters import Service
+from parkmeter.service.meters import MeterService
 from parkmeter.stores.dynamodb import DynamoStore, Tables
 
 log = logging.getLogger(__name__)
@@ -138,7 +138,7 @@ class Ports:
     gate: Gate
     notifier: Notifier
     deployment: str
-    ours: set[RunSpan] = field(default_factory=set)
+    ours: set[Identity] = field(default_factory=set)
 
     @classmethod
     def of(
@@ -162,7 +162,7 @@ class Ports:
 
 def service_of(
     ports: Ports, definitions: Mapping[str, Definition], others: Collection[str] = ()
-) -> Service:
+) -> MeterService:
     """Return the service over these endpoints.
 
     `others` have no definition; their endpoints on SageMaker, if any, are found by the name that
@@ -170,7 +170,7 @@ def service_of(
     """
     hostings = {name: Hosting(f"{ports.deployment}-{name}", {}) for name in others}
     hostings |= {name: Hosting(one.endpoint, one.configs) for name, one in definitions.items()}
-    return Service(
+    return MeterService(
         {name: one.spec for name, one in definitions.items()},
         store=ports.store,
         driver=SageMakerDriver(

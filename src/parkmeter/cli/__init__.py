@@ -1,7 +1,7 @@
-"""The command line. Thin: each command asks the gateway through `parkmeter.Client` and prints.
+"""The command line: each command calls the gateway through `parkmeter.Client` and prints.
 
-`up` is the one that runs a gateway; all others talk to one, here or on AWS. What takes long to
-import is imported by the command that needs it: `--help` and completion are waited for.
+`up` runs a gateway; all others call one, here or on AWS. Slow imports belong into the command that
+needs them, so that `--help` and completion stay fast.
 """
 
 from parkmeter.cli.app import app
@@ -10,5 +10,5 @@ __all__ = ["app", "main"]
 
 
 def main() -> None:
-    """The `parkmeter` command."""
+    """Run the `parkmeter` command."""
     app(prog_name="parkmeter")

@@ -1,4 +1,4 @@
-"""All commands under one roof, in the order of their help."""
+"""The command line as a whole, with the commands in the order of the help."""
 
 from pathlib import Path
 from typing import Annotated
@@ -11,8 +11,8 @@ from parkmeter.cli.output import out
 
 _EXIT_CODES = (
     "Exit codes: 0 done, 1 error, 2 wrong usage, 3 gateway not reachable, 4 token refused "
-    "(401, 403), 5 meter closed (402), 6 endpoint does not serve or not in time, 7 conflict: "
-    "somebody was faster (409), 130 Ctrl-C."
+    "(401, 403), 5 meter closed (402), 6 endpoint not serving, or not in time, 7 conflict with "
+    "another change (409), 130 Ctrl-C."
 )
 
 app = typer.Typer(
@@ -32,13 +32,16 @@ def _print_version(wanted: bool) -> None:  # noqa: FBT001 (typer's callback)
 def parkmeter(
     *,
     _version: Annotated[
-        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print it.")
+        bool,
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Print the version."
+        ),
     ] = False,
 ) -> None:
-    """A parking meter for model endpoints: a GPU endpoint lives only while its meter holds time.
+    """Run a parking meter for model endpoints: a GPU endpoint lives only while its meter has time.
 
-    `up` runs a gateway on this machine. All other commands ask one: the one that PARKMETER_URL and
-    PARKMETER_TOKEN name, here or on AWS, or else the one that runs on this machine.
+    `up` runs a gateway on this machine. All other commands call the gateway of PARKMETER_URL and
+    PARKMETER_TOKEN, here or on AWS, or else the one that runs on this machine.
     """
 
 
@@ -46,11 +49,13 @@ def parkmeter(
 def up(
     host: Annotated[str | None, typer.Option(help="Address to listen on. [127.0.0.1]")] = None,
     port: Annotated[int | None, typer.Option(help="Port; 0: any free one. [8080]")] = None,
-    state: Annotated[Path | None, typer.Option(help="Folder of store, logs, client.json.")] = None,
+    state: Annotated[
+        Path | None, typer.Option(help="Folder for the store, logs and client.json.")
+    ] = None,
     config: Annotated[Path | None, typer.Option(help="parkmeter.toml.")] = None,
     *,
     keep: Annotated[
-        bool, typer.Option("--keep", help="At the end leave the servers to their leashes.")
+        bool, typer.Option("--keep", help="On exit leave servers running on their leashes.")
     ] = False,
 ) -> None:
     """Run the local gateway until Ctrl-C.

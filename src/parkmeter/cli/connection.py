@@ -1,4 +1,4 @@
-"""From a command to its gateway, and from what goes wrong there to words and an exit code."""
+"""The connection of a command to its gateway; errors become messages and exit codes."""
 
 import json
 import sys
@@ -16,11 +16,11 @@ if TYPE_CHECKING:  # importing it takes longer than `--help` may
     from parkmeter.client import Client, Endpoint, ParkmeterError
 
 _PATIENCE_SECONDS = 3.0
-"""A gateway that restarts is back by then, and a person who asks in vain has not given up yet."""
+"""Long enough for a gateway to restart, short enough for a person to wait."""
 
 
 class Exit(IntEnum):
-    """What scripts may rely on; said in `--help`."""
+    """Exit codes, documented in `--help`."""
 
     ERROR = 1
     USAGE = 2
@@ -34,11 +34,17 @@ class Exit(IntEnum):
 
 @contextmanager
 def gateway(
-    url: str | None, state: Path | None, *, as_json: bool, name: str | None = None
+    url: str | None,
+    state: Path | None,
+    *,
+    as_json: bool,
+    name: str | None = None,
+    repeat: str | None = None,
 ) -> Iterator["Client"]:
-    """The gateway that is meant. What it refuses ends the command, with the next step.
+    """Open the gateway's client. An error ends the command and prints the next step.
 
-    `name`: the endpoint that the command is about, for the next step.
+    `name`: the command's endpoint, for the next step. `repeat`: the command that repeats this one
+    without counting twice, for a request without a reply.
     """
     from parkmeter.client import Client, ParkmeterError
 
@@ -46,36 +52,36 @@ def gateway(
         with Client(url, state=state, patience=_PATIENCE_SECONDS) as client:
             yield client
     except ParkmeterError as error:
-        _say(error, as_json=as_json, name=name)
+        _print_error(error, as_json=as_json, name=name, repeat=repeat)
         raise typer.Exit(exit_of(error)) from None
     except KeyboardInterrupt:
         raise typer.Exit(Exit.INTERRUPTED) from None
 
 
-def wrong_usage(said: str) -> typer.Exit:
-    """Say what was wrong with the command; raise what is returned."""
-    _print("parkmeter: ", said)
+def wrong_usage(message: str) -> typer.Exit:
+    """Print what is wrong with the command; the caller raises what this returns."""
+    _print(message)
     return typer.Exit(Exit.USAGE)
 
 
 def only_endpoint(client: "Client", name: str | None) -> str:
-    """The endpoint named, or the only one there is."""
+    """Return the given name, or that of the only endpoint."""
     if name is not None:
         return name
     endpoints = client.endpoints()
     if len(endpoints) == 1:
         return endpoints[0].name
     names = ", ".join(endpoint.name for endpoint in endpoints)
-    raise wrong_usage(f"Say which endpoint: {names}." if names else "There is no endpoint.")
+    raise wrong_usage(f"Which endpoint? One of {names}." if names else "There are no endpoints.")
 
 
 def chosen(client: "Client", name: str | None) -> "tuple[Endpoint, ...]":
-    """The endpoint named, or all."""
+    """Return the named endpoint, or all."""
     return client.endpoints() if name is None else (client.endpoint(name),)
 
 
 def exit_of(error: "ParkmeterError") -> Exit:
-    """The exit code of an error."""
+    """Return the exit code for an error."""
     from parkmeter import client
 
     match error:
@@ -93,8 +99,10 @@ def exit_of(error: "ParkmeterError") -> Exit:
             return Exit.ERROR
 
 
-def _say(error: "ParkmeterError", *, as_json: bool, name: str | None) -> None:
-    from parkmeter.client import ParkmeterProblem
+def _print_error(
+    error: "ParkmeterError", *, as_json: bool, name: str | None, repeat: str | None
+) -> None:
+    from parkmeter.client import ParkmeterProblem, UnreachableError
 
     if as_json:
         document = {"title": error.title, "detail": error.detail, "code": error.code, **error.data}
@@ -102,13 +110,22 @@ def _say(error: "ParkmeterError", *, as_json: bool, name: str | None) -> None:
             document = error.document
         sys.stderr.write(json.dumps(document, ensure_ascii=False, default=str) + "\n")
         return
-    _print("parkmeter: ", for_people(error.detail))
-    if step := _next_step(error, name):
+    detail, step = without_headers(error.detail), _next_step(error, name)
+    if repeat and isinstance(error, UnreachableError) and error.sent:
+        detail, step = f"{detail} {_NO_REPLY}", repeat
+    _print(detail)
+    if step:
         err.print(f"  {step}", markup=False)
 
 
-def for_people(detail: str) -> str:
-    """A problem's words without its advice on headers: a command has options."""
+_NO_REPLY = (
+    "No reply, so we can't tell if it went through. Run it again like this; it won't be counted "
+    "twice:"
+)
+
+
+def without_headers(detail: str) -> str:
+    """Return a problem's detail without its advice on headers: a command has options."""
     return detail.partition(" With the header ")[0]
 
 
@@ -119,7 +136,7 @@ def _next_step(error: "ParkmeterError", name: str | None) -> str:
         case "not_running", _ if name and "no time" in error.detail:
             return f"parkmeter top-up {name} 30 --wait"
         case "token_missing" | "token_refused" | "http_403" | "http_401", _:
-            return "Commands take the token from PARKMETER_TOKEN, or from the state folder."
+            return "The token comes from PARKMETER_TOKEN, or from the state folder."
         case "not_serving", _:
             return f"parkmeter invoke {name or 'NAME'} … --wait"
         case "expiry_moved", _:
@@ -128,7 +145,7 @@ def _next_step(error: "ParkmeterError", name: str | None) -> str:
             return ""
 
 
-def _print(title: str, said: str) -> None:
+def _print(message: str) -> None:
     from rich.text import Text
 
-    err.print(Text.assemble((title, "bold red"), said))
+    err.print(Text.assemble(("parkmeter: ", "bold red"), message))

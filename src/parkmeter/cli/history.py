@@ -1,4 +1,4 @@
-"""The commands about what was: `journal`, `receipt`, `logs`."""
+"""The commands `journal`, `receipt` and `logs`."""
 
 import sys
 import time
@@ -12,12 +12,24 @@ from rich.text import Text
 
 from parkmeter.cli.connection import chosen, gateway, only_endpoint, wrong_usage
 from parkmeter.cli.options import AsJson, MaybeName, State, Url
-from parkmeter.cli.output import Cell, columns, day_time, hours, minutes, money, out, plain_json
+from parkmeter.cli.output import (
+    Cell,
+    columns,
+    day_time,
+    hours,
+    local_now,
+    minutes,
+    money,
+    out,
+    plain_json,
+)
+from parkmeter.core.meter import MAKE_BELIEVE
+from parkmeter.core.money import written
 
 if TYPE_CHECKING:  # importing it takes longer than `--help` may
     from parkmeter.client import Client, JournalLine, Receipt
 
-_LOOK_SECONDS = 2.0
+_POLL_SECONDS = 2.0
 
 _COLOURS = {"failure": "red", "warning": "yellow", "ready": "green"}
 
@@ -25,16 +37,17 @@ _COLOURS = {"failure": "red", "warning": "yellow", "ready": "green"}
 def journal(
     name: MaybeName = None,
     *,
-    limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="How many lines.")] = 20,
-    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on as lines come.")] = False,
+    limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="Number of lines.")] = 20,
+    follow: Annotated[
+        bool, typer.Option("--follow", "-f", help="Print new lines until Ctrl-C.")
+    ] = False,
     as_json: AsJson = False,
     url: Url = None,
     state: State = None,
 ) -> None:
-    """Who did what, when and why.
+    """Show who changed what, when and why.
 
-    The newest line comes last. Without a name: of all endpoints. As JSON: one line of
-    the journal per line, with its endpoint.
+    The newest line comes last. Without NAME: of all endpoints. With --json: one entry per line.
     """
     with gateway(url, state, as_json=as_json, name=name) as client:
         names = [endpoint.name for endpoint in chosen(client, name)]
@@ -43,7 +56,7 @@ def journal(
         _print_lines(newest[-limit:], several=several, as_json=as_json)
         seen = _last_numbers(newest, dict.fromkeys(names, 0))
         while follow:
-            time.sleep(_LOOK_SECONDS)
+            time.sleep(_POLL_SECONDS)
             fresh = _in_order(line for one in names for line in _after(client, one, seen[one]))
             _print_lines(fresh, several=several, as_json=as_json)
             seen = _last_numbers(fresh, seen)
@@ -54,24 +67,25 @@ def receipt(
     *,
     begin: Annotated[
         str | None,
-        typer.Option("--from", metavar="TIME", help="ISO 8601, or a date; else all that is kept."),
+        typer.Option("--from", metavar="TIME", help="Date or ISO 8601 time. Default: first entry."),
     ] = None,
     end: Annotated[
-        str | None, typer.Option("--to", metavar="TIME", help="ISO 8601, or a date; else now.")
+        str | None,
+        typer.Option("--to", metavar="TIME", help="Date or ISO 8601 time. Default: now."),
     ] = None,
-    as_csv: Annotated[bool, typer.Option("--csv", help="For spreadsheets.")] = False,
+    as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV for spreadsheets.")] = False,
     as_json: AsJson = False,
     url: Url = None,
     state: State = None,
 ) -> None:
-    """Hours on and what they cost.
+    """Show the hours on and their cost.
 
-    Also what always-on would have cost, and who bought the time. Without a name: of all endpoints,
-    one after the other. A time without a zone is this machine's.
+    Also the cost of always-on, and who bought the time. Without NAME: of all endpoints, one after
+    the other. A time without a zone is in this machine's.
     """
-    first, last = _moment(begin), _moment(end)
+    first, last = _parse_time(begin), _parse_time(end)
     if as_csv and as_json:
-        raise wrong_usage("Say --csv or --json, not both.")
+        raise wrong_usage("Give either --csv or --json, not both.")
     with gateway(url, state, as_json=as_json, name=name) as client:
         for number, endpoint in enumerate(chosen(client, name)):
             if as_csv:
@@ -84,14 +98,12 @@ def receipt(
                 continue
             if number:
                 out.print()
-            from parkmeter.cli.watch import local_now
-
-            for line in receipt_lines(found, local_now()):
+            for line in receipt_lines(found, local_now(), endpoint.raw.get("price_source")):
                 out.print(line)
 
 
 def _csv_parts(document: str) -> tuple[str, str]:
-    """The line of headings, and what follows: of several documents one is made."""
+    """Return the line of headings and the rest, to join several documents."""
     headings, end, rows = document.partition("\r\n")
     return headings + end, rows
 
@@ -100,16 +112,20 @@ def logs(
     name: MaybeName = None,
     *,
     lines: Annotated[
-        int, typer.Option("--lines", "-n", min=1, max=10_000, help="How many, to begin with.")
+        int, typer.Option("--lines", "-n", min=1, max=10_000, help="Number of lines to begin with.")
     ] = 200,
-    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on as lines come.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="A JSON text per line.")] = False,
+    follow: Annotated[
+        bool, typer.Option("--follow", "-f", help="Print new lines until Ctrl-C.")
+    ] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print each line as a JSON text.")
+    ] = False,
     url: Url = None,
     state: State = None,
 ) -> None:
-    """What an endpoint's server printed.
+    """Show the output of an endpoint's server.
 
-    Needs the scope admin. On AWS the last lines only: to follow them there, use `aws logs tail`.
+    Needs the scope admin. On AWS only the last lines; to follow them there use `aws logs tail`.
     """
     with gateway(url, state, as_json=as_json, name=name) as client:
         for line in client.logs(only_endpoint(client, name), lines, follow=follow):
@@ -119,8 +135,13 @@ def logs(
                 out.print(line, markup=False)
 
 
-def receipt_lines(receipt: "Receipt", today: datetime) -> list[Text]:
-    """A receipt as people read it; times in the zone of `today`."""
+def receipt_lines(
+    receipt: "Receipt", today: datetime, price_source: str | None = None
+) -> list[Text]:
+    """Return a receipt as lines of text; times in the zone of `today`.
+
+    `price_source`: of the present price; one that is make-believe is marked.
+    """
     span = f"{day_time(receipt.begin, today)} to {day_time(receipt.end, today)}"
     whole = receipt.end - receipt.begin
     title = Text.assemble((receipt.endpoint, "bold"), "  ", (span, "dim"))
@@ -130,9 +151,6 @@ def receipt_lines(receipt: "Receipt", today: datetime) -> list[Text]:
         ["always on", *_amounts(whole, receipt.always_on_cost)],
         ["saved", *(Text(str(amount), "bold green") for amount in saved)],
     ]
-    if receipt.unpriced:
-        none = "in none of these sums"
-        rows.append(["no price known", *_amounts(receipt.unpriced, None), none])
     if receipt.parts:
         rows.append([Text("by", "dim")])
     rows += [
@@ -154,15 +172,25 @@ def receipt_lines(receipt: "Receipt", today: datetime) -> list[Text]:
         ]
         for run in receipt.runs
     ]
-    return [title, *columns(rows)]
+    return [title, *_price_notes(receipt, price_source), *columns(rows)]
+
+
+def _price_notes(receipt: "Receipt", source: str | None) -> list[Text]:
+    notes = []
+    if source == MAKE_BELIEVE and receipt.price_per_hour is not None:
+        price = written(receipt.price_per_hour)
+        notes.append(Text(f"Not real money: {source}, {price} an hour.", "yellow"))
+    if receipt.unpriced:
+        unpriced = f"{hours(receipt.unpriced)} without a known price (not in the totals)"
+        notes.append(Text(unpriced, "yellow"))
+    return notes
 
 
 def _at_least(receipt: "Receipt") -> list[Cell]:
-    """What is known of a cost that is not."""
+    """Return the known part of a cost that is not known as a whole."""
     if receipt.cost is not None or receipt.known_cost is None:
         return []
-    without = f"{hours(receipt.unpriced)} without a known price"
-    return [f"at least {money(receipt.known_cost)}; {without}"]
+    return [f"at least {money(receipt.known_cost)}"]
 
 
 def _amounts(span: timedelta, cost: Decimal | None) -> list[Cell]:
@@ -170,12 +198,10 @@ def _amounts(span: timedelta, cost: Decimal | None) -> list[Cell]:
 
 
 _WIDTH = 10
-"""Of an amount, so that points stand below each other."""
+"""Of an amount, so that decimal points align."""
 
 
 def _print_lines(lines: Iterable["JournalLine"], *, several: bool, as_json: bool) -> None:
-    from parkmeter.cli.watch import local_now
-
     if as_json:
         for line in lines:
             plain_json({"endpoint": line.endpoint, **line.raw})
@@ -186,23 +212,24 @@ def _print_lines(lines: Iterable["JournalLine"], *, several: bool, as_json: bool
 
 
 def _cells(line: "JournalLine", today: datetime, *, several: bool) -> list[Cell]:
+    added = minutes(line.added) if line.added else ""
     return [
         day_time(line.at, today),
         *([line.endpoint] if several else []),
         Text(line.kind, _COLOURS.get(line.kind, "")),
         line.by,
-        minutes(line.added) if line.added else "",
-        line.why,
+        added,
+        line.why.removeprefix(added.removeprefix("+")).lstrip(),  # the column shows them already
     ]
 
 
 def _in_order(lines: Iterable["JournalLine"]) -> list["JournalLine"]:
-    """Oldest first."""
+    """Return the lines with the oldest first."""
     return sorted(lines, key=lambda line: (line.at, line.number))
 
 
 def _last_numbers(lines: Iterable["JournalLine"], before: dict[str, int]) -> dict[str, int]:
-    # Not that of the last line: an end may be noticed, and so numbered, after it happened.
+    # The highest, not the last: a stop may be noticed, and so numbered, after it happened.
     last = dict(before)
     for line in lines:
         last[line.endpoint] = max(last[line.endpoint], line.number)
@@ -216,12 +243,12 @@ def _after(client: "Client", name: str, number: int) -> Iterator["JournalLine"]:
         yield line
 
 
-def _moment(text: str | None) -> datetime | None:
+def _parse_time(text: str | None) -> datetime | None:
     if text is None:
         return None
     try:
         return datetime.fromisoformat(text).astimezone()
     except (ValueError, OverflowError):
         raise wrong_usage(
-            f"{text!r} is no time; one looks like 2026-11-01 or 2026-11-01T09:30."
+            f"{text!r} is not a time. Examples: 2026-11-01, 2026-11-01T09:30."
         ) from None

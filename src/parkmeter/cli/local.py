@@ -1,7 +1,7 @@
-"""The commands that work on this machine's own files: `config`, `reload`, `doctor`.
+"""The commands for files of this machine: `config`, `reload`, `doctor`.
 
-They need neither token nor address. Thin: what they do is in `config`, `reloading` and `doctor`,
-which are imported when a command runs, so that `--help` stays fast.
+They need neither token nor address. The work is done by `config`, `gateway.reload` and `doctor`,
+imported when a command runs, so that `--help` stays fast.
 """
 
 import json
@@ -11,17 +11,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from parkmeter.cli.options import AsJson, State
+
 if TYPE_CHECKING:
     from parkmeter.config.settings import EndpointSettings
 
-StateOption = Annotated[
-    Path | None, typer.Option(help="State folder of the gateway. [PARKMETER_STATE]")
+Config = Annotated[
+    Path | None, typer.Option(help="parkmeter.toml. Also PARKMETER_CONFIG.", show_default=False)
 ]
-ConfigOption = Annotated[Path | None, typer.Option(help="parkmeter.toml. [PARKMETER_CONFIG]")]
-JsonOption = Annotated[bool, typer.Option("--json", help="For programs.")]
 
 config_commands = typer.Typer(
-    no_args_is_help=True, help="Look at parkmeter.toml before a gateway does."
+    no_args_is_help=True, help="Check parkmeter.toml, or print its schema."
 )
 
 
@@ -38,10 +38,10 @@ def check(
         Path | None, typer.Argument(help="[PARKMETER_CONFIG, else parkmeter.toml]")
     ] = None,
     *,
-    config: Annotated[Path | None, typer.Option(help="The same, named as `up` has it.")] = None,
-    as_json: JsonOption = False,
+    config: Annotated[Path | None, typer.Option(help="The same, as for `up`.")] = None,
+    as_json: AsJson = False,
 ) -> None:
-    """Say what is understood of a configuration, or line by line what is wrong in it."""
+    """Show a file's settings or its mistakes."""
     from parkmeter.config.load import load_settings
     from parkmeter.core.money import written
     from parkmeter.errors import ConfigError
@@ -69,7 +69,7 @@ def check(
 
     table = Table(box=box.SIMPLE, pad_edge=False)
     for heading in ("endpoint", "prompts", "runs", "ready within", "$/hour", "first", "drain"):
-        # One line each; of a long command the beginning says which it is.
+        # One line each: the beginning of a long command identifies it.
         table.add_column(heading, no_wrap=heading != "runs")
     for name, endpoint in settings.endpoints.items():
         table.add_row(
@@ -86,30 +86,29 @@ def check(
     console = Console(highlight=False)
     console.print(table)
     for name, endpoint in settings.endpoints.items():
-        if said := _by_itself(endpoint):
-            console.print(f"{name}  {said}", markup=False)
+        if text := _automation(endpoint):
+            console.print(f"{name}  {text}", markup=False)
     gateway = settings.gateway
     console.print(f"gateway  {gateway.host} port {gateway.port}, state in {gateway.state}")
     notify = settings.notify
     if count := len(notify.webhooks) + len(notify.apprise):
-        console.print(f"notify   {count} told of {', '.join(notify.events)}")
+        console.print(f"notify   {count} receivers of {', '.join(notify.events)}")
 
 
-def _by_itself(endpoint: "EndpointSettings") -> str:
-    """What starts and ends it besides people; empty if nothing does."""
-    said = [f"hours {'; '.join(endpoint.hours)}"] if endpoint.hours else []
+def _automation(endpoint: "EndpointSettings") -> str:
+    text = [f"starts on schedule {'; '.join(endpoint.hours)}"] if endpoint.hours else []
     if endpoint.idle_minutes is not None:
-        said.append(f"ejected after {endpoint.idle_minutes:g} min without a prompt")
+        text.append(f"stops when idle for {endpoint.idle_minutes:g} min")
     if endpoint.wake_minutes is not None:
-        said.append(f"a prompt wakes it for {endpoint.wake_minutes:g} min")
-    return ", ".join(said)
+        text.append(f"starts on a prompt for {endpoint.wake_minutes:g} min")
+    return ", ".join(text)
 
 
 @config_commands.command()
 def schema() -> None:
-    """Print the JSON schema of parkmeter.toml, for editors.
+    """Print the JSON schema, for editors.
 
-    `parkmeter config schema > parkmeter.schema.json`, then as the first line of parkmeter.toml:
+    `parkmeter config schema > parkmeter.schema.json`, then as first line of parkmeter.toml:
     `#:schema ./parkmeter.schema.json`
     """
     from parkmeter.config.schema import config_schema
@@ -117,13 +116,12 @@ def schema() -> None:
     _print_json(config_schema())
 
 
-def reload(
-    state: StateOption = None, config: ConfigOption = None, *, as_json: JsonOption = False
-) -> None:
-    """Have the running gateway apply its changed parkmeter.toml; says what changes when.
+def reload(state: State = None, config: Config = None, *, as_json: AsJson = False) -> None:
+    """Apply a changed parkmeter.toml.
 
-    Endpoints whose section is the same are not touched. A wrong file changes nothing. The gateway
-    is found by its state folder; with --config by the one that is named in that file.
+    The running gateway applies it; the output lists each change and when it takes effect.
+    Endpoints with an unchanged section keep running. A file with mistakes changes nothing. The
+    gateway is found by its state folder, with --config by the one named in that file.
     """
     from parkmeter.cli.connection import Exit
     from parkmeter.config.load import load_settings, state_folder
@@ -150,21 +148,22 @@ def reload(
         raise typer.Exit(Exit.UNREACHABLE if outcome.code == NoGatewayError.code else Exit.ERROR)
 
 
-def doctor(
-    state: StateOption = None, config: ConfigOption = None, *, as_json: JsonOption = False
-) -> None:
-    """Examine a gateway's folder, store, clock, port, models and servers; say what to do.
+def doctor(state: State = None, config: Config = None, *, as_json: AsJson = False) -> None:
+    """Check all that a local gateway depends on.
 
-    Without --config it reads the file of the gateway that works in the folder. Paths and secrets
-    that are named there are looked for as if it ran here.
+    State folder, disk, port, store, clock, meters, servers and models; each problem comes with the
+    next step.
+    Without --config it reads the file of the gateway that runs in the folder, with this shell's
+    environment and working directory.
     """
     from parkmeter.config.load import config_file, load_settings, state_folder
-    from parkmeter.doctor import Level, examine, file_at_work
+    from parkmeter.doctor.examine import config_in_use, examine
+    from parkmeter.doctor.finding import Level
     from parkmeter.errors import ConfigError
 
     file = config_file(config)
-    if file is None and (file := file_at_work(state_folder(state))):
-        state = state_folder(state)  # its own, whatever the file says
+    if file is None and (file := config_in_use(state_folder(state))):
+        state = state_folder(state)  # overrides the file
     try:
         settings = load_settings(config=file, state=state)
         findings = examine(settings.gateway.state or state_folder(state), settings)

@@ -1,7 +1,9 @@
-"""The commands about time: `status`, `top-up`, `eject`."""
+"""The commands `status`, `top-up` and `eject`."""
 
 import math
+import shlex
 import sys
+import uuid
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -9,7 +11,7 @@ from rich.text import Text
 
 from parkmeter.cli.connection import chosen, gateway, only_endpoint, wrong_usage
 from parkmeter.cli.options import AsJson, MaybeName, State, Url, endpoint_names
-from parkmeter.cli.output import clock_time, countdown, err, minutes, out, plain_json
+from parkmeter.cli.output import clock_time, countdown, err, local_now, minutes, out, plain_json
 from parkmeter.core.money import written
 
 if TYPE_CHECKING:  # importing it takes longer than `--help` may
@@ -19,22 +21,24 @@ if TYPE_CHECKING:  # importing it takes longer than `--help` may
 def status(
     name: MaybeName = None,
     *,
-    watch: Annotated[bool, typer.Option("--watch", "-w", help="A live countdown.")] = False,
+    watch: Annotated[
+        bool, typer.Option("--watch", "-w", help="Live countdown until Ctrl-C.")
+    ] = False,
     as_json: AsJson = False,
     url: Url = None,
     state: State = None,
 ) -> None:
-    """How the endpoints are doing.
+    """Show each endpoint's status and time left.
 
-    Status, time left, until when, price, and the one plain reason.
+    Also its price, and the reason for its status.
     """
-    from parkmeter.cli import watch as watching
+    from parkmeter.cli import watch as watcher
 
     with gateway(url, state, as_json=as_json, name=name) as client:
         if watch:
-            watching.watch(client, name, as_json=as_json)
+            watcher.watch(client, name, as_json=as_json)
         elif not as_json:
-            for line in watching.lines(chosen(client, name), watching.local_now()):
+            for line in watcher.lines(chosen(client, name), local_now()):
                 out.print(line)
         elif name is None:
             plain_json({"endpoints": [endpoint.raw for endpoint in client.endpoints()]})
@@ -47,42 +51,53 @@ def top_up(
         str | None,
         typer.Argument(
             metavar="NAME",
-            help="Name of the endpoint; may be left out if there is one only.",
+            help="Name of the endpoint; optional if there is only one.",
             autocompletion=endpoint_names,
             show_default=False,
         ),
     ] = None,
     second: Annotated[
         str | None,
-        typer.Argument(metavar="MINUTES", help="Fractions allowed.", show_default=False),
+        typer.Argument(
+            metavar="MINUTES", help="Minutes to add; fractions allowed.", show_default=False
+        ),
     ] = None,
     *,
     dollars: Annotated[
         str | None,
-        typer.Option("--dollars", metavar="DOLLARS", help="Instead of minutes: what these buy."),
+        typer.Option("--dollars", metavar="DOLLARS", help="Buy time for dollars instead."),
+    ] = None,
+    key: Annotated[
+        str | None,
+        typer.Option(help="Idempotency key: used again, it adds nothing.", show_default=False),
     ] = None,
     wait: Annotated[bool, typer.Option("--wait", help="Wait until the endpoint runs.")] = False,
-    timeout: Annotated[float, typer.Option(help="Seconds that --wait waits at most.")] = 1800,
+    timeout: Annotated[float, typer.Option(help="Most seconds to wait with --wait.")] = 1800,
     as_json: AsJson = False,
     url: Url = None,
     state: State = None,
 ) -> None:
-    """Put minutes on a meter, or as many as dollars buy."""
-    name, wanted = first, None
+    """Add minutes to a meter.
+
+    Or as many as --dollars buy at the present price.
+    """
+    name, amount = first, None
     if dollars is None:
-        name, wanted = _minutes(first, second)
+        name, amount = _name_and_minutes(first, second)
     elif second is not None:
-        raise wrong_usage("Say minutes or --dollars, not both.")
+        raise wrong_usage("Give either MINUTES or --dollars, not both.")
     elif _number(dollars) is None:
-        raise wrong_usage(f"{dollars} is no number of dollars.")
-    with gateway(url, state, as_json=as_json, name=name) as client:
+        raise wrong_usage(f"How many dollars? {dollars!r} is not a number.")
+    key = key or str(uuid.uuid4())
+    given = [word for word in (first, second) if word is not None]
+    given += [] if dollars is None else ["--dollars", dollars]
+    repeat = shlex.join(["parkmeter", "top-up", *given, "--key", key])
+    with gateway(url, state, as_json=as_json, name=name, repeat=repeat) as client:
         name = only_endpoint(client, name)
-        change = client.top_up(name, wanted, dollars=dollars)
+        change = client.top_up(name, amount, dollars=dollars, key=key)
         if as_json:
             plain_json(change.raw)
         else:
-            from parkmeter.cli.watch import local_now
-
             until = clock_time(change.closes_at, local_now())
             added = minutes(change.added)
             if dollars is not None and change.dollars is not None:
@@ -100,16 +115,16 @@ def eject(
     url: Url = None,
     state: State = None,
 ) -> None:
-    """End an endpoint now.
+    """Stop an endpoint now.
 
-    The remaining time is given up. On a terminal it asks first. If somebody topped
-    up meanwhile, nothing is ejected.
+    Its remaining time is given up. On a terminal it asks first. If the meter was topped up in the
+    meantime, nothing happens.
     """
     with gateway(url, state, as_json=as_json, name=name) as client:
         seen = client.endpoint(only_endpoint(client, name))
-        if not yes and not as_json and _somebody_is_there():
+        if not yes and not as_json and _is_interactive():
             typer.confirm(
-                f"End {seen.name} now and give up {countdown(seen.left)}?", abort=True, err=True
+                f"Stop {seen.name} now and give up {countdown(seen.left)}?", abort=True, err=True
             )
         change = client.eject(seen.name, expires_at=seen.expires_at)
         if as_json:
@@ -118,15 +133,14 @@ def eject(
             out.print(f"{seen.name}  ejected, {countdown(-change.added)} given up")
 
 
-def _minutes(first: str | None, second: str | None) -> tuple[str | None, float]:
-    """Name, if there is one, and minutes."""
-    name, amount = (None, first) if second is None else (first, second)
-    wanted = _number(amount or "")
-    if wanted is None:
+def _name_and_minutes(first: str | None, second: str | None) -> tuple[str | None, float]:
+    name, text = (None, first) if second is None else (first, second)
+    amount = _number(text or "")
+    if amount is None:
         raise wrong_usage(
-            f"{amount or 'Nothing'} is no number of minutes. Usage: parkmeter top-up [NAME] MINUTES"
+            "How many minutes? Usage: parkmeter top-up [NAME] MINUTES, for example 30."
         )
-    return name, wanted
+    return name, amount
 
 
 def _number(text: str) -> float | None:
@@ -137,8 +151,7 @@ def _number(text: str) -> float | None:
     return number if math.isfinite(number) else None
 
 
-def _somebody_is_there() -> bool:
-    """Whether a question would be answered."""
+def _is_interactive() -> bool:
     return sys.stdin.isatty()
 
 

@@ -1,4 +1,4 @@
-"""The arguments and options that many commands share, and the completion of endpoint names."""
+"""Arguments and options shared by the commands, and the completion of endpoint names."""
 
 from contextlib import suppress
 from pathlib import Path
@@ -7,12 +7,12 @@ from typing import Annotated, Any
 import typer
 
 _COMPLETION_SECONDS = 1.0
-"""Whoever pressed the tab key waits."""
+"""Completion waits no longer for the gateway."""
 
 
 def endpoint_names(context: typer.Context, incomplete: str) -> list[str]:
-    """The gateway's endpoints that begin so; none if it does not answer at once."""
-    with suppress(Exception):  # nothing may be printed into a half-written line
+    """Return the gateway's endpoints with this prefix; none if it does not reply at once."""
+    with suppress(Exception):  # completion must print nothing into a half-typed line
         from parkmeter.client import Client
 
         given: dict[str, Any] = context.params
@@ -24,11 +24,10 @@ def endpoint_names(context: typer.Context, incomplete: str) -> list[str]:
     return []
 
 
-Name = Annotated[str, typer.Argument(help="Name of the endpoint.", autocompletion=endpoint_names)]
 MaybeName = Annotated[
     str | None,
     typer.Argument(
-        help="Name of the endpoint; may be left out.",
+        help="Name of the endpoint.",
         autocompletion=endpoint_names,
         show_default=False,
     ),
@@ -36,14 +35,12 @@ MaybeName = Annotated[
 Url = Annotated[
     str | None,
     typer.Option(
-        help="Address of the gateway; its token comes from PARKMETER_TOKEN. Also PARKMETER_URL.",
+        help="Address of the gateway, used with PARKMETER_TOKEN. Also PARKMETER_URL.",
         show_default=False,
     ),
 ]
 State = Annotated[
     Path | None,
-    typer.Option(
-        help="State folder whose gateway is meant. Also PARKMETER_STATE.", show_default=False
-    ),
+    typer.Option(help="State folder of the gateway. Also PARKMETER_STATE.", show_default=False),
 ]
-AsJson = Annotated[bool, typer.Option("--json", help="Print the API's own JSON.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]

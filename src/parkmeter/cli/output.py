@@ -1,11 +1,11 @@
-"""What people read in the terminal: words, colours and columns. Pure, but for the two consoles.
+"""Text for the terminal: words, colours and columns. Pure, except for the two consoles.
 
-Time is an argument, so that a picture or a test of it is the same every day.
+Time is an argument, so that a picture or a test is the same every day.
 """
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -29,7 +29,7 @@ Cell = str | Text
 
 
 def columns(rows: Iterable[Sequence[Cell]], gap: int = 2) -> list[Text]:
-    """Lines with their cells in columns. Never cut: a pipe has no width."""
+    """Return lines with their cells in columns, uncut: a pipe has no width."""
     filled = [[_text(cell) for cell in row] for row in rows]
     count = max((len(row) for row in filled), default=0)
     widths = [max((r[i].cell_len for r in filled if i < len(r)), default=0) for i in range(count)]
@@ -37,7 +37,7 @@ def columns(rows: Iterable[Sequence[Cell]], gap: int = 2) -> list[Text]:
     for row in filled:
         line = Text(no_wrap=True, overflow="ellipsis")
         for cell, width in zip(row, widths, strict=False):
-            if width:  # a column without a single word takes no room
+            if width:  # an empty column takes no room
                 line.append_text(cell).append(" " * (width - cell.cell_len + gap))
         line.rstrip()
         lines.append(line)
@@ -45,12 +45,17 @@ def columns(rows: Iterable[Sequence[Cell]], gap: int = 2) -> list[Text]:
 
 
 def status_word(status: str) -> Text:
-    """A status in its colour."""
+    """Return a status in its colour."""
     return Text(status, COLOURS.get(status.strip(), ""))
 
 
+def local_now() -> datetime:
+    """Return the present time in this machine's zone."""
+    return datetime.now(UTC).astimezone()
+
+
 def countdown(left: timedelta) -> str:
-    """Time left as a clock counts it down: 59:58, 1:59:58."""
+    """Return the time left as a clock shows it: 59:58, 1:59:58."""
     seconds = int(left.total_seconds())
     minutes, seconds = divmod(seconds, 60)
     if minutes < _AN_HOUR:
@@ -62,18 +67,18 @@ _AN_HOUR = 60
 
 
 def clock_time(moment: datetime, today: datetime) -> str:
-    """A moment in the zone of `today`: the time, and the day if it is another one."""
+    """Return the time of day in the zone of `today`, with the date if it is another day."""
     local = moment.astimezone(today.tzinfo)
     return local.strftime("%H:%M" if local.date() == today.date() else "%a %d %b %H:%M")
 
 
 def day_time(moment: datetime, today: datetime) -> str:
-    """A moment of the past in the zone of `today`, with its day."""
+    """Return date and time in the zone of `today`."""
     return moment.astimezone(today.tzinfo).strftime("%Y-%m-%d %H:%M:%S")
 
 
 def hours(span: timedelta) -> str:
-    """A span in hours; a short one in minutes, so that it does not look like nothing."""
+    """Return a length of time in hours; below one hour in minutes, so as not to show 0."""
     seconds = span.total_seconds()
     return f"{seconds / 60:.1f} min" if 0 < seconds < _HOUR_SECONDS else f"{seconds / 3600:,.2f} h"
 
@@ -82,20 +87,20 @@ _HOUR_SECONDS = 3600
 
 
 def minutes(span: timedelta) -> str:
-    """A span in minutes, with its sign."""
+    """Return a length of time in minutes, with its sign."""
     return f"{span.total_seconds() / 60:+,.2f}".removesuffix("0").removesuffix(".0") + " min"
 
 
 def money(dollars: Decimal | None) -> str:
-    """A sum that was reckoned; an unknown one is said to be unknown."""
+    """Return a computed amount, or "unknown"."""
     return "unknown" if dollars is None else about(dollars)
 
 
 def plain_json(document: Any) -> None:
-    """One document on one line, for programs."""
+    """Print one JSON document on one line."""
     out.print(json.dumps(document, ensure_ascii=False), markup=False)
 
 
 def _text(cell: Cell) -> Text:
-    # Never as markup: a model's last words may well contain brackets.
+    # Never as markup: a server's output may contain brackets.
     return cell.copy() if isinstance(cell, Text) else Text(cell)

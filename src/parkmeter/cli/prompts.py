@@ -1,4 +1,4 @@
-"""The command `invoke`: a prompt to a model, and what it says as it says it."""
+"""The command `invoke`: send a prompt to a model and print the answer as it arrives."""
 
 import json
 import sys
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.text import Text
 
-from parkmeter.cli.connection import Exit, for_people, gateway, only_endpoint, wrong_usage
+from parkmeter.cli.connection import Exit, gateway, only_endpoint, without_headers, wrong_usage
 from parkmeter.cli.options import State, Url, endpoint_names
 from parkmeter.cli.output import err
 
@@ -22,44 +22,46 @@ def invoke(
         str | None,
         typer.Argument(
             metavar="NAME",
-            help="Name of the endpoint; may be left out if there is one only.",
+            help="Name of the endpoint; optional if there is only one.",
             autocompletion=endpoint_names,
             show_default=False,
         ),
     ] = None,
     second: Annotated[
         str | None,
-        typer.Argument(metavar="PROMPT", help="What to say; - reads it.", show_default=False),
+        typer.Argument(
+            metavar="PROMPT", help="The prompt; - reads standard input.", show_default=False
+        ),
     ] = None,
     *,
     chat: Annotated[
-        bool, typer.Option("--chat", help="Send it as an OpenAI chat, not as text_inputs.")
+        bool, typer.Option("--chat", help="Send an OpenAI chat, not text_inputs.")
     ] = False,
     model: Annotated[
-        str | None, typer.Option(help="The model that --chat names.", show_default=False)
+        str | None, typer.Option(help="Model name for --chat.", show_default=False)
     ] = None,
     json_body: Annotated[
-        bool, typer.Option("--json-body", help="PROMPT is the whole JSON body; sent as it is.")
+        bool, typer.Option("--json-body", help="PROMPT is the whole JSON body.")
     ] = False,
     raw: Annotated[
-        bool, typer.Option("--raw", "--json", help="Print the model's own answer, whole.")
+        bool, typer.Option("--raw", "--json", help="Print the model's answer unchanged.")
     ] = False,
     wait: Annotated[
-        bool, typer.Option("--wait", help="Wait for an endpoint that is on its way.")
+        bool, typer.Option("--wait", help="Wait for an endpoint that is starting.")
     ] = False,
-    timeout: Annotated[float, typer.Option(help="Seconds that --wait waits at most.")] = 1800,
+    timeout: Annotated[float, typer.Option(help="Most seconds to wait with --wait.")] = 1800,
     url: Url = None,
     state: State = None,
 ) -> None:
-    """Send a prompt, print the answer.
+    """Send a prompt and print the answer.
 
-    It is printed as it comes. The body is {"text_inputs": PROMPT}, as the shipped model and
-    JumpStart's Flan-T5 take it. For vLLM, llama.cpp and others whose invocations_path is
-    …/chat/completions use --chat.
+    It is printed as it arrives. The body is {"text_inputs": PROMPT}, for the shipped model and
+    JumpStart's Flan-T5. Use --chat for vLLM, llama.cpp and others whose invocations_path is
+    …/chat/completions.
     """
     name, prompt = (None, first) if second is None else (first, second)
     if prompt is None:
-        raise wrong_usage("There is no prompt. Usage: parkmeter invoke [NAME] PROMPT")
+        raise wrong_usage("Which prompt? Usage: parkmeter invoke [NAME] PROMPT")
     if prompt == "-":
         prompt = sys.stdin.read()
     body = _body(prompt, chat=chat, model=model, json_body=json_body, raw=raw)
@@ -67,21 +69,20 @@ def invoke(
         name = only_endpoint(client, name)
         seconds = timeout if wait else 0.0
         with err.status("") as spinner:
-            # Nothing is worth a spinner yet; it turns when there is a reason to tell.
-            spinner.stop()
+            spinner.stop()  # until there is a reason to show
 
-            def tell(problem: "NotServingProblem") -> None:
-                spinner.update(Text(for_people(problem.detail)))
+            def show(problem: "NotServingProblem") -> None:
+                spinner.update(Text(without_headers(problem.detail)))
                 spinner.start()
 
             if raw:
-                reply = client.invoke(name, body, wait=seconds, on_wait=tell)
+                reply = client.invoke(name, body, wait=seconds, on_wait=show)
                 spinner.stop()
                 sys.stdout.write(reply.text if reply.text.endswith("\n") else reply.text + "\n")
                 return
-            with closing(client.stream(name, body, wait=seconds, on_wait=tell)) as events:
+            with closing(client.stream(name, body, wait=seconds, on_wait=show)) as events:
                 ended = "\n"
-                for piece in _said(events):
+                for piece in _texts(events):
                     spinner.stop()
                     sys.stdout.write(piece)
                     sys.stdout.flush()
@@ -97,7 +98,7 @@ def _body(
         try:
             json.loads(prompt)
         except ValueError as error:
-            raise wrong_usage(f"The body is no JSON: {error}.") from None
+            raise wrong_usage(f"The body is not valid JSON: {error}.") from None
         return prompt
     if not chat:
         return {"text_inputs": prompt}
@@ -105,8 +106,8 @@ def _body(
     return {**named, "messages": [{"role": "user", "content": prompt}], "stream": not raw}
 
 
-def _said(events: Iterator["Event"]) -> Iterator[str]:
-    """The text in a stream, whichever of the two contracts it speaks."""
+def _texts(events: Iterator["Event"]) -> Iterator[str]:
+    """Yield the text of a stream, in either of the two formats."""
     begun = False
     for event in events:
         if event.event == "error":
@@ -114,7 +115,7 @@ def _said(events: Iterator["Event"]) -> Iterator[str]:
         try:
             document = event.json()
         except ValueError:
-            # OpenAI's last word is no JSON; a model that answers in plain text has no other.
+            # OpenAI's last event, [DONE], is not JSON, nor is an answer in plain text.
             if event.whole:
                 yield event.data
             continue
@@ -127,7 +128,7 @@ def _said(events: Iterator["Event"]) -> Iterator[str]:
 
 
 def _piece(document: Any) -> str | None:
-    """A piece of a stream's text; None if it is none."""
+    """Return the text of one piece of a stream, or None if it is something else."""
     match document:
         case {"text": str(text)} | {"choices": [{"delta": {"content": str(text)}}, *_]}:
             return text
@@ -138,7 +139,7 @@ def _piece(document: Any) -> str | None:
 
 
 def _whole(document: Any) -> str:
-    """The text of a whole answer; where nobody knows which part that is, all of it."""
+    """Return the text of a whole answer, or all of it as JSON if its format is unknown."""
     match document:
         case {"generated_texts": [*texts]} if all(isinstance(text, str) for text in texts):
             return "\n".join(texts)
@@ -157,6 +158,8 @@ def _model_failed(data: str) -> None:
         document = json.loads(data)
     except ValueError:
         document = {}
-    said = document.get("detail") if isinstance(document, dict) else None
-    err.print(Text.assemble(("\nThe model broke off: ", "bold red"), str(said or data)))
+    detail = document.get("detail") if isinstance(document, dict) else None
+    err.print(
+        Text.assemble(("\nThe model stopped with an error: ", "bold red"), str(detail or data))
+    )
     raise typer.Exit(Exit.ERROR)

@@ -1,4 +1,4 @@
-"""The commands about tokens: `token create`, `token list`, `token revoke`."""
+"""The commands `token create`, `token list` and `token revoke`."""
 
 import re
 from datetime import UTC, datetime, timedelta
@@ -9,47 +9,47 @@ from rich.text import Text
 
 from parkmeter.cli.connection import gateway, wrong_usage
 from parkmeter.cli.options import AsJson, State, Url, endpoint_names
-from parkmeter.cli.output import columns, day_time, err, out, plain_json
+from parkmeter.cli.output import columns, day_time, err, local_now, out, plain_json
 
 if TYPE_CHECKING:  # importing it takes longer than `--help` may
     from parkmeter.client import Client, Token
 
-app = typer.Typer(no_args_is_help=True, help="Make, list and revoke tokens.")
+app = typer.Typer(no_args_is_help=True, help="Create, list and revoke tokens.")
 
 
 @app.command()
 def create(
-    name: Annotated[str, typer.Argument(help="Whose it is; the journal says it.")],
+    name: Annotated[str, typer.Argument(help="Name of its owner, shown in the journal.")],
     *,
     scope: Annotated[
         list[str] | None,
         typer.Option(
-            help="invoke, top-up or admin; again for more. Else the first two.",
+            help="invoke, top-up or admin; repeatable. Default: invoke and top-up.",
             show_default=False,
         ),
     ] = None,
     endpoint: Annotated[
         list[str] | None,
         typer.Option(
-            help="Only this endpoint; again for more.",
+            help="Only for this endpoint; repeatable. Default: all.",
             autocompletion=endpoint_names,
             show_default=False,
         ),
     ] = None,
     expires: Annotated[
         str | None,
-        typer.Option(metavar="TIME", help="After 12h, 30d, 8w, or at an ISO 8601 time."),
+        typer.Option(metavar="TIME", help="Expiry: 12h, 30d, 8w from now, or an ISO 8601 time."),
     ] = None,
     minutes_per_day: Annotated[
-        float | None, typer.Option(help="Most that it may top up a day (UTC).")
+        float | None, typer.Option(help="Most minutes it may top up in a day (UTC).")
     ] = None,
     as_json: AsJson = False,
     url: Url = None,
     state: State = None,
 ) -> None:
-    """Make a token and print it, this once.
+    """Create a token and print it once.
 
-    It stands alone on standard output: TOKEN=$(parkmeter token create ada). Needs the scope admin.
+    Standard output holds nothing else: TOKEN=$(parkmeter token create ada). Needs the scope admin.
     """
     expires_at = None if expires is None else _expiry(expires, datetime.now(UTC))
     with gateway(url, state, as_json=as_json) as client:
@@ -64,14 +64,12 @@ def create(
             plain_json(made.raw)
             return
         out.print(made.secret, markup=False)
-        err.print(Text(f"Shown this once; parkmeter keeps only its digest. Id {made.id}.", "dim"))
+        err.print(Text(f"Shown only once; parkmeter keeps its digest. Id: {made.id}.", "dim"))
 
 
 @app.command("list")
 def list_tokens(*, as_json: AsJson = False, url: Url = None, state: State = None) -> None:
-    """All tokens, without their secrets."""
-    from parkmeter.cli.watch import local_now
-
+    """List all tokens, without their secrets."""
     with gateway(url, state, as_json=as_json) as client:
         tokens = client.tokens()
         if as_json:
@@ -84,15 +82,15 @@ def list_tokens(*, as_json: AsJson = False, url: Url = None, state: State = None
 
 @app.command()
 def revoke(
-    token: Annotated[str, typer.Argument(help="Its id, or its name.")],
+    token: Annotated[str, typer.Argument(help="Id or name of the token.")],
     *,
     as_json: AsJson = False,
     url: Url = None,
     state: State = None,
 ) -> None:
-    """Make a token worthless, at once."""
+    """Revoke a token at once."""
     with gateway(url, state, as_json=as_json) as client:
-        found = _meant(client, token)
+        found = _find(client, token)
         client.revoke_token(found.id)
         if as_json:
             plain_json(found.raw)
@@ -100,7 +98,7 @@ def revoke(
             out.print(f"{found.name} ({found.id}) is revoked.", markup=False)
 
 
-def _meant(client: "Client", given: str) -> "Token":
+def _find(client: "Client", given: str) -> "Token":
     tokens = client.tokens()
     for token in tokens:
         if token.id == given:
@@ -108,8 +106,8 @@ def _meant(client: "Client", given: str) -> "Token":
     named = [token for token in tokens if token.name == given]
     if len(named) == 1:
         return named[0]
-    why = "Several tokens have" if named else "No token has"
-    raise wrong_usage(f"{why} the name or id {given!r}. See `parkmeter token list`.")
+    count = "Several tokens have" if named else "No token has"
+    raise wrong_usage(f"{count} the name or id {given!r}. See `parkmeter token list`.")
 
 
 def _cells(token: "Token", today: datetime) -> list[str]:
@@ -135,5 +133,5 @@ def _expiry(text: str, now: datetime) -> datetime:
         return datetime.fromisoformat(text).astimezone(UTC)
     except (ValueError, OverflowError):
         raise wrong_usage(
-            f"{text!r} is no expiry; one looks like 12h, 30d, 8w or 2026-12-31T18:00."
+            f"{text!r} is not a valid expiry. Examples: 12h, 30d, 8w, 2026-12-31T18:00."
         ) from None

@@ -1,4 +1,4 @@
-"""`parkmeter up`: reads settings, runs the gateway, and prints the first screen."""
+"""`parkmeter up`: read the settings, run the gateway, print the first screen."""
 
 import logging
 import shlex
@@ -19,11 +19,11 @@ from parkmeter.config.settings import Settings
 from parkmeter.core.meter import Status
 from parkmeter.core.report import Report
 from parkmeter.errors import ParkmeterError
-from parkmeter.gateway.server import Gateway, Started
+from parkmeter.gateway.server import Ended, Gateway, Started
 from parkmeter.web.stage import STAGE
 
 _BANNER_WAITS_SECONDS = 5.0
-"""For the endpoints that start at once; a slow one is shown as starting."""
+"""For endpoints that start fast; a slow one is shown as starting."""
 
 _PROMPT = '{"text_inputs": "write a story about beautiful weather on a tropical island."}'
 
@@ -31,7 +31,7 @@ _PROMPT = '{"text_inputs": "write a story about beautiful weather on a tropical 
 def run(
     *, host: str | None, port: int | None, state: Path | None, config: Path | None, keep: bool
 ) -> None:
-    """Run the gateway until a signal; what `parkmeter up` does."""
+    """Run the gateway until a signal."""
     _log_to_stderr()
 
     def read() -> Settings:
@@ -39,43 +39,51 @@ def run(
 
     try:
         gateway = Gateway(read(), keep=keep, reread=read, config=config_file(config))
-        left = gateway.run(_banner)
+        ended = gateway.run(_banner)
     except ParkmeterError as error:
         err.print(Text.assemble(("parkmeter: ", "bold red"), error.detail))
         raise typer.Exit(1) from None
-    ending = "Endpoints are stopped."
+    out.print(farewell(ended, datetime.now(UTC).astimezone(), keep=keep))
+
+
+def farewell(ended: Ended, now: datetime, *, keep: bool = False) -> str:
+    """Return the last line: what became of the servers, and which meters still hold time."""
+    closes = [f"{name} until {clock_time(at, now)}" for name, at in ended.closes.items()]
+    held = f" ({', '.join(closes)})" if closes else ""
     if keep:
-        ending = "Servers run on until their meters close."
-    elif left:
-        ending = f"Still stopping, watched by their leashes: {', '.join(left)}."
-    out.print(f"{ending} Meters keep their expiry: time goes on while the gateway is away.")
+        return f"Servers run on until their meters close{held}."
+    stopped = "Endpoints stopped."
+    if ended.stopping:
+        stopped = f"Still stopping, watched by their leashes: {', '.join(ended.stopping)}."
+    running_out = f" Bought time keeps running out while the gateway is off{held}."
+    return stopped + running_out if closes else stopped
 
 
-# ── What `up` prints ────────────────────────────────────────────────────────────────────────────
+# ── The first screen ─────────────────────────────────────────────────────────────────────────────
 
 
 def _banner(started: Started) -> None:
     reports = _settled_reports(started)
-    to_a_person = started.new_token is not None and out.is_terminal
-    token = f"'Authorization: {started.new_token}'" if to_a_person else '"Authorization: $TOKEN"'
+    show_token = started.new_token is not None and out.is_terminal
+    token = f"'Authorization: {started.new_token}'" if show_token else '"Authorization: $TOKEN"'
     lines = banner_lines(
         started.url,
         [_row(report) for report in reports],
         f"token    {started.new_token}"
-        if to_a_person
+        if show_token
         else f"  TOKEN=$(cat {shlex.quote(str(started.token_file))})",
         _commands(started, reports, token),
         datetime.now(UTC).astimezone(),
     )
     for line in lines:
         out.print(line)
-    # From here on the terminal tells what happens; before, it would have torn the lines above.
+    # From here on the journal is printed; before, it would have split the lines above.
     logging.getLogger("parkmeter.journal").setLevel(logging.INFO)
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """An endpoint in the banner; `left` zero: closed."""
+    """An endpoint on the first screen; `left` is zero if its meter is closed."""
 
     name: str
     status: str
@@ -87,7 +95,7 @@ class Row:
 def banner_lines(
     url: str, rows: Sequence[Row], token: str, commands: Sequence[str], now: datetime
 ) -> list[Text]:
-    """The first screen: where it is, how the endpoints are doing, and what to copy."""
+    """Return the first screen: address, endpoints, and commands to copy."""
     short = ".".join(__version__.split(".")[:2])
     head = Text.assemble(
         (f"parkmeter {short}", "bold"),
@@ -100,7 +108,7 @@ def banner_lines(
         *(_line(row, width, now) for row in rows),
         Text(token),
         *(Text(f"  {command}") for command in commands),
-        Text(f"every route, with examples: {url}/docs", "dim"),
+        Text(f"all routes, with examples: {url}/docs", "dim"),
     ]
 
 
@@ -116,7 +124,7 @@ def _settled_reports(started: Started) -> list[Report]:
 
 
 def _commands(started: Started, reports: list[Report], token: str) -> list[str]:
-    """The ancestor's three calls; with a closed meter the top-up comes first."""
+    """Return the three example calls; with a closed meter the top-up comes first."""
     first = next((report for report in reports if report.left), reports[0])
     settings, name = started.settings, first.spec.name
     look, add, prompt = example_commands(
@@ -132,7 +140,7 @@ def _commands(started: Started, reports: list[Report], token: str) -> list[str]:
 def example_commands(
     url: str, resource: str, token: str, *, name: str | None, body: str = _PROMPT
 ) -> tuple[str, str, str]:
-    """To look, to top up and to prompt. `name` where there are several endpoints."""
+    """Return the calls for status, top-up and prompt; `name` if there are several endpoints."""
     expiry = f"{url}{STAGE}/endpoint-expiry"
     named = f', "EndpointName": "{name}"' if name else ""
     return (
@@ -168,5 +176,5 @@ def _log_to_stderr() -> None:
         format="%(asctime)s %(message)s",
         datefmt="%H:%M:%S",
     )
-    # It warns of every malformed request, without saying whose; the answer says what was wrong.
+    # It warns of every malformed request, without its sender; the answer says what was wrong.
     logging.getLogger("uvicorn.error").setLevel(logging.ERROR)

@@ -1,13 +1,13 @@
-"""`status`: one line an endpoint, once or as a live countdown.
+"""`status`: one line per endpoint, once or as a live countdown.
 
-Between two looks at the gateway the time left is counted down here, by this machine's steady clock:
-whether its wall clock and the gateway's agree does not matter.
+Between two requests the time left is counted down by this machine's steady clock, so that its wall
+clock and the gateway's need not agree.
 """
 
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 from rich.console import Console, Group
 from rich.live import Live
@@ -20,15 +20,16 @@ from parkmeter.cli.output import (
     columns,
     countdown,
     err,
+    local_now,
     out,
     plain_json,
     status_word,
 )
 from parkmeter.client import Client, Endpoint, ParkmeterProblem, UnreachableError
+from parkmeter.core.meter import MAKE_BELIEVE
 from parkmeter.core.money import written
 
-_LOOK_SECONDS = 3.0
-"""Between two looks: a top-up by somebody else is seen before one wonders."""
+_POLL_SECONDS = 3.0
 
 _FRAMES_A_SECOND = 4
 """More than one, so that no second is skipped."""
@@ -39,34 +40,35 @@ _MINUTE = timedelta(minutes=1)
 
 
 @dataclass(frozen=True, slots=True)
-class Sight:
-    """What was seen last, at `seen` seconds of the steady clock; `lost`: why nothing came since."""
+class Snapshot:
+    """The endpoints at `taken` seconds of the steady clock; `lost`: the error since, if any."""
 
     endpoints: tuple[Endpoint, ...]
-    seen: float
+    taken: float
     lost: str | None = None
 
 
 def lines(endpoints: Sequence[Endpoint], now: datetime) -> list[Text]:
-    """One line an endpoint. `now` gives the day and the zone that times are shown in."""
+    """Return one line per endpoint, with times in the zone of `now`."""
     return columns(_cells(endpoint, now) for endpoint in endpoints)
 
 
-def picture(sight: Sight, steady: float, now: datetime) -> Group:
-    """The watch as it looks at `steady` seconds of the steady clock."""
-    age = timedelta(seconds=max(0.0, steady - sight.seen))
-    shown = [_later(endpoint, age) for endpoint in sight.endpoints]
-    if sight.lost is None:
-        foot = Text("Ctrl-C leaves; the endpoints stay.", "dim")
+def render(snapshot: Snapshot, steady: float, now: datetime) -> Group:
+    """Return the screen at `steady` seconds of the steady clock."""
+    age = timedelta(seconds=max(0.0, steady - snapshot.taken))
+    shown = [_later(endpoint, age) for endpoint in snapshot.endpoints]
+    if snapshot.lost is None:
+        foot = Text("Ctrl-C exits; the endpoints keep running.", "dim")
     else:
         foot = Text.assemble(
-            (f"no answer for {countdown(age)}", "bold red"), f"  {sight.lost} Asking again."
+            (f"Connection lost, retrying; data from {countdown(age)} ago.", "bold red"),
+            f" {snapshot.lost}",
         )
     return Group(*lines(shown, now), *warnings(shown), foot)
 
 
 def warnings(endpoints: Sequence[Endpoint]) -> list[Text]:
-    """One line for each endpoint that closes soon: amber, and red from its last warning on."""
+    """Return a line per endpoint that closes soon: yellow, then red after its last warning."""
     return [
         Text(
             f"{endpoint.name} stops in {countdown(endpoint.left)}."
@@ -82,54 +84,56 @@ def warnings(endpoints: Sequence[Endpoint]) -> list[Text]:
 
 
 def watch(client: Client, name: str | None, *, as_json: bool) -> None:
-    """Show the countdown until Ctrl-C; as JSON, or where nobody sees it tick, anew at each look.
+    """Show the countdown until Ctrl-C; as JSON or in a pipe, print each snapshot instead.
 
     Raises:
-        ParkmeterError: the first look fails, or the gateway refuses a later one.
+        ParkmeterError: the first request fails, or the gateway refuses a later one.
 
     """
-    sight = Sight(chosen(client, name), time.monotonic())
+    first = Snapshot(chosen(client, name), time.monotonic())
     try:
         if as_json or not out.is_terminal:
-            _print_looks(client, name, sight, as_json=as_json)
+            _print_snapshots(client, name, first, as_json=as_json)
         else:
-            _tick(client, name, sight)
-    except KeyboardInterrupt:  # the way to leave it
+            _show_live(client, name, first)
+    except KeyboardInterrupt:  # the way to exit
         return
 
 
-def _tick(client: Client, name: str | None, first: Sight) -> None:
+def _show_live(client: Client, name: str | None, first: Snapshot) -> None:
     last = [first]
-    # A console of its own: lines that wrap would be counted wrongly when they are drawn over.
+    # A console without soft wrap: wrapped lines would be miscounted when they are redrawn.
     console = Console(highlight=False)
     with Live(
-        get_renderable=lambda: picture(last[0], time.monotonic(), local_now()),
+        get_renderable=lambda: render(last[0], time.monotonic(), local_now()),
         console=console,
-        # By a thread, so that it ticks on while a look takes its time.
+        # By a thread, so that the countdown continues during a slow request.
         refresh_per_second=_FRAMES_A_SECOND,
     ):
         while True:
-            time.sleep(_LOOK_SECONDS)
-            last[0] = look(client, name, last[0])
+            time.sleep(_POLL_SECONDS)
+            last[0] = poll(client, name, last[0])
 
 
-def _print_looks(client: Client, name: str | None, sight: Sight, *, as_json: bool) -> None:
+def _print_snapshots(
+    client: Client, name: str | None, snapshot: Snapshot, *, as_json: bool
+) -> None:
     while True:
-        if sight.lost is not None:
-            err.print(Text(sight.lost, "bold red"))
+        if snapshot.lost is not None:
+            err.print(Text(snapshot.lost, "bold red"))
         elif as_json:
-            plain_json({"endpoints": [endpoint.raw for endpoint in sight.endpoints]})
+            plain_json({"endpoints": [endpoint.raw for endpoint in snapshot.endpoints]})
         else:
-            for line in lines(sight.endpoints, local_now()) + warnings(sight.endpoints):
+            for line in lines(snapshot.endpoints, local_now()) + warnings(snapshot.endpoints):
                 out.print(line)
-        time.sleep(_LOOK_SECONDS)
-        sight = look(client, name, sight)
+        time.sleep(_POLL_SECONDS)
+        snapshot = poll(client, name, snapshot)
 
 
-def look(client: Client, name: str | None, before: Sight) -> Sight:
-    """What is seen now; if the gateway does not answer, what was seen before, and why."""
+def poll(client: Client, name: str | None, before: Snapshot) -> Snapshot:
+    """Return a new snapshot; if the gateway does not answer, the one before with the error."""
     try:
-        return Sight(chosen(client, name), time.monotonic())
+        return Snapshot(chosen(client, name), time.monotonic())
     except UnreachableError as error:
         return replace(before, lost=error.detail)
     except ParkmeterProblem as problem:
@@ -138,13 +142,8 @@ def look(client: Client, name: str | None, before: Sight) -> Sight:
         return replace(before, lost=problem.detail)
 
 
-def local_now() -> datetime:
-    """Now, in this machine's zone."""
-    return datetime.now(UTC).astimezone()
-
-
 def _later(endpoint: Endpoint, age: timedelta) -> Endpoint:
-    # While a start is under way the meter stands still; what it really does, the next look tells.
+    # While a start is under way the meter stands still; the next snapshot shows what it does.
     if endpoint.status != "running":
         return endpoint
     return replace(endpoint, left=max(timedelta(0), endpoint.left - age))
@@ -155,20 +154,27 @@ def _cells(endpoint: Endpoint, now: datetime) -> list[Cell]:
     if endpoint.left and endpoint.closes_at is not None:
         left = f"{countdown(endpoint.left)} left"
         until = f"until {clock_time(endpoint.closes_at, now)}"
-    price = "" if endpoint.price_per_hour is None else f"{written(endpoint.price_per_hour)}/h"
     return [
         endpoint.name,
         status_word(endpoint.status),
         left,
         until,
         _window(endpoint, now),
-        price,
+        _price(endpoint),
         endpoint.reason,
     ]
 
 
+def _price(endpoint: Endpoint) -> str:
+    if endpoint.price_per_hour is None:
+        return ""
+    price = f"{written(endpoint.price_per_hour)}/h"
+    source = endpoint.raw.get("price_source")
+    return f"{price} ({source})" if source == MAKE_BELIEVE else price
+
+
 def _window(endpoint: Endpoint, now: datetime) -> str:
-    """What its hours mean for it now; empty without hours."""
+    """Return the state of its schedule; empty without hours."""
     if endpoint.next_window_at is None:
         return ""
     following = clock_time(endpoint.next_window_at, now)

@@ -18,7 +18,7 @@ from parkmeter.config.hours import HoursTexts, too_long
 from parkmeter.config.notify import NotifySettings
 from parkmeter.config.section import Section, check_address
 from parkmeter.core.hours import EXAMPLE, Hours
-from parkmeter.core.meter import LOCAL, Price, Spec
+from parkmeter.core.meter import LOCAL, MAKE_BELIEVE, Price, Spec
 from parkmeter.core.money import MOST_AN_HOUR, PRICE_PLACES
 
 RESERVED = frozenset(
@@ -265,7 +265,7 @@ class DemoSettings(Settings):
         }
     )
 
-    price_source: ClassVar[str] = "make-believe price of the demo"
+    price_source: ClassVar[str] = MAKE_BELIEVE
 
 
 def _resource_mistake(resource: str, taken: Mapping[str, str]) -> str:

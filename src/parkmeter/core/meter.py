@@ -52,6 +52,9 @@ class Price:
 
 
 UNKNOWN = Price()
+MAKE_BELIEVE = "make-believe price of the demo"
+"""Source of a price made up for the demo: it must be marked wherever it is shown."""
+
 LOCAL = "local"
 """The one variant of a local server process."""
 

@@ -1,22 +1,22 @@
-"""What an examination finds. Plain data."""
+"""Findings of an examination. Plain data."""
 
 from dataclasses import dataclass
 from enum import StrEnum
 
 
 class Level(StrEnum):
-    """How bad it is."""
+    """The severity of a finding."""
 
     GOOD = "good"
     NOTE = "note"
-    """Worth knowing; nothing has to be done."""
+    """Worth knowing; nothing must be done."""
     WRONG = "wrong"
-    """Something does not work, or will not."""
+    """Something does not work, or is going to fail."""
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that was looked at: what it is, what was seen, and what to do about it, if any."""
+    """One check: its subject, the observation, and what to do about it, if anything."""
 
     level: Level
     what: str
@@ -25,15 +25,15 @@ class Finding:
 
 
 def good(what: str, seen: str) -> Finding:
-    """Nothing is wrong with it."""
+    """Return a finding that all is well."""
     return Finding(Level.GOOD, what, seen)
 
 
 def note(what: str, seen: str, do: str = "") -> Finding:
-    """Worth knowing."""
+    """Return a finding that is worth knowing."""
     return Finding(Level.NOTE, what, seen, do)
 
 
 def wrong(what: str, seen: str, do: str) -> Finding:
-    """To be put right."""
+    """Return a finding that must be fixed."""
     return Finding(Level.WRONG, what, seen, do)

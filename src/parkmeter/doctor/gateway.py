@@ -1,6 +1,6 @@
-"""The gateway of a state folder: whether it runs, answers and keeps time; whether its port is free.
+"""The gateway of a state folder: its health, its address and its port.
 
-Speaks HTTP with the address in the lock file and needs no token.
+Sends HTTP to the address in the lock file and needs no token.
 """
 
 import json
@@ -11,14 +11,14 @@ from collections.abc import Iterator
 
 from parkmeter.config.settings import Settings
 from parkmeter.doctor.finding import Finding, good, note, wrong
-from parkmeter.state_folder import CachedToken, StateFolder
+from parkmeter.state_folder import LockHolder, StateFolder
 
-_ANSWERS_WITHIN = 3.0
-"""Seconds; a gateway that is well needs some milliseconds."""
+_TIMEOUT = 3.0
+"""Seconds; a healthy gateway needs a few milliseconds."""
 
 
-def holder_of(state: StateFolder) -> CachedToken | None:
-    """The gateway that has the folder, as far as that can be read."""
+def gateway_in(state: StateFolder) -> LockHolder | None:
+    """Return the gateway that holds the folder, as far as its lock can be read."""
     try:
         return state.holder()
     except OSError:
@@ -26,49 +26,51 @@ def holder_of(state: StateFolder) -> CachedToken | None:
 
 
 def examine(
-    state: StateFolder, holder: CachedToken | None, settings: Settings | None
+    state: StateFolder, running: LockHolder | None, settings: Settings | None
 ) -> Iterator[Finding]:
-    """Look at the running gateway, or at the port the next one will want."""
-    if holder is None:
-        yield note("gateway", f"none works in {state.path}", "Start one: parkmeter up")
+    """Check the running gateway, or the port for the next one."""
+    if running is None:
+        yield note("gateway", f"none runs in {state.path}", "Start one: parkmeter up")
         if settings is not None:
             yield from _port(settings)
         return
-    yield _health(holder)
+    yield _health(running)
     client = state.client()
     if client is None:
         yield wrong(
             "client.json",
             f"{state.client_file} is missing or cannot be read",
-            "Start the gateway anew with PARKMETER_BOOTSTRAP_TOKEN set: that becomes the token.",
+            "Restart the gateway with PARKMETER_BOOTSTRAP_TOKEN set to the token to use.",
         )
-    elif client.url != holder.url:
+    elif client.url != running.url:
         yield wrong(
             "client.json",
-            f"it says {client.url}, but the gateway answers at {holder.url}",
-            "Start the gateway anew: it writes its address.",
+            f"it names {client.url}, but the gateway is at {running.url}",
+            "Restart the gateway: it writes its address.",
         )
 
 
-def _health(holder: CachedToken) -> Finding:
-    where = f"{holder.url} (process {holder.process})"
-    own = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # it is on this machine
+def _health(running: LockHolder) -> Finding:
+    where = f"{running.url} (process {running.process})"
+    own = urllib.request.build_opener(
+        urllib.request.ProxyHandler({})
+    )  # no proxy: it is on this machine
     try:
-        with own.open(f"{holder.url}/health", timeout=_ANSWERS_WITHIN) as answer:
-            running = json.load(answer).get("version", "")
+        with own.open(f"{running.url}/health", timeout=_TIMEOUT) as answer:
+            version = json.load(answer).get("version", "")
     except urllib.error.HTTPError as error:
         with error:
-            said = "its clock stands still" if error.code == 503 else f"it says {error.code}"  # noqa: PLR2004
-        return wrong("gateway", f"{where}: {said}", _anew(holder))
+            problem = "its scheduler has stopped" if error.code == 503 else f"HTTP {error.code}"  # noqa: PLR2004
+        return wrong("gateway", f"{where}: {problem}", _restart(running))
     except (OSError, ValueError) as error:
-        return wrong("gateway", f"{where} does not answer: {error}", _anew(holder))
-    return good("gateway", f"{where} answers and its clock goes round; version {running}")
+        return wrong("gateway", f"{where} does not respond: {error}", _restart(running))
+    return good("gateway", f"{where} responding, scheduler alive; version {version}")
 
 
-def _anew(holder: CachedToken) -> str:
+def _restart(running: LockHolder) -> str:
     return (
-        f"End it (kill {holder.process}; kill -9 if need be) and start it anew: leashes keep to "
-        "the meters meanwhile."
+        f"Stop it (kill {running.process}, or kill -9) and start it again: meanwhile the leashes "
+        "enforce the meters."
     )
 
 
@@ -87,7 +89,7 @@ def _port(settings: Settings) -> Iterator[Finding]:
         yield wrong(
             "port",
             f"{host} port {port} cannot be used: {error.strerror}",
-            f"See who has it (ss -ltnp 'sport = :{port}'), or name another with --port.",
+            f"Find its user (ss -ltnp 'sport = :{port}'), or choose another with --port.",
         )
     else:
         yield good("port", f"{host} port {port} is free")

@@ -1,4 +1,4 @@
-"""What endpoints would run: whether models are there and load, and programs can be found."""
+"""The models and programs of the endpoints."""
 
 import shutil
 import subprocess
@@ -10,7 +10,7 @@ from parkmeter.config.settings import EndpointSettings, Settings
 from parkmeter.doctor.finding import Finding, good, note, wrong
 from parkmeter.model_server.sources import DEMO
 
-_LOADS_WITHIN = 60
+_LOAD_TIMEOUT = 60
 """Seconds for the shipped model, which needs less than one."""
 
 _LOAD = (
@@ -20,7 +20,7 @@ _LOAD = (
 
 
 def examine(settings: Settings) -> Iterator[Finding]:
-    """Look at what each endpoint would run."""
+    """Check the model or the programs of each endpoint."""
     for name, endpoint in settings.endpoints.items():
         what = f"model of {name}"
         if endpoint.model == "demo":
@@ -32,23 +32,23 @@ def examine(settings: Settings) -> Iterator[Finding]:
 
 
 def _demo(what: str) -> Finding:
-    again = "Install parkmeter anew: pip install --force-reinstall parkmeter"
+    reinstall = "Reinstall parkmeter: pip install --force-reinstall parkmeter"
     if not (DEMO / "model.bin").is_file():
-        return wrong(what, f"the shipped model is not in {DEMO}", again)
+        return wrong(what, f"the shipped model is not in {DEMO}", reinstall)
     try:
-        # In a process of its own: a damaged engine may take its process with it.
+        # In a separate process: a damaged engine may crash it.
         done = subprocess.run(  # noqa: S603 (our own program)
             [sys.executable, "-P", "-c", _LOAD, str(DEMO)],
             capture_output=True,
             text=True,
-            timeout=_LOADS_WITHIN,
+            timeout=_LOAD_TIMEOUT,
             check=False,
         )
     except subprocess.TimeoutExpired:
-        return wrong(what, f"the shipped model did not load in {_LOADS_WITHIN} s", again)
+        return wrong(what, f"the shipped model did not load in {_LOAD_TIMEOUT} s", reinstall)
     if done.returncode:
         lines = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
-        return wrong(what, f"the shipped model does not load: {lines[-1]}", again)
+        return wrong(what, f"the shipped model does not load: {lines[-1]}", reinstall)
     return good(what, "the shipped model loads")
 
 
@@ -56,11 +56,11 @@ def _model(what: str, model: str) -> Finding:
     folder = Path(model).expanduser()
     if folder.is_dir():
         if (folder / "model.bin").is_file() or (folder / "config.json").is_file():
-            return good(what, f"{folder} is there")
+            return good(what, f"{folder} exists")
         return wrong(
             what,
-            f"{folder} holds neither model.bin nor config.json",
-            "Name the folder that a T5 was saved into.",
+            f"{folder} has neither model.bin nor config.json",
+            "Name the folder of a saved T5.",
         )
     if folder.is_absolute() or model.startswith((".", "~")):
         return wrong(what, f"there is no folder {folder}", "Correct `model` in parkmeter.toml.")
@@ -69,7 +69,9 @@ def _model(what: str, model: str) -> Finding:
     try:
         cached = isinstance(try_to_load_from_cache(model, "config.json"), str)
     except ValueError:
-        return wrong(what, f"{model} is neither a folder nor a hub id", "Correct `model`.")
+        return wrong(
+            what, f"{model} is neither a folder nor a hub id", "Correct `model` in parkmeter.toml."
+        )
     if cached:
         return good(what, f"{model} is in the hub's cache")
     return note(what, f"{model} is not in the hub's cache", "Its first start downloads it.")
@@ -84,8 +86,8 @@ def _programs(name: str, endpoint: EndpointSettings) -> Iterator[Finding]:
         if found is None:
             yield wrong(
                 f"{key} of {name}",
-                f"{command[0]} is not found, or may not be executed",
-                "Install it, or write its whole path into parkmeter.toml.",
+                f"{command[0]} is not found or not executable",
+                "Install it, or give its full path in parkmeter.toml.",
             )
         else:
             yield good(f"{key} of {name}", found)

@@ -1,4 +1,4 @@
-"""The store's file, read only: whether it is whole, and what its meters and journal show."""
+"""The store's file, read only: its integrity, its meters and its journal."""
 
 import sqlite3
 from collections.abc import Generator, Iterator
@@ -9,7 +9,7 @@ from parkmeter.core.journal import Entry, Kind
 from parkmeter.core.meter import Meter, latest_close
 from parkmeter.core.time_text import utc
 from parkmeter.doctor.finding import Finding, good, note, wrong
-from parkmeter.drivers.process_state import State, look
+from parkmeter.drivers.process_state import State, take_snapshot
 from parkmeter.leash.files import Files
 from parkmeter.state_folder import StateFolder
 from parkmeter.stores.records import read
@@ -19,24 +19,24 @@ _RECENT = timedelta(days=7)
 _NEWEST_LINES = 1000
 _AHEAD = timedelta(seconds=5)
 _OVERDUE = timedelta(minutes=1)
-"""Beyond close and drain: nothing that behaves takes longer."""
+"""Beyond close and drain: a working gateway needs less."""
 
 _RESTORE = (
     "Stop the gateway, keep a copy of the file, and try: sqlite3 FILE .recover | sqlite3 NEW. "
-    "Without a backup the meters begin anew; leashes end what still runs at its deadline."
+    "Without a backup the meters start from zero; leashes stop running servers at their deadlines."
 )
 
 
 def examine(state: StateFolder, now: datetime, *, running: bool) -> Iterator[Finding]:
-    """Look at the file, then at what it says; `running`: a gateway works on it."""
+    """Check the file, then its content; `running`: a gateway has it open."""
     if not state.store.exists():
-        yield note("store", f"{state.store} is not there yet", "`parkmeter up` makes it.")
+        yield note("store", f"{state.store} does not exist yet", "`parkmeter up` creates it.")
         return
     try:
-        # Read only, and for SQLite itself too: whatever is wrong must not get worse.
+        # Read only for SQLite too: damage must not get worse.
         with closing(sqlite3.connect(f"{state.store.as_uri()}?mode=ro", uri=True)) as connection:
-            whole = yield from _file(state, connection)
-            if whole:
+            usable = yield from _file(state, connection)
+            if usable:
                 yield from _journal(connection, now)
                 yield from _meters(state, connection, now, running=running)
     except sqlite3.Error as error:
@@ -58,9 +58,9 @@ def _file(state: StateFolder, connection: sqlite3.Connection) -> Generator[Findi
         yield wrong("store", f"{state.store} is damaged: {'; '.join(faults)}", _RESTORE)
         return False
     if schema < SCHEMA:
-        yield note("store", f"whole, of an older schema ({schema})", "The next start brings it up.")
+        yield note("store", f"intact, older schema ({schema})", "The next start upgrades it.")
         return False
-    yield good("store", f"whole, schema {schema}")
+    yield good("store", f"intact (schema {schema})")
     return True
 
 
@@ -73,9 +73,9 @@ def _journal(connection: sqlite3.Connection, now: datetime) -> Iterator[Finding]
     if newest > now + _AHEAD:
         yield wrong(
             "clock",
-            f"the journal's newest line is of {utc(newest)}, which is still to "
-            "come: the machine's clock was set back",
-            "Set the clock (timedatectl set-ntp true). Until then meters live too long.",
+            f"the journal's newest entry is from the future ({utc(newest)}): "
+            "the machine's clock was set back",
+            "Set the clock (timedatectl set-ntp true). Until then meters close too late.",
         )
     jumps = [e for e in entries if e.kind is Kind.CLOCK and e.at > now - _RECENT]
     if jumps:
@@ -84,7 +84,7 @@ def _journal(connection: sqlite3.Connection, now: datetime) -> Iterator[Finding]
             "clock",
             f"{len({entry.at for entry in jumps})} jumps in the last 7 days, the last one at "
             f"{utc(last.at)}: {last.why}",
-            "A machine that sleeps does that; on a server look whether NTP works.",
+            "Normal for a machine that sleeps; on a server check NTP.",
         )
     elif newest <= now + _AHEAD:
         yield good("clock", "no jumps in the last 7 days")
@@ -101,17 +101,19 @@ def _meters(
             late.append(name)
             yield _overdue(state, name, close, running=running)
     if not late:
-        yield good("meters", "none is past its close and unsettled")
+        yield good("meters", "none past its close is still unsettled")
 
 
 def _overdue(state: StateFolder, name: str, close: datetime, *, running: bool) -> Finding:
     since = f"{name} closed at {utc(close)}"
-    seen = look(Files(str(state.endpoints), name))
+    seen = take_snapshot(Files(str(state.endpoints), name))
     if seen.state is State.NOTHING:
-        seen_now = f"{since}; its server is gone, nobody has noted that yet"
-        return note("meters", seen_now, "" if running else "The next start of the gateway does.")
+        seen_now = f"{since}; its server is gone, not recorded yet"
+        return note(
+            "meters", seen_now, "" if running else "The next start of the gateway records it."
+        )
     if running:
-        do = f"See its reason: parkmeter status; its log: {state.endpoints / 'logs' / name}.log"
+        do = f"See parkmeter status for the reason; log: {state.endpoints / 'logs' / name}.log"
     else:
-        do = "Start the gateway: it ends what is overdue. parkmeter up"
-    return wrong("meters", f"{since} and something of its server is still there", do)
+        do = "Start the gateway, which stops what is overdue: parkmeter up"
+    return wrong("meters", f"{since}, but its server still has processes", do)

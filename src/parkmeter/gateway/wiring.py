@@ -19,20 +19,20 @@ from parkmeter.client_file import ClientFile
 from parkmeter.config.settings import EndpointSettings, Settings
 from parkmeter.core.tokens import Scope, Token, digest_of, new_secret
 from parkmeter.drivers.process import Launch, ProcessDriver
-from parkmeter.drivers.process_log_reader import ProcessLogs
+from parkmeter.drivers.process_logs import ProcessLogs
 from parkmeter.errors import StoreBusyError
 from parkmeter.gateway.clock import LocalClock
-from parkmeter.gateway.metrics_route import add_metrics_route
-from parkmeter.gateway.notifications import Telling, receivers
-from parkmeter.notify.dispatcher import Outbox, Post
+from parkmeter.gateway.metrics import add_metrics_route
+from parkmeter.gateway.notifications import EventSource, receivers
+from parkmeter.notify.dispatcher import DeliveryContext, Dispatcher
 from parkmeter.notify.log import LogNotifier
-from parkmeter.notify.top_up_counter import Tally
+from parkmeter.notify.top_up_counter import TopUpCounter
 from parkmeter.ports import Store
 from parkmeter.proxy.data_plane import DataPlane
 from parkmeter.proxy.gate import LocalGate
 from parkmeter.proxy.request_counter import RequestCounter
 from parkmeter.proxy.waker import Waker
-from parkmeter.service.meters import Service
+from parkmeter.service.meters import MeterService
 from parkmeter.service.tokens import TokenService
 from parkmeter.state_folder import StateFolder
 from parkmeter.stores.sqlite import SqliteStore
@@ -42,33 +42,34 @@ from parkmeter.web.routes import Limits, Route, Routes, Timeouts
 
 log = logging.getLogger(__name__)
 
-_FIRST_TOKEN = "first"  # noqa: S105 (its id, not its secret)
+_OWNER = "owner"
+"""Id and name of the token made at the first start; databases of older versions have `first`."""
 
 
 class InForce:
-    """The settings that hold now; replaced whole, so that a reader sees the old ones or the new."""
+    """The settings in force; replaced as a whole, so that a reader sees the old ones or the new."""
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
 
     def resource_of(self, name: str) -> str:
-        """The path segment under which prompts reach an endpoint."""
+        """Return the path segment under which prompts reach an endpoint."""
         settings = self.settings
-        # Somebody may still ask for one that a reload has just removed.
+        # Requests may still come for one that a reload has just removed.
         return settings.resource_of(name) if name in settings.endpoints else name
 
     def invocations_of(self, name: str) -> str | None:
-        """The path of its server at which an endpoint takes prompts."""
+        """Return the path at which an endpoint's server takes prompts; None if unknown."""
         endpoint = self.settings.endpoints.get(name)
         return endpoint.invocations_path if endpoint is not None else None
 
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """A local gateway, wired and not yet running. `new_token`: made just now, None later on."""
+    """A local gateway, wired and not yet running. `new_token`: created in this start, or None."""
 
     in_force: InForce
-    service: Service
+    service: MeterService
     clock: LocalClock
     store: Store
     driver: ProcessDriver
@@ -76,15 +77,15 @@ class Parts:
     data_plane: DataPlane
     requests: RequestCounter
     feed: Feed[News]
-    outbox: Outbox
+    dispatcher: Dispatcher
     new_token: str | None
     models: Path
 
     def configure(self, settings: Settings) -> list[str]:
-        """Put settings in force: at the beginning, and at any time later. Not from two threads.
+        """Put settings in force: at the start, and at any time later. Not from two threads.
 
-        Endpoints whose settings are the same go on undisturbed, and so does every request under
-        way. New ones are provisioned, those that are gone are ended. May be repeated.
+        Endpoints with unchanged settings go on undisturbed, and so does every running request. New
+        ones are provisioned, removed ones are ended. May be repeated.
 
         Returns the endpoints whose first minutes could not be written; all else is in force.
 
@@ -92,8 +93,8 @@ class Parts:
             ConfigError, StoreBusyError: nothing was changed.
 
         """
-        # First, because it may fail; and before endpoints get their first minutes, which it tells.
-        self.outbox.configure(receivers(settings.notify, self.clock.now))
+        # First, because it may fail; and before the first minutes, which cause notifications.
+        self.dispatcher.configure(receivers(settings.notify, self.clock.now))
         self.in_force.settings = settings
         self.driver.launches = launches(settings, self.models)
         self.service.configure(settings.specs())
@@ -104,7 +105,7 @@ class Parts:
         return busy
 
     def end_requests(self) -> None:
-        """Begin the end: who only waits or listens is told so now. On the loop of the requests."""
+        """Start shutdown: end event streams, answer held requests. On the loop of the requests."""
         self.feed.close()
         self.requests.close()
         self.data_plane.close()
@@ -114,13 +115,13 @@ class Parts:
         try:
             self.service.provision(name, timedelta(minutes=minutes))
         except StoreBusyError:
-            log.exception("%s has not got its first minutes", name)
+            log.exception("the first minutes of %s could not be written", name)
             return False
         return True
 
 
 def wire(settings: Settings, folder: StateFolder, url: str) -> Parts:
-    """Put a local gateway together in a folder that is locked already; then `configure` it.
+    """Build a local gateway in a folder that is locked already; `configure` it afterwards.
 
     Raises:
         ConfigError: the store's file cannot be used.
@@ -129,15 +130,15 @@ def wire(settings: Settings, folder: StateFolder, url: str) -> Parts:
     clock = LocalClock()
     gate = LocalGate(clock.now, on_idle=clock.wake, on_change=lambda: feed.wake())  # noqa: PLW0108 (made below)
     store = SqliteStore(folder.store)
-    new_token = _first_token(settings, folder, store, clock, url)
+    new_token = _owner_token(settings, folder, store, clock, url)
     book = TokenBook(store.tokens())
     in_force = InForce(settings)
     driver = ProcessDriver(folder.endpoints, {})
     link_secret = folder.link_secret()
-    telling = Telling(store, lambda: in_force.settings, url, link_secret)
-    outbox = Outbox(Post(store, telling.event, clock.now))
-    tally = Tally(LogNotifier(), outbox)
-    service = Service({}, store=store, driver=driver, clock=clock, gate=gate, notifier=tally)
+    events = EventSource(store, lambda: in_force.settings, url, link_secret)
+    dispatcher = Dispatcher(DeliveryContext(store, events.event, clock.now))
+    counter = TopUpCounter(LogNotifier(), dispatcher)
+    service = MeterService({}, store=store, driver=driver, clock=clock, gate=gate, notifier=counter)
     waker = Waker(lambda name, token: service.wake(name, actor_of(token)))
     data_plane = DataPlane(Routes(), book, gate, clock.now, waker=waker)
     requests = RequestCounter(data_plane.traffic, store.requests, clock.now)
@@ -155,14 +156,14 @@ def wire(settings: Settings, folder: StateFolder, url: str) -> Parts:
 
     def tokens_changed(tokens: Iterable[Token]) -> None:
         book.replace(tokens)
-        feed.wake()  # who listens by one that was revoked is to hear no more
+        feed.wake()  # a listener whose token was revoked is to be disconnected
 
     issuing = TokenService(store, lambda: service.names, clock.now, changed=tokens_changed)
     add_token_routes(application, control, issuing)
-    add_log_routes(application, control, ProcessLogs(folder.endpoints), lambda: gate.dismissed)
+    add_log_routes(application, control, ProcessLogs(folder.endpoints), lambda: gate.shutting_down)
     add_event_routes(application, control, feed)
     add_extend_routes(application, control, lambda: link_secret, store.entry)
-    add_metrics_route(application, control, gate, data_plane.traffic, tally.bought)
+    add_metrics_route(application, control, gate, data_plane.traffic, counter.bought)
     return Parts(
         in_force=in_force,
         service=service,
@@ -173,14 +174,14 @@ def wire(settings: Settings, folder: StateFolder, url: str) -> Parts:
         data_plane=data_plane,
         requests=requests,
         feed=feed,
-        outbox=outbox,
+        dispatcher=dispatcher,
         new_token=new_token,
         models=folder.models,
     )
 
 
 def launches(settings: Settings, models: Path) -> dict[str, Launch]:
-    """How the process driver starts each endpoint."""
+    """Return how the process driver starts each endpoint."""
     return {
         name: Launch(
             command=endpoint.command or _embedded(endpoint, models),
@@ -196,7 +197,7 @@ def launches(settings: Settings, models: Path) -> dict[str, Launch]:
 
 
 def routes(settings: Settings) -> Routes:
-    """Where the data plane finds each endpoint."""
+    """Return the data plane's routes to all endpoints."""
     return Routes(
         Route(
             name=name,
@@ -220,24 +221,24 @@ def routes(settings: Settings) -> Routes:
 
 
 def _embedded(endpoint: EndpointSettings, models: Path) -> tuple[str, ...]:
-    """The embedded model server, for `model = …`."""
+    """Return the command of the embedded model server, for `model = …`."""
     # -P: nothing is imported from the folder the gateway happens to be started in.
     server = (sys.executable, "-P", "-m", "parkmeter.model_server")
     model = ("--model", endpoint.model or "demo", "--cache", str(models))
     return (*server, *model, "--port", "{port}")
 
 
-def _first_token(
+def _owner_token(
     settings: Settings, folder: StateFolder, store: Store, clock: LocalClock, url: str
 ) -> str | None:
-    """Make sure that somebody can use the gateway; `client.json` follows its address.
+    """Make the owner's token if no valid token may issue tokens; return a generated secret.
 
-    The bootstrap token, where one is given, is the first token, and replaces an older one.
+    A bootstrap token becomes the owner's and replaces an older one. `client.json` is updated.
     """
     tokens, now = store.tokens(), clock.now()
-    first = next((token for token in tokens if token.id == _FIRST_TOKEN), None)
+    owner = next((token for token in tokens if token.id in {_OWNER, "first"}), None)
     secret = settings.bootstrap_token
-    # Not whenever the first one is missing: revoked, it would be back with the next start.
+    # Not whenever the owner's is missing: a revoked one would return at the next start.
     if secret is None and not any(token.administers() and token.alive(now) for token in tokens):
         secret = new_secret()
     if secret is None:
@@ -245,13 +246,13 @@ def _first_token(
             folder.write_client(ClientFile(url, known.token))
         return None
     folder.write_client(ClientFile(url, secret))
-    if first is not None and first.digest == digest_of(secret):
+    if owner is not None and owner.digest == digest_of(secret):
         return None
     store.put_token(
         Token(
-            id=_FIRST_TOKEN,
+            id=_OWNER if owner is None else owner.id,
             digest=digest_of(secret),
-            name="first",
+            name=_OWNER if owner is None else owner.name,
             created_at=now,
             scopes=frozenset(Scope),
         )

@@ -1,11 +1,11 @@
-"""Where a leash begins. Isolated from site-packages (`-I -S`), so the way to itself is added."""
+"""Entry point. It runs without site-packages (`-I -S`), so it adds parkmeter to the path itself."""
 
 import os.path
 import sys
 
 
-def _begin() -> None:
-    # At the end: nothing that lies beside parkmeter may hide a module of the standard library.
+def _run() -> None:
+    # At the end: nothing beside parkmeter may shadow a module of the standard library.
     sys.path.append(os.path.dirname(os.path.dirname(os.path.dirname(__file__))))  # noqa: PTH120
     from parkmeter.leash.main import main  # noqa: PLC0415 (after the line above)
 
@@ -13,4 +13,4 @@ def _begin() -> None:
 
 
 if __name__ == "__main__":
-    _begin()
+    _run()

@@ -1,7 +1,7 @@
-"""The files of one endpoint: what driver and leash tell each other, and who holds what.
+"""The files through which driver and leash of one endpoint communicate: names, formats, locks.
 
-Knows the form of the files, not what follows from them. All times are seconds since 1970, as
-`time.time()` gives them: wall time is the truth, and it means the same in every process.
+Knows the formats, not what follows from them. All times are seconds since 1970 (`time.time()`):
+wall time is authoritative, and it means the same in every process.
 """
 # pathlib would lengthen every start by a fifth.
 # ruff: noqa: PTH103, PTH105, PTH108, PTH116, PTH118, PTH120, PTH123
@@ -16,54 +16,54 @@ from typing import Any
 RUNNING, STOPPING, STUCK = "running", "stopping", "stuck"
 STOPPED, FAILED = "stopped", "failed"
 FINAL = (STOPPED, FAILED)
-"""States of a record. The final ones speak of the past: nothing of that run is left. Stuck is not:
-all its processes are gone, and still something answers in their place (a container, say)."""
+"""States of a record. In a final state no part of the run is left. Stuck is not final: all its
+processes are gone, but its port still accepts connections (a container, for example)."""
 
 STARTED, CLEARING, HELD, REFUSED = "started", "clearing", "held", "refused"
-"""A new leash's answers: it runs; what is left is being cleared; somebody else has it in hand; it
-could not be spawned, and nothing is there."""
+"""Answers of a new leash: the server runs; leftovers are being cleared; another leash holds the
+endpoint; the server could not be spawned, and nothing is left of it."""
 
 LOG_MARK = "--- parkmeter run "
-"""Begins the line that divides the log of one run from that of the run before."""
+"""Start of the line that separates the log of one run from that of the previous run."""
 
 Content = dict[str, Any]
 
 
 class Files:
-    """Where the files of the endpoint `name` are, below the state folder.
+    """Paths of the files of the endpoint `name`, below the state folder.
 
-    Names are those of endpoints: no slash, no dot.
+    Endpoint names contain no slash and no dot.
     """
 
     def __init__(self, folder: str, name: str) -> None:
         run = os.path.join(folder, "run", name)
         self.lock = f"{run}.lock"
-        """Locked (flock) while anything of a run lives. Never removed: a lock file that comes and
-        goes can be held twice."""
+        """Locked (flock) while any process of a run lives. Never removed: a lock file that is
+        removed and created again can be held twice."""
         self.record = f"{run}.json"
-        """What is known of the run. Written by the leash; removed by the driver when cleared."""
+        """State of the run. Written by the leash; removed by the driver when cleared."""
         self.deadline = f"{run}.deadline"
         """`version`, `until`: written by the driver, read by the leash."""
         self.stop = f"{run}.stop"
-        """`run`, `at`: this run is to end. Outlasts a bell that nobody heard."""
+        """`run`, `at`: this run has to stop. Persists where a ring of the bell was lost."""
         self.ready = f"{run}.ready"
         """`run`, `at`: this run has answered its health check."""
         self.bell = f"{run}.bell"
-        """A FIFO, open for reading exactly as long as its leash lives: wakes it and shows whether
-        it lives, without trusting a process id that may belong to somebody else by now."""
+        """A FIFO, open for reading exactly as long as its leash lives: a write wakes the leash, and
+        opening it tests liveness without a process id, which the system may have reused."""
         self.log = os.path.join(folder, "logs", f"{name}.log")
         self.old_log = f"{self.log}.1"
 
     def make_folders(self) -> None:
-        """Create the folders, closed to other users: logs may hold prompts."""
+        """Create the folders, without access for other users: logs may contain prompts."""
         for path in (self.lock, self.log):
             os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
 
 
 def write_json(path: str, content: Content) -> None:
-    """Replace a file in one piece, readable to its owner only.
+    """Replace a file atomically, readable to its owner only.
 
-    Without the fsync a machine that lost power may come back with an empty file.
+    Without the fsync the file may be empty after a power loss.
     """
     temporary = f"{path}.{os.getpid()}.{time.monotonic_ns()}"
     handle = os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
@@ -80,7 +80,7 @@ def write_json(path: str, content: Content) -> None:
 
 
 def read_json(path: str) -> Content | None:
-    """What `write_json` wrote; None if there is nothing, or nothing that makes sense."""
+    """Return the content written by `write_json`; None if it is missing or not a JSON object."""
     try:
         handle = os.open(path, os.O_RDONLY)
     except FileNotFoundError:
@@ -95,14 +95,14 @@ def read_json(path: str) -> Content | None:
 
 
 def remove(*paths: str) -> None:
-    """Remove files that may be gone already."""
+    """Remove files; a missing one is skipped."""
     for path in paths:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(path)
 
 
-def hold(path: str) -> int | None:
-    """Take the lock: an open file that holds it until closed; None if somebody has it."""
+def take_lock(path: str) -> int | None:
+    """Take the lock; return the open file that holds it until closed, or None if it is held."""
     handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -112,8 +112,8 @@ def hold(path: str) -> int | None:
     return handle
 
 
-def is_held(path: str) -> bool:
-    """Whether somebody holds the lock. The test shares it for some microseconds."""
+def is_locked(path: str) -> bool:
+    """Return whether the lock is held. The test takes a shared lock for some microseconds."""
     try:
         handle = os.open(path, os.O_RDONLY)
     except FileNotFoundError:
@@ -128,7 +128,7 @@ def is_held(path: str) -> bool:
 
 
 def is_in_place(path: str, handle: int) -> bool:
-    """Whether this path still leads to this open file."""
+    """Return whether this path still refers to this open file."""
     try:
         return os.path.samestat(os.stat(path), os.fstat(handle))
     except FileNotFoundError:
@@ -136,28 +136,28 @@ def is_in_place(path: str, handle: int) -> bool:
 
 
 def open_bell(path: str) -> int:
-    """The leash's side of the bell. Opened for writing too, or it would end with its first ring."""
+    """Open the leash's end of the bell, for writing too: else the first ring would end with EOF."""
     with contextlib.suppress(FileExistsError):
         os.mkfifo(path, 0o600)
     return os.open(path, os.O_RDWR | os.O_NONBLOCK)
 
 
-def somebody_hears(path: str) -> bool:
-    """Whether a leash listens at this bell, that is: whether it lives."""
+def has_reader(path: str) -> bool:
+    """Return whether a leash has this bell open, and so is alive."""
     try:
         handle = os.open(path, os.O_WRONLY | os.O_NONBLOCK)
-    except OSError:  # no bell, or nobody there
+    except OSError:  # no bell, or no reader
         return False
     os.close(handle)
     return True
 
 
 def ring(path: str, message: bytes) -> None:
-    """Wake the leash at this bell to look at its files; the run's id in the message stops it.
+    """Make the leash at this bell read its files; a message with the run's id stops the run.
 
-    Nothing happens where none listens.
+    Does nothing if the bell has no reader.
     """
-    with contextlib.suppress(OSError):  # nobody there; or rung more often than a pipe holds
+    with contextlib.suppress(OSError):  # no reader, or the pipe is full of earlier rings
         handle = os.open(path, os.O_WRONLY | os.O_NONBLOCK)
         try:
             os.write(handle, message)
@@ -166,7 +166,7 @@ def ring(path: str, message: bytes) -> None:
 
 
 def boot_id() -> str:
-    """Which life of the machine this is; always the same text where that cannot be known."""
+    """Return an id of the machine's current boot; empty where the system has none."""
     with contextlib.suppress(OSError), open("/proc/sys/kernel/random/boot_id") as file:
         return file.read().strip()
     return ""

@@ -1,4 +1,4 @@
-"""The log of one endpoint: what its server prints, kept within bounds. Knows nothing of servers."""
+"""The log of one endpoint: the output of its server, bounded in size. Knows nothing of servers."""
 # pathlib would lengthen every start by a fifth.
 # ruff: noqa: PTH105
 
@@ -6,14 +6,15 @@ import contextlib
 import os
 
 LOG_LIMIT = 5_000_000
-"""Bytes after which a log becomes the old one (one is kept): a talkative server left alone for a
-week must not fill the disk."""
+"""Bytes after which a log is rotated (one old log is kept): a verbose server that runs for a week
+must not fill the disk."""
 
 
 class Log:
-    """Appends to a file, moving it aside when full. Never fails: a full disk loses lines, but it
-    must not take the leash with it.
-    """  # noqa: D205 (one thought)
+    """A file that is appended to and rotated when full.
+
+    Writing never raises: on a full disk lines are lost, but the leash goes on.
+    """
 
     def __init__(self, path: str, old_path: str, limit: int = LOG_LIMIT) -> None:
         self._path = path
@@ -23,7 +24,7 @@ class Log:
         self._size = 0
 
     def write(self, text: bytes) -> None:
-        """Append."""
+        """Append, rotating first if the file would exceed its limit."""
         with contextlib.suppress(OSError):
             if self._handle is None:
                 self._open()

@@ -1,6 +1,6 @@
-"""How a leash begins: its orders, the lock, the answer to the driver, then the work.
+"""Start of a leash: read the orders, take the lock, answer the driver, then supervise.
 
-Knows what driver and leash say to each other; the work itself is in `supervise`.
+Knows the protocol between driver and leash; `supervise` does the work.
 """
 
 import contextlib
@@ -18,19 +18,18 @@ from parkmeter.leash.files import (
     STARTED,
     STOPPED,
     Files,
-    hold,
+    has_reader,
     read_json,
-    somebody_hears,
+    take_lock,
 )
-from parkmeter.leash.messages import why_not
 from parkmeter.leash.supervise import SHORT_NAP, Leash
 
 LOCK_WITHIN = 1.0
-"""Seconds to try for the lock, which anybody who tests it shares for some microseconds."""
+"""Seconds to retry taking the lock: `is_locked` shares it for some microseconds."""
 
 
 def main() -> None:
-    """Follow the orders on stdin. The answer comes when the record is there to be read."""
+    """Carry out the orders on stdin. The answer is sent once the record can be read."""
     orders = json.load(sys.stdin)
     files = Files(orders["folder"], orders["name"])
     clearing = orders["do"] == "clear"
@@ -43,43 +42,43 @@ def main() -> None:
     leash = Leash(orders, files, record, lock)
     try:
         if clearing:
-            leash.begin_to_clear()
+            leash.mark_clearing()
             _answer(CLEARING)
             leash.clear()
-        elif why := _refusal(leash):
-            os.close(lock)  # first, so that who hears the answer finds nothing there
+        elif why := _start(leash):
+            os.close(lock)  # first: on reading the answer, the driver must find nothing
             _answer(REFUSED, why)
         else:
             _answer(STARTED)
             leash.guard()
-    except Exception:  # noqa: BLE001 (whatever it is, the server must not outlive it)
+    except Exception:  # noqa: BLE001 (whatever it is, the server must not survive it)
         leash.abandon()
-    os._exit(0)  # tidying up the interpreter would hold the lock for longer
+    os._exit(0)  # the interpreter's shutdown would hold the lock longer
 
 
-def _refusal(leash: Leash) -> str:
-    """Start; if that was not possible, why not."""
+def _start(leash: Leash) -> str:
+    """Start the server; return the reason if it could not be spawned, else an empty string."""
     try:
         leash.start()
     except OSError as error:
-        return why_not(error)
+        return processes.describe_spawn_error(error)
     return ""
 
 
 def _take_lock(files: Files, *, clearing: bool) -> int | None:
     give_up = time.monotonic() + LOCK_WITHIN
-    while (lock := hold(files.lock)) is None:
-        if somebody_hears(files.bell) or time.monotonic() >= give_up:
+    while (lock := take_lock(files.lock)) is None:
+        if has_reader(files.bell) or time.monotonic() >= give_up:
             return None
         if clearing and (record := read_json(files.record)):
-            # What has outlived its leash may have inherited the lock from it.
-            processes.kill_left_of(record, lock_is_held=True)
+            # A process that outlived its leash may have inherited the lock.
+            processes.kill_leftovers(record, lock_is_held=True)
         time.sleep(SHORT_NAP / 4)
     return lock
 
 
 def _answer(answer: str, why: str = "") -> None:
-    """Tell the driver, which may be dead by now, and let go of all that came from it."""
+    """Send the answer to the driver, which may be dead by now, and detach from its streams."""
     with contextlib.suppress(BrokenPipeError):
         os.write(1, json.dumps({"answer": answer, "why": why}).encode() + b"\n")
     nowhere = os.open(os.devnull, os.O_RDWR)

@@ -1,7 +1,7 @@
-"""Processes of a run: finding all of them, ending all of them.
+"""Processes of a run: find all of them, kill all of them, describe how they ended.
 
-On Linux nothing escapes a living leash, because orphans come to it as their subreaper, and what
-outlives a killed one is found by its environment. Elsewhere only the process group is known.
+On Linux no process escapes a living leash, which is the subreaper of its orphans, and processes
+that outlive a killed leash are found by their environment. Elsewhere only the group is known.
 """
 # pathlib would lengthen every start by a fifth.
 # ruff: noqa: PTH123, PTH208
@@ -17,11 +17,11 @@ from typing import NamedTuple
 from parkmeter.leash.files import Content
 
 RUN_VARIABLE = "PARKMETER_RUN"
-"""Environment variable with the run's id, inherited by all that a server starts."""
+"""Environment variable with the run's id, inherited by every process that a server starts."""
 
 
 class Process(NamedTuple):
-    """A living process; `start` in clock ticks since boot tells two of the same id apart."""
+    """A living process; `start`, in clock ticks since boot, distinguishes a reused id."""
 
     pid: int
     parent: int
@@ -30,7 +30,7 @@ class Process(NamedTuple):
 
 
 def living() -> Iterator[Process]:
-    """Every process that is not a zombie. Nothing where there is no /proc."""
+    """Yield every process that is not a zombie. Yields none where there is no /proc."""
     if sys.platform != "linux":
         return
     for entry in os.listdir("/proc"):
@@ -39,10 +39,10 @@ def living() -> Iterator[Process]:
 
 
 def process_of(pid: int) -> Process | None:
-    """The living process of this id; None if there is none, or where there is no /proc."""
+    """Return the living process with this id; None if there is none, or no /proc."""
     try:
         with open(f"/proc/{pid}/stat", "rb") as file:
-            # The program's name, in parentheses, may hold anything: count from its end.
+            # The program's name, in parentheses, may contain anything: count from its end.
             fields = file.read().rpartition(b")")[2].split()
     except OSError:
         return None
@@ -52,25 +52,25 @@ def process_of(pid: int) -> Process | None:
 
 
 def descendants() -> list[int]:
-    """All processes below this one."""
+    """Return the ids of all descendants of this process."""
     children: dict[int, list[int]] = {}
     for process in living():
         children.setdefault(process.parent, []).append(process.pid)
     found = list(children.get(os.getpid(), ()))
-    for pid in found:  # grows while it is walked
+    for pid in found:  # grows during the iteration
         found += children.get(pid, ())
     return found
 
 
-def kill_left_of(record: Content, *, lock_is_held: bool = False) -> bool:
-    """Kill what is left of a run whose leash is dead; whether there was anything.
+def kill_leftovers(record: Content, *, lock_is_held: bool = False) -> bool:
+    """Kill the processes left by a run whose leash is dead; return whether there were any.
 
-    It is known by its environment. Some programs write a title for `ps` over theirs, hence also
-    the server's session, unless its number has been given to a younger process since.
+    They are found by their environment. Some programs overwrite theirs with a title for `ps`, hence
+    also by the server's session, unless its id has been reused by a younger process.
     """
     run, server = f"{RUN_VARIABLE}={record['run']}".encode(), record.get("server")
     if sys.platform != "linux":
-        # All that can be known: the lock is still held by something, and this was the group.
+        # All that is known here: the lock is still held, and this was the process group.
         return lock_is_held and server is not None and signal_group(server, signal.SIGKILL)
     everything = list(living())
     leader = next((process for process in everything if process.pid == server), None)
@@ -90,26 +90,50 @@ def _environment(pid: int) -> list[bytes]:
     try:
         with open(f"/proc/{pid}/environ", "rb") as file:
             return file.read().split(b"\0")
-    except OSError:  # gone, or another user's
+    except OSError:  # gone, or another user's process
         return []
 
 
 def kill(pids: Iterable[int]) -> None:
-    """Send SIGKILL to each; one already gone or out of reach is passed over."""
+    """Send SIGKILL to each; one that is gone or not permitted is skipped."""
     for pid in pids:
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.kill(pid, signal.SIGKILL)
 
 
 def signal_group(group: int, number: int) -> bool:
-    """Send a signal (0 only looks) to a process group; False if nobody is in it."""
+    """Send a signal (0 only tests) to a process group; return False if the group is empty."""
     try:
         os.killpg(group, number)
     except ProcessLookupError:
         return False
-    except PermissionError:  # somebody is in it, out of reach
+    except PermissionError:  # not empty, but not permitted
         return True
     return True
+
+
+def describe_spawn_error(error: OSError) -> str:
+    """Return the reason why a command could not be spawned, for people."""
+    if isinstance(error, FileNotFoundError) and error.filename is not None:
+        return f"not found: {error.filename}"
+    if isinstance(error, PermissionError) and error.filename is not None:
+        return f"not allowed to execute: {error.filename}"
+    return error.strerror or str(error)
+
+
+def describe_exit(code: int) -> str:
+    """Return how a server ended that was not asked to; a negative code is a signal."""
+    if code == 0:
+        return "it exited unexpectedly (exit code 0)"
+    if code > 0:
+        return f"exit code {code}"
+    try:
+        name = signal.Signals(-code).name
+    except ValueError:
+        name = f"signal {-code}"
+    if -code == signal.SIGKILL:
+        return f"killed by {name}, possibly because the machine ran out of memory"
+    return f"killed by {name}"
 
 
 if sys.platform == "linux":
@@ -117,19 +141,19 @@ if sys.platform == "linux":
     _SET_PDEATHSIG, _SET_CHILD_SUBREAPER = 1, 36
 
     def adopt_orphans() -> None:
-        """Become the parent of every descendant that loses its own."""
+        """Become the parent of every descendant whose parent dies."""
         _prctl(_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
     def die_with(parent: int) -> None:
-        """In a child of `parent`, before its program begins: die when the parent does."""
+        """Make this child of `parent` die with it; to be called before its program is executed."""
         _prctl(_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-        if os.getppid() != parent:  # it died before the line above
+        if os.getppid() != parent:  # it died before prctl was called
             os.kill(os.getpid(), signal.SIGKILL)
 
 else:
 
     def adopt_orphans() -> None:
-        """Not possible here: a worker that leaves the process group is on its own."""
+        """Do nothing: here a worker that leaves the process group escapes."""
 
     def die_with(parent: int) -> None:
-        """Not possible here: what a killed leash leaves is cleared by the next stop."""
+        """Do nothing: here the next stop clears what a killed leash left."""

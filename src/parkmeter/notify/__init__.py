@@ -1,1 +1,1 @@
-"""Implementations of `ports.Notifier`; they know ports and pure modules, never each other."""
+"""Implementations of `ports.Notifier`, and the receivers that the dispatcher delivers events to."""

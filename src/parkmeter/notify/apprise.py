@@ -1,7 +1,7 @@
-"""Tells whatever apprise knows: Slack, Teams, Telegram, mail, the desktop.
+"""A receiver for every service apprise supports: Slack, Teams, Telegram, mail, the desktop.
 
-Needs `parkmeter[notify]`. apprise is imported when an address is given, so that nobody else pays
-for it.
+Needs `parkmeter[notify]`. apprise is imported only when an address is configured, because the
+import is slow.
 """
 
 import logging
@@ -13,7 +13,7 @@ from parkmeter.core.events import Event, text, title
 from parkmeter.core.journal import Kind
 from parkmeter.errors import ConfigError
 
-_TONES = {
+_TYPES = {
     Kind.WARNING: "warning",
     Kind.FAILURE: "failure",
     Kind.READY: "success",
@@ -21,15 +21,15 @@ _TONES = {
 
 
 class NotSentError(Exception):
-    """Raised when apprise could not deliver; why, it says in the log only."""
+    """Raised when apprise could not deliver; it gives the reason only in its log."""
 
 
 class AppriseReceiver:
-    """Implements `ports.Receiver` for one of apprise's addresses.
+    """Implements `Receiver` for one apprise address.
 
     Raises:
-        ConfigError: apprise is not installed, or does not know such an address. Never says it:
-            addresses have passwords in them.
+        ConfigError: apprise is not installed or rejects the address. The message omits the
+            address, because addresses contain passwords.
 
     """
 
@@ -44,26 +44,26 @@ class AppriseReceiver:
             ) from None
         self._service: Any = apprise.Apprise()
         with _quiet():
-            understood = self._service.add(url)
-        if not understood:
+            accepted = self._service.add(url)
+        if not accepted:
             raise ConfigError(
-                f"notify.apprise: apprise does not understand the address {service}://… . How "
-                f"each service is written: https://github.com/caronc/apprise/wiki"
+                f"notify.apprise: apprise does not understand the address {service}://… . The "
+                "format for each service: https://github.com/caronc/apprise/wiki"
             )
 
     def send(self, event: Event) -> None:
-        """See `ports.Receiver`. Each of its requests has apprise's own time-outs of 4 s."""
-        tone = _TONES.get(event.kind, "info")
-        if not self._service.notify(title=title(event), body=text(event), notify_type=tone):
-            raise NotSentError("apprise could not deliver it; its own log lines say why")
+        """Send one message; apprise's own time-outs of 4 s apply to each of its requests."""
+        notify_type = _TYPES.get(event.kind, "info")
+        if not self._service.notify(title=title(event), body=text(event), notify_type=notify_type):
+            raise NotSentError("apprise could not deliver it; see its log lines")
 
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Apprise logs an address that it does not understand, passwords and all."""
-    said = logging.getLogger("apprise")
-    before, said.disabled = said.disabled, True
+    """Silence apprise: it logs an address that it rejects, including its password."""
+    logger = logging.getLogger("apprise")
+    before, logger.disabled = logger.disabled, True
     try:
         yield
     finally:
-        said.disabled = before
+        logger.disabled = before

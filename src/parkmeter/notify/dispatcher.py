@@ -1,8 +1,8 @@
-"""Tells others what the journal says, at least once each, however long they are away.
+"""The delivery of journal entries to receivers as events, at least once each.
 
-The journal is the outbox: what was committed is in it, and how far each receiver got is kept
-beside it, so a gateway that is killed goes on where it was. Each receiver has a thread of its own:
-one that hangs delays neither the others nor the meter. Knows neither HTTP nor what is told.
+The journal is the outbox: a committed entry is in it, and the place each receiver has reached is
+stored beside it, so a gateway that was killed continues where it was. Each receiver has its own
+thread: one that hangs delays neither the others nor the meter. Knows no HTTP.
 """
 
 import logging
@@ -16,131 +16,134 @@ from datetime import datetime, timedelta
 from parkmeter.core.events import Event
 from parkmeter.core.journal import Entry
 from parkmeter.notify.receiver import GoneError, Receiver
-from parkmeter.ports import Outbox as Lines
-from parkmeter.ports import Posted
+from parkmeter.ports import Outbox, Posted
 
 log = logging.getLogger(__name__)
 
 FIRST_PAUSE = 1.0
 LONGEST_PAUSE = 300.0
-"""Seconds between two tries: doubled from the one up to the other, half of it at random, so that
-receivers that came back are not overrun."""
+"""Seconds between two attempts: exponential backoff from the first to the longest. Half of a pause
+is jitter, so that receivers that come back are not overrun."""
 
 GIVE_UP_AFTER = timedelta(days=1)
-"""What could not be delivered for so long helps nobody any more, and keeps back what does."""
+"""Age of an entry at which it is dropped: it helps no one and holds back newer ones."""
 
 TRIED_FOR = timedelta(hours=1)
-"""And so long a receiver must have failed by then: a gateway that was off for a weekend has old
-lines to tell, and one refused connection is no reason not to."""
+"""Time a receiver must have been failing before anything is dropped: a gateway that was off for a
+weekend has old entries to deliver, and one refused connection is no reason not to."""
 
-_AT_ONCE = 50
-"""Lines in memory, for each receiver."""
+_BATCH = 50
+"""Entries in memory, per receiver."""
 
 
 @dataclass(frozen=True, slots=True)
-class Post:
-    """What every receiver's thread stands on. `announce`: the event of a line, None if none."""
+class DeliveryContext:
+    """Dependencies shared by all delivery threads.
 
-    lines: Lines
-    announce: Callable[[Entry], Event | None]
+    `event_of` makes the event of an entry; None if the entry is not published.
+    """
+
+    outbox: Outbox
+    event_of: Callable[[Entry], Event | None]
     now: Callable[[], datetime]
     jitter: Callable[[], float] = random.random
 
 
-class Outbox:
-    """Implements `ports.Notifier` as a bell: whoever commits only wakes the receivers' threads.
+class Dispatcher:
+    """Implements `ports.Notifier`: a commit only wakes the receivers' threads.
 
-    `receivers` are told apart by names that stay the same over restarts.
+    `receivers` are identified by names that stay the same across restarts.
     """
 
-    def __init__(self, post: Post) -> None:
-        self._post = post
+    def __init__(self, context: DeliveryContext) -> None:
+        self._context = context
         self._followers: dict[str, _Follower] = {}
 
     def send(self, entry: Entry) -> None:  # noqa: ARG002 (the journal has it)
-        """See `ports.Notifier`."""
+        """Wake the delivery threads; see `ports.Notifier`."""
         for follower in self._followers.values():
             follower.wake()
 
     def configure(self, receivers: Mapping[str, Receiver]) -> None:
-        """From now on these are told, and no others. Not from several threads at once.
+        """Replace the receivers. Call from one thread at a time.
 
-        A new one hears of what is committed from now on. One that stays goes on where it is, by its
-        new settings from its next try on, which is now.
+        A new one gets what is committed from now on. One that stays keeps its place and uses its
+        new settings from its next attempt, which is now.
         """
-        places = self._post.lines.follow(receivers)
+        places = self._context.outbox.follow(receivers)
         before, after = self._followers, dict[str, _Follower]()
         for name, receiver in receivers.items():
             follower = before.get(name)
-            if follower is None or not follower.listens:
-                follower = _Follower(name, self._post, receiver, places[name])
+            if follower is None or follower.ended:
+                follower = _Follower(name, self._context, receiver, places[name])
             follower.receiver = receiver
             after[name] = follower
-        self._followers = after  # replaced whole, because others ring meanwhile
+        self._followers = after  # replaced whole, because `send` reads it in other threads
         for follower in set(before.values()) - set(after.values()):
-            follower.leave()
+            follower.cancel()
         for follower in after.values():
-            follower.go_on()
+            follower.start_or_retry()
 
     def stop(self, within: float) -> None:
-        """Deliver what is left, for so many seconds; what remains then, the next start delivers."""
+        """Deliver what is left, for at most `within` seconds; the next start delivers the rest."""
         give_up = time.monotonic() + within
         followers, self._followers = self._followers, {}
         for follower in followers.values():
             follower.finish()
         for follower in followers.values():
             follower.join(max(0.0, give_up - time.monotonic()))
-            follower.leave()
+            follower.cancel()
 
 
-class _LeavingError(Exception):
-    """Raised in a follower's thread where it should end."""
+class _CancelledError(Exception):
+    """Raised in a follower's thread to end it."""
 
 
 class _Follower:
-    """One receiver's way through the journal, on a thread of its own.
+    """One receiver's position in the journal, on its own thread.
 
-    A place is passed when its line was delivered; killed between the two, the line comes again.
+    A place is saved after its entry was delivered; if killed between the two, the entry is
+    delivered again.
     """
 
-    def __init__(self, name: str, post: Post, receiver: Receiver, place: int) -> None:
+    def __init__(self, name: str, context: DeliveryContext, receiver: Receiver, place: int) -> None:
         self.receiver = receiver
-        self.listens = True
+        self.ended = False
         self._name = name
-        self._post = post
+        self._context = context
         self._place = place
-        self._wanted = True
+        self._cancelled = False
         self._finishing = False
         self._woken = threading.Event()
-        self._changed = threading.Event()
+        self._reconfigured = threading.Event()
         # A daemon: a receiver that hangs must not keep the gateway from ending.
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._failing_since: datetime | None = None
 
     def wake(self) -> None:
-        """There may be something new in the journal; from any thread, never blocks."""
+        """Have the journal read again; from any thread, never blocks."""
         self._woken.set()
 
-    def go_on(self) -> None:
-        """Begin; or, if it waits for its next try, try now."""
+    def start_or_retry(self) -> None:
+        """Start the thread; if it is in a pause between attempts, retry now."""
         if self._thread.ident is None:
             self._thread.start()
         else:
-            self._changed.set()
+            self._reconfigured.set()
 
     def finish(self) -> None:
-        """End as soon as nothing is left, or something cannot be delivered."""
+        """Stop as soon as nothing is left or a delivery fails."""
         self._finishing = True
         self._woken.set()
-        self._changed.set()
+        self._reconfigured.set()
 
-    def leave(self) -> None:
-        """End with the try that is under way."""
-        self._wanted = False
+    def cancel(self) -> None:
+        """Stop after the current delivery attempt."""
+        self._cancelled = True
         self.finish()
 
     def join(self, within: float) -> None:
-        """Wait until it has ended, for so many seconds."""
+        """Wait up to `within` seconds for the thread to end."""
         self._thread.join(within)
 
     # ── On its thread ───────────────────────────────────────────────────────────────────────────
@@ -149,56 +152,55 @@ class _Follower:
         try:
             while True:
                 self._woken.clear()  # before reading, so that nothing is missed
-                posted = self._read()
-                for line in posted:
-                    if self._deliver(line.entry):
-                        self._save(line.place)
-                    self._place = line.place
-                if posted:
+                batch = self._read()
+                for posted in batch:
+                    if self._deliver(posted.entry):
+                        self._save(posted.place)
+                    self._place = posted.place
+                if batch:
                     self._save(self._place)
                 elif self._finishing:
                     return
                 else:
                     self._woken.wait()
-        except _LeavingError:
+        except _CancelledError:
             return
         finally:
-            self.listens = False
+            self.ended = True
 
     def _read(self) -> list[Posted]:
         while True:
-            self._still_wanted()
+            self._check_cancelled()
             try:
-                return self._post.lines.posted(self._place, _AT_ONCE)
+                return self._context.outbox.posted(self._place, _BATCH)
             except Exception:
-                log.exception("%s: the journal cannot be read; trying again", self._name)
+                log.exception("%s: cannot read the journal; retrying", self._name)
             self._pause(FIRST_PAUSE)
 
     def _deliver(self, entry: Entry) -> bool:
-        """Whether the receiver was told; False: not to be told of this, or given up."""
+        """Return whether an event was sent; False if it is not published or was given up."""
         pause = FIRST_PAUSE
         while True:
-            self._still_wanted()
-            self._changed.clear()  # what changes during the try cuts short the pause after it
+            self._check_cancelled()
+            self._reconfigured.clear()  # set during the attempt, it cuts short the pause after it
             try:
-                event = self._post.announce(entry)
+                event = self._context.event_of(entry)
                 if event is not None:
                     self.receiver.send(event)
             except GoneError as gone:
-                log.error("%s is told nothing any more: %s", self._name, gone)  # noqa: TRY400
-                self._forget()
-                raise _LeavingError from gone
-            except Exception as error:  # noqa: BLE001 (whatever it is, it is tried again)
-                now = self._post.now()
+                log.error("%s has unsubscribed: %s", self._name, gone)  # noqa: TRY400
+                self._unsubscribe()
+                raise _CancelledError from gone
+            except Exception as error:  # noqa: BLE001 (every failure is retried)
+                now = self._context.now()
                 self._failing_since = self._failing_since or now
+                what, why = f"{entry.kind} of {entry.endpoint}", str(error) or type(error).__name__
                 if now - entry.at > GIVE_UP_AFTER and now - self._failing_since > TRIED_FOR:
-                    log.error(  # noqa: TRY400 (in words)
-                        "%s was never told of %s: %s", self._name, _what(entry), _words(error)
-                    )
+                    log.error("%s: gave up on %s: %s", self._name, what, why)  # noqa: TRY400
                     return False
-                wait = pause * (1 + self._post.jitter()) / 2
-                said = "%s was not told of %s: %s; trying again in %.1f s"
-                log.warning(said, self._name, _what(entry), _words(error), wait)
+                wait = pause * (1 + self._context.jitter()) / 2
+                message = "%s: could not deliver %s: %s; retrying in %.1f s"
+                log.warning(message, self._name, what, why, wait)
                 pause = FIRST_PAUSE if self._pause(wait) else min(pause * 2, LONGEST_PAUSE)
             else:
                 self._failing_since = None
@@ -206,35 +208,27 @@ class _Follower:
 
     def _save(self, place: int) -> None:
         try:
-            self._post.lines.passed(self._name, place)
+            self._context.outbox.passed(self._name, place)
         except Exception:
-            # It goes on from memory; after a kill now it would tell some lines twice.
-            log.exception("%s: how far it got could not be written", self._name)
+            # It continues from memory; if killed now, it would deliver some entries twice.
+            log.exception("%s: cannot save its place in the journal", self._name)
 
-    def _forget(self) -> None:
+    def _unsubscribe(self) -> None:
         try:
-            self._post.lines.leave(self._name)
+            self._context.outbox.leave(self._name)
         except Exception:
-            log.exception("%s: that it was told no more could not be written", self._name)
+            log.exception("%s: cannot save that it has unsubscribed", self._name)
 
     def _pause(self, seconds: float) -> bool:
-        """Whether the pause was cut short because the settings changed."""
+        """Wait; return whether new settings cut the pause short."""
         if self._finishing:
-            raise _LeavingError
-        cut_short = self._changed.wait(seconds)
-        self._changed.clear()
+            raise _CancelledError
+        cut_short = self._reconfigured.wait(seconds)
+        self._reconfigured.clear()
         if self._finishing:
-            raise _LeavingError
+            raise _CancelledError
         return cut_short
 
-    def _still_wanted(self) -> None:
-        if not self._wanted:
-            raise _LeavingError
-
-
-def _what(entry: Entry) -> str:
-    return f"the {entry.kind} of {entry.endpoint}"
-
-
-def _words(error: Exception) -> str:
-    return str(error) or type(error).__name__
+    def _check_cancelled(self) -> None:
+        if self._cancelled:
+            raise _CancelledError

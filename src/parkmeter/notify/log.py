@@ -1,4 +1,4 @@
-"""Tells the log what the journal says."""
+"""The notifier that writes journal entries to the log."""
 
 import logging
 
@@ -9,10 +9,10 @@ log = logging.getLogger("parkmeter.journal")
 
 
 class LogNotifier:
-    """Implements `ports.Notifier`: one line an entry; failures and warnings stand out."""
+    """Implements `ports.Notifier`: one line per entry; failures and warnings at WARNING."""
 
     def send(self, entry: Entry) -> None:
-        """See `ports.Notifier`."""
+        """Log one entry; see `ports.Notifier`."""
         loud = entry.kind in (Kind.FAILURE, Kind.WARNING, Kind.CLOCK)
         log.log(
             logging.WARNING if loud else logging.INFO,

@@ -1,4 +1,4 @@
-"""The contract of everything that delivers events to the outside: webhook, chat, mailbox."""
+"""The port of a destination of events: a webhook, a chat, a mailbox."""
 
 from typing import Protocol
 
@@ -6,18 +6,18 @@ from parkmeter.core.events import Event
 
 
 class GoneError(Exception):
-    """Raised by `Receiver.send` when the receiver wants no further events, ever."""
+    """Raised by `Receiver.send` when a receiver has unsubscribed."""
 
 
 class Receiver(Protocol):
-    """An outside recipient of events: a webhook, a chat, a mailbox."""
+    """Takes events out of parkmeter."""
 
     def send(self, event: Event) -> None:
-        """Deliver one event, within some seconds.
+        """Deliver one event, within a few seconds.
 
         Raises:
-            GoneError: the receiver wants no further events.
-            Exception: not delivered, worded for the log; it is retried with the same `Event.id`.
-                The receiver may have got it all the same, so it may arrive twice.
+            GoneError: the receiver has unsubscribed.
+            Exception: delivery failed; the text goes to the log. The caller retries with the same
+                `Event.id`, so an event may arrive more than once.
 
         """

@@ -1,6 +1,6 @@
-"""Tells a webhook: the event as JSON, signed, by POST. The format is in docs/events.md.
+"""A receiver that posts events to a webhook as signed JSON. docs/events.md has the format.
 
-Knows HTTP; when to try again is the outbox's business.
+Retries are the dispatcher's.
 """
 
 import asyncio
@@ -20,17 +20,17 @@ from parkmeter.core.events import Event, document
 from parkmeter.notify.receiver import GoneError
 
 WITHIN = 10.0
-"""Seconds for one delivery, from looking up the address to the head of the answer."""
+"""Seconds for one delivery, from resolving the address to the head of the response."""
 
 
 class DeliveryError(Exception):
-    """Raised when a receiver did not take an event; says why, without its address."""
+    """Raised when a webhook did not accept an event; gives the reason without the address."""
 
 
 class Webhook:
-    """Implements `ports.Receiver`. Delivered is what is answered with a status of 200 to 299.
+    """Implements `Receiver`. An event counts as delivered at a status of 200 to 299.
 
-    A redirect is not followed: what is signed for one receiver is none of another's business.
+    A redirect is not followed: what is signed for one receiver must not reach another.
     """
 
     def __init__(
@@ -42,7 +42,7 @@ class Webhook:
         self._within = within
 
     def send(self, event: Event) -> None:
-        """See `ports.Receiver`."""
+        """Post one event; see `Receiver`."""
         body = json.dumps(document(event), ensure_ascii=False).encode()
         headers = {
             "Content-Type": "application/json",
@@ -62,20 +62,20 @@ class Webhook:
             raise DeliveryError(f"it answered {status}")
 
     async def _post(self, body: bytes, headers: dict[str, str]) -> int:
-        """The status. Its body is not read: it may be endless, and says nothing we act on."""
+        """Return the status. The body is not read: it may be endless, and nothing depends on it."""
         async with (
             httpx.AsyncClient(
                 timeout=None,
                 follow_redirects=False,
-                trust_env=not _here(self._url),
+                trust_env=not _is_loopback(self._url),
             ) as client,
-            client.stream("POST", self._url, content=body, headers=headers) as answer,
+            client.stream("POST", self._url, content=body, headers=headers) as response,
         ):
-            return answer.status_code
+            return response.status_code
 
 
-def _here(url: str) -> bool:
-    """Whether it is on this very machine, where no proxy of the environment leads."""
+def _is_loopback(url: str) -> bool:
+    """Return whether the address is on this machine, which no proxy can reach."""
     host = urlsplit(url).hostname or ""
     try:
         return ip_address(host).is_loopback
@@ -84,7 +84,7 @@ def _here(url: str) -> bool:
 
 
 def signature(body: bytes, secret: bytes, at: datetime) -> str:
-    """The value of `Parkmeter-Signature`: the time it was sent, and HMAC-SHA256 over both."""
+    """Return the value of `Parkmeter-Signature`: the time sent, and an HMAC-SHA256 over both."""
     stamp = str(int(at.timestamp()))
     signed = hmac.new(secret, f"{stamp}.".encode() + body, hashlib.sha256).hexdigest()
     return f"t={stamp},v1={signed}"

@@ -1,4 +1,4 @@
-"""What all prompts of one gateway share: routes, tokens, gate, model servers' connections, counts.
+"""State shared by all prompts of one gateway: routes, tokens, gate, pool of connections, counts.
 
 It asks only the gate and the token book, both in memory, and never waits for the core.
 """
@@ -11,7 +11,7 @@ from parkmeter.errors import TokenRefusedError, UnknownEndpointError
 from parkmeter.proxy.gate import LocalGate, Standing
 from parkmeter.proxy.traffic import TrafficByEndpoint
 from parkmeter.proxy.upstream_pool import UpstreamPool
-from parkmeter.proxy.waker import Waker, Waking
+from parkmeter.proxy.waker import WakeAttempt, Waker
 from parkmeter.web.auth import CachedToken, TokenBook, require
 from parkmeter.web.routes import Route, Routes, Target
 
@@ -20,8 +20,8 @@ class DataPlane:
     """Serves the paths that `routes` know; each request is carried by a `Relay`. One event loop.
 
     `routes` may be replaced at any time, from any thread; requests under way keep what they began
-    with. `now` reads the clock (aware, UTC). `traffic` counts what came of requests for endpoints
-    there are; to be read on the loop.
+    with. `now` reads the clock (aware, UTC). `traffic` counts the outcomes of requests for known
+    endpoints; to be read on the loop.
     """
 
     def __init__(  # noqa: PLR0913 (what prompts share)
@@ -42,10 +42,10 @@ class DataPlane:
         self._book = book
         self._waker = waker
 
-    def permitted(self, target: Target, header: bytes, holder: CachedToken) -> Route:
-        """The route to a target, if the token in this Authorization header may use it.
+    def authorize(self, target: Target, header: bytes, cached: CachedToken) -> Route:
+        """Return the route to a target, if the token in this Authorization header may use it.
 
-        `holder` is the connection's own, where it is remembered.
+        `cached` belongs to the client's connection; the token is kept there.
 
         Raises:
             TokenMissingError, TokenRefusedError, ScopeMissingError: it may not.
@@ -53,41 +53,41 @@ class DataPlane:
 
         """
         now, edition = self.now(), self._book.edition
-        token = holder.token
-        if token is None or holder.header != header or holder.edition is not edition:
+        token = cached.token
+        if token is None or cached.header != header or cached.edition is not edition:
             token = self._book.check(header.decode("latin-1"), now)
-            holder.remember(header, edition, token)
+            cached.remember(header, edition, token)
         elif not token.alive(now):
             raise TokenRefusedError
         if target.route is None:
             raise UnknownEndpointError(target.name, filter(token.covers, self.routes.names))
-        if target.name not in holder.invokes:
+        if target.name not in cached.invokes:
             require(token, Scope.INVOKE, target.name)
-            holder.invokes.add(target.name)
+            cached.invokes.add(target.name)
         return target.route
 
-    def waker(self, route: Route, token: Token | None) -> Callable[[], Waking] | None:
-        """What wakes a closed meter for whoever prompts, who was permitted to; else None."""
+    def wake_call(self, route: Route, token: Token | None) -> Callable[[], WakeAttempt] | None:
+        """Return a callable that tops up the closed meter for this token, or None if it may not."""
         waker = self._waker
         if not route.wakes or waker is None or token is None:
             return None
-        if self.gate.dismissed or self.gate.standing(route.name) is not Standing.CLOSED:
+        if self.gate.shutting_down or self.gate.standing(route.name) is not Standing.CLOSED:
             return None
         if not token.may(Scope.TOP_UP, route.name):
             return None
         return lambda: waker.wake(route.name, token)
 
     def close(self) -> None:
-        """Begin the end: held requests are told 503 now, connections are kept no more. On the loop.
+        """Start shutdown: answer held requests with 503, stop reusing connections. On the loop.
 
-        What is in flight is not disturbed.
+        Requests in flight are not disturbed.
         """
-        self.gate.dismiss()
+        self.gate.shut_down()
         if self._waker is not None:
             self._waker.close()
         self.pool.close()
 
     def join(self) -> None:
-        """Wait until nothing is bought by prompts any more. After `close`, and not on the loop."""
+        """Wait until prompts no longer top up meters. After `close`, and not on the loop."""
         if self._waker is not None:
             self._waker.join()

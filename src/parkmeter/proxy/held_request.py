@@ -1,11 +1,11 @@
-"""One request that waits until its endpoint serves, or until it is woken. It is not in flight."""
+"""One request that waits until its endpoint serves, or for a top-up. It is not in flight."""
 
 import asyncio
 from collections.abc import Callable
 from datetime import datetime
 
 from parkmeter.proxy.gate import LocalGate, Standing
-from parkmeter.proxy.waker import WITHIN, Waking
+from parkmeter.proxy.waker import TIMEOUT_SECONDS, WakeAttempt
 from parkmeter.web import refusals
 from parkmeter.web.routes import Route
 
@@ -14,64 +14,64 @@ _SHORTEST = 0.01
 
 
 class HeldRequest:
-    """Holds a request for at most so many `seconds`; `changed` is called after each new view.
+    """Holds a request for at most `seconds`; `changed` is called after each new view.
 
-    `wake` is called once it has its place: the time counts from the end of that waking, after which
-    `changed` is called too.
+    `wake` is called once the request counts as held: the time counts from the end of that attempt,
+    after which `changed` is called too.
 
     Raises at construction:
-        NotServingError: as many as may be are held already.
+        NotServingError: the limit of held requests is reached.
     """
 
-    __slots__ = ("_gate", "_loop", "_name", "_now", "_place", "_seconds", "_until", "_waking")
+    __slots__ = ("_attempt", "_gate", "_loop", "_name", "_now", "_seconds", "_until", "_waiter")
 
-    def __init__(  # noqa: PLR0913, PLR0917 (what there is to wait for)
+    def __init__(  # noqa: PLR0913, PLR0917 (all it may wait for)
         self,
         gate: LocalGate,
         route: Route,
         seconds: float,
         now: Callable[[], datetime],
         changed: Callable[[], None],
-        wake: Callable[[], Waking] | None = None,
+        wake: Callable[[], WakeAttempt] | None = None,
     ) -> None:
-        place = gate.hold(route.name, route.limits.max_waiting, changed)
-        if place is None:
+        waiter = gate.add_waiter(route.name, route.limits.max_waiting, changed)
+        if waiter is None:
             raise refusals.crowded(route, gate.view(route.name))
-        self._place = place
+        self._waiter = waiter
         self._gate = gate
         self._name = route.name
         self._now = now
         self._loop = asyncio.get_running_loop()
         self._seconds = seconds
         self._until = self._loop.time() + seconds
-        self._waking = wake() if wake is not None else None
-        if self._waking is not None:
-            self._waking.add_done_callback(lambda _waking: changed())
+        self._attempt = wake() if wake is not None else None
+        if self._attempt is not None:
+            self._attempt.add_done_callback(lambda _attempt: changed())
 
     def left(self) -> float:
-        """Seconds until one must look again; not above 0 when there is nothing to wait for.
+        """Return the seconds until the next check; 0 or less when there is nothing to wait for.
 
         Raises:
-            ParkmeterError: it was not woken, and why.
+            ParkmeterError: the top-up failed, and why.
 
         """
         gate = self._gate
-        if self._waking is not None and not gate.dismissed:
-            if not self._waking.done():
-                return WITHIN
-            waking, self._waking = self._waking, None
+        if self._attempt is not None and not gate.shutting_down:
+            if not self._attempt.done():
+                return TIMEOUT_SECONDS
+            attempt, self._attempt = self._attempt, None
             self._until = self._loop.time() + self._seconds
-            waking.result()
-        if gate.dismissed or gate.standing(self._name) is not Standing.WAITING:
+            attempt.result()
+        if gate.shutting_down or gate.standing(self._name) is not Standing.WAITING:
             return 0
         left = self._until - self._loop.time()
         view = gate.view(self._name)
         if view is not None:
-            # It closes by itself, whether anybody shows that or not.
+            # It closes at that time, also if no new view comes.
             closes = (view.open_until - self._now()).total_seconds()
             left = min(left, max(closes, _SHORTEST))
         return left
 
-    def leave(self) -> None:
+    def release(self) -> None:
         """Hold no longer; harmless twice."""
-        self._place.leave()
+        self._waiter.release()

@@ -1,4 +1,4 @@
-"""A limit of time that is moved often and seldom reached. Knows the event loop only."""
+"""A time limit that is moved often and seldom reached. Knows the event loop only."""
 
 import asyncio
 from collections.abc import Callable
@@ -7,34 +7,34 @@ _NEVER = float("inf")
 
 
 class LazyTimer:
-    """Rings once its moment has come; `set` and `off` cost next to nothing.
+    """Calls `on_fire` at its deadline; `restart` and `stop` cost next to nothing.
 
-    Nearly every step of a request is over long before its limit. So one timer is left where it is
-    and looks, when it fires, what the moment is by then; only an earlier moment needs a new one.
+    Nearly every step of a request is over long before its limit. So one loop timer is left where it
+    is and compares with the deadline when it fires; only an earlier deadline needs a new one.
     """
 
-    __slots__ = ("_at", "_due", "_loop", "_ring", "_timer")
+    __slots__ = ("_at", "_deadline", "_loop", "_on_fire", "_timer")
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, ring: Callable[[], None]) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, on_fire: Callable[[], None]) -> None:
         self._loop = loop
-        self._ring = ring
-        self._due = self._at = _NEVER
+        self._on_fire = on_fire
+        self._deadline = self._at = _NEVER
         self._timer: asyncio.TimerHandle | None = None
 
-    def set(self, seconds: float) -> None:
-        """Ring after so many seconds from now, instead of whenever it was to ring before."""
-        self._due = due = self._loop.time() + seconds
-        if due < self._at:
+    def restart(self, seconds: float) -> None:
+        """Fire `seconds` from now, replacing the previous deadline."""
+        self._deadline = deadline = self._loop.time() + seconds
+        if deadline < self._at:
             self._arm(seconds)
 
-    def off(self) -> None:
-        """Not ring until it is set again."""
-        self._due = _NEVER
+    def stop(self) -> None:
+        """Do not fire until it is restarted."""
+        self._deadline = _NEVER
 
     def close(self) -> None:
-        """Never ring again, and let go of who would have heard it."""
-        self._due = self._at = _NEVER
-        self._ring = _nothing
+        """Never fire again, and drop the reference to `on_fire`."""
+        self._deadline = self._at = _NEVER
+        self._on_fire = _nothing
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -42,21 +42,21 @@ class LazyTimer:
     def _arm(self, seconds: float) -> None:
         if self._timer is not None:
             self._timer.cancel()
-        self._at = self._due
-        self._timer = self._loop.call_later(seconds, self._look)
+        self._at = self._deadline
+        self._timer = self._loop.call_later(seconds, self._check)
 
-    def _look(self) -> None:
+    def _check(self) -> None:
         self._timer = None
         self._at = _NEVER
-        if self._due == _NEVER:
+        if self._deadline == _NEVER:
             return
-        left = self._due - self._loop.time()
+        left = self._deadline - self._loop.time()
         if left > 0:
             self._arm(left)
             return
-        self._due = _NEVER
-        self._ring()
+        self._deadline = _NEVER
+        self._on_fire()
 
 
 def _nothing() -> None:
-    """Ring for nobody."""
+    """Do nothing."""

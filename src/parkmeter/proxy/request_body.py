@@ -1,4 +1,4 @@
-"""The body of one request on its way to a model server: how it is framed, how much of it came.
+"""The body of one request on its way to a model server: its framing and its bounds.
 
 Pure: bytes in, bytes out. It may not know connections, meters or model servers.
 """
@@ -10,13 +10,12 @@ from parkmeter.errors import InvalidRequestError, TooLargeError
 from parkmeter.web.refusals import unknown_coding
 
 
-class Body:
-    """Takes pieces as the client sends them and frames them anew for the model server.
+class RequestBody:
+    """Takes pieces as the client sends them and frames them for the model server.
 
-    `length` is the value of the request's Content-Length, None if it has none. `unmeasured`: it
-    comes without a length. `whole`: its last piece came. `waiting`: bytes that came and were not
-    taken yet. `awaited`: the client sends nothing of it before it is told to (`Expect:
-    100-continue`).
+    `length` is the value of the request's Content-Length, None if it has none. `unsized`: it comes
+    without a length. `complete`: its last piece came. `waiting`: bytes that came and were not taken
+    yet. `awaits_continue`: the client sends nothing of it before a 100 (`Expect: 100-continue`).
     """
 
     __slots__ = (
@@ -26,28 +25,28 @@ class Body:
         "_limit",
         "_pieces",
         "_received",
-        "awaited",
-        "unmeasured",
+        "awaits_continue",
+        "complete",
+        "unsized",
         "waiting",
-        "whole",
     )
 
-    def __init__(self, length: bytes | None, *, awaited: bool) -> None:
+    def __init__(self, length: bytes | None, *, awaits_continue: bool) -> None:
         self._length = length
         self._declared: int | None = None
         self._chunked = False
         self._limit: float = math.inf
         self._pieces: list[bytes] = []
         self._received = self.waiting = 0
-        self.unmeasured = self.whole = False
-        self.awaited = awaited
+        self.unsized = self.complete = False
+        self.awaits_continue = awaits_continue
 
     def frame(self, named: Mapping[bytes, bytes], limit: int) -> None:
-        """Take the framing from the request's other headers; more than `limit` bytes are too many.
+        """Read the framing from the request's other headers; `limit` is in bytes.
 
         Raises:
-            InvalidRequestError: framing that two readers could understand differently.
-            Refusal: a transfer coding that nobody here can undo.
+            InvalidRequestError: the framing is ambiguous.
+            Refusal: a transfer coding that the gateway cannot undo.
             TooLargeError: the declared length is over the limit.
 
         """
@@ -59,40 +58,40 @@ class Body:
                 raise InvalidRequestError("A body has either Content-Length or Transfer-Encoding.")
             if coding.strip().lower() != b"chunked":
                 raise unknown_coding()
-            self._chunked = self.unmeasured = True
+            self._chunked = self.unsized = True
         elif length is not None:
             self._declared = _number(length)
             if self._declared > limit:
                 raise TooLargeError(limit)
 
     def add(self, piece: bytes) -> None:
-        """Take a piece from the client; `within_limit` is asked before it goes on."""
+        """Take a piece from the client; call `check_size` before it is sent on."""
         self._pieces.append(piece)
         self._received += len(piece)
         self.waiting += len(piece)
-        self.awaited = False
+        self.awaits_continue = False
 
-    def within_limit(self) -> None:
-        """Pass, or raise TooLargeError: a body without a length passed the limit."""
+    def check_size(self) -> None:
+        """Raise TooLargeError if a body without a length passed the limit."""
         if self._received > self._limit:
             raise TooLargeError(int(self._limit))
 
     def first(self, head: bytes) -> bytes:
-        """The request's head, closed by the body's framing, and what came so far.
+        """Return the request's head with the body's framing, and what came of the body so far.
 
-        A chunked body that is whole already goes on with its length.
+        A chunked body that is complete already is sent with its length.
         """
         declared = self._declared
         if declared is None and self._chunked:
-            if not self.whole:
-                return b"%bTransfer-Encoding: chunked\r\n\r\n%b" % (head, self.next())
+            if not self.complete:
+                return b"%bTransfer-Encoding: chunked\r\n\r\n%b" % (head, self.take())
             declared, self._chunked = self.waiting, False
         if declared is None:
             return head + b"\r\n"
-        return b"%bContent-Length: %d\r\n\r\n%b" % (head, declared, self.next())
+        return b"%bContent-Length: %d\r\n\r\n%b" % (head, declared, self.take())
 
-    def next(self) -> bytes:
-        """What came since; with the end of a chunked body if it is `whole`. Empty if nothing is."""
+    def take(self) -> bytes:
+        """Return what came since, framed; the end of a chunked body once it is `complete`."""
         pieces = self._pieces
         data = pieces[0] if len(pieces) == 1 else b"".join(pieces)
         self._pieces = []
@@ -100,16 +99,16 @@ class Body:
         if not self._chunked:
             return data
         framed = chunk(data) if data else b""  # an empty chunk would end it
-        return framed + LAST_CHUNK if self.whole else framed
+        return framed + LAST_CHUNK if self.complete else framed
 
-    def drop(self) -> None:
-        """Forget what came and was not taken."""
+    def discard(self) -> None:
+        """Drop what came and was not taken."""
         self._pieces = []
         self.waiting = 0
 
 
 def chunk(data: bytes) -> bytes:
-    """Data in chunked framing; must not be empty, for that is the last chunk."""
+    """Return data as one chunk; it must not be empty, for that is the last chunk."""
     return b"%x\r\n%b\r\n" % (len(data), data)
 
 

@@ -1,7 +1,7 @@
 """The head of a request for a model server, as the client's connection read it. Pure.
 
-What follows from the head alone is worked out once: on a kept connection most requests have the
-same head as the one before, but for the length of their body, which is therefore not part of it.
+What follows from the head alone is computed once: on a kept connection most requests have the same
+head as the one before, but for the length of their body, which is therefore not part of it.
 """
 
 import re
@@ -30,7 +30,7 @@ _DOT_SEGMENT = re.compile(rb"/(?:\.|%2e){1,2}(?:/|$)", re.IGNORECASE)
 
 @dataclass(frozen=True, slots=True)
 class Peer:
-    """The two ends of a client's connection: who called, where, and how ("http", "https")."""
+    """The two ends of a client's connection, and the scheme ("http", "https")."""
 
     client: str
     server: tuple[str, int | None] | None
@@ -40,46 +40,46 @@ class Peer:
 class RequestHead:
     """A request's line and headers: names in lower case, without Content-Length.
 
-    `named`: by name; of a header that came more than once the last. `modern`: HTTP/1.1, so that an
-    answer may be chunked and its connection kept. `good_for`: the target it was found good for.
-    `prompt`: it has the model work. Prompts are posted; whoever only looks (`GET /v1/models`, a
-    probe) must neither buy time by it nor keep an endpoint from being idle.
+    `named`: by name; the last one of a header that came more than once. `http11`: an answer may be
+    chunked and its connection kept. `checked_for`: the target it was checked for. `prompt`: it has
+    the model work. Prompts are posted; a request that only reads (`GET /v1/models`, a probe) must
+    neither buy time nor keep an endpoint from being idle.
     """
 
     def __init__(
-        self, method: str, url: bytes, fields: Fields, peer: Peer, *, modern: bool
+        self, method: str, url: bytes, fields: Fields, peer: Peer, *, http11: bool
     ) -> None:
         self.method = method
         self.url = url
         self.fields = fields
         self.peer = peer
-        self.modern = modern
+        self.http11 = http11
         self.prompt = method == "POST"
         self.named = dict(fields)
         self.authorization = self.named.get(b"authorization", b"")
-        self.expects_invitation = self.named.get(b"expect", b"").lower() == b"100-continue"
-        self.good_for: Target | None = None
-        self._asked: tuple[bytes, bytes] = (b"", b"")
+        self.expects_continue = self.named.get(b"expect", b"").lower() == b"100-continue"
+        self.checked_for: Target | None = None
+        self._head_key: tuple[bytes, bytes] = (b"", b"")
         self._head = b""
 
     def check_names(self) -> None:
-        """Pass, if there is one reading only of who asks whom.
+        """Reject a head that two readers could take for different requests.
 
         Raises:
-            InvalidRequestError: what may come only once came again, or the host is missing.
+            InvalidRequestError: a header that may come only once came twice, or Host is missing.
 
         """
         if twice := repeated(self.fields, self.named):
             raise InvalidRequestError(f"{twice} was sent more than once.", field=twice)
-        if self.modern and b"host" not in self.named:
+        if self.http11 and b"host" not in self.named:
             raise InvalidRequestError("The header Host is missing.", field="Host")
 
     def check_form(self, target: Target) -> None:
-        """Pass, if a model server may be asked this way.
+        """Reject a request that cannot be forwarded to a model server.
 
         Raises:
-            Refusal: a method or an upgrade that nobody serves here.
-            InvalidRequestError: a path that two readers could read differently.
+            Refusal: its method or upgrade is not served here.
+            InvalidRequestError: its path is ambiguous.
 
         """
         if target.prompt:
@@ -92,7 +92,7 @@ class RequestHead:
             )
         if b"upgrade" in self.named and upgrade_wanted(self.fields):
             raise refusals.no_upgrade()
-        self.good_for = target
+        self.checked_for = target
 
     @cached_property
     def location(self) -> Location:
@@ -101,7 +101,7 @@ class RequestHead:
 
     @cached_property
     def prefer(self) -> Prefer:
-        """What the client prefers."""
+        """The client's preferences."""
         return prefer_of(self.fields)
 
     @cached_property
@@ -111,18 +111,18 @@ class RequestHead:
 
     @property
     def base(self) -> str:
-        """The address the client called, up to where our own paths begin: with a stage, if any."""
+        """The address the client called, up to our own paths: with its stage, if any."""
         return base_url(self.peer.scheme, self.host, self.location.stage)
 
     def head_for(self, path: bytes, authority: bytes) -> bytes:
-        """The head that asks the model server at `authority` for `path`, open for its framing.
+        """Return the head for `path` at the model server `authority`, open for the body's framing.
 
         Raises:
             InvalidRequestError: a header holds a byte that no header may hold.
-            Refusal: it is larger than model servers read.
+            Refusal: it is larger than model servers accept.
 
         """
-        if self._asked == (path, authority):
+        if self._head_key == (path, authority):
             return self._head
         whole = path
         if query := self.location.query:
@@ -135,5 +135,5 @@ class RequestHead:
         head = request_head(line, self.fields, self.named, own)
         if len(head) > HEAD_LIMIT:
             raise refusals.head_too_large(HEAD_LIMIT)
-        self._asked, self._head = (path, authority), head
+        self._head_key, self._head = (path, authority), head
         return head

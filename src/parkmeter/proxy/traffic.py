@@ -1,7 +1,7 @@
-"""What passed through the data plane, counted. Plain numbers of one event loop; knows no HTTP.
+"""Counts of the requests of the data plane. Plain numbers of one event loop; knows no HTTP.
 
-Counting is on the way of every prompt, so it may cost no more than a microsecond: no locks, no
-labels, nothing allocated. `metrics` reads the numbers, on the same loop.
+Counting is on the way of every prompt, so it may cost a microsecond at most: no locks, no
+labels, nothing allocated. `gateway.metrics` reads the numbers, on the same loop.
 """
 
 from bisect import bisect_left
@@ -9,11 +9,11 @@ from collections import defaultdict
 from enum import StrEnum
 
 BOUNDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0)
-"""Seconds; upper edges of the histograms' buckets, from a small model to the longest patience."""
+"""Seconds; upper edges of the histograms' buckets, from a small model to the longest timeout."""
 
 
 class Outcome(StrEnum):
-    """What became of a request, where no status tells it."""
+    """Outcome of a request that has no status."""
 
     GONE = "gone"
     """The client left before its answer was complete."""
@@ -22,7 +22,7 @@ class Outcome(StrEnum):
 
 
 class Histogram:
-    """How many observations fell into each bucket, and their sum; the last bucket has no edge."""
+    """Number of observations in each bucket, and their sum; the last bucket has no edge."""
 
     __slots__ = ("buckets", "total")
 
@@ -32,18 +32,18 @@ class Histogram:
 
 
 class Traffic:
-    """The requests of one endpoint since the gateway began.
+    """The requests of one endpoint since the gateway started.
 
-    `let_in` counts those that went on to the model, as they go; everything else is counted at the
-    end, of requests that were refused too, with a token or without. `statuses` counts answers by
-    the first digit of their status. Durations are of what the model answered to its end, in seconds
-    from the moment it was let through: waiting for an endpoint to start says nothing of the model.
+    `admitted` counts requests when they get their permit; everything else is counted at the end,
+    refused requests included, with a token or without. `statuses` counts answers by the first digit
+    of their status. Durations are of complete answers of the model, in seconds from the permit:
+    waiting for an endpoint to start says nothing of the model.
     """
 
-    __slots__ = ("broken", "first_byte", "gone", "let_in", "statuses", "whole")
+    __slots__ = ("admitted", "broken", "first_byte", "gone", "statuses", "whole")
 
     def __init__(self) -> None:
-        self.let_in = 0
+        self.admitted = 0
         self.statuses = [0] * 10
         self.gone = 0
         self.broken = 0
@@ -51,7 +51,7 @@ class Traffic:
         self.whole = Histogram()
 
     def answered(self, status: int, first_byte: float, whole: float) -> None:
-        """Count an answer of the model's."""
+        """Count an answer of the model."""
         self.statuses[status // 100] += 1
         histogram = self.first_byte
         histogram.buckets[bisect_left(BOUNDS, first_byte)] += 1
@@ -61,17 +61,17 @@ class Traffic:
         histogram.total += whole
 
     def refused(self, status: int) -> None:
-        """Count an answer of the gateway's own."""
+        """Count an answer of the gateway itself."""
         self.statuses[status // 100] += 1
 
     def requests(self) -> dict[str, int]:
-        """How many requests came to which end."""
+        """Return the number of requests by outcome."""
         classes = {f"{digit}xx": self.statuses[digit] for digit in range(2, 6)}
         return {**classes, Outcome.GONE: self.gone, Outcome.BROKEN: self.broken}
 
 
 class TrafficByEndpoint(defaultdict[str, Traffic]):
-    """The traffic of each endpoint by its name; outlives a change of the routes."""
+    """The traffic of each endpoint by name; outlives a change of the routes."""
 
     def __init__(self) -> None:
         super().__init__(Traffic)

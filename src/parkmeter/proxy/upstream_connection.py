@@ -1,8 +1,8 @@
 """One HTTP/1.1 connection to a model server, one request at a time.
 
-It sends bytes it is given, turns the answer's bytes into status, headers and pieces of the body,
-and tells its asker once of all that one read brought. It may not know who asks, what is forwarded
-or why, nor the pool it lives in.
+It sends bytes it is given, parses the answer into status, headers and pieces of the body, and calls
+its requester once for all that one read brought. It may not know what is forwarded or why, nor the
+pool that keeps it.
 """
 
 import asyncio
@@ -16,33 +16,33 @@ from parkmeter.web.headers import HEAD_LIMIT
 
 
 class State(Enum):
-    """See `UpstreamConnection`."""
+    """State of a connection; see `UpstreamConnection`."""
 
     IDLE = auto()
-    ASKED = auto()
+    REQUESTED = auto()
     ANSWERING = auto()
     DONE = auto()
     CLOSED = auto()
 
 
-_IDLE, _ASKED, _ANSWERING, _DONE, _CLOSED = State
+_IDLE, _REQUESTED, _ANSWERING, _DONE, _CLOSED = State
 """Bound once: Python 3.11 takes 130 ns to find a member in its enum, twenty times a request."""
 
 
-class Asker(Protocol):
-    """Who asked. Called from within the connection, so it must not wait."""
+class Requester(Protocol):
+    """The request's owner. Called from within the connection, so it must not wait."""
 
-    def heard(self) -> None:
-        """A read brought the answer's head, pieces of its body, its end, or all of them."""
+    def received(self) -> None:
+        """Take what a read brought: the answer's head, pieces of its body, its end, or all."""
 
-    def lost(self, error: UpstreamError) -> None:
-        """There will be no answer, or no more of it; what was heard before was told."""
+    def failed(self, error: UpstreamError) -> None:
+        """End: no answer comes, or nothing more of it. `received` was called for all before."""
 
     def server_full(self) -> None:
-        """The server does not take the request as fast as it comes."""
+        """Slow down: the server does not take the request as fast as it comes."""
 
     def server_free(self) -> None:
-        """It has caught up."""
+        """Go on: the server has caught up."""
 
 
 class UpstreamConnection(asyncio.Protocol):
@@ -50,21 +50,20 @@ class UpstreamConnection(asyncio.Protocol):
 
     ::
 
-              ask()            head             end of answer         recycle()
-        IDLE ───────▶ ASKED ─────────▶ ANSWERING ─────────────▶ DONE ───────────▶ IDLE
+              begin()          head             end of answer         recycle()
+        IDLE ───────▶ REQUESTED ─────▶ ANSWERING ─────────────▶ DONE ───────────▶ IDLE
           │             │                  │                      │
           └─────────────┴──────────────────┴──────────────────────┴── abort() ──▶ CLOSED
                              broken, malformed
 
-    ASKED lasts through interim (1xx) answers. An answer without a length ends with the connection.
-    `status` and `headers` (names in lower case) are of the last answer, 0 and none before its head;
-    `measured` says that it has a length. `request_sent` is set by who asks, once the last byte of
-    the request was written; `reused` says that this is not the connection's first request, `heard`
-    that a byte came in answer to it.
+    REQUESTED lasts through interim (1xx) answers. An answer without a length ends with the
+    connection. `status` and `headers` (names in lower case) are of the last answer, 0 and none
+    before its head; `has_length` is of its framing. The requester sets `request_sent` once the last
+    byte of the request was written; `reused`: this is not the connection's first request;
+    `got_bytes`: a byte came in answer to it.
     """
 
     __slots__ = (
-        "_asker",
         "_close_delimited",
         "_head_bytes",
         "_headless",
@@ -73,11 +72,12 @@ class UpstreamConnection(asyncio.Protocol):
         "_parser",
         "_paused",
         "_pieces",
+        "_requester",
         "_transport",
+        "got_bytes",
+        "has_length",
         "headers",
-        "heard",
         "idle_since",
-        "measured",
         "request_sent",
         "reused",
         "state",
@@ -87,7 +87,7 @@ class UpstreamConnection(asyncio.Protocol):
     def __init__(self) -> None:
         self._transport: asyncio.Transport | None = None
         self._parser = httptools.HttpResponseParser(self)
-        self._asker: Asker | None = None
+        self._requester: Requester | None = None
         self._pieces: list[bytes] = []
         self._paused = False
         self._keep_alive = False
@@ -100,20 +100,20 @@ class UpstreamConnection(asyncio.Protocol):
         self.idle_since = 0.0
         self.status = 0
         self.headers: list[tuple[bytes, bytes]] = []
-        self.measured = False
-        self.heard = False
+        self.has_length = False
+        self.got_bytes = False
         self.request_sent = False
 
-    # ── What the asking side does ───────────────────────────────────────────────────────────────
+    # ── For the requester ───────────────────────────────────────────────────────────────────────
 
-    def ask(self, asker: Asker, data: bytes, *, headless: bool) -> None:
+    def begin(self, requester: Requester, data: bytes, *, headless: bool) -> None:
         """Begin a request with its first bytes. `headless`: HEAD, so the answer has no body."""
-        self.state = _ASKED
-        self._asker = asker
+        self.state = _REQUESTED
+        self._requester = requester
         self.status = 0
         self.headers = []
-        self.measured = False
-        self.heard = False
+        self.has_length = False
+        self.got_bytes = False
         self.request_sent = False
         self._headless = headless
         self._head_bytes = 0
@@ -121,12 +121,12 @@ class UpstreamConnection(asyncio.Protocol):
         self.write(data)
 
     def write(self, data: bytes) -> None:
-        """Send more of the request. What comes too late for a closed connection is dropped."""
+        """Send more of the request. On a closed connection it is dropped."""
         if self._transport is not None and self.state is not _CLOSED:
             self._transport.write(data)
 
     def take(self) -> bytes:
-        """What came of the body since; with `state` DONE it is the end."""
+        """Return what came of the body since; with `state` DONE it is the end."""
         pieces = self._pieces
         if not pieces:
             return b""
@@ -141,14 +141,14 @@ class UpstreamConnection(asyncio.Protocol):
             self._transport.pause_reading()
 
     def resume_reading(self) -> None:
-        """Let it go on."""
+        """Let the server go on."""
         if self._transport is not None and self._paused and self.state is not _CLOSED:
             self._paused = False
             self._transport.resume_reading()
 
     def recycle(self) -> bool:
-        """Make ready for another request; False if this connection is good for no more."""
-        self._asker = None
+        """Make ready for another request; return False if this connection cannot be reused."""
+        self._requester = None
         if (
             self.state is not _DONE
             or not self._keep_alive
@@ -165,9 +165,9 @@ class UpstreamConnection(asyncio.Protocol):
         return True
 
     def abort(self) -> None:
-        """Close at once; what was not sent yet is thrown away, and nobody is told anything more."""
+        """Close at once: discard what was not sent yet, call the requester no longer."""
         self.state = _CLOSED
-        self._asker = None
+        self._requester = None
         if self._transport is not None:
             self._transport.abort()
 
@@ -178,71 +178,71 @@ class UpstreamConnection(asyncio.Protocol):
         self._transport = cast("asyncio.Transport", transport)
 
     def data_received(self, data: bytes) -> None:
-        """Feed the parser, and tell the asker what came of it."""
+        """Feed the parser, and notify the requester."""
         if self.state is _DONE:
-            self._keep_alive = False  # it speaks unasked: not to be trusted with another request
+            self._keep_alive = False  # unrequested data: not to be trusted with another request
             return
         if self.state is _IDLE or self.state is _CLOSED:
             self.abort()
             return
-        self.heard = True
-        if self.state is _ASKED:
+        self.got_bytes = True
+        if self.state is _REQUESTED:
             self._head_bytes += len(data)
-        wrong = ""
+        problem = ""
         try:
             self._parser.feed_data(data)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade):
             self._keep_alive = False
-            wrong = "The model server's answer is not valid HTTP."
-        if self.state is _ASKED:
+            problem = "The model server's answer is not valid HTTP."
+        if self.state is _REQUESTED:
             # Interim answers count too; and not only header by header: one without an end is never
             # complete.
-            if self._head_bytes > HEAD_LIMIT and not wrong:
-                wrong = "The model server's answer has too large a head."
-        elif self._asker is not None:
-            self._asker.heard()
-        if wrong:
-            self._fail(wrong)
+            if self._head_bytes > HEAD_LIMIT and not problem:
+                problem = "The model server's answer has too large a head."
+        elif self._requester is not None:
+            self._requester.received()
+        if problem:
+            self._fail(problem)
 
     def eof_received(self) -> None:
         """End an answer that only the end of the connection delimits; anything else is broken."""
         if self.state is _ANSWERING and self._close_delimited:
             self._end(keep_alive=False)
-            if self._asker is not None:
-                self._asker.heard()
+            if self._requester is not None:
+                self._requester.received()
         else:
-            self._lose()
+            self._end_of_input()
 
     def connection_lost(self, _exc: Exception | None) -> None:
-        """Tell who waits."""
-        self._lose()
+        """Notify the requester."""
+        self._end_of_input()
         self._keep_alive = False
         self._transport = None
 
     def pause_writing(self) -> None:
-        """See `Asker.server_full`."""
-        if self._asker is not None:
-            self._asker.server_full()
+        """See `Requester.server_full`."""
+        if self._requester is not None:
+            self._requester.server_full()
 
     def resume_writing(self) -> None:
-        """See `Asker.server_free`."""
-        if self._asker is not None:
-            self._asker.server_free()
+        """See `Requester.server_free`."""
+        if self._requester is not None:
+            self._requester.server_free()
 
     # ── httptools' callbacks: an exception raised in one makes the answer malformed ─────────────
 
     def on_message_begin(self) -> None:
-        """An answer, or one more that nobody asked for."""
+        """Begin an answer; one that was not requested spoils the connection."""
         if self.state is _DONE:
             self._keep_alive = False
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """One header; those of a trailer are dropped."""
-        if self.state is not _ASKED:
+        """Keep a header; drop those of a trailer."""
+        if self.state is not _REQUESTED:
             return
         name = name.lower()
         if name == b"content-length":
-            self.measured = True
+            self.has_length = True
             self._close_delimited = False
         elif name == b"transfer-encoding":
             # Only framing may be taken off an answer; a coding of the content may not be.
@@ -252,8 +252,8 @@ class UpstreamConnection(asyncio.Protocol):
         self.headers.append((name, value))
 
     def on_headers_complete(self) -> None:
-        """The head is there, or that of an interim answer, which is skipped."""
-        if self.state is not _ASKED:
+        """Take the head; skip that of an interim answer."""
+        if self.state is not _REQUESTED:
             self._keep_alive = False
             return
         if self._head_bytes > HEAD_LIMIT and _size(self.headers) > HEAD_LIMIT:
@@ -262,7 +262,7 @@ class UpstreamConnection(asyncio.Protocol):
         if 100 <= status < 200:  # noqa: PLR2004
             self._interim = True
             self.headers = []
-            self.measured = False
+            self.has_length = False
             self._close_delimited = True
             return
         if not 200 <= status < 600:  # noqa: PLR2004
@@ -270,17 +270,17 @@ class UpstreamConnection(asyncio.Protocol):
         self.status = status
         self.state = _ANSWERING
         if self._headless:
-            # The parser cannot be told that the length in a HEAD's answer announces nothing; so
+            # No setting of the parser says that the length in a HEAD's answer announces nothing; so
             # the connection ends here, or it would read the next answer as this one's body.
             self._end(keep_alive=False)
 
     def on_body(self, body: bytes) -> None:
-        """A piece of the body."""
+        """Keep a piece of the body."""
         if self.state is _ANSWERING:
             self._pieces.append(body)
 
     def on_message_complete(self) -> None:
-        """The end. Asked after `feed_data` the parser denies keep-alive, so it is asked here."""
+        """End the answer. Keep-alive is read here: after `feed_data` the parser denies it."""
         if self._interim:
             self._interim = False
         elif self.state is _ANSWERING:
@@ -292,8 +292,8 @@ class UpstreamConnection(asyncio.Protocol):
         self.state = _DONE
         self._keep_alive = keep_alive
 
-    def _lose(self) -> None:
-        if self.state is _ASKED:
+    def _end_of_input(self) -> None:
+        if self.state is _REQUESTED:
             self._fail("The model server closed the connection without an answer.")
         elif self.state is _ANSWERING:
             self._fail("The model server broke off its answer.")
@@ -302,11 +302,11 @@ class UpstreamConnection(asyncio.Protocol):
 
     def _fail(self, detail: str) -> None:
         """End the request, if it is still going on: an answer that is complete stays good."""
-        if self.state is _ASKED or self.state is _ANSWERING:
-            asker = self._asker
+        if self.state is _REQUESTED or self.state is _ANSWERING:
+            requester = self._requester
             self.abort()
-            if asker is not None:
-                asker.lost(UpstreamError(detail))
+            if requester is not None:
+                requester.failed(UpstreamError(detail))
 
 
 def _size(headers: list[tuple[bytes, bytes]]) -> int:

@@ -1,6 +1,6 @@
 """Connections to model servers, kept alive between requests.
 
-The pool opens, lends and closes connections; what is said over them is not its business.
+The pool opens, lends and closes connections; it knows nothing of the requests on them.
 """
 
 import asyncio
@@ -14,15 +14,15 @@ from parkmeter.errors import UpstreamError
 from parkmeter.proxy.upstream_connection import State, UpstreamConnection
 
 IDLE_SECONDS = 4.0
-"""Shorter than the 5 s after which uvicorn (vLLM) and llama.cpp close an idle connection: whoever
-closes first decides whether a request can be lost on its way to a closed door."""
+"""Shorter than the 5 s after which uvicorn (vLLM) and llama.cpp close an idle connection: where the
+server closes first, a request sent at that moment is lost."""
 IDLE_LIMIT = 64
 _NONE: deque[UpstreamConnection] = deque(maxlen=0)
 
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """Where a model server listens; `authority` is what its Host header says, and its key here."""
+    """Address of a model server; `authority` is its Host header, and its key here."""
 
     host: str
     port: int
@@ -31,7 +31,7 @@ class Address:
 
 @lru_cache(maxsize=1024)
 def address_of(text: str) -> Address:
-    """The address in `http://host:port` or `host:port`.
+    """Return the address in `http://host:port` or `host:port`.
 
     Raises:
         UpstreamError: it is neither.
@@ -50,7 +50,7 @@ def address_of(text: str) -> Address:
 class UpstreamPool:
     """Lends connections, the most recently used first. For one event loop.
 
-    At most `idle_limit` connections per address wait for another request, none longer than about
+    At most `idle_limit` connections per address are kept for another request, for about
     `idle_seconds`. `opened` counts the connections ever opened.
     """
 
@@ -62,7 +62,7 @@ class UpstreamPool:
         self.opened = 0
 
     def reuse(self, address: Address) -> UpstreamConnection | None:
-        """An idle connection to this address that is still good, if there is one."""
+        """Return an idle connection to this address that is still usable, or None."""
         idle = self._idle.get(address.authority)
         if not idle:
             return None
@@ -75,10 +75,10 @@ class UpstreamPool:
         return None
 
     async def open(self, address: Address) -> UpstreamConnection:
-        """A new connection. Waits as long as the system does: the caller sets the limit.
+        """Open a connection. Waits as long as the system does: the caller sets the limit.
 
         Raises:
-            UpstreamError: nobody listens there, or the way there is broken.
+            UpstreamError: it is refused, or the address cannot be reached.
 
         """
         loop = asyncio.get_running_loop()
@@ -86,7 +86,7 @@ class UpstreamPool:
         try:
             await loop.create_connection(lambda: connection, address.host, address.port)
         except asyncio.CancelledError:
-            connection.abort()  # it may have been made in the moment nobody wanted it any more
+            connection.abort()  # it may have been made at the moment of the cancellation
             raise
         except ConnectionRefusedError as error:
             raise UpstreamError("The model server refuses connections.") from error
@@ -96,12 +96,12 @@ class UpstreamPool:
         return connection
 
     def give_back(self, address: Address, connection: UpstreamConnection) -> None:
-        """Keep a connection for another request if it is good for one; close it otherwise."""
+        """Keep a connection for another request if it can be reused; close it otherwise."""
         idle = self._idle.get(address.authority, _NONE)
         if len(idle) >= self._idle_limit or not connection.recycle():
             connection.abort()
             return
-        if idle is _NONE:  # not before: what is here without a connection is never swept
+        if idle is _NONE:  # not before: an entry without a connection is never swept
             idle = self._idle[address.authority] = deque()
         connection.idle_since = monotonic()
         idle.append(connection)
@@ -110,7 +110,7 @@ class UpstreamPool:
             self._sweeper = loop.call_later(self._idle_seconds, self._sweep)
 
     def close(self) -> None:
-        """Close all idle connections and keep none any more; those in use end as they come back."""
+        """Close all idle connections and keep none from now on; others end when given back."""
         self._idle_limit = 0
         if self._sweeper is not None:
             self._sweeper.cancel()
@@ -121,7 +121,7 @@ class UpstreamPool:
         self._idle.clear()
 
     def _sweep(self) -> None:
-        """Close what has been idle too long; runs only while something is idle."""
+        """Close connections idle too long; runs only while there are idle ones."""
         loop = asyncio.get_running_loop()
         oldest = monotonic() - self._idle_seconds
         for authority, idle in list(self._idle.items()):

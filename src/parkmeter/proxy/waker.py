@@ -1,7 +1,7 @@
-"""Closed meters that prompts wake: asked of the core on threads, and never waited for on the loop.
+"""Top-ups of closed meters for prompts: done by the core on threads, never waited for on the loop.
 
-However many prompts come together, one attempt is made for each token; that only one of them puts
-time on the meter is the core's business. Knows no HTTP.
+However many prompts come together, one attempt is made for each token; the core sees to it that
+only one of them adds time to the meter. Knows no HTTP.
 """
 
 import asyncio
@@ -14,69 +14,69 @@ from parkmeter.errors import ParkmeterError
 
 _log = logging.getLogger(__name__)
 
-WITHIN = 15.0
-"""Seconds that an attempt may take; a store that cannot be written gives up after ten."""
+TIMEOUT_SECONDS = 15.0
+"""For one attempt; a store that cannot be written gives up after ten."""
 
-_REFUSED_SECONDS = 1.0
-"""So long a refusal stands for the prompts that come after it: a client that insists must not keep
-the store busy."""
+_REFUSAL_SECONDS = 1.0
+"""For which a refusal also answers later prompts: a client that insists must not keep the store
+busy."""
 
-_AT_ONCE = 4
+_THREADS = 4
 """Each attempt is one commit, and commits of one store queue up anyway."""
 
-Waking = asyncio.Future[None]
-"""Done when the meter holds time, whoever put it there; its exception is why it does not."""
+WakeAttempt = asyncio.Future[None]
+"""Done when the meter holds time, added by whichever client; its exception says why it does not."""
 
 
 class Waker:
-    """Has closed meters topped up for whoever prompts. On one event loop.
+    """Tops up closed meters on behalf of prompts. On one event loop.
 
-    `top_up(name, token)` does it, on a thread, and raises ParkmeterError where it may not be.
+    `top_up(name, token)` does it, on a thread, and raises ParkmeterError where it is refused.
     """
 
     def __init__(self, top_up: Callable[[str, Token], object]) -> None:
         self._top_up = top_up
-        self._threads = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="wake")
-        self._attempts: dict[tuple[str, str], Waking] = {}
+        self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="wake")
+        self._attempts: dict[tuple[str, str], WakeAttempt] = {}
         self._works: set[Future[object]] = set()
 
-    def wake(self, name: str, token: Token) -> Waking:
-        """The attempt that is under way for this endpoint and token, or a new one."""
-        asker = (name, token.id)
-        attempt = self._attempts.get(asker)
+    def wake(self, name: str, token: Token) -> WakeAttempt:
+        """Return the running attempt for this endpoint and token, or a new one."""
+        key = (name, token.id)
+        attempt = self._attempts.get(key)
         if attempt is None:
             loop = asyncio.get_running_loop()
-            attempt = self._attempts[asker] = loop.create_future()
-            # Who asked may have left; then nobody looks at what came of it.
+            attempt = self._attempts[key] = loop.create_future()
+            # All who waited may have left; its exception must count as retrieved even then.
             attempt.add_done_callback(lambda done: done.cancelled() or done.exception())
             work = self._threads.submit(self._top_up, name, token)
             self._works.add(work)
             work.add_done_callback(self._works.discard)
-            asked = asyncio.wrap_future(work)
-            asked.add_done_callback(lambda done: self._ended(asker, done))
+            top_up = asyncio.wrap_future(work)
+            top_up.add_done_callback(lambda done: self._finish(key, done))
         return attempt
 
     def close(self) -> None:
-        """Begin no attempt any more; one that is under way goes on."""
+        """Start no further attempt; running ones go on."""
         self._threads.shutdown(wait=False, cancel_futures=True)
 
     def join(self) -> None:
-        """Wait for what is under way, as long as it may take. After `close`; not on the loop."""
-        if wait(tuple(self._works), WITHIN).not_done:
-            _log.warning("an attempt to wake an endpoint does not end; it is left behind")
+        """Wait for running attempts, within their timeout. After `close`; not on the loop."""
+        if wait(tuple(self._works), TIMEOUT_SECONDS).not_done:
+            _log.warning("an attempt to wake an endpoint does not end; it is abandoned")
 
-    def _ended(self, asker: tuple[str, str], asked: asyncio.Future[object]) -> None:
-        attempt = self._attempts[asker]
-        if asked.cancelled():  # the gateway ends, and so does who waits
+    def _finish(self, key: tuple[str, str], top_up: asyncio.Future[object]) -> None:
+        attempt = self._attempts[key]
+        if top_up.cancelled():  # the gateway is shutting down, and with it the waiting request
             attempt.cancel()
             return
-        error = asked.exception()
+        error = top_up.exception()
         if error is None:
-            del self._attempts[asker]
+            del self._attempts[key]
             attempt.set_result(None)
             return
         if not isinstance(error, ParkmeterError):
-            _log.error("%s could not be woken", asker[0], exc_info=error)
+            _log.error("%s could not be woken", key[0], exc_info=error)
         attempt.set_exception(error)
         loop = asyncio.get_running_loop()
-        loop.call_later(_REFUSED_SECONDS, self._attempts.pop, asker, None)
+        loop.call_later(_REFUSAL_SECONDS, self._attempts.pop, key, None)

@@ -1,4 +1,4 @@
-"""What somebody changes on a meter: a request with its key, an expiry set by hand. Each once."""
+"""Changes people make to a meter, each once: a request, an expiry set by hand, a removal."""
 
 import secrets
 from collections.abc import Callable
@@ -10,24 +10,24 @@ from parkmeter.core import schedule
 from parkmeter.core.journal import KEY_LIFETIME, Entry, Kind, new_entry
 from parkmeter.core.meter import Meter, Spec
 from parkmeter.core.time_text import utc
-from parkmeter.errors import DeviceBusyError, KeyReusedError, StoreBusyError
-from parkmeter.ports import Budget, DuplicateError, StaleError
-from parkmeter.service.reconciler import TRIES, Reconciler
+from parkmeter.errors import DeviceBusyError, KeyReusedError
+from parkmeter.ports import Budget
+from parkmeter.service.reconciler import Reconciler, Update
 
-_RECENT_LINES = 100
-"""So far back an expiry that was published late is known for our own."""
+_RECENT_ENTRIES = 100
+"""A published expiry that equals that of one of these entries is our own, published late."""
 
 
 @dataclass(frozen=True, slots=True)
 class Actor:
-    """Who asks: `id` keeps the idempotency keys of different callers apart, `name` is journaled."""
+    """The caller of a change. `id` separates idempotency keys; `name` goes into the journal."""
 
     id: str
     name: str
     minutes_per_day: float | None = None
 
     def budget(self, gained: timedelta, now: datetime) -> Budget | None:
-        """What a change that adds `gained` is to be counted against; None: against nothing."""
+        """Return the budget that a change adding `gained` counts against, if any."""
         if self.minutes_per_day is None or gained <= rules.ZERO:
             return None
         return Budget(self.id, now.date(), gained.total_seconds() / 60, self.minutes_per_day)
@@ -35,22 +35,22 @@ class Actor:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What is asked for, and by whom.
+    """A request to change a meter.
 
-    `rule` makes the changed meter and says why, from what is read at each try. `request` tells
-    what was asked from anything else under the same key; `key` None: it is never sent again.
+    `rule` returns the changed meter and the reason, for the meter read at each try. `request`
+    distinguishes it from any other request under the same key; `key` None: it is never repeated.
     """
 
     kind: Kind
     rule: Callable[[Meter, datetime], tuple[Meter, str]]
-    who: Actor
+    actor: Actor
     key: str | None
     request: str
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """What came of a change; `replayed` if an earlier request had done it already."""
+class ChangeResult:
+    """The journal entry of a change; `replayed` if an earlier request had made it."""
 
     entry: Entry
     replayed: bool = False
@@ -58,127 +58,111 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Edit:
-    """A change that somebody made by hand.
-
-    `id` tells it from every other one: who finds it again must not carry it out again.
-    """
+    """An expiry edited outside parkmeter; `id` is unique, so that it is adopted once."""
 
     id: str
     at: datetime
     who: str
 
 
-@dataclass(frozen=True, slots=True)
-class Changing:
-    """Changes meters for people: recomputed until it is committed."""
+def change(reconciler: Reconciler, spec: Spec, wanted: Change) -> ChangeResult:
+    """Make one change, once per key of its actor.
 
-    treatment: Reconciler
+    Raises:
+        KeyReusedError, OverBudgetError, DeviceBusyError, what the rule raises: refused.
+        StoreBusyError: nothing changed; may be sent again with the same key.
 
-    def change(self, spec: Spec, asked: Change) -> Answer:
-        """One change, once per key of whoever asks.
+    """
+    actor = wanted.actor
+    key = f"{actor.id}:{secrets.token_hex(16) if wanted.key is None else wanted.key}"
 
-        Raises:
-            KeyReusedError, OverBudgetError, DeviceBusyError, what the rule raises: refused.
-            StoreBusyError: nothing changed; may be sent again with the same key.
-
-        """
-        store, who = self.treatment.store, asked.who
-        scoped = f"{who.id}:{secrets.token_hex(16) if asked.key is None else asked.key}"
-        if asked.key is not None:  # one that was made up just now is nobody's
-            first = store.entry(spec.name, scoped, self.treatment.clock.now() - KEY_LIFETIME)
+    def step(meter: Meter, now: datetime) -> Update | ChangeResult:
+        if wanted.key is not None:  # a generated one is in no journal
+            first = reconciler.store.entry(spec.name, key, now - KEY_LIFETIME)
             if first is not None:
-                return _replay(first, asked.request)
-        for _ in range(TRIES):
-            meter, now = store.load(spec.name), self.treatment.clock.now()
-            changed, why = asked.rule(meter, now)
-            gained = rules.time_left(changed, now) - rules.time_left(meter, now)
-            entry = new_entry(
-                spec,
-                changed,
-                asked.kind,
-                now,
-                why,
-                key=scoped,
-                who=who.name,
-                amount=gained,
-                request=asked.request,
-            )
-            try:
-                self._commit(spec, meter, changed, entry, who.budget(gained, now))
-            except StaleError:
-                continue
-            except DuplicateError as duplicate:
-                return _replay(duplicate.entry, asked.request)
-            self.treatment.clock.wake(spec.name)
-            return Answer(entry)
-        raise StoreBusyError
+                return _replay(first, wanted.request)
+        changed, why = wanted.rule(meter, now)
+        gained = rules.time_left(changed, now) - rules.time_left(meter, now)
+        entry = new_entry(
+            spec,
+            changed,
+            wanted.kind,
+            now,
+            why,
+            key=key,
+            who=actor.name,
+            amount=gained,
+            request=wanted.request,
+        )
+        claim = reconciler.device_claims.claim(spec, changed, now)
+        return Update(changed, [entry], actor.budget(gained, now), claim)
 
-    def _commit(
-        self,
-        spec: Spec,
-        read: Meter,
-        changed: Meter,
-        entry: Entry,
-        budget: Budget | None,
-    ) -> None:
-        """Commit, and tell the leash."""
-        treatment = self.treatment
-        claim = treatment.holding.claim(spec, changed, entry.at)
-        with treatment.told_before(spec, read, changed):
-            committed = treatment.commit(changed, [entry], budget, claim)
-        if changed.expires_at != read.expires_at:  # or a drain that is under way would be cut short
-            treatment.keep(spec, rules.latest_close(committed), committed.version)
-
-    def adopt(self, spec: Spec, seen: datetime, edit: Edit) -> datetime:
-        """Take over an expiry that was found where ours is published; returns the one that holds.
-
-        `seen` is in whole seconds. One that a recent line of the journal resulted in is our own,
-        published late, and nobody's wish; so is one from before the meter was opened. Any other is
-        somebody's: once, within the limits, and unless another endpoint holds the device, it
-        becomes the meter's, and is journaled.
-
-        Raises:
-            StoreBusyError: nothing changed.
-
-        """
-        treatment, store = self.treatment, self.treatment.store
-        name, key = spec.name, f"edit:{edit.id}"
-        for _ in range(TRIES):
-            meter, now = store.load(name), treatment.clock.now()
-            if edit.at < meter.opened_at or store.entry(name, key, now - KEY_LIFETIME):
-                return meter.expires_at
-            recent = {entry.expires_at for entry in store.journal(name, _RECENT_LINES)}
-            if seen in {expiry.replace(microsecond=0) for expiry in recent | {meter.expires_at}}:
-                return meter.expires_at
-            changed = rules.set_expiry(spec, meter, seen, now)
-            if changed == meter:
-                return meter.expires_at
-            changed = schedule.pass_over(spec, changed, now)
-            gained = rules.time_left(changed, now) - rules.time_left(meter, now)
-            why = f"set to {utc(seen)} by hand"
-            entry = new_entry(
-                spec,
-                changed,
-                Kind.EDIT,
-                now,
-                why if changed.expires_at == seen else f"{why}; kept within the limits",
-                key=key,
-                who=edit.who,
-                amount=gained,
-            )
-            try:
-                claim = treatment.holding.claim(spec, changed, now)
-                return treatment.commit(changed, [entry], claim=claim).expires_at
-            except DeviceBusyError as busy:
-                held = f"{why}: refused, {busy.data['endpoint']} holds {spec.device}"
-                treatment.warn(spec, held, f"edit-refused:{edit.id}")
-                return meter.expires_at
-            except (StaleError, DuplicateError):
-                continue
-        raise StoreBusyError
+    done = reconciler.update(spec, step)
+    if isinstance(done, ChangeResult):
+        return done
+    reconciler.clock.wake(spec.name)
+    return ChangeResult(done.entries[0])
 
 
-def _replay(first: Entry, request: str) -> Answer:
+def _replay(first: Entry, request: str) -> ChangeResult:
     if first.request != request:
         raise KeyReusedError
-    return Answer(first, replayed=True)
+    return ChangeResult(first, replayed=True)
+
+
+def adopt(reconciler: Reconciler, spec: Spec, seen: datetime, edit: Edit) -> datetime:
+    """Adopt an expiry that was found where parkmeter publishes its own; return the valid one.
+
+    `seen` is in whole seconds. It is ignored if a recent journal entry resulted in it (our own,
+    published late), if it is older than the opening of the meter, or if another endpoint holds the
+    device. Otherwise it becomes the meter's expiry, once, within the limits, and is journaled.
+
+    Raises:
+        StoreBusyError: nothing changed.
+
+    """
+    store, name, key = reconciler.store, spec.name, f"edit:{edit.id}"
+
+    def step(meter: Meter, now: datetime) -> Update | datetime:
+        if edit.at < meter.opened_at or store.entry(name, key, now - KEY_LIFETIME):
+            return meter.expires_at
+        recent = {entry.expires_at for entry in store.journal(name, _RECENT_ENTRIES)}
+        if seen in {expiry.replace(microsecond=0) for expiry in recent | {meter.expires_at}}:
+            return meter.expires_at
+        changed = rules.set_expiry(spec, meter, seen, now)
+        if changed == meter:
+            return meter.expires_at
+        changed = schedule.pass_over(spec, changed, now)
+        why = f"set to {utc(seen)} by hand"
+        try:
+            claim = reconciler.device_claims.claim(spec, changed, now)
+        except DeviceBusyError as busy:
+            why = f"{why}: refused, {busy.data['endpoint']} holds {spec.device}"
+            reconciler.note(spec, Kind.WARNING, why, f"edit-refused:{edit.id}")
+            return meter.expires_at
+        if changed.expires_at != seen:
+            why = f"{why}; kept within the limits"
+        gained = rules.time_left(changed, now) - rules.time_left(meter, now)
+        entry = new_entry(spec, changed, Kind.EDIT, now, why, key=key, who=edit.who, amount=gained)
+        return Update(changed, [entry], claim=claim)
+
+    done = reconciler.update(spec, step)
+    return done.meter.expires_at if isinstance(done, Update) else done
+
+
+def remove(reconciler: Reconciler, spec: Spec) -> None:
+    """Remove a meter for good: it closes now and takes no more time. May be repeated.
+
+    Raises:
+        StoreBusyError: nothing changed.
+
+    """
+
+    def step(meter: Meter, now: datetime) -> Update | None:
+        if meter.removed:
+            return None
+        removed = rules.remove(meter, now)
+        key, why = f"remove:{meter.version}", "its deployment was removed"
+        return Update(removed, [new_entry(spec, removed, Kind.REMOVE, now, why, key=key)])
+
+    reconciler.update(spec, step)

@@ -1,7 +1,6 @@
-"""Who may use a device: what the store knows, put to the rules of `device`.
+"""Claims of devices: the rules of `core.device` applied to the meters in the store.
 
-For the use cases and for what becomes of a decision. An endpoint without a device is never asked
-about; one that is not configured any more, or not for this device, holds none.
+An endpoint that is not configured, or not for this device, holds no device.
 """
 
 from collections.abc import Callable, Mapping
@@ -19,13 +18,13 @@ from parkmeter.ports import Store
 
 @dataclass(frozen=True, slots=True)
 class DeviceClaims:
-    """The devices of the configuration that is in force; `specs` gives it."""
+    """The devices of the current configuration, which `specs` returns."""
 
     store: Store
     specs: Callable[[], Mapping[str, Spec]]
 
     def claim(self, spec: Spec, changed: Meter, now: datetime) -> Claim | None:
-        """What to commit a changed meter with; None if it needs no device.
+        """Return the claim to commit a changed meter with; None if it needs no device.
 
         Raises:
             DeviceBusyError: another endpoint's open meter holds it.
@@ -34,13 +33,13 @@ class DeviceClaims:
         if spec.device is None or not is_open(changed, now):
             return None
         for other in self._others(spec, spec.device):
-            # Also who never claimed it, because it was given the device while its meter was open.
+            # Also one that never claimed it: it was given the device while its meter was open.
             if other.name in self.specs():
                 rules.claim(spec.device, spec.name, other, now)
         return self._claim(spec, spec.device, now)
 
     def _claim(self, spec: Spec, device: str, now: datetime) -> Claim:
-        """The claim of an endpoint whose time is on its meter already: against the holder only."""
+        """Return the claim of an endpoint that holds time already: checked against the holder."""
         name = self.store.holder(device)
         if name is None:
             return Claim(device)
@@ -53,11 +52,11 @@ class DeviceClaims:
     def permitted(
         self, spec: Spec, read: Meter, decision: Decision, now: datetime
     ) -> tuple[Decision, Claim | None]:
-        """A decision as the device allows it, and what to commit it with.
+        """Return a decision as the device allows it, and the claim to commit it with.
 
-        Nothing is started while another endpoint may still be on the device. Whatever else is
-        decided for an open meter must find the device still held: a meter that was about to close
-        must not come open again by its start-up credit after another took the device.
+        Nothing is started while another endpoint may still be on the device. Any other decision for
+        an open meter requires that the device is still held: a meter about to close must not be
+        reopened by its start-up credit after another endpoint took the device.
         """
         if spec.device is None or isinstance(decision.action, Stop):
             return decision, None
@@ -69,17 +68,17 @@ class DeviceClaims:
         except DeviceBusyError as busy:
             reason = f"waiting for {busy.data['endpoint']}, which holds {spec.device}"
             return wait_for_device(spec, read, decision, reason, now), None
-        waited_for = rules.present(self._others(spec, spec.device))
-        if waited_for:
-            reason = f"waiting for {', '.join(waited_for)} to stop, to have {spec.device}"
+        present = rules.present(self._others(spec, spec.device))
+        if present:
+            reason = f"waiting for {', '.join(present)} to stop and free {spec.device}"
             return wait_for_device(spec, read, decision, reason, now), claim
         return decision, claim
 
     def _others(self, spec: Spec, device: str) -> list[Meter]:
-        """All that may be on a device, besides one endpoint.
+        """Return the meters of all other endpoints that may be on a device.
 
-        Only endpoints that are configured for it, or are not settled: what runs on a device that
-        the configuration does not name for it any more has a meter that is not settled.
+        Those configured for it, and those not settled: an endpoint that still runs on a device it
+        is no longer configured for has an unsettled meter.
         """
         specs = self.specs()
         names = {name for name, other in specs.items() if other.device == device}

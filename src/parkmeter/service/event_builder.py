@@ -1,7 +1,7 @@
-"""From a line of the journal to the event that others are told, if they are told of it at all.
+"""Events made of journal entries.
 
-What was spent, who ejected, and whether an attempt was told before, is read from the journal up to
-that line: so the same line gives the same event, however late and however often it is delivered.
+The money spent, the name of who ejected and earlier attempts are read from the journal up to that
+entry, so an entry always gives the same event, however late and often it is delivered.
 """
 
 from collections.abc import Callable, Collection
@@ -18,27 +18,27 @@ from parkmeter.core.timeline import lives
 from parkmeter.ports import Store
 
 _LOOK_BACK = 100
-"""Lines before a start or a failure. Attempts of one run stand close together."""
+"""Entries before the given one. Attempts of one run are close together."""
 
 _ENDS = frozenset({Kind.EJECT, Kind.EDIT})
-"""What somebody closes a meter early with."""
+"""The kinds of entries that close a meter early."""
 
 
 @dataclass(frozen=True, slots=True)
 class EventBuilder:
-    """Makes events, of lines of these `kinds`. `extend`: the link of a warning."""
+    """Makes events of entries of these `kinds`; `extend` gives the link of a warning."""
 
     store: Store
     extend: Callable[[Entry], Extension | None] = lambda _: None
     kinds: Collection[Kind] = EVENTS
 
     def event(self, entry: Entry) -> Event | None:
-        """What to tell of this line; None if it is nothing that others are told of."""
+        """Return the event for this entry, or None if it is not published."""
         if entry.kind not in self.kinds or self._told_already(entry):
             return None
         extension = self.extend(entry) if is_close_warning(entry) else None
-        told = replace(entry, why=self._why(entry))
-        return Event.of(told, self._spent(entry), extension)
+        published = replace(entry, why=self._why(entry))
+        return Event.of(published, self._spent(entry), extension)
 
     def _told_already(self, entry: Entry) -> bool:
         if entry.kind not in {Kind.START, Kind.FAILURE}:
@@ -47,9 +47,9 @@ class EventBuilder:
         return told_already(entry, earlier)
 
     def _why(self, entry: Entry) -> str:
-        """As the line says; of an end that somebody wanted, also who, which the line has not.
+        """Return the reason; for a stop by an eject or edit, with the name of who made it.
 
-        Everybody may read how a meter's endpoint ended, and only admins who did what.
+        The entry has no name: all tokens may read it, but only admins who did what.
         """
         if entry.kind is not Kind.STOP or not entry.why.startswith(EJECTED):
             return entry.why
@@ -58,7 +58,7 @@ class EventBuilder:
         return entry.why if who == SYSTEM else entry.why.replace(EJECTED, f"{EJECTED} by {who}", 1)
 
     def _spent(self, entry: Entry) -> Decimal | None:
-        """Dollars since it was last stopped; None if unknown, or if nothing was started since."""
+        """Return dollars since the last stop; None if unknown or nothing was started since."""
         lines = lines_of(self.store, entry.endpoint, entry.at, entry.at)
         lines = [line for line in lines if line.number <= entry.number]
         lived = lives(lines)
@@ -69,7 +69,7 @@ class EventBuilder:
 
 
 def extension_of(warning: Entry, spec: Spec, address: str, secret: bytes) -> Extension:
-    """The link of a warning, below the address at which people reach this deployment."""
+    """Return the link of a warning, below the public address of this deployment."""
     offer = offer_for(warning, spec)
     minutes = offer.amount.total_seconds() / 60
     return Extension(f"{address}/extend/{link_of(offer, secret)}", minutes)

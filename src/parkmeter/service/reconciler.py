@@ -1,15 +1,14 @@
-"""What becomes of a decision: the intent is committed first, then carried out, then told.
+"""The commit of a meter and what follows from it: the driver, the gate, the notifier.
 
-Used by the use cases; knows the ports, decides nothing itself. Where a commit loses a race, all is
-decided anew from what is there then.
+The use cases go through here. Knows the ports and decides nothing itself.
 """
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import assert_never
+from typing import TypeVar, assert_never
 
 from parkmeter.core import decide as decisions
 from parkmeter.core.decision import Cause, Decision, Keep, Observed, Rest, Start, Stop
@@ -32,37 +31,49 @@ from parkmeter.service.device_claims import DeviceClaims
 
 log = logging.getLogger(__name__)
 
-TRIES = 500
-"""Each lost race means that somebody else won one; so many in a row is not a race any more."""
+_Result = TypeVar("_Result")
+
+_TRIES = 500
+"""Each lost race means that another writer won one; 500 in a row are no race."""
+
+
+@dataclass(frozen=True, slots=True)
+class Update:
+    """A changed meter and what to commit with it; see `Store.commit`."""
+
+    meter: Meter
+    entries: Sequence[Entry]
+    budget: Budget | None = None
+    claim: Claim | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Reconciler:
-    """One endpoint's next thing, from looking to telling."""
+    """Optimistic updates of one meter at a time, over the ports."""
 
     store: Store
     driver: Driver
     clock: Clock
     gate: Gate
     notifier: Notifier
-    holding: DeviceClaims
+    device_claims: DeviceClaims
 
-    def treat(
+    def reconcile(
         self,
         spec: Spec,
         next_thing: Callable[[Spec, Meter, Observed], Decision],
         read: Meter | None = None,
     ) -> datetime | None:
-        """Observe, have it decided, commit, act; returns when to look again at the latest.
+        """Run one step: observe, decide, commit the intent, act; return when to look again.
 
-        `read`: the meter, where it was read a moment ago. Was it changed meanwhile, the commit
-        loses the race, and it is read again.
+        `read`: the meter, if it was read a moment ago. If it has changed since, the commit fails
+        as stale and the meter is reloaded.
 
         Raises:
             StoreBusyError: look again soon.
 
         """
-        for _ in range(TRIES):
+        for _ in range(_TRIES):
             meter, read = read or self.store.load(spec.name), None
             seen = True
             try:
@@ -70,9 +81,10 @@ class Reconciler:
             except DriverError as error:
                 seen = False
                 decision = decisions.trouble(spec, meter, error.detail, self.clock.now())
-            decision, claim = self.holding.permitted(spec, meter, decision, self.clock.now())
+            now = self.clock.now()
+            decision, claim = self.device_claims.permitted(spec, meter, decision, now)
             try:
-                with self.told_before(spec, meter, decision.meter):
+                with self._deadline_first(spec, meter, decision.meter):
                     committed = self._record(meter, decision, claim)
                 refused = self._act(spec, committed, decision.action)
                 if refused is not None:
@@ -84,9 +96,39 @@ class Reconciler:
             return (refused or decision).check_at
         raise StoreBusyError
 
+    def update(
+        self, spec: Spec, step: Callable[[Meter, datetime], Update | _Result]
+    ) -> Update | _Result:
+        """Commit what `step` makes of the meter, and move the leash's deadline with its expiry.
+
+        `step` gets the meter and the time, and is called again if the meter has changed before the
+        commit or a key is in the journal already. Anything but an `Update` ends it, uncommitted.
+
+        Returns the update with the meter as committed, or the other result.
+
+        Raises:
+            OverBudgetError, what `step` raises: nothing changed.
+            StoreBusyError: nothing changed.
+
+        """
+        for _ in range(_TRIES):
+            meter, now = self.store.load(spec.name), self.clock.now()
+            made = step(meter, now)
+            if not isinstance(made, Update):
+                return made
+            try:
+                with self._deadline_first(spec, meter, made.meter):
+                    committed = self.commit(made.meter, made.entries, made.budget, made.claim)
+            except (StaleError, DuplicateError):
+                continue
+            if committed.expires_at != meter.expires_at:  # else a drain would be cut short
+                self._keep(spec, latest_close(committed), committed.version)
+            return replace(made, meter=committed)
+        raise StoreBusyError
+
     def decide(self, spec: Spec, meter: Meter, observed: Observed) -> Decision:
-        """The next thing for an endpoint that is configured; see `reconcile.decide`."""
-        # The time first: whom the gate admits after it is then counted, or comes too late.
+        """Return the decision for a configured endpoint; see `core.decide`."""
+        # The time first: requests the gate admits after it are then counted, or come too late.
         now = self.clock.now()
         in_flight = self.gate.in_flight(spec.name)
         last_prompt = None if spec.idle is None else self.gate.last_prompt(spec.name)
@@ -99,59 +141,60 @@ class Reconciler:
         budget: Budget | None = None,
         claim: Claim | None = None,
     ) -> Meter:
-        """`Store.commit`; what was committed is shown to the gate and told to people."""
+        """Commit to the store, then show the meter to the gate and the entries to the notifier."""
         committed = self.store.commit(meter, entries, budget, claim)
         self.gate.show(View.of(committed, self.clock.now()))
         for entry in entries:
             try:
                 self.notifier.send(entry)
             except Exception:
-                log.exception("%s: nobody was told of: %s", meter.name, entry.why)
+                log.exception("%s: the notifier failed on: %s", meter.name, entry.why)
         return committed
 
-    def warn(self, spec: Spec, why: str, key: str) -> None:
-        """Journal something that people should know of, once per key; the meter stays as it is."""
+    def note(self, spec: Spec, kind: Kind, why: str, key: str) -> None:
+        """Journal something people should know of, once per key; the meter stays as it is."""
         meter = self.store.load(spec.name)
-        entry = new_entry(spec, meter, Kind.WARNING, self.clock.now(), why, key=key)
+        entry = new_entry(spec, meter, kind, self.clock.now(), why, key=key)
         try:
             self.commit(meter, [entry])
         except DuplicateError:
-            log.debug("%s: told already: %s", spec.name, why)
+            log.debug("%s: journaled before: %s", spec.name, why)
         except StaleError:
             log.warning("%s: %s (not journaled, the meter was changing)", spec.name, why)
 
-    def keep(self, spec: Spec, until: datetime, version: int) -> None:
-        """`Driver.keep`, where a failure is no failure of the change that was made."""
+    def _keep(self, spec: Spec, until: datetime, version: int) -> None:
+        """Move the leash's deadline; a failure does not undo the change that was committed."""
         try:
             self.driver.keep(spec, until, version)
         except DriverError as error:
-            # The time is on the meter; the reconcile that is woken now keeps it again.
-            log.warning("%s: the new expiry did not reach the endpoint yet: %s", spec.name, error)
+            # The time is on the meter; the next reconcile keeps it again.
+            log.warning("%s: the new expiry has not reached the endpoint: %s", spec.name, error)
 
     @contextmanager
-    def told_before(self, spec: Spec, read: Meter, changed: Meter) -> Iterator[None]:
-        """Around the commit of a change: if it ends sooner by it, its leash knows that before.
+    def _deadline_first(self, spec: Spec, read: Meter, changed: Meter) -> Iterator[None]:
+        """Wrap a commit that brings the close forward: the leash gets the new deadline first.
 
-        Killed right after the commit, nobody would be left to tell it. At the version that was
-        read, so that whoever commits first has the last word; taken back where nobody did.
+        If the gateway is killed right after the commit, nothing else could pass it on. It is set at
+        the version that was read, so that a concurrent commit overrides it; if the commit fails
+        otherwise, it is taken back.
         """
         if changed.expires_at >= read.expires_at:
             yield
             return
-        self.keep(spec, latest_close(changed) + spec.drain, read.version)
+        self._keep(spec, latest_close(changed) + spec.drain, read.version)
         try:
             yield
         except (StaleError, DuplicateError):
             raise
         except Exception:
-            self.keep(spec, latest_close(read), read.version)
+            self._keep(spec, latest_close(read), read.version)
             raise
 
     def _record(self, read: Meter, decision: Decision, claim: Claim | None = None) -> Meter:
-        """Commit what was decided, if it changes anything."""
+        """Commit a decision, if it changes anything."""
         unchanged = decision.meter == read and not decision.entries
-        # A stop is committed even if it changes nothing: at a version that somebody topped up
-        # meanwhile it must not be carried out.
+        # A stop is committed even if it changes nothing: if there was a top-up since the meter was
+        # read, it must not be carried out.
         if unchanged and not isinstance(decision.action, Stop):
             self.gate.show(View.of(read, self.clock.now()))
             return read
@@ -160,11 +203,11 @@ class Reconciler:
             try:
                 return self.commit(decision.meter, entries, claim=claim)
             except DuplicateError as duplicate:
-                # Journaled already, by us or by another clock: once is enough.
+                # Journaled already, here or by another clock: once is enough.
                 entries = [entry for entry in entries if entry.key != duplicate.entry.key]
 
     def _act(self, spec: Spec, meter: Meter, action: Start | Keep | Stop | Rest) -> Decision | None:
-        """Carry an intent out; what the driver refuses comes back as the decision that follows."""
+        """Call the driver; return the decision that follows from its refusal, if it refuses."""
         try:
             match action:
                 case Start(variant, until):

@@ -1,7 +1,7 @@
-"""What the journal adds to a report: what the present run has cost, how long starts usually take.
+"""Figures from the journal that a report shows: the cost of the run, the usual start time.
 
-A report is asked for all the time and the journal grows only with the meter's version: what was
-read of it is remembered by that. Knows the pure modules and how to read lines.
+Reports are requested all the time and the journal grows only with the meter's version, so results
+are cached by version.
 """
 
 from collections.abc import Iterable
@@ -21,15 +21,15 @@ from parkmeter.core.timeline import stretches
 
 _LAST_STARTS = 9
 _LINES = 200
-"""Of these newest ones the last starts are known: starts are a few lines each."""
+"""Entries searched for the last starts, each of which has a few."""
 
 
 @dataclass(frozen=True, slots=True)
-class Background:
-    """What is known of one endpoint's past.
+class RunSummary:
+    """The figures of one endpoint.
 
-    `cost_so_far`: dollars since the start call of the endpoint that exists now, as its receipt
-    says; None where a price is unknown. `usual_start`: only while it starts, None if unknown.
+    `cost_so_far`: dollars since the start call of the present endpoint, as on its receipt; None if
+    a price is unknown. `usual_start`: only while it starts; None if unknown.
     """
 
     cost_so_far: Decimal | None
@@ -38,7 +38,7 @@ class Background:
 
 @dataclass(frozen=True, slots=True)
 class _Spent:
-    """In units of $0.0001 up to `at`, and at what price it goes on; None: unknown."""
+    """Units of $0.0001 up to `at`, and the price from there on; None: unknown."""
 
     version: int
     at: datetime
@@ -47,17 +47,17 @@ class _Spent:
 
 
 class RunStats:
-    """Of all endpoints of one journal. From any thread: at worst something is read twice."""
+    """The figures of all endpoints of one journal. From any thread: at worst it reads twice."""
 
     def __init__(self, journal: Journal) -> None:
         self._journal = journal
         self._spent: dict[str, _Spent] = {}
         self._starts: dict[str, tuple[int, timedelta | None]] = {}
 
-    def of(self, report: Report) -> Background:
-        """The background of a report that was just made."""
+    def of(self, report: Report) -> RunSummary:
+        """Return the figures for a report that was just made."""
         starting = report.shown.status is Status.STARTING
-        return Background(self._cost(report), self._usual_start(report) if starting else None)
+        return RunSummary(self._cost(report), self._usual_start(report) if starting else None)
 
     def _cost(self, report: Report) -> Decimal | None:
         name, meter, present = report.spec.name, report.meter, report.price.per_hour
@@ -86,7 +86,7 @@ class RunStats:
 
 
 def usual_start(lines: Iterable[Entry]) -> timedelta | None:
-    """The median of the last starts that these lines tell of, from the first attempt to ready."""
+    """Return the median of the last starts in these entries, from first attempt to ready."""
     took: list[timedelta] = []
     begun: datetime | None = None
     for line in lines:

@@ -1,8 +1,7 @@
-"""Tokens as people handle them: seen, issued, revoked. Use cases over a store; knows no HTTP.
+"""The use cases of tokens: list, issue, revoke.
 
-Its lock holds for one process, the only writer of its store. Several of them at once, as on AWS,
-could issue one name twice or revoke the last two admins together; there the table `auth`, which an
-operator can always write, is the way back.
+The lock covers one process, the only writer of its store. Several processes, as on AWS, could issue
+one name twice or revoke the last two admins at once; there an operator can repair the table `auth`.
 """
 
 import math
@@ -23,12 +22,12 @@ from parkmeter.ports import Store
 
 LONGEST_NAME = 64
 MOST_MINUTES = 1_000_000.0
-"""A day; more is no limit, and DynamoDB keeps no number of any size."""
+"""Per day. More is no limit, and DynamoDB's numbers are bounded."""
 
 
 @dataclass(frozen=True, slots=True)
 class TokenRequest:
-    """What a new token is to be. `endpoints` None: all; `expires_at` is aware."""
+    """The properties of a new token. `endpoints` None: all; `expires_at` is aware."""
 
     name: str
     scopes: frozenset[Scope] = DEFAULT_SCOPES
@@ -40,8 +39,8 @@ class TokenRequest:
 class TokenService:
     """Everything that can be done with tokens; safe from any thread.
 
-    `endpoints` gives the configured names. `changed` is told all tokens after each change, in the
-    order of the changes: whoever keeps them in memory is never behind.
+    `endpoints` returns the configured names. `changed` gets all tokens after each change, in the
+    order of the changes, so that a cache of them is never behind.
     """
 
     def __init__(
@@ -58,28 +57,28 @@ class TokenService:
         self._lock = threading.Lock()
 
     def tokens(self) -> list[Token]:
-        """Every token, oldest first; expired ones too, until they are revoked."""
+        """Return every token, oldest first; expired ones too, until they are revoked."""
         return self._store.tokens()
 
-    def issue(self, order: TokenRequest) -> tuple[Token, str]:
-        """A new token and its secret, which is kept nowhere: only its digest is.
+    def issue(self, wanted: TokenRequest) -> tuple[Token, str]:
+        """Make a token; return it and its secret, of which only the digest is stored.
 
         Raises:
-            InvalidRequestError: names what is wrong with the order; nothing changed.
+            InvalidRequestError: names the invalid field; nothing changed.
             NameTakenError: another token has the name, expired or not.
 
         """
         now, secret = self._now(), new_secret()
-        endpoints = None if order.endpoints is None else self._known(order.endpoints)
+        endpoints = None if wanted.endpoints is None else self._known(wanted.endpoints)
         token = Token(
             id=new_id(),
             digest=digest_of(secret),
-            name=_name(order.name),
+            name=_name(wanted.name),
             created_at=now,
-            scopes=order.scopes,
+            scopes=wanted.scopes,
             endpoints=endpoints,
-            expires_at=None if order.expires_at is None else _expiry(order.expires_at, now),
-            minutes_per_day=_minutes(order.minutes_per_day),
+            expires_at=None if wanted.expires_at is None else _expiry(wanted.expires_at, now),
+            minutes_per_day=_minutes(wanted.minutes_per_day),
         )
         with self._lock:
             for known in self._store.tokens():
@@ -90,11 +89,11 @@ class TokenService:
         return token, secret
 
     def revoke(self, token_id: str) -> None:
-        """Make a token worthless, for good.
+        """Remove a token for good.
 
         Raises:
-            UnknownTokenError: there is none with this id.
-            LastAdminError: nobody could issue tokens any more.
+            UnknownTokenError: no token has this id.
+            LastAdminError: no other token could issue tokens.
 
         """
         now = self._now()
@@ -103,7 +102,9 @@ class TokenService:
             revoked = tokens.pop(token_id, None)
             if revoked is None:
                 raise UnknownTokenError
-            if _rules(revoked, now) and not any(_rules(token, now) for token in tokens.values()):
+            if _is_valid_admin(revoked, now) and not any(
+                _is_valid_admin(token, now) for token in tokens.values()
+            ):
                 raise LastAdminError
             self._store.remove_token(token_id)
             self._changed(self._store.tokens())
@@ -112,7 +113,7 @@ class TokenService:
         known = self._endpoints()
         if not wanted:
             raise InvalidRequestError(
-                "A token for no endpoint is good for nothing; leave endpoints out for all of them.",
+                "A token needs at least one endpoint; leave endpoints out for all of them.",
                 field="endpoints",
             )
         if unknown := sorted(wanted.difference(known)):
@@ -124,7 +125,7 @@ class TokenService:
         return wanted
 
 
-def _rules(token: Token, now: datetime) -> bool:
+def _is_valid_admin(token: Token, now: datetime) -> bool:
     return token.administers() and token.alive(now)
 
 
@@ -136,8 +137,8 @@ def _name(wanted: str) -> str:
         )
     if name.casefold() in (SYSTEM, OPERATOR):
         raise InvalidRequestError(
-            f"{SYSTEM!r} and {OPERATOR!r} stand in the journal for the gateway itself and for what "
-            "is changed by hand around it; choose another name.",
+            f"{SYSTEM!r} and {OPERATOR!r} are reserved for the gateway and for changes made "
+            "outside it. Choose another name.",
             field="name",
         )
     return name
@@ -147,11 +148,9 @@ def _expiry(wanted: datetime, now: datetime) -> datetime:
     try:
         expiry = wanted.astimezone(UTC)
     except OverflowError:
-        raise InvalidRequestError(
-            "expires_at is no time that a calendar has.", field="expires_at"
-        ) from None
+        raise InvalidRequestError("expires_at is out of range.", field="expires_at") from None
     if expiry <= now:
-        raise InvalidRequestError("expires_at has passed already.", field="expires_at")
+        raise InvalidRequestError("expires_at is in the past.", field="expires_at")
     return expiry
 
 

@@ -1,4 +1,4 @@
-"""Endpoints that the configuration names no more: ended, with the drain they were promised.
+"""Endpoints removed from the configuration: drained, then stopped.
 
 Their meters keep their time, should they come back.
 """
@@ -15,47 +15,47 @@ from parkmeter.service.reconciler import Reconciler
 
 
 @dataclass(frozen=True, slots=True)
-class _Left:
-    """How an endpoint was, and since when it is not configured."""
+class _Removed:
+    """The last configuration of an endpoint, and the time of its removal."""
 
     spec: Spec
     since: datetime
 
 
 @dataclass(slots=True)
-class Leaving:
-    """Whoever left since this began; one mapping that `configured` replaces whole."""
+class UnconfiguredEndpoints:
+    """The endpoints removed since the start: one mapping that `configured` replaces whole."""
 
-    treatment: Reconciler
-    _left: Mapping[str, _Left] = field(default_factory=dict)
+    reconciler: Reconciler
+    _removed: Mapping[str, _Removed] = field(default_factory=dict)
 
     def configured(self, before: Mapping[str, Spec], after: Iterable[str]) -> list[str]:
-        """Keep what was configured before and is not after; returns who has left just now."""
-        now, after = self.treatment.clock.now(), frozenset(after)
-        just_now = {name: _Left(spec, now) for name, spec in before.items() if name not in after}
-        known = {**self._left, **just_now}
-        self._left = {name: left for name, left in known.items() if name not in after}
-        return list(just_now)
+        """Record the change of the configuration; return the names it removed."""
+        now, after = self.reconciler.clock.now(), frozenset(after)
+        new = {name: _Removed(spec, now) for name, spec in before.items() if name not in after}
+        known = {**self._removed, **new}
+        self._removed = {name: one for name, one in known.items() if name not in after}
+        return list(new)
 
     @property
     def specs(self) -> dict[str, Spec]:
-        """As each was configured last."""
-        return {name: left.spec for name, left in self._left.items()}
+        """The last configuration of each."""
+        return {name: removed.spec for name, removed in self._removed.items()}
 
     def reconcile(self, name: str, read: Meter | None) -> datetime | None:
-        """Bring one that is not configured to its end; see `Treatment.treat`."""
-        left = self._left.get(name)
-        spec = left.spec if left else Spec(name)
-        return self.treatment.treat(spec, self._end, read)
+        """Run the next step for one that is not configured; see `Reconciler.reconcile`."""
+        removed = self._removed.get(name)
+        spec = removed.spec if removed else Spec(name)
+        return self.reconciler.reconcile(spec, self._end, read)
 
     def _end(self, spec: Spec, meter: Meter, observed: Observed) -> Decision:
-        now = self.treatment.clock.now()
+        now = self.reconciler.clock.now()
         if not rules.is_open(meter, now):
-            return self.treatment.decide(spec, meter, observed)
-        left = self._left.get(spec.name)
-        begun = meter.run.phase is Phase.STOPPING or observed.phase is Phase.STOPPING
-        if left and not begun and self.treatment.gate.in_flight(spec.name):
-            drained = left.since + spec.drain
+            return self.reconciler.decide(spec, meter, observed)
+        removed = self._removed.get(spec.name)
+        stopping = meter.run.phase is Phase.STOPPING or observed.phase is Phase.STOPPING
+        if removed and not stopping and self.reconciler.gate.in_flight(spec.name):
+            drained = removed.since + spec.drain
             if now < drained:
                 return Decision(Rest(), meter, check_at=min(drained, now + decisions.SOON))
         return decisions.park(spec, meter, observed, decisions.UNCONFIGURED, now)

@@ -27,7 +27,7 @@ with socket.socket(socket.AF_UNIX) as daemon:
     daemon.connect(os.environ["DOCKER_HOST"].removeprefix("unix://"))
     daemon.sendall(json.dumps(vars(flags.parse_args())).encode() + b"\n")
     answer = daemon.makefile().readline()
-    said = json.loads(answer) if answer else {"error": "Cannot connect to the Docker daemon"}
-if "error" in said:
-    sys.exit(f"docker: {said['error']}")
-sys.exit(said["code"])
+    reply = json.loads(answer) if answer else {"error": "Cannot connect to the Docker daemon"}
+if "error" in reply:
+    sys.exit(f"docker: {reply['error']}")
+sys.exit(reply["code"])

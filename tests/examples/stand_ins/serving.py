@@ -1,4 +1,4 @@
-"""What the stand-ins share: a small HTTP server, and OpenAI's chat protocol. Standard library."""
+"""Base of the stand-ins: a small HTTP server, and OpenAI's chat protocol. Standard library."""
 
 import json
 import time

@@ -19,8 +19,8 @@ const PERIODS = {
 };
 
 export class ReceiptView {
-  constructor(api, { name }) {
-    Object.assign(this, { api, name, asked: 0 });
+  constructor(api, { name, price_source: source }) {
+    Object.assign(this, { api, name, source, asked: 0 });
     this.period = h("select", { "aria-label": `Period of the receipt of ${name}`, onchange: () => this.load() },
       ...Object.keys(PERIODS).map((title) => h("option", {}, title)));
     this.note = h("p", { class: "hint", role: "status" });
@@ -58,7 +58,8 @@ export class ReceiptView {
 
   show(receipt) {
     const unpriced = receipt.unpriced_hours > 0 ? `${hours(receipt.unpriced_hours)} had no known price.` : "";
-    this.note.textContent = unpriced;
+    const demo = this.source?.startsWith("make-believe") ? `Not real money: ${this.source}.` : "";
+    this.note.textContent = [demo, unpriced].filter(Boolean).join(" ");
     const figures = [
       ["Hours on", hours(receipt.hours_on)],
       ["Cost", receipt.cost === null && receipt.known_cost ? `at least ${money(receipt.known_cost)}` : money(receipt.cost)],

@@ -7,7 +7,7 @@ quoted, and the model's message alone. Nothing that names an account is passed o
 import re
 
 from parkmeter.aws.api_events import Answer, answer, guess_content_type
-from parkmeter.drivers.sagemaker_errors import scrubbed
+from parkmeter.drivers.sagemaker_errors import redact
 from parkmeter.errors import ModelFailedError, UpstreamError, UpstreamTimeoutError
 
 LARGEST = 64 * 1024
@@ -36,6 +36,6 @@ def failure_answer(text: str) -> Answer:
         return answer(int(quoted[1]), quoted[2].encode(), headers)
     if "timed out" in text:
         raise UpstreamTimeoutError("The model server did not answer this prompt in time.")
-    if scrubbed(text) != text or not text.strip():
+    if redact(text) != text or not text.strip():
         raise UpstreamError("The model server gave no answer to this prompt.")
     raise ModelFailedError(text[:_SHOWN])

@@ -1,0 +1,1 @@
+"""A simulated CloudFormation: stack operations over the template that moto keeps."""

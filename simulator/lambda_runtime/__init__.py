@@ -1,0 +1,1 @@
+"""A simulated Lambda: functions in processes of their own, on the runtime client of AWS."""

@@ -1,0 +1,64 @@
+"""HTTP requests and responses of both protocols, and the records of calls and jobs."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from simulator.sagemaker.refusals import unsigned
+
+
+@dataclass(frozen=True)
+class Request:
+    """One HTTP request; `headers` ignores the case of names."""
+
+    path: str
+    headers: Mapping[str, str]
+    body: bytes
+
+    def must_be_signed(self) -> None:
+        """Check for a signature for SageMaker; its value is not verified.
+
+        Raises:
+            RefusedError: there is none.
+
+        """
+        signed = self.headers.get("Authorization", "")
+        if not signed.startswith("AWS4-HMAC-SHA256 ") or "/sagemaker/aws4_request" not in signed:
+            raise unsigned()
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One HTTP response; an iterable body is streamed."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes | Iterable[bytes] = b""
+
+
+@dataclass(frozen=True)
+class Call:
+    """One call; `refused` is the error code or ""."""
+
+    operation: str
+    endpoint: str
+    refused: str
+    at: datetime
+
+
+@dataclass(frozen=True)
+class AsyncJob:
+    """A job that InvokeEndpointAsync accepted, run by `AsyncInference` or by a test.
+
+    `container` (host:port) takes `POST /invocations` with `headers`; the input is `body`, or the
+    object at `input_location`.
+    """
+
+    endpoint: str
+    inference_id: str
+    container: str
+    headers: dict[str, str]
+    body: bytes | None
+    input_location: str | None
+    output_location: str
+    failure_location: str

@@ -1,0 +1,347 @@
+"""The exchange with a model server: one request sent on, its answer passed back as it comes.
+
+Both connections call it, so it never waits and is no task. It may not know gates or tokens, nor how
+either connection reads its bytes.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from enum import Enum, auto
+from time import perf_counter
+from typing import Protocol
+
+from parkmeter.errors import ParkmeterError, UpstreamError
+from parkmeter.proxy.data_plane import DataPlane
+from parkmeter.proxy.lazy_timer import LazyTimer
+from parkmeter.proxy.request_body import LAST_CHUNK, RequestBody, chunk
+from parkmeter.proxy.request_head import RequestHead
+from parkmeter.proxy.upstream_connection import State, UpstreamConnection
+from parkmeter.proxy.upstream_pool import Address
+from parkmeter.web import refusals
+from parkmeter.web.auth import CachedToken
+from parkmeter.web.headers import BODILESS, answer_head
+from parkmeter.web.problems import Problem, problem_of
+from parkmeter.web.routes import Target, Timeouts
+
+_log = logging.getLogger(__name__)
+
+AHEAD_LIMIT = 64 * 1024
+"""Bytes of a body that are read before they can be forwarded."""
+
+REPLAYED_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
+"""Methods that may be sent twice when a kept-alive connection turns out closed before a byte of the
+answer: only those that change nothing by definition (RFC 9110, 9.2.1), and only with the whole body
+at hand. A POST may have run already; its client gets 502 and decides."""
+
+_REFUSED = 300
+"""From this status on an answer that comes before the end of the request makes the rest useless."""
+
+_CHUNKED = b"transfer-encoding: chunked\r\n"
+_LAST_LINES = b"connection: close\r\n\r\n"
+
+
+class Stage(Enum):
+    """Stage of a request; see `Relay`."""
+
+    NEW = auto()
+    HELD = auto()
+    READING = auto()
+    CONNECTING = auto()
+    REQUESTED = auto()
+    ANSWERING = auto()
+    OVER = auto()
+
+
+_READING, _CONNECTING = Stage.READING, Stage.CONNECTING
+_REQUESTED, _ANSWERING, _OVER = Stage.REQUESTED, Stage.ANSWERING, Stage.OVER
+_DONE = State.DONE
+
+
+class ClientSide(Protocol):
+    """The client's connection, as one of its requests sees it.
+
+    `timer` belongs to the active request; `cached_token` to the connection.
+    """
+
+    timer: LazyTimer
+    cached_token: CachedToken
+
+    def write(self, data: bytes) -> None:
+        """Send."""
+
+    def pause(self) -> None:
+        """Stop reading for now."""
+
+    def resume(self) -> None:
+        """Read on."""
+
+    def answered(self, *, keep: bool) -> None:
+        """Take note that the answer is complete; without `keep` the connection ends with it."""
+
+    def disconnect(self, *, at_once: bool) -> None:
+        """End the connection, so that half an answer cannot be taken for a whole one.
+
+        `at_once` discards what was not sent yet.
+        """
+
+
+class Exchange:
+    """The stages of a `Relay` from READING to ANSWERING. Implements `Requester`.
+
+    All fields are set by `Relay`, in one call for each request.
+
+    `response_complete` and `keep_alive` are attributes that uvicorn expects of a request.
+    """
+
+    __slots__ = (
+        "_address",
+        "_admitted_at",
+        "_allowed_seconds",
+        "_body",
+        "_chunked",
+        "_client",
+        "_connecting",
+        "_connection",
+        "_first",
+        "_head",
+        "_head_at",
+        "_plane",
+        "_request",
+        "_stage",
+        "_target",
+        "_timeout_error",
+        "_timeouts",
+        "keep_alive",
+        "response_complete",
+    )
+
+    _plane: DataPlane
+    _client: ClientSide
+    _request: RequestHead
+    _target: Target
+    _stage: Stage
+    _body: RequestBody
+    _head: bytes
+    _first: bytes
+    """What was sent first, as long as it may be sent again."""
+    _chunked: bool
+    """The answer goes to the client in chunks."""
+    _address: Address
+    _timeouts: Timeouts
+    _connecting: asyncio.Task[None] | None
+    _connection: UpstreamConnection | None
+    _allowed_seconds: float
+    _timeout_error: Callable[[float], Exception]
+    _admitted_at: float
+    _head_at: float
+    keep_alive: bool
+    response_complete: bool
+
+    # ── From the client ─────────────────────────────────────────────────────────────────────────
+
+    def add(self, piece: bytes) -> None:
+        """Take a piece of the request's body; `client_sent` or `end` follows."""
+        if not self.response_complete:
+            self._body.add(piece)
+
+    def end(self) -> None:
+        """Take note that the request is complete."""
+        self._body.complete = True
+        self._guarded(self._proceed)
+
+    def client_sent(self) -> None:
+        """Go on with what one read of the client's connection brought."""
+        self._guarded(self._proceed)
+
+    def client_full(self) -> None:
+        """Slow down: the client does not take the answer as fast as it comes."""
+        if self._connection is not None:
+            self._connection.pause_reading()
+
+    def client_free(self) -> None:
+        """Go on: the client has caught up."""
+        if self._connection is not None:
+            self._connection.resume_reading()
+
+    # ── From the model server ───────────────────────────────────────────────────────────────────
+
+    def received(self) -> None:
+        """See `Requester`."""
+        self._guarded(self._pass_on)
+
+    def failed(self, error: UpstreamError) -> None:
+        """See `Requester`."""
+        connection, self._connection = self._connection, None
+        stale = connection is not None and connection.reused and not connection.got_bytes
+        if stale and self._first:
+            self._guarded(self._connect)
+        else:
+            self._fail(problem_of(error))
+
+    def server_full(self) -> None:
+        """See `Requester`."""
+        self._client.pause()
+        if self._stage is _REQUESTED and not self._body.complete:
+            self._allow(self._timeouts.upload_seconds, refusals.upload_not_taken)
+
+    def server_free(self) -> None:
+        """See `Requester`."""
+        self._client.resume()
+        if self._stage is _REQUESTED and not self._body.complete:
+            self._allow(self._timeouts.upload_seconds, refusals.upload_stalled)
+
+    # ── The request ─────────────────────────────────────────────────────────────────────────────
+
+    def _proceed(self) -> None:
+        body, stage = self._body, self._stage
+        if body.unsized:
+            body.check_size()
+        if stage is _REQUESTED or stage is _ANSWERING:
+            self._upload()
+        elif stage is _READING:
+            if body.waiting or body.complete:
+                self._connect(self._plane.pool.reuse(self._address))
+            else:
+                self._allow(self._timeouts.upload_seconds, refusals.upload_stalled)
+        elif body.waiting > AHEAD_LIMIT and not body.complete:
+            self._client.pause()  # not if it is complete: the client's leaving would go unseen
+
+    def _connect(self, idle: UpstreamConnection | None = None) -> None:
+        if idle is not None:
+            self._send(idle)
+            return
+        self._stage = _CONNECTING
+        self._allow(self._timeouts.connect_seconds, refusals.no_connection)
+        self._connecting = asyncio.get_running_loop().create_task(self._open())
+
+    async def _open(self) -> None:
+        try:
+            connection = await self._plane.pool.open(self._address)
+        except Exception as error:  # noqa: BLE001 (this task is never awaited)
+            self._connecting = None
+            self._fail_with(error)
+        else:
+            self._connecting = None
+            self._guarded(lambda: self._send(connection))
+
+    def _send(self, connection: UpstreamConnection) -> None:
+        """Send what there is: head, framing and the first of the body in one write."""
+        complete = self._body.complete
+        first = self._first or self._body.first(self._head)
+        if complete:
+            self._first = first if self._request.method in REPLAYED_METHODS else b""
+            self._allow(self._timeouts.first_byte_seconds, refusals.no_answer)
+        else:
+            self._allow(self._timeouts.upload_seconds, refusals.upload_stalled)
+            self._client.resume()
+        self._connection = connection
+        self._stage = _REQUESTED
+        connection.begin(self, first, headless=self._request.method == "HEAD")
+        connection.request_sent = complete
+
+    def _upload(self) -> None:
+        connection, body = self._connection, self._body
+        if connection is None:
+            return
+        refused = connection.status >= _REFUSED
+        if body.complete:
+            connection.request_sent = not refused
+        if self._stage is _REQUESTED:  # later the limit on the answer counts, not on the upload
+            if body.complete:
+                self._allow(self._timeouts.first_byte_seconds, refusals.no_answer)
+            else:
+                self._allow(self._timeouts.upload_seconds, refusals.upload_stalled)
+        if refused:
+            body.discard()  # read all the same: many clients listen only after their last byte
+        else:
+            connection.write(body.take())
+
+    # ── The answer ──────────────────────────────────────────────────────────────────────────────
+
+    def _pass_on(self) -> None:
+        """Send the client what one read of the model server's connection brought, in one write."""
+        connection = self._connection
+        if connection is None:
+            return
+        head = self._begin_answer(connection) if self._stage is _REQUESTED else b""
+        data = connection.take()
+        if self._chunked and data:
+            data = chunk(data)
+        if connection.state is _DONE:
+            self._client.write(b"".join((head, data, LAST_CHUNK if self._chunked else b"")))
+            self._end_answer(connection)
+            return
+        if head or data:
+            self._client.write(head + data)
+        self._client.timer.restart(self._timeouts.idle_seconds)
+
+    def _begin_answer(self, connection: UpstreamConnection) -> bytes:
+        """Return the head of the answer, framed as this client can read it."""
+        self._stage = _ANSWERING
+        # From here on for a piece to come, and for the client to take it.
+        self._allowed_seconds = self._timeouts.idle_seconds
+        self._timeout_error = refusals.answer_stuck
+        self._head_at = perf_counter()
+        status = connection.status
+        head = answer_head(status, connection.headers) + self._meter_headers()
+        if not (connection.has_length or self._request.method == "HEAD" or status in BODILESS):
+            if self._request.http11:
+                self._chunked = True
+                head += _CHUNKED
+            else:
+                self.keep_alive = False  # it ends where its connection ends
+        return head + (b"\r\n" if self.keep_alive else _LAST_LINES)
+
+    def _end_answer(self, connection: UpstreamConnection) -> None:
+        now = perf_counter()
+        self._plane.traffic[self._target.name].answered(
+            connection.status, self._head_at - self._admitted_at, now - self._admitted_at
+        )
+        try:
+            self._release()
+        finally:
+            self._client.answered(keep=self.keep_alive)
+
+    # ── Limits and failures ─────────────────────────────────────────────────────────────────────
+
+    def _guarded(self, step: Callable[[], None]) -> None:
+        """Run a step; an error in it ends the request."""
+        if self._stage is _OVER:
+            return
+        try:
+            step()
+        except Exception as error:  # noqa: BLE001 (the client gets every error as a problem)
+            self._fail_with(error)
+
+    def _fail_with(self, error: Exception) -> None:
+        match error:
+            case refusals.Refusal():
+                self._fail(error.problem)
+            case ParkmeterError():
+                self._fail(problem_of(error))
+            case _:
+                name = self._target.name
+                _log.error("a request for %s failed: internal error", name, exc_info=error)
+                self._fail(problem_of(ParkmeterError("See the log.")))
+
+    def _allow(self, seconds: float, error: Callable[[float], Exception]) -> None:
+        """Limit the stage that begins now; `error(seconds)` is raised after it."""
+        self._allowed_seconds = seconds
+        self._timeout_error = error
+        self._client.timer.restart(seconds)
+
+    def _raise_timeout(self) -> None:
+        raise self._timeout_error(self._allowed_seconds)
+
+    def _fail(self, problem: Problem) -> None:
+        """Send the problem, or break off visibly if the answer has begun."""
+        raise NotImplementedError
+
+    def _release(self) -> None:
+        """End the request and give back all it holds."""
+        raise NotImplementedError
+
+    def _meter_headers(self) -> bytes:
+        """Return the lines of the answer's head that show the meter."""
+        raise NotImplementedError

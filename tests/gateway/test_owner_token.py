@@ -1,0 +1,88 @@
+"""The owner's token: made at the first start, never again after it was revoked."""
+
+from pathlib import Path
+
+import pytest
+
+from parkmeter.config.load import load_settings
+from parkmeter.core.tokens import Scope, Token, digest_of
+from parkmeter.gateway.wiring import wire
+from parkmeter.service.tokens import TokenRequest, TokenService
+from parkmeter.state_folder import StateFolder
+from parkmeter.stores.sqlite import SqliteStore
+from tests.support.world import NOON
+
+
+class Deployment:
+    """A state folder in which gateways start, one after the other."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def start(self, **environment: str) -> str | None:
+        """Start a gateway; return the token that it generated, if it did."""
+        settings = load_settings(environment=environment, state=self.path)
+        parts = wire(settings, StateFolder(self.path), "http://127.0.0.1:8080")
+        parts.store.close()
+        return parts.new_token
+
+    def tokens(self) -> dict[str, str]:
+        """Return ids by name."""
+        store = SqliteStore(self.path / "parkmeter.sqlite")
+        found = {token.name: token.id for token in store.tokens()}
+        store.close()
+        return found
+
+    def change(self, *revoked: str, issued: TokenRequest | None = None) -> None:
+        store = SqliteStore(self.path / "parkmeter.sqlite")
+        issuing = TokenService(store, list, lambda: NOON)
+        if issued is not None:
+            issuing.issue(issued)
+        for token_id in revoked:
+            issuing.revoke(token_id)
+        store.close()
+
+
+@pytest.fixture
+def deployment(tmp_path: Path) -> Deployment:
+    return Deployment(tmp_path)
+
+
+def test_the_first_start_makes_a_token_and_later_ones_do_not(deployment):
+    assert deployment.start().startswith("pm_")
+    assert deployment.start() is None
+    assert list(deployment.tokens()) == ["owner"]
+
+
+def test_an_owners_token_that_was_revoked_stays_revoked(deployment):
+    deployment.start()
+    deployment.change("owner", issued=TokenRequest("ada", frozenset(Scope)))
+    assert deployment.start() is None
+    assert list(deployment.tokens()) == ["ada"]
+
+
+def test_without_a_token_that_may_issue_others_a_new_owners_token_is_made(deployment):
+    deployment.start()
+    store = SqliteStore(deployment.path / "parkmeter.sqlite")
+    store.remove_token("owner")
+    store.close()
+    deployment.change(issued=TokenRequest("bob"))
+    assert deployment.start() is not None
+    assert set(deployment.tokens()) == {"owner", "bob"}
+
+
+def test_a_bootstrap_token_is_the_owners_whatever_was_revoked(deployment):
+    deployment.start()
+    deployment.change("owner", issued=TokenRequest("ada", frozenset(Scope)))
+    assert deployment.start(PARKMETER_BOOTSTRAP_TOKEN="sixteen-letters-long") is None
+    assert set(deployment.tokens()) == {"owner", "ada"}
+
+
+def test_a_database_of_an_older_version_keeps_its_first_token(deployment):
+    store = SqliteStore(deployment.path / "parkmeter.sqlite")
+    store.put_token(Token("first", digest_of("older-secret"), "first", NOON, frozenset(Scope)))
+    store.close()
+    assert deployment.start() is None
+    assert deployment.tokens() == {"first": "first"}
+    assert deployment.start(PARKMETER_BOOTSTRAP_TOKEN="sixteen-letters-long") is None
+    assert deployment.tokens() == {"first": "first"}
