@@ -60,11 +60,11 @@ def wait_for(cloud: SimulatedCloud, status: str) -> None:
         time.sleep(0.2)
 
 
-def resources(cloud: SimulatedCloud) -> dict[tuple[str, str], str]:
+def resources(cloud: SimulatedCloud) -> dict[tuple[str, str], str | None]:
     """The physical id of each resource; a changed one was replaced."""
     found = cloud.client("cloudformation")
     return {
-        (stack, one["LogicalResourceId"]): one["PhysicalResourceId"]
+        (stack, one["LogicalResourceId"]): one.get("PhysicalResourceId")
         for stack in STACKS
         for one in found.describe_stack_resources(StackName=stack)["StackResources"]
         # A deployment of an API is a snapshot: each change of the API makes another one.
