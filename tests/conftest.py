@@ -17,7 +17,7 @@ STORIES = (
     "tests/browser/",
     "tests/behaviour/test_gpu_box.py",
     "tests/behaviour/test_readme.py",
-    "tests/simulator/test_simulated_cloud.py",
+    "tests/simulator/test_cloud.py",
 )
 """Files, or all of a folder, whose tests share what is costly to make: each stays together."""
 

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from parkmeter.config.settings import Settings
+from parkmeter.config.settings import DemoSettings, Settings
 from parkmeter.errors import StoreBusyError
-from parkmeter.gateway.wiring import Parts, wire
+from parkmeter.gateway.wiring import Parts, routes, wire
 from parkmeter.state_folder import StateFolder
 
 
@@ -42,3 +42,7 @@ def test_a_meter_that_cannot_be_written_is_reported_and_the_others_are_provision
     assert parts.in_force.settings == settings()
     assert parts.configure(settings()) == []
     assert parts.store.load("a").version == 1
+
+
+def test_a_closed_meter_shows_no_make_believe_price() -> None:
+    assert routes(DemoSettings()).match(b"/flan").route.price_per_hour is None

@@ -206,5 +206,5 @@ def test_a_client_that_leaves_amid_its_body_is_no_fault_of_ours():
             yield b"{"
             raise ClientDisconnect
 
-    with pytest.raises(UploadStalledError, match="left"):
+    with pytest.raises(UploadStalledError, match="disconnected"):
         asyncio.run(read_json(Left(0)))

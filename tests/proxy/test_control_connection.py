@@ -141,7 +141,7 @@ async def test_head_is_answered_as_get_is_without_its_body(path):
 @on_both_loops
 async def test_head_of_a_stream_ends_with_its_head():
     async with house() as client:
-        for _ in range(event_routes.MOST_OF_ONE_TOKEN + 2):
+        for _ in range(event_routes.MAX_PER_TOKEN + 2):
             await asked(client, f"HEAD /events HTTP/1.1\r\n{HOST}Authorization: {TOKEN}\r\n\r\n")
             status, fields = await client.head()
             assert (status, fields["content-type"]) == (200, "text/event-stream; charset=utf-8")

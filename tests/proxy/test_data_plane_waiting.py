@@ -62,7 +62,7 @@ async def test_one_too_many_is_refused_at_once():
         await held(meter, 2)
         reply = await meter.exchange(fields=WAIT)
         assert (reply.status, reply.fields["retry-after"]) == (503, "5")
-        assert "2 requests wait" in reply.json["detail"]
+        assert "2 requests are waiting" in reply.json["detail"]
         waiting[0].leave()
         await held(meter, 1)
         await (await meter.client()).ask(fields=WAIT)

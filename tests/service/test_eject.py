@@ -21,7 +21,7 @@ def world() -> World:
 
 @pytest.fixture
 def leashed() -> World:
-    """With a driver whose endpoints end themselves at their deadline, as processes do."""
+    """Return a world whose endpoints end at their deadline by themselves, as processes do."""
     world = World()
     world.driver.leash = True
     return world

@@ -18,7 +18,7 @@ def world() -> World:
     return World()
 
 
-def test_at_the_start_of_a_gateway_the_gate_knows_every_meter():
+def test_at_the_start_of_a_gateway_the_gate_is_shown_every_meter():
     world = World(Spec("flan-t5"), Spec("falcon"))
     world.top_up(10)
     world.gate.views.clear()

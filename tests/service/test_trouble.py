@@ -139,7 +139,7 @@ def test_the_drivers_own_reason_of_an_end_is_kept(world):
 
 def test_a_stop_is_decided_again_after_a_top_up_in_between():
     class TopsUpFirst(MemoryStore):
-        """Somebody tops up between the reading and the writing of the next stop."""
+        """A store with a top-up between the reading and the writing of the next stop."""
 
         armed = False
 

@@ -34,8 +34,7 @@ from parkmeter.aws.api_events import (
 from parkmeter.aws.definitions import Definition
 from parkmeter.aws.token_context import token_in
 from parkmeter.aws.wait_until_serving import wait_in, wait_until_serving
-from parkmeter.core.meter import NEVER, Meter, Status, is_open, price_of
-from parkmeter.core.time_text import iso
+from parkmeter.core.meter import Meter, Status, is_open, price_of
 from parkmeter.core.tokens import Scope, Token
 from parkmeter.core.view import View
 from parkmeter.errors import (
@@ -47,6 +46,7 @@ from parkmeter.errors import (
 from parkmeter.web import refusals
 from parkmeter.web.auth import require
 from parkmeter.web.headers import base_of
+from parkmeter.web.meter_headers import meter_headers
 from parkmeter.web.routes import Route
 
 _log = logging.getLogger(__name__)
@@ -128,7 +128,7 @@ class Inference:
                 woken = self._woken(route, token, event)
                 meter = self.meter() if route.wakes else meter
                 if woken is not None and not self._waits_on(woken, wait, meter):
-                    woken["headers"] |= _applied(wait)
+                    woken["headers"] |= meter_headers(None, began, wait)
                     return woken
             until = began + timedelta(seconds=wait or 0)
             meter = wait_until_serving(self.meter, meter, until, self.now, self.pause)
@@ -143,7 +143,8 @@ class Inference:
             reply = self._invoke(view, request, (now - began).total_seconds())
         except ParkmeterError as error:
             reply = refused(error)
-        reply["headers"] |= _meter_headers(meter, self.now()) | _applied(wait)
+        now = self.now()
+        reply["headers"] |= meter_headers(View.of(meter, now), now, wait)
         return reply
 
     def _waits_on(self, woken: Answer, wait: int | None, meter: Meter) -> bool:
@@ -216,22 +217,5 @@ def _too_long(seconds: float) -> UpstreamTimeoutError:
     )
 
 
-def _applied(wait: int | None) -> dict[str, str]:
-    """Return the header that confirms the wait that was applied."""
-    return {} if wait is None else {"Preference-Applied": f"wait={wait}"}
-
-
 def _starting(view: View, reason: str) -> View:
     return replace(view, status=Status.STARTING, reason=reason, retry_at=None)
-
-
-def _meter_headers(meter: Meter, now: datetime) -> dict[str, str]:
-    """Return the headers of every answer for a meter that was ever topped up."""
-    closes = View.of(meter, now).expires_at
-    if closes == NEVER:
-        return {}
-    left = max(0, int((closes - now).total_seconds()))
-    return {
-        "Parkmeter-Seconds-Left": str(left),
-        "Parkmeter-Expires-At": iso(closes),
-    }

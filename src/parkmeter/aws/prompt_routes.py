@@ -13,8 +13,7 @@ from typing import Any
 
 from fastapi import FastAPI, Request, Response
 
-from parkmeter.api.app import actor_of
-from parkmeter.api.dependencies import ApiContext, token_of
+from parkmeter.api.dependencies import ApiContext, actor_of, token_of
 from parkmeter.aws.api_events import Answer
 from parkmeter.aws.definitions import Definition
 from parkmeter.aws.prompt import Inference, route_of

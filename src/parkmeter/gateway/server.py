@@ -31,7 +31,7 @@ from parkmeter.gateway.wiring import Parts, wire
 from parkmeter.proxy.client_protocol import protocol_for
 from parkmeter.state_folder import StateFolder
 from parkmeter.web.asgi import Application, Message, Receive, Scope, Send
-from parkmeter.web.stage import located
+from parkmeter.web.stage import locate
 
 _PARKING_SECONDS = 5.0
 """For a leash beyond the grace of its server, to kill and to clean up."""
@@ -219,7 +219,7 @@ class _Front:
         self._control = control
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if stage := located(scope["raw_path"]).stage:
+        if stage := locate(scope["raw_path"]).stage:
             scope["root_path"] = stage
 
         async def dated(message: Message) -> None:

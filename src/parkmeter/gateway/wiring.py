@@ -8,15 +8,16 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
-from parkmeter.api.app import actor_of, control_app
-from parkmeter.api.dependencies import ApiContext
-from parkmeter.api.event_routes import News, add_event_routes, feed_of
+from parkmeter.api.app import control_app
+from parkmeter.api.dependencies import ApiContext, actor_of
+from parkmeter.api.event_routes import Snapshot, add_event_routes, feed_of
 from parkmeter.api.extend_routes import add_extend_routes
 from parkmeter.api.feed import Feed
 from parkmeter.api.log_routes import add_log_routes
 from parkmeter.api.token_routes import add_token_routes
 from parkmeter.client_file import ClientFile
 from parkmeter.config.settings import EndpointSettings, Settings
+from parkmeter.core.meter import MAKE_BELIEVE
 from parkmeter.core.tokens import Scope, Token, digest_of, new_secret
 from parkmeter.drivers.process import Launch, ProcessDriver
 from parkmeter.drivers.process_logs import ProcessLogs
@@ -76,7 +77,7 @@ class Parts:
     control: Application
     data_plane: DataPlane
     requests: RequestCounter
-    feed: Feed[News]
+    feed: Feed[Snapshot]
     dispatcher: Dispatcher
     new_token: str | None
     models: Path
@@ -101,7 +102,7 @@ class Parts:
         self.data_plane.routes = routes(settings)
         busy = [name for name, one in settings.endpoints.items() if not self._provision(name, one)]
         self.service.begin()
-        self.feed.wake()  # prices and hours are in no view of the gate
+        self.feed.notify()  # prices and hours are in no view of the gate
         return busy
 
     def end_requests(self) -> None:
@@ -128,7 +129,7 @@ def wire(settings: Settings, folder: StateFolder, url: str) -> Parts:
 
     """
     clock = LocalClock()
-    gate = LocalGate(clock.now, on_idle=clock.wake, on_change=lambda: feed.wake())  # noqa: PLW0108 (made below)
+    gate = LocalGate(clock.now, on_idle=clock.wake, on_change=lambda: feed.notify())  # noqa: PLW0108 (made below)
     store = SqliteStore(folder.store)
     new_token = _owner_token(settings, folder, store, clock, url)
     book = TokenBook(store.tokens())
@@ -156,7 +157,7 @@ def wire(settings: Settings, folder: StateFolder, url: str) -> Parts:
 
     def tokens_changed(tokens: Iterable[Token]) -> None:
         book.replace(tokens)
-        feed.wake()  # a listener whose token was revoked is to be disconnected
+        feed.notify()  # ends the streams of a revoked token
 
     issuing = TokenService(store, lambda: service.names, clock.now, changed=tokens_changed)
     add_token_routes(application, control, issuing)
@@ -198,12 +199,14 @@ def launches(settings: Settings, models: Path) -> dict[str, Launch]:
 
 def routes(settings: Settings) -> Routes:
     """Return the data plane's routes to all endpoints."""
+    made_up = settings.price_source == MAKE_BELIEVE
     return Routes(
         Route(
             name=name,
             api_resource=settings.resource_of(name),
             invocations_path=endpoint.invocations_path,
-            price_per_hour=endpoint.price_per_hour,
+            # A 402 has no place for the source of a price, so it shows real ones only.
+            price_per_hour=None if made_up else endpoint.price_per_hour,
             suggested_minutes=min(30.0, endpoint.max_top_up_minutes),
             wakes=endpoint.wake_minutes is not None,
             limits=Limits(
