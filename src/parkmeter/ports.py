@@ -11,10 +11,10 @@ from typing import Protocol
 from parkmeter.core.decision import Observed
 from parkmeter.core.device import Claim
 from parkmeter.core.journal import Entry
-from parkmeter.core.meter import Meter, Phase, Spec, Status, closes_at, latest_close
+from parkmeter.core.meter import Meter, Spec
 from parkmeter.core.request_counts import Count
-from parkmeter.core.status import shown
 from parkmeter.core.tokens import Token
+from parkmeter.core.view import View
 
 
 class StaleError(Exception):
@@ -222,39 +222,6 @@ class Clock(Protocol):
 
     def wake(self, name: str, at: datetime | None = None) -> None:
         """Have `name` reconciled at `at`, at once if None; from any thread, never blocks."""
-
-
-@dataclass(frozen=True, slots=True)
-class View:
-    """What the data plane may know of a meter.
-
-    `open_until` is the latest close; `expires_at` the close as of the last look; `retry_at`: when
-    the next start is tried, if it is backing off.
-    """
-
-    name: str
-    version: int
-    open_until: datetime
-    expires_at: datetime
-    status: Status
-    reason: str
-    address: str | None = None
-    retry_at: datetime | None = None
-
-    @classmethod
-    def of(cls, meter: Meter, now: datetime) -> "View":
-        """The view of a meter as committed."""
-        seen = shown(meter, now)
-        return cls(
-            name=meter.name,
-            version=meter.version,
-            open_until=latest_close(meter),
-            expires_at=closes_at(meter, now),
-            status=seen.status,
-            reason=seen.reason,
-            address=meter.run.address,
-            retry_at=meter.run.next_try if meter.run.phase is Phase.FAILED else None,
-        )
 
 
 class Gate(Protocol):
