@@ -226,7 +226,7 @@ class Clock(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """The data plane's view of a meter.
+    """What the data plane may know of a meter.
 
     `open_until` is the latest close; `expires_at` the close as of the last look; `retry_at`: when
     the next start is tried, if it is backing off.
@@ -243,7 +243,7 @@ class View:
 
     @classmethod
     def of(cls, meter: Meter, now: datetime) -> "View":
-        """Return the view of a meter as committed."""
+        """The view of a meter as committed."""
         seen = shown(meter, now)
         return cls(
             name=meter.name,
