@@ -1,4 +1,4 @@
-"""What a Host header says, and what is kept of it."""
+"""Host headers: validated, and bounded in the cache."""
 
 import tracemalloc
 
