@@ -17,10 +17,9 @@ from parkmeter.cli import app
 from parkmeter.config.schema import config_schema
 from parkmeter.core.meter import Status
 from parkmeter.drivers.fake import FakeDriver
-from parkmeter.drivers.process_log_reader import ProcessLogs
+from parkmeter.drivers.process_logs import ProcessLogs
 from parkmeter.gateway.clock import LocalClock
-from parkmeter.gateway.metrics import FAMILIES, HOUSE
-from parkmeter.gateway.metrics_route import add_metrics_route
+from parkmeter.gateway.metrics import FAMILIES, HOUSE, add_metrics_route
 from parkmeter.notify.log import LogNotifier
 from parkmeter.notify.top_up_counter import TopUpCounter
 from parkmeter.proxy.gate import LocalGate

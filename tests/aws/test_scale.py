@@ -18,7 +18,7 @@ from parkmeter.aws.wiring import PATIENCE
 from parkmeter.aws.worker_pool import WORKERS
 from parkmeter.core.meter import Meter, Phase, Run, Status, is_open
 from parkmeter.core.money import Minutes
-from parkmeter.drivers.sagemaker import PATIENCE as SAGEMAKER_PATIENCE
+from parkmeter.drivers.sagemaker import CLIENT_CONFIG
 from parkmeter.service.changes import Actor
 from tests.support.scale.fleet import OF_SAGEMAKER, TIMEOUT_SECONDS, Fleet
 from tests.support.scale.threads import START, WoundCrew, WoundThreads
@@ -524,5 +524,5 @@ def test_what_is_due_longest_is_looked_at_first() -> None:
 
 
 def test_every_worker_has_a_connection_of_its_own() -> None:
-    for patience in (PATIENCE, SAGEMAKER_PATIENCE):
+    for patience in (PATIENCE, CLIENT_CONFIG):
         assert patience.max_pool_connections >= WORKERS

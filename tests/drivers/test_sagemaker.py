@@ -11,7 +11,7 @@ from botocore.config import Config
 
 from parkmeter.core.decision import Cause
 from parkmeter.core.meter import Phase, Spec
-from parkmeter.drivers.sagemaker import FOREIGN, PATIENCE, TAG, Hosting, SageMakerDriver
+from parkmeter.drivers.sagemaker import CLIENT_CONFIG, FOREIGN, TAG, Hosting, SageMakerDriver
 from parkmeter.errors import DriverError
 from simulator.sagemaker import refusals
 from simulator.sagemaker.account import ACCOUNT
@@ -122,7 +122,7 @@ def test_a_state_that_aws_adds_one_day_is_not_taken_for_serving_and_can_be_ended
 
     driver = SageMakerDriver(Later(), "parkmeter", {"flan-t5": HOSTED}, clock.now)
     seen = driver.observe(FLAN)
-    assert (seen.phase, seen.reason) == (Phase.STARTING, "SageMaker says Hibernating")
+    assert (seen.phase, seen.reason) == (Phase.STARTING, "SageMaker reports Hibernating")
     driver.stop(FLAN)
     assert asked == [{"EndpointName": THERE}]
 
@@ -153,7 +153,7 @@ def test_without_capacity_it_failed_for_a_cause_that_another_type_may_help(here,
     clock.wind(minutes=2)
     seen = here.seen()
     assert (seen.phase, seen.cause) == (Phase.FAILED, Cause.CAPACITY)
-    assert seen.reason.startswith(f"AWS has no {A10G} free at present: Unable to provision")
+    assert seen.reason.startswith(f"AWS has no {A10G} available: Unable to provision")
     here.stop()
     clock.wind(seconds=20)
     here.start(A100)
@@ -183,7 +183,7 @@ def test_over_the_quota_it_says_which_and_where_to_raise_it(here, sagemaker):
     assert refused.value.capacity
     assert refused.value.detail == (
         "It could not be started: the account's quota 'ml.g5.12xlarge for endpoint usage' is 0, "
-        "and that is used up. Raise it in the AWS console under Service Quotas, Amazon SageMaker, "
+        "which is used up. Raise it in the AWS console under Service Quotas, Amazon SageMaker, "
         "in this region."
     )
     assert here.seen().phase is Phase.ABSENT
@@ -198,7 +198,7 @@ def test_a_config_that_is_not_to_be_found_yet_is_found_at_a_later_try(
     control.delete_model(ModelName="on-a10g")
     sagemaker.account.delays = Delays(config=timedelta(seconds=2))
     sagemaker.add_config("on-a10g", A10G)
-    with pytest.raises(DriverError, match="takes a moment to be found") as refused:
+    with pytest.raises(DriverError, match="takes a moment to become visible") as refused:
         here.start()
     assert not refused.value.capacity
     assert here.seen().phase is Phase.ABSENT
@@ -411,7 +411,7 @@ FIRST_CALL = {
 @pytest.mark.parametrize(
     ("refusal", "words"),
     [
-        (refusals.throttled(), "AWS asks for fewer requests"),
+        (refusals.throttled(), "AWS is throttling requests"),
         (refusals.internal_failure(), "The request processing has failed"),
         (refusals.invalid("1 validation error detected"), "1 validation error detected"),
         (
@@ -443,7 +443,7 @@ def test_a_name_that_sagemaker_does_not_take_is_an_error_and_not_absence(here):
 
 def test_a_passing_error_is_overcome_by_one_quick_repetition(sagemaker, clock):
     driver = SageMakerDriver(
-        sagemaker.client(config=PATIENCE), "parkmeter", {"flan-t5": HOSTED}, clock.now
+        sagemaker.client(config=CLIENT_CONFIG), "parkmeter", {"flan-t5": HOSTED}, clock.now
     )
     sagemaker.faults.refuse("DescribeEndpoint", refusals.internal_failure())
     assert driver.observe(FLAN).phase is Phase.ABSENT
@@ -451,15 +451,15 @@ def test_a_passing_error_is_overcome_by_one_quick_repetition(sagemaker, clock):
 
 
 def test_nobody_waits_long_for_sagemaker():
-    attempts = PATIENCE.retries["total_max_attempts"]
-    assert attempts * (PATIENCE.connect_timeout + PATIENCE.read_timeout) < 30
+    attempts = CLIENT_CONFIG.retries["total_max_attempts"]
+    assert attempts * (CLIENT_CONFIG.connect_timeout + CLIENT_CONFIG.read_timeout) < 30
 
 
 def test_silence_is_an_error_in_plain_words(clock):
     with SageMakerSimulator(clock.now) as gone:
         client = gone.client(config=Config(retries={"total_max_attempts": 1}))
         driver = SageMakerDriver(client, "parkmeter", {"flan-t5": HOSTED}, clock.now)
-    with pytest.raises(DriverError, match="It cannot be seen: no answer from SageMaker"):
+    with pytest.raises(DriverError, match="Its state cannot be read: no answer from SageMaker"):
         driver.observe(FLAN)
 
 

@@ -30,7 +30,7 @@ class Visit:
         if message.type in {"error", "warning"} and not any(one in text for one in self.expected):
             self.complaints.append(text)
 
-    # ── What there is ───────────────────────────────────────────────────────────────────────────
+    # ── Contents ────────────────────────────────────────────────────────────────────────────────
 
     def card(self, name: str = NAME) -> Locator:
         return self.page.get_by_role("article", name=name)
@@ -53,7 +53,7 @@ class Visit:
     def panel(self) -> Locator:
         return self.page.locator(".panel:visible")
 
-    # ── What one does ───────────────────────────────────────────────────────────────────────────
+    # ── Actions ─────────────────────────────────────────────────────────────────────────────────
 
     def sign_in(self, token: str = TOKEN) -> None:
         self.page.get_by_label("Token", exact=True).fill(token)
@@ -79,7 +79,7 @@ class Visit:
             if one["impact"] in {"serious", "critical"}
         ]
 
-    # ── Beside the browser ──────────────────────────────────────────────────────────────────────
+    # ── State of the meter ──────────────────────────────────────────────────────────────────────
 
     def running(self) -> None:
         """Make the model serve, with at least five minutes on the meter."""

@@ -14,8 +14,8 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from parkmeter.core.meter import NEVER, Meter, Phase, Run, is_open
-from parkmeter.drivers.sagemaker import PAGE, ControlPlane, RunSpan, every, life_of
-from parkmeter.drivers.sagemaker_errors import Refused, missing, refusal_of
+from parkmeter.drivers.sagemaker import PAGE, ControlPlane, Identity, identity_of, paginate
+from parkmeter.drivers.sagemaker_errors import Refusal, classify, missing_error
 
 EVERY = timedelta(seconds=5)
 """How often it is listed anew while an endpoint is on its way out."""
@@ -74,7 +74,7 @@ class RollCall:
         endpoints: Mapping[str, str],
         now: Callable[[], datetime],
         again: Callable[[], None],
-        ours: set[RunSpan],
+        ours: set[Identity],
     ) -> None:
         self._sagemaker = sagemaker
         self._prefix = prefix
@@ -117,7 +117,9 @@ class RollCall:
         """
         with self._lock:
             at, read = self._now(), dict(self._readings)
-        found = every("Endpoints", self.list_endpoints, MaxResults=PAGE, NameContains=self._prefix)
+        found = paginate(
+            "Endpoints", self.list_endpoints, MaxResults=PAGE, NameContains=self._prefix
+        )
         listed = {one["EndpointName"]: one for one in found}
         known = {
             name: one for name, one in listed.items() if name in read and read[name].is_of(one)
@@ -140,7 +142,7 @@ class RollCall:
                 for name, one in listed.items()
                 if one["EndpointStatus"] == "Deleting"
             }
-            self._ours.update(map(life_of, known.values()))
+            self._ours.update(map(identity_of, known.values()))
             self._serving = {
                 name: one
                 for name, one in known.items()
@@ -166,7 +168,7 @@ class RollCall:
         if left_at > oldest:
             return leaving
         if gone_at > oldest:
-            raise missing(name)
+            raise missing_error(name)
         return serving or self._sagemaker.describe_endpoint(**request)
 
     def delete_endpoint(self, **request: Any) -> Mapping[str, Any]:
@@ -195,7 +197,7 @@ class RollCall:
         try:
             return self._sagemaker.list_tags(**request)
         except ClientError as error:
-            if refusal_of(error) is Refused.MISSING:
+            if classify(error) is Refusal.MISSING:
                 self._forget(request["ResourceArn"])
             raise
 

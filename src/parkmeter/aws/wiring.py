@@ -21,7 +21,7 @@ from parkmeter.core.events import MAILED
 from parkmeter.drivers.sagemaker import (
     ControlPlane,
     Hosting,
-    RunSpan,
+    Identity,
     SageMakerDriver,
     control_plane,
 )
@@ -137,7 +137,7 @@ class Ports:
     gate: Gate
     notifier: Notifier
     deployment: str
-    ours: set[RunSpan] = field(default_factory=set)
+    ours: set[Identity] = field(default_factory=set)
 
     @classmethod
     def of(

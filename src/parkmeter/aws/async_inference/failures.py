@@ -7,8 +7,9 @@ and the model's words alone. Nothing that names an account is passed on.
 import re
 
 from parkmeter.aws.api_events import Answer, answer, kind_of
-from parkmeter.drivers.sagemaker_errors import scrubbed
-from parkmeter.errors import ModelFailedError, UpstreamError, UpstreamTimeoutError
+from parkmeter.aws.async_inference.errors import ModelFailedError
+from parkmeter.drivers.sagemaker_errors import redact
+from parkmeter.errors import UpstreamError, UpstreamTimeoutError
 
 LARGEST = 64 * 1024
 """Bytes of a failure that are read."""
@@ -35,6 +36,6 @@ def model_said(text: str) -> Answer:
         return answer(int(quoted[1]), quoted[2].encode(), {"Content-Type": kind_of(quoted[2])})
     if "timed out" in text:
         raise UpstreamTimeoutError("The model server did not answer this prompt in time.")
-    if scrubbed(text) != text or not text.strip():
+    if redact(text) != text or not text.strip():
         raise UpstreamError("The model server gave no answer to this prompt.")
     raise ModelFailedError(text[:_SHOWN])

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from parkmeter.drivers.process_log_reader import ProcessLogs, RotatedLog
+from parkmeter.drivers.process_logs import ProcessLogs, RotatedLog
 from parkmeter.errors import DriverError
 from parkmeter.leash.log import Log
 
