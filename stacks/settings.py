@@ -11,11 +11,11 @@ from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
-from parkmeter.config.settings import RESERVED
 from parkmeter.core.events import MAILED
 from parkmeter.core.hours import Hours
 from parkmeter.core.meter import ZERO
 from parkmeter.core.money import MOST_AN_HOUR, PRICE_PLACES, is_price
+from parkmeter.core.reserved import RESERVED
 from stacks.names import (
     DEFAULT_PREFIX,
     LONGEST_BUCKET,

@@ -11,8 +11,9 @@ from typing import Protocol
 from parkmeter.core.decision import Observed
 from parkmeter.core.device import Claim
 from parkmeter.core.journal import Entry
-from parkmeter.core.meter import Meter, Phase, Spec, Status, closes_at, latest_close, shown
+from parkmeter.core.meter import Meter, Phase, Spec, Status, closes_at, latest_close
 from parkmeter.core.request_counts import Count
+from parkmeter.core.status import shown
 from parkmeter.core.tokens import Token
 
 

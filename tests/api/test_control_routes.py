@@ -730,7 +730,7 @@ def test_the_document_describes_every_route_and_its_problems(front):
 
 def test_the_docs_page_shows_calls_to_copy(front):
     page = front.client.get("/docs").text
-    assert "curl http://testserver/endpoints/flan-t5/top-ups" in page
+    assert "curl http://testserver/prod/endpoints/flan-t5/top-ups" in page
     assert "<script" not in page
 
 

@@ -8,12 +8,12 @@ from decimal import Decimal
 import pytest
 from starlette.testclient import TestClient
 
-from parkmeter.api.app import ApiContext, control_app
+from parkmeter.api.app import control_app
+from parkmeter.api.dependencies import ApiContext
 from parkmeter.api.extend_routes import add_extend_routes
-from parkmeter.core.extend_link import Offer, link_of, offer_for
+from parkmeter.core.extend_link import LinkLateError, Offer, link_of, offer_for
 from parkmeter.core.journal import Entry, Kind
 from parkmeter.core.meter import Spec
-from parkmeter.errors import LinkLateError
 from parkmeter.web.auth import TokenBook
 from tests.support.world import ADA, MINUTE, World, spec
 

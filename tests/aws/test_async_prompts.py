@@ -13,9 +13,10 @@ from urllib.request import urlopen
 import boto3
 import pytest
 
+from parkmeter.aws.async_inference.errors import KeyBusyError
 from parkmeter.aws.async_inference.prompts import AsyncPrompts
 from parkmeter.aws.definitions import Queue, definition
-from parkmeter.errors import KeyBusyError, UpstreamError, UpstreamTimeoutError
+from parkmeter.errors import UpstreamError, UpstreamTimeoutError
 from simulator.moto_server import moto_server
 from simulator.sagemaker import refusals
 from simulator.sagemaker.account import ACCOUNT, REGION
@@ -280,7 +281,7 @@ def test_what_the_model_refuses_has_its_own_status_and_words(cloud: Cloud, statu
     prompt_id = cloud.accepted({"answer_with": status})
     cloud.run_queue()
     said = cloud.look(prompt_id)
-    assert (said.status, said.document) == (status, {"error": "told to"})
+    assert (said.status, said.document) == (status, {"error": "as requested"})
     assert said.headers["content-type"] == "application/json"
 
 

@@ -152,7 +152,7 @@ def test_what_the_model_itself_refuses_comes_with_its_own_status_and_body(
     for status in (400, 429, 500):
         said = prompts.prompt({"answer_with": status})
         assert said.status == status
-        assert said.document == {"error": "told to"}
+        assert said.document == {"error": "as requested"}
         assert said.headers["Content-Type"] == "application/json"
         assert "Parkmeter-Seconds-Left" in said.headers
 

@@ -313,7 +313,7 @@ def test_what_the_topic_did_not_take_is_mailed_by_a_later_tick(life: Life) -> No
         "parkmeter: flan-t5 has stopped",
     ]
     assert life.failures == []
-    assert life.mailing.outbox.untold(life.now + timedelta(hours=1), 100) == []
+    assert life.mailing.outbox.unsent(life.now + timedelta(hours=1), 100) == []
 
 
 def test_a_warning_is_mailed_the_moment_it_falls_due_though_the_run_waits_on(life: Life) -> None:
@@ -357,7 +357,7 @@ def test_what_nobody_wants_mailed_is_not_and_does_not_stay(life: Life) -> None:
     some = replace(life.mailing, kinds=[Kind.STOP])
     life.top_up(5)
     assert some.deliver() is False
-    assert life.mailing.outbox.untold(life.now, 100) == []
+    assert life.mailing.outbox.unsent(life.now, 100) == []
     assert life.mails() == []
 
 

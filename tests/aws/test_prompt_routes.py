@@ -87,7 +87,7 @@ def test_where_nobody_is_called_idle_nothing_is_noted(serving: Gateway) -> None:
 
 def test_what_the_model_itself_refuses_passes(serving: Gateway) -> None:
     said = serving.ask("POST", BY_NAME, {"answer_with": 418})
-    assert (said.status, said.document) == (418, {"error": "told to"})
+    assert (said.status, said.document) == (418, {"error": "as requested"})
 
 
 def test_a_closed_meter_says_how_to_top_it_up(gateway: Gateway) -> None:

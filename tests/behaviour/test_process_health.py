@@ -1,4 +1,4 @@
-"""The health check of local servers, tried on real sockets that behave badly."""
+"""The health check of local servers, on real sockets that misbehave."""
 
 import contextlib
 import socket
@@ -13,7 +13,7 @@ from parkmeter.drivers.process_health import HealthCheck
 
 @contextlib.contextmanager
 def server(answer: Callable[[socket.socket], None]) -> Iterator[int]:
-    """The port of a server that treats one connection after the other as told."""
+    """Return the port of a server that runs `serve` on one connection after the other."""
     listener = socket.create_server(("127.0.0.1", 0))
 
     def serve() -> None:

@@ -133,7 +133,7 @@ def test_a_press_again_after_a_lost_answer_adds_once(meters):
 
     meters.page.route("**/top-ups", lose, times=1)
     meters.button("+10 min for").click()
-    expect(meters.note()).to_contain_text("No answer came")
+    expect(meters.note()).to_contain_text("No reply, so we can't tell if it went through.")
     meters.page.wait_for_timeout(800)
     meters.button("+10 min for").click()
     expect(meters.note()).to_contain_text("Added 10 minutes")
@@ -175,7 +175,7 @@ def test_price_spent_and_the_weekend_are_told(meters):
     facts = meters.card().locator(".facts")
     expect(facts).to_contain_text("$1.20 an hour")
     expect(facts).to_contain_text(re.compile(r"Spent since the start\$0\.\d\d"))
-    expect(facts).to_contain_text(re.compile(r"If left on till Mon 09:00|till .* 09:00"))
+    expect(facts).to_contain_text(re.compile(r"If left on until Mon 09:00|until .* 09:00"))
     expect(meters.card("broken").locator(".facts")).to_contain_text("unknown")
 
 

@@ -14,7 +14,7 @@ def card(visit: Visit, name: str) -> Locator:
 def test_a_start_shows_since_when_and_how_long_it_usually_takes(shown):
     page = shown(ENDPOINTS["qwen"])
     expect(card(page, "qwen").get_by_role("progressbar")).to_have_attribute("max", "190")
-    expect(card(page, "qwen")).to_contain_text("For 1:26, usually 3:10")
+    expect(card(page, "qwen")).to_contain_text("Starting for 1 min 26 s, usually takes 3 min 10 s")
 
 
 @pytest.mark.parametrize("name", ["qwen", "phi"])
@@ -46,8 +46,8 @@ def test_how_long_a_start_takes_so_far_is_said_once(shown):
 
 def test_what_a_weekend_costs_is_told_of_what_is_on(shown):
     page = shown(ENDPOINTS["llama"], ENDPOINTS["mistral"])
-    expect(card(page, "mistral").get_by_text("If left on till")).to_be_visible()
-    expect(card(page, "llama").get_by_text("If left on till")).to_be_hidden()
+    expect(card(page, "mistral").get_by_text("If left on until")).to_be_visible()
+    expect(card(page, "llama").get_by_text("If left on until")).to_be_hidden()
 
 
 def test_who_told_a_price_is_said_where_it_was_not_the_configuration(shown):

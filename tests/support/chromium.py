@@ -19,7 +19,7 @@ FLAGS = [
 
 @contextmanager
 def started() -> Iterator[Browser]:
-    """Without one tests fail, because nobody else looks at the dashboard."""
+    """Run Chromium while entered; fail without one, as no other test covers the dashboard."""
     found = shutil.which("chromium")
     assert found, "There is no chromium on the PATH. Install it: apt-get install chromium"
     with sync_playwright() as playwright:

@@ -48,7 +48,7 @@ def problem(status: int, code: str, detail: str, **data: object) -> tuple[int, d
 
 @dataclass
 class ContractServer:
-    """`seen`: requests as (method, path, headers, body). `troubles`: what the next ones meet.
+    """`seen`: requests as (method, path, headers, body). `troubles`: the failures of the next ones.
 
     A trouble is an answer instead of the real one, or "drop": the connection is closed without an
     answer, or "lost": closed as well, but what was asked for is done.
@@ -96,7 +96,7 @@ class ContractServer:
         return made
 
     def answer(self, method: str, path: str, headers: dict, body: dict) -> tuple[int, object]:
-        """The contract."""
+        """Answer one request by the contract."""
         secret = headers.get("authorization", "").removeprefix("Bearer ")
         if path == "/health":
             return 200, {"status": "ok", "version": "0.1.0"}
@@ -160,7 +160,7 @@ class ContractServer:
 
 
 def endpoint(name: str, **given: object) -> dict:
-    """An endpoint that runs, with an hour on its meter."""
+    """Return a running endpoint with an hour on its meter."""
     return {
         "name": name,
         "status": "running",
@@ -258,4 +258,4 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(b"0\r\n\r\n")
 
     def log_message(self, *_: object) -> None:
-        """Say nothing."""
+        """Log nothing."""

@@ -1,4 +1,4 @@
-"""A small stack, without CDK: functions from a few lines, and what stands around them."""
+"""A small stack, without CDK: functions of a few lines, and the resources they need."""
 
 import io
 import json
@@ -21,11 +21,11 @@ def answer(event, **more):
     put = Request(event["ResponseURL"], json.dumps(said).encode(), method="PUT")
     urlopen(put).close()
 """
-"""What a custom resource's function needs: `answer(event, Status=…)`."""
+"""Code for a custom resource's function: `answer(event, Status=…)`."""
 
 
 def function(cloud: SimulatedCloud, name: str, code: str, **more: Any) -> dict[str, Any]:
-    """The template's resource for a function `name` that runs `code`, whose package is uploaded."""
+    """Upload the package of a function that runs `code`; return its resource for a template."""
     written = io.BytesIO()
     with zipfile.ZipFile(written, "w") as package:
         package.writestr("index.py", code)
@@ -48,7 +48,7 @@ def function(cloud: SimulatedCloud, name: str, code: str, **more: Any) -> dict[s
 
 
 def deploy(cloud: SimulatedCloud, name: str, resources: dict[str, Any]) -> str:
-    """Create or change a stack; the status that it ends in."""
+    """Create or update a stack; return its final status."""
     client, template = cloud.client("cloudformation"), json.dumps({"Resources": resources})
     there = [stack["StackName"] for stack in client.describe_stacks()["Stacks"]]
     operation = client.update_stack if name in there else client.create_stack
@@ -57,13 +57,13 @@ def deploy(cloud: SimulatedCloud, name: str, resources: dict[str, Any]) -> str:
 
 
 def deployed(cloud: SimulatedCloud, name: str, resources: dict[str, Any]) -> None:
-    """`deploy`, which must end well."""
+    """Deploy a stack; fail unless it completes."""
     status = deploy(cloud, name, resources)
     assert status in ("CREATE_COMPLETE", "UPDATE_COMPLETE"), reasons(cloud, name)
 
 
 def ended(cloud: SimulatedCloud, name: str) -> str:
-    """The status of a stack when nothing is in progress any more."""
+    """Wait for the end of a stack's operation; return its status."""
     deadline = time.monotonic() + 30
     while time.monotonic() < deadline:
         stack = cloud.client("cloudformation").describe_stacks(StackName=name)["Stacks"][0]
@@ -74,6 +74,6 @@ def ended(cloud: SimulatedCloud, name: str) -> str:
 
 
 def reasons(cloud: SimulatedCloud, name: str) -> str:
-    """Why things went wrong with a stack."""
+    """Return the reasons in the events of a stack."""
     events = cloud.client("cloudformation").describe_stack_events(StackName=name)["StackEvents"]
     return " ".join(event.get("ResourceStatusReason", "") for event in events)

@@ -20,7 +20,7 @@ from botocore.config import Config
 from parkmeter.aws.token_context import context_of
 from parkmeter.core.tokens import Token
 from parkmeter.stores.dynamodb_tokens import presented_token
-from parkmeter.web.auth import presented
+from parkmeter.web.auth import secret_in
 
 _PATIENCE = Config(
     connect_timeout=1,
@@ -68,7 +68,7 @@ class Authorizer:
     def answer(self, event: dict[str, Any]) -> dict[str, Any]:
         """See `handler`."""
         headers = {name.lower(): value for name, value in (event.get("headers") or {}).items()}
-        secret = presented(headers.get("authorization"))
+        secret = secret_in(headers.get("authorization"))
         if not secret:
             # API Gateway makes a 401 of this very text and of no other.
             raise Exception("Unauthorized")  # noqa: TRY002

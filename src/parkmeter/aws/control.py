@@ -48,7 +48,7 @@ from parkmeter.errors import TokenMissingError, TokenRefusedError
 from parkmeter.service.tokens import TokenService
 from parkmeter.stores.dynamodb import token_of
 from parkmeter.web.asgi import Application, Receive, Scope, Send
-from parkmeter.web.auth import presented
+from parkmeter.web.auth import secret_in
 
 log = logging.getLogger(__name__)
 
@@ -127,7 +127,7 @@ class AskedBook:
         token = token_in(self.asked.get(), now)
         if token is not None:
             return token
-        secret = presented(header)
+        secret = secret_in(header)
         if not secret:
             raise TokenMissingError
         token = self._find(secret)

@@ -70,7 +70,7 @@ class Mailing:
 
         """
         begun = self.now()
-        posted = self.outbox.untold(begun, _AT_ONCE)
+        posted = self.outbox.unsent(begun, _AT_ONCE)
         announcing = self._announcing({entry.endpoint for entry in posted})
         failed, more = False, len(posted) == _AT_ONCE
         for entry in posted:
@@ -96,7 +96,7 @@ class Mailing:
         event = announcing.event(entry)
         if event is not None:
             self.topic.send(event)
-        self.outbox.told(entry)
+        self.outbox.sent(entry)
 
     def _announcing(self, names: Collection[str]) -> EventBuilder:
         specs = {name: one.spec for name, one in self.find(names).definitions.items()}

@@ -34,8 +34,7 @@ from parkmeter.aws.api_events import (
 from parkmeter.aws.definitions import Definition
 from parkmeter.aws.token_context import token_in
 from parkmeter.aws.wait_until_serving import held, wait_in
-from parkmeter.core.meter import NEVER, Meter, Status, is_open, price_of
-from parkmeter.core.time_text import iso
+from parkmeter.core.meter import Meter, Status, is_open, price_of
 from parkmeter.core.tokens import Scope, Token
 from parkmeter.errors import (
     ParkmeterError,
@@ -47,6 +46,7 @@ from parkmeter.ports import View
 from parkmeter.web import refusals
 from parkmeter.web.auth import require
 from parkmeter.web.headers import base_of
+from parkmeter.web.meter_headers import meter_headers
 from parkmeter.web.routes import Route
 
 _log = logging.getLogger(__name__)
@@ -129,7 +129,7 @@ class Inference:
                 woken = self._woken(route, token, event)
                 meter = self.meter() if route.wakes else meter
                 if woken is not None and not self._may_wait(woken, wait, meter):
-                    woken["headers"] |= _applied(wait)
+                    woken["headers"] |= meter_headers(None, began, wait)
                     return woken
             until = began + timedelta(seconds=wait or 0)
             meter = held(self.meter, meter, until, self.now, self.pause)
@@ -144,7 +144,8 @@ class Inference:
             said = self._ask(view, request, (now - began).total_seconds())
         except ParkmeterError as error:
             said = refused(error)
-        said["headers"] |= _stamp(meter, self.now()) | _applied(wait)
+        now = self.now()
+        said["headers"] |= meter_headers(View.of(meter, now), now, wait)
         return said
 
     def _may_wait(self, woken: Answer, wait: int | None, meter: Meter) -> bool:
@@ -216,22 +217,5 @@ def _too_long(seconds: float) -> UpstreamTimeoutError:
     )
 
 
-def _applied(wait: int | None) -> dict[str, str]:
-    """That a wish to wait was heard."""
-    return {} if wait is None else {"Preference-Applied": f"wait={wait}"}
-
-
 def _starting(view: View, reason: str) -> View:
     return replace(view, status=Status.STARTING, reason=reason, retry_at=None)
-
-
-def _stamp(meter: Meter, now: datetime) -> dict[str, str]:
-    """What every answer says of a meter that ever held time."""
-    closes = View.of(meter, now).expires_at
-    if closes == NEVER:
-        return {}
-    left = max(0, int((closes - now).total_seconds()))
-    return {
-        "Parkmeter-Seconds-Left": str(left),
-        "Parkmeter-Expires-At": iso(closes),
-    }

@@ -13,18 +13,24 @@ from typing import Any
 
 from fastapi import FastAPI, Request, Response
 
-from parkmeter.api.app import actor_of
-from parkmeter.api.dependencies import ApiContext, token_of
+from parkmeter.api.dependencies import ApiContext, actor_of, token_of
 from parkmeter.aws.api_events import Answer
 from parkmeter.aws.definitions import Definition
 from parkmeter.aws.prompt import Inference, route_of
 from parkmeter.core.meter import Meter
 from parkmeter.core.tokens import Scope, Token
-from parkmeter.errors import PathNotServedError, UnknownEndpointError
+from parkmeter.errors import ParkmeterError, UnknownEndpointError
 from parkmeter.web.auth import require
 from parkmeter.web.headers import base_of
 
 _ANY_METHOD = ["DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"]
+
+
+class PathNotServedError(ParkmeterError):
+    """Raised where a model is reached by prompts only, and another path was asked for."""
+
+    code = "path_not_served"
+    title = "No such path at this model"
 
 
 def add_prompt_routes(  # noqa: PLR0913, PLR0917 (what prompts stand on)

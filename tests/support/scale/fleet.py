@@ -119,7 +119,7 @@ class Fleet:
         """Endpoints in service; `closes_in`: how many seconds from now the time of each ends."""
         for number in range(count):
             name = f"r{number:06}"
-            self._host(name).go(Status.IN_SERVICE, START)
+            self._host(name).set_state(Status.IN_SERVICE, START)
             run = Run(
                 phase=Phase.READY,
                 reason="serving",

@@ -7,8 +7,9 @@ and the model's words alone. Nothing that names an account is passed on.
 import re
 
 from parkmeter.aws.api_events import Answer, answer, kind_of
+from parkmeter.aws.async_inference.errors import ModelFailedError
 from parkmeter.drivers.sagemaker_errors import redact
-from parkmeter.errors import ModelFailedError, UpstreamError, UpstreamTimeoutError
+from parkmeter.errors import UpstreamError, UpstreamTimeoutError
 
 LARGEST = 64 * 1024
 """Bytes of a failure that are read."""

@@ -10,7 +10,7 @@ from fastapi import FastAPI, Path, Request, Response
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 
-from parkmeter.api.app import Line
+from parkmeter.api.app import JsonLine
 from parkmeter.api.dependencies import ApiContext, IdempotencyKey, token_of
 from parkmeter.api.openapi import PROMPT_EXAMPLE
 from parkmeter.api.request_body import idempotency_key
@@ -113,7 +113,7 @@ def add_async_routes(
         claimed = prompts().accept(queue, prompt, (token.id, wanted) if wanted else None)
         document = running(request, api_resource, claimed.prompt_id)
         replayed = {} if claimed.ours else {"Idempotency-Replayed": "true"}
-        return Line(document, 202, {"Location": document["url"], **replayed})
+        return JsonLine(document, 202, {"Location": document["url"], **replayed})
 
     @app.get("/{api_resource}-async/{id}", tags=["prompts"], responses=_RESULT)
     def async_result(
@@ -131,4 +131,4 @@ def add_async_routes(
         if answer is not None:
             return response_of(answer)
         document = running(request, api_resource, prompt_id)
-        return Line(document, 202, {"Retry-After": str(ASK_AGAIN_SECONDS)})
+        return JsonLine(document, 202, {"Retry-After": str(ASK_AGAIN_SECONDS)})

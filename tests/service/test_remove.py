@@ -1,4 +1,4 @@
-"""The end of a deployment: endpoints are taken away for good, and may come back."""
+"""The removal of a deployment: its endpoints are removed for good, and may be deployed again."""
 
 from datetime import timedelta
 
@@ -31,7 +31,7 @@ def test_a_removed_endpoint_is_stopped_and_its_time_given_up(world):
     assert (shown.status, shown.reason) == (Status.STOPPED, "removed with its deployment")
 
 
-def test_what_was_over_long_before_is_removed_without_another_end(world):
+def test_a_meter_closed_long_before_is_removed_without_another_stop(world):
     world.wind(30 * MINUTE)
     assert world.lines().count(Kind.STOP) == 1
     world.service.remove("flan-t5")
@@ -40,7 +40,7 @@ def test_what_was_over_long_before_is_removed_without_another_end(world):
     assert world.lines()[-1] is Kind.REMOVE
 
 
-def test_it_takes_no_time_any_more(world):
+def test_a_removed_meter_takes_no_time(world):
     world.service.remove("flan-t5")
     with pytest.raises(EndpointRemovedError):
         world.top_up(10)
@@ -50,13 +50,13 @@ def test_it_takes_no_time_any_more(world):
     assert world.left() == timedelta(0)
 
 
-def test_removing_twice_is_one_line(world):
+def test_removing_twice_makes_one_entry(world):
     for _ in range(3):
         world.service.remove("flan-t5")
     assert world.lines().count(Kind.REMOVE) == 1
 
 
-def test_what_was_never_used_or_is_not_configured_can_be_removed():
+def test_an_unused_or_unconfigured_endpoint_can_be_removed():
     world = World()
     for name in ("flan-t5", "stranger"):
         world.service.remove(name)
@@ -99,7 +99,7 @@ def test_provisioning_never_changes_a_meter_that_is_in_use(world):
     assert world.store.load("flan-t5") == before
 
 
-def test_removed_from_the_configuration_and_back_again_no_time_comes_from_nowhere():
+def test_removed_from_the_configuration_and_back_again_no_time_is_gained():
     flan = spec()
     world = World(flan)
     world.top_up(300)

@@ -29,7 +29,7 @@ def bought(world: World) -> list:
     return [entry for entry in world.notifier.sent if entry.kind is Kind.TOP_UP]
 
 
-def test_a_closed_meter_is_woken_by_whoever_asks(world):
+def test_a_prompt_of_any_token_wakes_a_closed_meter(world):
     entry = world.service.wake("flan-t5", ADA)
     assert (entry.who, entry.amount, entry.why) == ("ada", WAKE, "10 min, woken by a prompt")
     world.wind(MINUTE)
@@ -68,7 +68,7 @@ def test_many_at_once_buy_once(tmp_path):
         world.store.close()
 
 
-def test_it_is_woken_again_when_that_is_used_up(world):
+def test_a_prompt_wakes_it_again_after_the_time_is_used_up(world):
     world.service.wake("flan-t5", ADA)
     world.wind(20 * MINUTE)
     assert world.status() == "stopped"
@@ -77,7 +77,7 @@ def test_it_is_woken_again_when_that_is_used_up(world):
     assert (world.status(), len(bought(world))) == ("running", 2)
 
 
-def test_what_people_ejected_in_a_window_sleeps_until_the_next_one():
+def test_a_meter_ejected_in_a_window_is_not_woken_until_the_next_one():
     daily = Hours.of(["Mon-Sun 00:00-23:00 UTC"])
     world = World(Spec("flan-t5", wake=WAKE, hours=daily))
     world.service.begin()
@@ -91,7 +91,7 @@ def test_what_people_ejected_in_a_window_sleeps_until_the_next_one():
     assert world.status() == "running"
 
 
-def test_what_its_idleness_ejected_in_a_window_may_be_woken():
+def test_a_meter_ejected_as_idle_in_a_window_may_be_woken():
     daily = Hours.of(["Mon-Sun 00:00-23:00 UTC"])
     world = World(Spec("flan-t5", wake=WAKE, hours=daily, idle=5 * MINUTE))
     world.service.begin()
@@ -170,7 +170,7 @@ def test_a_waker_that_is_closed_can_be_waited_for():
     assert len(put) == 4  # those that had begun
 
 
-def test_a_refusal_is_told_to_all_and_stands_for_a_moment():
+def test_a_refusal_reaches_all_waiting_prompts_and_is_cached_briefly():
     calls = []
 
     def top_up(name: str, who: Token) -> None:

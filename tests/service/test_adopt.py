@@ -1,4 +1,4 @@
-"""An expiry that somebody wrote where ours is published: adopted, or known for our own."""
+"""An expiry found where ours is published: adopted, or recognized as our own."""
 
 from datetime import timedelta
 
@@ -45,7 +45,7 @@ def test_an_expiry_that_has_passed_ends_it_now(world):
     assert world.left() == timedelta(0)
 
 
-def test_what_was_published_before_is_our_own_late_write_and_nobodys_wish(world):
+def test_a_recently_published_expiry_is_our_own_late_write(world):
     first = world.store.load("flan-t5").expires_at
     world.top_up(10)
     assert adopt(world, first) == first + 10 * MINUTE
@@ -66,7 +66,7 @@ def test_it_is_kept_within_the_limits_of_a_top_up(world):
     assert "within the limits" in world.service.journal("flan-t5", 1)[0].why
 
 
-def test_one_edit_that_is_found_again_is_not_carried_out_again(world):
+def test_an_edit_that_is_found_again_is_not_adopted_again(world):
     beyond = NOON + timedelta(days=300)
     clipped = adopt(world, beyond)
     for _ in range(3):
@@ -82,12 +82,12 @@ def test_a_top_up_after_an_edit_in_the_past_stands_when_the_edit_is_found_again(
     assert world.left() == 10 * MINUTE
 
 
-def test_an_edit_from_before_the_meter_was_opened_is_nobodys_wish(world):
+def test_an_edit_from_before_the_meter_was_opened_is_ignored(world):
     present = world.store.load("flan-t5").expires_at
     assert adopt(world, NOON - MINUTE, made=NOON - SECOND) == present
 
 
-def test_on_a_stopped_endpoint_it_starts_it():
+def test_an_edit_of_a_stopped_endpoint_starts_it():
     world = World(spec(**FREE))
     adopt(world, NOON + 10 * MINUTE)
     world.service.begin()
@@ -95,7 +95,7 @@ def test_on_a_stopped_endpoint_it_starts_it():
     assert world.status() == "running"
 
 
-def test_a_past_one_on_a_stopped_endpoint_changes_nothing():
+def test_an_edit_to_the_past_of_a_stopped_endpoint_changes_nothing():
     world = World(spec(**FREE))
     before = world.store.load("flan-t5")
     assert adopt(world, NOON - MINUTE) == before.expires_at

@@ -1,4 +1,4 @@
-"""CloudFormation in the simulated cloud: order, custom resources, what is kept and what goes."""
+"""CloudFormation in the simulated cloud: order, custom resources, retention, SageMaker, events."""
 
 import json
 import time
@@ -80,7 +80,7 @@ def test_a_custom_resource_is_created_changed_and_deleted_by_its_function(cloud)
     assert update["OldResourceProperties"]["Size"] == "1"
     assert update["PhysicalResourceId"] == "one"
     assert delete["RequestType"] == "Delete"
-    # The function went after it, or it could not have been asked.
+    # The function was deleted after it, or could not have been invoked.
     assert delete["PhysicalResourceId"] == "one"
 
 
