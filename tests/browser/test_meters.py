@@ -211,5 +211,5 @@ def test_who_topped_up_while_somebody_hesitated_is_not_ejected(meters):
     meters.button("Eject").click()
     meters.gateway.request("POST", f"/endpoints/{NAME}/top-ups", {"minutes": 5})
     meters.page.get_by_role("dialog").get_by_role("button", name="Eject").click()
-    expect(meters.note()).to_contain_text("somebody topped up or ejected meanwhile")
+    expect(meters.note()).to_contain_text("topped up or ejected since")
     assert meters.gateway.endpoint(NAME)["status"] == "running"
