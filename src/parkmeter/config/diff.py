@@ -37,7 +37,7 @@ class ReloadRefusedError(ParkmeterError):
         names = list(changed)
         super().__init__(
             f"Only a restart of the gateway can change {', '.join(names)}. Nothing was changed; "
-            "undo it and reload, or stop the gateway (with --keep its servers go on) and start it "
+            "undo it and reload, or stop the gateway (with --keep its servers keep running) and start it "
             "again.",
             changed=names,
         )
