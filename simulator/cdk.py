@@ -89,6 +89,8 @@ class Cdk:
             f"--output={self._output}",
             *(f"--context={name}={value}" for name, value in given.items()),
             at=application,
+            # A copy of the project, or another version of it, imports its own source.
+            environment={"PYTHONPATH": str(application / "src")},
         )
 
     @property
@@ -112,11 +114,13 @@ class Cdk:
     def _assembly(self) -> tuple[str, ...]:
         return (f"--app={self.assembly.folder}",)
 
-    def _run(self, *arguments: str, at: Path = PROJECT) -> None:
+    def _run(
+        self, *arguments: str, at: Path = PROJECT, environment: Mapping[str, str] | None = None
+    ) -> None:
         process = subprocess.Popen(
             [str(_cli()), *arguments, "--no-notices", "--ci"],
             cwd=at,
-            env=self._environment,
+            env={**self._environment, **(environment or {})},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

@@ -1,4 +1,4 @@
-"""The pages behind the link in a warning, over a whole parkmeter on a wound clock."""
+"""The pages of the link in a warning, over a whole parkmeter on a wound clock."""
 
 import re
 from dataclasses import dataclass, replace

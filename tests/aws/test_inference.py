@@ -17,7 +17,6 @@ from parkmeter.aws.last_use import UseNote
 from parkmeter.aws.prompt import PATIENCE, Inference
 from parkmeter.core.meter import Meter, Phase, Run
 from simulator.deployment import Deployed, deployed
-from simulator.moto_server import moto_server
 from simulator.sagemaker import refusals
 from simulator.sagemaker.account import ACCOUNT
 from simulator.sagemaker.simulator import SageMakerSimulator
@@ -102,12 +101,6 @@ class Prompts:
     def invocations(self) -> int:
         calls = self.sagemaker.account.calls
         return sum(call.operation == "InvokeEndpoint" for call in calls)
-
-
-@pytest.fixture(scope="module")
-def moto() -> Iterator[str]:
-    with moto_server() as url:
-        yield url
 
 
 @pytest.fixture

@@ -12,16 +12,9 @@ from parkmeter.core.meter import Meter
 from parkmeter.stores.dynamodb import DynamoStore
 from parkmeter.stores.dynamodb_outbox import DynamoOutbox
 from simulator.deployment import dynamodb_client, make_tables
-from simulator.moto_server import moto_server
 
 NOON = datetime(2026, 6, 22, 12, 0, tzinfo=UTC)
 SOON = NOON + timedelta(seconds=45)
-
-
-@pytest.fixture(scope="module")
-def moto() -> Iterator[str]:
-    with moto_server() as url:
-        yield url
 
 
 @pytest.fixture

@@ -15,18 +15,11 @@ from parkmeter.aws import control, inference
 from parkmeter.aws.last_use import last_use
 from parkmeter.aws.wait_until_serving import LONGEST_SECONDS
 from parkmeter.core.meter import NEVER, Phase, Run
-from simulator.moto_server import moto_server
 from simulator.sagemaker.simulator import SageMakerSimulator
 from tests.support.api_gateway import ADA, BOB, Gateway, gateway_to_control
 from tests.support.wound_sagemaker import Wound
 
 BY_NAME = "/endpoints/flan-t5/invocations"
-
-
-@pytest.fixture(scope="module")
-def moto() -> Iterator[str]:
-    with moto_server() as url:
-        yield url
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""The dashboard as a person uses it: its contents and its controls."""
+"""The dashboard in a browser: its elements, and the actions of a reader."""
 
 import json
 from dataclasses import dataclass, field
@@ -26,9 +26,9 @@ class Visit:
         self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
 
     def _console(self, message: ConsoleMessage) -> None:
-        said = message.text
-        if message.type in {"error", "warning"} and not any(one in said for one in self.expected):
-            self.complaints.append(said)
+        text = message.text
+        if message.type in {"error", "warning"} and not any(one in text for one in self.expected):
+            self.complaints.append(text)
 
     # ── Contents ────────────────────────────────────────────────────────────────────────────────
 
@@ -69,8 +69,8 @@ class Visit:
         expect(self.card(name).locator(".badge")).to_have_text(status, timeout=10_000)
 
     def serious_findings(self) -> list[str]:
-        """Return the barriers to access that axe-core finds."""
-        # Through the debugger, to which the page's policy does not apply.
+        """Return axe-core's findings that keep people from using the page."""
+        # Through the debugger, which the page's policy does not bind.
         self.page.evaluate((VENDOR / "axe.min.js").read_text(encoding="utf-8") + "\n;0")
         found = self.page.evaluate("axe.run(document, {resultTypes: ['violations']})")
         return [
@@ -82,19 +82,19 @@ class Visit:
     # ── State of the meter ──────────────────────────────────────────────────────────────────────
 
     def running(self) -> None:
-        """Put ten minutes on the meter and wait until the model serves."""
+        """Make the model serve, with at least five minutes on the meter."""
         if self.gateway.endpoint(NAME)["seconds_left"] < 300:
             self.gateway.request("POST", f"/endpoints/{NAME}/top-ups", {"minutes": 10})
         self.gateway.until("running")
         self.shows("running")
 
     def stopped(self) -> None:
-        """Take all time off the meter and wait until the model is gone."""
+        """Eject the endpoint and wait until it is stopped."""
         self.gateway.request("POST", f"/endpoints/{NAME}/eject")
         self.gateway.until("stopped")
         self.shows("stopped")
 
     def added(self) -> list[float]:
-        """Return the minutes of every top-up so far, newest first."""
+        """Return the minutes of every top-up, newest first."""
         lines = self.gateway.request("GET", f"/endpoints/{NAME}/journal?limit=500").json["lines"]
         return [line["minutes"] for line in lines if line["kind"] == "top-up"]

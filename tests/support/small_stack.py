@@ -1,4 +1,4 @@
-"""A small stack, without CDK: functions of a few lines, and the resources they need."""
+"""A small stack, without CDK: functions of a few lines, and their surroundings."""
 
 import io
 import json
@@ -7,6 +7,9 @@ import zipfile
 from typing import Any
 
 from simulator.cloud import SimulatedCloud
+
+PATIENCE = 100.0
+"""Seconds. A function's first process may take long to start on a machine that does much else."""
 
 ROLE = "arn:aws:iam::111122223333:role/any"
 BUCKET = "packages"
@@ -21,11 +24,11 @@ def answer(event, **more):
     put = Request(event["ResponseURL"], json.dumps(said).encode(), method="PUT")
     urlopen(put).close()
 """
-"""Code for a custom resource's function: `answer(event, Status=…)`."""
+"""Code that a custom resource's function begins with: `answer(event, Status=…)`."""
 
 
 def function(cloud: SimulatedCloud, name: str, code: str, **more: Any) -> dict[str, Any]:
-    """Upload the package of a function that runs `code`; return its resource for a template."""
+    """Upload a package of `code`; return the template's resource for a function `name` of it."""
     written = io.BytesIO()
     with zipfile.ZipFile(written, "w") as package:
         package.writestr("index.py", code)
@@ -57,14 +60,14 @@ def deploy(cloud: SimulatedCloud, name: str, resources: dict[str, Any]) -> str:
 
 
 def deployed(cloud: SimulatedCloud, name: str, resources: dict[str, Any]) -> None:
-    """Deploy a stack; fail unless it completes."""
+    """Create or update a stack, which must succeed."""
     status = deploy(cloud, name, resources)
     assert status in ("CREATE_COMPLETE", "UPDATE_COMPLETE"), reasons(cloud, name)
 
 
 def ended(cloud: SimulatedCloud, name: str) -> str:
-    """Wait for the end of a stack's operation; return its status."""
-    deadline = time.monotonic() + 30
+    """The status of a stack once nothing is in progress."""
+    deadline = time.monotonic() + PATIENCE
     while time.monotonic() < deadline:
         stack = cloud.client("cloudformation").describe_stacks(StackName=name)["Stacks"][0]
         if not stack["StackStatus"].endswith("_IN_PROGRESS"):
@@ -74,6 +77,6 @@ def ended(cloud: SimulatedCloud, name: str) -> str:
 
 
 def reasons(cloud: SimulatedCloud, name: str) -> str:
-    """Return the reasons in the events of a stack."""
+    """Return the reasons of a stack's failures."""
     events = cloud.client("cloudformation").describe_stack_events(StackName=name)["StackEvents"]
     return " ".join(event.get("ResourceStatusReason", "") for event in events)

@@ -8,8 +8,9 @@ from decimal import Decimal
 from parkmeter.core.journal import Entry, Kind
 from parkmeter.core.meter import Price, Spec
 from parkmeter.core.money import Dollars, Minutes
+from parkmeter.core.view import View
 from parkmeter.drivers.fake import FakeDriver
-from parkmeter.ports import Store, View
+from parkmeter.ports import Store
 from parkmeter.service.changes import Actor
 from parkmeter.service.meters import MeterService
 from parkmeter.stores.memory import MemoryStore

@@ -73,10 +73,10 @@ class DynamoStore:
 
     That client takes and returns plain values and, unlike the resource, is safe from any thread.
     `posts`: kinds of entries to post; see `dynamodb_outbox`. `pause` sleeps for some seconds;
-    `ticks` is a monotonic clock. `tell` is called with each meter that is loaded.
+    `ticks` is a monotonic clock.
     """
 
-    def __init__(  # noqa: PLR0913 (all but the first are for tests and for AWS)
+    def __init__(
         self,
         client: Any,
         tables: Tables | None = None,
@@ -84,31 +84,16 @@ class DynamoStore:
         posts: Collection[Kind] = (),
         pause: Callable[[float], None] = time.sleep,
         ticks: Callable[[], float] = time.monotonic,
-        tell: Callable[[Meter], None] = lambda _: None,
     ) -> None:
         self._client = client
         self._tables = tables or Tables()
         self._posts = posts
         self._pause = pause
         self._ticks = ticks
-        self._tell = tell
-
-    def telling(self, tell: Callable[[Meter], None]) -> "DynamoStore":
-        """Return the same store with a callback for each meter that is loaded."""
-        return DynamoStore(
-            self._client,
-            self._tables,
-            posts=self._posts,
-            pause=self._pause,
-            ticks=self._ticks,
-            tell=tell,
-        )
 
     def load(self, name: str) -> Meter:
         """See `ports.Store`."""
-        meter = meter_from(name, self._item(name, METER))
-        self._tell(meter)
-        return meter
+        return meter_from(name, self._item(name, METER))
 
     def meters(self, names: Collection[str]) -> dict[str, Meter]:
         """See `ports.Store`. One call for every hundred."""

@@ -5,7 +5,7 @@ from functools import lru_cache
 
 from parkmeter.core.meter import NEVER
 from parkmeter.core.time_text import iso
-from parkmeter.ports import View
+from parkmeter.core.view import View
 
 
 def meter_headers(view: View | None, now: datetime, waited: int | None) -> dict[str, str]:

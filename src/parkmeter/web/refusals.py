@@ -6,13 +6,13 @@ from typing import Any
 
 from parkmeter.core.meter import NEVER, Status
 from parkmeter.core.money import about, dollars_from, units_of, written
+from parkmeter.core.view import View
 from parkmeter.errors import (
     MeterClosedError,
     NotServingError,
     UploadStalledError,
     UpstreamTimeoutError,
 )
-from parkmeter.ports import View
 from parkmeter.web.problems import Problem, problem
 from parkmeter.web.routes import Route
 
