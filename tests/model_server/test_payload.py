@@ -1,4 +1,4 @@
-"""What the payload takes and refuses, without a server."""
+"""Validation of the payload, without a server."""
 
 import json
 
@@ -139,11 +139,11 @@ def test_a_choice_among_more_tokens_than_there_are_is_one_among_all(value):
         ({"text_inputs": []}, f"text_inputs must contain 1 to {MAX_PROMPTS} strings; got 0."),
     ],
 )
-def test_a_refusal_says_what_was_given_and_what_is_allowed(document, expected):
+def test_a_refusal_names_what_is_allowed_and_what_was_sent(document, expected):
     assert refusal({"text_inputs": "hello", **document}).detail == expected
 
 
-def test_what_was_given_is_cut_short():
+def test_a_quoted_value_is_truncated():
     assert len(refusal({"text_inputs": "hello", "seed": "x" * 10_000}).detail) < 200
 
 
