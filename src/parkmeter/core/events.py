@@ -127,7 +127,8 @@ def title(event: Event) -> str:
 
 def text(event: Event, local: ToLocal = datetime.astimezone) -> str:
     """Some lines for people; the first says why, the last of a warning is its link."""
-    lines = [event.why, f"At: {_moment(event.at, local)}"]
+    lines = [event.why] if event.why else []
+    lines.append(f"At: {_moment(event.at, local)}")
     if event.by != SYSTEM:
         lines.append(f"By: {event.by}")
     if event.closes_at is not None and event.status in _NOT_SERVING:

@@ -38,7 +38,7 @@ def at_idleness(spec: Spec, decision: Decision, idle_at: datetime, now: datetime
     why = f"no prompt for {duration(spec.idle or ZERO)}"
     ejected = end(spec, decision.meter, now, why)
     given_back = time_left(decision.meter, now)
-    told, key = f"{why}; {duration(given_back)} given back", f"idle:{idle_at.isoformat()}"
-    entry = new_entry(spec, ejected, Kind.EJECT, now, told, key=key, amount=-given_back)
+    key = f"idle:{idle_at.isoformat()}"
+    entry = new_entry(spec, ejected, Kind.EJECT, now, why, key=key, amount=-given_back)
     drained = ejected.expires_at + spec.drain
     return Decision(Keep(drained), ejected, (*decision.entries, entry), check_at=now)

@@ -21,7 +21,6 @@ from parkmeter.core.meter import (
     opened,
     time_left,
 )
-from parkmeter.core.time_text import duration
 
 CHANGED = "its hours changed"
 """Why a meter that held nothing but a window's time is closed when the window is no more."""
@@ -95,8 +94,7 @@ def at_change_of_hours(spec: Spec, meter: Meter, now: datetime) -> Decision | No
     if fit == meter:
         return None
     given_back = time_left(meter, now) - time_left(fit, now)
-    hours = "none any more" if spec.hours is None else spec.hours.text
-    why = f"its hours changed: {hours}; {duration(given_back)} given back"
+    why = f"its hours changed: {'none' if spec.hours is None else spec.hours.text}"
     # By the version: the same change may be made, taken back, and made again.
     key = f"hours-changed:{meter.version}"
     entry = new_entry(spec, fit, Kind.EDIT, now, why, key=key, amount=-given_back)
