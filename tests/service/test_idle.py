@@ -58,7 +58,7 @@ def test_an_idle_endpoint_is_ejected_and_the_entry_has_the_time_left(world):
     assert world.status() == "stopped"
     assert eject.who == SYSTEM
     assert eject.amount == -50 * MINUTE
-    assert eject.why == "no prompt for 10 min 0 s; 50 min 0 s given back"
+    assert eject.why == "no prompt for 10 min 0 s"
     assert world.lines()[-2:] == [Kind.EJECT, Kind.STOP]
 
 

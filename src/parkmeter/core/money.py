@@ -69,9 +69,10 @@ class Minutes:
         """Return the error for an amount that is over a limit."""
         return over
 
-    def why(self, bought: timedelta) -> str:
-        """Return the reason that the journal shows."""
-        return f"{bought.total_seconds() / 60:g} min"
+    @property
+    def why(self) -> str:
+        """Return the reason for the journal; the entry's amount has the minutes."""
+        return ""
 
     def __str__(self) -> str:
         return str(self.amount)
@@ -139,9 +140,10 @@ class Dollars:
         detail = f"{over.detail.rstrip('.')}; that is {written(fits)}."
         return LimitExceededError(detail, limit=over.limit, fits=over.fits)
 
-    def why(self, bought: timedelta) -> str:
-        """Return the reason that the journal shows."""
-        return f"{bought.total_seconds() / 60:g} min for {self}"
+    @property
+    def why(self) -> str:
+        """Return the reason for the journal; the entry's amount has the minutes."""
+        return f"for {self}"
 
     def __str__(self) -> str:
         return f"${self.amount.normalize():f}"
