@@ -1,6 +1,6 @@
-"""What the core needs from the world: each port with the contract every adapter keeps.
+"""The ports of the core, each with the contract that every adapter keeps.
 
-One contract suite per port runs over every adapter (`tests/contract`). Knows only the pure modules.
+One contract suite per port runs over every adapter (`tests/contract`). Imports only the core.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -18,11 +18,11 @@ from parkmeter.core.tokens import Token
 
 
 class StaleError(Exception):
-    """Raised by `Store.commit` when the meter, or who holds its device, is not as it was read."""
+    """Raised by `Store.commit` when the meter, or its device's holder, has changed since read."""
 
 
 class DuplicateError(Exception):
-    """Raised by `Store.commit` when an entry's key is in the journal already; carries it."""
+    """Raised by `Store.commit` when an entry's key is in the journal already; has it."""
 
     def __init__(self, entry: Entry) -> None:
         super().__init__(entry.key)
@@ -31,7 +31,7 @@ class DuplicateError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """Minutes a token may add on one day (UTC); counted in the very transaction that adds them."""
+    """Minutes that a token may add on one day (UTC), counted in the transaction that adds them."""
 
     token_id: str
     day: date
@@ -43,22 +43,23 @@ class Store(Protocol):
     """Keeps meters, journal and tokens. Safe from any thread and, where shared, any process."""
 
     def load(self, name: str) -> Meter:
-        """The meter; one never seen is closed, settled and of version 0."""
+        """Return the meter; one never seen is closed, settled and of version 0."""
 
     def meters(self, names: Collection[str]) -> dict[str, Meter]:
-        """The meters of these names, as `load` gives each, in one query; in the order of `names`.
+        """Return the meters of these names in one query, in the order of `names`; see `load`.
 
         Each is as of its own moment: together they are no snapshot.
         """
 
     def unsettled(self) -> Iterable[str]:
-        """Names of all meters that are not settled, in no order; of late changes it may not know.
+        """Return the names of all meters that are not settled, in no order.
 
-        Names only: one meter that cannot be read must not hide the others.
+        The most recent changes may be missing. Names only: one meter that cannot be read must not
+        hide the others.
         """
 
     def holder(self, device: str) -> str | None:
-        """Whose meter held this device last, or holds it now; None if none ever did."""
+        """Return the name of the meter that claimed this device last; None if none ever did."""
 
     def commit(
         self,
@@ -67,14 +68,14 @@ class Store(Protocol):
         budget: Budget | None = None,
         claim: Claim | None = None,
     ) -> Meter:
-        """Write meter and entries, all or nothing, at the version that was read; returns it anew.
+        """Write meter and entries, all or nothing, at the version that was read.
 
-        The returned meter's version is higher by one. Entries get the next numbers of their
+        Returns the meter with a version higher by one. Entries get the next numbers of their
         endpoint, in order. A key that is older than `KEY_LIFETIME` (by the entries' own times) may
-        come again. With a claim the meter holds its device from now on.
+        recur. With a claim the meter holds its device from now on.
 
         Raises:
-            StaleError: the meter changed since it was read, or what the claim says is not so.
+            StaleError: the meter changed since it was read, or the claim does not hold.
             DuplicateError: an entry's key is in the journal already. Tested before the version,
                 so that a repeated request always finds its first answer.
             OverBudgetError: the budget does not suffice.
@@ -83,13 +84,13 @@ class Store(Protocol):
         """
 
     def entry(self, name: str, key: str, since: datetime) -> Entry | None:
-        """The entry with this key made after `since`, if there is one."""
+        """Return the entry with this key made after `since`, if there is one."""
 
     def journal(self, name: str, limit: int, before: int | None = None) -> list[Entry]:
-        """The newest `limit` entries, newest first; with `before` those of a lower number."""
+        """Return the newest `limit` entries, newest first, of numbers below `before`."""
 
     def tokens(self) -> list[Token]:
-        """Every token, oldest first."""
+        """Return every token, oldest first."""
 
     def put_token(self, token: Token) -> None:
         """Add a token, or replace the one with the same id."""
@@ -98,73 +99,73 @@ class Store(Protocol):
         """Remove a token for good; False if there was none."""
 
     def close(self) -> None:
-        """Let go of files and connections."""
+        """Release files and connections."""
 
 
 @dataclass(frozen=True, slots=True)
 class Posted:
-    """A line of some endpoint's journal, and its place among the lines of all of them."""
+    """A journal entry and its place among the entries of all endpoints."""
 
     place: int
     entry: Entry
 
 
 class Outbox(Protocol):
-    """The journals of all endpoints as one, for those who tell others of it.
+    """The journals of all endpoints as one, for the delivery of notifications.
 
-    Lines are in the order in which they were committed, so none appears behind a place that has
-    been read. How far each follower got is kept as durably as the journal. What all of them have
-    passed may be forgotten here, and with no follower everything: the journals have it.
+    Entries are in the order of their commits, so none appears behind a place that has been read.
+    The place of each follower is kept as durably as the journal. Entries that all followers have
+    passed may be forgotten here, and with no follower all of them: the journals have them.
     """
 
     def follow(self, followers: Collection[str]) -> dict[str, int]:
-        """These follow from now on, and no others: the place each has passed.
+        """Set the followers; return the place that each has passed.
 
         A new one begins at the journal's end; so does one that comes back.
         """
 
     def posted(self, after: int, limit: int) -> list[Posted]:
-        """The first `limit` lines behind a place. Costs what it returns, however many there are."""
+        """Return the first `limit` entries behind a place. The cost depends on `limit` only."""
 
     def passed(self, follower: str, place: int) -> None:
-        """This follower needs nothing up to this place any more. Who does not follow is ignored."""
+        """Record that a follower has passed this place. An unknown follower is ignored."""
 
     def leave(self, follower: str) -> None:
-        """This one follows no more; should it come back, it begins at the journal's end."""
+        """Remove a follower; one that comes back begins at the journal's end."""
 
 
 class Driver(Protocol):
-    """Starts, stops and sees one kind of endpoint.
+    """Starts, stops and observes one kind of endpoint.
 
     Every method is idempotent and returns without waiting for the endpoint. Raises DriverError with
     a reason for people when the provider refuses or cannot be reached.
     """
 
     def observe(self, spec: Spec) -> Observed:
-        """What is there now."""
+        """Return the present state of an endpoint."""
 
     def start(self, spec: Spec, variant: str, until: datetime, version: int) -> None:
         """Begin to start it; does nothing if one is there. `until`, `version`: as in `keep`."""
 
     def keep(self, spec: Spec, until: datetime, version: int) -> None:
-        """Let it live until `until` even if nobody calls again; a lower `version` is ignored."""
+        """Let it run until `until` even without another call; a lower `version` is ignored."""
 
     def stop(self, spec: Spec) -> None:
-        """Begin to stop it, or clear what a failed one left; afterwards `observe` says so.
+        """Begin to stop it, or clear what a failed one left; `observe` shows it afterwards.
 
-        Where the provider does not permit it yet (an endpoint that is still being made), nothing
-        has changed and `observe` goes on saying what it is: to be asked for again.
+        Where the provider does not permit it yet (an endpoint that is still being created), nothing
+        changes and `observe` shows the same as before: to be called again.
         """
 
     def owned(self) -> Iterable[str]:
-        """Names of all endpoints this driver started that are not absent."""
+        """Return the names of all endpoints this driver started that are not absent."""
 
 
 class Log(Protocol):
-    """What one endpoint printed, being read from some line on. For one reader at a time."""
+    """The output of one endpoint, read from some line on. For one reader at a time."""
 
     def read(self) -> bytes:
-        """The next piece, oldest first; empty: nothing more was printed yet.
+        """Return the next piece, oldest first; empty: no further output yet.
 
         Raises:
             DriverError: it cannot be read.
@@ -172,53 +173,53 @@ class Log(Protocol):
         """
 
     def close(self) -> None:
-        """Let go of it."""
+        """Release the log."""
 
 
 class Logs(Protocol):
-    """Where what endpoints print is kept."""
+    """The kept output of endpoints."""
 
     def open(self, name: str, lines: int, *, follow: bool) -> Log:
-        """The log of an endpoint, from its last `lines` lines on; empty if it never printed.
+        """Return an endpoint's log from its last `lines` lines on; empty if it never printed.
 
-        `follow`: it will be read on, for what is printed later.
+        `follow`: it will also be read for later output.
 
         Raises:
             DriverError: it cannot be read.
-            LogsElsewhereError: it is not kept here; names where.
+            LogsElsewhereError: it is not kept here; names the place.
 
         """
 
 
 class RequestCounts(Protocol):
-    """Knows how many requests were let in to endpoints."""
+    """The numbers of requests admitted to endpoints."""
 
     def of(
         self, name: str, begin: datetime, end: datetime, slot: timedelta
     ) -> Sequence[Count] | None:
-        """The slots of a period that brought any, oldest first; None where nobody knows."""
+        """Return the slots of a period with any requests, oldest first; None: not known."""
 
 
 class RequestBook(Protocol):
-    """Keeps `request_counts.KEPT` of them, whatever becomes of the gateway."""
+    """Durable request counts of the last `request_counts.KEPT`."""
 
     def add(self, minute: datetime, counts: Mapping[str, int]) -> None:
-        """Put down what a minute brought, besides what it brought before.
+        """Add the counts of a minute to those it has.
 
         Raises:
-            StoreBusyError: nothing was put down.
+            StoreBusyError: nothing was written.
 
         """
 
     def of(self, name: str, begin: datetime, end: datetime, slot: timedelta) -> Sequence[Count]:
-        """As `RequestCounts.of`. Raises StoreBusyError."""
+        """Return as `RequestCounts.of`. Raises StoreBusyError."""
 
 
 class Clock(Protocol):
-    """What time it is, and who calls reconcile."""
+    """The time, and the calls of reconcile."""
 
     def now(self) -> datetime:
-        """Wall time, UTC."""
+        """Return wall time, UTC."""
 
     def wake(self, name: str, at: datetime | None = None) -> None:
         """Have `name` reconciled at `at`, at once if None; from any thread, never blocks."""
@@ -226,7 +227,7 @@ class Clock(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """What the data plane may know of a meter.
+    """A snapshot of a meter for the data plane.
 
     `open_until` is the latest close; `expires_at` the close as of the last look; `retry_at`: when
     the next start is tried, if it is backing off.
@@ -243,7 +244,7 @@ class View:
 
     @classmethod
     def of(cls, meter: Meter, now: datetime) -> "View":
-        """The view of a meter as committed."""
+        """Return the view of a meter as committed."""
         seen = shown(meter, now)
         return cls(
             name=meter.name,
@@ -258,24 +259,24 @@ class View:
 
 
 class Gate(Protocol):
-    """What the data plane asks: is it open, where is it, how much is in flight."""
+    """The state that the data plane asks for: open or not, address, requests in flight."""
 
     def show(self, view: View) -> None:
         """Take a newer view; one of a lower version than the present one is ignored."""
 
     def in_flight(self, name: str) -> int | None:
-        """Requests being answered right now; None where that cannot be seen."""
+        """Return the requests being answered now; None where that is not known."""
 
     def last_prompt(self, name: str) -> datetime | None:
-        """When the last prompt had its answer, now if one is being answered.
+        """Return when the last prompt was answered; now, if one is being answered.
 
-        Before the first one: since when they are seen; None where they cannot be. Requests that
-        only look at a model are in flight and no prompts: nobody means to use it by them.
+        Before the first one: since when prompts are counted; None where they are not. Requests that
+        only look at a model are in flight but no prompts: they do not show that it is used.
         """
 
 
 class Notifier(Protocol):
-    """Is told every line of the journal right after its commit, once, by who committed it."""
+    """Receives every journal entry once, right after its commit, from the committing process."""
 
     def send(self, entry: Entry) -> None:
-        """Take note of one entry, at once: the meter waits. What is raised is logged."""
+        """Take one entry without delay: the meter waits. An exception is logged."""

@@ -83,7 +83,7 @@ class World:
         self.service = self.another_service()
 
     def another_service(self) -> MeterService:
-        """What a restart makes: nothing remembered but store and endpoints."""
+        """Restart the service: it remembers nothing but store and endpoints."""
         self.clock.due.clear()
         return MeterService(
             self.specs,
@@ -128,7 +128,7 @@ class World:
         return [entry.kind for entry in self.service.journal(name, 1000)][::-1]
 
     def calls(self, *methods: str) -> list[str]:
-        """What the driver was asked to do, in order."""
+        """Return the driver's calls of these methods, in order."""
         return [call.method for call in self.driver.calls if call.method in methods]
 
 
