@@ -184,7 +184,7 @@ def test_without_a_choice_all_events_are_sent(write):
         ),
         (
             '[endpoints.a]\nmodel = "demo"\nhours = "Mon-Fry 09:00-17:00 UTC"',
-            "parkmeter.toml:3: endpoints.a.hours: \"Mon-Fry 09:00-17:00 UTC\": 'Fry' is not a day; ",
+            "parkmeter.toml:3: endpoints.a.hours: \"Mon-Fry 09:00-17:00 UTC\": 'Fry' is not a day",
         ),
         (
             '[endpoints.a]\nmodel = "demo"\nhours = [\n"Mon 09:00-17:00 UTC",\n"Tue 9-17"]',

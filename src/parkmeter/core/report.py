@@ -58,10 +58,10 @@ def _shown(spec: Spec, meter: Meter, now: datetime) -> Shown:
         why = meter.ended or ("no time on the meter" if held else "outside its hours")
         # With its zone: all other times here are in the reader's own.
         begin = f"{spec.hours.local(spec.hours.next_window(now).begin)} {spec.hours.zone}"
-        or_woken = ", or a prompt wakes it" if wakes else ""
-        return replace(seen, cause=f"{why}; starts {begin} by itself{or_woken}")
+        or_woken = ", or on a prompt" if wakes else ""
+        return replace(seen, cause=f"{why}; starts {begin}{or_woken}")
     if not wakes:
         return seen
     if meter.ended:
-        return replace(seen, cause=f"{meter.ended}; a prompt wakes it")
+        return replace(seen, cause=f"{meter.ended}; a prompt starts it")
     return replace(seen, cause=f"{seen.reason}, or send a prompt")
