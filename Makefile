@@ -29,14 +29,12 @@ check: .venv/.developing       ## style, types, layers, generated references, te
 	$(BIN)/lint-imports
 	$(BIN)/pytest -q tests/stacks/test_review.py
 	$(BIN)/python -m tools.reference --check
-	$(BIN)/python -m tools.scale --check
 
 bench: .venv/.developing       ## every benchmark, one table, written to benchmarks/RESULTS.md
 	$(BIN)/python -m benchmarks
 
 docs: .venv/.developing        ## write the generated references and pictures
 	$(BIN)/python -m tools.reference
-	$(BIN)/python -m tools.scale
 	$(BIN)/python -m tools.pictures
 	$(BIN)/python -m tools.dashboard_pictures
 

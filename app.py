@@ -1,6 +1,6 @@
-"""The configuration of parkmeter on AWS. Edit it, then `cdk deploy`.
+"""The configuration of parkmeter on AWS. Edit it, then run `cdk deploy`.
 
-Everything below SETTINGS may be left alone.
+Nothing below SETTINGS needs a change.
 """
 
 from decimal import Decimal
@@ -11,12 +11,12 @@ from stacks.bundling import LambdaPackages
 from stacks.project import add_stacks
 from stacks.settings import Container, Endpoint, JumpStart, Settings
 
-# What may be put on a meter. Instance types: best first. Prices are dollars an hour in us-east-1;
-# those that are not said are looked up in AWS's Price List while the stack is deployed.
+# Endpoints to choose from. Instance types: best first. Prices: dollars per hour in us-east-1; the
+# others are looked up in AWS's Price List when the stack is deployed.
 
 FLAN_T5_XXL = Endpoint(
     name="flan-t5",
-    # 1.x is the container that takes `text_inputs`; 2.x speaks another contract.
+    # 1.x takes `text_inputs`; 2.x has another contract.
     model=JumpStart("huggingface-text2text-flan-t5-xxl", "1.1.2"),
     instance_types=("ml.g5.12xlarge", "ml.g5.24xlarge"),
     api_resource="flan",
@@ -35,11 +35,11 @@ QWEN_7B = Endpoint(
     model=JumpStart("huggingface-llm-qwen2-5-7b-instruct", "1.27.2"),
     instance_types=("ml.g5.12xlarge", "ml.g6.12xlarge"),
     api_resource="qwen",
-    initial_provision_time_minutes=0,  # nothing runs until somebody tops up
+    initial_provision_time_minutes=0,  # starts with the first top-up
 )
 
-# Any container with SageMaker's contract: this one, AWS's for text generation, fetches a model from
-# the hub. With `own_registry=True` the image is one of your own account's, for example vLLM's.
+# Any container with SageMaker's contract: this one, AWS's for text generation, downloads a model of
+# the hub. With `own_registry=True` the image is in your own account's registry, for example vLLM's.
 SMOLLM = Endpoint(
     name="smollm",
     model=Container(
@@ -56,7 +56,7 @@ SETTINGS = Settings(
     prefix="parkmeter",  # another one for a second deployment in the same account
     endpoints=(FLAN_T5_XXL,),  # or several, or all of EXAMPLES
     initial_provision_time_minutes=60,
-    notification_email=None,  # "you@example.org": told of starts, stops, warnings and alarms
+    notification_email=None,  # "you@example.org": starts, stops, warnings and alarms
 )
 
 

@@ -1,6 +1,7 @@
-"""`make cloud`: the seed's stacks, deployed into a simulated cloud and kept there until Ctrl-C.
+"""The command behind `make cloud`: the stacks of `app.py` in a simulated cloud, until Ctrl-C.
 
-Standard output has two lines for programs, `API    …` and `TOKEN  …`; all else is for people.
+Standard output has two lines for programs, `API    …` and `TOKEN  …`; the rest, for people, goes
+to standard error.
 """
 
 import errno
@@ -23,69 +24,70 @@ from simulator.lambda_runtime.process import MissingRuntimeError
 from simulator.sagemaker.account import REGION
 
 PORT = "PARKMETER_CLOUD_PORT"
-"""Environment: where the API is served; any free port if it is not said."""
+"""Environment: the port of the API; a free one by default."""
 
 SHOW = "PARKMETER_CLOUD_LOGS"
-"""Environment: anything in it shows what the functions print."""
+"""Environment: if not empty, the output of the functions is shown."""
 
+HIGHEST_PORT = 65535
 MINUTE = 60.0
 
 SCOPES = ("admin", "invoke", "top-up")
-"""Of the token: whoever runs the cloud may try everything."""
+"""Scopes of the token: the user of the cloud may try everything."""
 
 
-class ElsewhereError(Exception):
-    """`app.py` goes to another region than the simulated one."""
+class WrongRegionError(Exception):
+    """Raised when `app.py` deploys to another region than the simulated one."""
 
     def __str__(self) -> str:
         return f"The simulated cloud is in {REGION}; set region={REGION!r} in app.py to try it here"
 
 
 def main() -> int:
-    """Run until a signal comes; the exit status."""
-    # Like Ctrl-C, so that everything is ended on the way out.
-    # SIGINT too: a shell that starts us in the background has it ignored.
-    for ending in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(ending, signal.default_int_handler)
-    printed: deque[str] = deque(maxlen=25)
+    """Run until a signal arrives; return the exit status."""
+    # As Ctrl-C does, so that the exit closes everything.
+    # SIGINT too: a shell ignores it for its background jobs.
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.default_int_handler)
+    lines: deque[str] = deque(maxlen=25)
     try:
-        with SimulatedCloud(port=_port(), say=printed.append, show=_show) as cloud:
+        with SimulatedCloud(port=_port(), log_cdk=lines.append, log_function=_show_output) as cloud:
             token = _deploy(cloud)
             print(f"API    {cloud.url}/prod", flush=True)
             print(f"TOKEN  {token}", flush=True)
-            _show_how(cloud, f"{cloud.url}/prod", token)
-            _keep_time(cloud)
+            _print_usage(cloud, f"{cloud.url}/prod", token)
+            _tick_each_minute(cloud)
     except KeyboardInterrupt:
-        _say("Everything has been ended.")
+        _print("Everything is stopped.")
         return 0
-    except (CdkError, ElsewhereError, MissingRuntimeError) as error:
-        _say(str(error))
+    except (CdkError, WrongRegionError, MissingRuntimeError) as error:
+        _print(str(error))
         return 1
     except OSError as error:
         if error.errno != errno.EADDRINUSE:
             raise
-        _say(f"The simulated cloud cannot start: port {_port()} is taken")
+        _print(f"The simulated cloud cannot start: port {_port()} is in use")
         return 1
 
 
 def _port() -> int:
-    said = os.environ.get(PORT, "0")
-    if not said.isdecimal() or int(said) > 65535:
-        _say(f"{PORT}={said}: a port is a number up to 65535")
+    port = os.environ.get(PORT, "0")
+    if not port.isdecimal() or int(port) > HIGHEST_PORT:
+        _print(f"{PORT}={port}: a port is a number up to {HIGHEST_PORT}")
         sys.exit(2)
-    return int(said)
+    return int(port)
 
 
 def _deploy(cloud: SimulatedCloud) -> str:
-    """Everything the seed does up to its first `curl`; the token."""
-    _say("A simulated cloud on this machine. No AWS account is used.")
+    """Bootstrap, synthesize, deploy every stack and create a token; return the token."""
+    _print("A simulated cloud on this machine. No AWS account is used.")
     with _timed("cdk bootstrap"):
         cloud.cdk.bootstrap()
     with _timed("cdk synth"):
         cloud.cdk.synth()
     assembly = cloud.cdk.assembly
     if assembly.regions() != {REGION}:
-        raise ElsewhereError
+        raise WrongRegionError
     for stack in assembly.stacks():
         with _timed(f"cdk deploy {stack}"):
             cloud.cdk.deploy(stack)
@@ -100,27 +102,29 @@ def _auth_table(assembly: Assembly) -> str:
         if table["KeySchema"][0]["AttributeName"] == "token":
             name: str = table["TableName"]
             return name
-    raise CdkError("app.py makes no table of tokens")
+    raise CdkError("app.py defines no table of tokens")
 
 
 @contextmanager
-def _timed(what: str) -> Iterator[None]:
+def _timed(command: str) -> Iterator[None]:
     started = time.monotonic()
     yield
-    _say(f"  {what:<34} {time.monotonic() - started:5.1f} s")
+    _print(f"  {command:<34} {time.monotonic() - started:5.1f} s")
 
 
-def _show_how(cloud: SimulatedCloud, api: str, token: str) -> None:
-    one = _a_definition(cloud)
-    parameter = f"/{one['endpoint'].removesuffix('-' + one['name'])}/expiry/{one['name']}"
-    prompts, json_body = f"{api}/{one['api_resource']}", "-H 'Content-Type: application/json'"
+def _print_usage(cloud: SimulatedCloud, api: str, token: str) -> None:
+    endpoint = _first_definition(cloud)
+    parameter = (
+        f"/{endpoint['endpoint'].removesuffix('-' + endpoint['name'])}/expiry/{endpoint['name']}"
+    )
+    prompts, json_body = f"{api}/{endpoint['api_resource']}", "-H 'Content-Type: application/json'"
     settings = " ".join(f"{name}={value}" for name, value in cloud.environment().items())
-    _say(f"""
-{one["name"]} has been provisioned with its first minutes, and starts. In another terminal:
+    _print(f"""
+{endpoint["name"]} is starting, with its first minutes on the meter. In another terminal:
 
   curl {api}/endpoint-expiry -H 'Authorization: {token}'
   curl {api}/endpoint-expiry -H 'Authorization: {token}' {json_body} \\
-    -d '{{"EndpointName": "{one["name"]}", "minutes": 10}}'
+    -d '{{"EndpointName": "{endpoint["name"]}", "minutes": 10}}'
   curl {prompts} -H 'Authorization: {token}' {json_body} \\
     -d '{{"text_inputs": "write a story about beautiful weather on a tropical island."}}'
 
@@ -129,36 +133,36 @@ The services behind it, for the AWS command line and for boto3:
   export {settings}
   aws ssm get-parameter --name {parameter} --query Parameter.Value --output text
 
-Ctrl-C ends it. To see what the functions print: make cloud {SHOW}=1""")
+Ctrl-C stops it. To see the output of the functions: make cloud {SHOW}=1""")
 
 
-def _a_definition(cloud: SimulatedCloud) -> dict[str, str]:
-    """What the first metered stack wrote."""
+def _first_definition(cloud: SimulatedCloud) -> dict[str, str]:
+    """Return the definition that the first metered stack wrote to SSM."""
     ssm = cloud.client("ssm")
     for page in ssm.get_paginator("describe_parameters").paginate():
         for parameter in page["Parameters"]:
             if "/endpoints/" in parameter["Name"]:
-                said = ssm.get_parameter(Name=parameter["Name"])["Parameter"]["Value"]
-                definition: dict[str, str] = json.loads(said)
+                value = ssm.get_parameter(Name=parameter["Name"])["Parameter"]["Value"]
+                definition: dict[str, str] = json.loads(value)
                 return definition
     raise CdkError("app.py defines no endpoint")
 
 
-def _keep_time(cloud: SimulatedCloud) -> NoReturn:
-    """EventBridge's minute, until a signal comes."""
+def _tick_each_minute(cloud: SimulatedCloud) -> NoReturn:
+    """Fire EventBridge's schedules once a minute until a signal arrives."""
     never = threading.Event()
     while True:
         cloud.tick()
         never.wait(MINUTE)
 
 
-def _show(function: str, line: str) -> None:
+def _show_output(function: str, line: str) -> None:
     if os.environ.get(SHOW):
-        _say(f"{function}: {line}")
+        _print(f"{function}: {line}")
 
 
-def _say(words: str) -> None:
-    print(words, file=sys.stderr, flush=True)
+def _print(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

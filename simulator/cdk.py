@@ -1,6 +1,6 @@
-"""The real CDK command line, led to a simulated cloud.
+"""The real CDK command line, directed to a simulated cloud.
 
-Knows where npm's `aws-cdk` and a Node are; nothing of the stacks.
+Knows where npm's `aws-cdk` and Node are; nothing of the stacks.
 """
 
 import contextlib
@@ -19,24 +19,24 @@ from typing import Self
 from simulator.cdk_assembly import Assembly
 
 PROJECT = Path(__file__).resolve().parents[1]
-"""The project."""
+"""The folder of the project."""
 
 FOLDER = "PARKMETER_CDK"
-"""Environment: where `aws-cdk` was installed, if not by `make .venv/cdk`."""
+"""Environment: the folder of `aws-cdk`, unless `make .venv/cdk` installed it."""
 
-PATIENCE = 600.0
+TIMEOUT = 600.0
 """Seconds for one command."""
 
 
 class CdkError(Exception):
-    """The command line could not do it; says its last words."""
+    """Raised when a command fails; the message has the last lines of its output."""
 
 
 class Cdk:
-    """`cdk` with an application, as it would be typed in the application's folder.
+    """The `cdk` command, as typed in the folder of an application.
 
-    The application is run by `synth`, and what it wrote is used until the next one; it stays out of
-    the application's folder. `say` gets each line that is printed.
+    `synth` runs the application; its output is used until the next `synth` and lies outside the
+    application's folder. `log` receives each line of output.
     """
 
     def __init__(
@@ -44,14 +44,14 @@ class Cdk:
         environment: Mapping[str, str],
         account: str,
         region: str,
-        say: Callable[[str], None],
+        log: Callable[[str], None],
     ) -> None:
         self._environment = {
             **os.environ,
             **environment,
             "PATH": os.pathsep.join([str(_node_folder()), os.environ.get("PATH", "")]),
             "CDK_DISABLE_CLI_TELEMETRY": "true",
-            # Credentials are taken from above and from nowhere else.
+            # No credentials but those in `environment`.
             "AWS_EC2_METADATA_DISABLED": "true",
             "AWS_CONFIG_FILE": os.devnull,
             "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
@@ -59,9 +59,9 @@ class Cdk:
         for name in ("AWS_PROFILE", "AWS_SESSION_TOKEN"):
             self._environment.pop(name, None)
         self._target = f"aws://{account}/{region}"
-        self._say = say
+        self._log = log
         self._folder = TemporaryDirectory(prefix="simulated-cdk-")
-        self._written: Path | None = None
+        self._output: Path | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -70,76 +70,80 @@ class Cdk:
         self._folder.cleanup()
 
     def bootstrap(self) -> None:
-        """`cdk bootstrap`, which needs no application when it is told where.
+        """Run `cdk bootstrap`; needs no application, as it gets the target as an argument.
 
         Raises:
-            CdkError: it did not work; so do all of them.
+            CdkError: the command failed. All commands here raise it.
 
         """
         self._run("bootstrap", self._target, at=Path(self._folder.name))
 
     def synth(self, application: Path = PROJECT, context: Mapping[str, str] | None = None) -> None:
-        """`cdk synth`: run the `app.py` of a folder, and build packages for this machine."""
-        self._written = Path(mkdtemp(dir=self._folder.name))
+        """Run `cdk synth` on the `app.py` of a folder; packages are built for this machine."""
+        self._output = Path(mkdtemp(dir=self._folder.name))
         given = {"platform": "local", **(context or {})}
         self._run(
             "synth",
             "--quiet",
             f"--app={shlex.quote(sys.executable)} app.py",
-            f"--output={self._written}",
+            f"--output={self._output}",
             *(f"--context={name}={value}" for name, value in given.items()),
             at=application,
+            # A copy of the project, or another version of it, imports its own source.
+            environment={"PYTHONPATH": str(application / "src")},
         )
 
     @property
     def assembly(self) -> Assembly:
-        """What the last `synth` wrote."""
-        if self._written is None:
+        """The output of the last `synth`; runs it if there was none."""
+        if self._output is None:
             self.synth()
-        assert self._written is not None
-        return Assembly(self._written)
+        assert self._output is not None
+        return Assembly(self._output)
 
     def deploy(self, *stacks: str) -> None:
-        """`cdk deploy STACK…`, with those that they depend on if they have changed."""
-        # Direct, because change sets are moto's own, which is not told of custom resources.
-        how = ("--require-approval=never", "--method=direct")
-        self._run("deploy", *stacks, *how, *self._assembly())
+        """Run `cdk deploy STACK…`; dependencies are deployed too if they have changed."""
+        # Direct: change sets are moto's own, which does not know our custom resources.
+        options = ("--require-approval=never", "--method=direct")
+        self._run("deploy", *stacks, *options, *self._assembly())
 
     def destroy(self, *stacks: str) -> None:
-        """`cdk destroy STACK… --force`, with those that depend on them; without names, all."""
+        """Run `cdk destroy STACK… --force`, dependents included; without names, all stacks."""
         self._run("destroy", *(stacks or ("--all",)), "--force", *self._assembly())
 
     def _assembly(self) -> tuple[str, ...]:
         return (f"--app={self.assembly.folder}",)
 
-    def _run(self, *words: str, at: Path = PROJECT) -> None:
+    def _run(
+        self, *arguments: str, at: Path = PROJECT, environment: Mapping[str, str] | None = None
+    ) -> None:
         process = subprocess.Popen(
-            [str(_cli()), *words, "--no-notices", "--ci"],
+            [str(_cli()), *arguments, "--no-notices", "--ci"],
             cwd=at,
-            env=self._environment,
+            env={**self._environment, **(environment or {})},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            # So that all of it can be ended, the application's own Node included.
+            # A session of its own, so that the application's Node can be killed with it.
             start_new_session=True,
         )
         assert process.stdout is not None
-        too_long = threading.Timer(PATIENCE, _kill, [process])
-        too_long.start()
+        timer = threading.Timer(TIMEOUT, _kill, [process])
+        timer.start()
         lines = []
         try:
             with process.stdout as output:
                 for line in output:
                     lines.append(line.rstrip())
-                    self._say(line.rstrip())
+                    self._log(line.rstrip())
             status = process.wait()
         finally:
-            too_long.cancel()
+            timer.cancel()
             _kill(process)
             process.wait()
         if status != 0:
-            raise CdkError(f"cdk {words[0]} ended with {status}:\n" + "\n".join(lines[-25:]))
+            raise CdkError(f"cdk {arguments[0]} ended with {status}:\n" + "\n".join(lines[-25:]))
 
 
 def _kill(process: "subprocess.Popen[str]") -> None:
@@ -151,7 +155,7 @@ def _cli() -> Path:
     folder = Path(os.environ.get(FOLDER) or PROJECT / ".venv" / "cdk")
     command = folder / "node_modules" / ".bin" / "cdk"
     if not command.exists():
-        raise CdkError(f"there is no CDK command line in {folder}; install it with: make .venv/cdk")
+        raise CdkError(f"No CDK command line in {folder}; install it with: make .venv/cdk")
     return command
 
 

@@ -1,6 +1,6 @@
-"""What an application wrote for CDK: its stacks, where they go, and what is in their templates.
+"""The cloud assembly that `cdk synth` writes: stacks, their regions and their templates.
 
-Read from `manifest.json` and the templates beside it. Knows CDK's files, nothing of parkmeter.
+Read from `manifest.json` and the templates beside it. Knows the files of CDK, nothing of parkmeter.
 """
 
 import json
@@ -12,20 +12,20 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Assembly:
-    """One folder of `cdk synth`."""
+    """One output folder of `cdk synth`."""
 
     folder: Path
 
     def stacks(self) -> list[str]:
-        """All stacks, each after those it depends on, otherwise as the application made them."""
+        """Return all stacks, each after its dependencies, otherwise in the application's order."""
         artifacts = self._artifacts()
         ordered: list[str] = []
 
         def add(name: str) -> None:
             if name not in ordered:
-                for needed in artifacts[name].get("dependencies", ()):
-                    if needed in artifacts:
-                        add(needed)
+                for dependency in artifacts[name].get("dependencies", ()):
+                    if dependency in artifacts:
+                        add(dependency)
                 ordered.append(name)
 
         for name in artifacts:
@@ -33,11 +33,11 @@ class Assembly:
         return ordered
 
     def regions(self) -> set[str]:
-        """Where the stacks are to go."""
+        """Return the regions that the stacks deploy to."""
         return {one["environment"].rpartition("/")[2] for one in self._artifacts().values()}
 
     def resources(self, kind: str) -> Iterator[dict[str, Any]]:
-        """The properties of every resource of this kind, in all templates."""
+        """Yield the properties of each resource of this kind, over all templates."""
         for one in self._artifacts().values():
             template = json.loads((self.folder / one["properties"]["templateFile"]).read_text())
             for resource in template["Resources"].values():
@@ -47,7 +47,7 @@ class Assembly:
     def _artifacts(self) -> dict[str, Any]:
         manifest = json.loads((self.folder / "manifest.json").read_text())
         return {
-            name: said
-            for name, said in manifest["artifacts"].items()
-            if said["type"] == "aws:cloudformation:stack"
+            name: artifact
+            for name, artifact in manifest["artifacts"].items()
+            if artifact["type"] == "aws:cloudformation:stack"
         }

@@ -1,9 +1,11 @@
-"""The way in: all of the simulated cloud, put together and ended in order.
+"""The simulated cloud: all services, wired together and closed in order.
 
-with SimulatedCloud() as cloud:
-    cloud.cdk.bootstrap()
-    cloud.cdk.deploy("FlanT5MeteredStack")
-    cloud.tick()
+    with SimulatedCloud() as cloud:
+        cloud.cdk.bootstrap()
+        cloud.cdk.deploy("FlanT5MeteredStack")
+        cloud.tick()
+
+The real CDK command line deploys into it.
 """
 
 import contextlib
@@ -15,17 +17,17 @@ from typing import Any, Self
 
 import boto3
 
-from simulator.api_gateway.server import Gateway
+from simulator.api_gateway.server import ApiGateway
 from simulator.cdk import Cdk
-from simulator.cloudformation.custom_resources import Custom
-from simulator.cloudformation.moto_patch import in_place_of_motos
-from simulator.cloudformation.resources import Kinds, Moto, SageMaker
+from simulator.cloudformation.custom_resources import CustomResources
+from simulator.cloudformation.moto_patch import patched_moto
+from simulator.cloudformation.resources import MotoKind, ResourceKinds, SageMakerKind
 from simulator.cloudformation.stacks import Stacks
-from simulator.eventbridge import Events
+from simulator.eventbridge import EventBus
 from simulator.lambda_runtime.functions import Functions
-from simulator.moto_services import Services
+from simulator.moto_services import MotoServices
 from simulator.sagemaker.account import ACCOUNT, REGION, Poller
-from simulator.sagemaker.async_inference import Jobs
+from simulator.sagemaker.async_inference import AsyncInference
 from simulator.sagemaker.containers import Launch, embedded_model
 from simulator.sagemaker.endpoint import Delays
 from simulator.sagemaker.simulator import SageMakerSimulator
@@ -38,15 +40,15 @@ QUICK = Delays(
     update=timedelta(seconds=1),
     delete=timedelta(seconds=1),
 )
-"""Real time, but not SageMaker's minutes. A container still has its own time to get ready."""
+"""Seconds of real time in place of SageMaker's minutes; a container needs its own time besides."""
 
 
 class SimulatedCloud:
-    """One AWS account in one region, empty at first; ends everything it started when it is left.
+    """One AWS account in one region, empty at first; on exit it stops all that it started.
 
-    `cdk` is the command line, `sagemaker` the strict simulator behind it, `events` the bus.
-    `port`: where the API is served, 0 for any that is free. `say` gets what `cdk` prints, `show`
-    what functions print: a function's name, and a line.
+    `cdk` is the command line, `sagemaker` the SageMaker simulator, `events` the event bus. The API
+    is served on `port`; 0 takes a free one. `log_cdk` receives each line that `cdk` prints,
+    `log_function` a function's name and each line that it prints.
     """
 
     def __init__(
@@ -55,43 +57,45 @@ class SimulatedCloud:
         port: int = 0,
         launch: Launch = embedded_model,
         delays: Delays = QUICK,
-        say: Callable[[str], None] = _LOG.info,
-        show: Callable[[str, str], None] = partial(_LOG.info, "%s: %s"),  # noqa: B008 (holds nothing)
+        log_cdk: Callable[[str], None] = _LOG.info,
+        log_function: Callable[[str, str], None] = partial(_LOG.info, "%s: %s"),  # noqa: B008 (holds nothing)
     ) -> None:
-        self._port, self._say, self._show = port, say, show
-        self._ending = contextlib.ExitStack()
+        self._port, self._log_cdk, self._log_function = port, log_cdk, log_function
+        self._exit_stack = contextlib.ExitStack()
         self.sagemaker = SageMakerSimulator(launch=launch, delays=delays)
 
     def __enter__(self) -> Self:
         with contextlib.ExitStack() as started:
             sagemaker = started.enter_context(self.sagemaker)
-            services = self._services = Services()
-            # The port first, so that one that is taken is told at once.
+            services = self._services = MotoServices()
+            # The port first: one that is taken fails at once.
             stacks = self.stacks = Stacks(services.lock)
             environment = {**services.environment(), **sagemaker.environment()}
-            self.functions = Functions(services, environment, self._show)
-            self._gateway = started.enter_context(Gateway(stacks, self.functions, self._port))
+            self.functions = Functions(services, environment, self._log_function)
+            self._gateway = started.enter_context(ApiGateway(stacks, self.functions, self._port))
             started.enter_context(services)
             started.enter_context(self.functions)
-            custom = Custom(self.functions, services.url)
-            stacks.kinds = Kinds(Moto(services.lock), SageMaker(sagemaker.client()), custom)
-            services.doors += [self.functions.door, custom.door]
-            services.afterwards = stacks.settle
-            started.enter_context(in_place_of_motos(stacks))
-            self.events = started.enter_context(Events(stacks, self.functions.start))
-            started.enter_context(self.events.of_parameters())
+            custom = CustomResources(self.functions, services.url)
+            stacks.kinds = ResourceKinds(
+                MotoKind(services.lock), SageMakerKind(sagemaker.client()), custom
+            )
+            services.handlers += [self.functions.handle, custom.handle]
+            services.after_request = stacks.settle
+            started.enter_context(patched_moto(stacks))
+            self.events = started.enter_context(EventBus(stacks, self.functions.start))
+            started.enter_context(self.events.parameter_changes())
             sagemaker.account.notify = self.events.put
             started.enter_context(Poller(sagemaker.account))
             self._clients: dict[str, Any] = {}
             started.callback(self._close_clients)
-            started.enter_context(Jobs(sagemaker.account, self.client("s3")))
+            started.enter_context(AsyncInference(sagemaker.account, self.client("s3")))
             self._environment = environment
-            self.cdk = started.enter_context(Cdk(environment, ACCOUNT, REGION, self._say))
-            self._ending = started.pop_all()
+            self.cdk = started.enter_context(Cdk(environment, ACCOUNT, REGION, self._log_cdk))
+            self._exit_stack = started.pop_all()
         return self
 
     def __exit__(self, *error: object) -> None:
-        self._ending.__exit__(*error)
+        self._exit_stack.__exit__(*error)
 
     @property
     def url(self) -> str:
@@ -99,7 +103,10 @@ class SimulatedCloud:
         return self._gateway.url
 
     def client(self, service: str) -> Any:
-        """boto3's client of a service, closed with the cloud. SageMaker's has its own face."""
+        """Return boto3's client of a service, closed with the cloud.
+
+        For SageMaker use `sagemaker.client()`.
+        """
         if service not in self._clients:
             given = self._services.environment()
             self._clients[service] = boto3.client(
@@ -112,15 +119,15 @@ class SimulatedCloud:
         return self._clients[service]
 
     def environment(self) -> dict[str, str]:
-        """What leads botocore here, in any process."""
+        """Return the variables that direct botocore here, in any process."""
         return dict(self._environment)
 
     def tick(self) -> int:
-        """The minute has passed: what is scheduled is started. How many functions that were."""
+        """Fire all schedules, as EventBridge does each minute; return the number of targets."""
         return self.events.tick()
 
     def logs(self, function: str) -> list[str]:
-        """The last lines of what a function has printed."""
+        """Return the last lines that a function printed."""
         return self.functions.logs(function)
 
     def _close_clients(self) -> None:

@@ -1,6 +1,6 @@
-"""EventBridge: the rules that are deployed, told of what happens; its minute is wound by hand.
+"""EventBridge: events matched against the deployed rules; schedules fire on `tick` only.
 
-Knows the patterns that our templates use (equality and prefix) and refuses to guess at others.
+Knows the patterns that our templates use, equality and prefix, and raises on any other.
 """
 
 import contextlib
@@ -23,8 +23,8 @@ Event = dict[str, Any]
 Start = Callable[[str, bytes], None]
 
 
-class Events:
-    """The default bus. Targets are started by `start`, in the order in which events came."""
+class EventBus:
+    """The default bus. Calls `start(function, payload)` for each target, in the order of events."""
 
     def __init__(self, stacks: Stacks, start: Start) -> None:
         self._stacks = stacks
@@ -41,20 +41,22 @@ class Events:
         self._thread.join()
 
     def tick(self) -> int:
-        """Let the time of every schedule come; how many targets there were."""
+        """Fire every schedule once; return the number of targets."""
         when = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
-        told = event("aws.events", "Scheduled Event", {}, time=when)
+        scheduled = new_event("aws.events", "Scheduled Event", {}, time=when)
         return sum(
-            self._tell(rule, told) for rule in self._rules() if rule.get("ScheduleExpression")
+            self._start_targets(rule, scheduled)
+            for rule in self._rules()
+            if rule.get("ScheduleExpression")
         )
 
-    def put(self, told: Event) -> None:
-        """Something has happened. Does not wait, and may be called with any lock held."""
-        self._queue.put(told)
+    def put(self, event: Event) -> None:
+        """Queue an event. Does not wait; may be called with any lock held."""
+        self._queue.put(event)
 
     @contextlib.contextmanager
-    def of_parameters(self) -> Iterator[None]:
-        """While this lasts, changes in the parameter store are events."""
+    def parameter_changes(self) -> Iterator[None]:
+        """Publish changes of the parameter store while entered."""
         backend, events = SimpleSystemManagerBackend, self
         put, delete, delete_all = (
             getattr(backend, name)
@@ -64,11 +66,11 @@ class Events:
         def changed(store: Any, name: str, operation: str) -> None:
             if store.account_id == ACCOUNT:
                 detail = {"name": name, "operation": operation, "type": "String"}
-                events.put(event("aws.ssm", "Parameter Store Change", detail))
+                events.put(new_event("aws.ssm", "Parameter Store Change", detail))
 
-        def put_parameter(store: Any, name: str, *args: Any, **more: Any) -> Any:
+        def put_parameter(store: Any, name: str, *args: Any, **options: Any) -> Any:
             known = name in store._parameters
-            version = put(store, name, *args, **more)
+            version = put(store, name, *args, **options)
             changed(store, name, "Update" if known else "Create")
             return version
 
@@ -77,10 +79,10 @@ class Events:
             changed(store, name, "Delete")
 
         def delete_parameters(store: Any, names: list[str]) -> list[str]:
-            gone = delete_all(store, names)
-            for name in gone:
+            deleted = delete_all(store, names)
+            for name in deleted:
                 changed(store, name, "Delete")
-            return gone
+            return deleted
 
         with (
             mock.patch.object(backend, "put_parameter", put_parameter),
@@ -90,16 +92,16 @@ class Events:
             yield
 
     def _deliver(self) -> None:
-        while (told := self._queue.get()) is not None:
+        while (event := self._queue.get()) is not None:
             for rule in self._rules():
                 pattern = rule.get("EventPattern")
-                if pattern and matches(pattern, told):
-                    self._tell(rule, told)
+                if pattern and matches(pattern, event):
+                    self._start_targets(rule, event)
 
-    def _tell(self, rule: dict[str, Any], told: Event) -> int:
+    def _start_targets(self, rule: dict[str, Any], event: Event) -> int:
         for target in rule["Targets"]:
-            payload = target["Input"].encode() if "Input" in target else json.dumps(told).encode()
-            # Its function may be gone a moment before it.
+            payload = target["Input"].encode() if "Input" in target else json.dumps(event).encode()
+            # A destroyed function may go before its rule.
             with contextlib.suppress(UnknownFunctionError):
                 self._start(target["Arn"], payload)
         return len(rule["Targets"])
@@ -113,8 +115,8 @@ class Events:
         ]
 
 
-def event(source: str, detail_type: str, detail: dict[str, Any], time: str = "") -> Event:
-    """An event as EventBridge makes them."""
+def new_event(source: str, detail_type: str, detail: dict[str, Any], time: str = "") -> Event:
+    """Return an event in EventBridge's envelope."""
     return {
         "version": "0",
         "id": str(uuid.uuid4()),
@@ -128,25 +130,25 @@ def event(source: str, detail_type: str, detail: dict[str, Any], time: str = "")
     }
 
 
-def matches(pattern: Any, told: Any) -> bool:
-    """Whether an event is what a pattern asks for.
+def matches(pattern: Any, event: Any) -> bool:
+    """Return whether an event matches a pattern.
 
     Raises:
-        NotImplementedError: the pattern asks for something that is not known here.
+        NotImplementedError: the pattern uses an operator that is not simulated.
 
     """
     if isinstance(pattern, dict):
-        return isinstance(told, dict) and all(
-            name in told and matches(wanted, told[name]) for name, wanted in pattern.items()
+        return isinstance(event, dict) and all(
+            name in event and matches(expected, event[name]) for name, expected in pattern.items()
         )
-    return any(_fits(wanted, told) for wanted in pattern)
+    return any(_value_matches(expected, event) for expected in pattern)
 
 
-def _fits(wanted: Any, value: Any) -> bool:
-    match wanted:
+def _value_matches(expected: Any, value: Any) -> bool:
+    match expected:
         case {"prefix": str(prefix)}:
             return isinstance(value, str) and value.startswith(prefix)
         case dict():
-            raise NotImplementedError(f"event pattern {wanted}")
+            raise NotImplementedError(f"event pattern {expected}")
         case _:
-            return wanted == value
+            return expected == value

@@ -1,6 +1,6 @@
-"""moto over HTTP, on connections that stay open: a new one for each call costs more than the call.
+"""A moto server in a thread of this process, on kept connections.
 
-Knows how to serve moto in a thread of this process; not which services are asked, nor for what.
+A new connection for each call would cost more than the call. Knows no service of AWS.
 """
 
 import functools
@@ -15,29 +15,29 @@ from urllib.parse import unquote_to_bytes
 
 from moto.server import DomainDispatcherApplication, create_backend_app
 
-from simulator.moto_speedups import quicken
+from simulator.moto_speedups import speed_up_dynamodb
 
 Application = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 """A WSGI application."""
 
 
 class Moto(DomainDispatcherApplication):
-    """moto as an application. Not from several threads at once: its dictionaries do not bear it."""
+    """moto as a WSGI application. Not thread-safe, as moto's dictionaries are not."""
 
     def __init__(self) -> None:
         super().__init__(create_backend_app)
-        quicken()
-        # moto looks through its own folder and some hundred patterns for it, at each request.
+        speed_up_dynamodb()
+        # moto searches its folder and hundreds of patterns for it at each request.
         self.get_backend_for_host = functools.cache(super().get_backend_for_host)
 
 
 @contextmanager
 def moto_server() -> Iterator[str]:
-    """The URL of a moto server in this process, until the block ends."""
-    moto, one_at_a_time = Moto(), threading.Lock()
+    """Run a moto server in this process while entered; yields its URL."""
+    moto, lock = Moto(), threading.Lock()
 
     def serial(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
-        with one_at_a_time:
+        with lock:
             return list(moto(environ, start_response))
 
     with Server(serial) as server:
@@ -45,12 +45,12 @@ def moto_server() -> Iterator[str]:
 
 
 class Server:
-    """Serves an application at `url` while it is entered, each connection in a thread."""
+    """An HTTP server for a WSGI application at `url`, one thread for each connection."""
 
     def __init__(self, application: Application) -> None:
         handler = type("Handler", (_Handler,), {"application": staticmethod(application)})
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-        # By this name, because moto tells services apart by host and knows no bare addresses.
+        # A name, because moto finds the service by host and knows no bare addresses.
         self.url = f"http://localhost:{self._server.server_port}"
         self._thread = threading.Thread(
             target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True
@@ -71,7 +71,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
-    wbufsize = -1  # one packet an answer
+    wbufsize = -1  # one packet for each response
 
     def handle_expect_100(self) -> bool:
         super().handle_expect_100()
@@ -79,14 +79,14 @@ class _Handler(BaseHTTPRequestHandler):
         return True
 
     def answer(self) -> None:
-        said: list[Any] = []
+        started: list[Any] = []
 
         def start_response(status: str, headers: list[tuple[str, str]], *_error: Any) -> None:
-            said[:] = [status, headers]
+            started[:] = [status, headers]
 
-        # Whole, so that the next request on this connection begins where this one ends.
+        # Complete, so that the next request on this connection begins after it.
         body = b"".join(self.application(self._environ(), start_response))
-        status, headers = said
+        status, headers = started
         code, _, reason = status.partition(" ")
         self.send_response(int(code), reason)
         for name, value in headers:
@@ -103,7 +103,7 @@ class _Handler(BaseHTTPRequestHandler):
         raise AttributeError(name)
 
     def log_message(self, *_words: object) -> None:
-        """A line for each request would bury what a failing test has to say."""
+        """Log nothing: a line for each request would hide a failing test's message."""
 
     def _environ(self) -> dict[str, Any]:
         path, _, query = self.path.partition("?")

@@ -1,7 +1,7 @@
-"""moto over HTTP: S3, DynamoDB, SSM, SNS, IAM, CloudFormation, Lambda's registry and the rest.
+"""moto over HTTP: S3, DynamoDB, SSM, SNS, SQS, IAM, CloudFormation, Lambda's registry and more.
 
-All of it lives in one account of its own, so that nothing else in this process that uses moto sees
-it or is seen. What moto cannot do, others do before it: see `doors`.
+All in an account of its own, separate from anything else in this process that uses moto. Requests
+that moto cannot answer are taken by `handlers` before it.
 """
 
 import threading
@@ -17,22 +17,23 @@ from simulator.sagemaker.account import ACCOUNT, REGION
 
 _FORM = "application/x-www-form-urlencoded"
 
-Door = Callable[[Request], Response | None]
-"""Answers a request, or leaves it to the next one."""
+Handler = Callable[[Request], Response | None]
+"""Answers a request, or returns None to leave it to the next handler."""
 
 
-class Services:
-    """moto's services at `url`, until `close`.
+class MotoServices:
+    """moto's services at `url`, while entered.
 
-    `lock` is held while moto works: its dictionaries do not bear changes while another thread walks
-    over them. `doors` are asked first, without it, because they may take long and lead back here.
-    `afterwards` is called in the thread of each request that moto has answered, without it too.
+    `lock` is held during moto's calls: its dictionaries must not change while another thread
+    iterates over them. `handlers` are called first, without the lock: they may take long and call
+    back here. `after_request` is called in the thread of each request that moto has answered,
+    without the lock too.
     """
 
     def __init__(self) -> None:
         self.lock = threading.RLock()
-        self.doors: list[Door] = []
-        self.afterwards: Callable[[], None] = lambda: None
+        self.handlers: list[Handler] = []
+        self.after_request: Callable[[], None] = lambda: None
         self._moto = Moto()
         self._server = Server(self._answer)
         self.url = self._server.url
@@ -49,7 +50,7 @@ class Services:
                     backends.pop(ACCOUNT).reset()
 
     def environment(self) -> dict[str, str]:
-        """What leads botocore here, in this process or another."""
+        """Return the variables that direct botocore here, in any process."""
         return {
             "AWS_ENDPOINT_URL": self.url,
             "AWS_REGION": REGION,
@@ -60,20 +61,20 @@ class Services:
 
     @staticmethod
     def backend(service: str) -> Any:
-        """Moto's own object behind a service; to be used with `lock`."""
+        """Return moto's backend of a service; use it with `lock` held."""
         return moto.backends.get_backend(service)[ACCOUNT][REGION]
 
     def _answer(self, environ: Any, start_response: Any) -> Iterable[bytes]:
         request = Request(environ)
-        for door in self.doors:
-            response = door(request)
+        for handler in self.handlers:
+            response = handler(request)
             if response is not None:
                 return response(environ, start_response)
         if request.method == "PUT" and request.mimetype == _FORM:
-            # moto would take the body of an object for a form, and keep an empty one.
+            # moto would parse the object's body as a form and store an empty one.
             del environ["CONTENT_TYPE"]
         environ["HTTP_X_MOTO_ACCOUNT_ID"] = ACCOUNT
         with self.lock:
             pieces = list(self._moto(environ, start_response))
-        self.afterwards()
+        self.after_request()
         return pieces

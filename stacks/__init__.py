@@ -1,1 +1,1 @@
-"""The CDK app: what parkmeter is on AWS, as templates. Nothing here runs in the cloud."""
+"""The CDK app: parkmeter's stacks on AWS. Nothing here runs in the cloud."""

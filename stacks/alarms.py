@@ -1,7 +1,7 @@
-"""Who watches the clock: three alarms and a dashboard.
+"""Monitoring of the clock: three alarms and a dashboard.
 
-An endpoint that outlives its meter is money, so silence is an alarm too. Knows the metrics that
-CloudWatch has by itself and the one line the clock prints (see `names.py`).
+An endpoint that outlives its meter costs money, so missing data is an alarm too. Knows CloudWatch's
+own metrics and those of the line the clock prints (see `names.py`).
 """
 
 from aws_cdk import ArnFormat, Duration, Stack, aws_cloudwatch, aws_cloudwatch_actions, aws_sns
@@ -11,14 +11,14 @@ from stacks.names import METRICS, METRICS_DIMENSION, OVERDUE, UNSETTLED, VARIANT
 from stacks.settings import Settings
 
 OVERDUE_SECONDS = 900
-"""SageMaker refuses to delete what it is still creating or updating; most of that takes less."""
+"""SageMaker refuses to delete an endpoint that it creates or updates, mostly for less than this."""
 
 _MINUTE = Duration.minutes(1)
 _FIVE_MINUTES = Duration.minutes(5)
 
 
-class Watching(Construct):
-    """Alarms that tell the topic, and a dashboard with them and with every endpoint."""
+class Monitoring(Construct):
+    """Alarms that notify the topic, and a dashboard of them and of every endpoint."""
 
     def __init__(
         self, scope: Construct, construct_id: str, *, settings: Settings, topic: aws_sns.ITopic
@@ -41,25 +41,25 @@ class Watching(Construct):
             self,
             "ClockErrors",
             alarm_name=name,
-            alarm_description="The clock could not treat every meter in three of five minutes. "
+            alarm_description="The clock failed to reconcile a meter in three of five minutes. "
             "Its log names the meter and the cause.",
             threshold=1,
             evaluation_periods=5,
-            # One failure is retried at the next minute; AWS has passing troubles.
+            # A single failure is retried the next minute; AWS has transient errors.
             datapoints_to_alarm=3,
             comparison_operator=_AT_LEAST,
             treat_missing_data=aws_cloudwatch.TreatMissingData.NOT_BREACHING,
         )
 
     def _missing_heartbeat(self, name: str) -> aws_cloudwatch.Alarm:
-        # Counts ticks that came to their end: a rule that is off, a clock that cannot start and one
-        # that never finishes all look the same here.
+        # Counts completed ticks: a disabled rule, a clock that cannot start and one that never
+        # finishes all look the same here.
         return self._of_ticks(OVERDUE, "SampleCount", _FIVE_MINUTES).create_alarm(
             self,
             "MissingHeartbeat",
             alarm_name=name,
-            alarm_description="No tick of the clock has come to its end for five minutes: nothing "
-            "is started or stopped any more.",
+            alarm_description="No tick of the clock was completed for five minutes: endpoints are "
+            "neither started nor stopped.",
             threshold=1,
             evaluation_periods=1,
             comparison_operator=aws_cloudwatch.ComparisonOperator.LESS_THAN_THRESHOLD,
@@ -72,7 +72,7 @@ class Watching(Construct):
             "EndpointOverdue",
             alarm_name=name,
             alarm_description=f"An endpoint has lived {OVERDUE_SECONDS // 60} minutes past its "
-            "meter and costs money. The journal says why it could not be stopped.",
+            "meter and costs money. The journal has the cause.",
             threshold=OVERDUE_SECONDS,
             evaluation_periods=1,
             comparison_operator=_AT_LEAST,
@@ -89,9 +89,7 @@ class Watching(Construct):
                 self._of_lambda("Errors"),
                 self._of_lambda("Throttles"),
             ),
-            _graph(
-                "Meters that need looking at", self._of_ticks(UNSETTLED, "Maximum", _FIVE_MINUTES)
-            ),
+            _graph("Unsettled meters", self._of_ticks(UNSETTLED, "Maximum", _FIVE_MINUTES)),
             _graph(
                 "Seconds past close and drain", self._of_ticks(OVERDUE, "Maximum", _FIVE_MINUTES)
             ),
@@ -118,7 +116,7 @@ class Watching(Construct):
             )
 
     def _shown(self) -> list[aws_cloudwatch.IAlarm]:
-        """The alarms by their literal names: the dashboard can do without any of them."""
+        """Return the alarms by their literal names: the dashboard then depends on none of them."""
         return [
             aws_cloudwatch.Alarm.from_alarm_arn(
                 self,

@@ -1,7 +1,7 @@
-"""`APIStack`: the address that people know. One REST API, tokens, and two kinds of functions.
+"""`APIStack`: the REST API, its tokens, the authorizer and the control function.
 
 Prompts go to the inference function of their endpoint, found by its literal name; everything else
-goes to control. Knows how routes are shared out, not what they answer.
+goes to control. Knows which function serves a route, not its answers.
 """
 
 from typing import Any
@@ -18,23 +18,24 @@ from aws_cdk import (
 from constructs import Construct
 
 from stacks.functions import Deployment, MeterFunction, Program
-from stacks.gateway_responses import speak_problems
-from stacks.iam import Grants, role
+from stacks.gateway_responses import add_problem_responses
+from stacks.iam import role
+from stacks.iam_grants import Grants
 from stacks.inference import TIMEOUT_SECONDS
 from stacks.names import STAGE
 from stacks.tables import auth_table
 
 AUTHORIZER_CACHE_SECONDS = 60
-"""A revoked token works for so long at most."""
+"""A revoked token works at most this much longer."""
 
 REQUESTS_A_SECOND, REQUESTS_AT_ONCE = 50, 100
-"""For the whole stage: keeps a client gone wild from using up the account's Lambda concurrency."""
+"""Of the whole stage: one client must not use up the account's Lambda concurrency."""
 
 OPEN_PATHS = ("/", "/health", "/docs", "/openapi.json", "/favicon.ico", "/assets/{proxy+}")
-"""What a browser loads before anybody has typed a token. GET only."""
+"""Loaded by a browser before a token is entered. GET and HEAD only."""
 
 LINK_PATH = "/extend/{link}"
-"""The link in a warning. GET shows what it would do, POST does it; its signature is who asks."""
+"""The link in a warning. GET shows the extension, POST applies it; the signature authorizes it."""
 
 
 class ApiStack(Stack):
@@ -64,7 +65,7 @@ class ApiStack(Stack):
             Program(
                 name=self._settings.names.authorizer,
                 module="parkmeter.aws.authorizer",
-                description="Who asks: from an Authorization header to a token with scopes.",
+                description="Authorizer: from an Authorization header to a token with scopes.",
                 timeout_seconds=10,
                 memory_megabytes=1024,
             ),
@@ -80,7 +81,7 @@ class ApiStack(Stack):
             Program(
                 name=names.control,
                 module="parkmeter.aws.control",
-                description="All but prompts: status, top-ups, journal, tokens, async, docs.",
+                description="All routes but prompts: status, top-ups, journal, tokens, async.",
                 timeout_seconds=TIMEOUT_SECONDS,
                 memory_megabytes=1024,
             ),
@@ -103,15 +104,15 @@ class ApiStack(Stack):
 
     def _api(self, authorizer: MeterFunction, control: MeterFunction) -> None:
         names = self._settings.names
-        # By literal names, and from this side: a permission on the function's side would go
-        # whenever its stack is destroyed and made again.
+        # By literal names and on the API's side: a permission of the function would be lost when
+        # its stack is destroyed and deployed again.
         grants = self._may.call_from_api()
         self._caller = role(self, "ApiRole", "apigateway.amazonaws.com", grants)
         api = aws_apigateway.RestApi(
             self,
             "Api",
             rest_api_name=names.api,
-            description="parkmeter: endpoints with a meter.",
+            description="parkmeter: metered endpoints.",
             endpoint_types=[aws_apigateway.EndpointType.REGIONAL],
             binary_media_types=["*/*"],
             cloud_watch_role=False,
@@ -124,14 +125,14 @@ class ApiStack(Stack):
                 authorizer=self._request_authorizer(authorizer)
             ),
         )
-        speak_problems(api)
+        add_problem_responses(api)
         by_control = self._integration(names.control)
         self._open(api, by_control)
         api.root.add_resource("{proxy+}").add_method("ANY", by_control)
         for endpoint in self._settings.endpoints:
             prompts = api.root.add_resource(endpoint.resource)
             prompts.add_method("POST", self._integration(names.inference(endpoint.name)))
-            # A path that exists does not fall through to {proxy+}, whatever the method.
+            # An existing path does not fall through to {proxy+} for other methods.
             prompts.add_method("ANY", by_control)
         api.deployment_stage.node.add_dependency(authorizer, control)
         _accept_api_findings(api)
@@ -140,12 +141,12 @@ class ApiStack(Stack):
             "Address",
             name=names.address_parameter,
             type="String",
-            description="Where people reach the API; for the links in mails.",
+            description="Address of the API, for the links in mails.",
             value=f"https://{api.rest_api_id}.execute-api.{self.region}.{Aws.URL_SUFFIX}/{STAGE}",
         )
 
     def _open(self, api: aws_apigateway.RestApi, by_control: aws_apigateway.Integration) -> None:
-        # HEAD too: so those who watch a service ask /health, and scanners of mails ask links.
+        # HEAD too: monitors call /health with it, and mail scanners call links.
         for method, path, why in (
             *((method, path, _OPEN_BECAUSE) for path in OPEN_PATHS for method in ("GET", "HEAD")),
             *((method, LINK_PATH, _LINK_BECAUSE) for method in ("GET", "HEAD", "POST")),
@@ -167,7 +168,7 @@ class ApiStack(Stack):
             handler=authorizer.function,
             identity_sources=[aws_apigateway.IdentitySource.header("Authorization")],
             results_cache_ttl=Duration.seconds(AUTHORIZER_CACHE_SECONDS),
-            # It may call the authorizer already; CDK would add all of its versions.
+            # The role may call the authorizer already; CDK would add all its versions.
             assume_role=self._caller.without_policy_updates(),
         )
 
@@ -185,25 +186,25 @@ class ApiStack(Stack):
 
 
 _OPEN_BECAUSE = (
-    "health, documentation and the dashboard's files hold nothing of anybody's, and a browser "
-    "loads them before a token is typed"
+    "health, documentation and the dashboard's files hold no data of users, and a browser loads "
+    "them before a token is entered"
 )
 _LINK_BECAUSE = (
-    "whoever has the mail may extend: the link is signed, works once and until the expiry that it "
-    "warns of, and does nothing before it is confirmed"
+    "the recipient of the mail may extend: the link is signed, works once and only until the "
+    "expiry that it warns of, and has no effect before it is confirmed"
 )
 
 _ACCEPTED = {
-    "APIG1": """access logs need a role that is set once for the whole account, which is not this
-        project's to set; control and inference log what they answer""",
-    "APIG2": """bodies are checked where they are understood: by control, and by the model, whose
-        contract is its own""",
-    "APIG3": """a web ACL costs money every month; every route but the open ones asks for a token,
-        and the stage is throttled""",
-    "APIG6": """execution logs need the same account-wide role, and would hold people's prompts""",
-    "COG4": """tokens come from the table `auth`, by the request authorizer, as documented""",
+    "APIG1": """access logs need a role that is set for the whole account, which this project must
+        not change; control and inference log their answers""",
+    "APIG2": """bodies are validated by control, and prompts by the model, which has its own
+        contract""",
+    "APIG3": """a web ACL costs money every month; every route but the open ones needs a token, and
+        the stage is throttled""",
+    "APIG6": """execution logs need the same account-wide role, and would contain prompts""",
+    "COG4": """tokens are in the table `auth` and checked by the request authorizer""",
 }
-"""What cdk-nag's pack AwsSolutions finds in the API, with the reason why it stays."""
+"""Findings of cdk-nag's pack AwsSolutions in the API, each with the reason to accept it."""
 
 
 def _accept_api_findings(api: aws_apigateway.RestApi) -> None:

@@ -1,6 +1,6 @@
 """`<Name>AsyncStack`: the same model behind a queue, for answers that take longer than 29 seconds.
 
-Needs no other stack, and no meter: it sleeps by itself, with no instance, while nothing is queued.
+Needs no other stack and no meter: it scales to zero instances while its queue is empty.
 """
 
 from typing import Any
@@ -21,7 +21,8 @@ from constructs import Construct
 
 from stacks.functions import Deployment, MeterFunction, Program, kept_log_group
 from stacks.hosting import hosted_model, production_variant
-from stacks.iam import Grant, Grants
+from stacks.iam import Grant
+from stacks.iam_grants import Grants
 from stacks.names import ASYNC_FAILURES, ASYNC_INPUTS, ASYNC_RESULTS, endpoint_log_group
 from stacks.scaling import Scaling
 from stacks.settings import Endpoint
@@ -48,7 +49,7 @@ class AsyncStack(Stack):
         bucket = self._bucket()
         emptied = self._emptied(bucket)
         made = self._hosted(bucket)
-        # Destroyed in the opposite order: first nobody writes any more, then it is emptied.
+        # Destroyed in the opposite order: first its only writer, then the bucket is emptied.
         made.node.add_dependency(emptied)
         Scaling(
             self,
@@ -76,14 +77,14 @@ class AsyncStack(Stack):
         Validations.of(bucket).acknowledge(
             Acknowledgment(
                 id="AwsSolutions-S1",
-                reason="prompts and answers that expire within days, read by one function; a log "
-                "of accesses would have to be kept in a bucket of its own",
+                reason="prompts and answers that expire within days, read by one function; access "
+                "logs would need a bucket of their own",
             )
         )
         return bucket
 
     def _emptied(self, bucket: aws_s3.Bucket) -> CustomResource:
-        """What lets the bucket go: CloudFormation deletes none that holds anything."""
+        """Return the custom resource that empties the bucket, which only then can be deleted."""
         may, names = Grants(self, self._settings.names), self._settings.names
         function = MeterFunction(
             self,
@@ -92,7 +93,7 @@ class AsyncStack(Stack):
             Program(
                 name=names.async_bucket_function(self._endpoint.name),
                 module="parkmeter.aws.async_inference.bucket",
-                description=f"Empties the async bucket of {self._endpoint.name} before it goes.",
+                description=f"Empties the async bucket of {self._endpoint.name} on destroy.",
                 timeout_seconds=900,
             ),
             may.empty_bucket(self._bucket_name),
@@ -138,9 +139,9 @@ class AsyncStack(Stack):
         return made
 
     def _results(self) -> list[Grant]:
-        """What the container's role needs: take inputs, leave results."""
+        """Return the container's grants: read inputs, write results."""
         arn = f"arn:{Aws.PARTITION}:s3:::{self._bucket_name}"
-        because = "objects of one folder; their names are the requests' ids"
+        because = "objects of one folder, named by the requests' ids"
         return [
             Grant(("s3:ListBucket",), (arn,)),
             Grant(("s3:GetObject",), (f"{arn}/{ASYNC_INPUTS}/*",), because=because),
@@ -152,7 +153,7 @@ class AsyncStack(Stack):
         ]
 
     def _topic(self, outcome: str) -> str:
-        """For whoever wants to be told instead of asking. Carries addresses, not the results."""
+        """Return the ARN of a topic for subscribers; messages carry addresses, not results."""
         name = self._settings.names.async_topic(self._endpoint.name, outcome)
         topic = aws_sns.Topic(self, outcome.capitalize(), topic_name=name, enforce_ssl=True)
         return topic.topic_arn

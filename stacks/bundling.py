@@ -1,7 +1,7 @@
-"""Lambda packages without Docker: parkmeter's modules, and pinned wheels for Lambda's machine.
+"""Lambda packages built without Docker: parkmeter's modules and pinned wheels for Lambda.
 
-`-c platform=local` builds for the machine and the Python at hand instead, for running the packages
-right here. What AWS's runtime brings along (boto3) is not packed.
+`-c platform=local` builds for this machine and Python instead, to run the packages here. Packages
+of AWS's runtime (boto3) are not included.
 """
 
 import hashlib
@@ -25,7 +25,7 @@ CONTEXT = "platform"
 LAMBDA, LOCAL = "arm64", "local"
 
 PROVIDED = frozenset({"boto3", "botocore"})
-"""By Lambda's own runtime, and where packages are run locally by the environment."""
+"""By Lambda's own runtime, or by the environment when packages run locally."""
 
 _HERE = Path(__file__).parent
 _SOURCE = _HERE.parent / "src"
@@ -40,11 +40,10 @@ _WHEELS_FOR_LAMBDA = (
 
 @dataclass(frozen=True, slots=True)
 class Pinned:
-    """A file of pinned requirements. `brings`: what may be imported when it is installed.
+    """A file of pinned requirements. `brings`: the packages that can be imported with it.
 
-    Each file is complete, with what its packages need in turn, and installed without looking
-    further: pip would judge conditions such as `python_version < "3.13"` by the Python it runs on,
-    not by Lambda's.
+    Each file includes all dependencies and is installed without resolving more: pip would evaluate
+    conditions such as `python_version < "3.13"` for the Python it runs on, not for Lambda's.
     """
 
     file: Path | None
@@ -59,14 +58,14 @@ PINNED = (
         frozenset({"pydantic", "fastapi", "starlette", "mangum"}),
     ),
 )
-"""Smallest first: a package gets the first one that has all it imports."""
+"""Smallest first: a function gets the first one with everything it imports."""
 
 
 def pinned_for(others: Iterable[str]) -> Pinned:
-    """The smallest set of requirements with all of these top names.
+    """Return the smallest set of requirements with all of these top-level names.
 
     Raises:
-        ValueError: none has; names what is missing.
+        ValueError: there is none; names the missing packages.
 
     """
     wanted = frozenset(others) - PROVIDED
@@ -90,26 +89,26 @@ class LambdaPackages:
 
     @classmethod
     def for_app(cls, app: App) -> Self:
-        """As the command line's context says."""
+        """Return the packages for the platform in the CDK context."""
         return cls(app.node.try_get_context(CONTEXT) or LAMBDA)
 
     def code(self, module: str) -> aws_lambda.Code:
-        """The package whose handler is `<module>.handler`."""
+        """Return the package with the handler `<module>.handler`."""
         needed = needed_by(module, self.source)
         pinned = pinned_for(needed.others)
         return aws_lambda.Code.from_asset(
             str(_HERE / "requirements"),
-            # Of all that goes in, not of what comes out: equal input is not built again.
+            # A hash of the inputs, not of the output: equal inputs are not built again.
             asset_hash_type=AssetHashType.CUSTOM,
             asset_hash=self._digest(module, needed, pinned),
             bundling=BundlingOptions(
-                image=RUNTIME.bundling_image,  # must be named; never used
+                image=RUNTIME.bundling_image,  # required, never used
                 local=_Bundling(self, needed, pinned),
             ),
         )
 
     def build(self, needed: Needed, pinned: Pinned, folder: Path) -> None:
-        """Put a package together in a folder."""
+        """Build a package in a folder."""
         for file in needed.files:
             copy = folder / file.relative_to(self.source)
             copy.parent.mkdir(parents=True, exist_ok=True)
@@ -128,7 +127,7 @@ class LambdaPackages:
 
 @cache
 def _installed(requirements: Path, platform: str) -> TemporaryDirectory[str]:
-    """A folder with pinned requirements, made once for all functions; it goes with the process."""
+    """Return a folder with pinned requirements, installed once per process and removed with it."""
     folder = TemporaryDirectory(prefix="parkmeter-lambda-")
     command = [
         sys.executable,
@@ -149,19 +148,19 @@ def _installed(requirements: Path, platform: str) -> TemporaryDirectory[str]:
     done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
     if done.returncode != 0:
         raise RuntimeError(f"pip could not build a Lambda package:\n{done.stderr}")
-    # Command line tools of the packages; nothing runs them in a Lambda.
+    # Command line tools of the packages; unused in a Lambda.
     shutil.rmtree(Path(folder.name) / "bin", ignore_errors=True)
     return folder
 
 
 @jsii.implements(ILocalBundling)
 class _Bundling:
-    """What CDK calls in place of Docker; only for stacks that are deployed, and changed."""
+    """The bundling that CDK calls instead of Docker, for changed stacks that are deployed."""
 
     def __init__(self, packages: LambdaPackages, needed: Needed, pinned: Pinned) -> None:
         self._packages, self._needed, self._pinned = packages, needed, pinned
 
     def try_bundle(self, output_dir: str, *_: object, **__: object) -> bool:
-        """Build into CDK's folder. Always, or raise: there is no Docker to fall back to."""
+        """Build into CDK's folder, or raise: there is no Docker to fall back to."""
         self._packages.build(self._needed, self._pinned, Path(output_dir))
         return True

@@ -1,6 +1,6 @@
-"""A Lambda function as all of ours are: own role, own log group, literal name, agreed environment.
+"""The construct of every Lambda function: role, log group, literal name, common environment.
 
-Knows the runtime and where the code comes from; what a function may do is told by its stack.
+Knows the runtime and the source of the code; the stack gives the function's permissions.
 """
 
 from collections.abc import Mapping, Sequence
@@ -10,7 +10,8 @@ from typing import Protocol
 from aws_cdk import Duration, RemovalPolicy, Stack, aws_lambda, aws_logs
 from constructs import Construct
 
-from stacks.iam import Grant, Grants, role
+from stacks.iam import Grant, role
+from stacks.iam_grants import Grants
 from stacks.names import Names, log_group
 from stacks.settings import Settings
 
@@ -26,16 +27,16 @@ _RETENTION = {
 
 
 class Packages(Protocol):
-    """Where the code of functions comes from: `bundling.LambdaPackages`, or a stub in tests."""
+    """The source of functions' code: `bundling.LambdaPackages`, or a stub in tests."""
 
     def code(self, module: str) -> aws_lambda.Code:
-        """The package whose handler is `<module>.handler`."""
+        """Return the package with the handler `<module>.handler`."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Deployment:
-    """What every stack with functions is made from."""
+    """The inputs of every stack with functions."""
 
     settings: Settings
     packages: Packages
@@ -43,7 +44,7 @@ class Deployment:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Program:
-    """What one function is. `retries` and `event_age_seconds`: of asynchronous invocations."""
+    """The properties of one function. `retries`, `event_age_seconds`: of async invocations."""
 
     name: str
     module: str
@@ -56,7 +57,7 @@ class Program:
 
 
 class MeterFunction(Construct):
-    """A function with its role and its log group; all of it goes when the stack goes."""
+    """A function with its role and log group; all are deleted with the stack."""
 
     def __init__(
         self,
@@ -102,10 +103,10 @@ def _environment(names: Names) -> dict[str, str]:
 
 
 def kept_log_group(scope: Construct, construct_id: str, name: str, days: int) -> aws_logs.LogGroup:
-    """A log group that forgets after some days and goes with its stack.
+    """Return a log group with this retention that is deleted with its stack.
 
     Raises:
-        ValueError: CloudWatch has no such number of days, or none that makes sense here.
+        ValueError: the number of days is not supported.
 
     """
     if days not in _RETENTION:

@@ -1,6 +1,6 @@
-"""API Gateway's own errors, said as the handlers say theirs: problem+json with a stable code.
+"""API Gateway's own errors as problem+json with a stable code, in the form of the handlers' errors.
 
-What a handler answers passes untouched; this is for requests that reach none. Knows the words of
+A handler's answer passes unchanged; these are for requests that reach no handler. Uses the codes of
 `parkmeter.errors`, so that a program sees one code for one cause.
 """
 
@@ -17,7 +17,7 @@ _Type = aws_apigateway.ResponseType
 
 
 @dataclass(frozen=True, slots=True)
-class _Said:
+class _Response:
     kind: aws_apigateway.ResponseType
     status: int
     code: str
@@ -25,61 +25,61 @@ class _Said:
     detail: str
 
 
-def _responses() -> list[_Said]:
+def _responses() -> list[_Response]:
     return [
-        _Said(
+        _Response(
             _Type.UNAUTHORIZED,
             401,
             errors.TokenMissingError.code,
             errors.TokenMissingError.title,
             "Send your token in the Authorization header.",
         ),
-        _Said(
+        _Response(
             _Type.ACCESS_DENIED,
             403,
             errors.TokenRefusedError.code,
             errors.TokenRefusedError.title,
-            "The token is unknown, expired, or revoked. One that was added after it had been tried "
-            "is known within a minute.",
+            "The token is unknown, expired or revoked. A token that was used before it was added "
+            "is accepted within a minute.",
         ),
-        _Said(
-            # What API Gateway says of a path or method that is not there.
+        _Response(
+            # API Gateway's error for an unknown path or method.
             _Type.MISSING_AUTHENTICATION_TOKEN,
             404,
             "not_found",
             "Not found",
-            "There is nothing at this path for this method; /docs lists what there is.",
+            "There is no route with this path and method; /docs lists all routes.",
         ),
-        _Said(
+        _Response(
             _Type.REQUEST_TOO_LARGE,
             413,
             errors.TooLargeError.code,
             errors.TooLargeError.title,
-            "The body may have at most 10 MB here, and a prompt 4 MB.",
+            "A body may have at most 10 MB, and a prompt 4 MB.",
         ),
-        _Said(
+        _Response(
             _Type.THROTTLED,
             429,
             "too_many_requests",
             "Too many requests",
-            "The API takes fewer requests a second than this; wait a moment.",
+            "The limit of requests per second is exceeded; wait a moment.",
         ),
-        _Said(
-            # The authorizer failed, so nothing is known of the token: no refusal, and not cached.
+        _Response(
+            # The authorizer failed, so the token was not checked: not a refusal, and not cached.
             _Type.AUTHORIZER_FAILURE,
             500,
             "internal",
             "Internal error",
             "The token could not be looked up; try again.",
         ),
-        _Said(
+        _Response(
             _Type.INTEGRATION_TIMEOUT,
             504,
             errors.UpstreamTimeoutError.code,
             errors.UpstreamTimeoutError.title,
-            "No answer within 29 seconds. Longer ones go through the endpoint's -async path.",
+            "No answer within 29 seconds. Use the endpoint's -async path for longer ones.",
         ),
-        _Said(
+        _Response(
             _Type.INTEGRATION_FAILURE,
             502,
             errors.UpstreamError.code,
@@ -89,23 +89,23 @@ def _responses() -> list[_Said]:
     ]
 
 
-def speak_problems(api: aws_apigateway.RestApi) -> None:
-    """Give an API its words for every error that it makes by itself."""
-    for said in _responses():
-        headers = {"WWW-Authenticate": "'Bearer'"} if said.status == HTTPStatus.UNAUTHORIZED else {}
+def add_problem_responses(api: aws_apigateway.RestApi) -> None:
+    """Define an API's responses for every error that it raises itself."""
+    for one in _responses():
+        headers = {"WWW-Authenticate": "'Bearer'"} if one.status == HTTPStatus.UNAUTHORIZED else {}
         problem = {
-            "type": type_of(said.code),
-            "title": said.title,
-            "status": said.status,
-            "detail": said.detail,
-            "code": said.code,
+            "type": type_of(one.code),
+            "title": one.title,
+            "status": one.status,
+            "detail": one.detail,
+            "code": one.code,
         }
-        _add(api, said.kind, json.dumps(problem), headers, status_code=str(said.status))
+        _add(api, one.kind, json.dumps(problem), headers, status_code=str(one.status))
     for kind, code, title in (
         (_Type.DEFAULT_4_XX, "refused", "Refused"),
         (_Type.DEFAULT_5_XX, "internal", "Internal error"),
     ):
-        # The rest keeps its status and API Gateway's words, which come with their quotes.
+        # All others keep their status and API Gateway's message, which includes its quotes.
         problem = {"type": type_of(code), "title": title, "code": code}
         body = json.dumps(problem)[:-1] + ', "detail": $context.error.messageString}'
         _add(api, kind, body, {})

@@ -1,4 +1,4 @@
-"""From a model in `app.py` to a SageMaker Model with the role that its container runs under.
+"""SageMaker Models for the models in `app.py`, with the role of their container.
 
 Used by the metered and by the async stack. Knows JumpStart's facts; knows nothing of meters.
 """
@@ -11,19 +11,20 @@ from aws_cdk import Aws, Stack, aws_iam, aws_sagemaker
 from constructs import Construct
 
 from stacks import jumpstart
-from stacks.iam import Grant, Grants, role
+from stacks.iam import Grant, role
+from stacks.iam_grants import Grants
 from stacks.names import VARIANT, endpoint_log_group
 from stacks.settings import Container, Endpoint, JumpStart, Settings
 
 _READING_REASON = (
-    "a live endpoint keeps its former model while a new one is deployed, "
+    "a live endpoint keeps its previous model while a new one is deployed, "
     "and must still be able to replace a broken instance"
 )
 
 
 @dataclass(frozen=True, slots=True)
 class _Source:
-    """What a container is made of, whoever provides it."""
+    """The parts of a container, common to all kinds of models."""
 
     registry: str
     image: str
@@ -42,7 +43,7 @@ def hosted_model(
     sagemaker_endpoint: str,
     grants: Sequence[Grant] = (),
 ) -> aws_sagemaker.CfnModel:
-    """The Model of an endpoint, which logs as `sagemaker_endpoint` and may do `grants` besides."""
+    """Return the Model of an endpoint that logs as `sagemaker_endpoint`, with further `grants`."""
     stack = Stack.of(scope)
     source = _source(endpoint.model, settings.region)
     container = aws_sagemaker.CfnModel.ContainerDefinitionProperty(
@@ -63,7 +64,7 @@ def hosted_model(
 def production_variant(
     model: aws_sagemaker.CfnModel, endpoint: Endpoint, instance_type: str
 ) -> aws_sagemaker.CfnEndpointConfig.ProductionVariantProperty:
-    """One instance, with the time that a large model needs to load."""
+    """Return a variant of one instance, with the time that a large model needs to load."""
     return aws_sagemaker.CfnEndpointConfig.ProductionVariantProperty(
         variant_name=VARIANT,
         model_name=model.attr_model_name,
@@ -135,7 +136,7 @@ def _role(
         Grant(
             ("ecr:GetAuthorizationToken",),
             ("*",),
-            because="GetAuthorizationToken knows no resource (AWS)",
+            because="GetAuthorizationToken has no resource (AWS)",
         ),
         Grant(
             ("ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"),
@@ -146,7 +147,7 @@ def _role(
             ("cloudwatch:PutMetricData",),
             ("*",),
             {"StringLike": {"cloudwatch:namespace": "/aws/sagemaker/*"}},
-            "PutMetricData knows no resource (AWS); the condition keeps it to SageMaker's metrics",
+            "PutMetricData has no resource (AWS); the condition limits it to SageMaker's metrics",
         ),
         *grants,
     ]

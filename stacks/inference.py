@@ -1,6 +1,6 @@
 """`<Name>LambdaStack`: the function that takes one endpoint's prompts.
 
-Its name is literal, so that the API finds it without knowing this stack.
+Its name is literal, so that the API finds it without depending on this stack.
 """
 
 from typing import Any
@@ -9,18 +9,18 @@ from aws_cdk import Stack
 from constructs import Construct
 
 from stacks.functions import Deployment, MeterFunction, Program
-from stacks.iam import Grants
+from stacks.iam_grants import Grants
 from stacks.settings import Endpoint
 
 TIMEOUT_SECONDS = 29
-"""API Gateway waits no longer; the handler gives the model 27."""
+"""API Gateway's limit; the handler gives the model 27."""
 
 
 class LambdaStack(Stack):
-    """Looks at the meter, asks the model, and may do nothing else.
+    """A function that reads the meter and calls the model, and may do nothing else.
 
-    Where prompts wake the endpoint it passes those to a closed meter on to control; where it may be
-    idle, notes that it is used.
+    For an endpoint that prompts wake, it forwards prompts to a closed meter to control; for one
+    with an idle limit, it notes each use.
     """
 
     def __init__(
@@ -41,9 +41,9 @@ class LambdaStack(Stack):
             Program(
                 name=names.inference(endpoint.name),
                 module="parkmeter.aws.inference",
-                description=f"Prompts of {endpoint.name}: meter open? then the model's own answer.",
+                description=f"Prompts of {endpoint.name}: checks the meter, calls the model.",
                 timeout_seconds=TIMEOUT_SECONDS,
-                # CPU comes with memory, and start-up is what people wait for.
+                # CPU grows with memory, and a cold start delays a prompt.
                 memory_megabytes=1024,
                 environment={
                     "PARKMETER_ENDPOINT": endpoint.name,

@@ -1,7 +1,7 @@
-"""JumpStart's facts, from `jumpstart.json`: nothing is asked of the network at synth.
+"""JumpStart's facts, from `jumpstart.json`: synth needs no network.
 
 The file pins versions, because versions differ in their contract: Flan-T5 1.x takes `text_inputs`,
-2.x speaks TGI. Knows no construct.
+2.x has TGI's. Knows no construct.
 """
 
 import json
@@ -18,7 +18,7 @@ _DEEP_LEARNING_CONTAINERS = "tgi"
 
 @dataclass(frozen=True, slots=True)
 class Fact:
-    """One version of one model. `artifact_key` lies in JumpStart's bucket of the region."""
+    """One version of one model. `artifact_key`: in JumpStart's bucket of the region."""
 
     image: str
     account: str
@@ -29,10 +29,10 @@ class Fact:
 
 
 def fact(model_id: str, version: str, region: str) -> Fact:
-    """What is known of a model in a region.
+    """Return the facts of a model in a region.
 
     Raises:
-        ValueError: unknown model, version or region; says which ones are known.
+        ValueError: unknown model, version or region; names the known ones.
 
     """
     versions = _facts()["models"].get(model_id)
@@ -52,12 +52,12 @@ def fact(model_id: str, version: str, region: str) -> Fact:
 
 
 def bucket(region: str) -> str:
-    """JumpStart's bucket; readable for every account."""
+    """Return JumpStart's bucket, which every account may read."""
     return f"jumpstart-cache-prod-{region}"
 
 
 def containers_account(region: str) -> str:
-    """Who owns AWS's deep learning containers in a region.
+    """Return the account of AWS's deep learning containers in a region.
 
     Raises:
         ValueError: unknown region.
@@ -69,7 +69,7 @@ def containers_account(region: str) -> str:
 def _account(accounts: str, region: str, what: str) -> str:
     by_region: dict[str, str] = _facts()["accounts"][accounts]
     if region not in by_region:
-        raise ValueError(f"region {region!r}: {what} can be had in {_list(by_region)}")
+        raise ValueError(f"region {region!r}: {what}: available in {_list(by_region)}")
     return by_region[region]
 
 

@@ -1,4 +1,4 @@
-"""`EndpointManagerStack`: the meters, the clock that acts on them, and the end of every endpoint.
+"""`EndpointManagerStack`: the meters, the clock that reconciles them, provisioning and removal.
 
 Deployed after the metered stacks, destroyed before them. It alone may create and delete endpoints.
 """
@@ -14,26 +14,26 @@ from aws_cdk import (
 )
 from constructs import Construct
 
-from stacks.alarms import Watching
+from stacks.alarms import Monitoring
 from stacks.functions import Deployment, MeterFunction, Program, kept_log_group
-from stacks.iam import Grants
+from stacks.iam_grants import Grants
 from stacks.names import endpoint_log_group
 from stacks.notifications import NotificationTopic
 from stacks.tables import meters_table
 
 CLOCK_TIMEOUT_SECONDS = 150
-"""It looks 75 s ahead and waits for what expires meanwhile; the rest is for acting."""
+"""A run waits for what falls due within 75 s; the rest is for acting."""
 
 CLOCK_MEGABYTES = 1769
-"""So much comes with one processor, which is what a thousand stops at once wait for."""
+"""The memory that comes with one whole processor, for which many stops at once would wait."""
 
 SWEEP_MINUTES = 10
 
 EVENT_AGE_SECONDS = 60
-"""A tick that is older than the next one is of no use; also the least that AWS allows."""
+"""A tick is useless once the next one has come; also the least that AWS allows."""
 
 LIFECYCLE_TIMEOUT_SECONDS = 900
-"""The most that a Lambda may live; the handler calls itself again before that."""
+"""Lambda's limit; the handler continues in another invocation before it."""
 
 
 class EndpointManagerStack(Stack):
@@ -55,9 +55,9 @@ class EndpointManagerStack(Stack):
         clock = self._clock(topic)
         events = self._events(clock)
         lifecycle = self._lifecycle()
-        # What an endpoint's end needs is there before its custom resource, so it goes after it.
+        # Created before the custom resources, so that it still exists when they are deleted.
         self._endpoints(lifecycle, table, clock, topic, *events)
-        Watching(self, "Watching", settings=settings, topic=topic.topic)
+        Monitoring(self, "Watching", settings=settings, topic=topic.topic)
 
     def _clock(self, topic: NotificationTopic) -> MeterFunction:
         may = self._may
@@ -68,7 +68,7 @@ class EndpointManagerStack(Stack):
             Program(
                 name=self._settings.names.clock,
                 module="parkmeter.aws.clock",
-                description="Every minute and at each expiry: starts and stops as meters say.",
+                description="Reconciles meters every minute and on events.",
                 timeout_seconds=CLOCK_TIMEOUT_SECONDS,
                 memory_megabytes=CLOCK_MEGABYTES,
                 environment={
@@ -120,14 +120,14 @@ class EndpointManagerStack(Stack):
         sweep = aws_events.Rule(
             self,
             "Sweep",
-            description="What ticks and events could have missed: unmetered endpoints, edits.",
+            description="Finds what ticks and events may have missed: unmetered endpoints, edits.",
             schedule=aws_events.Schedule.rate(Duration.minutes(SWEEP_MINUTES)),
             targets=[target(aws_events.RuleTargetInput.from_object({"kind": "sweep"}))],
         )
         changed = aws_events.Rule(
             self,
             "EndpointChanged",
-            description="An endpoint of this deployment became ready, failed, or is gone.",
+            description="An endpoint of this deployment became ready, failed or was deleted.",
             event_pattern=aws_events.EventPattern(
                 source=["aws.sagemaker"],
                 detail_type=["SageMaker Endpoint State Change"],
@@ -138,7 +138,7 @@ class EndpointManagerStack(Stack):
         edited = aws_events.Rule(
             self,
             "ExpiryEdited",
-            description="Somebody changed a published expiry by hand.",
+            description="A published expiry was edited by hand.",
             event_pattern=aws_events.EventPattern(
                 source=["aws.ssm"],
                 detail_type=["Parameter Store Change"],
@@ -157,7 +157,7 @@ class EndpointManagerStack(Stack):
             Program(
                 name=names.lifecycle,
                 module="parkmeter.aws.lifecycle",
-                description="First provisioning of an endpoint; on destroy, its end.",
+                description="Provisions an endpoint on the first deploy; stops it on destroy.",
                 timeout_seconds=LIFECYCLE_TIMEOUT_SECONDS,
             ),
             [
@@ -184,7 +184,7 @@ class EndpointManagerStack(Stack):
                 endpoint.title,
                 resource_type="Custom::ParkmeterEndpoint",
                 service_token=lifecycle.function.function_arn,
-                # An endpoint that is still being created cannot be deleted until it is there.
+                # An endpoint that is still being created cannot be deleted before that has ended.
                 service_timeout=Duration.hours(1),
                 properties={
                     "Name": endpoint.name,

@@ -1,7 +1,7 @@
-"""`<Name>MeteredStack`: the model and how it can be hosted. Nothing in it costs money.
+"""`<Name>MeteredStack`: the model and its endpoint configurations. Nothing in it costs money.
 
-The endpoint itself is made and ended by the clock, from what this stack writes to SSM. Knows
-nothing of the other stacks.
+The clock creates and deletes the endpoint itself, from the definition that this stack writes to
+SSM. Knows nothing of the other stacks.
 """
 
 import json
@@ -21,12 +21,12 @@ from constructs import Construct
 
 from stacks.functions import Deployment, MeterFunction, Program
 from stacks.hosting import hosted_model, production_variant
-from stacks.iam import Grants
+from stacks.iam_grants import Grants
 from stacks.settings import Endpoint
 
 
 class MeteredStack(Stack):
-    """Model, one EndpointConfig for each instance type, and the definition that ties them up."""
+    """Model, one EndpointConfig for each instance type, and the endpoint's definition."""
 
     def __init__(
         self,
@@ -46,9 +46,9 @@ class MeteredStack(Stack):
             for instance_type in endpoint.instance_types
         }
         for kept in (model, *configs.values()):
-            # A live endpoint goes on using what it was created from: neither a changed nor a
-            # removed one may be taken from under it. Names are CloudFormation's, or the next one
-            # could not be made beside it. They cost nothing.
+            # A live endpoint keeps using what it was created from, so no update and no removal
+            # may delete these. The names are CloudFormation's, so that the next one can be created
+            # beside it. They cost nothing.
             kept.apply_removal_policy(RemovalPolicy.RETAIN)
         variants = [
             {
@@ -64,15 +64,15 @@ class MeteredStack(Stack):
             "Definition",
             name=f"{names.endpoints_path}{endpoint.name}",
             type="String",
-            description=f"How parkmeter hosts {endpoint.name}; written by this stack only.",
-            # Not to_json_string, which drops what is null.
+            description=f"Definition of {endpoint.name}; written by this stack only.",
+            # Not to_json_string, which drops nulls.
             value=json.dumps(
                 {
                     "name": endpoint.name,
                     "endpoint": sagemaker_endpoint,
                     "variants": variants,
                     "api_resource": endpoint.resource,
-                    # By literal names: the async stack may or may not be there.
+                    # By literal names: the async stack may not be deployed.
                     "async": {
                         "endpoint": names.async_endpoint(endpoint.name),
                         "bucket": names.async_bucket(
@@ -80,7 +80,7 @@ class MeteredStack(Stack):
                         ),
                         "stack": names.async_stack(endpoint.title),
                     },
-                    # The first one's: functions that are still to be updated read no others.
+                    # Of the first type: functions that are not updated yet read only this.
                     "price_per_hour": variants[0]["price_per_hour"],
                     "price_source": variants[0]["price_source"],
                     "max_top_up_minutes": endpoint.max_top_up_minutes,
@@ -101,21 +101,21 @@ class MeteredStack(Stack):
                 "Hours",
                 name=f"{names.hours_path}{endpoint.name}",
                 type="String",
-                description=f"When {endpoint.name} runs by itself; written by this stack only.",
+                description=f"Schedule of {endpoint.name}; written by this stack only.",
                 value=json.dumps(list(endpoint.hours)),
             )
 
     def _prices(self, deployment: Deployment, endpoint: Endpoint) -> dict[str, tuple[str, str]]:
-        """By instance type: dollars for an hour, and who says so; empty if nobody knows."""
+        """Return dollars per hour and their source by instance type; empty if unknown."""
         named = {kind: (f"{price:f}", "configuration") for kind, price in endpoint.prices.items()}
-        asked = [kind for kind in endpoint.instance_types if kind not in named]
-        listed = self._listed(deployment, endpoint, asked) if asked else {}
+        others = [kind for kind in endpoint.instance_types if kind not in named]
+        listed = self._listed(deployment, endpoint, others) if others else {}
         return {kind: (named | listed)[kind] for kind in endpoint.instance_types}
 
     def _listed(
         self, deployment: Deployment, endpoint: Endpoint, kinds: list[str]
     ) -> dict[str, tuple[str, str]]:
-        """What the Price List says of these while the stack is deployed, in one go."""
+        """Return the prices that the Price List has when the stack is deployed."""
         names, region = deployment.settings.names, deployment.settings.region
         may = Grants(self, names)
         function = MeterFunction(
@@ -125,7 +125,7 @@ class MeteredStack(Stack):
             Program(
                 name=names.price_function(endpoint.name),
                 module="parkmeter.aws.price",
-                description=f"Looks up what an hour of {endpoint.name} costs.",
+                description=f"Looks up the hourly price of {endpoint.name}.",
                 timeout_seconds=120,
             ),
             [may.read_prices(), may.read_endpoint(endpoint.name)],
@@ -140,7 +140,7 @@ class MeteredStack(Stack):
                 "Name": endpoint.name,
                 "InstanceTypes": kinds,
                 "Region": region,
-                # CloudFormation asks anew only if something differs, and prices change.
+                # CloudFormation updates only what differs, and prices change.
                 "AskedOn": f"{datetime.now(UTC):%Y-%m-%d}",
             },
         )
@@ -156,8 +156,8 @@ class MeteredStack(Stack):
     def _config(
         self, model: aws_sagemaker.CfnModel, endpoint: Endpoint, instance_type: str
     ) -> aws_sagemaker.CfnEndpointConfig:
-        # The id names the instance type, so that a change of the list adds and removes configs and
-        # never turns one into another.
+        # The id names the instance type, so a change of the list adds and removes configs and never
+        # changes one into another.
         return aws_sagemaker.CfnEndpointConfig(
             self,
             f"Config-{instance_type}",

@@ -1,8 +1,8 @@
-"""Which modules of parkmeter a Lambda handler needs, and which packages of others they import.
+"""Import graph of a Lambda handler: the parkmeter modules and third-party packages it needs.
 
-Found by reading the imports, so that a package holds what its handler uses and nothing else, and no
-list has to be kept. Imports inside functions count too. A package brings what lies in its folder
-and is no Python (the dashboard's files). Runs nothing of what it reads.
+Read from the source without running it, so that a package holds what its handler uses and nothing
+else, with no list to maintain. Imports inside functions count too. A package includes the files in
+its folder that are not Python (the dashboard's).
 """
 
 import ast
@@ -17,14 +17,14 @@ _PACKAGE = "__init__.py"
 
 @dataclass(frozen=True, slots=True)
 class Needed:
-    """`files`: below the source folder, in order. `others`: top names that are not Python's own."""
+    """`files`: below the source folder, sorted. `others`: top-level third-party names."""
 
     files: tuple[Path, ...]
     others: frozenset[str]
 
 
 def needed_by(module: str, source: Path) -> Needed:
-    """Everything that importing `module` (`parkmeter.…`) reaches, in the folder `source`.
+    """Return everything that importing `module` (`parkmeter.…`) reaches in the folder `source`.
 
     Raises:
         ValueError: there is no such module.
@@ -49,12 +49,12 @@ def needed_by(module: str, source: Path) -> Needed:
                 others.add(top)
     files = {file for name in seen if (file := _file(name, source)) is not None}
     packages = [file.parent for file in files if file.name == _PACKAGE]
-    files.update(beside for package in packages for beside in _beside(package))
+    files.update(data for package in packages for data in _data_files(package))
     return Needed(tuple(sorted(files)), frozenset(others))
 
 
 def _imports(file: Path) -> Iterator[str]:
-    """Names of what a file imports; for `from a import b` both `a` and, if it is one, `a.b`."""
+    """Yield the names a file imports; for `from a import b` both `a` and `a.b`."""
     for node in _run_nodes(ast.parse(file.read_bytes())):
         match node:
             case ast.Import(names=names):
@@ -80,13 +80,13 @@ def _run_nodes(node: ast.AST) -> Iterator[ast.AST]:
         yield from _run_nodes(child)
 
 
-def _beside(folder: Path) -> Iterator[Path]:
-    """Files of a package that are no Python, also in folders below it that are no packages."""
+def _data_files(folder: Path) -> Iterator[Path]:
+    """Yield a package's files other than Python, also in its folders that are not packages."""
     for path in folder.iterdir():
         if path.is_file() and not path.suffix.startswith(".py"):
             yield path
         elif path.is_dir() and path.name != "__pycache__" and not (path / _PACKAGE).exists():
-            yield from _beside(path)
+            yield from _data_files(path)
 
 
 def _parents(module: str) -> list[str]:

@@ -1,29 +1,29 @@
-"""Every name that two stacks, or a stack and a Lambda handler, must agree on.
+"""The names that two stacks, or a stack and a Lambda handler, must agree on.
 
-Stacks share nothing but these literal names: no exports, so that each can be deployed and destroyed
-on its own. Knows no construct.
+Stacks share only these literal names, no exports, so that each can be deployed and destroyed on its
+own. Knows no construct.
 
-What the handlers in `parkmeter.aws` find:
+The interface of the handlers in `parkmeter.aws`:
 
 * The environment of every function: `PARKMETER_PREFIX`, `PARKMETER_METERS_TABLE`,
   `PARKMETER_AUTH_TABLE`, `PARKMETER_ENDPOINTS_PATH`, `PARKMETER_EXPIRY_PATH`,
   `PARKMETER_HOURS_PATH`, `PARKMETER_CLOCK_FUNCTION`; in the clock also `PARKMETER_TOPIC_ARN`,
-  `PARKMETER_MAILED` (kinds of lines, with spaces between), `PARKMETER_PUBLIC_URL` (may be empty)
+  `PARKMETER_MAILED` (kinds of entries, separated by spaces), `PARKMETER_PUBLIC_URL` (may be empty)
   and `PARKMETER_ADDRESS_PARAMETER`; in an inference function `PARKMETER_ENDPOINT`,
-  `PARKMETER_CONTROL_FUNCTION` and `PARKMETER_NOTES_USE` (1: when it is used is to be noted).
+  `PARKMETER_CONTROL_FUNCTION` and `PARKMETER_NOTES_USE` (1: each use is noted).
 * One SSM parameter per endpoint under `PARKMETER_ENDPOINTS_PATH`, JSON: see `metered.py`.
-* The API's address, without a slash at its end, in the one parameter `PARKMETER_ADDRESS_PARAMETER`.
-* For each endpoint with hours one more under `PARKMETER_HOURS_PATH`: a JSON list of texts.
+* The API's address, without a trailing slash, in the parameter `PARKMETER_ADDRESS_PARAMETER`.
+* For each endpoint with hours a parameter under `PARKMETER_HOURS_PATH`: a JSON list of strings.
 * The custom resource `Custom::ParkmeterEndpoint` with `Name` and `InitialProvisionTimeMinutes`;
   `Custom::ParkmeterBucket` with `AsyncBucket`; `Custom::ParkmeterPrice` with `Name`,
   `InstanceTypes` and `Region`, answered by `TYPE.PricePerHour` and `TYPE.Source` for each.
 * The clock is invoked with `{"kind": "tick"}` every minute, with `{"kind": "sweep"}` every ten,
-  with EventBridge's plain events, and after a top-up or an eject with
+  with EventBridge's unchanged events, and after a top-up or an eject with
   `{"kind": "wake", "name": endpoint}`.
 * At the end of each tick the clock prints one line in CloudWatch's embedded metric format:
-  namespace `METRICS`, dimension `METRICS_DIMENSION` = prefix, metrics `OVERDUE` (seconds that the
-  endpoint worst overdue has lived past close and drain, 0 if none) and `UNSETTLED` (meters). Two
-  alarms live on it: too high, and missing.
+  namespace `METRICS`, dimension `METRICS_DIMENSION` = prefix, metrics `OVERDUE` (the longest time
+  in seconds that an endpoint has lived past close and drain, 0 if none) and `UNSETTLED` (meters).
+  Two alarms read it: too high, and missing.
 """
 
 import re
@@ -31,7 +31,7 @@ from dataclasses import dataclass
 
 DEFAULT_PREFIX = "parkmeter"
 TAG = "parkmeter:deployment"
-"""Set on an endpoint by the clock when it creates it; what lacks it is never deleted."""
+"""Set by the clock on each endpoint it creates; an endpoint without it is never deleted."""
 
 METRICS = "parkmeter"
 METRICS_DIMENSION = "Deployment"
@@ -42,14 +42,14 @@ UNSETTLED_INDEX = "unsettled"
 """The sparse index of the meters table; `parkmeter.stores.dynamodb` queries it by this name."""
 
 OUTBOX_PARTITION = "outbox#"
-"""Where the meters table has what is to be mailed (`parkmeter.stores.dynamodb_outbox`)."""
+"""Partition of the meters table with entries to mail (`parkmeter.stores.dynamodb_outbox`)."""
 
-SECRET_PARTITION = "link-secret#"  # noqa: S105 (its place)
-"""Where the meters table has what signs the links in mails (`parkmeter.aws.link_secret`)."""
+SECRET_PARTITION = "link-secret#"  # noqa: S105 (a key)
+"""Partition of the meters table with the secret that signs links (`parkmeter.aws.link_secret`)."""
 
 STAGE = "prod"
 VARIANT = "AllTraffic"
-"""The one production variant of every endpoint; the scaling of async endpoints names it."""
+"""The only production variant of every endpoint; the scaling of async endpoints names it."""
 
 ASYNC_INPUTS, ASYNC_RESULTS, ASYNC_FAILURES = "inputs", "results", "failures"
 """Folders of an async bucket."""
@@ -63,7 +63,7 @@ _PREFIX = re.compile(r"[a-z](-?[a-z0-9])*")
 
 @dataclass(frozen=True, slots=True)
 class Names:
-    """All literal names of one deployment. A prefix other than the default is in every one."""
+    """The literal names of one deployment. A prefix other than the default is in every name."""
 
     prefix: str = DEFAULT_PREFIX
 
@@ -73,14 +73,14 @@ class Names:
             raise ValueError(f"prefix {self.prefix!r}: lower-case letters, digits, inner hyphens")
 
     def _bare(self, word: str) -> str:
-        """The ancestor's own word under the default prefix."""
+        """Return the bare word under the default prefix, as the original project named it."""
         return word if self.prefix == DEFAULT_PREFIX else f"{self.prefix}-{word}"
 
     def _prefixed(self, word: str) -> str:
         return f"{self.prefix}-{word}"
 
     def stack(self, stack_id: str) -> str:
-        """What CloudFormation calls a stack; `cdk deploy` always takes the plain id."""
+        """Return a stack's name in CloudFormation; `cdk deploy` always takes the plain id."""
         return self._bare(stack_id)
 
     @property
@@ -90,7 +90,7 @@ class Names:
 
     @property
     def auth_table(self) -> str:
-        """Tokens, under the name that the ancestor gave it."""
+        """Tokens, under the original project's name."""
         return self._bare("auth")
 
     @property
@@ -105,7 +105,7 @@ class Names:
 
     @property
     def hours_path(self) -> str:
-        """SSM path of the hours, of endpoints that have any."""
+        """SSM path of the schedules of endpoints with hours."""
         return f"/{self.prefix}/hours/"
 
     @property
@@ -125,7 +125,7 @@ class Names:
 
     @property
     def authorizer(self) -> str:
-        """Function that knows tokens."""
+        """Function that checks tokens."""
         return self._prefixed("authorizer")
 
     @property
@@ -134,29 +134,29 @@ class Names:
         return self._prefixed("control")
 
     def inference(self, endpoint: str) -> str:
-        """Function that takes an endpoint's prompts."""
+        """Return the name of the function that takes an endpoint's prompts."""
         return self._prefixed(f"{endpoint}-inference")
 
     def async_stack(self, title: str) -> str:
-        """Id of the stack behind an endpoint's queue."""
+        """Return the id of the stack behind an endpoint's queue."""
         return f"{title}AsyncStack"
 
     def async_bucket_function(self, endpoint: str) -> str:
-        """Function that empties the async bucket before it goes."""
+        """Return the name of the function that empties the async bucket before its deletion."""
         return self._prefixed(f"{endpoint}-async-bucket")
 
     def price_function(self, endpoint: str) -> str:
-        """Function that looks up what an endpoint costs."""
+        """Return the name of the function that looks up an endpoint's price."""
         return self._prefixed(f"{endpoint}-price")
 
     @property
     def tick_rule(self) -> str:
-        """EventBridge rule of every minute."""
+        """EventBridge rule that runs every minute."""
         return self._prefixed("tick")
 
     @property
     def notifications(self) -> str:
-        """SNS topic of journal messages and alarms."""
+        """SNS topic of journal entries and alarms."""
         return self._prefixed("notifications")
 
     @property
@@ -171,36 +171,36 @@ class Names:
 
     @property
     def endpoint_prefix(self) -> str:
-        """What every endpoint of this deployment begins with, on SageMaker."""
+        """Beginning of the name of every endpoint of this deployment on SageMaker."""
         return f"{self.prefix}-"
 
     def endpoint(self, endpoint: str) -> str:
-        """A metered endpoint's name on SageMaker."""
+        """Return a metered endpoint's name on SageMaker."""
         return self._prefixed(endpoint)
 
     def async_endpoint(self, endpoint: str) -> str:
-        """An async endpoint's name on SageMaker."""
+        """Return an async endpoint's name on SageMaker."""
         return self._prefixed(f"{endpoint}-async")
 
     def async_bucket(self, endpoint: str, account: str, region: str) -> str:
-        """Bucket of async inputs and results. The whole world shares these names."""
+        """Return the name of the bucket of async inputs and results; bucket names are global."""
         return f"{self.prefix}-{endpoint}-async-{account}-{region}"
 
     def async_topic(self, endpoint: str, outcome: str) -> str:
-        """SNS topic told of async results (`outcome`: succeeded, failed)."""
+        """Return the name of the SNS topic of async results (`outcome`: succeeded, failed)."""
         return self._prefixed(f"{endpoint}-async-{outcome}")
 
 
 def use_key(endpoint: str) -> str:
-    """Partition key under which an endpoint's last use is noted in the meters table."""
+    """Return the partition key of an endpoint's last use in the meters table."""
     return f"use#{endpoint}"
 
 
 def log_group(function: str) -> str:
-    """Where a function's output goes."""
+    """Return the log group of a function."""
     return f"/aws/lambda/{function}"
 
 
 def endpoint_log_group(sagemaker_endpoint: str) -> str:
-    """Where SageMaker puts the output of an endpoint's container."""
+    """Return the log group of an endpoint's container."""
     return f"/aws/sagemaker/Endpoints/{sagemaker_endpoint}"

@@ -1,6 +1,6 @@
-"""The SNS topic for what people should hear of: messages of the journal, and alarms.
+"""The SNS topic for notifications: journal entries and alarms.
 
-Knows names and settings; who publishes is told by the stack.
+Knows names and settings; the stack decides which functions publish.
 """
 
 from aws_cdk import Aws, aws_iam, aws_sns, aws_sns_subscriptions
@@ -22,7 +22,7 @@ class NotificationTopic(Construct):
             display_name="parkmeter",
             enforce_ssl=True,
         )
-        # A topic with a policy of its own has lost the one by which the account's alarms publish.
+        # A policy of its own replaces the default one, by which the account's alarms publish.
         self.topic.add_to_resource_policy(
             aws_iam.PolicyStatement(
                 principals=[aws_iam.ServicePrincipal("cloudwatch.amazonaws.com")],
@@ -37,5 +37,5 @@ class NotificationTopic(Construct):
             )
 
     def publish(self) -> Grant:
-        """Send messages."""
+        """Return the grant to publish messages."""
         return Grant(("sns:Publish",), (self.topic.topic_arn,))

@@ -1,4 +1,4 @@
-"""Puts the stacks together: the only module that knows all of them."""
+"""Composition of the stacks; the only module that knows all of them."""
 
 import aws_cdk
 from constructs import Construct
@@ -16,11 +16,11 @@ API = "APIStack"
 
 
 def add_stacks(app: Construct, settings: Settings, packages: Packages) -> None:
-    """All stacks of a deployment, in the order in which they are deployed.
+    """Add all stacks of a deployment, in the order of deploying.
 
-    Dependencies say what must be there first and what must go last; names are literal, nothing is
-    exported. An async stack depends on nothing, and nothing on it: it starts a GPU, so it is
-    deployed only when it is asked for.
+    Dependencies only order deploying and destroying; names are literal, nothing is exported. An
+    async stack depends on nothing and nothing on it: it starts a GPU, so it is deployed only by
+    name.
     """
     names, deployment = settings.names, Deployment(settings, packages)
     environment = aws_cdk.Environment(region=settings.region)
@@ -30,7 +30,7 @@ def add_stacks(app: Construct, settings: Settings, packages: Packages) -> None:
             "stack_name": names.stack(stack_id),
             "description": f"parkmeter: {description}",
             "env": environment,
-            # Not the tag of our endpoints: it would hand the async ones over to the clock's sweep.
+            # Not the tag of metered endpoints: with it the clock's sweep would stop the async ones.
             "tags": {"project": "parkmeter"},
         }
 
@@ -40,7 +40,7 @@ def add_stacks(app: Construct, settings: Settings, packages: Packages) -> None:
         what = of(stack_id, f"model and endpoint configurations of {endpoint.name}")
         metered.append(MeteredStack(app, stack_id, deployment, endpoint, **what))
 
-    what = of(MANAGER, "meters, clock, and the life of every endpoint")
+    what = of(MANAGER, "meters, clock, start and stop of every endpoint")
     manager = EndpointManagerStack(app, MANAGER, deployment, **what)
     for stack in metered:
         manager.add_stack_dependency(stack, "it provisions the endpoint that this one defines")

@@ -1,7 +1,7 @@
-"""An async endpoint's way to sleep and to wake: no instance while nothing is queued.
+"""Scaling of an async endpoint to zero while its queue is empty, and back.
 
-Two policies, because one is not enough: target tracking on the backlog for each instance knows no
-instance to divide by when there is none, and would wake only above its target.
+Two policies, because one is not enough: target tracking on the backlog per instance has nothing to
+divide by at zero instances, and would scale out only above its target.
 """
 
 from aws_cdk import Duration, aws_applicationautoscaling, aws_cloudwatch, aws_sagemaker
@@ -11,7 +11,7 @@ from stacks.names import VARIANT
 
 BACKLOG_FOR_EACH_INSTANCE = 5
 ASLEEP_AFTER_SECONDS = 600
-"""Loading a large model takes minutes; who comes back soon should not wait for it again."""
+"""Loading a large model takes minutes; prompts that follow soon should not wait for it again."""
 
 AWAKE_AGAIN_AFTER_SECONDS = 300
 
@@ -20,7 +20,7 @@ _DIMENSION = "sagemaker:variant:DesiredInstanceCount"
 
 
 class Scaling(Construct):
-    """From none to `most_instances`."""
+    """Scaling policies from zero to `most_instances`."""
 
     def __init__(
         self,
@@ -41,7 +41,7 @@ class Scaling(Construct):
             min_capacity=0,
             max_capacity=most_instances,
         )
-        # Registered by name, so CloudFormation cannot know: the endpoint must be in service first.
+        # Registered by name, so the dependency must be explicit: the endpoint has to be in service.
         target.node.add_dependency(endpoint)
         self._sleep(target, endpoint_name)
         self._wake(target, endpoint_name)
@@ -96,7 +96,7 @@ class Scaling(Construct):
             self,
             "Queued",
             alarm_name=f"{endpoint_name}-queued",
-            alarm_description="Something is queued and no instance is there: wakes the endpoint.",
+            alarm_description="The queue has prompts and there is no instance: starts one.",
             namespace="AWS/SageMaker",
             metric_name="HasBacklogWithoutCapacity",
             dimensions=[

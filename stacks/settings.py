@@ -1,6 +1,6 @@
-"""What `app.py` configures: the deployment and its models, checked before anything is synthesized.
+"""Settings of `app.py`: the deployment and its models, validated before synth.
 
-Frozen values and the rules they keep. Knows no construct and makes no call.
+Frozen values and their rules. Knows no construct and makes no call.
 """
 
 import math
@@ -11,11 +11,11 @@ from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
-from parkmeter.config.settings import RESERVED
 from parkmeter.core.events import MAILED
 from parkmeter.core.hours import Hours
 from parkmeter.core.meter import ZERO
 from parkmeter.core.money import MOST_AN_HOUR, PRICE_PLACES, is_price
+from parkmeter.core.reserved import RESERVED
 from stacks.names import (
     DEFAULT_PREFIX,
     LONGEST_BUCKET,
@@ -35,12 +35,12 @@ _MOST_AT_ONCE = 1000
 """MaxConcurrentInvocationsPerInstance (AWS)."""
 
 _SHORTEST_STARTUP, _LONGEST_STARTUP = 60, 3600
-"""Seconds; the most that SageMaker waits for a container or for its model (AWS)."""
+"""Seconds; the limits of SageMaker's wait for a container or its model (AWS)."""
 
 
 @dataclass(frozen=True, slots=True)
 class JumpStart:
-    """A model of SageMaker JumpStart, in a version that `jumpstart.json` knows."""
+    """A model of SageMaker JumpStart, in a version that is in `jumpstart.json`."""
 
     model_id: str
     version: str
@@ -48,11 +48,11 @@ class JumpStart:
 
 @dataclass(frozen=True, slots=True)
 class Container:
-    """Any container that speaks SageMaker's contract (`/ping`, `/invocations` on port 8080).
+    """A container with SageMaker's contract (`/ping`, `/invocations` on port 8080).
 
     `image` is `repository:tag`, in AWS's registry of deep learning containers or, with
     `own_registry`, in the account's own. `artifact` is the S3 address of a `model.tar.gz`, if the
-    container does not fetch its model itself.
+    container does not download its model itself.
     """
 
     image: str
@@ -69,15 +69,15 @@ class Container:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Endpoint:
-    """One metered endpoint. Minutes, seconds and dollars as the names say.
+    """One metered endpoint; units are in the fields' names.
 
     `instance_types`: best first; where AWS has no capacity the next one is tried.
-    `price_per_hour`: of each type that you know it of, or, one number, of the first. Of the others
-    it is what the Price List says when this is deployed, else unknown, never zero. `hours`: when it
-    runs by itself, such as `("Mon-Fri 09:00-17:00 Europe/London",)`. `idle_minutes`: ejected so
-    long after the last prompt, up to two minutes late; None: never. `wake_minutes`: what a prompt
-    to the closed meter buys, if its token may top up; None: nothing. `extend_minutes`: what the
-    link in a warning adds.
+    `price_per_hour`: dollars by type, or one number for the first. Others are looked up in the
+    Price List on deploy; one that is not listed is unknown, never zero. `hours`: its schedule, such
+    as `("Mon-Fri 09:00-17:00 Europe/London",)`. `idle_minutes`: time after the last prompt until it
+    is ejected, up to two minutes late; None: never. `wake_minutes`: what a prompt to the closed
+    meter buys, if its token may top up; None: nothing. `extend_minutes`: what the link in a warning
+    adds.
     """
 
     name: str
@@ -101,17 +101,17 @@ class Endpoint:
     async_results_days: int = 7
 
     def __post_init__(self) -> None:
-        for what, right, is_right in _RULES:
-            if not is_right(getattr(self, what)):
-                raise self._wrong(what, right)
+        for field_name, rule, is_valid in _RULES:
+            if not is_valid(getattr(self, field_name)):
+                raise self._invalid(field_name, rule)
         if unused := self.prices.keys() - set(self.instance_types):
-            raise self._wrong("price_per_hour", f"{min(unused)} is none of instance_types")
+            raise self._invalid("price_per_hour", f"{min(unused)} is not in instance_types")
         try:
             longest = Hours.of(self.hours).longest if self.hours else ZERO
         except ValueError as error:
-            raise self._wrong("hours", str(error)) from None
+            raise self._invalid("hours", str(error)) from None
         if longest > timedelta(minutes=self.max_minutes_ahead):
-            raise self._wrong("hours", "no window longer than max_minutes_ahead")
+            raise self._invalid("hours", "no window longer than max_minutes_ahead")
 
     @property
     def resource(self) -> str:
@@ -120,7 +120,7 @@ class Endpoint:
 
     @property
     def prices(self) -> Mapping[str, Decimal]:
-        """What is configured of each instance type's price; dollars for an hour."""
+        """The configured prices by instance type, in dollars per hour."""
         match self.price_per_hour:
             case None:
                 return {}
@@ -131,12 +131,12 @@ class Endpoint:
 
     @property
     def title(self) -> str:
-        """What its stacks begin with: `flan-t5` → `FlanT5`."""
+        """Beginning of its stacks' names: `flan-t5` → `FlanT5`."""
         return "".join(part.capitalize() for part in self.name.split("-"))
 
-    def _wrong(self, what: str, right: str) -> ValueError:
-        given = getattr(self, what)
-        return ValueError(f"endpoint {self.name!r}: {what} {given!r}: {right}")
+    def _invalid(self, field_name: str, rule: str) -> ValueError:
+        value = getattr(self, field_name)
+        return ValueError(f"endpoint {self.name!r}: {field_name} {value!r}: {rule}")
 
 
 def _is_number(value: object) -> bool:
@@ -203,7 +203,7 @@ _RULES: tuple[tuple[str, str, Callable[[Any], bool]], ...] = (
     ),
     (
         "wake_minutes",
-        "a number greater than 0; None: no waking",
+        "a number greater than 0; None: prompts do not wake it",
         lambda minutes: minutes is None or _above_zero(minutes),
     ),
     ("extend_minutes", "a number greater than 0", _above_zero),
@@ -217,15 +217,15 @@ _RULES: tuple[tuple[str, str, Callable[[Any], bool]], ...] = (
     ("async_most_instances", "a number greater than 0", _above_zero),
     ("async_results_days", "a number greater than 0", _above_zero),
 )
-"""What is right of an endpoint: a field, in words, and the test. In this order."""
+"""The rules of an endpoint, checked in this order: a field, the rule in words, the test."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """A deployment.
 
-    `notification_events`: what is mailed. `public_url`: where people reach the API, if that is a
-    domain of yours; for the links in mails.
+    `notification_events`: the kinds of entries that are mailed. `public_url`: the API's address for
+    the links in mails, if it has a domain of yours.
     """
 
     region: str
@@ -246,9 +246,7 @@ class Settings:
             known = ", ".join(MAILED)
             raise ValueError(f"notification_events {unknown}: in brackets, of {known}")
         if self.public_url is not None and not _ADDRESS.fullmatch(self.public_url):
-            raise ValueError(
-                f"public_url {self.public_url!r}: https://…, without a slash at its end"
-            )
+            raise ValueError(f"public_url {self.public_url!r}: https://…, without a trailing slash")
         given: object = self.endpoints
         if not isinstance(given, tuple) or not given:
             raise ValueError("endpoints: one or more in brackets, one with a comma: (FLAN_T5_XXL,)")
@@ -257,11 +255,11 @@ class Settings:
 
     @property
     def names(self) -> Names:
-        """All literal names."""
+        """The literal names of this deployment."""
         return Names(self.prefix)
 
     def initial_minutes(self, endpoint: Endpoint) -> float:
-        """What an endpoint's meter gets when it is provisioned for the first time."""
+        """Return the minutes that an endpoint's meter gets on its first provisioning."""
         own = endpoint.initial_provision_time_minutes
         minutes = self.initial_provision_time_minutes if own is None else own
         if not _is_number(minutes) or not 0 <= minutes <= endpoint.max_minutes_ahead:
@@ -283,10 +281,10 @@ class Settings:
             self.initial_minutes(endpoint)
         made = [name for one in self.endpoints for name in (one.name, f"{one.name}-async")]
         if len(set(made)) != len(made):
-            raise ValueError("endpoints: none may be called like another one's -async")
-        for what in ("name", "title"):
-            if len({getattr(one, what) for one in self.endpoints}) != len(self.endpoints):
-                raise ValueError(f"endpoints: each {what} once; stacks are named after them")
+            raise ValueError("endpoints: no name may be another endpoint's name with -async")
+        for unique in ("name", "title"):
+            if len({getattr(one, unique) for one in self.endpoints}) != len(self.endpoints):
+                raise ValueError(f"endpoints: each {unique} once; stacks are named after them")
 
     def _check_lengths(self) -> None:
         names, account = self.names, "0" * 12

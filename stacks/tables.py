@@ -1,4 +1,4 @@
-"""The two tables, as `parkmeter.stores.dynamodb` uses them. Each goes with its stack."""
+"""The two tables that `parkmeter.stores.dynamodb` uses. Each is deleted with its stack."""
 
 from aws_cdk import RemovalPolicy, aws_dynamodb
 from constructs import Construct
@@ -10,7 +10,7 @@ _RECOVERABLE = aws_dynamodb.PointInTimeRecoverySpecification(point_in_time_recov
 
 
 def meters_table(scope: Construct, name: str) -> aws_dynamodb.Table:
-    """Meters, journal and keys; keys are forgotten by `ttl`."""
+    """Return the table of meters, journal and keys; keys expire by `ttl`."""
     table = aws_dynamodb.Table(
         scope,
         "Meters",
@@ -22,7 +22,7 @@ def meters_table(scope: Construct, name: str) -> aws_dynamodb.Table:
         removal_policy=RemovalPolicy.DESTROY,
         point_in_time_recovery_specification=_RECOVERABLE,
     )
-    # Sparse: only a meter that needs looking at has the attribute.
+    # Sparse: only an unsettled meter has the attribute.
     table.add_global_secondary_index(
         index_name=UNSETTLED_INDEX,
         partition_key=_attribute(UNSETTLED_INDEX, aws_dynamodb.AttributeType.NUMBER),
@@ -33,7 +33,7 @@ def meters_table(scope: Construct, name: str) -> aws_dynamodb.Table:
 
 
 def auth_table(scope: Construct, name: str) -> aws_dynamodb.Table:
-    """Tokens, under the ancestor's key."""
+    """Return the table of tokens; its key is the original project's."""
     return aws_dynamodb.Table(
         scope,
         "Auth",

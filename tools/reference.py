@@ -8,7 +8,8 @@ from typer import Context
 from typer.cli import get_docs_for_click
 from typer.main import get_command
 
-from parkmeter.api.app import ApiContext, control_app
+from parkmeter.api.app import control_app
+from parkmeter.api.dependencies import ApiContext
 from parkmeter.api.event_routes import add_event_routes, feed_of
 from parkmeter.api.log_routes import add_log_routes
 from parkmeter.api.token_routes import add_token_routes
@@ -16,10 +17,9 @@ from parkmeter.cli import app
 from parkmeter.config.schema import config_schema
 from parkmeter.core.meter import Status
 from parkmeter.drivers.fake import FakeDriver
-from parkmeter.drivers.process_log_reader import ProcessLogs
+from parkmeter.drivers.process_logs import ProcessLogs
 from parkmeter.gateway.clock import LocalClock
-from parkmeter.gateway.metrics import FAMILIES, HOUSE
-from parkmeter.gateway.metrics_route import add_metrics_route
+from parkmeter.gateway.metrics import FAMILIES, HOUSE, add_metrics_route
 from parkmeter.notify.log import LogNotifier
 from parkmeter.notify.top_up_counter import TopUpCounter
 from parkmeter.proxy.gate import LocalGate

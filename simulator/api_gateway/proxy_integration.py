@@ -1,4 +1,4 @@
-"""The Lambda proxy integration: a request as an event of format 1.0, and its answer as a response.
+"""The Lambda proxy integration: a request to an event of format 1.0, its result to a response.
 
 After the developer guide's "Lambda proxy integrations". Knows no route and no function.
 """
@@ -16,16 +16,16 @@ from simulator.api_gateway.gateway_responses import GatewayError, Response
 from simulator.sagemaker.account import ACCOUNT
 
 _REMAPPED = frozenset({"authorization", "connection", "date", "host", "server", "www-authenticate"})
-"""A function's own headers of these names reach the client under another one."""
+"""Headers of a function that reach the client under another name."""
 
 _DROPPED = frozenset({"content-length", "transfer-encoding"})
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """One request. `path` is below the stage, as it was sent, at its root perhaps empty.
+class Request:
+    """One HTTP request. `path` is relative to the stage, as sent, and may be empty at its root.
 
-    `body` is None if there was too much of it.
+    `body` is None if it was too large.
     """
 
     method: str
@@ -38,22 +38,24 @@ class Asked:
     request_id: str
 
 
-def event(asked: Asked, api_id: str, resource: str, parameters: dict[str, str]) -> dict[str, Any]:
-    """What authorizer and integration have in common: the request without its body."""
-    several: dict[str, list[str]] = {}
-    for name, value in asked.headers:
-        several.setdefault(name, []).append(value)
+def event(
+    request: Request, api_id: str, resource: str, parameters: dict[str, str]
+) -> dict[str, Any]:
+    """Return the event of the request without its body, as the authorizer gets it."""
+    all_headers: dict[str, list[str]] = {}
+    for name, value in request.headers:
+        all_headers.setdefault(name, []).append(value)
     query: dict[str, list[str]] = {}
-    for name, value in parse_qsl(asked.query, keep_blank_values=True):
+    for name, value in parse_qsl(request.query, keep_blank_values=True):
         query.setdefault(name, []).append(value)
-    headers = {name: values[-1] for name, values in several.items()}
+    headers = {name: values[-1] for name, values in all_headers.items()}
     lower = {name.lower(): value for name, value in headers.items()}
     return {
         "resource": resource,
-        "path": asked.path or "/",
-        "httpMethod": asked.method,
+        "path": request.path or "/",
+        "httpMethod": request.method,
         "headers": headers,
-        "multiValueHeaders": several,
+        "multiValueHeaders": all_headers,
         "queryStringParameters": {name: values[-1] for name, values in query.items()} or None,
         "multiValueQueryStringParameters": query or None,
         "pathParameters": parameters or None,
@@ -61,18 +63,18 @@ def event(asked: Asked, api_id: str, resource: str, parameters: dict[str, str]) 
         "requestContext": {
             "accountId": ACCOUNT,
             "apiId": api_id,
-            "stage": asked.stage,
-            "path": f"/{asked.stage}{asked.path}",
+            "stage": request.stage,
+            "path": f"/{request.stage}{request.path}",
             "resourcePath": resource,
-            "httpMethod": asked.method,
+            "httpMethod": request.method,
             "protocol": "HTTP/1.1",
             "domainName": lower.get("host", ""),
             "domainPrefix": api_id,
-            "requestId": asked.request_id,
-            "extendedRequestId": asked.request_id,
+            "requestId": request.request_id,
+            "extendedRequestId": request.request_id,
             "requestTimeEpoch": round(time.time() * 1000),
             "identity": {
-                "sourceIp": asked.source_ip,
+                "sourceIp": request.source_ip,
                 "userAgent": lower.get("user-agent"),
             },
         },
@@ -80,7 +82,7 @@ def event(asked: Asked, api_id: str, resource: str, parameters: dict[str, str]) 
 
 
 def with_body(common: Mapping[str, Any], body: bytes, *, binary: bool) -> dict[str, Any]:
-    """The integration's event. `binary`: the API takes this request's type for binary."""
+    """Add the body to an event. `binary`: the API treats the request's type as binary."""
     if not body:
         return {**common, "body": None, "isBase64Encoded": False}
     if binary:
@@ -88,26 +90,21 @@ def with_body(common: Mapping[str, Any], body: bytes, *, binary: bool) -> dict[s
     return {**common, "body": body.decode("utf-8", "replace"), "isBase64Encoded": False}
 
 
-def encoded(said: Mapping[str, Any]) -> bytes:
-    """An event as the function gets it."""
-    return json.dumps(said).encode()
-
-
 def response(payload: bytes, request_id: str, *, binary: bool) -> Response:
-    """What the function's answer means.
+    """Convert a function's result to a response.
 
     Raises:
-        GatewayError: it means nothing.
+        GatewayError: the result is not in the format of the integration.
 
     """
     try:
-        said = json.loads(payload)
-        status = int(said["statusCode"])
-        text = said.get("body") or ""
-        encoded = said.get("isBase64Encoded") and binary
+        result = json.loads(payload)
+        status = int(result["statusCode"])
+        text = result.get("body") or ""
+        encoded = result.get("isBase64Encoded") and binary
         body = base64.b64decode(text, validate=True) if encoded else text.encode()
-        given = [(k, str(v)) for k, v in (said.get("headers") or {}).items()]
-        for name, values in (said.get("multiValueHeaders") or {}).items():
+        given = [(k, str(v)) for k, v in (result.get("headers") or {}).items()]
+        for name, values in (result.get("multiValueHeaders") or {}).items():
             given = [(k, v) for k, v in given if k.lower() != name.lower()]
             given += [(name, str(value)) for value in values]
     except (ValueError, KeyError, TypeError, AttributeError, binascii.Error):

@@ -1,9 +1,10 @@
-"""API Gateway: the REST API that is deployed, answered over HTTP on a loopback port.
+"""The deployed REST API, served over HTTP on a loopback port.
 
 Routes, authorizers, integrations, gateway responses and the stage are those of the deployed
-template, as it is now: deployments are not kept apart from it. Knows none of ours.
+template as it is now: its `Deployment` snapshots are not simulated.
 """
 
+import json
 import threading
 import uuid
 from collections.abc import Callable
@@ -14,14 +15,14 @@ from urllib.parse import urlsplit
 
 from simulator.api_gateway import proxy_integration, routes
 from simulator.api_gateway.authorizers import Authorizer, function_of
-from simulator.api_gateway.gateway_responses import GatewayError, Refusals, Response
+from simulator.api_gateway.gateway_responses import GatewayError, GatewayResponses, Response
 from simulator.cloudformation.stacks import Resource, Stacks
 from simulator.lambda_runtime.functions import Functions, UnknownFunctionError
 from simulator.sagemaker.account import ACCOUNT, REGION
 
-LARGEST_BODY = 10 * 1024 * 1024
+MAX_BODY = 10 * 1024 * 1024
 DEFAULT_TIMEOUT = 29_000
-"""Milliseconds; the most that an API has without asking AWS for more."""
+"""Milliseconds; the most that AWS allows without a quota increase."""
 
 
 class RestApi:
@@ -29,77 +30,77 @@ class RestApi:
 
     def __init__(self, api: Resource, resources: list[Resource], functions: Functions) -> None:
         self.id = api.physical_id
-        of = [r for r in resources if r.properties.get("RestApiId") == self.id]
-        self.stages = {r.properties["StageName"] for r in of if r.kind == "AWS::ApiGateway::Stage"}
+        own = [r for r in resources if r.properties.get("RestApiId") == self.id]
+        self.stages = {r.properties["StageName"] for r in own if r.kind == "AWS::ApiGateway::Stage"}
         self._root = routes.tree(self.id, resources)
-        self._refusals = Refusals(r for r in of if r.kind == "AWS::ApiGateway::GatewayResponse")
+        self._gateway_responses = GatewayResponses(
+            r for r in own if r.kind == "AWS::ApiGateway::GatewayResponse"
+        )
         self._authorizers = {
             r.physical_id: Authorizer(r.properties, functions.invoke)
-            for r in of
+            for r in own
             if r.kind == "AWS::ApiGateway::Authorizer"
         }
         self._binary = "*/*" in api.properties.get("BinaryMediaTypes", [])
         self._functions = functions
 
-    def answer(self, asked: proxy_integration.Asked, waiting: ThreadPoolExecutor) -> Response:
-        """The response to one request, whatever goes wrong."""
+    def answer(self, request: proxy_integration.Request, executor: ThreadPoolExecutor) -> Response:
+        """Return the response to one request, errors included."""
         try:
-            return self._answer(asked, waiting)
+            return self._answer(request, executor)
         except GatewayError as error:
-            return self._refusals.response(error.kind, asked.request_id)
+            return self._gateway_responses.response(error.kind, request.request_id)
 
-    def _answer(self, asked: proxy_integration.Asked, waiting: ThreadPoolExecutor) -> Response:
-        if asked.body is None:
+    def _answer(self, request: proxy_integration.Request, executor: ThreadPoolExecutor) -> Response:
+        if request.body is None:
             raise GatewayError("REQUEST_TOO_LARGE")
-        found = routes.find(self._root, asked.path)
-        method = found and found.resource.method(asked.method)
-        if found is None or method is None:
+        match = routes.find(self._root, request.path)
+        method = match and match.resource.method(request.method)
+        if match is None or method is None:
             raise GatewayError("MISSING_AUTHENTICATION_TOKEN")
-        common = proxy_integration.event(asked, self.id, found.resource.path, found.parameters)
+        common = proxy_integration.event(request, self.id, match.resource.path, match.parameters)
         if method.get("AuthorizationType") == "CUSTOM":
             authorizer = self._authorizers[method["AuthorizerId"]]
             context = authorizer.context(
-                {"type": "REQUEST", "methodArn": self._arn(asked), **common}
+                {"type": "REQUEST", "methodArn": self._arn(request), **common}
             )
             common["requestContext"]["authorizer"] = context
-        return self._integrated(method["Integration"], asked, common, waiting)
+        return self._invoke(method["Integration"], request, common, executor)
 
-    def _integrated(
+    def _invoke(
         self,
         integration: dict[str, Any],
-        asked: proxy_integration.Asked,
+        request: proxy_integration.Request,
         common: dict[str, Any],
-        waiting: ThreadPoolExecutor,
+        executor: ThreadPoolExecutor,
     ) -> Response:
-        event = proxy_integration.encoded(
-            proxy_integration.with_body(common, asked.body, binary=self._binary)
-        )
+        event = proxy_integration.with_body(common, request.body, binary=self._binary)
         function = function_of(integration["Uri"])
-        outcome = waiting.submit(self._functions.invoke, function, event)
+        future = executor.submit(self._functions.invoke, function, json.dumps(event).encode())
         try:
-            done = outcome.result(integration.get("TimeoutInMillis", DEFAULT_TIMEOUT) / 1000)
+            outcome = future.result(integration.get("TimeoutInMillis", DEFAULT_TIMEOUT) / 1000)
         except TimeoutError:
             raise GatewayError("INTEGRATION_TIMEOUT") from None
         except UnknownFunctionError:
             raise GatewayError("API_CONFIGURATION_ERROR") from None
-        if done.error:
+        if outcome.error:
             raise GatewayError("DEFAULT_5XX")
-        return proxy_integration.response(done.payload, asked.request_id, binary=self._binary)
+        return proxy_integration.response(outcome.payload, request.request_id, binary=self._binary)
 
-    def _arn(self, asked: proxy_integration.Asked) -> str:
-        where = f"arn:aws:execute-api:{REGION}:{ACCOUNT}:{self.id}"
-        return f"{where}/{asked.stage}/{asked.method}{asked.path or '/'}"
+    def _arn(self, request: proxy_integration.Request) -> str:
+        api = f"arn:aws:execute-api:{REGION}:{ACCOUNT}:{self.id}"
+        return f"{api}/{request.stage}/{request.method}{request.path or '/'}"
 
 
-class Gateway:
+class ApiGateway:
     """Serves the deployed API at `url`, followed by `/` and its stage."""
 
     def __init__(self, stacks: Stacks, functions: Functions, port: int = 0) -> None:
         self._stacks = stacks
         self._functions = functions
-        self._waiting = ThreadPoolExecutor(64, "integration")
+        self._executor = ThreadPoolExecutor(64, "integration")
         self._lock = threading.Lock()
-        self._seen = -1
+        self._changes_seen = -1
         self._api: RestApi | None = None
         self._server = _Server(port, self.answer)
         self._thread = threading.Thread(
@@ -114,35 +115,36 @@ class Gateway:
         self._server.shutdown()
         self._thread.join()
         self._server.server_close()
-        self._waiting.shutdown(wait=False, cancel_futures=True)
+        self._executor.shutdown(wait=False, cancel_futures=True)
 
     @property
     def url(self) -> str:
+        """Return the address, without the stage."""
         return f"http://127.0.0.1:{self._server.server_port}"
 
-    def answer(self, asked: proxy_integration.Asked) -> Response:
-        """The response to one request; 403 where no API has such a stage, as AWS says it."""
+    def answer(self, request: proxy_integration.Request) -> Response:
+        """Return the response to one request; 403 if no API has this stage, as on AWS."""
         api = self._deployed()
-        if api is None or asked.stage not in api.stages:
+        if api is None or request.stage not in api.stages:
             body = b'{"message":"Forbidden"}'
             return Response(403, [("Content-Type", "application/json")], body)
-        return api.answer(asked, self._waiting)
+        return api.answer(request, self._executor)
 
     def _deployed(self) -> RestApi | None:
-        """Made anew when a stack has changed."""
+        """Return the API, rebuilt when a stack has changed; None if none is deployed."""
         with self._lock, self._stacks.lock:
-            if self._seen != self._stacks.changes:
+            if self._changes_seen != self._stacks.changes:
                 everything = self._stacks.all()
                 apis = [r for r in everything if r.kind == "AWS::ApiGateway::RestApi"]
                 self._api = RestApi(apis[0], everything, self._functions) if apis else None
-                self._seen = self._stacks.changes
+                self._changes_seen = self._stacks.changes
             return self._api
 
 
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
 
-    def __init__(self, port: int, answer: Callable[[proxy_integration.Asked], Response]) -> None:
+    def __init__(self, port: int, answer: Callable[[proxy_integration.Request], Response]) -> None:
         super().__init__(("127.0.0.1", port), _Handler)
         self.answer = answer
 
@@ -154,9 +156,9 @@ class _Handler(BaseHTTPRequestHandler):
     server: _Server
 
     def __getattr__(self, name: str) -> Any:
-        # `do_POST` and whatever else may be sent: the API decides what it takes.
+        # Any method is accepted here: the API decides.
         if name.startswith("do_"):
-            return self._any
+            return self._handle
         raise AttributeError(name)
 
     def handle_one_request(self) -> None:
@@ -165,11 +167,11 @@ class _Handler(BaseHTTPRequestHandler):
         except ConnectionError:
             self.close_connection = True
 
-    def _any(self) -> None:
+    def _handle(self) -> None:
         body = self._body()
         split = urlsplit(self.path)
         stage, slash, path = split.path.removeprefix("/").partition("/")
-        asked = proxy_integration.Asked(
+        request = proxy_integration.Request(
             method=self.command,
             stage=stage,
             path=slash + path,
@@ -179,10 +181,10 @@ class _Handler(BaseHTTPRequestHandler):
             source_ip=self.client_address[0],
             request_id=str(uuid.uuid4()),
         )
-        self._send(self.server.answer(asked))
+        self._send(self.server.answer(request))
 
     def _forwarded(self) -> list[tuple[str, str]]:
-        """What API Gateway says of how the request came to it."""
+        """Return the headers that API Gateway adds."""
         return [
             ("X-Forwarded-For", self.client_address[0]),
             ("X-Forwarded-Port", str(self.server.server_port)),
@@ -191,21 +193,21 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _body(self) -> bytes | None:
         length = int(self.headers.get("Content-Length", 0))
-        if length <= LARGEST_BODY:
+        if length <= MAX_BODY:
             return self.rfile.read(length)
-        # Most clients listen only when they have sent everything.
-        while length > 0 and (piece := self.rfile.read(min(length, 1 << 20))):
-            length -= len(piece)
+        # Read it all: most clients read the response only after sending everything.
+        while length > 0 and (chunk := self.rfile.read(min(length, 1 << 20))):
+            length -= len(chunk)
         return None
 
-    def _send(self, said: Response) -> None:
-        self.send_response(said.status)
-        for name, value in said.headers:
+    def _send(self, response: Response) -> None:
+        self.send_response(response.status)
+        for name, value in response.headers:
             self.send_header(name, value)
-        self.send_header("Content-Length", str(len(said.body)))
+        self.send_header("Content-Length", str(len(response.body)))
         self.end_headers()
         if self.command != "HEAD":
-            self.wfile.write(said.body)
+            self.wfile.write(response.body)
 
     def log_message(self, *_words: object) -> None:
         pass

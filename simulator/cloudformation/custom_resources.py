@@ -1,7 +1,6 @@
-"""Custom resources: CloudFormation asks a function, and waits for what is PUT to an address.
+"""Custom resources: CloudFormation invokes a function and waits for a PUT to the response URL.
 
-The protocol is AWS's "custom resource request and response objects". Knows how to call a function
-and where answers come in; no template.
+The protocol is AWS's "custom resource request and response objects". Knows no template.
 """
 
 import json
@@ -12,59 +11,63 @@ from typing import Any, Protocol
 
 from werkzeug.wrappers import Request, Response
 
-from simulator.cloudformation.resources import Made, ResourceError, Wanted
+from simulator.cloudformation.resources import Declared, PhysicalResource, ResourceError
 from simulator.lambda_runtime.process import Outcome
 
-PATH = "/custom-resource-answers/"
-PATIENCE = 300.0
-"""Seconds; a template may ask for less by `ServiceTimeout`."""
+PATH = "/custom-resource-responses/"
+TIMEOUT = 300.0
+"""Seconds; a template may set less by `ServiceTimeout`."""
 
-Answer = dict[str, Any]
+Json = dict[str, Any]
 
 
 class Functions(Protocol):
-    """The part of Lambda that is needed here."""
+    """The part of Lambda that custom resources need."""
 
     def invoke(self, name: str, payload: bytes) -> Outcome:
-        """Wait for the function's outcome."""
+        """Invoke the function and return its outcome."""
 
 
-class Custom:
-    """Implements `resources.Kind`. `url` is where `door` can be reached."""
+class CustomResources:
+    """Implements `resources.ResourceKind`. `url` is the address that `handle` serves."""
 
     replaces_by_itself = False
 
     def __init__(self, functions: Functions, url: str) -> None:
         self._functions = functions
         self._url = url
-        self._waiting: dict[str, queue.Queue[Answer]] = {}
+        self._waiting: dict[str, queue.Queue[Json]] = {}
 
-    def create(self, wanted: Wanted) -> Made:
+    def create(self, declared: Declared) -> PhysicalResource:
         try:
-            return self._made(wanted, self._ask("Create", wanted))
+            return self._created(declared, self._request("Create", declared))
         except ResourceError as error:
-            # It may have done a part: in the rollback it is asked to delete that.
-            raise ResourceError(str(error), Made(wanted, wanted.generated_name)) from None
+            # It may have created a part, which the rollback deletes.
+            raise ResourceError(
+                str(error), PhysicalResource(declared, declared.generated_name)
+            ) from None
 
-    def update(self, made: Made, former: dict[str, Any], wanted: Wanted) -> Made:
-        answer = self._ask(
+    def update(
+        self, created: PhysicalResource, former: dict[str, Any], declared: Declared
+    ) -> PhysicalResource:
+        response = self._request(
             "Update",
-            wanted,
-            PhysicalResourceId=made.physical_resource_id,
+            declared,
+            PhysicalResourceId=created.physical_resource_id,
             OldResourceProperties=_as_text(former),
         )
-        changed = self._made(wanted, answer)
-        # Under the same id it is the same thing, and must not be deleted.
-        same = changed.physical_resource_id == made.physical_resource_id
+        changed = self._created(declared, response)
+        # Under the same id it is the same resource, which must not be deleted.
+        same = changed.physical_resource_id == created.physical_resource_id
         if same:
-            made.__dict__.update(changed.__dict__)
-        return made if same else changed
+            created.__dict__.update(changed.__dict__)
+        return created if same else changed
 
-    def delete(self, made: Made, wanted: Wanted) -> None:
-        self._ask("Delete", wanted, PhysicalResourceId=made.physical_resource_id)
+    def delete(self, created: PhysicalResource, declared: Declared) -> None:
+        self._request("Delete", declared, PhysicalResourceId=created.physical_resource_id)
 
-    def door(self, request: Request) -> Response | None:
-        """Takes the answers."""
+    def handle(self, request: Request) -> Response | None:
+        """Take a response that a function PUTs."""
         if not request.path.startswith(PATH):
             return None
         waiting = self._waiting.get(request.path.removeprefix(PATH))
@@ -73,52 +76,54 @@ class Custom:
         waiting.put(json.loads(request.get_data()))
         return Response(status=200)
 
-    def _made(self, wanted: Wanted, answer: Answer) -> Made:
-        return Made(wanted, answer["PhysicalResourceId"], **answer.get("Data") or {})
+    def _created(self, declared: Declared, response: Json) -> PhysicalResource:
+        return PhysicalResource(
+            declared, response["PhysicalResourceId"], **response.get("Data") or {}
+        )
 
-    def _ask(self, request_type: str, wanted: Wanted, **more: Any) -> Answer:
+    def _request(self, request_type: str, declared: Declared, **members: Any) -> Json:
         request_id = str(uuid.uuid4())
-        token = wanted.properties["ServiceToken"]
+        token = declared.properties["ServiceToken"]
         event = {
             "RequestType": request_type,
             "ServiceToken": token,
             "ResponseURL": f"{self._url}{PATH}{request_id}",
-            "StackId": wanted.within["AWS::StackId"],
+            "StackId": declared.stack_map["AWS::StackId"],
             "RequestId": request_id,
-            "LogicalResourceId": wanted.logical_id,
-            "ResourceType": wanted.kind,
-            "ResourceProperties": _as_text(wanted.properties),
-            **more,
+            "LogicalResourceId": declared.logical_id,
+            "ResourceType": declared.kind,
+            "ResourceProperties": _as_text(declared.properties),
+            **members,
         }
-        patience = min(PATIENCE, float(wanted.properties.get("ServiceTimeout", PATIENCE)))
-        answers = self._waiting[request_id] = queue.Queue()
-        asking = threading.Thread(
-            target=self._call, args=(token, event, answers), name=f"{request_type} {token}"
+        timeout = min(TIMEOUT, float(declared.properties.get("ServiceTimeout", TIMEOUT)))
+        responses = self._waiting[request_id] = queue.Queue()
+        thread = threading.Thread(
+            target=self._call, args=(token, event, responses), name=f"{request_type} {token}"
         )
-        asking.start()
+        thread.start()
         try:
-            answer = answers.get(timeout=patience)
+            response = responses.get(timeout=timeout)
         except queue.Empty:
-            raise ResourceError(f"{token} did not answer in {patience:.0f} s") from None
+            raise ResourceError(f"{token} did not respond in {timeout:.0f} s") from None
         finally:
             del self._waiting[request_id]
-        if answer.get("Status") != "SUCCESS":
-            raise ResourceError(answer.get("Reason") or "FAILED, without a reason")
-        if not answer.get("PhysicalResourceId"):
+        if response.get("Status") != "SUCCESS":
+            raise ResourceError(response.get("Reason") or "FAILED, without a reason")
+        if not response.get("PhysicalResourceId"):
             raise ResourceError("Invalid PhysicalResourceId")
-        return answer
+        return response
 
-    def _call(self, token: str, event: Answer, answers: "queue.Queue[Answer]") -> None:
-        """Ends with the function; it may answer long afterwards, from another run of itself."""
+    def _call(self, token: str, event: Json, responses: "queue.Queue[Json]") -> None:
+        """Invoke the function; it may respond long after its return, from a later invocation."""
         outcome = self._functions.invoke(token, json.dumps(event).encode())
         if outcome.error:
-            # AWS would wait for the whole timeout; here the cause is worth more.
-            words = outcome.payload.decode(errors="replace")
-            answers.put({"Status": "FAILED", "Reason": f"{token} failed: {words}"})
+            # AWS would wait for the whole timeout; here the cause is reported at once.
+            reason = outcome.payload.decode(errors="replace")
+            responses.put({"Status": "FAILED", "Reason": f"{token} failed: {reason}"})
 
 
 def _as_text(value: Any) -> Any:
-    """CloudFormation sends numbers and truth values as text."""
+    """Convert numbers and booleans to text, as CloudFormation sends them."""
     match value:
         case dict():
             return {key: _as_text(item) for key, item in value.items()}

@@ -1,7 +1,7 @@
-"""Puts our stack operations in the place of moto's, for stacks of our account.
+"""A patch of moto's CloudFormation that hands stack operations of our account to `Stacks`.
 
-moto makes resources while the request waits, deletes them in any order, and asks custom resources
-only at their creation. Its protocol, its events and its change sets (`cdk bootstrap`) stay.
+moto creates resources while the request waits, deletes them in any order, and invokes custom
+resources only at creation. Its protocol, events and change sets (`cdk bootstrap`) stay.
 """
 
 import contextlib
@@ -17,8 +17,8 @@ from simulator.sagemaker.account import ACCOUNT
 
 
 @contextlib.contextmanager
-def in_place_of_motos(stacks: Stacks) -> Iterator[None]:
-    """While this lasts, `stacks` does what moto is asked to do."""
+def patched_moto(stacks: Stacks) -> Iterator[None]:
+    """Route moto's stack operations to `stacks` while entered."""
     stack_type, backend_type = models.Stack, models.CloudFormationBackend
     moto_create, moto_update = stack_type.create_resources, stack_type.update
     moto_outputs, moto_resources = stack_type.outputs, stack_type.stack_resources
@@ -28,9 +28,9 @@ def in_place_of_motos(stacks: Stacks) -> Iterator[None]:
         if stack.account_id != ACCOUNT:
             moto_create(stack)
             return
-        # An update may ask for the previous value of one that was never given.
+        # An update may use the previous value of a parameter that was never given.
         parameters = stack.template_dict.get("Parameters", {})
-        defaults = {name: said["Default"] for name, said in parameters.items() if "Default" in said}
+        defaults = {name: p["Default"] for name, p in parameters.items() if "Default" in p}
         stack.parameters = {**defaults, **stack.parameters}
         stacks.create(stack)
 
@@ -47,19 +47,19 @@ def in_place_of_motos(stacks: Stacks) -> Iterator[None]:
     def delete_stack(backend: Any, name: str) -> None:
         for stack in list(backend.stacks.values()):
             if name in (stack.name, stack.stack_id) and stacks.ours(stack):
-                stacks.delete(stack, lambda gone=stack: _forget(backend, gone))
+                stacks.delete(stack, lambda deleted=stack: _mark_deleted(backend, deleted))
                 return
         moto_delete(backend, name)
 
     def outputs(stack: Any) -> Any:
-        # moto would make what they refer to, if it is not there yet.
+        # moto would create the resources they refer to, if missing.
         unfinished = stacks.ours(stack) and not stack.status.endswith("_COMPLETE")
         return None if unfinished else moto_outputs.fget(stack)
 
     def stack_resources(stack: Any) -> Any:
         if not stacks.ours(stack):
             return moto_resources.fget(stack)
-        return [r.made for r in stacks.resources.get(stack.name, {}).values()]
+        return [r.created for r in stacks.resources.get(stack.name, {}).values()]
 
     with contextlib.ExitStack() as patches:
         for owner, name, replacement in (
@@ -68,7 +68,7 @@ def in_place_of_motos(stacks: Stacks) -> Iterator[None]:
             (stack_type, "outputs", property(outputs)),
             (stack_type, "stack_resources", property(stack_resources)),
             (backend_type, "delete_stack", delete_stack),
-            # What moto does not know is only remembered; its warnings would be noise, or errors.
+            # Kinds unknown to moto are stored; its warnings would be noise, or errors.
             (parsing, "warnings", SimpleNamespace(warn=lambda *_, **__: None)),
             (parsing, "logger", SimpleNamespace(warning=lambda *_, **__: None)),
         ):
@@ -76,6 +76,6 @@ def in_place_of_motos(stacks: Stacks) -> Iterator[None]:
         yield
 
 
-def _forget(backend: Any, stack: Any) -> None:
+def _mark_deleted(backend: Any, stack: Any) -> None:
     backend.stacks.pop(stack.stack_id, None)
     backend.deleted_stacks[stack.stack_id] = stack

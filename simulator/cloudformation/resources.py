@@ -1,7 +1,7 @@
-"""What each kind of resource in a template becomes, and how it changes and goes.
+"""Creation, update and deletion of resources, by kind.
 
-Most are moto's. SageMaker's are the strict simulator's, custom ones are made by the function they
-name, and what moto does not know is only remembered. Knows no stack and no order.
+Most kinds are moto's. SageMaker's are the SageMaker simulator's, custom ones are left to the
+function they name, and kinds unknown to moto are stored without effect. Knows no stack, no order.
 """
 
 import copy
@@ -18,187 +18,192 @@ from moto.cloudformation import parsing
 
 from simulator.sagemaker.account import ACCOUNT, REGION
 
-SETTLES_WITHIN = 180.0
-"""Seconds that an endpoint may take to be there, or gone."""
+ENDPOINT_TIMEOUT = 180.0
+"""Seconds for an endpoint to be in service, or deleted."""
 
 
 class ResourceError(Exception):
-    """A resource could not be made, changed or deleted; the stack operation fails with this.
+    """Raised when a resource cannot be created, updated or deleted; the stack operation fails.
 
-    `made`: what came of it nevertheless, and is to be deleted in the rollback.
+    `created`: what was created nevertheless, for the rollback to delete.
     """
 
-    def __init__(self, message: str, made: "Made | None" = None) -> None:
+    def __init__(self, message: str, created: "PhysicalResource | None" = None) -> None:
         super().__init__(message)
-        self.made = made
+        self.created = created
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
-    """A resource as a template wants it; `properties` with all references resolved.
+class Declared:
+    """A resource as the template declares it; `properties` with all references resolved.
 
-    `within` is moto's map of the stack's resources, which its own kinds look into.
+    `definition` is its part of the template, `stack_map` moto's map of the stack's resources.
     """
 
     logical_id: str
     kind: str
-    said: Mapping[str, Any]
+    definition: Mapping[str, Any]
     properties: dict[str, Any]
-    within: Any
+    stack_map: Any
 
     @property
     def generated_name(self) -> str:
-        """A new name each time, as CloudFormation makes them up."""
-        stack = self.within["AWS::StackName"]
+        """Return a new name in CloudFormation's form, another at each call."""
+        stack = self.stack_map["AWS::StackName"]
         return f"{stack}-{self.logical_id}-{uuid.uuid4().hex[:12]}"[:63]
 
 
-class Made:
-    """What templates can refer to: an id and attributes. moto's own resources look the same."""
+class PhysicalResource:
+    """An existing resource: its id and attributes. moto's own resources have the same interface."""
 
-    def __init__(self, wanted: Wanted, physical_id: str, **attributes: Any) -> None:
-        self.cf_resource_type = wanted.kind
-        self.logical_resource_id = wanted.logical_id
+    def __init__(self, declared: Declared, physical_id: str, **attributes: Any) -> None:
+        self.cf_resource_type = declared.kind
+        self.logical_resource_id = declared.logical_id
         self.physical_resource_id = physical_id
         self._attributes = attributes
 
     def get_cfn_attribute(self, name: str) -> Any:
+        """Return the value of `Fn::GetAtt`; a made-up one for an attribute that is not set."""
         return self._attributes.get(name, f"{self.physical_resource_id}.{name}")
 
 
-class Kind(Protocol):
-    """How resources of one kind come and go. Called without any lock; each raises ResourceError.
+class ResourceKind(Protocol):
+    """The operations on resources of one kind. Called without any lock; each raises ResourceError.
 
-    `replaces_by_itself`: an update that makes a new one has deleted the former one.
+    `replaces_by_itself`: an update that creates a new resource has also deleted the former one.
     """
 
     replaces_by_itself: bool
 
-    def create(self, wanted: Wanted) -> Any:
-        """A new one."""
+    def create(self, declared: Declared, /) -> Any:
+        """Create the resource."""
 
-    def update(self, made: Any, former: dict[str, Any], wanted: Wanted) -> Any:
-        """`made`, changed; or a new one that supersedes it."""
+    def update(self, created: Any, former: dict[str, Any], declared: Declared, /) -> Any:
+        """Update in place and return `created`, or return a new resource that replaces it."""
 
-    def delete(self, made: Any, wanted: Wanted) -> None:
-        """It is gone when this returns."""
+    def delete(self, created: Any, declared: Declared, /) -> None:
+        """Delete the resource; it no longer exists on return."""
 
 
 _REFERRED_TO_BY = {"AWS::ApiGateway::Stage": "StageName"}
-"""What a reference to them gives, where it is not a generated name."""
+"""Kinds whose `Ref` is a property instead of a generated name."""
 
 
-class Remembered:
-    """Kinds that nobody here acts on: alarms, scaling, stages, authorizers."""
+class StoredKind:
+    """Kinds that are stored without effect: alarms, scaling, stages, authorizers."""
 
     replaces_by_itself = False
 
-    def create(self, wanted: Wanted) -> Made:
-        name = wanted.properties.get(_REFERRED_TO_BY.get(wanted.kind, ""))
-        return Made(wanted, name or wanted.generated_name)
+    def create(self, declared: Declared) -> PhysicalResource:
+        name = declared.properties.get(_REFERRED_TO_BY.get(declared.kind, ""))
+        return PhysicalResource(declared, name or declared.generated_name)
 
-    def update(self, made: Made, former: dict[str, Any], wanted: Wanted) -> Made:
-        return made
+    def update(
+        self, created: PhysicalResource, _former: dict[str, Any], _declared: Declared
+    ) -> PhysicalResource:
+        return created
 
-    def delete(self, made: Made, wanted: Wanted) -> None:
+    def delete(self, _created: PhysicalResource, _declared: Declared) -> None:
         pass
 
 
-class Moto:
-    """Kinds that moto has."""
+class MotoKind:
+    """Kinds that moto implements."""
 
     replaces_by_itself = True
 
     def __init__(self, lock: threading.RLock) -> None:
         self._lock = lock
 
-    def create(self, wanted: Wanted) -> Any:
+    def create(self, declared: Declared) -> Any:
         with self._lock:
-            return parsing.parse_and_create_resource(*self._asked(wanted))
+            return parsing.parse_and_create_resource(*self._arguments(declared))
 
-    def update(self, made: Any, former: dict[str, Any], wanted: Wanted) -> Any:
+    def update(self, created: Any, _former: dict[str, Any], declared: Declared) -> Any:
         with self._lock:
-            # Nothing is answered for kinds that moto cannot change at all.
-            return parsing.parse_and_update_resource(*self._asked(wanted)) or made
+            # None for kinds that moto cannot update.
+            return parsing.parse_and_update_resource(*self._arguments(declared)) or created
 
-    def delete(self, made: Any, wanted: Wanted) -> None:
+    def delete(self, created: Any, declared: Declared) -> None:
         with self._lock:
-            if wanted.kind == "AWS::ApiGateway::RestApi":
-                # The one that moto's CloudFormation leaves behind, with all that belongs to it.
+            if declared.kind == "AWS::ApiGateway::RestApi":
+                # moto's CloudFormation leaves the API behind, with all that belongs to it.
                 apis = get_backend("apigateway")[ACCOUNT][REGION]
-                apis.delete_rest_api(made.physical_resource_id)
+                apis.delete_rest_api(created.physical_resource_id)
             else:
-                wanted.within._delete_resource(made, dict(wanted.said))
+                declared.stack_map._delete_resource(created, dict(declared.definition))
 
     @staticmethod
-    def _asked(wanted: Wanted) -> tuple[Any, ...]:
-        said = copy.deepcopy(dict(wanted.said))
-        return wanted.logical_id, said, wanted.within, ACCOUNT, REGION
+    def _arguments(declared: Declared) -> tuple[Any, ...]:
+        definition = copy.deepcopy(dict(declared.definition))
+        return declared.logical_id, definition, declared.stack_map, ACCOUNT, REGION
 
 
-class SageMaker:
-    """Models, configs and endpoints in the simulator, asked for as CloudFormation asks."""
+class SageMakerKind:
+    """Models, configs and endpoints of the SageMaker simulator."""
 
     replaces_by_itself = False
 
     def __init__(self, client: Any) -> None:
         self._client = client
 
-    def create(self, wanted: Wanted) -> Made:
-        what, name_key = _SAGEMAKER[wanted.kind]
-        name = wanted.properties.get(name_key) or wanted.generated_name
+    def create(self, declared: Declared) -> PhysicalResource:
+        noun, name_key = _SAGEMAKER[declared.kind]
+        name = declared.properties.get(name_key) or declared.generated_name
         try:
-            answer = getattr(self._client, f"create_{what}")(
-                **{**wanted.properties, name_key: name}
+            response = getattr(self._client, f"create_{noun}")(
+                **{**declared.properties, name_key: name}
             )
         except ClientError as error:
             raise ResourceError(str(error)) from error
-        arn = next(value for key, value in answer.items() if key.endswith("Arn"))
-        made = Made(wanted, arn, **{name_key: name})
-        if what == "endpoint":
+        arn = next(value for key, value in response.items() if key.endswith("Arn"))
+        created = PhysicalResource(declared, arn, **{name_key: name})
+        if noun == "endpoint":
             try:
-                self._settled(name)
+                self._wait_until_settled(name)
             except ResourceError as error:
-                raise ResourceError(str(error), made) from None
-        return made
+                raise ResourceError(str(error), created) from None
+        return created
 
-    def update(self, made: Made, former: dict[str, Any], wanted: Wanted) -> Made:
-        what, name_key = _SAGEMAKER[wanted.kind]
-        if what != "endpoint":
-            # Neither can be changed: a new one beside it, under a new name.
-            return self.create(wanted)
-        name = made.get_cfn_attribute(name_key)
-        config = wanted.properties["EndpointConfigName"]
+    def update(
+        self, created: PhysicalResource, _former: dict[str, Any], declared: Declared
+    ) -> PhysicalResource:
+        noun, name_key = _SAGEMAKER[declared.kind]
+        if noun != "endpoint":
+            # Immutable: a new one replaces it, under a new name.
+            return self.create(declared)
+        name = created.get_cfn_attribute(name_key)
+        config = declared.properties["EndpointConfigName"]
         self._client.update_endpoint(EndpointName=name, EndpointConfigName=config)
-        self._settled(name)
-        return made
+        self._wait_until_settled(name)
+        return created
 
-    def delete(self, made: Made, wanted: Wanted) -> None:
-        what, name_key = _SAGEMAKER[wanted.kind]
-        name = made.get_cfn_attribute(name_key)
+    def delete(self, created: PhysicalResource, declared: Declared) -> None:
+        noun, name_key = _SAGEMAKER[declared.kind]
+        name = created.get_cfn_attribute(name_key)
         try:
-            getattr(self._client, f"delete_{what}")(**{name_key: name})
+            getattr(self._client, f"delete_{noun}")(**{name_key: name})
         except ClientError as error:
             if "Could not find" not in str(error):
                 raise ResourceError(str(error)) from error
-        if what == "endpoint":
-            self._settled(name)
+        if noun == "endpoint":
+            self._wait_until_settled(name)
 
-    def _settled(self, name: str) -> None:
-        deadline = time.monotonic() + SETTLES_WITHIN
+    def _wait_until_settled(self, name: str) -> None:
+        deadline = time.monotonic() + ENDPOINT_TIMEOUT
         while time.monotonic() < deadline:
             try:
-                said = self._client.describe_endpoint(EndpointName=name)
+                endpoint = self._client.describe_endpoint(EndpointName=name)
             except ClientError as error:
                 if "Could not find endpoint" in str(error):
                     return
                 raise ResourceError(str(error)) from error
-            if said["EndpointStatus"] == "InService":
+            if endpoint["EndpointStatus"] == "InService":
                 return
-            if said["EndpointStatus"] == "Failed":
-                raise ResourceError(said["FailureReason"])
+            if endpoint["EndpointStatus"] == "Failed":
+                raise ResourceError(endpoint["FailureReason"])
             time.sleep(0.1)
-        raise ResourceError(f"endpoint {name} did not settle in {SETTLES_WITHIN:.0f} s")
+        raise ResourceError(f"endpoint {name} did not settle in {ENDPOINT_TIMEOUT:.0f} s")
 
 
 _SAGEMAKER = {
@@ -208,16 +213,16 @@ _SAGEMAKER = {
 }
 
 
-class Kinds:
-    """Which kind is whose. `custom` is asked for all kinds that begin with `Custom::`."""
+class ResourceKinds:
+    """The implementation of each kind; `custom` takes all kinds that begin with `Custom::`."""
 
-    def __init__(self, moto: Kind, sagemaker: Kind, custom: Kind) -> None:
+    def __init__(self, moto: ResourceKind, sagemaker: ResourceKind, custom: ResourceKind) -> None:
         self._moto, self._sagemaker, self._custom = moto, sagemaker, custom
-        self._remembered = Remembered()
+        self._stored = StoredKind()
 
-    def __call__(self, kind: str) -> Kind:
+    def __call__(self, kind: str) -> ResourceKind:
         if kind.startswith("Custom::") or kind == "AWS::CloudFormation::CustomResource":
             return self._custom
         if kind in _SAGEMAKER:
             return self._sagemaker
-        return self._moto if kind in parsing.get_model_map() else self._remembered
+        return self._moto if kind in parsing.get_model_map() else self._stored

@@ -1,4 +1,4 @@
-"""What a CloudFormation template says about order. Knows references, and no kind of resource."""
+"""The order of a template's resources, by their references. Knows no kind of resource."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -9,22 +9,26 @@ _SUBSTITUTED = re.compile(r"\$\{([A-Za-z0-9]+)(?:\.[^}]*)?\}")
 
 
 def in_order(resources: Mapping[str, Any]) -> list[str]:
-    """The logical ids, each after all that it names; CloudFormation deletes the other way round.
+    """Return the logical ids, each after its dependencies; deletion takes the reverse order.
 
     Raises:
-        graphlib.CycleError: they need each other.
+        graphlib.CycleError: resources depend on each other.
 
     """
-    needs = {name: sorted(_needs(said) & resources.keys()) for name, said in resources.items()}
-    return list(TopologicalSorter(needs).static_order())
+    dependencies = {
+        name: sorted(_dependencies(resource) & resources.keys())
+        for name, resource in resources.items()
+    }
+    return list(TopologicalSorter(dependencies).static_order())
 
 
-def _needs(resource: Mapping[str, Any]) -> set[str]:
-    given = resource.get("DependsOn", [])
-    return {given} if isinstance(given, str) else {*given, *_named(resource.get("Properties", {}))}
+def _dependencies(resource: Mapping[str, Any]) -> set[str]:
+    named = resource.get("DependsOn", [])
+    explicit = {named} if isinstance(named, str) else {*named}
+    return {*explicit, *_references(resource.get("Properties", {}))}
 
 
-def _named(value: Any) -> Iterator[str]:
+def _references(value: Any) -> Iterator[str]:
     match value:
         case {"Ref": str(name)} | {"Fn::GetAtt": [str(name), *_]}:
             yield name
@@ -32,10 +36,10 @@ def _named(value: Any) -> Iterator[str]:
             yield from _SUBSTITUTED.findall(text)
         case {"Fn::Sub": [str(text), inner]}:
             yield from _SUBSTITUTED.findall(text)
-            yield from _named(inner)
+            yield from _references(inner)
         case dict():
             for item in value.values():
-                yield from _named(item)
+                yield from _references(item)
         case list():
             for item in value:
-                yield from _named(item)
+                yield from _references(item)

@@ -1,7 +1,7 @@
-"""Lambda: functions as they are registered with moto, run in processes of their own.
+"""Lambda's functions, as registered with moto, each run in processes of its own.
 
-Processes stay warm and are used again; a function whose code or configuration has changed gets new
-ones. Knows moto's registry and the processes; not what functions do.
+Processes stay warm and are reused; a function whose code or configuration has changed gets new
+ones.
 """
 
 import contextlib
@@ -21,41 +21,41 @@ from urllib.parse import unquote
 from moto.awslambda.exceptions import UnknownFunctionException
 from werkzeug.wrappers import Request, Response
 
-from simulator.lambda_runtime.process import Outcome, Settings, Worker, link_runtime
-from simulator.moto_services import Services
+from simulator.lambda_runtime.process import FunctionProcess, Outcome, Settings, link_runtime
+from simulator.moto_services import MotoServices
 
-MOST_PROCESSES = 4
-"""Of one function at once; AWS starts a thousand. More invocations wait for one to be free."""
+MAX_PROCESSES = 4
+"""Per function; AWS starts a thousand. Further invocations wait for a free one."""
 
-LINES_KEPT = 5000
-"""Of each function's output."""
+MAX_LOG_LINES = 5000
+"""Lines of output kept for each function."""
 
 _LOG = logging.getLogger(__name__)
 
 
 class UnknownFunctionError(Exception):
-    """There is no function of this name."""
+    """Raised when no function has this name."""
 
 
 class Functions:
-    """All functions of the cloud. `environment` is added to each one's own variables.
+    """All functions of the cloud; `environment` is added to each one's own variables.
 
-    `show` gets each line that a function prints, after the function's name.
+    `log` receives a function's name and each line that it prints.
     """
 
     def __init__(
         self,
-        services: Services,
+        services: MotoServices,
         environment: Mapping[str, str],
-        show: Callable[[str, str], None] = lambda _name, _line: None,
+        log: Callable[[str, str], None] = lambda _name, _line: None,
     ) -> None:
         self._services = services
         self._environment = environment
-        self._show = show
+        self._log = log
         self._folder = TemporaryDirectory(prefix="simulated-lambda-")
         self._pools: dict[str, _Pool] = {}
         self._lock = threading.Lock()
-        self._logs: dict[str, deque[str]] = defaultdict(lambda: deque(maxlen=LINES_KEPT))
+        self._logs: dict[str, deque[str]] = defaultdict(lambda: deque(maxlen=MAX_LOG_LINES))
         self._running: set[threading.Thread] = set()
         self._closing = False
 
@@ -73,20 +73,20 @@ class Functions:
         self._folder.cleanup()
 
     def invoke(self, name: str, payload: bytes) -> Outcome:
-        """Wait for the function's outcome. `name` may be an ARN.
+        """Invoke a function and return its outcome. `name` may be an ARN.
 
         Raises:
-            UnknownFunctionError: there is none.
+            UnknownFunctionError: there is no such function.
 
         """
         pool = self._pool(name.rpartition(":function:")[2] or name)
         return Outcome.failed("the cloud is closing") if self._closing else pool.invoke(payload)
 
     def start(self, name: str, payload: bytes) -> None:
-        """Invoke it and do not wait. What becomes of it is in its output; it is not repeated.
+        """Invoke a function without waiting. A failed invocation is logged, not retried.
 
         Raises:
-            UnknownFunctionError: there is none.
+            UnknownFunctionError: there is no such function.
 
         """
         self._pool(name.rpartition(":function:")[2] or name)
@@ -98,15 +98,11 @@ class Functions:
         thread.start()
 
     def logs(self, name: str) -> list[str]:
-        """The last lines of a function's output."""
+        """Return the last lines of a function's output."""
         return list(self._logs[name])
 
-    def busy(self) -> bool:
-        """Whether anything runs that was started and not waited for."""
-        return bool(self._running)
-
-    def door(self, request: Request) -> Response | None:
-        """Lambda's Invoke, as boto3 sends it."""
+    def handle(self, request: Request) -> Response | None:
+        """Answer Lambda's Invoke, as boto3 sends it; None for any other request."""
         before, _, name = request.path.removesuffix("/invocations").rpartition("/")
         if before != "/2015-03-31/functions" or not request.path.endswith("/invocations"):
             return None
@@ -117,9 +113,9 @@ class Functions:
                 return Response(status=202)
             outcome = self.invoke(name, payload)
         except UnknownFunctionError:
-            said = {"Type": "User", "Message": f"Function not found: {name}"}
+            error = {"Type": "User", "Message": f"Function not found: {name}"}
             headers = {"x-amzn-ErrorType": "ResourceNotFoundException"}
-            return Response(json.dumps(said), 404, headers, mimetype="application/json")
+            return Response(json.dumps(error), 404, headers, mimetype="application/json")
         headers = {"X-Amz-Executed-Version": "$LATEST"}
         if outcome.error:
             headers["X-Amz-Function-Error"] = outcome.error
@@ -136,9 +132,9 @@ class Functions:
             with self._lock:
                 self._running.discard(threading.current_thread())
 
-    def _printed(self, name: str, line: str) -> None:
+    def _record_output(self, name: str, line: str) -> None:
         self._logs[name].append(line)
-        self._show(name, line)
+        self._log(name, line)
 
     @property
     def _runtime(self) -> Path:
@@ -150,11 +146,11 @@ class Functions:
             pool = self._pools.get(name)
             if pool is not None and pool.settings == settings:
                 return pool
-            fresh = _Pool(settings, self._runtime, partial(self._printed, name))
-            self._pools[name] = fresh
+            new = _Pool(settings, self._runtime, partial(self._record_output, name))
+            self._pools[name] = new
         if pool is not None:
             pool.retire()
-        return fresh
+        return new
 
     def _settings(self, name: str) -> Settings:
         with self._services.lock:
@@ -174,7 +170,7 @@ class Functions:
             )
 
     def _unpacked(self, function: Any) -> Path:
-        """Its package. Held by `lock` of the services, so nobody sees a half of it."""
+        """Unpack its package once, with the services' `lock` held: no reader sees a part of it."""
         digest = "".join(c if c.isalnum() else "_" for c in function.code_sha_256)
         folder = Path(self._folder.name) / digest
         if not folder.exists():
@@ -186,58 +182,58 @@ class Functions:
 class _Pool:
     """The processes of one function in one configuration."""
 
-    def __init__(self, settings: Settings, runtime: Path, say: Callable[[str], None]) -> None:
+    def __init__(self, settings: Settings, runtime: Path, log: Callable[[str], None]) -> None:
         self.settings = settings
         self._runtime = runtime
-        self._say = say
+        self._log = log
         self._lock = threading.Lock()
-        self._free = threading.Semaphore(MOST_PROCESSES)
-        self._idle: list[Worker] = []
-        self._all: set[Worker] = set()
+        self._slots = threading.Semaphore(MAX_PROCESSES)
+        self._idle: list[FunctionProcess] = []
+        self._all: set[FunctionProcess] = set()
         self._retired = False
 
     def invoke(self, payload: bytes) -> Outcome:
-        with self._free:
-            worker = self._taken()
+        with self._slots:
+            process = self._take()
             try:
-                return worker.invoke(payload)
+                return process.invoke(payload)
             finally:
-                self._give_back(worker)
+                self._give_back(process)
 
-    def _taken(self) -> Worker:
+    def _take(self) -> FunctionProcess:
         with self._lock:
             while self._idle:
-                worker = self._idle.pop()
-                if worker.alive:
-                    return worker
-                self._all.discard(worker)
-                worker.close()
-            worker = Worker(self.settings, self._runtime, self._say)
-            self._all.add(worker)
-            return worker
+                process = self._idle.pop()
+                if process.alive:
+                    return process
+                self._all.discard(process)
+                process.close()
+            process = FunctionProcess(self.settings, self._runtime, self._log)
+            self._all.add(process)
+            return process
 
-    def _give_back(self, worker: Worker) -> None:
+    def _give_back(self, process: FunctionProcess) -> None:
         with self._lock:
-            if worker.alive and not self._retired:
-                self._idle.append(worker)
+            if process.alive and not self._retired:
+                self._idle.append(process)
                 return
-            self._all.discard(worker)
-        worker.close()
+            self._all.discard(process)
+        process.close()
 
     def retire(self) -> None:
-        """Idle processes end now, the others when they have finished."""
+        """Stop idle processes now, the others when they have finished."""
         with self._lock:
             self._retired = True
             idle, self._idle = self._idle, []
             self._all.difference_update(idle)
-        for worker in idle:
-            worker.close()
+        for process in idle:
+            process.close()
 
     def close(self) -> None:
-        """All end now."""
+        """Stop all processes now."""
         self.retire()
         with self._lock:
             remaining, self._all = self._all, set()
-        for worker in remaining:
+        for process in remaining:
             with contextlib.suppress(OSError):
-                worker.close()
+                process.close()

@@ -1,7 +1,7 @@
-"""One process of one Lambda function, and the Runtime API that it talks to.
+"""One process of one Lambda function, and the Runtime API that it polls.
 
-The process runs AWS's own runtime client. It takes one invocation at a time. Knows what a process
-needs to be told; not where code comes from, nor how many processes there are.
+The process runs AWS's own runtime client and takes one invocation at a time. Knows neither the
+source of the code nor the number of processes.
 """
 
 import importlib.util
@@ -19,11 +19,11 @@ from pathlib import Path
 
 
 class MissingRuntimeError(Exception):
-    """AWS's runtime client is not there."""
+    """Raised when a module of AWS's runtime is not installed."""
 
 
-INIT_WITHIN = 60.0
-"""Seconds from the start of the process until it asks for work. AWS allows 10, on its machines."""
+INIT_TIMEOUT = 60.0
+"""Seconds from the start of a process to its first poll. AWS allows 10, on its machines."""
 
 _BOOTSTRAP = Path(__file__).with_name("bootstrap.py")
 
@@ -40,26 +40,26 @@ _PROVIDED = (
     "snapshot_restore_py",
     "urllib3",
 )
-"""What AWS's runtime for Python brings along; `runtime_client` belongs to `awslambdaric`."""
+"""The modules of AWS's runtime for Python; `runtime_client` belongs to `awslambdaric`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What an invocation came to. `error`: how it failed, in the words of the response's header."""
+    """The result of an invocation; `error` as in Lambda's header `X-Amz-Function-Error`."""
 
     payload: bytes
     error: str = ""
 
     @classmethod
     def failed(cls, message: str, kind: str = "Runtime.ExitError") -> "Outcome":
-        """An error that the function did not report by itself."""
-        said = {"errorType": kind, "errorMessage": message}
-        return cls(json.dumps(said).encode(), "Unhandled")
+        """Return an error that the function did not report itself."""
+        error = {"errorType": kind, "errorMessage": message}
+        return cls(json.dumps(error).encode(), "Unhandled")
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """How a function is configured. `folder`: its package; `environment`: all of its variables."""
+    """The configuration of a function; `folder` is its package, `timeout` in seconds."""
 
     name: str
     arn: str
@@ -71,60 +71,60 @@ class Settings:
 
 
 def link_runtime(folder: Path) -> None:
-    """Make a folder with what AWS's runtime brings along, taken from this Python's packages.
+    """Link the modules of AWS's runtime into `folder`, from this Python's packages.
 
     Raises:
-        MissingRuntimeError: something of it is not installed here.
+        MissingRuntimeError: one of them is not installed here.
 
     """
     for name in _PROVIDED:
         spec = importlib.util.find_spec(name)
         if spec is None or spec.origin is None:
             raise MissingRuntimeError(
-                f"{name} is not installed. It comes with: pip install -e '.[dev]'; AWS's runtime "
-                "client is for Linux, so elsewhere the simulated cloud wants a Linux container."
+                f"{name} is not installed. It comes with: pip install -e '.[dev]'. AWS's runtime "
+                "client needs Linux; elsewhere run the simulated cloud in a Linux container."
             )
         origin = Path(spec.origin)
         source = origin.parent if spec.submodule_search_locations else origin
         (folder / source.name).symlink_to(source)
 
 
-class Worker:
-    """A process that handles invocations, one by one; started at once.
+class FunctionProcess:
+    """A process that handles invocations one by one; started at once.
 
-    `say` gets each line of its output.
+    `log` receives each line of its output.
     """
 
-    def __init__(self, settings: Settings, runtime: Path, say: Callable[[str], None]) -> None:
+    def __init__(self, settings: Settings, runtime: Path, log: Callable[[str], None]) -> None:
         self._settings = settings
-        self._say = say
-        self._work: queue.SimpleQueue[_Invocation | None] = queue.SimpleQueue()
+        self._log = log
+        self._invocations: queue.SimpleQueue[_Invocation | None] = queue.SimpleQueue()
         self._outcomes: queue.SimpleQueue[Outcome] = queue.SimpleQueue()
-        self._asking = threading.Event()
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), _api(self))
+        self._ready = threading.Event()
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), _runtime_api(self))
         self._server.daemon_threads = True
-        serve, often = self._server.serve_forever, {"poll_interval": 0.05}
-        threading.Thread(target=serve, kwargs=often, daemon=True).start()
+        serve, options = self._server.serve_forever, {"poll_interval": 0.05}
+        threading.Thread(target=serve, kwargs=options, daemon=True).start()
         self._process = subprocess.Popen(
             [sys.executable, "-I", "-S", str(_BOOTSTRAP), str(runtime), settings.handler],
             cwd=settings.folder,
             env=self._environment(),
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            # Ctrl-C in a terminal is for whoever started us, who ends it in order.
+            # Ctrl-C in a terminal is for our own process, which stops this one in order.
             start_new_session=True,
         )
-        self._watching = threading.Thread(target=self._watch, daemon=True)
-        self._watching.start()
+        self._reader = threading.Thread(target=self._read_output, daemon=True)
+        self._reader.start()
 
     def invoke(self, payload: bytes) -> Outcome:
-        """Wait for the outcome. A function that takes too long is killed."""
-        if not self._asking.wait(INIT_WITHIN) and self.alive:
+        """Wait for the outcome. A function that exceeds its timeout is killed."""
+        if not self._ready.wait(INIT_TIMEOUT) and self.alive:
             self.close()
             return Outcome.failed("the process was not ready in time", "Runtime.InitError")
         timeout = self._settings.timeout
         if self.alive:
-            self._work.put(_Invocation(payload, self._settings.arn, timeout))
+            self._invocations.put(_Invocation(payload, self._settings.arn, timeout))
         try:
             return self._outcomes.get(timeout=timeout)
         except queue.Empty:
@@ -133,16 +133,16 @@ class Worker:
 
     @property
     def alive(self) -> bool:
-        """Whether it can take another invocation."""
+        """Return whether it can take another invocation."""
         return self._process.poll() is None
 
     def close(self) -> None:
-        """End it. What it was doing is lost, as on AWS."""
+        """Kill it. A running invocation is lost, as on AWS."""
         self._process.kill()
         self._process.wait()
-        if threading.current_thread() is not self._watching:
-            self._watching.join()
-        self._work.put(None)
+        if threading.current_thread() is not self._reader:
+            self._reader.join()
+        self._invocations.put(None)
         self._server.shutdown()
         self._server.server_close()
 
@@ -165,24 +165,24 @@ class Worker:
             "_HANDLER": settings.handler,
         }
 
-    def _watch(self) -> None:
+    def _read_output(self) -> None:
         assert self._process.stdout is not None
         with self._process.stdout as output:
             for line in output:
-                self._say(line.decode(errors="replace").rstrip("\n"))
+                self._log(line.decode(errors="replace").rstrip("\n"))
         code = self._process.wait()
         self._outcomes.put(Outcome.failed(f"Runtime exited with status {code}"))
-        self._asking.set()
+        self._ready.set()
 
-    # ── What the process asks ───────────────────────────────────────────────────────────────────
+    # ── Called by the Runtime API ───────────────────────────────────────────────────────────────
 
     def next(self) -> "_Invocation | None":
-        """The next invocation; waits for it. None: there will be none."""
-        self._asking.set()
-        return self._work.get()
+        """Wait for the next invocation; None after `close`."""
+        self._ready.set()
+        return self._invocations.get()
 
     def finished(self, outcome: Outcome) -> None:
-        """The process has told its outcome."""
+        """Record the outcome that the process reported."""
         self._outcomes.put(outcome)
 
 
@@ -198,13 +198,13 @@ class _Invocation:
         }
 
 
-def _api(worker: Worker) -> type[BaseHTTPRequestHandler]:
+def _runtime_api(process: FunctionProcess) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
         disable_nagle_algorithm = True
 
         def do_GET(self) -> None:
-            invocation = worker.next()
+            invocation = process.next()
             if invocation is None:
                 self.close_connection = True
                 return
@@ -213,7 +213,7 @@ def _api(worker: Worker) -> type[BaseHTTPRequestHandler]:
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
             failed = self.path.endswith("/error")
-            worker.finished(Outcome(body, "Unhandled" if failed else ""))
+            process.finished(Outcome(body, "Unhandled" if failed else ""))
             self._answer(202, b'{"status": "OK"}', {"Content-Type": "application/json"})
 
         def _answer(self, status: int, body: bytes, headers: Mapping[str, str]) -> None:

@@ -1,7 +1,7 @@
-"""The rules of one account in one region: what may be asked for when, and what it leads to.
+"""The rules of one account in one region: preconditions and effects of each call.
 
-Time goes by itself up to `now` before anything is looked at. Every refusal is one of `refusals.py`.
-Knows neither protocol; requests are valid by the service model when they come here.
+Every read first advances all endpoints to `now`. Every refusal is one of `refusals.py`. Knows
+neither protocol; requests are already valid by the service model.
 """
 
 import threading
@@ -30,12 +30,12 @@ REGION = "us-east-1"
 
 
 class Account:
-    """Models, configs and endpoints. Thread-safe; `lock` makes several calls one.
+    """Models, configs and endpoints. Thread-safe; hold `lock` to make several calls atomic.
 
-    `calls` lists what was asked, refused or not; `jobs` the asynchronous invocations that were
-    accepted. `lives` counts how often each endpoint came into being. `violations` lists what the
-    service lets pass although its documentation says that it must not be done. `notify` gets
-    the event of every change of an endpoint's state, while `lock` is held: it must not wait.
+    `calls` lists all calls, refused ones included; `jobs` the accepted asynchronous invocations;
+    `lives` counts the creations of each endpoint; `violations` lists calls that the service accepts
+    although its documentation forbids them. `notify` receives the event of every state change with
+    `lock` held: it must not wait.
     """
 
     def __init__(
@@ -57,12 +57,13 @@ class Account:
 
     @staticmethod
     def arn(kind: str, name: str) -> str:
-        """In lower case, whatever the name's."""
+        """Return the ARN of a resource, in lower case whatever the name's case."""
         return f"arn:aws:sagemaker:{REGION}:{ACCOUNT}:{kind}/{name.lower()}"
 
     # ── Models and configs ───────────────────────────────────────────────────────────────────────
 
     def create_model(self, name: str) -> str:
+        """Create a model and return its ARN."""
         with self.lock:
             arn = self.arn("model", name)
             if arn in self._models:
@@ -71,12 +72,14 @@ class Account:
             return arn
 
     def delete_model(self, name: str) -> None:
+        """Delete a model, used or not."""
         with self.lock:
             arn = self.arn("model", name)
             if self._models.pop(arn, None) is None:
                 raise refusals.missing("model", arn)
 
     def create_config(self, name: str, request: dict[str, Any]) -> EndpointConfig:
+        """Create a config whose models exist."""
         with self.lock:
             arn = self.arn("endpoint-config", name)
             if arn in self._configs:
@@ -90,6 +93,7 @@ class Account:
             return config
 
     def config(self, name: str) -> EndpointConfig:
+        """Return a config."""
         with self.lock:
             arn = self.arn("endpoint-config", name)
             if arn not in self._configs:
@@ -97,16 +101,16 @@ class Account:
             return self._configs[arn]
 
     def delete_config(self, name: str) -> None:
-        """Never refused, used or not: the service only says that one must not."""
+        """Delete a config; never refused, in use a violation: the service only forbids it."""
         with self.lock:
             config = self.config(name)
-            users = [e.name for e in self._present() if e.config.arn == config.arn]
+            users = [e.name for e in self._advance() if e.config.arn == config.arn]
             if users:
                 self.violations.append(f"{name} was deleted while {', '.join(users)} used it")
             del self._configs[config.arn]
 
     def _config_for_create(self, name: str) -> EndpointConfig:
-        """Read as CreateEndpoint does: eventually consistent."""
+        """Return a config as CreateEndpoint reads it: eventually consistent."""
         config = self.config(name)
         if self.now() < config.created + self.delays.config:
             raise refusals.missing("endpoint configuration", config.arn)
@@ -115,14 +119,15 @@ class Account:
     # ── Endpoints ────────────────────────────────────────────────────────────────────────────────
 
     def create_endpoint(self, name: str, config_name: str, tags: dict[str, str]) -> Endpoint:
+        """Create an endpoint, within the quota of its instance types."""
         with self.lock:
             now = self.now()
             arn = self.arn("endpoint", name)
-            self._present()
+            self._advance()
             if arn in self._endpoints:
                 raise refusals.exists_already("endpoint", arn)
             config = self._config_for_create(config_name)
-            self._within_quota(config)
+            self._check_quota(config)
             endpoint = Endpoint(name, arn, config, created=now, modified=now, tags=tags)
             failure = self.faults.failure_of_next(name)
             if self.faults.without_capacity & set(config.instances()):
@@ -137,41 +142,44 @@ class Account:
             self.notify(state_change(endpoint, ACCOUNT, REGION))
             return endpoint
 
-    def _within_quota(self, config: EndpointConfig) -> None:
-        for kind, wanted in config.instances().items():
+    def _check_quota(self, config: EndpointConfig) -> None:
+        for kind, requested in config.instances().items():
             limit = self.faults.quotas.get(kind)
             used = sum(
                 endpoint.config.instances().get(kind, 0)
-                for endpoint in self._present()
+                for endpoint in self._advance()
                 if endpoint.status is not Status.FAILED
             )
-            if limit is not None and used + wanted > limit:
-                raise refusals.over_quota(kind, limit, used, wanted)
+            if limit is not None and used + requested > limit:
+                raise refusals.over_quota(kind, limit, used, requested)
 
     def endpoint(self, name: str) -> Endpoint:
-        """The control plane does not mind the case of names."""
+        """Return an endpoint; the control plane ignores the case of names."""
         with self.lock:
             arn = self.arn("endpoint", name)
-            self._present()
+            self._advance()
             if arn not in self._endpoints:
                 raise refusals.missing("endpoint", arn)
             return self._endpoints[arn]
 
     def endpoints(self) -> list[Endpoint]:
+        """Return all endpoints."""
         with self.lock:
-            return self._present()
+            return self._advance()
 
     def delete_endpoint(self, name: str) -> None:
+        """Start to delete an endpoint that is not in progress."""
         with self.lock:
             endpoint = self.endpoint(name)
-            # That this holds for Deleting too is believed.
+            # For Deleting this is an assumption.
             if endpoint.status in IN_PROGRESS or endpoint.status is Status.DELETING:
                 raise refusals.in_progress(endpoint.arn)
             now = self.now()
-            self._go(endpoint, Status.DELETING, now)
+            self._set_state(endpoint, Status.DELETING, now)
             endpoint.plan(None, now + self.delays.delete)
 
     def update_endpoint(self, name: str, config_name: str) -> Endpoint:
+        """Start to update an endpoint that is neither in progress nor failed."""
         with self.lock:
             endpoint = self.endpoint(name)
             if endpoint.status in IN_PROGRESS or endpoint.status is Status.DELETING:
@@ -180,66 +188,66 @@ class Account:
                 raise refusals.only_deletable(endpoint.arn)
             endpoint.config = self._config_for_create(config_name)
             now = self.now()
-            self._go(endpoint, Status.UPDATING, now)
+            self._set_state(endpoint, Status.UPDATING, now)
             endpoint.plan(Status.IN_SERVICE, now + self.delays.update)
             return endpoint
 
     def tags(self, arn: str) -> dict[str, str]:
-        """The tags of an endpoint, to be read or changed."""
+        """Return the tags of an endpoint, mutable."""
         with self.lock:
-            self._present()
+            self._advance()
             if arn not in self._endpoints:
                 raise refusals.no_such_resource()
             return self._endpoints[arn].tags
 
     def serving(self, name: str) -> Endpoint:
-        """The endpoint that answers at runtime, where names are told apart by their case."""
+        """Return the serving endpoint of this name; the runtime distinguishes case."""
         with self.lock:
-            for endpoint in self._present():
+            for endpoint in self._advance():
                 if endpoint.name == name and endpoint.status in SERVING and endpoint.container:
                     return endpoint
             raise refusals.not_found_at_runtime(name, ACCOUNT)
 
-    # ── What nobody asked for ────────────────────────────────────────────────────────────────────
+    # ── State changes without a call ─────────────────────────────────────────────────────────────
 
     def show(self, name: str, status: Status, failure: str = "") -> None:
-        """It is in this state now, and stays in it until something is asked of it."""
+        """Set the state of an endpoint; it stays until the next call that changes it."""
         with self.lock:
-            self._go(self.endpoint(name), status, self.now(), failure)
+            self._set_state(self.endpoint(name), status, self.now(), failure)
 
     def maintain(self, name: str) -> None:
-        """AWS maintains it, for as long as an update takes."""
+        """Start maintenance by AWS; it takes as long as an update."""
         with self.lock:
             endpoint, now = self.endpoint(name), self.now()
-            self._go(endpoint, Status.SYSTEM_UPDATING, now)
+            self._set_state(endpoint, Status.SYSTEM_UPDATING, now)
             endpoint.plan(Status.IN_SERVICE, now + self.delays.update)
 
     def stick(self, name: str) -> None:
-        """From now on it does not get out of its state by itself."""
+        """Stop an endpoint's transitions: its state changes by calls only."""
         with self.lock:
             self.endpoint(name).stuck = True
 
     def unstick(self, name: str) -> None:
-        """It goes on, as if the time it was stuck had not been lost."""
+        """Resume an endpoint's transitions; those that are overdue follow at once."""
         with self.lock:
             self.endpoint(name).stuck = False
 
     def close(self) -> None:
-        """End every container."""
+        """Stop every container."""
         with self.lock:
             for endpoint in self._endpoints.values():
                 if endpoint.container is not None:
                     endpoint.container.close()
             self._endpoints.clear()
 
-    # ── Inside ───────────────────────────────────────────────────────────────────────────────────
+    # ── Internal ─────────────────────────────────────────────────────────────────────────────────
 
-    def _present(self) -> list[Endpoint]:
-        """All that exist after everything that has happened by itself up to now."""
+    def _advance(self) -> list[Endpoint]:
+        """Advance every endpoint to now and return those that exist."""
         now = self.now()
         for endpoint in list(self._endpoints.values()):
             while endpoint.due(now):
-                if endpoint.then is None:
+                if endpoint.next_status is None:
                     del self._endpoints[endpoint.arn]
                     break
                 if not endpoint.advance(now, self.delays):
@@ -247,8 +255,10 @@ class Account:
                 self.notify(state_change(endpoint, ACCOUNT, REGION))
         return list(self._endpoints.values())
 
-    def _go(self, endpoint: Endpoint, status: Status, at: datetime, failure: str = "") -> None:
-        endpoint.go(status, at, failure)
+    def _set_state(
+        self, endpoint: Endpoint, status: Status, at: datetime, failure: str = ""
+    ) -> None:
+        endpoint.set_state(status, at, failure)
         self.notify(state_change(endpoint, ACCOUNT, REGION))
 
 

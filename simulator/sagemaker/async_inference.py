@@ -1,7 +1,4 @@
-"""Asynchronous inference: what SageMaker does between an input in S3 and a result in S3.
-
-Knows the simulator's list of accepted jobs, and S3.
-"""
+"""Asynchronous inference: runs accepted jobs from their input in S3 to their result in S3."""
 
 import http.client
 import threading
@@ -11,20 +8,21 @@ from urllib.parse import urlsplit
 from simulator.sagemaker.account import Account
 from simulator.sagemaker.messages import AsyncJob
 
-LOOKS_EVERY = 0.1
-"""Seconds between looks at the list."""
+POLL_INTERVAL = 0.1
+"""Seconds."""
 
-ANSWERED_WITHIN = 120.0
+ANSWER_TIMEOUT = 120.0
+"""Seconds."""
 
 
-class Jobs:
-    """Runs accepted jobs one after another, each once."""
+class AsyncInference:
+    """A thread that runs accepted jobs one after another, each once."""
 
     def __init__(self, account: Account, s3: Any) -> None:
         self._account = account
         self._s3 = s3
         self._done = 0
-        self._ended = threading.Event()
+        self._closing = threading.Event()
         self._thread = threading.Thread(target=self._run_all, name="async jobs", daemon=True)
 
     def __enter__(self) -> Self:
@@ -32,12 +30,12 @@ class Jobs:
         return self
 
     def __exit__(self, *_error: object) -> None:
-        self._ended.set()
+        self._closing.set()
         self._thread.join()
 
     def _run_all(self) -> None:
-        while not self._ended.wait(LOOKS_EVERY):
-            while self._done < len(self._account.jobs) and not self._ended.is_set():
+        while not self._closing.wait(POLL_INTERVAL):
+            while self._done < len(self._account.jobs) and not self._closing.is_set():
                 job = self._account.jobs[self._done]
                 self._done += 1
                 self._run(job)
@@ -45,21 +43,21 @@ class Jobs:
     def _run(self, job: AsyncJob) -> None:
         try:
             body = job.body if job.input_location is None else self._read(job.input_location)
-            status, answer, kind = _asked(job, body or b"")
-        except Exception as error:  # noqa: BLE001 (whatever it was, the job has failed)
+            status, answer, kind = _invoke(job, body or b"")
+        except Exception as error:  # noqa: BLE001 (any error fails the job)
             status, answer, kind = 0, str(error).encode(), "text/plain"
-        done = status == http.HTTPStatus.OK
-        location = job.output_location if done else job.failure_location
-        bucket, key = _place(location)
+        succeeded = status == http.HTTPStatus.OK
+        location = job.output_location if succeeded else job.failure_location
+        bucket, key = _bucket_and_key(location)
         self._s3.put_object(Bucket=bucket, Key=key, Body=answer, ContentType=kind)
 
     def _read(self, location: str) -> bytes:
-        bucket, key = _place(location)
+        bucket, key = _bucket_and_key(location)
         return self._s3.get_object(Bucket=bucket, Key=key)["Body"].read()
 
 
-def _asked(job: AsyncJob, body: bytes) -> tuple[int, bytes, str]:
-    connection = http.client.HTTPConnection(job.container, timeout=ANSWERED_WITHIN)
+def _invoke(job: AsyncJob, body: bytes) -> tuple[int, bytes, str]:
+    connection = http.client.HTTPConnection(job.container, timeout=ANSWER_TIMEOUT)
     try:
         connection.request("POST", "/invocations", body, job.headers)
         response = connection.getresponse()
@@ -69,6 +67,6 @@ def _asked(job: AsyncJob, body: bytes) -> tuple[int, bytes, str]:
         connection.close()
 
 
-def _place(location: str) -> tuple[str, str]:
+def _bucket_and_key(location: str) -> tuple[str, str]:
     split = urlsplit(location)
     return split.netloc, split.path.lstrip("/")

@@ -1,7 +1,6 @@
-"""What answers behind an endpoint: a canned server, or a real model server process.
+"""The containers behind endpoints: a server of canned answers, or a real model server process.
 
-An endpoint gets InService only when its container answers `GET /ping`, as on SageMaker. Knows
-nothing of endpoints but their names.
+An endpoint gets InService only when its container answers `GET /ping`, as on SageMaker.
 """
 
 import http.client
@@ -11,29 +10,30 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Sequence
+from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Protocol
 
-GRACE = 30
+STOP_GRACE = 30
 """Seconds from SIGTERM to SIGKILL, as when SageMaker takes an instance away."""
 
 
 class Container(Protocol):
-    """The one container of one endpoint; exists from its creation on."""
+    """The one container of one endpoint, which exists from its creation on."""
 
     @property
     def address(self) -> str:
-        """host:port."""
+        """Return host:port."""
 
     def healthy(self) -> bool:
-        """Whether it answers `GET /ping` with 200."""
+        """Return whether it answers `GET /ping` with 200."""
 
     def close(self) -> None:
-        """End it."""
+        """Stop it."""
 
 
 Launch = Callable[[str], Container]
-"""Makes the container of the endpoint with this name; returns at once."""
+"""Creates the container of the endpoint of this name; returns at once."""
 
 
 class _CannedAnswers(BaseHTTPRequestHandler):
@@ -52,13 +52,15 @@ class _CannedAnswers(BaseHTTPRequestHandler):
             "accept": self.headers.get("Accept"),
         }
         try:
-            asked = json.loads(body)
+            prompt = json.loads(body)
         except ValueError:
-            asked = {}
-        # So that tests can have any answer: {"answer_with": 500, "text_inputs": …}
-        status = asked.get("answer_with", 200) if isinstance(asked, dict) else 200
-        texts = {"generated_texts": ["a canned answer"], "seen": seen}
-        self._answer(status, json.dumps(texts if status == 200 else {"error": "told to"}).encode())
+            prompt = {}
+        # A test gets any status it needs: {"answer_with": 500, "text_inputs": …}
+        status = prompt.get("answer_with", 200) if isinstance(prompt, dict) else 200
+        answer = {"generated_texts": ["a canned answer"], "seen": seen}
+        if status != HTTPStatus.OK:
+            answer = {"error": "as requested"}
+        self._answer(status, json.dumps(answer).encode())
 
     def _answer(self, status: int, body: bytes) -> None:
         self.send_response(status)
@@ -72,23 +74,23 @@ class _CannedAnswers(BaseHTTPRequestHandler):
 
 
 class Canned:
-    """Answers at once, always the same, and tells what it was asked.
+    """A container that answers at once, always the same, with a copy of the request.
 
-    Made when it is first called: most endpoints of most tests never are.
+    The server is created at the first call: most endpoints of most tests have none.
     """
 
     def __init__(self) -> None:
         self._server: ThreadingHTTPServer | None = None
-        self._making = threading.Lock()
+        self._creating = threading.Lock()
 
     @property
     def address(self) -> str:
-        with self._making:
+        with self._creating:
             if self._server is None:
                 self._server = ThreadingHTTPServer(("127.0.0.1", 0), _CannedAnswers)
                 self._server.daemon_threads = True
-                serve, often = self._server.serve_forever, {"poll_interval": 0.01}
-                threading.Thread(target=serve, kwargs=often, daemon=True).start()
+                serve, options = self._server.serve_forever, {"poll_interval": 0.01}
+                threading.Thread(target=serve, kwargs=options, daemon=True).start()
             return f"127.0.0.1:{self._server.server_port}"
 
     def healthy(self) -> bool:
@@ -101,9 +103,9 @@ class Canned:
 
 
 class Process:
-    """A server process; `{port}` in its command becomes the port to listen on.
+    """A container that is a server process; `{port}` in its command is replaced by a free port.
 
-    What it prints goes to our standard error: standard output may be read by a program.
+    Its output goes to our standard error, as a program may read our standard output.
     """
 
     def __init__(self, command: Sequence[str]) -> None:
@@ -118,7 +120,7 @@ class Process:
         connection = http.client.HTTPConnection(self.address, timeout=2)
         try:
             connection.request("GET", "/ping")
-            return connection.getresponse().status == 200
+            return connection.getresponse().status == HTTPStatus.OK
         except OSError:
             return False
         finally:
@@ -127,18 +129,18 @@ class Process:
     def close(self) -> None:
         self.process.terminate()
         try:
-            self.process.wait(GRACE)
+            self.process.wait(STOP_GRACE)
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
 
 
 def canned(_endpoint: str) -> Container:
-    """`Launch` of a canned server."""
+    """Launch a server of canned answers."""
     return Canned()
 
 
 def embedded_model(_endpoint: str) -> Container:
-    """`Launch` of parkmeter's own model server with the model it ships."""
+    """Launch parkmeter's own model server with the model it ships."""
     server = (sys.executable, "-m", "parkmeter.model_server")
     return Process((*server, "--model", "demo", "--port", "{port}"))

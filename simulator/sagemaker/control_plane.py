@@ -1,6 +1,7 @@
 """The control plane's protocol: JSON 1.1, the operation in `X-Amz-Target`, all on one path.
 
-Only translates between requests and `account.py`; botocore's service model judges both ways.
+Translates between requests and `account.py`; both directions are validated by botocore's service
+model.
 """
 
 import base64
@@ -12,7 +13,7 @@ from simulator.sagemaker.account import Account
 from simulator.sagemaker.endpoint import SERVING, Endpoint
 from simulator.sagemaker.messages import Answer, Call, Request
 from simulator.sagemaker.refusals import RefusedError, invalid
-from simulator.sagemaker.service_model import errors_of, hold_to_model, plain, service, wrong_with
+from simulator.sagemaker.service_model import errors_of, hold_to_model, mistakes_of, plain, service
 
 CONTENT_TYPE = "application/x-amz-json-1.1"
 DEFAULT_PAGE = 10
@@ -28,12 +29,12 @@ _SORT_MEMBER = {
 
 
 class ControlPlane:
-    """Answers one control-plane request after another."""
+    """Answers control-plane requests."""
 
     def __init__(self, account: Account) -> None:
         self._account = account
         self._model = service("sagemaker")
-        # The few errors that the model knows spell their message in upper case, the others do not.
+        # The few errors in the model name their member `Message`, the others `message`.
         self._modelled = errors_of("sagemaker")
         self._operations: dict[str, Callable[[Json], Json]] = {
             "AddTags": self._add_tags,
@@ -50,34 +51,34 @@ class ControlPlane:
             "UpdateEndpoint": self._update_endpoint,
         }
 
-    def answer(self, asked: Request) -> Answer:
-        """What the service answers, refusals included.
+    def answer(self, request: Request) -> Answer:
+        """Return the service's answer, refusals included.
 
         Raises:
-            DroppedError: nothing, by order.
+            DroppedError: the answer is to be lost.
 
         """
-        operation, request, refused = "?", {}, ""
+        operation, members, refused = "?", {}, ""
         try:
-            asked.must_be_signed()
-            operation = self._operation(asked)
-            request = self._valid(operation, asked)
+            request.must_be_signed()
+            operation = self._operation(request)
+            members = self._valid(operation, request)
             self._account.faults.before(operation)
             with self._account.lock:
-                said = self._operations[operation](request)
-            hold_to_model(said, self._model.operation_model(operation))
+                answer = self._operations[operation](members)
+            hold_to_model(answer, self._model.operation_model(operation))
             self._account.faults.after(operation)
         except RefusedError as refusal:
             refused = refusal.code
             member = "Message" if refusal.code in self._modelled else "message"
             return _encoded(refusal.status, {"__type": refusal.code, member: refusal.message})
         finally:
-            name = str(request.get("EndpointName", request.get("ResourceArn", "")))
+            name = str(members.get("EndpointName", members.get("ResourceArn", "")))
             self._account.calls.append(Call(operation, name, refused, self._account.now()))
-        return _encoded(200, said)
+        return _encoded(200, answer)
 
-    def _operation(self, asked: Request) -> str:
-        prefix, _, name = asked.headers.get("X-Amz-Target", "").partition(".")
+    def _operation(self, request: Request) -> str:
+        prefix, _, name = request.headers.get("X-Amz-Target", "").partition(".")
         known = prefix == self._model.metadata["targetPrefix"]
         if not known or name not in self._model.operation_names:
             raise RefusedError("UnknownOperationException", "")
@@ -85,17 +86,16 @@ class ControlPlane:
             raise RefusedError("NotSimulated", f"The simulator has no {name}.", status=501)
         return name
 
-    def _valid(self, operation: str, asked: Request) -> Json:
+    def _valid(self, operation: str, request: Request) -> Json:
         try:
-            request = json.loads(asked.body)
+            members = json.loads(request.body)
         except ValueError:
-            request = None
-        if asked.headers.get("Content-Type") != CONTENT_TYPE or not isinstance(request, dict):
+            members = None
+        if request.headers.get("Content-Type") != CONTENT_TYPE or not isinstance(members, dict):
             raise RefusedError("SerializationException", "")
-        wrong = wrong_with(request, self._model.operation_model(operation))
-        if wrong:
-            raise invalid(wrong)
-        return request
+        if mistakes := mistakes_of(members, self._model.operation_model(operation)):
+            raise invalid(mistakes)
+        return members
 
     # ── Models and configs ───────────────────────────────────────────────────────────────────────
 
@@ -112,8 +112,8 @@ class ControlPlane:
 
     def _describe_config(self, request: Json) -> Json:
         config = self._account.config(request["EndpointConfigName"])
-        kept = {key: item for key, item in config.request.items() if key != "Tags"}
-        return {**kept, "EndpointConfigArn": config.arn, "CreationTime": config.created}
+        members = {key: item for key, item in config.request.items() if key != "Tags"}
+        return {**members, "EndpointConfigArn": config.arn, "CreationTime": config.created}
 
     def _delete_config(self, request: Json) -> Json:
         self._account.delete_config(request["EndpointConfigName"])
@@ -137,11 +137,11 @@ class ControlPlane:
 
     def _describe_endpoint(self, request: Json) -> Json:
         endpoint = self._account.endpoint(request["EndpointName"])
-        said = {**_summary(endpoint), "EndpointConfigName": endpoint.config.name}
+        answer = {**_summary(endpoint), "EndpointConfigName": endpoint.config.name}
         if endpoint.failure:
-            said["FailureReason"] = endpoint.failure
+            answer["FailureReason"] = endpoint.failure
         if endpoint.status in SERVING:
-            said["ProductionVariants"] = [
+            answer["ProductionVariants"] = [
                 {
                     "VariantName": variant["VariantName"],
                     "CurrentInstanceCount": variant.get("InitialInstanceCount", 1),
@@ -150,8 +150,8 @@ class ControlPlane:
                 for variant in endpoint.config.variants
             ]
         if "AsyncInferenceConfig" in endpoint.config.request:
-            said["AsyncInferenceConfig"] = endpoint.config.request["AsyncInferenceConfig"]
-        return said
+            answer["AsyncInferenceConfig"] = endpoint.config.request["AsyncInferenceConfig"]
+        return answer
 
     def _list_endpoints(self, request: Json) -> Json:
         by = request.get("SortBy", "CreationTime")
@@ -167,14 +167,15 @@ class ControlPlane:
         )
         start = 0
         if "NextToken" in request:
-            start = _place(
+            start = _position(
                 request["NextToken"], [key(one) for one in chosen], descending=descending
             )
         end = start + request.get("MaxResults", DEFAULT_PAGE)
-        said: Json = {"Endpoints": [_summary(endpoint) for endpoint in chosen[start:end]]}
+        answer: Json = {"Endpoints": [_summary(endpoint) for endpoint in chosen[start:end]]}
         if end < len(chosen):
-            said["NextToken"] = base64.b64encode(json.dumps(key(chosen[end - 1])).encode()).decode()
-        return said
+            last = json.dumps(key(chosen[end - 1]))
+            answer["NextToken"] = base64.b64encode(last.encode()).decode()
+        return answer
 
     # ── Tags ─────────────────────────────────────────────────────────────────────────────────────
 
@@ -217,8 +218,8 @@ def _between(request: Json, member: str, moment: float) -> bool:
     return bool(after <= moment <= before)
 
 
-def _place(token: str, keys: list[Key], *, descending: bool) -> int:
-    """Where to go on: behind the one that was last, which may have gone meanwhile."""
+def _position(token: str, keys: list[Key], *, descending: bool) -> int:
+    """Return the position after the last endpoint of a page, which may be deleted since."""
     try:
         last = json.loads(base64.b64decode(token, validate=True))
     except ValueError:
@@ -226,6 +227,6 @@ def _place(token: str, keys: list[Key], *, descending: bool) -> int:
     return sum(key >= last if descending else key <= last for key in keys)
 
 
-def _encoded(status: int, said: Json) -> Answer:
-    body = json.dumps(plain(said)).encode() if said else b""
+def _encoded(status: int, answer: Json) -> Answer:
+    body = json.dumps(plain(answer)).encode() if answer else b""
     return Answer(status, {"Content-Type": CONTENT_TYPE}, body)

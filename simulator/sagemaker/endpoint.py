@@ -1,7 +1,7 @@
-"""The life of one endpoint: its states, and what follows each by itself when its time has come.
+"""The states of one endpoint and the timed transitions between them.
 
-States: botocore's service model, DescribeEndpoint. The time of day is an argument. Who may ask for
-what in which state is the business of `account.py`.
+States: botocore's service model, DescribeEndpoint. Time is an argument. The calls that are allowed
+in each state are in `account.py`.
 """
 
 from dataclasses import dataclass, field
@@ -29,8 +29,8 @@ class Status(StrEnum):
 IN_PROGRESS = frozenset(
     {Status.CREATING, Status.UPDATING, Status.SYSTEM_UPDATING, Status.ROLLING_BACK}
 )
-"""Neither to be updated nor deleted. Deleting is not among them: a second delete of an endpoint
-that is being deleted is believed to be refused alike, see `account.py`."""
+"""States in which an endpoint can be neither updated nor deleted. Deleting is separate: that a
+second delete is refused too is an assumption, see `account.py`."""
 
 SERVING = frozenset(
     {
@@ -56,8 +56,8 @@ NOT_HEALTHY = (
 class Delays:
     """Durations of each state change.
 
-    `health_check`: after `create`, until a silent container is a failure;
-    `config`: until a new EndpointConfig can be found by a create.
+    `health_check`: after `create`, until a container without an answer fails its endpoint;
+    `config`: until CreateEndpoint finds a new EndpointConfig.
     """
 
     create: timedelta = timedelta(minutes=3)
@@ -70,7 +70,7 @@ class Delays:
 
 @dataclass(frozen=True)
 class EndpointConfig:
-    """As it was created: `request` holds the members of CreateEndpointConfig."""
+    """An EndpointConfig; `request` holds the members of CreateEndpointConfig."""
 
     name: str
     arn: str
@@ -79,10 +79,11 @@ class EndpointConfig:
 
     @property
     def variants(self) -> list[dict[str, Any]]:
+        """Return the production variants as requested."""
         return self.request["ProductionVariants"]
 
     def instances(self) -> dict[str, int]:
-        """How many of each instance type it takes."""
+        """Return the number of instances by type."""
         taken: dict[str, int] = {}
         for variant in self.variants:
             kind = variant.get("InstanceType", "serverless")
@@ -92,7 +93,7 @@ class EndpointConfig:
 
 @dataclass
 class Endpoint:
-    """One endpoint. What comes next by itself: `then` at `then_at`; None as `then` is "gone"."""
+    """One endpoint. It enters `next_status` at `next_at`; a status of None then means deleted."""
 
     name: str
     arn: str
@@ -103,43 +104,44 @@ class Endpoint:
     status: Status = Status.CREATING
     failure: str = ""
     container: Container | None = None
-    then: Status | None = None
-    then_at: datetime | None = None
-    then_failure: str = ""
+    next_status: Status | None = None
+    next_at: datetime | None = None
+    next_failure: str = ""
     stuck: bool = False
-    kept_waiting: bool = False  # by its container, which was not healthy when it was due
+    ping_failed: bool = False  # the container was not healthy when InService was due
 
-    def go(self, status: Status, at: datetime, failure: str = "") -> None:
-        """Be in this state from now on, and stay in it."""
+    def set_state(self, status: Status, at: datetime, failure: str = "") -> None:
+        """Enter a state, with no transition planned."""
         self.status, self.modified, self.failure = status, at, failure
-        self.then = self.then_at = None
-        self.then_failure = ""
+        self.next_status = self.next_at = None
+        self.next_failure = ""
         if status in (Status.FAILED, Status.DELETING) and self.container is not None:
             self.container.close()
             self.container = None
 
-    def plan(self, then: Status | None, at: datetime, failure: str = "") -> None:
-        """What comes by itself."""
-        self.then, self.then_at, self.then_failure = then, at, failure
+    def plan(self, next_status: Status | None, at: datetime, failure: str = "") -> None:
+        """Plan the next transition."""
+        self.next_status, self.next_at, self.next_failure = next_status, at, failure
 
     def due(self, now: datetime) -> bool:
-        return not self.stuck and self.then_at is not None and self.then_at <= now
+        """Return whether the next transition is due."""
+        return not self.stuck and self.next_at is not None and self.next_at <= now
 
     def advance(self, now: datetime, delays: Delays) -> bool:
-        """Take the step that is due; whether it did. Not for the last step, which is to be gone."""
-        assert self.then is not None
-        assert self.then_at is not None
-        at = self.then_at
-        if self.status is Status.CREATING and self.then is Status.IN_SERVICE:
+        """Make the transition that is due, except a deletion; return False while the ping fails."""
+        assert self.next_status is not None
+        assert self.next_at is not None
+        at = self.next_at
+        if self.status is Status.CREATING and self.next_status is Status.IN_SERVICE:
             if self.container is not None and self.container.healthy():
-                self.go(Status.IN_SERVICE, now if self.kept_waiting else at)
+                self.set_state(Status.IN_SERVICE, now if self.ping_failed else at)
                 return True
             if now < at + delays.health_check:
-                self.kept_waiting = True
+                self.ping_failed = True
                 return False
             variant = self.config.variants[0]["VariantName"]
             failed_at = at + delays.health_check
-            self.go(Status.FAILED, failed_at, NOT_HEALTHY.format(variant=variant))
+            self.set_state(Status.FAILED, failed_at, NOT_HEALTHY.format(variant=variant))
             return True
-        self.go(self.then, at, self.then_failure)
+        self.set_state(self.next_status, at, self.next_failure)
         return True

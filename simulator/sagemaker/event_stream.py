@@ -11,7 +11,7 @@ _STRING = 7
 
 
 def message(headers: dict[str, str], payload: bytes) -> bytes:
-    """One message."""
+    """Encode one message."""
     encoded = b"".join(_header(name, value) for name, value in headers.items())
     lengths = struct.pack("!II", 12 + len(encoded) + len(payload) + 4, len(encoded))
     start = lengths + struct.pack("!I", crc32(lengths)) + encoded + payload
@@ -19,7 +19,7 @@ def message(headers: dict[str, str], payload: bytes) -> bytes:
 
 
 def event(kind: str, payload: bytes) -> bytes:
-    """One event that carries bytes."""
+    """Encode one event that carries bytes."""
     return message(
         {
             ":event-type": kind,
@@ -31,7 +31,7 @@ def event(kind: str, payload: bytes) -> bytes:
 
 
 def exception(kind: str, payload: bytes) -> bytes:
-    """An error after the beginning; the stream ends with it."""
+    """Encode an error during the stream; it is the last message."""
     return message(
         {
             ":exception-type": kind,

@@ -1,4 +1,4 @@
-"""What goes wrong on purpose, ordered by a test beforehand. Holds orders, acts on nothing."""
+"""Fault injection: the failures that a test requests in advance."""
 
 from collections import Counter
 from dataclasses import dataclass, field
@@ -10,8 +10,8 @@ from simulator.sagemaker.refusals import DroppedError, RefusedError
 class Faults:
     """Failures to inject.
 
-    Lasting: `without_capacity` (instance types), `quotas` (instances by type; a type that is not
-    named has no limit). The others are given by count and used up.
+    `without_capacity` (instance types) and `quotas` (instances by type; no limit for others) last.
+    The faults of the methods are counted and used up.
     """
 
     without_capacity: set[str] = field(default_factory=set)
@@ -23,32 +23,31 @@ class Faults:
         self._failing: dict[str, list[str]] = {}
 
     def refuse(self, operation: str, refusal: RefusedError, times: int = 1) -> None:
-        """The next `times` calls of this operation are refused without effect."""
+        """Refuse the next `times` calls of this operation, without effect."""
         self._refusals.setdefault(operation, []).extend([refusal] * times)
 
     def lose_answers(self, operation: str, times: int = 1) -> None:
-        """The next `times` calls take effect, but the connection ends before their answer."""
+        """Close the connection before the answer of the next `times` calls, which take effect."""
         self._lost[operation] += times
 
     def fail_next_create(self, endpoint: str, reason: str) -> None:
-        """The next endpoint of this name ends Failed with this reason; more calls, more of them."""
+        """Let the next endpoint of this name end Failed with this reason; calls add up."""
         self._failing.setdefault(endpoint.lower(), []).append(reason)
 
-    # ── Asked by the simulator ───────────────────────────────────────────────────────────────────
+    # ── For the simulator ────────────────────────────────────────────────────────────────────────
 
     def before(self, operation: str) -> None:
-        """Raise what was ordered in place of the call."""
-        ordered = self._refusals.get(operation)
-        if ordered:
-            raise ordered.pop(0)
+        """Raise the refusal requested for this call, if any."""
+        if requested := self._refusals.get(operation):
+            raise requested.pop(0)
 
     def after(self, operation: str) -> None:
-        """Raise what was ordered in place of the answer."""
+        """Raise DroppedError if the answer is to be lost."""
         if self._lost[operation]:
             self._lost[operation] -= 1
             raise DroppedError
 
     def failure_of_next(self, endpoint: str) -> str | None:
-        """The reason for which this endpoint is to fail."""
-        ordered = self._failing.get(endpoint.lower())
-        return ordered.pop(0) if ordered else None
+        """Return the reason with which this endpoint is to fail; None if it is not."""
+        requested = self._failing.get(endpoint.lower())
+        return requested.pop(0) if requested else None

@@ -1,4 +1,4 @@
-"""What passes between the HTTP server and the two protocols, and what is kept of each call."""
+"""HTTP requests and responses of both protocols, and the records of calls and jobs."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -9,17 +9,17 @@ from simulator.sagemaker.refusals import unsigned
 
 @dataclass(frozen=True)
 class Request:
-    """One HTTP request; `headers` do not mind the case of names."""
+    """One HTTP request; `headers` ignores the case of names."""
 
     path: str
     headers: Mapping[str, str]
     body: bytes
 
     def must_be_signed(self) -> None:
-        """For SageMaker, that is; what the signature is worth is not looked at.
+        """Check for a signature for SageMaker; its value is not verified.
 
         Raises:
-            RefusedError: it is not.
+            RefusedError: there is none.
 
         """
         signed = self.headers.get("Authorization", "")
@@ -29,7 +29,7 @@ class Request:
 
 @dataclass(frozen=True)
 class Answer:
-    """One HTTP answer; a body that comes piece by piece is sent as it comes."""
+    """One HTTP response; an iterable body is streamed."""
 
     status: int
     headers: dict[str, str]
@@ -38,7 +38,7 @@ class Answer:
 
 @dataclass(frozen=True)
 class Call:
-    """One call that was made. `refused`: the code, if it was; `at`: when it came."""
+    """One call; `refused` is the error code or ""."""
 
     operation: str
     endpoint: str
@@ -48,10 +48,10 @@ class Call:
 
 @dataclass(frozen=True)
 class AsyncJob:
-    """What InvokeEndpointAsync accepted: to be run by whoever plays S3.
+    """A job that InvokeEndpointAsync accepted, run by `AsyncInference` or by a test.
 
-    `container` (host:port) takes `POST /invocations` with `headers`; its input is `body`, or what
-    lies at `input_location`.
+    `container` (host:port) takes `POST /invocations` with `headers`; the input is `body`, or the
+    object at `input_location`.
     """
 
     endpoint: str

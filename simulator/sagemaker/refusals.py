@@ -1,18 +1,18 @@
-"""Refusals, with the code and the wording of the real service.
+"""Error answers, with the code and the wording of the real service.
 
-Raised by the rules, sent by the protocols; knows neither.
-
-Sources of the wording: AWS-FACTS rows are from issue threads and botocore's service models; what is
-only believed says so.
+The wording is from public issue threads and botocore's service models; assumptions are marked as
+such.
 """
 
 from dataclasses import dataclass, field
 from typing import Any
 
+_CLIENT_ERRORS = range(400, 500)
+
 
 @dataclass
 class RefusedError(Exception):
-    """One error answer. `members`: further members of the error's shape."""
+    """One error answer; `members` are further members of the error's shape."""
 
     code: str
     message: str
@@ -24,60 +24,66 @@ class RefusedError(Exception):
 
 
 class DroppedError(Exception):
-    """The connection ends without an answer."""
+    """Raised to close the connection without an answer."""
 
 
 # ── Control plane ────────────────────────────────────────────────────────────────────────────────
 
 
 def invalid(message: str) -> RefusedError:
-    """One code for all: clients tell these apart by the message."""
+    """Return a validation error; one code for many mistakes, distinguished by the message."""
     return RefusedError("ValidationException", message)
 
 
 def missing(kind: str, arn: str) -> RefusedError:
-    """`kind`: endpoint, endpoint configuration, model."""
+    """Return the error for a missing endpoint, endpoint configuration or model."""
     return invalid(f'Could not find {kind} "{arn}".')
 
 
 def exists_already(kind: str, arn: str) -> RefusedError:
+    """Return the error for a name that is in use."""
     return invalid(f'Cannot create already existing {kind} "{arn}".')
 
 
 def in_progress(arn: str) -> RefusedError:
+    """Return the error for a change of an endpoint whose state is changing."""
     return invalid(f'Cannot update in-progress endpoint "{arn}".')
 
 
 def no_such_resource() -> RefusedError:
-    """ListTags and AddTags of an ARN that is not there (seen in an issue of the SageMaker SDK)."""
+    """Return the error of ListTags and AddTags for a missing ARN (from an SDK issue)."""
     return invalid("Resource does not exist.")
 
 
 def only_deletable(arn: str) -> RefusedError:
-    """UpdateEndpoint of a failed one: the rule is botocore's, the words are believed."""
+    """Return the error for an update of a failed endpoint; rule from botocore, words assumed."""
     return invalid(f'Cannot update endpoint "{arn}" in status Failed; it can only be deleted.')
 
 
-def over_quota(instance_type: str, limit: int, used: int, wanted: int) -> RefusedError:
+def over_quota(instance_type: str, limit: int, used: int, requested: int) -> RefusedError:
+    """Return the error for more instances than the quota."""
     return RefusedError(
         "ResourceLimitExceeded",
         f"The account-level service limit '{instance_type} for endpoint usage' is {limit} "
-        f"Instances, with current utilization of {used} Instances and a request delta of {wanted} "
-        "Instances. Please use AWS Service Quotas to request an increase for this quota. If AWS "
-        "Service Quotas is not available, contact AWS support to request an increase for this "
-        "quota.",
+        f"Instances, with current utilization of {used} Instances and a request delta of "
+        f"{requested} Instances. Please use AWS Service Quotas to request an increase for this "
+        "quota. If AWS Service Quotas is not available, contact AWS support to request an increase "
+        "for this quota.",
     )
 
 
 def throttled() -> RefusedError:
+    """Return the error for too many requests."""
     return RefusedError("ThrottlingException", "Rate exceeded")
 
 
 def internal_failure() -> RefusedError:
+    """Return the error for a failure of the service."""
     return RefusedError("InternalFailure", "The request processing has failed.", status=500)
 
 
 def denied(principal: str, operation: str, arn: str) -> RefusedError:
+    """Return the error for a missing permission."""
     return RefusedError(
         "AccessDeniedException",
         f"User: {principal} is not authorized to perform: sagemaker:{operation} on resource: {arn} "
@@ -86,6 +92,7 @@ def denied(principal: str, operation: str, arn: str) -> RefusedError:
 
 
 def unsigned() -> RefusedError:
+    """Return the error for a request without a signature."""
     return RefusedError("MissingAuthenticationTokenException", "Missing Authentication Token", 403)
 
 
@@ -93,11 +100,12 @@ def unsigned() -> RefusedError:
 
 
 def not_found_at_runtime(name: str, account: str) -> RefusedError:
+    """Return the runtime's error for an endpoint that does not serve."""
     return RefusedError("ValidationError", f"Endpoint {name} of account {account} not found.")
 
 
-def wrong_way_to_call(name: str, account: str, *, asynchronous: bool) -> RefusedError:
-    """An async endpoint takes async calls only, and no other endpoint does; words believed."""
+def wrong_invocation(name: str, account: str, *, asynchronous: bool) -> RefusedError:
+    """Return the error for an async call to another endpoint, or the reverse; words assumed."""
     what = "supports asynchronous" if asynchronous else "does not support asynchronous"
     more = " only" if asynchronous else ""
     message = f"Endpoint {name} of account {account} {what} inference{more}."
@@ -107,14 +115,14 @@ def wrong_way_to_call(name: str, account: str, *, asynchronous: bool) -> Refused
 def model_error(
     original_status: int, original: str, name: str, where: tuple[str, str]
 ) -> RefusedError:
-    """The container answered with an error, or (`original_status` 0) not in time."""
+    """Return the error for a container's error, or (`original_status` 0) its timeout."""
     region, account = where
-    whose = "client" if 400 <= original_status < 500 else "server"
+    side = "client" if original_status in _CLIENT_ERRORS else "server"
     console = f"https://{region}.console.aws.amazon.com/cloudwatch/home?region={region}"
     log_group = f"/aws/sagemaker/Endpoints/{name}"
     return RefusedError(
         "ModelError",
-        f'Received {whose} error ({original_status}) from primary with message "{original}". See '
+        f'Received {side} error ({original_status}) from primary with message "{original}". See '
         f"{console}#logEventViewer:group={log_group} in account {account} for more information.",
         status=424,
         members={
@@ -132,12 +140,14 @@ TIMED_OUT = (
 
 
 def model_not_ready() -> RefusedError:
+    """Return the error for a model that is loading."""
     return RefusedError(
         "ModelNotReadyException", "The model is not ready. Wait and try again.", 429
     )
 
 
 def unavailable() -> RefusedError:
+    """Return the error for a container that cannot be reached."""
     return RefusedError(
         "ServiceUnavailable", "The service is unavailable. Try your call again.", 503
     )

@@ -1,7 +1,7 @@
-"""The runtime's protocol: REST, the endpoint in the path, the model's own body through and through.
+"""The runtime's protocol: REST, the endpoint in the path, the model's body unchanged.
 
-Requests are taken apart after botocore's service model (which header is which member), and judged
-by it; a serving endpoint's container gets body, Content-Type and Accept.
+botocore's service model maps headers to members and validates them; the container gets body,
+Content-Type and Accept.
 """
 
 import http.client
@@ -9,6 +9,7 @@ import json
 import re
 import uuid
 from collections.abc import Iterator
+from http import HTTPStatus
 from typing import Any
 from urllib.parse import unquote
 
@@ -23,20 +24,20 @@ from simulator.sagemaker.service_model import (
     errors_of,
     hold_to_model,
     hold_to_shape,
+    mistakes_of,
     service,
-    wrong_with,
 )
 
 PATH = re.compile(r"/endpoints/(?P<name>[^/]+)/(?P<what>[a-z-]+)$")
 STREAM = "application/vnd.amazon.eventstream"
-STREAMED_ANSWER_WITHIN = 480.0
-"""Seconds; believed."""
+STREAM_TIMEOUT = 480.0
+"""Seconds; an assumption."""
 
 Json = dict[str, Any]
 
 
 class Runtime:
-    """Answers one invocation after another. `answer_within`: seconds a container has for it."""
+    """Answers invocations; a container has `answer_within` seconds."""
 
     def __init__(self, account: Account, answer_within: float = 60.0) -> None:
         self._account = account
@@ -48,10 +49,10 @@ class Runtime:
         }
 
     def answer(self, asked: Request) -> Answer:
-        """What the service answers, refusals included.
+        """Return the service's answer, refusals included.
 
         Raises:
-            DroppedError: nothing, by order.
+            DroppedError: the answer is to be lost.
 
         """
         operation, name, refused = "?", "", ""
@@ -60,14 +61,14 @@ class Runtime:
             operation, name = self._operation(asked)
             request = self._valid(operation, name, asked)
             self._account.faults.before(operation)
-            said = self._invoke(operation, request)
+            answer = self._invoke(operation, request)
             self._account.faults.after(operation)
         except RefusedError as refusal:
             refused = refusal.code
             return self._refusal(refusal)
         finally:
             self._account.calls.append(Call(operation, name, refused, self._account.now()))
-        return said
+        return answer
 
     def _operation(self, asked: Request) -> tuple[str, str]:
         found = PATH.match(asked.path)
@@ -78,15 +79,15 @@ class Runtime:
     def _valid(self, operation: str, name: str, asked: Request) -> Json:
         model = self._model.operation_model(operation)
         request = _members(model, name, asked)
-        if wrong := wrong_with(request, model):
-            raise RefusedError("ValidationError", wrong)
+        if mistakes := mistakes_of(request, model):
+            raise RefusedError("ValidationError", mistakes)
         return request
 
     def _invoke(self, operation: str, request: Json) -> Answer:
         endpoint = self._account.serving(request["EndpointName"])
         is_async = "AsyncInferenceConfig" in endpoint.config.request
         if is_async != (operation == "InvokeEndpointAsync"):
-            raise refusals.wrong_way_to_call(endpoint.name, ACCOUNT, asynchronous=is_async)
+            raise refusals.wrong_invocation(endpoint.name, ACCOUNT, asynchronous=is_async)
         match operation:
             case "InvokeEndpointAsync":
                 return self._accept(endpoint, request)
@@ -95,10 +96,10 @@ class Runtime:
             case _:
                 return self._stream(endpoint, request)
 
-    # ── The three ways to call ───────────────────────────────────────────────────────────────────
+    # ── The three operations ─────────────────────────────────────────────────────────────────────
 
     def _forward(self, endpoint: Endpoint, request: Json) -> Answer:
-        connection, response = self._ask(endpoint, request, self._answer_within)
+        connection, response = self._invoke_container(endpoint, request, self._answer_within)
         try:
             body = response.read()
         except (OSError, http.client.HTTPException):
@@ -108,31 +109,31 @@ class Runtime:
         most = self._model.shape_for("BodyBlob").metadata["max"]
         if len(body) > most:
             raise self._model_error(0, f"The answer has more than {most} bytes.", endpoint)
-        said = {
+        answer = {
             "Body": body,
             "ContentType": response.headers.get("Content-Type", "application/octet-stream"),
             "InvokedProductionVariant": endpoint.config.variants[0]["VariantName"],
         }
-        return self._encoded("InvokeEndpoint", said, body)
+        return self._encoded("InvokeEndpoint", answer, body)
 
     def _stream(self, endpoint: Endpoint, request: Json) -> Answer:
-        connection, response = self._ask(endpoint, request, STREAMED_ANSWER_WITHIN)
-        said = {
+        connection, response = self._invoke_container(endpoint, request, STREAM_TIMEOUT)
+        answer = {
             "Body": {},
             "ContentType": response.headers.get("Content-Type", "application/octet-stream"),
             "InvokedProductionVariant": endpoint.config.variants[0]["VariantName"],
         }
-        parts = self._parts(connection, response)
-        return self._encoded("InvokeEndpointWithResponseStream", said, parts, STREAM)
+        chunks = self._chunks(connection, response)
+        return self._encoded("InvokeEndpointWithResponseStream", answer, chunks, STREAM)
 
-    def _parts(
+    def _chunks(
         self, connection: http.client.HTTPConnection, response: http.client.HTTPResponse
     ) -> Iterator[bytes]:
         shape = self._model.shape_for("ResponseStream")
         try:
-            while part := response.read1(65536):
-                hold_to_shape({"PayloadPart": {"Bytes": part}}, shape)
-                yield event_stream.event("PayloadPart", part)
+            while chunk := response.read1(65536):
+                hold_to_shape({"PayloadPart": {"Bytes": chunk}}, shape)
+                yield event_stream.event("PayloadPart", chunk)
         except (OSError, http.client.HTTPException):
             broken = {"Message": "The model broke off.", "ErrorCode": "StreamBroken"}
             hold_to_shape({"ModelStreamError": broken}, shape)
@@ -154,32 +155,32 @@ class Runtime:
             endpoint=endpoint.name,
             inference_id=inference,
             container=_address(endpoint),
-            headers=_passed_on(request),
+            headers=_container_headers(request),
             body=request.get("Body"),
             input_location=request.get("InputLocation"),
             output_location=f"{folder}/{name}",
             failure_location=f"{failures}/{name.removesuffix('.out')}-error.out",
         )
         self._account.jobs.append(job)
-        said = {
+        answer = {
             "InferenceId": inference,
             "OutputLocation": job.output_location,
             "FailureLocation": job.failure_location,
         }
         body = json.dumps({"InferenceId": inference}).encode()
-        return self._encoded("InvokeEndpointAsync", said, body, "application/json")
+        return self._encoded("InvokeEndpointAsync", answer, body, "application/json")
 
     # ── Container and wire ───────────────────────────────────────────────────────────────────────
 
-    def _ask(
-        self, endpoint: Endpoint, request: Json, within: float
+    def _invoke_container(
+        self, endpoint: Endpoint, request: Json, timeout: float
     ) -> tuple[http.client.HTTPConnection, http.client.HTTPResponse]:
-        """The container's good answer, its body unread."""
-        connection = http.client.HTTPConnection(_address(endpoint), timeout=within)
+        """Return the container's response below status 300, its body unread."""
+        connection = http.client.HTTPConnection(_address(endpoint), timeout=timeout)
         try:
-            connection.request("POST", "/invocations", request["Body"], _passed_on(request))
+            connection.request("POST", "/invocations", request["Body"], _container_headers(request))
             response = connection.getresponse()
-            if response.status < 300:
+            if response.status < HTTPStatus.MULTIPLE_CHOICES:
                 return connection, response
             original = response.read().decode("utf-8", "replace")
         except TimeoutError:
@@ -195,31 +196,31 @@ class Runtime:
         return refusals.model_error(status, original, endpoint.name, (REGION, ACCOUNT))
 
     def _encoded(
-        self, operation: str, said: Json, body: bytes | Iterator[bytes], content_type: str = ""
+        self, operation: str, answer: Json, body: bytes | Iterator[bytes], content_type: str = ""
     ) -> Answer:
-        """Members as the headers that the model gives them."""
+        """Return an answer with its members in the headers that the model maps them to."""
         model = self._model.operation_model(operation)
-        hold_to_model(said, model)
+        hold_to_model(answer, model)
         headers = {"Content-Type": content_type} if content_type else {}
-        for member, value in said.items():
+        for member, value in answer.items():
             place = model.output_shape.members[member].serialization
             if place.get("location") == "header":
                 headers[place["name"]] = value
         return Answer(model.http.get("responseCode", 200), headers, body)
 
     def _refusal(self, refusal: RefusedError) -> Answer:
-        said: Json = {"Message": refusal.message, **refusal.members}
+        answer: Json = {"Message": refusal.message, **refusal.members}
         status = refusal.status
         shape = errors_of("sagemaker-runtime").get(refusal.code)
         if shape is not None:
-            hold_to_shape(said, shape)
+            hold_to_shape(answer, shape)
             status = shape.metadata["error"]["httpStatusCode"]
         headers = {"Content-Type": "application/json", "x-amzn-errortype": refusal.code}
-        return Answer(status, headers, json.dumps(said).encode())
+        return Answer(status, headers, json.dumps(answer).encode())
 
 
 def _members(model: OperationModel, name: str, asked: Request) -> Json:
-    """The request's members from path, headers and body."""
+    """Return the request's members, from path, headers and body."""
     request: Json = {"EndpointName": name}
     for member, shape in model.input_shape.members.items():
         place = shape.serialization
@@ -232,7 +233,7 @@ def _members(model: OperationModel, name: str, asked: Request) -> Json:
     return request
 
 
-def _passed_on(request: Json) -> dict[str, str]:
+def _container_headers(request: Json) -> dict[str, str]:
     named = {
         "Content-Type": request.get("ContentType"),
         "Accept": request.get("Accept"),

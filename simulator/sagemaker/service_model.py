@@ -1,8 +1,8 @@
-"""botocore's service model as the judge of every request and answer.
+"""Validation of every request and answer by botocore's service model.
 
-botocore validates only what a client must not get wrong: required members, types, unknown ones. The
-service also refuses by length, range, pattern and enumeration, and so does this. An answer of our
-own that breaks the model is a bug of the simulator, never a refusal.
+botocore itself validates what a client must send: required members, types, no unknown ones. The
+service also refuses by length, range, pattern and enumeration, and so does this module. An answer
+of the simulator that violates the model is a bug, never a refusal.
 """
 
 import re
@@ -14,7 +14,7 @@ import botocore.session
 from botocore.model import OperationModel, ServiceModel, Shape
 from botocore.validate import ParamValidator
 
-# What Java's regular expressions have and Python's lack.
+# Syntax of Java's regular expressions that Python's lack.
 _JAVA = (
     (r"\p{L}\p{Z}\p{N}", r"\w\s"),
     (r"\p{ASCII}", r"[\x00-\x7f]"),
@@ -24,23 +24,23 @@ _JAVA = (
 
 
 class InventedAnswerError(AssertionError):
-    """The simulator answered what SageMaker cannot answer."""
+    """Raised for an answer of the simulator that SageMaker cannot give."""
 
 
 @cache
 def service(name: str) -> ServiceModel:
-    """The service model of `sagemaker` or `sagemaker-runtime`."""
+    """Return the service model of `sagemaker` or `sagemaker-runtime`."""
     return botocore.session.get_session().get_service_model(name)
 
 
 @cache
 def errors_of(name: str) -> dict[str, Shape]:
-    """The errors that a service's model knows; slow to find among thousands of shapes."""
+    """Return a service's modelled errors; cached, as the search is through thousands of shapes."""
     return {shape.name: shape for shape in service(name).error_shapes}
 
 
-def wrong_with(request: dict[str, Any], operation: OperationModel) -> str | None:
-    """What the service would say is wrong with these parameters, in its words; None if nothing."""
+def mistakes_of(request: dict[str, Any], operation: OperationModel) -> str | None:
+    """Return the service's message for invalid parameters; None if they are valid."""
     report = ParamValidator().validate(request, operation.input_shape)
     if report.has_errors():
         return report.generate_report()
@@ -52,15 +52,15 @@ def wrong_with(request: dict[str, Any], operation: OperationModel) -> str | None
 
 
 def hold_to_model(answer: dict[str, Any], operation: OperationModel) -> None:
-    """Raise InventedAnswerError unless the operation may answer this."""
+    """Raise InventedAnswerError unless the model allows this answer of the operation."""
     if operation.output_shape is not None:
         hold_to_shape(answer, operation.output_shape)
     elif answer:
-        raise InventedAnswerError(f"{operation.name} answers nothing, not {answer}")
+        raise InventedAnswerError(f"{operation.name} has an empty answer, not {answer}")
 
 
 def hold_to_shape(value: dict[str, Any], shape: Shape) -> None:
-    """Raise InventedAnswerError unless this may be sent where the model says `shape`."""
+    """Raise InventedAnswerError unless the value has this shape."""
     report = ParamValidator().validate(value, shape)
     found = [report.generate_report()] if report.has_errors() else []
     found += [] if found else _violations(shape, value, "")
@@ -113,8 +113,8 @@ def _text(shape: Shape, value: str, path: str) -> list[str]:
     if allowed and value not in allowed:
         return [_constraint(value, path, f"satisfy enum value set: [{', '.join(allowed)}]")]
     if pattern and not _pattern(pattern).fullmatch(value):
-        words = f"satisfy regular expression pattern: {pattern}"
-        return [_constraint(value, path, words)]
+        rule = f"satisfy regular expression pattern: {pattern}"
+        return [_constraint(value, path, rule)]
     return []
 
 
@@ -130,7 +130,7 @@ def _pattern(java: str) -> re.Pattern[str]:
 
 
 def plain(value: Any) -> Any:
-    """As JSON carries it: moments as seconds with milliseconds."""
+    """Convert a value to JSON's types; times become seconds with milliseconds."""
     if isinstance(value, datetime):
         return round(value.timestamp(), 3)
     if isinstance(value, dict):

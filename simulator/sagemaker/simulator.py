@@ -1,10 +1,10 @@
-"""The way in: a strict SageMaker on a loopback port, for tests and for the simulated cloud.
+"""The server: a strict SageMaker on a loopback port, for tests and for the simulated cloud.
 
     with SageMakerSimulator(now=clock.now) as sagemaker:
         sagemaker.add_config("flan-g5", "ml.g5.12xlarge")
         client = sagemaker.client()
 
-Both protocols are served on one address. Time is whatever `now` says.
+Both protocols are served on one address. Time is the result of `now`.
 """
 
 import threading
@@ -38,8 +38,8 @@ ONE_ATTEMPT = Config(
 class SageMakerSimulator:
     """SageMaker in this process.
 
-    `account` holds the rules and what there is, `faults` what is to go wrong, `bugs` every
-    exception that was answered with 500: a test that ends well has none.
+    `account` holds rules and state, `faults` the failures to inject, `bugs` every exception that
+    was answered with 500: a correct test has none.
     """
 
     def __init__(
@@ -74,10 +74,11 @@ class SageMakerSimulator:
 
     @property
     def url(self) -> str:
+        """Return the address of both protocols."""
         return f"http://127.0.0.1:{self._server.server_port}"
 
     def environment(self) -> dict[str, str]:
-        """What leads botocore here, in this process or another."""
+        """Return the variables that direct botocore here, in any process."""
         return {
             "AWS_ENDPOINT_URL_SAGEMAKER": self.url,
             "AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME": self.url,
@@ -87,14 +88,14 @@ class SageMakerSimulator:
         }
 
     def client(self, service: str = "sagemaker", config: Config = ONE_ATTEMPT) -> Any:
-        """The boto3 client of `sagemaker` or `sagemaker-runtime`, closed with the simulator."""
+        """Return boto3's client of `sagemaker` or `sagemaker-runtime`, closed on exit."""
         if (service, config) not in self._clients:
             client = _session().client(service, endpoint_url=self.url, config=config)
             self._clients[service, config] = client
         return self._clients[service, config]
 
     def add_config(self, name: str, instance_type: str, **more: Any) -> None:
-        """What a stack deploys: a model, and an EndpointConfig that hosts it."""
+        """Create a model and an EndpointConfig that hosts it, as a stack does."""
         client = self.client()
         client.create_model(
             ModelName=name, ExecutionRoleArn=ROLE, PrimaryContainer={"Image": IMAGE}
@@ -108,10 +109,10 @@ class SageMakerSimulator:
         client.create_endpoint_config(EndpointConfigName=name, ProductionVariants=[variant], **more)
 
     def answer(self, request: Request) -> Answer:
-        """One request of either protocol.
+        """Answer one request of either protocol.
 
         Raises:
-            DroppedError: there is to be no answer.
+            DroppedError: the answer is to be lost.
 
         """
         try:
@@ -120,7 +121,7 @@ class SageMakerSimulator:
             return self._runtime.answer(request)
         except DroppedError:
             raise
-        except Exception as bug:  # noqa: BLE001 (kept for the test to see)
+        except Exception as bug:  # noqa: BLE001 (recorded for the test)
             self.bugs.append(bug)
             return Answer(500, {}, repr(bug).encode())
 
@@ -129,7 +130,7 @@ _sessions = threading.local()
 
 
 def _session() -> boto3.Session:
-    """One per thread: the service models are read once, and sessions are not thread-safe."""
+    """Return this thread's session: it caches the service models and is not thread-safe."""
     if not hasattr(_sessions, "session"):
         _sessions.session = boto3.Session(region_name=REGION, **CREDENTIALS)
     return _sessions.session
@@ -156,13 +157,13 @@ def _handler(simulator: SageMakerSimulator) -> type[BaseHTTPRequestHandler]:
                 self.end_headers()
                 self.wfile.write(answer.body)
             else:
-                self._send_pieces(answer.body)
+                self._send_chunks(answer.body)
 
-        def _send_pieces(self, pieces: Iterable[bytes]) -> None:
+        def _send_chunks(self, chunks: Iterable[bytes]) -> None:
             self.send_header("Transfer-Encoding", "chunked")
             self.end_headers()
-            for piece in pieces:
-                self.wfile.write(f"{len(piece):x}\r\n".encode() + piece + b"\r\n")
+            for chunk in chunks:
+                self.wfile.write(f"{len(chunk):x}\r\n".encode() + chunk + b"\r\n")
             self.wfile.write(b"0\r\n\r\n")
 
         def log_message(self, *_words: object) -> None:

@@ -1,7 +1,7 @@
-"""What EventBridge is told when an endpoint's state changes.
+"""The event that EventBridge gets when an endpoint's state changes.
 
-After the SageMaker developer guide, "SageMaker endpoint state change": the status is spelled in
-UPPER_SNAKE, moments are in milliseconds. Knows nothing of who listens.
+After the SageMaker developer guide, "SageMaker endpoint state change": the status is in
+UPPER_SNAKE, times are in milliseconds.
 """
 
 import re
@@ -12,7 +12,7 @@ from simulator.sagemaker.endpoint import Endpoint
 
 
 def state_change(endpoint: Endpoint, account: str, region: str) -> dict[str, Any]:
-    """The event of the state that an endpoint is in now."""
+    """Return the event of an endpoint's present state."""
     detail = {
         "EndpointName": endpoint.name,
         "EndpointArn": endpoint.arn,

@@ -1,6 +1,6 @@
-"""The ports of the core, each with the contract that every adapter keeps.
+"""The ports: what the use cases need from the outside, each with the contract of its adapters.
 
-One contract suite per port runs over every adapter (`tests/contract`). Imports only the core.
+One contract suite per port runs over every adapter (`tests/contract`). Imports only `core`.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -11,18 +11,18 @@ from typing import Protocol
 from parkmeter.core.decision import Observed
 from parkmeter.core.device import Claim
 from parkmeter.core.journal import Entry
-from parkmeter.core.meter import Meter, Phase, Spec, Status, closes_at, latest_close
+from parkmeter.core.meter import Meter, Spec
 from parkmeter.core.request_counts import Count
-from parkmeter.core.status import shown
 from parkmeter.core.tokens import Token
+from parkmeter.core.view import View
 
 
 class StaleError(Exception):
-    """Raised by `Store.commit` when the meter, or its device's holder, has changed since read."""
+    """Raised by `Store.commit` when the meter or its device's holder has changed since the read."""
 
 
 class DuplicateError(Exception):
-    """Raised by `Store.commit` when an entry's key is in the journal already; has it."""
+    """Raised by `Store.commit` when an entry's key is in the journal; carries the first entry."""
 
     def __init__(self, entry: Entry) -> None:
         super().__init__(entry.key)
@@ -31,7 +31,7 @@ class DuplicateError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """Minutes that a token may add on one day (UTC), counted in the transaction that adds them."""
+    """Minutes a token may add on one day (UTC); counted in the transaction that adds them."""
 
     token_id: str
     day: date
@@ -40,26 +40,25 @@ class Budget:
 
 
 class Store(Protocol):
-    """Keeps meters, journal and tokens. Safe from any thread and, where shared, any process."""
+    """Meters, journal and tokens. Safe from any thread and, where shared, any process."""
 
     def load(self, name: str) -> Meter:
-        """Return the meter; one never seen is closed, settled and of version 0."""
+        """Return a meter; one never seen is closed, settled and of version 0."""
 
     def meters(self, names: Collection[str]) -> dict[str, Meter]:
-        """Return the meters of these names in one query, in the order of `names`; see `load`.
+        """Return these meters, each as by `load`, in one query; in the order of `names`.
 
-        Each is as of its own moment: together they are no snapshot.
+        They are no snapshot: each is as of its own moment.
         """
 
     def unsettled(self) -> Iterable[str]:
-        """Return the names of all meters that are not settled, in no order.
+        """Return the names of unsettled meters, in any order; the latest changes may be missing.
 
-        The most recent changes may be missing. Names only: one meter that cannot be read must not
-        hide the others.
+        Names only: one meter that cannot be read must not hide the others.
         """
 
     def holder(self, device: str) -> str | None:
-        """Return the name of the meter that claimed this device last; None if none ever did."""
+        """Return the name of the last endpoint to claim this device, or None."""
 
     def commit(
         self,
@@ -68,26 +67,26 @@ class Store(Protocol):
         budget: Budget | None = None,
         claim: Claim | None = None,
     ) -> Meter:
-        """Write meter and entries, all or nothing, at the version that was read.
+        """Write meter and entries, all or nothing, at the version read; return the new meter.
 
-        Returns the meter with a version higher by one. Entries get the next numbers of their
-        endpoint, in order. A key that is older than `KEY_LIFETIME` (by the entries' own times) may
-        recur. With a claim the meter holds its device from now on.
+        The returned meter's version is higher by one. Entries get the next numbers of their
+        endpoint, in order. A key older than `KEY_LIFETIME` (by the entries' own times) may be used
+        again. With a claim the meter holds its device from now on.
 
         Raises:
-            StaleError: the meter changed since it was read, or the claim does not hold.
-            DuplicateError: an entry's key is in the journal already. Tested before the version,
-                so that a repeated request always finds its first answer.
-            OverBudgetError: the budget does not suffice.
+            StaleError: the meter has changed since the read, or the claim does not hold.
+            DuplicateError: an entry's key is in the journal. Tested before the version, so that a
+                repeated request always finds its first result.
+            OverBudgetError: over the budget.
             StoreBusyError: the store cannot be written now.
 
         """
 
     def entry(self, name: str, key: str, since: datetime) -> Entry | None:
-        """Return the entry with this key made after `since`, if there is one."""
+        """Return the entry with this key made after `since`, or None."""
 
     def journal(self, name: str, limit: int, before: int | None = None) -> list[Entry]:
-        """Return the newest `limit` entries, newest first, of numbers below `before`."""
+        """Return the newest `limit` entries, newest first; only those numbered below `before`."""
 
     def tokens(self) -> list[Token]:
         """Return every token, oldest first."""
@@ -96,10 +95,10 @@ class Store(Protocol):
         """Add a token, or replace the one with the same id."""
 
     def remove_token(self, token_id: str) -> bool:
-        """Remove a token for good; False if there was none."""
+        """Remove a token for good; return False if there was none."""
 
     def close(self) -> None:
-        """Release files and connections."""
+        """Close files and connections."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,50 +110,50 @@ class Posted:
 
 
 class Outbox(Protocol):
-    """The journals of all endpoints as one, for the delivery of notifications.
+    """The journals of all endpoints as one sequence, for its followers.
 
-    Entries are in the order of their commits, so none appears behind a place that has been read.
-    The place of each follower is kept as durably as the journal. Entries that all followers have
-    passed may be forgotten here, and with no follower all of them: the journals have them.
+    Entries are in commit order, so none appears before a place that has been read. The place each
+    follower has passed is as durable as the journal. What all followers have passed may be deleted
+    here, and everything if there is none: the journals have it.
     """
 
     def follow(self, followers: Collection[str]) -> dict[str, int]:
-        """Set the followers; return the place that each has passed.
+        """Set the followers; return the place each has passed.
 
-        A new one begins at the journal's end; so does one that comes back.
+        A new one begins at the journal's end; so does one that was not in the previous set.
         """
 
     def posted(self, after: int, limit: int) -> list[Posted]:
-        """Return the first `limit` entries behind a place. The cost depends on `limit` only."""
+        """Return the first `limit` entries after a place. Costs no more than what it returns."""
 
     def passed(self, follower: str, place: int) -> None:
-        """Record that a follower has passed this place. An unknown follower is ignored."""
+        """Save that a follower has passed a place. Ignored for one that does not follow."""
 
     def leave(self, follower: str) -> None:
-        """Remove a follower; one that comes back begins at the journal's end."""
+        """Remove a follower; if it comes back, it begins at the journal's end."""
 
 
 class Driver(Protocol):
     """Starts, stops and observes one kind of endpoint.
 
     Every method is idempotent and returns without waiting for the endpoint. Raises DriverError with
-    a reason for people when the provider refuses or cannot be reached.
+    a readable reason when the provider refuses or cannot be reached.
     """
 
     def observe(self, spec: Spec) -> Observed:
-        """Return the present state of an endpoint."""
+        """Return what exists now."""
 
     def start(self, spec: Spec, variant: str, until: datetime, version: int) -> None:
-        """Begin to start it; does nothing if one is there. `until`, `version`: as in `keep`."""
+        """Begin to start it, unless it exists. `until`, `version`: as in `keep`."""
 
     def keep(self, spec: Spec, until: datetime, version: int) -> None:
-        """Let it run until `until` even without another call; a lower `version` is ignored."""
+        """Set its deadline, which holds without a further call; a lower `version` is ignored."""
 
     def stop(self, spec: Spec) -> None:
-        """Begin to stop it, or clear what a failed one left; `observe` shows it afterwards.
+        """Begin to stop it, or clear what a failed one left; `observe` then shows it.
 
         Where the provider does not permit it yet (an endpoint that is still being created), nothing
-        changes and `observe` shows the same as before: to be called again.
+        changes, which `observe` shows too: the caller repeats it.
         """
 
     def owned(self) -> Iterable[str]:
@@ -162,10 +161,10 @@ class Driver(Protocol):
 
 
 class Log(Protocol):
-    """The output of one endpoint, read from some line on. For one reader at a time."""
+    """The output of one endpoint from some line on. For one reader at a time."""
 
     def read(self) -> bytes:
-        """Return the next piece, oldest first; empty: no further output yet.
+        """Return the next piece, oldest first; empty if there is nothing new yet.
 
         Raises:
             DriverError: it cannot be read.
@@ -173,20 +172,20 @@ class Log(Protocol):
         """
 
     def close(self) -> None:
-        """Release the log."""
+        """Close it."""
 
 
 class Logs(Protocol):
-    """The kept output of endpoints."""
+    """The logs of the endpoints' output."""
 
     def open(self, name: str, lines: int, *, follow: bool) -> Log:
         """Return an endpoint's log from its last `lines` lines on; empty if it never printed.
 
-        `follow`: it will also be read for later output.
+        `follow`: the caller keeps reading what is printed later.
 
         Raises:
             DriverError: it cannot be read.
-            LogsElsewhereError: it is not kept here; names the place.
+            LogsElsewhereError: it is kept elsewhere; names the place.
 
         """
 
@@ -197,26 +196,26 @@ class RequestCounts(Protocol):
     def of(
         self, name: str, begin: datetime, end: datetime, slot: timedelta
     ) -> Sequence[Count] | None:
-        """Return the slots of a period with any requests, oldest first; None: not known."""
+        """Return the slots of a period that have any, oldest first; None if unknown."""
 
 
 class RequestBook(Protocol):
-    """Durable request counts of the last `request_counts.KEPT`."""
+    """Durable request counts, kept for `request_counts.KEPT`."""
 
     def add(self, minute: datetime, counts: Mapping[str, int]) -> None:
-        """Add the counts of a minute to those it has.
+        """Add to the counts of a minute.
 
         Raises:
-            StoreBusyError: nothing was written.
+            StoreBusyError: nothing was added.
 
         """
 
     def of(self, name: str, begin: datetime, end: datetime, slot: timedelta) -> Sequence[Count]:
-        """Return as `RequestCounts.of`. Raises StoreBusyError."""
+        """Return the slots as `RequestCounts.of`. Raises StoreBusyError."""
 
 
 class Clock(Protocol):
-    """The time, and the calls of reconcile."""
+    """The time, and the schedule of reconciles."""
 
     def now(self) -> datetime:
         """Return wall time, UTC."""
@@ -225,58 +224,25 @@ class Clock(Protocol):
         """Have `name` reconciled at `at`, at once if None; from any thread, never blocks."""
 
 
-@dataclass(frozen=True, slots=True)
-class View:
-    """A snapshot of a meter for the data plane.
-
-    `open_until` is the latest close; `expires_at` the close as of the last look; `retry_at`: when
-    the next start is tried, if it is backing off.
-    """
-
-    name: str
-    version: int
-    open_until: datetime
-    expires_at: datetime
-    status: Status
-    reason: str
-    address: str | None = None
-    retry_at: datetime | None = None
-
-    @classmethod
-    def of(cls, meter: Meter, now: datetime) -> "View":
-        """Return the view of a meter as committed."""
-        seen = shown(meter, now)
-        return cls(
-            name=meter.name,
-            version=meter.version,
-            open_until=latest_close(meter),
-            expires_at=closes_at(meter, now),
-            status=seen.status,
-            reason=seen.reason,
-            address=meter.run.address,
-            retry_at=meter.run.next_try if meter.run.phase is Phase.FAILED else None,
-        )
-
-
 class Gate(Protocol):
-    """The state that the data plane asks for: open or not, address, requests in flight."""
+    """The gate of the data plane: views of the meters, and the requests in flight."""
 
     def show(self, view: View) -> None:
-        """Take a newer view; one of a lower version than the present one is ignored."""
+        """Replace the view of a meter; one of a lower version is ignored."""
 
     def in_flight(self, name: str) -> int | None:
-        """Return the requests being answered now; None where that is not known."""
+        """Return the number of requests in flight; None where that is not known."""
 
     def last_prompt(self, name: str) -> datetime | None:
-        """Return when the last prompt was answered; now, if one is being answered.
+        """Return when the last prompt was answered; now if one is in flight.
 
-        Before the first one: since when prompts are counted; None where they are not. Requests that
-        only look at a model are in flight but no prompts: they do not show that it is used.
+        Before the first one: since when they are counted; None where they are not. Requests that
+        only read about a model are in flight but no prompts: they are no use of it.
         """
 
 
 class Notifier(Protocol):
-    """Receives every journal entry once, right after its commit, from the committing process."""
+    """Gets every journal entry right after its commit, once, from the process that committed it."""
 
     def send(self, entry: Entry) -> None:
         """Take one entry without delay: the meter waits. An exception is logged."""

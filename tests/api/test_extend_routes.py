@@ -1,4 +1,4 @@
-"""The pages behind the link in a warning, over a whole parkmeter on a wound clock."""
+"""The pages of the link in a warning, over a whole parkmeter on a wound clock."""
 
 import re
 from dataclasses import dataclass, replace
@@ -8,7 +8,8 @@ from decimal import Decimal
 import pytest
 from starlette.testclient import TestClient
 
-from parkmeter.api.app import ApiContext, control_app
+from parkmeter.api.app import control_app
+from parkmeter.api.dependencies import ApiContext
 from parkmeter.api.extend_routes import add_extend_routes
 from parkmeter.core.extend_link import LinkLateError, Offer, link_of, offer_for
 from parkmeter.core.journal import Entry, Kind

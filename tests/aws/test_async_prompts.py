@@ -17,7 +17,6 @@ from parkmeter.aws.async_inference.errors import KeyBusyError
 from parkmeter.aws.async_inference.prompts import AsyncPrompts
 from parkmeter.aws.definitions import Queue, definition
 from parkmeter.errors import UpstreamError, UpstreamTimeoutError
-from simulator.moto_server import moto_server
 from simulator.sagemaker import refusals
 from simulator.sagemaker.account import ACCOUNT, REGION
 from simulator.sagemaker.messages import AsyncJob
@@ -89,12 +88,6 @@ class Cloud:
     def _object(self, address: str) -> Any:
         bucket, _, key = address.removeprefix("s3://").partition("/")
         return self.s3.get_object(Bucket=bucket, Key=key)
-
-
-@pytest.fixture(scope="module")
-def moto() -> Iterator[str]:
-    with moto_server() as url:
-        yield url
 
 
 @pytest.fixture
@@ -281,7 +274,7 @@ def test_what_the_model_refuses_has_its_own_status_and_words(cloud: Cloud, statu
     prompt_id = cloud.accepted({"answer_with": status})
     cloud.run_queue()
     said = cloud.look(prompt_id)
-    assert (said.status, said.document) == (status, {"error": "told to"})
+    assert (said.status, said.document) == (status, {"error": "as requested"})
     assert said.headers["content-type"] == "application/json"
 
 

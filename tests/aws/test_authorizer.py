@@ -16,7 +16,6 @@ from parkmeter.core.tokens import Scope, Token, digest_of
 from parkmeter.errors import TokenRefusedError
 from parkmeter.stores.dynamodb import DynamoStore
 from simulator.deployment import dynamodb_client, make_tables
-from simulator.moto_server import moto_server
 
 NOW = datetime.now(UTC)
 STAGE = "arn:aws:execute-api:us-east-1:111122223333:abc123/prod"
@@ -48,12 +47,6 @@ class Door:
 def effect(said: dict[str, Any]) -> str:
     (statement,) = said["policyDocument"]["Statement"]
     return statement["Effect"]
-
-
-@pytest.fixture(scope="module")
-def moto() -> Iterator[str]:
-    with moto_server() as url:
-        yield url
 
 
 @pytest.fixture

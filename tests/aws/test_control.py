@@ -26,16 +26,9 @@ from parkmeter.core.tokens import Scope, Token, digest_of
 from parkmeter.errors import ConfigError
 from parkmeter.stores.dynamodb_outbox import DynamoOutbox
 from parkmeter.web.legacy_expiry import TIME_FORMAT
-from simulator.moto_server import moto_server
 from simulator.sagemaker.simulator import SageMakerSimulator
 from tests.support.api_gateway import ADA, BOB, Gateway, gateway_to_control
 from tests.support.wound_sagemaker import Wound
-
-
-@pytest.fixture(scope="module")
-def moto() -> Iterator[str]:
-    with moto_server() as url:
-        yield url
 
 
 @pytest.fixture
@@ -138,7 +131,7 @@ def test_what_control_commits_is_posted_for_the_clock_to_mail(gateway: Gateway) 
     gateway.ask("POST", "/endpoints/flan-t5/top-ups", {"minutes": 5})
     deployment = gateway.deployment
     outbox = DynamoOutbox(deployment.dynamodb, deployment.tables.meters)
-    (posted,) = outbox.untold(datetime.now(UTC), 100)
+    (posted,) = outbox.unsent(datetime.now(UTC), 100)
     assert [posted] == deployment.store.journal("flan-t5", 9)
 
 
@@ -362,9 +355,9 @@ def test_one_broken_definition_does_not_hide_the_others(gateway: Gateway) -> Non
 
 def test_an_endpoint_deployed_later_is_found_within_a_minute(gateway: Gateway) -> None:
     time = Wound()
-    first = control.front()
+    first = control.control()
     deployment = gateway.deployment
-    front = control.Front(
+    front = control.Control(
         first._book,
         lambda: definitions(deployment.ssm, deployment.path),
         first._make,
@@ -383,7 +376,7 @@ def test_an_endpoint_deployed_later_is_found_within_a_minute(gateway: Gateway) -
 
 
 def test_when_ssm_fails_the_known_definitions_stay(gateway: Gateway) -> None:
-    first, time = control.front(), Wound()
+    first, time = control.control(), Wound()
     found = definitions(gateway.deployment.ssm, gateway.deployment.path)
     answers = iter([lambda: found])
 
@@ -394,7 +387,7 @@ def test_when_ssm_fails_the_known_definitions_stay(gateway: Gateway) -> None:
         return known()
 
     ticks = lambda: time.now().timestamp()  # noqa: E731
-    front = control.Front(first._book, read, first._make, ticks)
+    front = control.Control(first._book, read, first._make, ticks)
     before = front._application()
     time.wind(minutes=2)
     assert front._application() is before

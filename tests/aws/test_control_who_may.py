@@ -121,7 +121,7 @@ def gateway() -> Iterator[Gateway]:
 
 
 def test_every_route_of_control_is_in_the_table(gateway: Gateway) -> None:
-    front = control.front()
+    front = control.control()
     found = {"flan-t5": front._read()["flan-t5"]}
     declared = {
         (method, route.path)

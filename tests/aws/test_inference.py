@@ -17,7 +17,6 @@ from parkmeter.aws.last_use import UseNote
 from parkmeter.aws.prompt import PATIENCE, Inference
 from parkmeter.core.meter import Meter, Phase, Run
 from simulator.deployment import Deployed, deployed
-from simulator.moto_server import moto_server
 from simulator.sagemaker import refusals
 from simulator.sagemaker.account import ACCOUNT
 from simulator.sagemaker.simulator import SageMakerSimulator
@@ -104,12 +103,6 @@ class Prompts:
         return sum(call.operation == "InvokeEndpoint" for call in calls)
 
 
-@pytest.fixture(scope="module")
-def moto() -> Iterator[str]:
-    with moto_server() as url:
-        yield url
-
-
 @pytest.fixture
 def prompts(
     moto: str, sagemaker: SageMakerSimulator, clock: Wound, monkeypatch: pytest.MonkeyPatch
@@ -152,7 +145,7 @@ def test_what_the_model_itself_refuses_comes_with_its_own_status_and_body(
     for status in (400, 429, 500):
         said = prompts.prompt({"answer_with": status})
         assert said.status == status
-        assert said.document == {"error": "told to"}
+        assert said.document == {"error": "as requested"}
         assert said.headers["Content-Type"] == "application/json"
         assert "Parkmeter-Seconds-Left" in said.headers
 

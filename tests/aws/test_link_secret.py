@@ -6,15 +6,8 @@ from collections.abc import Iterator
 import boto3
 import pytest
 
-from parkmeter.aws.link_secret import LinkSecret, found_address
+from parkmeter.aws.link_secret import LinkSecret, api_address
 from simulator.deployment import Deployed, deployed
-from simulator.moto_server import moto_server
-
-
-@pytest.fixture(scope="module")
-def moto() -> Iterator[str]:
-    with moto_server() as url:
-        yield url
 
 
 @pytest.fixture
@@ -74,12 +67,12 @@ def test_two_deployments_have_two_secrets(
 
 def test_the_address_is_known_as_long_as_the_api_is_there(deployment: Deployed) -> None:
     name = deployment.path.replace("/endpoints/", "/address")
-    assert found_address(deployment.ssm, name) is None
+    assert api_address(deployment.ssm, name) is None
     deployment.ssm.put_parameter(Name=name, Value="https://a.example.org/prod/", Type="String")
-    assert found_address(deployment.ssm, name) == "https://a.example.org/prod"
+    assert api_address(deployment.ssm, name) == "https://a.example.org/prod"
 
 
 def test_where_it_cannot_be_asked_for_a_mail_goes_without(deployment: Deployed) -> None:
     unreachable = boto3.client("ssm", endpoint_url="http://localhost:9")
-    assert found_address(unreachable, "/parkmeter/address") is None
+    assert api_address(unreachable, "/parkmeter/address") is None
     unreachable.close()

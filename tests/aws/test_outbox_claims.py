@@ -12,16 +12,9 @@ from parkmeter.core.meter import Meter
 from parkmeter.stores.dynamodb import DynamoStore
 from parkmeter.stores.dynamodb_outbox import DynamoOutbox
 from simulator.deployment import dynamodb_client, make_tables
-from simulator.moto_server import moto_server
 
 NOON = datetime(2026, 6, 22, 12, 0, tzinfo=UTC)
 SOON = NOON + timedelta(seconds=45)
-
-
-@pytest.fixture(scope="module")
-def moto() -> Iterator[str]:
-    with moto_server() as url:
-        yield url
 
 
 @pytest.fixture
@@ -44,8 +37,8 @@ def commit(store: DynamoStore, *kinds: Kind, name: str = "flan-t5") -> list[Entr
 def test_lines_are_posted_as_the_journal_has_them_oldest_first(posted) -> None:
     store, outbox = posted
     lines = commit(store, Kind.TOP_UP, Kind.CREDIT, Kind.READY)
-    assert outbox.untold(NOON, 9) == [lines[0], lines[2]]
-    assert outbox.untold(NOON, 1) == [lines[0]]
+    assert outbox.unsent(NOON, 9) == [lines[0], lines[2]]
+    assert outbox.unsent(NOON, 1) == [lines[0]]
 
 
 def test_of_many_who_claim_a_line_one_gets_it(posted) -> None:
@@ -60,8 +53,8 @@ def test_a_claim_that_ran_out_is_anybodys(posted) -> None:
     store, outbox = posted
     (line,) = commit(store, Kind.STOP)
     assert outbox.claim(line, NOON, SOON)
-    assert outbox.untold(NOON, 9) == []
-    assert outbox.untold(SOON, 9) == [line]
+    assert outbox.unsent(NOON, 9) == []
+    assert outbox.unsent(SOON, 9) == [line]
     assert outbox.claim(line, SOON, SOON + timedelta(seconds=45))
     assert not outbox.claim(line, SOON, SOON + timedelta(seconds=45))
 
@@ -69,10 +62,10 @@ def test_a_claim_that_ran_out_is_anybodys(posted) -> None:
 def test_what_was_told_cannot_be_claimed_any_more(posted) -> None:
     store, outbox = posted
     (line,) = commit(store, Kind.STOP)
-    outbox.told(line)
-    outbox.told(line)
+    outbox.sent(line)
+    outbox.sent(line)
     assert not outbox.claim(line, NOON, SOON)
-    assert outbox.untold(NOON, 9) == []
+    assert outbox.unsent(NOON, 9) == []
 
 
 def test_what_others_have_claimed_hides_nothing_behind_it(posted) -> None:
@@ -80,7 +73,7 @@ def test_what_others_have_claimed_hides_nothing_behind_it(posted) -> None:
     lines = commit(store, *[Kind.TOP_UP] * 5)
     for line in lines[:4]:
         outbox.claim(line, NOON, SOON)
-    assert outbox.untold(NOON, 2) == lines[4:]
+    assert outbox.unsent(NOON, 2) == lines[4:]
 
 
 def test_a_meter_that_could_not_be_committed_posts_nothing(posted) -> None:
@@ -89,4 +82,4 @@ def test_a_meter_that_could_not_be_committed_posts_nothing(posted) -> None:
     line = Entry("flan-t5", Kind.STOP, NOON, "parkmeter", "time used up", "stop", NOON)
     with pytest.raises(Exception, match="flan-t5"):
         store.commit(Meter("flan-t5"), [line])
-    assert outbox.untold(NOON, 9) == []
+    assert outbox.unsent(NOON, 9) == []

@@ -15,18 +15,11 @@ from parkmeter.aws import control, inference
 from parkmeter.aws.last_use import last_use
 from parkmeter.aws.wait_until_serving import LONGEST_SECONDS
 from parkmeter.core.meter import NEVER, Phase, Run
-from simulator.moto_server import moto_server
 from simulator.sagemaker.simulator import SageMakerSimulator
 from tests.support.api_gateway import ADA, BOB, Gateway, gateway_to_control
 from tests.support.wound_sagemaker import Wound
 
 BY_NAME = "/endpoints/flan-t5/invocations"
-
-
-@pytest.fixture(scope="module")
-def moto() -> Iterator[str]:
-    with moto_server() as url:
-        yield url
 
 
 @pytest.fixture
@@ -87,7 +80,7 @@ def test_where_nobody_is_called_idle_nothing_is_noted(serving: Gateway) -> None:
 
 def test_what_the_model_itself_refuses_passes(serving: Gateway) -> None:
     said = serving.ask("POST", BY_NAME, {"answer_with": 418})
-    assert (said.status, said.document) == (418, {"error": "told to"})
+    assert (said.status, said.document) == (418, {"error": "as requested"})
 
 
 def test_a_closed_meter_says_how_to_top_it_up(gateway: Gateway) -> None:

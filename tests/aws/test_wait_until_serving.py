@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from parkmeter.aws.api_events import Answer, answer
-from parkmeter.aws.inference import by_control
+from parkmeter.aws.inference import forward_to_control
 from parkmeter.aws.prompt import Inference
 from parkmeter.core.meter import Meter, Phase, Run
 from parkmeter.web.routes import Route
@@ -231,7 +231,7 @@ def test_control_is_not_asked_to_wait() -> None:
         "multiValueHeaders": {"Prefer": ["wait=20"], "Host": ["x.test"]},
         "requestContext": {"path": "/prod/flan"},
     }
-    assert by_control(Functions(), "control", "flan-t5", event) == {"statusCode": 503}
+    assert forward_to_control(Functions(), "control", "flan-t5", event) == {"statusCode": 503}
     assert asked[0]["headers"] == {"Host": "x.test"}
     assert asked[0]["multiValueHeaders"] == {"Host": ["x.test"]}
     assert event["headers"] == {"prefer": "wait=20", "Host": "x.test"}

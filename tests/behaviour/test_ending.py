@@ -1,4 +1,4 @@
-"""In which order a gateway ends, seen from inside."""
+"""The order in which a gateway ends, seen from inside."""
 
 import http.client
 import signal
@@ -18,7 +18,7 @@ from tests.support.gateway_process import PING_SERVER, TOKEN
 
 @pytest.fixture(autouse=True)
 def _signals():
-    """A gateway leaves signals ignored, because its process ends."""
+    """Restore signals: a gateway leaves them ignored, because its process ends."""
     before = {number: signal.getsignal(number) for number in (2, 15, signal.SIGHUP)}
     yield
     for number, handler in before.items():
@@ -40,7 +40,7 @@ def settings(state: Path) -> Settings:
     )
 
 
-def test_what_a_prompt_is_buying_is_on_the_meter_before_endpoints_are_parked(tmp_path, monkeypatch):
+def test_a_top_up_by_a_prompt_is_on_the_meter_before_endpoints_are_parked(tmp_path, monkeypatch):
     order: list[str] = []
     buying, parking = threading.Event(), threading.Event()
     commit, park = SqliteStore.commit, MeterService.park
@@ -49,7 +49,9 @@ def test_what_a_prompt_is_buying_is_on_the_meter_before_endpoints_are_parked(tmp
         woken = any(entry.key.startswith("wake:") for entry in entries)
         if woken:
             buying.set()
-            parking.wait(0.5)  # what a slow disk takes; an end that does not wait is over by then
+            parking.wait(
+                0.5
+            )  # as long as a slow disk takes; an end that does not wait is over by then
         done = commit(store, meter, entries, *more)
         if woken:
             order.append("bought")
@@ -77,6 +79,8 @@ def test_what_a_prompt_is_buying_is_on_the_meter_before_endpoints_are_parked(tmp
         assert buying.wait(20)
         gateway.stop()
 
-    assert gateway.run(started) == []
+    ended = gateway.run(started)
+    assert ended.stopping == []
+    assert list(ended.closes) == ["flan-t5"]
     prompts[0].join(20)
     assert order[:2] == ["bought", "parked"]

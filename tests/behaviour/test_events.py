@@ -1,4 +1,4 @@
-"""`GET /events` over real HTTP: a whole gateway, and people who listen well, badly and too long."""
+"""`GET /events` over real HTTP: a whole gateway; clients that listen well, badly, too long."""
 
 import http.client
 import json
@@ -34,7 +34,7 @@ def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GatewayProcess
 
 
 class Listening:
-    """One who listens by a socket; `news` are the bodies that came."""
+    """A client that listens on a socket; `news` are the bodies that came."""
 
     def __init__(self, gateway: GatewayProcess, token: str = TOKEN, path: str = "/events") -> None:
         self.connection = http.client.HTTPConnection(*gateway.address, timeout=20)
@@ -43,7 +43,7 @@ class Listening:
         self.comments = 0
 
     def next(self) -> dict | None:
-        """The next event; None at the end."""
+        """Return the next event; None at the end."""
         while True:
             line = self.response.readline()
             if not line:
@@ -56,7 +56,7 @@ class Listening:
                 return json.loads(data.removeprefix(b"data: "))
 
     def until(self, holds: Callable[[dict], object]) -> dict:
-        """The first event whose endpoint `one` is like that."""
+        """Return the first event whose endpoint `one` is like that."""
         while (news := self.next()) is not None:
             if holds(news["endpoints"][0]):
                 return news["endpoints"][0]
@@ -71,7 +71,7 @@ def listening(gateway: GatewayProcess, token: str = TOKEN) -> closing:
 
 
 def never_reads(gateway: GatewayProcess) -> socket.socket:
-    """A client with hardly room for anything, that takes nothing of the answer."""
+    """Open a client with a tiny buffer that reads nothing of the answer."""
     client = socket.socket()
     client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
     client.connect(gateway.address)
@@ -79,7 +79,7 @@ def never_reads(gateway: GatewayProcess) -> socket.socket:
     return client
 
 
-def test_a_change_is_told_to_every_listener_at_once_though_another_never_reads(gateway):
+def test_a_change_reaches_every_listener_at_once_though_another_never_reads(gateway):
     with closing(never_reads(gateway)), listening(gateway) as ada, listening(gateway) as bob:
         head = {name.lower(): value for name, value in ada.response.getheaders()}
         assert ada.response.status == 200
@@ -114,12 +114,12 @@ def test_a_burst_of_changes_is_at_most_five_events_a_second(gateway):
         assert 1 <= count <= (time.monotonic() - begun) * 5 + 1
 
 
-def test_a_quiet_stream_is_kept_alive_and_told_anew_within_fifteen_seconds(gateway):
+def test_a_quiet_stream_is_kept_alive_and_refreshed_within_fifteen_seconds(gateway):
     gateway.request("POST", "/endpoints/one/eject")
     gateway.until("stopped", "one")
     with listening(gateway) as ada:
         silence = 0.0
-        while silence < 5:  # what the eject still brought
+        while silence < 5:  # events that the eject still caused
             begun, comments = time.monotonic(), ada.comments
             assert ada.next() is not None
             silence = time.monotonic() - begun
@@ -152,7 +152,7 @@ def test_a_stream_ends_when_its_token_expires(gateway):
     gateway.request("DELETE", f"/tokens/{issued['id']}")
 
 
-def test_without_a_token_nobody_listens_and_the_crowd_has_an_end(gateway):
+def test_listening_needs_a_token_and_the_number_of_listeners_is_limited(gateway):
     assert gateway.request("GET", "/events", headers={"Authorization": ""}).status == 401
     people = [issued(gateway, f"fan-{number}") for number in range(10)]
     crowd = [Listening(gateway, token) for token in people for _ in range(10)]
@@ -189,7 +189,7 @@ def open_and_close(gateway: GatewayProcess) -> bool:
         return one.response.status == 200
 
 
-def test_a_new_price_is_told_at_once(gateway):
+def test_a_new_price_is_sent_at_once(gateway):
     with listening(gateway) as ada:
         assert ada.next()["endpoints"][0]["price_per_hour"] == 6
         file = gateway.state / "parkmeter.toml"
@@ -201,7 +201,7 @@ def test_a_new_price_is_told_at_once(gateway):
 
 
 def test_the_end_of_the_gateway_ends_every_stream_at_once_read_or_not(tmp_path: Path):
-    # So many that a few events are more than all the buffers on the way to a client take.
+    # Enough endpoints that a few events exceed all buffers on the way to a client.
     gateway = GatewayProcess(tmp_path / "state", config(1500)).start()
     try:
         with closing(never_reads(gateway)), listening(gateway) as ada:

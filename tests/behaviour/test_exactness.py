@@ -1,4 +1,4 @@
-"""In real time: how long an endpoint outlives its meter, how soon a top-up starts it.
+"""Exactness in real time: life past the meter, and the delay from a top-up to the start.
 
 The real service, clock and store with endpoints that exist in memory; nothing is in flight.
 """

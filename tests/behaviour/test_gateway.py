@@ -1,4 +1,4 @@
-"""What a person sees of the local gateway: real processes, real HTTP, real time."""
+"""The local gateway as its users see it: real processes, real HTTP, real time."""
 
 import concurrent.futures
 import contextlib
@@ -49,7 +49,7 @@ def seed_time(text: str) -> datetime:
 
 
 def parkmeter_up(*arguments: object, **environment: str) -> subprocess.CompletedProcess[str]:
-    """A gateway that is expected to refuse to run."""
+    """Run a gateway that is expected to refuse."""
     return subprocess.run(
         [sys.executable, "-m", "parkmeter", "up", *map(str, arguments)],
         capture_output=True,
@@ -91,12 +91,12 @@ def test_the_ancestors_three_curl_commands_work_as_they_were_written(tmp_path):
             "temperature": 0.0,
             "seed": 321,
         }
-        told = curl(
+        answer = curl(
             f"{base}/flan",
             *("--header", token, "--header", json_type),
             *("--data", json.dumps(prompt)),
         )
-        (story,) = told["generated_texts"]
+        (story,) = answer["generated_texts"]
         assert "island" in story
 
 
@@ -240,7 +240,7 @@ def test_a_killed_gateway_loses_no_acknowledged_minute_and_adopts_its_server(gat
         assert alive(pid)
         now_at = datetime.fromisoformat(gateway.endpoint()["expires_at"])
         gained = round((now_at - expected).total_seconds() / 60, 6)
-        # One that was under way at the kill may have counted without being acknowledged.
+        # A top-up in progress at the kill may have counted without being acknowledged.
         assert acknowledged <= gained <= sent
         expected = now_at
     assert len(gateway.records()) == 1
@@ -296,7 +296,8 @@ def test_sigterm_stops_the_servers_and_leaves_the_time_on_the_meter(gateway):
     pid = server_pid(gateway)
     assert gateway.stop() == 0
     assert not alive(pid)
-    assert "Meters keep their expiry" in gateway.output()
+    off = "Bought time keeps running out while the gateway is off (flan-t5 until "
+    assert f"Endpoints stopped. {off}" in gateway.output()
     gateway.start()
     after = gateway.until("running")
     credit = datetime.fromisoformat(after["expires_at"]) - datetime.fromisoformat(before)
@@ -316,14 +317,14 @@ def test_with_keep_the_servers_are_left_to_their_leashes_and_adopted_again(gatew
     assert server_pid(gateway) == pid
 
 
-def test_a_server_that_ignores_sigterm_gets_its_grace_and_then_the_end_is_told_rightly(gateway):
+def test_a_server_that_ignores_sigterm_gets_its_grace_and_counts_as_stopped(gateway):
     gateway.config = ping_config("--ignore-sigterm", stop_grace_seconds=1)
     gateway.start()
     gateway.until("running")
     pid = server_pid(gateway)
     assert gateway.stop() == 0
     assert not alive(pid)
-    assert "Endpoints are stopped." in gateway.output()
+    assert "Endpoints stopped." in gateway.output()
 
 
 def test_the_model_server_imports_nothing_from_the_folder_the_gateway_was_started_in(

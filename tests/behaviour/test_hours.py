@@ -52,7 +52,7 @@ def test_prompts_that_come_together_wake_the_model_once_and_are_all_answered(gat
     assert bought["why"] == "woken by a prompt"
 
 
-def test_who_does_not_wait_is_told_when_to_come_again(gateway):
+def test_a_prompt_that_does_not_wait_gets_a_retry_time(gateway):
     refused = prompt(gateway)
     assert (refused.status, refused.json["code"]) == (503, "not_serving")
     assert int(refused.headers["retry-after"]) > 0
@@ -61,7 +61,7 @@ def test_who_does_not_wait_is_told_when_to_come_again(gateway):
     assert len(top_ups(gateway)) == 1
 
 
-def test_who_may_not_top_up_wakes_nobody(gateway):
+def test_a_token_without_top_up_wakes_nothing(gateway):
     body = {"name": "guest", "scopes": ["invoke"]}
     guest = gateway.request("POST", "/tokens", body).json["token"]
     refused = prompt(gateway, Authorization=guest, Prefer="wait=60")
@@ -69,7 +69,7 @@ def test_who_may_not_top_up_wakes_nobody(gateway):
     assert gateway.endpoint()["status"] == "stopped"
 
 
-def test_a_used_up_budget_is_told_instead_of_waiting(gateway):
+def test_a_used_up_budget_is_refused_without_waiting(gateway):
     body = {"name": "ada", "minutes_per_day": 2}
     ada = gateway.request("POST", "/tokens", body).json["token"]
     refused = prompt(gateway, Authorization=ada, Prefer="wait=60")
@@ -134,7 +134,7 @@ def test_hours_that_are_taken_away_by_a_reload_end_at_once_and_leave_what_people
         assert eventually(lambda: gateway.endpoint()["expires_at"] == seen["window_until"])
 
 
-def test_hours_that_nobody_topped_up_stop_with_the_reload_that_takes_them_away(folder):
+def test_hours_without_a_top_up_stop_with_the_reload_that_takes_them_away(folder):
     settings = {"initial_provision_time_minutes": 0}
     with GatewayProcess(folder, ping_config(**settings, hours=all_day())).start() as gateway:
         gateway.until("running")

@@ -1,4 +1,4 @@
-"""The leash, tried on real processes: whatever dies or misbehaves, no server outlives its time."""
+"""The leash on real processes: whichever dies or misbehaves, no server outlives its time."""
 
 import contextlib
 import os
@@ -39,7 +39,7 @@ def handle(tmp_path: Path) -> Iterator[ProcessHandle]:
 
 
 def exists(pid: int) -> bool:
-    """Whether there is such a process, be it as a zombie."""
+    """Return True if there is such a process, even as a zombie."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
@@ -48,7 +48,7 @@ def exists(pid: int) -> bool:
 
 
 def lives(pid: int) -> bool:
-    """Whether such a process runs. A zombie whose parent is init does not, if init is lazy."""
+    """Return True if such a process runs; not for a zombie that init has not collected."""
     return exists(pid) and (sys.platform != "linux" or process_of(pid) is not None)
 
 
@@ -62,7 +62,7 @@ def ready(handle: ProcessHandle, spec: Spec, seconds: float = 600) -> None:
     watch(handle, spec, Phase.READY)
 
 
-# ── Nobody asks: the deadline ────────────────────────────────────────────────────────────────────
+# ── The deadline, with no gateway ────────────────────────────────────────────────────────────────
 
 GATEWAY = """
 import sys, time
@@ -102,7 +102,7 @@ def test_a_deadline_moved_during_the_head_start_is_honoured(handle, monkeypatch)
     deadline = handle.now() + timedelta(seconds=0.3)
     handle.driver.keep(spec, deadline, 2)
     time.sleep(max(0.0, (deadline - handle.now()).total_seconds()) + 0.1)
-    # Nobody tells the leash: it looks for itself before it acts.
+    # The leash is not rung: it reads the file again before it acts.
     monkeypatch.setattr("parkmeter.drivers.process.ring", lambda *_: None)
     handle.driver.keep(spec, handle.now() + timedelta(seconds=30), 2)
     time.sleep(0.8)
@@ -121,8 +121,8 @@ def test_a_deadline_of_a_lower_version_is_not_taken(handle):
     ready(handle, spec)
     handle.driver.keep(spec, handle.now() + timedelta(seconds=600), 5)
     files = handle.files(spec)
-    time.sleep(0.3)  # for the leash, which was rung, to have read it
-    # As a driver writes it that looked at the file before the other one wrote it.
+    time.sleep(0.3)  # for the leash, which was rung, to read it
+    # As written by a driver that read the file before the other one wrote it.
     write_json(files.deadline, {"version": 4, "until": time.time()})
     ring(files.bell, b"\n")
     time.sleep(1.5)  # longer than head start and longest nap
@@ -152,7 +152,7 @@ def test_a_file_is_on_the_disk_before_it_takes_the_place_of_the_one_before(tmp_p
     assert read_json(path) == {"old": False}
 
 
-def test_a_note_to_stop_is_found_even_if_the_bell_was_not_heard(handle, monkeypatch):
+def test_a_stop_file_is_found_even_if_the_bell_is_not_rung(handle, monkeypatch):
     spec = handle.good()
     ready(handle, spec)
     monkeypatch.setattr("parkmeter.drivers.process.ring", lambda *_: None)
@@ -272,13 +272,13 @@ def test_a_leash_that_is_terminated_takes_its_server_along(handle):
     assert not lives(server)
 
 
-def test_nobody_stays_behind_as_a_zombie(handle, tmp_path):
+def test_no_process_stays_behind_as_a_zombie(handle, tmp_path):
     spec = handle.server("crowd", "--worker-pid-file", str(tmp_path / "worker"))
     ready(handle, spec)
-    everybody = handle.leash_of(spec), handle.server_of(spec), pid_in(tmp_path / "worker")
+    everything = handle.leash_of(spec), handle.server_of(spec), pid_in(tmp_path / "worker")
     handle.driver.stop(spec)
     watch(handle, spec, Phase.ABSENT)
-    wait_for(lambda: not any(map(exists, everybody)), "all are collected", within=2)
+    wait_for(lambda: not any(map(exists, everything)), "all are collected", within=2)
 
 
 # ── A stop command ───────────────────────────────────────────────────────────────────────────────
@@ -317,7 +317,7 @@ def test_a_stop_command_that_hangs_is_bounded_by_the_grace(handle):
 
 
 def test_absent_means_that_its_port_is_closed_too(handle):
-    # A container: its processes are not ours, and its port answers for as long as it likes.
+    # A container: its processes are not ours, and its port may go on answering.
     spec = Spec("box")
     handle.launches["box"] = Launch(("sleep", "600"))
     start(handle, spec)
@@ -331,7 +331,7 @@ def test_absent_means_that_its_port_is_closed_too(handle):
     watch(handle, spec, Phase.ABSENT)
 
 
-# ── Somebody dies ────────────────────────────────────────────────────────────────────────────────
+# ── Sudden deaths ────────────────────────────────────────────────────────────────────────────────
 
 
 @linux
@@ -395,7 +395,7 @@ def test_after_a_restart_of_the_machine_nothing_is_touched(handle):
     record.write_text(record.read_text().replace(handle.record(spec)["boot"] or "-", "before"))
     if sys.platform == "linux":
         assert handle.driver.observe(spec).reason == "the machine was restarted"
-    # Its old number and its old port belong to somebody else by now.
+    # Its old process id and its old port belong to others by now.
     with socket.create_server(("127.0.0.1", handle.record(spec)["port"])):
         handle.driver.stop(spec)
         watch(handle, spec, Phase.ABSENT)
@@ -426,7 +426,7 @@ def test_a_server_inherits_the_lock_and_no_other_file(handle):
 
 
 @linux
-def test_a_leash_holds_nothing_of_whoever_started_it(handle, tmp_path):
+def test_a_leash_holds_no_files_of_its_starter(handle, tmp_path):
     spec = handle.good()
     files = handle.files(spec)
     with (tmp_path / "of the gateway").open("w") as file, socket.create_server(("", 0)) as door:
@@ -465,7 +465,7 @@ def test_files_are_readable_to_their_owner_only(handle):
     assert (handle.folder / "run").stat().st_mode & 0o777 == 0o700
 
 
-def test_everything_a_server_says_is_in_its_log(handle):
+def test_everything_a_server_prints_is_in_its_log(handle):
     spec = handle.server("chatty", "--say-much", "300000")
     ready(handle, spec)
     handle.driver.stop(spec)

@@ -43,7 +43,7 @@ def following(gateway: GatewayProcess, lines: int = 1) -> Iterator[http.client.H
 
 
 def open_logs(gateway: GatewayProcess) -> int:
-    """How many of its log files the gateway holds open."""
+    """Return the number of log files the gateway holds open."""
     held = 0
     for handle in Path(f"/proc/{gateway.process.pid}/fd").iterdir():
         with contextlib.suppress(OSError):

@@ -1,4 +1,4 @@
-"""What a real gateway tells Prometheus, and that alerts and dashboard ask for just that."""
+"""Metrics of a real gateway, and that alerts and dashboard use just these."""
 
 import http.client
 import json
@@ -66,7 +66,7 @@ def test_names_keep_to_prometheus_conventions():
         assert family.about.endswith(".")
 
 
-def test_the_meter_is_told(gateway):
+def test_the_meter_is_shown(gateway):
     scraped = Scraped(gateway)
     left = gateway.endpoint()["seconds_left"]
     assert left <= scraped.value("parkmeter_endpoint_time_left_seconds") < left + 5
@@ -91,7 +91,7 @@ def test_prompts_are_counted_by_what_became_of_them(gateway):
     before = Scraped(gateway)
     for _ in range(3):
         assert gateway.request("GET", "/flan/ping").status == 200
-    assert gateway.request("POST", "/flan", {}, {"Authorization": "nobodys"}).status == 403
+    assert gateway.request("POST", "/flan", {}, {"Authorization": "unknown"}).status == 403
     assert gateway.request("GET", "/flan").status == 405
     after = Scraped(gateway)
 

@@ -1,4 +1,4 @@
-"""A real gateway tells a real webhook what happens, at least once, with a link that extends."""
+"""Events of a real gateway at a real webhook, at least once, with a link that extends."""
 
 import json
 import socket
@@ -21,8 +21,8 @@ SECRET = "a-secret-of-sixteen"
 
 def config(*urls: str, events: list[str] | None = None, **settings: object) -> str:
     hooks = ", ".join(f'{{ url = "{url}", secret = "env:HOOK_SECRET" }}' for url in urls)
-    told = f"events = {json.dumps(events)}\n" if events else ""
-    return f"[notify]\nwebhooks = [{hooks}]\n{told}{ping_config(**settings)}\n"
+    chosen = f"events = {json.dumps(events)}\n" if events else ""
+    return f"[notify]\nwebhooks = [{hooks}]\n{chosen}{ping_config(**settings)}\n"
 
 
 def gateway_for(folder: Path, text: str) -> GatewayProcess:
@@ -49,11 +49,11 @@ def kinds(inbox: Inbox) -> list[str]:
 
 def journal_of(gateway: GatewayProcess) -> list[str]:
     lines = gateway.request("GET", "/endpoints/flan-t5/journal?limit=100").json["lines"]
-    told = {"warning", "start", "ready", "failure", "stop", "top-up"}
-    return [line["kind"] for line in lines if line["kind"] in told][::-1]
+    published = {"warning", "start", "ready", "failure", "stop", "top-up"}
+    return [line["kind"] for line in lines if line["kind"] in published][::-1]
 
 
-def test_a_receiver_that_fails_twice_is_told_all_the_same_and_in_order(gateway, inbox):
+def test_a_receiver_that_fails_twice_still_gets_all_events_in_order(gateway, inbox):
     inbox.troubles = [status(500), status(503)]
     gateway.start()
     gateway.until("running")
@@ -83,14 +83,14 @@ def test_a_warning_carries_the_link_that_extends_once(gateway, inbox):
     assert warning["text"].endswith(f"Add 7 minutes: {warning['extend_url']}")
     assert warning["extend_url"].startswith(f"{gateway.url}/extend/")
     path = urlsplit(warning["extend_url"]).path
-    nobody = {"Authorization": ""}
-    assert gateway.request("GET", path, headers=nobody).status == 200
-    assert gateway.request("GET", f"/prod{path}", headers=nobody).status == 200
+    no_token = {"Authorization": ""}
+    assert gateway.request("GET", path, headers=no_token).status == 200
+    assert gateway.request("GET", f"/prod{path}", headers=no_token).status == 200
     assert gateway.endpoint()["seconds_left"] < 7
     with urllib.request.urlopen(warning["extend_url"], data=b"", timeout=10) as page:
         assert b"7 minutes added to flan-t5" in page.read()
     assert 7 * 60 < gateway.endpoint()["seconds_left"] < 8 * 60
-    assert gateway.request("POST", path, headers=nobody).status == 409
+    assert gateway.request("POST", path, headers=no_token).status == 409
     eventually(lambda: len(inbox.of_type("top-up")) == 2)
     assert inbox.of_type("top-up")[1].json["by"] == "link in a warning"
     secret = gateway.state / "link-secret"
@@ -100,14 +100,14 @@ def test_a_warning_carries_the_link_that_extends_once(gateway, inbox):
     assert SECRET not in said
 
 
-def test_after_kill_9_everything_is_told_that_was_not(gateway, inbox):
+def test_after_kill_9_every_undelivered_event_is_delivered(gateway, inbox):
     gateway.start()
     gateway.until("running")
     eventually(lambda: kinds(inbox) == ["top-up", "start", "ready"])
     released = threading.Event()
     inbox.troubles = [hang(released)]
     gateway.top_up(1)
-    eventually(lambda: len(inbox.got) == 4)  # it has come, and the gateway does not know
+    eventually(lambda: len(inbox.got) == 4)  # it has arrived, and the gateway does not know
     gateway.top_up(2)
     gateway.kill()
     released.set()

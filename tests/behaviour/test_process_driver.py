@@ -1,4 +1,4 @@
-"""The process driver, tried on real servers: what it sees, what it says, what it adopts."""
+"""The process driver on real servers: observation, reasons, adoption."""
 
 import os
 import signal
@@ -14,7 +14,7 @@ import pytest
 
 from parkmeter.core.meter import Phase, Spec
 from parkmeter.drivers.process import Launch, ProcessDriver
-from parkmeter.drivers.process_log_tail import last_lines
+from parkmeter.drivers.process_logs import last_lines
 from parkmeter.errors import DriverError
 from parkmeter.leash.files import LOG_MARK, read_json
 from tests.support.driver_fixtures import ProcessHandle, process, start, wait_for, watch
@@ -189,7 +189,7 @@ def test_looking_at_what_is_ready_is_cheap(handle):
         began = time.perf_counter()
         handle.driver.observe(spec)
         took.append(time.perf_counter() - began)
-    # A question over HTTP alone takes longer. 0.2 ms where nothing else runs.
+    # A request over HTTP alone takes longer. 0.2 ms where nothing else runs.
     assert statistics.median(took) < 0.001
 
 

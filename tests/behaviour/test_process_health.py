@@ -1,4 +1,4 @@
-"""The health check of local servers, tried on real sockets that behave badly."""
+"""The health check of local servers, on real sockets that misbehave."""
 
 import contextlib
 import socket
@@ -13,7 +13,7 @@ from parkmeter.drivers.process_health import HealthCheck
 
 @contextlib.contextmanager
 def server(answer: Callable[[socket.socket], None]) -> Iterator[int]:
-    """The port of a server that treats one connection after the other as told."""
+    """Return the port of a server that runs `serve` on one connection after the other."""
     listener = socket.create_server(("127.0.0.1", 0))
 
     def serve() -> None:
@@ -74,7 +74,7 @@ def test_an_answer_slower_than_a_look_is_found_by_a_later_look():
         assert time.monotonic() - began < 2
     assert looks > 1
     assert len(asked) == 1, "one question at a time"
-    assert check._asked == {}
+    assert check._pending == {}
 
 
 def test_a_look_never_waits_longer_than_half_a_second_whatever_the_timeout():
@@ -128,7 +128,7 @@ def test_a_server_that_is_not_there_is_asked_again_at_once():
 
 
 def test_a_server_that_hung_is_let_breathe_and_forgotten_after_its_end(monkeypatch):
-    monkeypatch.setattr("parkmeter.drivers.process_health.BREATHER", 0.2)
+    monkeypatch.setattr("parkmeter.drivers.process_health.PAUSE", 0.2)
     asked = []
 
     def hang(connection: socket.socket) -> None:

@@ -1,4 +1,4 @@
-"""`parkmeter reload` on a running gateway: what changes, when, and what is left alone."""
+"""`parkmeter reload` on a running gateway: its effects, their time, and what stays."""
 
 import concurrent.futures
 import json
@@ -146,16 +146,16 @@ def test_requests_in_flight_and_streams_survive_even_the_removal_of_their_endpoi
         ("[gateway]\nhost = '::1'\n" + section("a"), "gateway.host: 127.0.0.1 → ::1"),
     ],
 )
-def test_a_file_that_cannot_be_applied_changes_nothing_and_is_told(gateway, text, said):
+def test_a_file_that_cannot_be_applied_changes_nothing_and_is_reported(gateway, text, said):
     gateway.until("running", "b")
     write(gateway, text)
     done = reload(gateway)
     assert done.returncode == 1
     assert said in done.stderr
     assert "othing was changed" in done.stderr
-    told = json.loads(reload(gateway, "--json").stdout)
-    assert told["applied"] is False
-    assert told["code"] in ("config_invalid", "reload_refused")
+    answer = json.loads(reload(gateway, "--json").stdout)
+    assert answer["applied"] is False
+    assert answer["code"] in ("config_invalid", "reload_refused")
     assert gateway.endpoint("b")["status"] == "running"
 
 
@@ -175,7 +175,7 @@ def test_reloads_asked_for_at_once_are_all_answered(gateway):
 def test_without_a_gateway_that_is_said(tmp_path):
     done = reload(GatewayProcess(tmp_path / "nowhere"))
     assert done.returncode == 3
-    assert "No gateway works in" in done.stderr
+    assert "No gateway is running in" in done.stderr
 
 
 def test_a_gateway_whose_terminal_is_closed_ends_in_order(tmp_path):

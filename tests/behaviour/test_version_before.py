@@ -22,7 +22,7 @@ SCHEMA = 5
 
 @pytest.fixture
 def gateway(tmp_path: Path) -> Iterator[GatewayProcess]:
-    """A gateway of the version before, running, with a top-up, a token and a prompt behind it."""
+    """Run a gateway of the version before, with a top-up behind it."""
     source = export("src") / "src"
     with GatewayProcess(tmp_path / "state", ping_config(), source=source) as made:
         made.start()
@@ -33,7 +33,7 @@ def gateway(tmp_path: Path) -> Iterator[GatewayProcess]:
 
 @pytest.fixture
 def token(gateway: GatewayProcess) -> dict[str, str]:
-    """The Authorization header of a token that the version before issued; used once."""
+    """Issue a token with the version before and use it once; return its header."""
     asked = {"name": "ada", "scopes": ["invoke", "top-up"], "endpoints": ["flan-t5"]}
     issued = gateway.request("POST", "/tokens", asked)
     assert issued.status == 201

@@ -1,4 +1,4 @@
-"""Every route of a real gateway by every kind of token: a check that is forgotten fails here."""
+"""Every route of a real gateway by every kind of token: a forgotten check fails here."""
 
 import contextlib
 import http.client
@@ -19,7 +19,7 @@ from parkmeter.stores.sqlite import SqliteStore
 from tests.support.gateway_process import TOKEN, Answer, GatewayProcess, ping_config
 
 LONG_AGO = datetime(2026, 1, 1, tzinfo=UTC)
-OPEN, ANYBODY, ADMINISTRATOR = "open", "anybody", "administrator"
+OPEN, ANY_TOKEN, ADMINISTRATOR = "open", "any token", "administrator"
 COVERED = "covered"
 """Any token that is for this endpoint."""
 
@@ -27,8 +27,8 @@ SEEN_LONG_AGO = {"expires_at": "2000-01-01T00:00:00Z"}
 
 
 @dataclass(frozen=True)
-class Asked:
-    """One route: as it is declared, as it is asked, and what it needs.
+class Request:
+    """One route: its declaration, a request for it, and the scope it needs.
 
     Bodies are such that nothing changes where a token suffices.
     """
@@ -47,7 +47,7 @@ class Asked:
 
     @property
     def answers(self) -> set[int]:
-        """How it answers anybody, if it is open; a link that is none is not found."""
+        """Statuses of an open route without a token; an unknown link is not found."""
         return {404} if "{link}" in self.route else {200, 307}
 
     def __str__(self) -> str:
@@ -55,35 +55,35 @@ class Asked:
 
 
 ROUTES = [
-    Asked("GET", "/", OPEN),
-    Asked("GET", "/favicon.ico", OPEN),
-    Asked("GET", "/assets/{version}/{name:path}", OPEN),
-    Asked("GET", "/docs", OPEN),
-    Asked("GET", "/openapi.json", OPEN),
-    Asked("GET", "/health", OPEN),
-    Asked("GET", "/extend/{link}", OPEN),
-    Asked("POST", "/extend/{link}", OPEN),
-    Asked("GET", "/metrics", ANYBODY),
-    Asked("GET", "/whoami", ANYBODY),
-    Asked("GET", "/events", ANYBODY),
-    Asked("GET", "/endpoints", ANYBODY),
-    Asked("GET", "/endpoint-expiry", ANYBODY),
-    Asked("GET", "/endpoints/{name}", COVERED),
-    Asked("GET", "/endpoints/{name}/journal", COVERED),
-    Asked("GET", "/endpoints/{name}/receipt", COVERED),
-    Asked("GET", "/endpoints/{name}/receipt.csv", COVERED),
-    Asked("GET", "/endpoints/{name}/timeline", COVERED),
-    Asked("GET", "/endpoints/{name}/logs", Scope.ADMIN),
-    Asked("POST", "/endpoints/{name}/eject", Scope.ADMIN, SEEN_LONG_AGO),
-    Asked("POST", "/endpoints/{name}/top-ups", Scope.TOP_UP, {}),
-    Asked("POST", "/endpoint-expiry", Scope.TOP_UP, {"minutes": 0, "EndpointName": "flan-t5"}),
-    Asked("POST", "/endpoints/{name}/invocations", Scope.INVOKE, {}),
-    Asked("POST", "/{api_resource}", Scope.INVOKE, {}),
-    Asked("GET", "/{api_resource}/{path}", Scope.INVOKE),
-    Asked("DELETE", "/{api_resource}/{path}", Scope.INVOKE),
-    Asked("GET", "/tokens", ADMINISTRATOR),
-    Asked("POST", "/tokens", ADMINISTRATOR, {}),
-    Asked("DELETE", "/tokens/{token_id}", ADMINISTRATOR),
+    Request("GET", "/", OPEN),
+    Request("GET", "/favicon.ico", OPEN),
+    Request("GET", "/assets/{version}/{name:path}", OPEN),
+    Request("GET", "/docs", OPEN),
+    Request("GET", "/openapi.json", OPEN),
+    Request("GET", "/health", OPEN),
+    Request("GET", "/extend/{link}", OPEN),
+    Request("POST", "/extend/{link}", OPEN),
+    Request("GET", "/metrics", ANY_TOKEN),
+    Request("GET", "/whoami", ANY_TOKEN),
+    Request("GET", "/events", ANY_TOKEN),
+    Request("GET", "/endpoints", ANY_TOKEN),
+    Request("GET", "/endpoint-expiry", ANY_TOKEN),
+    Request("GET", "/endpoints/{name}", COVERED),
+    Request("GET", "/endpoints/{name}/journal", COVERED),
+    Request("GET", "/endpoints/{name}/receipt", COVERED),
+    Request("GET", "/endpoints/{name}/receipt.csv", COVERED),
+    Request("GET", "/endpoints/{name}/timeline", COVERED),
+    Request("GET", "/endpoints/{name}/logs", Scope.ADMIN),
+    Request("POST", "/endpoints/{name}/eject", Scope.ADMIN, SEEN_LONG_AGO),
+    Request("POST", "/endpoints/{name}/top-ups", Scope.TOP_UP, {}),
+    Request("POST", "/endpoint-expiry", Scope.TOP_UP, {"minutes": 0, "EndpointName": "flan-t5"}),
+    Request("POST", "/endpoints/{name}/invocations", Scope.INVOKE, {}),
+    Request("POST", "/{api_resource}", Scope.INVOKE, {}),
+    Request("GET", "/{api_resource}/{path}", Scope.INVOKE),
+    Request("DELETE", "/{api_resource}/{path}", Scope.INVOKE),
+    Request("GET", "/tokens", ADMINISTRATOR),
+    Request("POST", "/tokens", ADMINISTRATOR, {}),
+    Request("DELETE", "/tokens/{token_id}", ADMINISTRATOR),
 ]
 
 DATA_PLANE = {"/{api_resource}", "/{api_resource}/{path}", "/endpoints/{name}/invocations"}
@@ -108,7 +108,7 @@ GOOD = {
 EXPIRED = token("expired", *Scope, expires_at=LONG_AGO)
 REVOKED = token("revoked", *Scope)
 BAD = {
-    "unknown": "nobodys-secret",
+    "unknown": "unknown-secret",
     "expired": "expired-secret",
     "revoked": "revoked-secret",
     "stored-form": digest_of("everything-secret"),
@@ -131,7 +131,7 @@ def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GatewayProcess
         yield made
 
 
-def ask(gateway: GatewayProcess, asked: Asked, secret: str | None, prefix: str = ""):
+def ask(gateway: GatewayProcess, asked: Request, secret: str | None, prefix: str = ""):
     headers = {"Authorization": secret} if secret is not None else {"Authorization": ""}
     if asked.route == "/events":
         return first_event(gateway, prefix + asked.path, headers)
@@ -139,7 +139,7 @@ def ask(gateway: GatewayProcess, asked: Asked, secret: str | None, prefix: str =
 
 
 def first_event(gateway: GatewayProcess, path: str, headers: dict[str, str]) -> Answer:
-    """The answer up to the end of the first event: it has no end of its own."""
+    """Return the answer up to the end of the first event: it has no end of its own."""
     with contextlib.closing(http.client.HTTPConnection(*gateway.address, timeout=20)) as connection:
         connection.request("GET", path, headers=headers)
         response = connection.getresponse()
@@ -149,9 +149,9 @@ def first_event(gateway: GatewayProcess, path: str, headers: dict[str, str]) -> 
         return Answer(response.status, dict(response.getheaders()), body)
 
 
-def enough(asked: Asked, held: Token) -> bool:
+def enough(asked: Request, held: Token) -> bool:
     match asked.need:
-        case "open" | "anybody":
+        case "open" | "any token":
             return True
         case "covered":
             return held.covers("flan-t5")
@@ -208,7 +208,7 @@ def test_a_token_does_what_it_is_for_and_no_more(gateway, asked, kind):
             assert (answer.status, answer.json["code"]) == (403, "scope_missing")
 
 
-@pytest.mark.parametrize("asked", [asked for asked in ROUTES if asked.need == ANYBODY], ids=str)
+@pytest.mark.parametrize("asked", [asked for asked in ROUTES if asked.need == ANY_TOKEN], ids=str)
 def test_what_anybody_may_ask_shows_only_what_the_token_covers(gateway, asked):
     said = ask(gateway, asked, "everything-elsewhere-secret").body
     assert b"other" in said

@@ -133,7 +133,7 @@ def test_a_screen_reader_hears_what_happens_and_not_every_second(meters):
     eventually(lambda: meters.seconds() < shown - 1, seconds=5)
     assert meters.page.evaluate(f"{live}.map(one => one.textContent)") == before
     meters.button("+10 min for").click()
-    expect(meters.page.locator("#said")).to_contain_text(f"{NAME}: Added 10 minutes")
+    expect(meters.page.locator("#announcement")).to_contain_text(f"{NAME}: Added 10 minutes")
 
 
 def test_who_wants_no_motion_gets_none(visit):
@@ -192,7 +192,7 @@ def test_a_lost_connection_is_shown_and_recovers_by_itself(meters):
     meters.expected += ["Failed to load resource", "ERR_"]
     meters.gateway.stop()
     lost = meters.page.locator("#lost")
-    expect(lost).to_contain_text("The connection to the gateway is lost")
+    expect(lost).to_contain_text("Connection lost, retrying. You see data from ")
     expect(meters.page.locator("#connection")).to_have_text("no connection")
     shown = meters.seconds()
     eventually(

@@ -13,7 +13,7 @@ from tests.support.gateway_process import TOKEN, eventually
 def test_a_token_that_is_none_is_refused_in_plain_words(visit):
     desk = visit()
     desk.expected.append("403")  # the browser's own line for the refusal
-    desk.page.get_by_label("Token", exact=True).fill("nobodys-token")
+    desk.page.get_by_label("Token", exact=True).fill("unknown-token")
     desk.page.get_by_role("button", name="Sign in").click()
     said = "This token is unknown, expired or revoked."
     expect(desk.page.get_by_role("alert")).to_have_text(said)
@@ -21,8 +21,8 @@ def test_a_token_that_is_none_is_refused_in_plain_words(visit):
 
 
 def test_who_has_no_token_is_told_where_the_first_one_is(visit):
-    told = visit().page.get_by_label("Token", exact=True)
-    expect(told).to_have_accessible_description(re.compile(r"~/\.local/state/parkmeter/token"))
+    field = visit().page.get_by_label("Token", exact=True)
+    expect(field).to_have_accessible_description(re.compile(r"~/\.local/state/parkmeter/token"))
 
 
 def test_a_token_stays_in_the_tab_and_nowhere_else(meters):
@@ -133,7 +133,7 @@ def test_a_press_again_after_a_lost_answer_adds_once(meters):
 
     meters.page.route("**/top-ups", lose, times=1)
     meters.button("+10 min for").click()
-    expect(meters.note()).to_contain_text("No answer came")
+    expect(meters.note()).to_contain_text("No reply, so we can't tell if it went through.")
     meters.page.wait_for_timeout(800)
     meters.button("+10 min for").click()
     expect(meters.note()).to_contain_text("Added 10 minutes")
@@ -175,7 +175,7 @@ def test_price_spent_and_the_weekend_are_told(meters):
     facts = meters.card().locator(".facts")
     expect(facts).to_contain_text("$1.20 an hour")
     expect(facts).to_contain_text(re.compile(r"Spent since the start\$0\.\d\d"))
-    expect(facts).to_contain_text(re.compile(r"If left on till Mon 09:00|till .* 09:00"))
+    expect(facts).to_contain_text(re.compile(r"If left on until Mon 09:00|until .* 09:00"))
     expect(meters.card("broken").locator(".facts")).to_contain_text("unknown")
 
 
@@ -211,5 +211,5 @@ def test_who_topped_up_while_somebody_hesitated_is_not_ejected(meters):
     meters.button("Eject").click()
     meters.gateway.request("POST", f"/endpoints/{NAME}/top-ups", {"minutes": 5})
     meters.page.get_by_role("dialog").get_by_role("button", name="Eject").click()
-    expect(meters.note()).to_contain_text("somebody topped up or ejected meanwhile")
+    expect(meters.note()).to_contain_text("topped up or ejected since")
     assert meters.gateway.endpoint(NAME)["status"] == "running"

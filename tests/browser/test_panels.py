@@ -1,4 +1,4 @@
-"""What a card of the dashboard opens: playground, timeline, receipt."""
+"""The panels of a card: playground, timeline, receipt."""
 
 import csv
 import io
@@ -63,8 +63,8 @@ def test_the_command_to_copy_works_and_has_no_token_in_it(meters):
     panel = meters.open("Playground")
     panel.get_by_label("Prompt").fill('it\'s a "test"\nof two lines')
     command = panel.get_by_role("region", name="curl command").text_content()
-    assert f"curl {meters.gateway.url}/flan " in command
-    assert "Bearer $TOKEN" in command
+    assert f"curl {meters.gateway.url}/prod/flan " in command
+    assert '"Authorization: $TOKEN"' in command
     assert TOKEN not in command
     assert "it'\\''s a \\\"test\\\"\\nof two lines" in command
 
@@ -86,7 +86,7 @@ def test_who_may_not_top_up_is_not_told_to_press_what_is_not_there(meters, visit
     asker.expected.append("402")
     panel = asker.open("Playground")
     panel.get_by_role("button", name="Send").click()
-    said = f"The meter of {NAME} holds no time: ask somebody whose token may top it up."
+    said = f"The meter of {NAME} holds no time: ask a holder of a token with the scope top-up."
     expect(panel.locator(".hint")).to_have_text(said)
 
 
@@ -95,11 +95,11 @@ def test_a_prompt_that_waits_says_for_what(shown):
     page = shown(ENDPOINTS["qwen"] | loading, ENDPOINTS["phi"] | {"cause": "exit code 1"})
     page.page.route("**/qwen", lambda route: None)
     page.page.route("**/phi", lambda route: None)
-    told = {
-        "qwen": "Waiting for qwen: loading model weights, usually 3:10.",
+    cases = {
+        "qwen": "Waiting for qwen: loading model weights, usually takes 3 min 10 s.",
         "phi": "Waiting for phi: failed, exit code 1; next try at 17:42:58.",
     }
-    for name, said in told.items():
+    for name, said in cases.items():
         panel = page.page.get_by_role("region", name=f"Playground of {name}")
         page.button("Playground of", name).click()
         panel.get_by_role("button", name="Send").click()
@@ -113,7 +113,10 @@ def test_a_prompt_that_waited_too_long_says_how_the_endpoint_stands(shown):
     page.page.route("**/qwen", lambda route: route.fulfill(**refused))
     panel = page.open("Playground", "qwen")
     panel.get_by_role("button", name="Send").click()
-    said = "No answer from qwen: loading model weights, usually 3:10. Send again to wait on."
+    said = (
+        "No answer from qwen: loading model weights, usually takes 3 min 10 s. "
+        "Send again to keep waiting."
+    )
     expect(panel.locator(".hint")).to_have_text(said)
 
 
@@ -131,7 +134,7 @@ def test_a_chat_model_is_asked_in_its_own_form(meters):
     )
     meters.page.route("**/flan/v1/chat/completions", chat)
     panel = meters.open("Playground")
-    panel.get_by_label("How the model is asked").select_option("chat")
+    panel.get_by_label("Request format").select_option("chat")
     expect(panel.get_by_role("region", name="curl command")).to_contain_text('"model":"m"')
     panel.get_by_role("button", name="Send").click()
     expect(panel.get_by_role("region", name="Answer")).to_have_text("Good evening")
@@ -149,12 +152,12 @@ FORMS = {
 
 @pytest.fixture
 def playgrounds(chromium: Browser) -> Iterator[Page]:
-    """Cards of servers that take prompts at different paths, from answers of a known shape."""
-    told = [
+    """Yield cards of servers that take prompts at different paths, from constant answers."""
+    endpoints = [
         endpoint(name, "running", "serving", 900, invocations_path=path)
         for name, (path, _, _) in FORMS.items()
     ]
-    with staged(chromium, Shot(tuple(FORMS), DESKTOP), told) as page:
+    with staged(chromium, Shot(tuple(FORMS), DESKTOP), endpoints) as page:
         yield page
 
 
@@ -162,7 +165,7 @@ def test_the_form_of_a_prompt_follows_the_path_until_somebody_chooses(playground
     for name, (_, form, address) in FORMS.items():
         button = playgrounds.get_by_role("button", name=f"Playground of {name}")
         panel = playgrounds.get_by_role("region", name=f"Playground of {name}")
-        choice = panel.get_by_label("How the model is asked")
+        choice = panel.get_by_label("Request format")
         button.click()
         expect(choice).to_have_value(form)
         expect(panel.get_by_role("region", name="curl command")).to_contain_text(address)
@@ -176,7 +179,7 @@ def test_the_form_of_a_prompt_follows_the_path_until_somebody_chooses(playground
 
 def test_where_only_prompts_reach_a_model_a_chat_is_one(playgrounds):
     playgrounds.get_by_role("button", name="Playground of on-aws").click()
-    playgrounds.get_by_label("How the model is asked").select_option("chat")
+    playgrounds.get_by_label("Request format").select_option("chat")
     command = playgrounds.get_by_role("region", name="curl command").text_content()
     assert "/on-aws " in command
     assert '"messages":[{"role":"user"' in command
@@ -233,7 +236,7 @@ def test_every_day_of_the_timeline_has_one_label_and_none_is_cut_off(shown, size
 
 
 def _stretch(route: Route) -> dict:
-    """A timeline of the period that is asked for, in which nothing happened."""
+    """Return an empty timeline of the requested period."""
     asked = dict(parse_qsl(urlsplit(route.request.url).query))
     return {**asked, "stretches": [], "top_ups": [], "requests": [], "request_minutes": 60}
 
@@ -250,8 +253,8 @@ def test_a_receipt_shows_its_costs_on_a_phone(shown, width):
     who = {"hours_on": 114.25, "minutes_bought": 11870.5}
     parts = [who | {"who": "a-token-of-a-longer-name", "cost": None}]
     parts += [who | {"who": "(nobody)", "cost": "13152.43"}]
-    told = RECEIPT | {"parts": parts, "cost": None, "hours_on": 1228.5}
-    page.page.route("**/receipt?**", lambda route: route.fulfill(json=told))
+    receipt = RECEIPT | {"parts": parts, "cost": None, "hours_on": 1228.5}
+    page.page.route("**/receipt?**", lambda route: route.fulfill(json=receipt))
     table = page.open("Receipt", "mistral").get_by_role("region", name="by token")
     expect(table).to_contain_text("unknown")
     assert table.evaluate("one => one.scrollWidth - one.clientWidth") <= 0

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -162,9 +163,13 @@ def test_a_closed_meter_names_the_command_that_opens_it(run, two):
 
 
 def test_the_journal_shows_the_newest_last_and_as_json_a_line_each(run, two):
+    run(two, "top-up", "qwen", "2")
     run(two, "top-up", "flan-t5", "2")
     lines = run(two, "journal", "flan-t5").stdout.splitlines()
-    assert any(line.endswith("+2 min") for line in lines), "not a second time as text"
+    assert any(line.endswith("+2 min") for line in lines), "the minutes stand there once"
+    run(two, "eject", "flan-t5")
+    ejected = run(two, "journal", "flan-t5").stdout.splitlines()
+    assert any(re.search(r"-[\d.]+ min +given up$", line) for line in ejected)
     documents = [json.loads(line) for line in run(two, "journal", "--json").stdout.splitlines()]
     assert {line["endpoint"] for line in documents} == {"flan-t5", "qwen"}
     assert [line["at"] for line in documents] == sorted(line["at"] for line in documents)

@@ -1,4 +1,4 @@
-"""Where the client looks for its gateway, and whom it gives its token."""
+"""The gateway's address and token from arguments, environment and `client.json`."""
 
 import json
 
@@ -48,7 +48,7 @@ def test_without_a_gateway_it_says_how_to_get_one(tmp_path):
     "url", ["127.0.0.1:8080", "ftp://a.example", "http://", "http://a:b", "http://a/?b=c", "x"]
 )
 def test_what_is_no_address_is_refused(url, tmp_path):
-    with pytest.raises(NoAddressError, match="no address"):
+    with pytest.raises(NoAddressError, match="not the address"):
         address_of(url, None, tmp_path, {})
 
 
@@ -62,7 +62,7 @@ def test_no_token_is_shown_by_accident(state):
 
 
 @pytest.mark.parametrize(
-    ("url", "here", "one_piece"),
+    ("url", "local", "on_aws"),
     [
         (HERE, True, False),
         ("http://localhost:1/prod", True, False),
@@ -71,6 +71,6 @@ def test_no_token_is_shown_by_accident(state):
         ("https://meter.example", False, False),
     ],
 )
-def test_it_knows_what_an_address_can(url, here, one_piece, tmp_path):
+def test_it_knows_what_an_address_can(url, local, on_aws, tmp_path):
     found = address_of(url, None, tmp_path, {})
-    assert (found.here, found.one_piece) == (here, one_piece)
+    assert (found.is_local, found.is_api_gateway) == (local, on_aws)

@@ -1,4 +1,4 @@
-"""What every driver promises (`ports.Driver`), tried on each of them."""
+"""The contract of `ports.Driver`, on every implementation."""
 
 import threading
 from collections.abc import Iterator
@@ -33,7 +33,7 @@ def test_it_is_absent_before_a_start(handle):
     assert handle.driver.observe(handle.good()).phase is Phase.ABSENT
 
 
-def test_one_it_never_heard_of_is_absent(handle):
+def test_an_unknown_endpoint_is_absent(handle):
     assert handle.driver.observe(UNKNOWN).phase is Phase.ABSENT
 
 
@@ -51,7 +51,7 @@ def test_only_what_is_ready_has_an_address(handle):
     assert ready.address.startswith(handle.address_begins)
 
 
-def test_it_says_since_when_it_has_been_so(handle):
+def test_an_observation_has_the_time_the_phase_began(handle):
     spec = handle.good()
     before = handle.now() - timedelta(seconds=1)  # clocks of files are coarse
     start(handle, spec)
@@ -88,7 +88,7 @@ def test_a_stop_leads_to_absent_by_way_of_stopping(handle):
     assert phases(watch(handle, spec, Phase.ABSENT)) == [Phase.STOPPING, Phase.ABSENT]
 
 
-def test_what_was_stopped_says_so_and_when(handle):
+def test_a_stopped_endpoint_has_a_reason_and_a_time(handle):
     spec = handle.good()
     start(handle, spec)
     ready = watch(handle, spec, Phase.READY)[-1]
@@ -146,7 +146,7 @@ def test_it_can_be_started_again_after_a_stop(handle):
     assert watch(handle, spec, Phase.READY)[-1].address is not None
 
 
-def test_one_that_fails_says_why_and_stays_failed(handle):
+def test_a_failed_endpoint_has_a_reason_and_stays_failed(handle):
     spec = handle.fails_once()
     start(handle, spec)
     failed = watch(handle, spec, Phase.FAILED)[-1]
@@ -205,7 +205,7 @@ def test_keeping_what_is_absent_does_nothing(handle):
     assert list(handle.driver.owned()) == []
 
 
-def test_keeping_it_keeps_it(handle):
+def test_an_endpoint_that_is_kept_lives_on(handle):
     spec = handle.good()
     start(handle, spec, seconds=2)
     ends = handle.now() + timedelta(seconds=2)
@@ -217,7 +217,7 @@ def test_keeping_it_keeps_it(handle):
         assert handle.driver.observe(spec).phase is Phase.READY
 
 
-def test_what_nobody_keeps_ends_by_itself_and_says_so(leashed):
+def test_an_endpoint_that_is_not_kept_ends_by_itself_with_a_reason(leashed):
     spec = leashed.good()
     start(leashed, spec)
     watch(leashed, spec, Phase.READY)

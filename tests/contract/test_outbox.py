@@ -1,4 +1,4 @@
-"""What every outbox promises (`ports.Outbox`), tried on each of them."""
+"""The contract of `ports.Outbox`, on every implementation."""
 
 import sqlite3
 import threading
@@ -71,10 +71,10 @@ def test_a_new_follower_begins_at_the_end_and_each_has_a_place_of_its_own(store)
     assert store.follow(["chat", "hook"])["hook"] == place + 1
 
 
-def test_who_leaves_holds_nothing_back_and_begins_at_the_end_again(store):
+def test_a_follower_that_leaves_holds_nothing_back_and_begins_at_the_end_again(store):
     store.follow(["hook", "chat"])
     store.leave("hook")
-    store.leave("nobody")
+    store.leave("unknown")
     post(store, "1")
     store.passed("hook", 1)  # a delivery that was under way
     places = store.follow(["hook", "chat"])
@@ -82,7 +82,7 @@ def test_who_leaves_holds_nothing_back_and_begins_at_the_end_again(store):
     assert keys(store, places["chat"]) == ["1"]
 
 
-def test_who_comes_back_begins_at_the_end_again(store):
+def test_a_follower_that_comes_back_begins_at_the_end(store):
     store.follow(["hook"])
     post(store, "1")
     assert store.follow([]) == {}
@@ -91,7 +91,7 @@ def test_who_comes_back_begins_at_the_end_again(store):
     assert keys(store, store.follow(["hook"])["hook"]) == []
 
 
-def test_whoever_reads_on_misses_nothing_that_several_write_at_once(store):
+def test_a_follower_misses_nothing_of_concurrent_writers(store):
     def write(name: str) -> None:
         for number in range(25):
             post(store, f"{name}{number}", name if number % 2 else "shared")
@@ -121,7 +121,7 @@ def test_places_survive_a_restart(tmp_path):
     again.close()
 
 
-def test_reading_on_costs_what_is_new_and_not_what_there_is(tmp_path):
+def test_reading_on_costs_what_is_new_not_what_is_stored(tmp_path):
     store = SqliteStore(tmp_path / "store.sqlite")
     plan = store._file.all(f"EXPLAIN QUERY PLAN {_POSTED}", 5, 50)
     store.close()
@@ -146,7 +146,7 @@ def file(tmp_path: Path) -> Iterator[SqliteStore]:
     made.close()
 
 
-def test_with_nobody_to_tell_it_does_not_grow_and_who_comes_later_misses_nothing(file):
+def test_without_followers_it_does_not_grow_and_a_later_one_misses_nothing(file):
     for number in range(50):
         post(file, str(number))
     assert kept(file) == 1
@@ -155,7 +155,7 @@ def test_with_nobody_to_tell_it_does_not_grow_and_who_comes_later_misses_nothing
     assert keys(file, place) == ["next"]
 
 
-def test_what_all_have_passed_is_let_go_and_nothing_else(file):
+def test_exactly_what_all_have_passed_is_deleted(file):
     file.follow(["hook", "chat"])
     for number in range(20):
         post(file, str(number))

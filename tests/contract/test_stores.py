@@ -1,4 +1,4 @@
-"""What every store promises (`ports.Store`), tried on each of them."""
+"""The contract of `ports.Store`, on every implementation."""
 
 import multiprocessing
 import threading
@@ -140,7 +140,7 @@ def test_a_key_comes_once_and_the_duplicate_carries_the_first_entry(store):
     assert len(store.journal("flan-t5", 10)) == 1
 
 
-def test_a_duplicate_is_told_even_where_the_version_is_old(store):
+def test_a_duplicate_is_raised_even_at_an_old_version(store):
     store.commit(Meter("flan-t5"), [entry("a")])
     with pytest.raises(DuplicateError):
         store.commit(Meter("flan-t5"), [entry("a")])
@@ -218,7 +218,7 @@ def test_many_meters_come_in_one_go_each_as_it_is_loaded(store):
     assert store.meters([]) == {}
 
 
-def test_a_device_is_held_by_whoever_claimed_it_last(store):
+def test_a_device_is_held_by_its_last_claimer(store):
     assert store.holder("gpu0") is None
     flan = store.commit(Meter("flan-t5"), [entry()], claim=Claim("gpu0"))
     assert store.holder("gpu0") == "flan-t5"
@@ -262,7 +262,7 @@ def test_a_claim_in_a_commit_that_is_refused_is_none(store):
     assert store.holder("gpu0") is None
 
 
-def test_of_eight_who_claim_a_device_at_once_one_gets_it(store):
+def test_of_eight_concurrent_claims_of_a_device_one_succeeds(store):
     at_once = threading.Barrier(8)
     outcomes: list[str] = []
 

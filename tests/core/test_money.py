@@ -14,8 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as some
 from pydantic import ValidationError
 
-from parkmeter.api.history_schemas import EndpointReceipt
-from parkmeter.api.receipt_csv import receipt_csv
+from parkmeter.api.history_schemas import EndpointReceipt, receipt_csv
 from parkmeter.api.schemas import Changed, Endpoint
 from parkmeter.client import models as answers
 from parkmeter.config.settings import EndpointSettings

@@ -11,7 +11,7 @@ from botocore.config import Config
 
 from parkmeter.core.decision import Cause
 from parkmeter.core.meter import Phase, Spec
-from parkmeter.drivers.sagemaker import FOREIGN, PATIENCE, TAG, Hosting, SageMakerDriver
+from parkmeter.drivers.sagemaker import CLIENT_CONFIG, FOREIGN, TAG, Hosting, SageMakerDriver
 from parkmeter.errors import DriverError
 from simulator.sagemaker import refusals
 from simulator.sagemaker.account import ACCOUNT
@@ -26,7 +26,7 @@ THERE = "Flan-T5"
 
 
 class Deployment:
-    """A driver for the test's hands."""
+    """A driver with the calls of one endpoint."""
 
     def __init__(self, sagemaker, clock, prefix="parkmeter"):
         self.driver = SageMakerDriver(sagemaker.client(), prefix, {"flan-t5": HOSTED}, clock.now)
@@ -54,7 +54,7 @@ def here(sagemaker, clock):
 
 @pytest.fixture
 def foreign(control, clock):
-    """An endpoint of our name that somebody else made."""
+    """An endpoint with our name that another tool created."""
     control.create_endpoint(EndpointName=THERE, EndpointConfigName="on-a10g")
     clock.wind(minutes=3)
 
@@ -63,7 +63,7 @@ def operations(sagemaker):
     return [call.operation for call in sagemaker.account.calls]
 
 
-# ── What each state is seen as ───────────────────────────────────────────────────────────────────
+# ── Phases of the states ────────────────────────────────────────────────────────────────────
 
 
 @pytest.mark.parametrize(
@@ -111,8 +111,8 @@ def test_a_state_that_aws_adds_one_day_is_not_taken_for_serving_and_can_be_ended
     class Later:
         def describe_endpoint(self, **_request):
             now = clock.now()
-            told = {"EndpointName": THERE, "EndpointArn": "arn", "EndpointStatus": "Hibernating"}
-            return {**told, "CreationTime": now, "LastModifiedTime": now}
+            found = {"EndpointName": THERE, "EndpointArn": "arn", "EndpointStatus": "Hibernating"}
+            return {**found, "CreationTime": now, "LastModifiedTime": now}
 
         def list_tags(self, **_request):
             return {"Tags": [{"Key": TAG, "Value": "parkmeter"}]}
@@ -122,7 +122,7 @@ def test_a_state_that_aws_adds_one_day_is_not_taken_for_serving_and_can_be_ended
 
     driver = SageMakerDriver(Later(), "parkmeter", {"flan-t5": HOSTED}, clock.now)
     seen = driver.observe(FLAN)
-    assert (seen.phase, seen.reason) == (Phase.STARTING, "SageMaker says Hibernating")
+    assert (seen.phase, seen.reason) == (Phase.STARTING, "SageMaker reports Hibernating")
     driver.stop(FLAN)
     assert asked == [{"EndpointName": THERE}]
 
@@ -132,9 +132,9 @@ def test_a_state_that_aws_adds_one_day_is_not_taken_for_serving_and_can_be_ended
 
 def test_a_start_makes_the_variants_config_an_endpoint_with_our_tag(here, control):
     here.start(A100)
-    told = control.describe_endpoint(EndpointName=THERE)
-    assert (told["EndpointName"], told["EndpointConfigName"]) == (THERE, "on-a100")
-    tags = control.list_tags(ResourceArn=told["EndpointArn"])["Tags"]
+    found = control.describe_endpoint(EndpointName=THERE)
+    assert (found["EndpointName"], found["EndpointConfigName"]) == (THERE, "on-a100")
+    tags = control.list_tags(ResourceArn=found["EndpointArn"])["Tags"]
     assert tags == [{"Key": "parkmeter:deployment", "Value": "parkmeter"}]
 
 
@@ -153,7 +153,7 @@ def test_without_capacity_it_failed_for_a_cause_that_another_type_may_help(here,
     clock.wind(minutes=2)
     seen = here.seen()
     assert (seen.phase, seen.cause) == (Phase.FAILED, Cause.CAPACITY)
-    assert seen.reason.startswith(f"AWS has no {A10G} free at present: Unable to provision")
+    assert seen.reason.startswith(f"AWS has no {A10G} available: Unable to provision")
     here.stop()
     clock.wind(seconds=20)
     here.start(A100)
@@ -183,7 +183,7 @@ def test_over_the_quota_it_says_which_and_where_to_raise_it(here, sagemaker):
     assert refused.value.capacity
     assert refused.value.detail == (
         "It could not be started: the account's quota 'ml.g5.12xlarge for endpoint usage' is 0, "
-        "and that is used up. Raise it in the AWS console under Service Quotas, Amazon SageMaker, "
+        "which is used up. Raise it in the AWS console under Service Quotas, Amazon SageMaker, "
         "in this region."
     )
     assert here.seen().phase is Phase.ABSENT
@@ -198,7 +198,7 @@ def test_a_config_that_is_not_to_be_found_yet_is_found_at_a_later_try(
     control.delete_model(ModelName="on-a10g")
     sagemaker.account.delays = Delays(config=timedelta(seconds=2))
     sagemaker.add_config("on-a10g", A10G)
-    with pytest.raises(DriverError, match="takes a moment to be found") as refused:
+    with pytest.raises(DriverError, match="takes a moment to become visible") as refused:
         here.start()
     assert not refused.value.capacity
     assert here.seen().phase is Phase.ABSENT
@@ -301,7 +301,7 @@ def test_a_driver_that_saw_nothing_of_it_says_only_that_it_is_absent(sagemaker, 
     assert (seen.phase, seen.reason, seen.since) == (Phase.ABSENT, "", None)
 
 
-def test_that_it_was_stopped_is_told_once(here, sagemaker, clock):
+def test_that_it_was_stopped_is_reported_once(here, sagemaker, clock):
     here.ready()
     here.stop()
     clock.wind(seconds=20)
@@ -314,11 +314,11 @@ def test_that_it_was_stopped_is_told_once(here, sagemaker, clock):
     assert here.seen().since is None
 
 
-# ── Whose it is ──────────────────────────────────────────────────────────────────────────────────
+# ── Ownership ───────────────────────────────────────────────────────────────────────────────────
 
 
 @pytest.mark.usefixtures("foreign")
-def test_an_endpoint_of_somebody_else_is_nothing_of_ours(here, control, sagemaker):
+def test_an_endpoint_of_another_owner_is_not_ours(here, control, sagemaker):
     seen = here.seen()
     assert (seen.phase, seen.reason, seen.address) == (Phase.ABSENT, FOREIGN, None)
     assert here.driver.owned() == []
@@ -333,7 +333,7 @@ def test_its_name_cannot_be_started_and_the_error_says_why(here):
         here.start()
 
 
-def test_another_deployments_endpoint_is_somebody_elses(here, sagemaker, clock):
+def test_another_deployments_endpoint_is_not_ours(here, sagemaker, clock):
     Deployment(sagemaker, clock, "staging").ready()
     assert here.seen().phase is Phase.ABSENT
     assert here.driver.owned() == []
@@ -377,7 +377,7 @@ def test_what_is_no_longer_configured_goes_by_its_name_there_and_can_be_stopped(
     assert here.driver.owned() == []
 
 
-def test_one_that_goes_before_its_tags_are_read_is_absent_and_nobody_elses(here, sagemaker):
+def test_one_that_goes_before_its_tags_are_read_is_absent_and_not_foreign(here, sagemaker):
     here.start()
     sagemaker.faults.refuse("ListTags", refusals.no_such_resource())
     seen = here.seen()
@@ -411,7 +411,7 @@ FIRST_CALL = {
 @pytest.mark.parametrize(
     ("refusal", "words"),
     [
-        (refusals.throttled(), "AWS asks for fewer requests"),
+        (refusals.throttled(), "AWS is throttling requests"),
         (refusals.internal_failure(), "The request processing has failed"),
         (refusals.invalid("1 validation error detected"), "1 validation error detected"),
         (
@@ -443,23 +443,23 @@ def test_a_name_that_sagemaker_does_not_take_is_an_error_and_not_absence(here):
 
 def test_a_passing_error_is_overcome_by_one_quick_repetition(sagemaker, clock):
     driver = SageMakerDriver(
-        sagemaker.client(config=PATIENCE), "parkmeter", {"flan-t5": HOSTED}, clock.now
+        sagemaker.client(config=CLIENT_CONFIG), "parkmeter", {"flan-t5": HOSTED}, clock.now
     )
     sagemaker.faults.refuse("DescribeEndpoint", refusals.internal_failure())
     assert driver.observe(FLAN).phase is Phase.ABSENT
     assert operations(sagemaker).count("DescribeEndpoint") == 2
 
 
-def test_nobody_waits_long_for_sagemaker():
-    attempts = PATIENCE.retries["total_max_attempts"]
-    assert attempts * (PATIENCE.connect_timeout + PATIENCE.read_timeout) < 30
+def test_no_call_waits_long_for_sagemaker():
+    attempts = CLIENT_CONFIG.retries["total_max_attempts"]
+    assert attempts * (CLIENT_CONFIG.connect_timeout + CLIENT_CONFIG.read_timeout) < 30
 
 
 def test_silence_is_an_error_in_plain_words(clock):
     with SageMakerSimulator(clock.now) as gone:
         client = gone.client(config=Config(retries={"total_max_attempts": 1}))
         driver = SageMakerDriver(client, "parkmeter", {"flan-t5": HOSTED}, clock.now)
-    with pytest.raises(DriverError, match="It cannot be seen: no answer from SageMaker"):
+    with pytest.raises(DriverError, match="Its state cannot be read: no answer from SageMaker"):
         driver.observe(FLAN)
 
 

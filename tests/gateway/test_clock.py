@@ -1,4 +1,4 @@
-"""The local clock, in real time, which is what it is about."""
+"""The local clock, in real time, which is its subject."""
 
 import subprocess
 import sys
@@ -16,7 +16,7 @@ MILLISECOND = timedelta(milliseconds=1)
 
 
 class Calls:
-    """What the clock called, and when."""
+    """The calls of the clock, with their times."""
 
     def __init__(self) -> None:
         self.times: defaultdict[str, list[datetime]] = defaultdict(list)
@@ -152,7 +152,7 @@ def test_a_slow_endpoint_does_not_hold_up_another(calls):
     clock.stop()
 
 
-def test_a_failure_is_told_and_tried_again_a_second_later(caplog):
+def test_a_failure_is_logged_and_retried_a_second_later(caplog):
     tried = threading.Semaphore(0)
 
     def reconcile(name: str) -> None:
@@ -170,7 +170,7 @@ def test_a_failure_is_told_and_tried_again_a_second_later(caplog):
     assert "the disk is gone" in caplog.text
 
 
-def test_a_jump_of_the_wall_clock_is_told_and_everything_swept(calls):
+def test_a_jump_of_the_wall_clock_is_reported_and_everything_swept(calls):
     class Jumping(LocalClock):
         ahead = timedelta(0)
 
@@ -190,8 +190,8 @@ def test_a_jump_of_the_wall_clock_is_told_and_everything_swept(calls):
 # ── What must not end it ─────────────────────────────────────────────────────────────────────────
 
 
-class Stumbling(LocalClock):
-    """Cannot hand out work as often as it is told."""
+class Failing(LocalClock):
+    """A clock that fails to hand out work the first `times`."""
 
     def __init__(self, times: int) -> None:
         super().__init__()
@@ -205,7 +205,7 @@ class Stumbling(LocalClock):
 
 
 def test_work_that_cannot_be_handed_out_is_handed_out_a_second_later(calls, caplog):
-    clock = Stumbling(0)
+    clock = Failing(0)
     clock.start(calls.reconcile, calls.swept.set, calls.jumps.append)
     assert calls.swept.wait(5)
     clock.times = 1
@@ -220,7 +220,7 @@ def test_work_that_cannot_be_handed_out_is_handed_out_a_second_later(calls, capl
 
 
 def test_a_sweep_that_cannot_be_handed_out_is_handed_out_a_second_later(calls):
-    clock = Stumbling(1)
+    clock = Failing(1)
     clock.start(calls.reconcile, calls.swept.set, calls.jumps.append)
     assert calls.swept.wait(5)
     clock.stop()
@@ -229,7 +229,7 @@ def test_a_sweep_that_cannot_be_handed_out_is_handed_out_a_second_later(calls):
 def test_it_is_alive_as_long_as_it_goes_round(calls, monkeypatch):
     monkeypatch.setattr("parkmeter.gateway.clock._LONGEST_SLEEP", 0.02)
     monkeypatch.setattr("parkmeter.gateway.clock._ALIVE_WITHIN", 0.6)
-    clock = Stumbling(0)
+    clock = Failing(0)
     assert not clock.alive()
     clock.start(calls.reconcile, calls.swept.set, calls.jumps.append)
     for _ in range(10):
@@ -307,7 +307,7 @@ def test_a_call_that_never_returns_does_not_keep_it_from_stopping(monkeypatch, c
     began = time.monotonic()
     clock.stop()
     assert time.monotonic() - began < 1
-    assert "leaves behind what does not return: reconcile-" in caplog.text
+    assert "abandons calls that do not return: reconcile-" in caplog.text
     leave.set()
 
 

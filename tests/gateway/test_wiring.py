@@ -1,12 +1,12 @@
-"""Settings put in force: what one endpoint cannot have must not cost the others theirs."""
+"""Settings put in force: the failure of one endpoint must not affect the others."""
 
 from pathlib import Path
 
 import pytest
 
-from parkmeter.config.settings import Settings
+from parkmeter.config.settings import DemoSettings, Settings
 from parkmeter.errors import StoreBusyError
-from parkmeter.gateway.wiring import Parts, wire
+from parkmeter.gateway.wiring import Parts, routes, wire
 from parkmeter.state_folder import StateFolder
 
 
@@ -24,7 +24,7 @@ def settings() -> Settings:
     return Settings.model_validate({"endpoints": {"a": {"model": "demo"}, "b": {"model": "demo"}}})
 
 
-def test_a_meter_that_cannot_be_written_is_told_and_the_others_are_provisioned(
+def test_a_meter_that_cannot_be_written_is_reported_and_the_others_are_provisioned(
     parts: Parts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     commit = parts.store.commit
@@ -42,3 +42,7 @@ def test_a_meter_that_cannot_be_written_is_told_and_the_others_are_provisioned(
     assert parts.in_force.settings == settings()
     assert parts.configure(settings()) == []
     assert parts.store.load("a").version == 1
+
+
+def test_a_closed_meter_shows_no_make_believe_price() -> None:
+    assert routes(DemoSettings()).match(b"/flan").route.price_per_hour is None

@@ -1,4 +1,4 @@
-"""What apprise is asked to deliver, by a real receiver of its `json://`."""
+"""Deliveries through apprise, to a real receiver of its `json://`."""
 
 import sys
 
@@ -11,7 +11,7 @@ from parkmeter.notify.apprise import AppriseReceiver, NotSentError
 from tests.notify.test_webhook import EVENT
 from tests.support.receiver import receiver, status
 
-# apprise looks for a module that Python 3.13 has no more.
+# apprise looks for a module that Python 3.13 no longer has.
 pytestmark = pytest.mark.filterwarnings("ignore:'imghdr' is deprecated:DeprecationWarning")
 
 
@@ -48,6 +48,6 @@ def test_without_the_extra_the_error_says_what_to_install(monkeypatch):
     assert "a/b/c" not in refused.value.detail
 
 
-def test_who_uses_no_apprise_does_not_import_it(monkeypatch):
+def test_apprise_is_not_imported_without_an_address(monkeypatch):
     monkeypatch.setitem(sys.modules, "apprise", None)
     check_receivers(NotifySettings())

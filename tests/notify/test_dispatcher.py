@@ -19,7 +19,7 @@ from tests.support.gateway_process import eventually
 
 @dataclass
 class Inbox:
-    """`Receiver` that refuses while `down`, hangs while `hung` is clear, leaves if `gone`."""
+    """`Receiver` that refuses while `down`, hangs while `hung` is clear, unsubscribes if `gone`."""
 
     down: bool = False
     gone: bool = False

@@ -1,4 +1,4 @@
-"""What people are mailed."""
+"""Mails of events by SNS."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -42,9 +42,9 @@ def event(kind: Kind, key: str = "stop:1", **more) -> Event:
     return replace(Event.of(entry), **more)
 
 
-def mailed(told: Event) -> dict:
+def mailed(event: Event) -> dict:
     topic = Topic()
-    SnsReceiver(topic, "arn").send(told)
+    SnsReceiver(topic, "arn").send(event)
     (mail,) = topic.sent
     return mail
 
@@ -65,10 +65,10 @@ def test_a_warning_says_what_runs_until_when_what_it_costs_and_carries_the_link(
 
 
 def test_an_unknown_price_is_called_unknown_as_everywhere() -> None:
-    told = event(Kind.READY)
-    assert mailed(told)["Message"] == text(told) + "\n"
-    assert "An hour costs: unknown" in mailed(told)["Message"]
-    assert "An hour costs" not in mailed(event(Kind.STOP))["Message"]  # nothing does any more
+    published = event(Kind.READY)
+    assert mailed(published)["Message"] == text(published) + "\n"
+    assert "An hour costs: unknown" in mailed(published)["Message"]
+    assert "An hour costs" not in mailed(event(Kind.STOP))["Message"]  # nothing does after a stop
 
 
 def test_every_kind_has_a_subject_of_its_own() -> None:
@@ -76,15 +76,15 @@ def test_every_kind_has_a_subject_of_its_own() -> None:
 
 
 @pytest.mark.parametrize("who", ["Zoë Müller", "a\nBcc: b", "x" * 200, "\x07"])
-def test_whatever_people_are_called_the_subject_is_one_that_sns_takes(who: str) -> None:
+def test_any_name_gives_a_subject_that_sns_accepts(who: str) -> None:
     assert mailed(event(Kind.TOP_UP, who=who))["Subject"].startswith("parkmeter: ")
 
 
-def test_a_mail_says_apart_from_its_words_whose_what_and_which_it_is() -> None:
-    told = event(Kind.READY)
-    attributes = mailed(told)["MessageAttributes"]
+def test_a_mail_has_endpoint_kind_and_id_as_attributes() -> None:
+    published = event(Kind.READY)
+    attributes = mailed(published)["MessageAttributes"]
     assert {name: one["StringValue"] for name, one in attributes.items()} == {
         "endpoint": "flan-t5",
         "kind": "ready",
-        "id": told.id,
+        "id": published.id,
     }

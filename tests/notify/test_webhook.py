@@ -76,7 +76,7 @@ def test_no_redirect_is_followed(inbox):
         assert other.got == []
 
 
-def test_a_receiver_that_is_gone_says_so(inbox):
+def test_a_410_raises_gone(inbox):
     inbox.troubles = [status(410)]
     with pytest.raises(GoneError):
         hook(inbox.url).send(EVENT)
@@ -100,7 +100,7 @@ def test_an_answer_that_never_ends_is_an_answer(inbox):
     assert time.monotonic() - begun < 2
 
 
-def test_nobody_there_is_told_without_the_address():
+def test_an_unreachable_address_is_reported_without_the_address():
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{free.getsockname()[1]}/secret-path"

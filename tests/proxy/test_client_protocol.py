@@ -1,4 +1,4 @@
-"""How long, and how much, the gateway listens to who does not complete a request."""
+"""Limits on time and size for clients that do not complete a request."""
 
 import asyncio
 import contextlib
@@ -27,7 +27,7 @@ def _impatient(monkeypatch):
     monkeypatch.setattr("parkmeter.proxy.client_connection.ClientConnection.HEAD_SECONDS", 0.2)
 
 
-class House:
+class Application:
     """An application that answers 204; with `hurry` before it has read the body."""
 
     def __init__(self, *, hurry: bool = False) -> None:
@@ -46,33 +46,35 @@ class House:
 
 
 def plane() -> DataPlane:
-    """A data plane without an endpoint."""
+    """Return a data plane without an endpoint."""
     return DataPlane(Routes(), book(), LocalGate(lambda: NOON), lambda: NOON)
 
 
 @asynccontextmanager
-async def guest(house: House, keep_alive: int = 5) -> AsyncIterator[Client]:
+async def guest(application: Application, keep_alive: int = 5) -> AsyncIterator[Client]:
     made: list[Client] = []
 
     def part() -> None:
         for client in made:
             client.leave()
 
-    async with served(house, http=protocol_for(plane()), keep_alive=keep_alive, part=part) as port:
+    async with served(
+        application, http=protocol_for(plane()), keep_alive=keep_alive, part=part
+    ) as port:
         made.append(Client(*await asyncio.open_connection("127.0.0.1", port)))
         yield made[0]
 
 
 @on_both_loops
-async def test_a_connection_that_says_nothing_is_closed_without_a_word():
-    async with guest(House()) as client:
+async def test_a_connection_that_says_nothing_is_closed_without_an_answer():
+    async with guest(Application()) as client:
         assert await client.reader.read() == b""
 
 
 @pytest.mark.parametrize("begun", [b"P", HEAD, HEAD + b"Content-Length: 0\r\n"])
 @on_both_loops
 async def test_a_head_that_does_not_go_on_is_a_408(begun):
-    async with guest(House()) as client:
+    async with guest(Application()) as client:
         await client.send(begun)
         reply = await client.reply()
         assert await client.reader.read() == b""
@@ -88,7 +90,7 @@ async def test_a_head_that_drips_is_a_408_too():
                 await client.send(b"x")
                 await asyncio.sleep(0.02)
 
-    async with guest(House()) as client:
+    async with guest(Application()) as client:
         await client.send(HEAD + b"X: ")
         dripping = asyncio.create_task(drip())
         assert (await client.reply()).status == 408
@@ -97,7 +99,7 @@ async def test_a_head_that_drips_is_a_408_too():
 
 @on_both_loops
 async def test_the_head_of_a_later_request_has_no_more_time_than_the_first():
-    async with guest(House()) as client:
+    async with guest(Application()) as client:
         assert (await client.exchange()).status == 204
         await client.send(HEAD)
         assert (await client.reply()).status == 408
@@ -105,7 +107,7 @@ async def test_the_head_of_a_later_request_has_no_more_time_than_the_first():
 
 @on_both_loops
 async def test_between_two_requests_a_connection_may_rest_for_longer_than_a_head_may_take():
-    async with guest(House()) as client:
+    async with guest(Application()) as client:
         for _ in range(3):
             assert (await client.exchange()).status == 204
             await asyncio.sleep(0.3)
@@ -113,35 +115,35 @@ async def test_between_two_requests_a_connection_may_rest_for_longer_than_a_head
 
 @on_both_loops
 async def test_an_answer_and_a_body_may_take_longer_than_a_head():
-    house = House()
-    house.go_on.clear()
-    async with guest(house) as client:
+    application = Application()
+    application.go_on.clear()
+    async with guest(application) as client:
         await client.send(HEAD + b"Content-Length: 2\r\n\r\n")
         for _ in range(2):
             await asyncio.sleep(0.3)
             await client.send(b"x")
         await asyncio.sleep(0.3)
-        house.go_on.set()
+        application.go_on.set()
         assert (await client.reply()).status == 204
 
 
 @on_both_loops
 async def test_half_a_head_behind_a_request_does_not_disturb_its_answer():
-    house = House()
-    house.go_on.clear()
-    async with guest(house) as client:
+    application = Application()
+    application.go_on.clear()
+    async with guest(application) as client:
         await client.send(HEAD + b"Content-Length: 0\r\n\r\n" + HEAD)
         await asyncio.sleep(0.5)
-        house.go_on.set()
+        application.go_on.set()
         assert (await client.reply()).status == 204
         assert (await client.reply()).status == 408
 
 
 @on_both_loops
 async def test_the_head_behind_a_large_body_is_not_taken_for_a_large_head():
-    house = House()
+    application = Application()
     size = 200_000
-    async with guest(house) as client:
+    async with guest(application) as client:
         await client.send(HEAD + b"Content-Length: %d\r\n" % size)
         await asyncio.sleep(0.05)
         await client.send(b"\r\n" + b"x" * size + HEAD)
@@ -152,7 +154,7 @@ async def test_the_head_behind_a_large_body_is_not_taken_for_a_large_head():
 
 @on_both_loops
 async def test_one_header_without_an_end_is_refused_like_many():
-    async with guest(House()) as client:
+    async with guest(Application()) as client:
         await client.send(HEAD + b"X: ")
         await asyncio.sleep(0.05)
         await client.send(b"x" * 65_537)
@@ -164,7 +166,7 @@ async def test_one_header_without_an_end_is_refused_like_many():
 @on_both_loops
 async def test_what_comes_after_the_answer_does_not_keep_a_connection_for_ever(unasked):
     length = 100 if unasked == b"x" else 0
-    async with guest(House(hurry=True), keep_alive=1) as client:
+    async with guest(Application(hurry=True), keep_alive=1) as client:
         await client.send(HEAD + b"Content-Length: %d\r\n\r\n" % length)
         assert (await client.reply()).status == 204
         await client.send(unasked)
@@ -175,7 +177,7 @@ async def test_what_comes_after_the_answer_does_not_keep_a_connection_for_ever(u
 
 
 class Upload:
-    """A request whose body comes byte by byte, then stands still."""
+    """A request whose body arrives byte by byte, then stops."""
 
     headers: Mapping[str, str] = MappingProxyType({})
 
@@ -204,5 +206,5 @@ def test_a_client_that_leaves_amid_its_body_is_no_fault_of_ours():
             yield b"{"
             raise ClientDisconnect
 
-    with pytest.raises(UploadStalledError, match="left"):
+    with pytest.raises(UploadStalledError, match="disconnected"):
         asyncio.run(read_json(Left(0)))

@@ -1,7 +1,7 @@
 """HTTP/1.1 as RFC 9112 has it, at its edges: what is read, what is refused, wherever it is cut.
 
-Every case goes over real sockets, through the whole way of a prompt. What is refused must never
-reach the model server; what is read must mean the same to both, in however many pieces it arrives.
+Every case goes over real sockets, all the way of a prompt. A refused request must never reach the
+model server; an accepted one must mean the same to both, in however many pieces it arrives.
 """
 
 import asyncio
@@ -12,7 +12,7 @@ import pytest
 
 from parkmeter.core.meter import Status
 from tests.support.gateway_at_work import Gateway, gateway, on_both_loops, on_uvloop, until
-from tests.support.scripted_upstream import Line, upstream
+from tests.support.scripted_upstream import ServerEnd, upstream
 
 LINE = b"POST /flan HTTP/1.1\r\n"
 HOST = b"Host: gateway.test\r\n"
@@ -24,7 +24,7 @@ CHUNKED = b"Transfer-Encoding: chunked\r\n\r\n"
 
 @dataclass(frozen=True)
 class Read:
-    """What came to the model server."""
+    """A request as received by the model server."""
 
     line: str
     body: bytes
@@ -125,8 +125,7 @@ BEGUN = {
     "a chunk in sixteens",
     "a chunk beyond counting",
 }
-"""What is found wrong in the midst of a body: its beginning may be on its way by then, never its
-end."""
+"""Faults in the midst of a body: its beginning may have been forwarded by then, never its end."""
 
 ANSWERS = {
     "a length": (b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello", 200, b"hello"),
@@ -159,16 +158,16 @@ ANSWERS = {
 
 
 class Model:
-    """A model server that keeps what it was asked."""
+    """A model server that keeps the requests it received."""
 
     def __init__(self, answer: bytes = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}") -> None:
         self.read: list[Read] = []
         self.heads = 0
         self.answer = answer
         self.cut = 0
-        """Where the answer is cut in two; 0: not at all, -1: after every byte."""
+        """Position at which the answer is cut in two; 0: not at all, -1: after every byte."""
 
-    async def __call__(self, line: Line) -> None:
+    async def __call__(self, line: ServerEnd) -> None:
         while True:
             asked = await line.head()
             self.heads += 1
@@ -189,13 +188,13 @@ def pieces(data: bytes, cut: int) -> list[bytes]:
 
 
 async def turn() -> None:
-    """Let everybody read what was sent; all share one loop."""
+    """Let all ends read what was sent; they share one loop."""
     for _ in range(4):
         await asyncio.sleep(0)
 
 
-async def told(meter: Gateway, request: bytes, cut: int) -> tuple[int, bool]:
-    """The status that answers a request sent in pieces, and whether its connection was kept."""
+async def answer_to(meter: Gateway, request: bytes, cut: int) -> tuple[int, bool]:
+    """Send a request in pieces; return its status and True if the connection was kept."""
     client = await meter.client()
     for piece in pieces(request, cut):
         await client.send(piece)
@@ -216,7 +215,7 @@ async def test_what_can_be_read_is_read_and_means_the_same_to_the_model_server(c
     request, expected = READ[case]
     model = Model()
     async with upstream(model) as served, gateway(served.address) as meter:
-        status, kept = await told(meter, request, 0)
+        status, kept = await answer_to(meter, request, 0)
     assert status == 200
     assert kept == (b"close" not in request and b"HTTP/1.0" not in request)
     assert model.read == [expected]
@@ -227,7 +226,7 @@ async def test_what_can_be_read_is_read_and_means_the_same_to_the_model_server(c
 async def test_what_can_be_read_in_two_ways_is_refused_and_never_forwarded(case):
     model = Model()
     async with upstream(model) as served, gateway(served.address) as meter:
-        status, _ = await told(meter, REFUSED[case], 0)
+        status, _ = await answer_to(meter, REFUSED[case], 0)
         await meter.at_rest()
     assert status in {400, 404, 413, 501}
     assert not model.heads
@@ -241,7 +240,7 @@ async def test_a_request_means_the_same_wherever_it_is_cut(case):
     async with upstream(model) as served, gateway(served.address) as meter:
         for cut in (-1, *range(1, len(request))):
             model.read.clear()
-            assert (await told(meter, request, cut))[0] == 200
+            assert (await answer_to(meter, request, cut))[0] == 200
             assert model.read == [expected], cut
 
 
@@ -276,7 +275,7 @@ async def test_what_is_refused_is_refused_wherever_it_is_cut(case):
     model = Model()
     async with upstream(model) as served, gateway(served.address) as meter:
         for cut in (-1, *range(1, len(request))):
-            assert (await told(meter, request, cut))[0] in {400, 404, 413, 501}, cut
+            assert (await answer_to(meter, request, cut))[0] in {400, 404, 413, 501}, cut
         await meter.at_rest()
     assert model.read == []
     assert case in BEGUN or not model.heads
@@ -325,7 +324,7 @@ async def test_a_thousand_requests_in_one_breath_are_answered_one_by_one():
 async def test_nonsense_behind_a_request_does_not_disturb_its_answer():
     go_on = asyncio.Event()
 
-    async def slow(line: Line) -> None:
+    async def slow(line: ServerEnd) -> None:
         await line.request()
         await line.send(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhe")
         await go_on.wait()
@@ -354,7 +353,7 @@ async def test_an_old_client_reads_an_answer_of_unknown_length_to_the_end_of_its
 
 @on_both_loops
 async def test_an_answer_that_breaks_off_looks_broken_to_an_old_client_too():
-    async def broken(line: Line) -> None:
+    async def broken(line: ServerEnd) -> None:
         await line.request()
         await line.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n")
         await turn()

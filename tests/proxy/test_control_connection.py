@@ -29,7 +29,7 @@ TOP_UP = f"POST /endpoints/flan-t5/top-ups HTTP/1.1\r\n{HOST}Authorization: {TOK
 
 @asynccontextmanager
 async def house() -> AsyncIterator[Client]:
-    """A client of a whole parkmeter's control routes, on a wound clock."""
+    """Yield a client of all control routes, on a wound clock."""
     world = World(spec())
     token = Token("ada", digest_of(TOKEN), "ada", NOON, frozenset(Scope))
     control = ApiContext(world.service, TokenBook([token]), lambda name: name, lambda: world.now)
@@ -67,7 +67,7 @@ async def test_a_body_that_is_too_large_is_refused_before_it_is_sent():
 
 @pytest.mark.parametrize("framing", ["Content-Length: 20000000", "Transfer-Encoding: chunked"])
 @on_both_loops
-async def test_who_sends_a_body_that_is_too_large_to_its_end_reads_the_answer_all_the_same(framing):
+async def test_a_client_that_sends_a_body_too_large_to_its_end_still_reads_the_answer(framing):
     async with house() as client:
         await asked(client, f"{TOP_UP}{framing}\r\n\r\n")
         whole = b"%x\r\n" % 20_000_000 if "chunked" in framing else b""
@@ -90,7 +90,7 @@ async def test_a_prompt_that_is_too_large_ends_its_connection_and_its_client_rea
 
 
 @on_both_loops
-async def test_one_who_goes_on_sending_after_the_end_is_left_alone_in_time(monkeypatch):
+async def test_a_client_that_goes_on_sending_after_the_end_is_dropped_in_time(monkeypatch):
     monkeypatch.setattr("parkmeter.proxy.client_connection.ClientConnection.LINGER_SECONDS", 0.2)
     async with house() as client:
         await asked(client, f"{TOP_UP}Content-Length: {LARGEST + 1}\r\n\r\n")
@@ -110,7 +110,7 @@ async def test_one_who_goes_on_sending_after_the_end_is_left_alone_in_time(monke
     ids=["without a host", "with two"],
 )
 @on_both_loops
-async def test_a_request_that_does_not_say_once_whom_it_asks_is_a_400(head):
+async def test_a_request_without_exactly_one_host_is_a_400(head):
     async with house() as client:
         await asked(client, f"{head}\r\n")
         reply = await client.reply()
@@ -141,7 +141,7 @@ async def test_head_is_answered_as_get_is_without_its_body(path):
 @on_both_loops
 async def test_head_of_a_stream_ends_with_its_head():
     async with house() as client:
-        for _ in range(event_routes.MOST_OF_ONE_TOKEN + 2):
+        for _ in range(event_routes.MAX_PER_TOKEN + 2):
             await asked(client, f"HEAD /events HTTP/1.1\r\n{HOST}Authorization: {TOKEN}\r\n\r\n")
             status, fields = await client.head()
             assert (status, fields["content-type"]) == (200, "text/event-stream; charset=utf-8")

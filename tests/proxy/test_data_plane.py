@@ -11,19 +11,19 @@ import pytest
 import uvicorn
 
 from parkmeter.core.meter import Status
-from parkmeter.ports import View
+from parkmeter.core.view import View
 from parkmeter.proxy.client_protocol import protocol_for
 from parkmeter.proxy.data_plane import DataPlane
 from parkmeter.proxy.gate import LocalGate
 from parkmeter.web.routes import Route, Routes
-from tests.support.gateway_at_work import book, gateway, nobody, on_both_loops
+from tests.support.gateway_at_work import book, gateway, not_found, on_both_loops
 from tests.support.scripted_upstream import OK, answering, upstream
 
 HEADERS = {"Authorization": "t-invoke"}
 
 
-class EventBuilder(uvicorn.Server):
-    """Says when it is ready, and when it is about to end."""
+class NotifyingServer(uvicorn.Server):
+    """A server that notifies its starter when it is ready and when it is about to end."""
 
     def __init__(self, config: uvicorn.Config, ending: Callable[[], None]) -> None:
         super().__init__(config)
@@ -43,11 +43,11 @@ class EventBuilder(uvicorn.Server):
 def serving(
     application, loop: str, ending: Callable[[], None] = lambda: None, http: Any = "httptools"
 ) -> Iterator[int]:
-    """A uvicorn server on a thread of its own; its port."""
+    """Run a uvicorn server on a thread of its own; yield its port."""
     config = uvicorn.Config(
         application, port=0, loop=loop, http=http, lifespan="off", log_level="critical"
     )
-    server = EventBuilder(config, ending)
+    server = NotifyingServer(config, ending)
     thread = threading.Thread(target=server.run)
     thread.start()
     try:
@@ -60,7 +60,7 @@ def serving(
 
 
 async def model(scope, receive, send) -> None:
-    """A model server that says which path it was asked and how much."""
+    """Answer with method, path and size of the request, as a model server."""
     size, more = 0, True
     while more:
         message = await receive()
@@ -84,7 +84,7 @@ def test_a_prompt_is_answered_after_the_top_up_that_its_402_asked_for(loop):
 
     with (
         serving(model, loop) as upstream_port,
-        serving(nobody, loop, plane.close, http=protocol_for(plane)) as port,
+        serving(not_found, loop, plane.close, http=protocol_for(plane)) as port,
     ):
         client = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
 

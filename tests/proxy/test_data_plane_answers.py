@@ -1,4 +1,4 @@
-"""What the data plane answers, state by state, and in which order it asks."""
+"""Answers of the data plane, state by state, and the order of its checks."""
 
 import asyncio
 from datetime import timedelta
@@ -6,10 +6,10 @@ from datetime import timedelta
 import pytest
 
 from parkmeter.core.meter import Meter, Status
-from parkmeter.ports import View
+from parkmeter.core.view import View
 from parkmeter.web.routes import Limits
 from tests.support.gateway_at_work import NOON, gateway, on_both_loops
-from tests.support.scripted_upstream import OK, Line, answering, upstream
+from tests.support.scripted_upstream import OK, ServerEnd, answering, upstream
 
 
 @on_both_loops
@@ -52,7 +52,7 @@ async def test_a_closed_meter_is_a_402_with_the_price_and_the_exact_call():
 
 
 @on_both_loops
-async def test_a_price_nobody_knows_is_not_a_price_of_zero():
+async def test_an_unknown_price_is_not_a_price_of_zero():
     async with gateway() as meter:
         meter.show(Status.STOPPED, minutes=0, name="other")
         reply = await meter.exchange("/other")
@@ -74,7 +74,7 @@ async def test_a_host_header_that_is_no_host_is_not_repeated():
 
 @on_both_loops
 async def test_at_the_close_itself_the_meter_is_closed_while_others_drain():
-    async def script(line: Line) -> None:
+    async def script(line: ServerEnd) -> None:
         await line.request()
         await line.send(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\n")
         await closed.wait()
@@ -124,7 +124,7 @@ async def test_an_open_meter_that_does_not_serve_is_a_503_with_the_reason(
 
 
 @on_both_loops
-async def test_a_meter_that_never_held_time_has_no_expiry_to_tell():
+async def test_a_meter_that_never_held_time_shows_no_expiry():
     async with gateway() as meter:
         meter.gate.show(View.of(Meter("flan-t5"), NOON))
         reply = await meter.exchange()
@@ -134,7 +134,7 @@ async def test_a_meter_that_never_held_time_has_no_expiry_to_tell():
 
 
 @on_both_loops
-async def test_a_gateway_that_knows_no_meter_yet_says_come_back_at_once():
+async def test_a_gateway_that_knows_no_meter_yet_asks_to_retry_at_once():
     async with gateway() as meter:
         reply = await meter.exchange()
     assert (reply.status, reply.fields["retry-after"]) == (503, "1")
@@ -153,7 +153,7 @@ async def test_a_gateway_that_knows_no_meter_yet_says_come_back_at_once():
     ],
 )
 @on_both_loops
-async def test_the_token_is_asked_for_before_anything_else(token, status, code):
+async def test_the_token_is_checked_before_anything_else(token, status, code):
     async with gateway() as meter:
         meter.show(Status.STOPPED, minutes=0)
         reply = await meter.exchange(method="DELETE", body=b"x" * 20_000_000, token=token)
@@ -166,14 +166,14 @@ async def test_the_token_is_asked_for_before_anything_else(token, status, code):
 
 
 @on_both_loops
-async def test_two_tokens_are_a_guess_nobody_makes():
+async def test_two_tokens_are_refused():
     async with gateway() as meter:
         reply = await meter.exchange(fields="Authorization: t-late\r\n")
     assert (reply.status, reply.json["field"]) == (400, "Authorization")
 
 
 @on_both_loops
-async def test_a_declared_length_over_the_limit_is_refused_before_the_meter_is_asked():
+async def test_a_declared_length_over_the_limit_is_refused_before_the_meter_is_read():
     async with gateway(limits=Limits(max_body_bytes=10)) as meter:
         meter.show(Status.STOPPED, minutes=0)
         refused = await meter.exchange(body=b"x" * 11)
@@ -191,7 +191,7 @@ async def test_prompts_are_posted():
 
 
 @on_both_loops
-async def test_an_endpoint_nobody_configured_is_a_404_that_names_the_others():
+async def test_an_unknown_endpoint_is_a_404_that_names_the_others():
     async with gateway() as meter:
         reply = await meter.exchange("/endpoints/bert/invocations")
         hidden = await meter.exchange("/endpoints/bert/invocations", token=None)
@@ -225,7 +225,7 @@ async def test_an_upgrade_is_refused_politely(protocol):
 
 
 @on_both_loops
-async def test_a_transfer_coding_nobody_can_undo_is_refused():
+async def test_an_unknown_transfer_coding_is_refused():
     async with gateway() as meter:
         fields = "Transfer-Encoding: gzip, chunked\r\n"
         reply = await meter.exchange(body=None, fields=fields)
@@ -246,7 +246,7 @@ async def test_a_transfer_coding_nobody_can_undo_is_refused():
     ],
 )
 @on_both_loops
-async def test_what_two_parsers_could_read_differently_never_reaches_a_model(fields):
+async def test_an_ambiguous_request_never_reaches_a_model(fields):
     async with upstream(answering(OK)) as model, gateway(model.address) as meter:
         client = await meter.client()
         await client.ask(body=None, fields=fields)
@@ -262,8 +262,8 @@ async def test_headers_larger_than_model_servers_read_are_refused():
 
 
 @on_both_loops
-async def test_the_expiry_told_with_an_answer_is_the_one_at_that_moment():
-    async def script(line: Line) -> None:
+async def test_the_expiry_sent_with_an_answer_is_the_one_at_that_moment():
+    async def script(line: ServerEnd) -> None:
         await line.request()
         meter.clock.at += timedelta(minutes=5)
         meter.show(address=model.address, minutes=90)

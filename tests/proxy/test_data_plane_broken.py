@@ -1,4 +1,4 @@
-"""What breaks, how it is told, and that nothing is left behind."""
+"""Failures on either side: their answers, and that nothing is left behind."""
 
 import asyncio
 import socket
@@ -8,7 +8,7 @@ import pytest
 from parkmeter.core.meter import Status
 from parkmeter.web.routes import Timeouts
 from tests.support.gateway_at_work import gateway, on_both_loops, until
-from tests.support.scripted_upstream import OK, Line, answering, upstream
+from tests.support.scripted_upstream import OK, ServerEnd, answering, upstream
 
 QUICK = Timeouts(connect_seconds=0.1, first_byte_seconds=0.1, idle_seconds=0.1, upload_seconds=0.1)
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n"
@@ -56,7 +56,7 @@ async def test_an_address_that_cannot_be_used_is_a_502(address):
 )
 @on_both_loops
 async def test_an_answer_that_is_none_is_a_502(answer):
-    async def script(line: Line) -> None:
+    async def script(line: ServerEnd) -> None:
         await line.request()
         await line.send(answer)
 
@@ -73,7 +73,7 @@ async def test_an_answer_that_is_none_is_a_502(answer):
 @pytest.mark.parametrize("reset", [False, True])
 @on_both_loops
 async def test_an_answer_that_breaks_off_looks_broken_to_the_client(begun, reset):
-    async def script(line: Line) -> None:
+    async def script(line: ServerEnd) -> None:
         await line.request()
         await line.send(begun)
         await arrived.wait()
@@ -97,7 +97,7 @@ async def test_an_answer_that_breaks_off_looks_broken_to_the_client(begun, reset
 
 @on_both_loops
 async def test_an_answer_that_turns_into_nonsense_looks_broken():
-    async def script(line: Line) -> None:
+    async def script(line: ServerEnd) -> None:
         await line.request()
         await line.send(CHUNKED + b"5\r\nhello\r\n")
         await arrived.wait()
@@ -118,7 +118,7 @@ async def test_an_answer_that_turns_into_nonsense_looks_broken():
 
 @on_both_loops
 async def test_a_model_server_that_takes_no_connection_is_a_504():
-    """Nobody accepts, and the queue of those who wait to be accepted is full."""
+    """A listener that never accepts, with its backlog full."""
     with socket.socket() as listening:
         listening.bind(("127.0.0.1", 0))
         listening.listen(0)
@@ -135,7 +135,7 @@ async def test_a_model_server_that_takes_no_connection_is_a_504():
 
 
 @on_both_loops
-async def test_our_own_fault_is_a_500_that_tells_nothing():
+async def test_an_internal_error_is_a_500_without_details():
     def broken(*_: object) -> None:
         raise RuntimeError("secret")
 
@@ -147,8 +147,8 @@ async def test_our_own_fault_is_a_500_that_tells_nothing():
 
 
 @on_both_loops
-async def test_a_model_server_that_says_nothing_is_a_504():
-    async def script(line: Line) -> None:
+async def test_a_model_server_that_does_not_answer_is_a_504():
+    async def script(line: ServerEnd) -> None:
         await line.request()
         await line.gone()
         closed.set()
@@ -162,7 +162,7 @@ async def test_a_model_server_that_says_nothing_is_a_504():
 
 @on_both_loops
 async def test_a_model_server_that_pauses_too_long_is_cut_off_visibly():
-    async def script(line: Line) -> None:
+    async def script(line: ServerEnd) -> None:
         await line.request()
         await line.send(CHUNKED + b"5\r\nhello\r\n")
         await line.gone()
@@ -176,7 +176,7 @@ async def test_a_model_server_that_pauses_too_long_is_cut_off_visibly():
 
 @on_both_loops
 async def test_an_answer_that_keeps_coming_may_take_longer_than_any_pause():
-    async def script(line: Line) -> None:
+    async def script(line: ServerEnd) -> None:
         await line.request()
         await line.send(CHUNKED)
         for _ in range(12):
@@ -192,7 +192,7 @@ async def test_an_answer_that_keeps_coming_may_take_longer_than_any_pause():
 @pytest.mark.parametrize("sent", [b"", b"half"])
 @on_both_loops
 async def test_a_client_that_stops_sending_its_body_is_a_408(sent):
-    async def script(line: Line) -> None:
+    async def script(line: ServerEnd) -> None:
         await line.gone()
 
     async with upstream(script) as model, gateway(model.address, timeouts=QUICK) as meter:
@@ -206,7 +206,7 @@ async def test_a_client_that_stops_sending_its_body_is_a_408(sent):
 
 @on_both_loops
 async def test_a_client_that_never_reads_does_not_stay_in_flight_for_ever():
-    async def script(line: Line) -> None:
+    async def script(line: ServerEnd) -> None:
         await line.request()
         await line.send(b"HTTP/1.1 200 OK\r\nContent-Length: 90000000\r\n\r\n")
         await line.send(b"x" * 90_000_000)
@@ -225,7 +225,7 @@ async def test_a_client_that_never_reads_does_not_stay_in_flight_for_ever():
 @pytest.mark.parametrize("begun", [b"", HEAD, CHUNKED + b"5\r\nhello\r\n"])
 @on_both_loops
 async def test_a_client_that_leaves_takes_its_upstream_connection_with_it(begun):
-    async def script(line: Line) -> None:
+    async def script(line: ServerEnd) -> None:
         await line.request()
         await line.send(begun)
         asked.set()
@@ -246,7 +246,7 @@ async def test_a_client_that_leaves_takes_its_upstream_connection_with_it(begun)
 
 @on_both_loops
 async def test_a_client_that_leaves_amid_its_body_leaves_no_whole_request_behind():
-    async def script(line: Line) -> None:
+    async def script(line: ServerEnd) -> None:
         await line.head()
         head.set()
         await line.gone()
@@ -264,8 +264,8 @@ async def test_a_client_that_leaves_amid_its_body_leaves_no_whole_request_behind
 
 
 @on_both_loops
-async def test_the_last_to_leave_a_closed_meter_is_told_to_the_clock():
-    async def script(line: Line) -> None:
+async def test_the_last_request_of_a_closed_meter_wakes_the_clock():
+    async def script(line: ServerEnd) -> None:
         await line.request()
         await done.wait()
         await line.send(OK)
@@ -290,9 +290,9 @@ async def test_the_last_to_leave_a_closed_meter_is_told_to_the_clock():
 
 
 def closing_on_the_second(how: str):
-    """Answers each connection's first request, and meets the second with a closed door."""
+    """Answer each connection's first request, and close on the second."""
 
-    async def script(line: Line) -> None:
+    async def script(line: ServerEnd) -> None:
         await line.request()
         await line.send(OK)
         if how == "at once":
@@ -305,7 +305,7 @@ def closing_on_the_second(how: str):
 
 
 @on_both_loops
-async def test_a_connection_found_closed_costs_nobody_a_request():
+async def test_a_connection_found_closed_costs_no_request():
     async with upstream(closing_on_the_second("at once")) as model, gateway(model.address) as meter:
         client = await meter.client()
         for _ in range(5):
@@ -316,7 +316,7 @@ async def test_a_connection_found_closed_costs_nobody_a_request():
 
 @pytest.mark.parametrize("how", ["after the head", "by a reset"])
 @on_both_loops
-async def test_what_changes_nothing_is_asked_again_on_a_new_connection(how):
+async def test_a_request_that_changes_nothing_is_sent_again_on_a_new_connection(how):
     async with upstream(closing_on_the_second(how)) as model, gateway(model.address) as meter:
         client = await meter.client()
         for _ in range(3):
@@ -336,7 +336,7 @@ async def test_a_prompt_that_may_have_run_is_not_run_again(how):
 
 @on_both_loops
 async def test_a_fresh_connection_that_closes_is_not_tried_again():
-    async def script(line: Line) -> None:
+    async def script(line: ServerEnd) -> None:
         await line.head()
 
     async with upstream(script) as model, gateway(model.address) as meter:
@@ -346,7 +346,7 @@ async def test_a_fresh_connection_that_closes_is_not_tried_again():
 
 @pytest.mark.parametrize("extra", [b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil", b"x"])
 @on_both_loops
-async def test_what_a_model_server_says_unasked_is_nobodys_answer(extra):
+async def test_unrequested_data_of_a_model_server_is_no_answer(extra):
     async with upstream(answering(OK + extra)) as model, gateway(model.address) as meter:
         client = await meter.client()
         for _ in range(3):

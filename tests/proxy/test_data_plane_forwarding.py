@@ -1,4 +1,4 @@
-"""What reaches the model server, what comes back, and that both ways stream."""
+"""Requests on their way to the model server, answers on their way back, both streamed."""
 
 import asyncio
 
@@ -7,13 +7,13 @@ import pytest
 from parkmeter.core.meter import Status
 from parkmeter.web.routes import Limits, Timeouts
 from tests.support.gateway_at_work import gateway, on_both_loops, until
-from tests.support.scripted_upstream import OK, Asked, Line, answering, upstream
+from tests.support.scripted_upstream import OK, Received, ServerEnd, answering, upstream
 
 MEGABYTE = 2**20
 
 
-def keeping(asked: list[Asked], answer: bytes = OK):
-    async def script(line: Line) -> None:
+def keeping(asked: list[Received], answer: bytes = OK):
+    async def script(line: ServerEnd) -> None:
         while True:
             head, _ = await line.request()
             asked.append(head)
@@ -27,7 +27,7 @@ def keeping(asked: list[Asked], answer: bytes = OK):
 
 @on_both_loops
 async def test_a_request_goes_on_without_what_belongs_to_the_gateway_and_its_connection():
-    asked: list[Asked] = []
+    asked: list[Received] = []
     fields = (
         "Accept: text/event-stream\r\nCookie: a=b\r\nX-Bytes: \xff\xe9\r\nX-Twice: 1\r\n"
         "Connection: keep-alive, x-private\r\nX-Private: secret\r\nKeep-Alive: timeout=5\r\n"
@@ -51,7 +51,7 @@ async def test_a_request_goes_on_without_what_belongs_to_the_gateway_and_its_con
 
 @on_both_loops
 async def test_a_connection_header_cannot_take_the_framing_away():
-    asked: list[Asked] = []
+    asked: list[Received] = []
     async with upstream(keeping(asked)) as model, gateway(model.address) as meter:
         await meter.exchange(fields="Connection: content-length, host, authorization\r\n")
     assert (asked[0]["Content-Length"], asked[0]["Authorization"]) == ("2", None)
@@ -73,7 +73,7 @@ async def test_a_connection_header_cannot_take_the_framing_away():
 )
 @on_both_loops
 async def test_paths_and_queries_are_kept_byte_for_byte(method, target, line):
-    asked: list[Asked] = []
+    asked: list[Received] = []
     async with upstream(keeping(asked)) as model, gateway(model.address) as meter:
         meter.show(address=model.address, name="other")
         assert (await meter.exchange(target, method=method)).status == 200
@@ -82,7 +82,7 @@ async def test_paths_and_queries_are_kept_byte_for_byte(method, target, line):
 
 @on_both_loops
 async def test_a_request_without_a_body_stays_without():
-    asked: list[Asked] = []
+    asked: list[Received] = []
     async with upstream(keeping(asked)) as model, gateway(model.address) as meter:
         await meter.exchange("/flan/ping", None, method="GET")
     assert (asked[0]["Content-Length"], asked[0]["Transfer-Encoding"]) == (None, None)
@@ -90,7 +90,7 @@ async def test_a_request_without_a_body_stays_without():
 
 @on_both_loops
 async def test_a_chunked_body_that_is_whole_at_once_goes_on_with_its_length():
-    asked: list[Asked] = []
+    asked: list[Received] = []
     async with upstream(keeping(asked)) as model, gateway(model.address) as meter:
         client = await meter.client()
         await client.ask(
@@ -107,7 +107,7 @@ async def test_a_chunked_body_that_is_whole_at_once_goes_on_with_its_length():
 async def test_the_model_server_has_the_first_piece_before_the_client_sends_the_second():
     arrived: asyncio.Queue[bytes] = asyncio.Queue()
 
-    async def script(line: Line) -> None:
+    async def script(line: ServerEnd) -> None:
         await line.head()
         while piece := await line.chunk():
             arrived.put_nowait(piece)
@@ -127,7 +127,7 @@ async def test_the_model_server_has_the_first_piece_before_the_client_sends_the_
 async def test_a_body_of_known_length_streams_with_its_length():
     arrived: asyncio.Queue[bytes] = asyncio.Queue()
 
-    async def script(line: Line) -> None:
+    async def script(line: ServerEnd) -> None:
         assert (await line.head())["Content-Length"] == "6"
         for _ in range(2):
             arrived.put_nowait(await line.reader.readexactly(3))
@@ -146,7 +146,7 @@ async def test_a_body_of_known_length_streams_with_its_length():
 async def test_a_chunked_body_over_the_limit_is_a_413_and_never_ends_at_the_model_server():
     ended = asyncio.Event()
 
-    async def script(line: Line) -> None:
+    async def script(line: ServerEnd) -> None:
         await line.head()
         try:
             while await line.chunk():
@@ -188,7 +188,7 @@ async def test_a_client_that_expects_100_continue_is_invited_only_when_admitted(
 
 @on_both_loops
 async def test_a_model_server_that_does_not_read_slows_the_client_down():
-    async def script(line: Line) -> None:
+    async def script(line: ServerEnd) -> None:
         await line.head()
         await over.wait()
 
@@ -208,7 +208,7 @@ async def test_a_model_server_that_does_not_read_slows_the_client_down():
                     await client.send(block)
                 sent += 1
         except TimeoutError:
-            pass  # what the kernel and the stream readers take is taken; nothing moves any more
+            pass  # kernel and stream readers are full; nothing moves
         assert sent < 50
         assert (await client.reply()).status == 504
         await meter.at_rest()
@@ -216,7 +216,7 @@ async def test_a_model_server_that_does_not_read_slows_the_client_down():
 
 @on_both_loops
 async def test_an_answer_that_comes_early_is_passed_on_and_the_rest_is_not_sent():
-    async def script(line: Line) -> None:
+    async def script(line: ServerEnd) -> None:
         await line.head()
         await line.chunk()
         await line.send(b"HTTP/1.1 422 No\r\nContent-Length: 2\r\n\r\n[]")
@@ -236,7 +236,7 @@ async def test_an_answer_that_comes_early_is_passed_on_and_the_rest_is_not_sent(
 
 @on_both_loops
 async def test_a_good_answer_may_begin_before_the_request_has_ended():
-    async def script(line: Line) -> None:
+    async def script(line: ServerEnd) -> None:
         await line.head()
         await line.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
         while piece := await line.chunk():
@@ -280,7 +280,7 @@ async def test_an_answer_comes_without_what_belongs_to_its_connection():
 
 @on_both_loops
 async def test_the_client_has_the_first_event_before_the_model_server_sends_the_second():
-    async def script(line: Line) -> None:
+    async def script(line: ServerEnd) -> None:
         await line.request()
         await line.send(
             b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n"
@@ -305,7 +305,7 @@ async def test_the_client_has_the_first_event_before_the_model_server_sends_the_
 
 @on_both_loops
 async def test_an_answer_that_ends_with_its_connection_is_whole():
-    async def script(line: Line) -> None:
+    async def script(line: ServerEnd) -> None:
         await line.request()
         await line.send(b"HTTP/1.0 200 OK\r\n\r\n", b"all of it")
 
@@ -350,7 +350,7 @@ async def test_answers_without_a_body_leave_the_connection_good_for_the_next(
 
 @on_both_loops
 async def test_a_client_that_does_not_read_slows_the_model_server_down():
-    async def script(line: Line) -> None:
+    async def script(line: ServerEnd) -> None:
         nonlocal sent
         await line.request()
         await line.send(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % (200 * MEGABYTE))
@@ -361,7 +361,7 @@ async def test_a_client_that_does_not_read_slows_the_model_server_down():
                     await line.send(block)
                 sent += 1
         except TimeoutError:
-            pass  # nothing moves any more
+            pass  # nothing moves
         stuck.set()
         await line.gone()
         closed.set()
@@ -382,7 +382,7 @@ async def test_a_client_that_does_not_read_slows_the_model_server_down():
 async def test_a_large_answer_arrives_whole_at_a_client_that_reads():
     body = bytes(range(256)) * (20 * MEGABYTE // 256)
 
-    async def script(line: Line) -> None:
+    async def script(line: ServerEnd) -> None:
         await line.request()
         await line.send(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body), body)
 
@@ -402,7 +402,7 @@ async def test_kept_alive_connections_carry_many_requests():
 
 @on_both_loops
 async def test_pipelined_requests_are_answered_in_their_order():
-    async def script(line: Line) -> None:
+    async def script(line: ServerEnd) -> None:
         while True:
             _, body = await line.request()
             await line.send(b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n" + body)
@@ -415,7 +415,7 @@ async def test_pipelined_requests_are_answered_in_their_order():
 
 
 @on_both_loops
-async def test_the_timeline_counts_what_was_let_in_and_nothing_that_was_refused():
+async def test_the_timeline_counts_admitted_requests_and_no_refused_ones():
     async with upstream(answering(OK)) as model, gateway(model.address) as meter:
         for token in (None, "t-purse", "t-nonsense"):
             assert (await meter.exchange(token=token)).status in {401, 403}

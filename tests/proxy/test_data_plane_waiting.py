@@ -45,7 +45,7 @@ async def test_a_hold_that_is_over_is_a_503():
 
 
 @on_both_loops
-async def test_nobody_waits_longer_than_the_limit():
+async def test_no_request_waits_longer_than_the_limit():
     async with gateway(limits=Limits(max_wait_seconds=0)) as meter:
         meter.show(Status.STARTING)
         reply = await meter.exchange(fields=WAIT)
@@ -53,7 +53,7 @@ async def test_nobody_waits_longer_than_the_limit():
 
 
 @on_both_loops
-async def test_one_too_many_is_told_so_at_once():
+async def test_one_too_many_is_refused_at_once():
     async with gateway(limits=Limits(max_waiting=2)) as meter:
         meter.show(Status.STARTING)
         waiting = [await meter.client() for _ in range(2)]
@@ -62,7 +62,7 @@ async def test_one_too_many_is_told_so_at_once():
         await held(meter, 2)
         reply = await meter.exchange(fields=WAIT)
         assert (reply.status, reply.fields["retry-after"]) == (503, "5")
-        assert "2 requests wait" in reply.json["detail"]
+        assert "2 requests are waiting" in reply.json["detail"]
         waiting[0].leave()
         await held(meter, 1)
         await (await meter.client()).ask(fields=WAIT)
@@ -81,7 +81,7 @@ async def test_a_meter_that_closes_meanwhile_is_a_402():
 
 
 @on_both_loops
-async def test_a_meter_that_runs_out_closes_whether_anybody_shows_it_or_not():
+async def test_a_meter_that_runs_out_closes_also_without_a_new_view():
     async with gateway() as meter:
         meter.show(Status.STARTING, minutes=0.05 / 60)
         client = await meter.client()
@@ -104,7 +104,7 @@ async def test_an_endpoint_that_fails_for_good_lets_its_requests_wait_for_their_
 
 
 @on_both_loops
-async def test_a_client_that_goes_is_released_and_never_forwarded():
+async def test_a_client_that_leaves_is_released_and_never_forwarded():
     async with upstream(answering(OK)) as model, gateway() as meter:
         meter.show(Status.STARTING)
         client = await meter.client()
@@ -118,7 +118,7 @@ async def test_a_client_that_goes_is_released_and_never_forwarded():
 
 
 @on_both_loops
-async def test_a_gateway_that_ends_lets_go_of_everyone_it_holds():
+async def test_a_gateway_that_ends_releases_all_held_requests():
     async with gateway() as meter:
         meter.show(Status.STARTING)
         client = await meter.client()

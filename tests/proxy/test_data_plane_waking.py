@@ -1,4 +1,4 @@
-"""A prompt to a closed meter that wakes it: who waits for what, and what each is told."""
+"""A prompt to a closed meter that wakes it: what each request waits for, and its answer."""
 
 import asyncio
 import threading
@@ -20,7 +20,7 @@ WAIT: dict[str, Any] = {**ASK, "fields": "Prefer: wait=60\r\n"}
 
 
 class Core:
-    """Tops up when the test lets it, on whatever thread it is asked."""
+    """A core that tops up when the test lets it, on any thread."""
 
     def __init__(self, outcome: Callable[[], None] = lambda: None) -> None:
         self.may = threading.Event()
@@ -57,7 +57,7 @@ async def test_all_that_wait_are_held_through_the_waking_and_the_start():
 
 
 @on_both_loops
-async def test_who_does_not_wait_is_told_503_as_soon_as_it_is_woken():
+async def test_a_request_that_does_not_wait_is_a_503_as_soon_as_it_is_woken():
     core = Core()
     async with gateway(wake=core.wake) as meter:
         closed(meter)
@@ -75,7 +75,7 @@ async def test_who_does_not_wait_is_told_503_as_soon_as_it_is_woken():
 
 @pytest.mark.parametrize("method", ["GET", "HEAD", "OPTIONS"])
 @on_both_loops
-async def test_who_only_looks_wakes_nothing(method):
+async def test_a_request_that_only_reads_wakes_nothing(method):
     core = Core()
     core.may.set()
     async with gateway(wake=core.wake) as meter:
@@ -88,7 +88,7 @@ async def test_who_only_looks_wakes_nothing(method):
 
 @pytest.mark.parametrize("method", ["GET", "HEAD", "OPTIONS"])
 @on_both_loops
-async def test_who_only_looks_at_an_open_one_does_not_use_it(method):
+async def test_a_request_that_only_reads_does_not_count_as_use(method):
     async with upstream(answering(OK)) as model, gateway(model.address) as meter:
         since = meter.gate.last_prompt("flan-t5")
         meter.clock.at += timedelta(minutes=5)
@@ -102,7 +102,7 @@ async def test_who_only_looks_at_an_open_one_does_not_use_it(method):
 
 
 @on_both_loops
-async def test_a_gateway_that_ends_wakes_nothing_any_more():
+async def test_a_gateway_that_ends_wakes_nothing():
     core = Core()
     core.may.set()
     async with gateway(wake=core.wake) as meter:
@@ -113,7 +113,7 @@ async def test_a_gateway_that_ends_wakes_nothing_any_more():
 
 
 @on_both_loops
-async def test_where_no_more_may_wait_nothing_is_bought():
+async def test_with_all_places_taken_nothing_is_bought():
     core = Core()
     core.may.set()
     async with gateway(wake=core.wake, limits=Limits(max_waiting=0)) as meter:
@@ -138,7 +138,7 @@ async def test_other_prompts_go_on_while_the_core_takes_its_time():
 
 
 @on_both_loops
-async def test_why_it_was_not_woken_is_told():
+async def test_the_reason_for_not_waking_is_the_answer():
     def refuse() -> None:
         later = NOON + timedelta(hours=1)
         raise DeviceBusyError(device="gpu0", endpoint="falcon", expires_at=later, closes_at=later)
@@ -153,7 +153,7 @@ async def test_why_it_was_not_woken_is_told():
 
 
 @on_both_loops
-async def test_a_fault_of_ours_is_no_answer_of_the_models():
+async def test_an_internal_error_is_a_500():
     def break_down() -> None:
         raise RuntimeError("the store is on fire")
 
@@ -175,7 +175,7 @@ async def test_a_meter_that_was_ejected_again_meanwhile_is_a_402():
 
 
 @on_both_loops
-async def test_no_more_are_held_than_may_be():
+async def test_the_limit_of_held_requests_holds_while_waking():
     core = Core()
     async with gateway(limits=Limits(max_waiting=1), wake=core.wake) as meter:
         closed(meter)
@@ -188,7 +188,7 @@ async def test_no_more_are_held_than_may_be():
 
 
 @on_both_loops
-async def test_who_may_not_top_up_and_who_wants_a_running_one_wake_nobody():
+async def test_a_token_without_top_up_and_a_prompt_to_a_running_one_wake_nothing():
     core = Core()
     async with upstream(answering(OK)) as model, gateway(wake=core.wake) as meter:
         closed(meter)

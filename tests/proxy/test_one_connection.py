@@ -1,4 +1,4 @@
-"""What one client's connection may do to the gateway, and to its own other requests."""
+"""Limits of one client's connection: towards the gateway, and among its own requests."""
 
 import asyncio
 import contextlib
@@ -15,12 +15,12 @@ from tests.support.gateway_at_work import (
     Client,
     Gateway,
     gateway,
-    nobody,
+    not_found,
     on_both_loops,
     served,
     until,
 )
-from tests.support.scripted_upstream import OK, Line, answering, upstream
+from tests.support.scripted_upstream import OK, ServerEnd, answering, upstream
 
 HOST = b"Host: gateway.test\r\n"
 TOKEN = b"Authorization: t-invoke\r\n"
@@ -32,7 +32,7 @@ CONTROL = b"POST /control HTTP/1.1\r\n" + HOST + b"Content-Length: 0\r\n\r\n"
 
 
 class Application:
-    """Beside the data plane: answers when told to, and counts what it has carried out."""
+    """An application that answers when `go_on` is set, and counts the requests carried out."""
 
     def __init__(self) -> None:
         self.go_on = asyncio.Event()
@@ -41,7 +41,7 @@ class Application:
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         if scope["path"] != "/control":
-            await nobody(scope, receive, send)
+            await not_found(scope, receive, send)
             return
         await receive()
         if not self.go_on.is_set():
@@ -59,7 +59,7 @@ class Application:
 
 @contextlib.asynccontextmanager
 async def beside(application: Application, plane: DataPlane):
-    """A client of an application that shares its connection with a data plane."""
+    """Yield a client of an application that shares its connection with a data plane."""
     made: list[Client] = []
 
     def part() -> None:
@@ -73,7 +73,7 @@ async def beside(application: Application, plane: DataPlane):
 
 
 def written(meter: Gateway) -> int:
-    """Bytes that wait to be taken by clients who do not read."""
+    """Return the bytes that wait for clients that do not read."""
     return sum(one.transport.get_write_buffer_size() for one in meter.connections)
 
 
@@ -81,7 +81,7 @@ def written(meter: Gateway) -> int:
 
 
 @on_both_loops
-async def test_refusals_for_one_who_does_not_read_do_not_pile_up():
+async def test_refusals_for_a_client_that_does_not_read_do_not_pile_up():
     async with upstream(answering(OK)) as model, gateway(model.address) as meter:
         client = await meter.client()
         client.writer.transport.pause_reading()
@@ -92,7 +92,7 @@ async def test_refusals_for_one_who_does_not_read_do_not_pile_up():
 
 
 @on_both_loops
-async def test_answers_for_one_who_does_not_read_do_not_pile_up():
+async def test_answers_for_a_client_that_does_not_read_do_not_pile_up():
     large = b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n" + b"x" * 100_000
     async with upstream(answering(large)) as model, gateway(model.address) as meter:
         client = await meter.client()
@@ -113,7 +113,7 @@ async def test_answers_for_one_who_does_not_read_do_not_pile_up():
 async def test_nonsense_behind_a_prompt_is_answered_after_it(nonsense):
     go_on = asyncio.Event()
 
-    async def slow(line: Line) -> None:
+    async def slow(line: ServerEnd) -> None:
         await line.request()
         await line.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhe\r\n")
         await go_on.wait()
@@ -215,7 +215,7 @@ async def test_nothing_is_carried_out_behind_an_answer_that_ends_the_connection(
     application.go_on.set()
     asked = []
 
-    async def script(line: Line) -> None:
+    async def script(line: ServerEnd) -> None:
         asked.append(await line.request())
         await line.send(OK)
 
@@ -233,10 +233,10 @@ async def test_nothing_is_carried_out_behind_an_answer_that_ends_the_connection(
 
 
 @on_both_loops
-async def test_one_who_leaves_with_a_large_body_on_a_new_connection_is_noticed():
+async def test_a_client_that_leaves_with_a_large_body_on_a_new_connection_is_noticed():
     started = asyncio.Event()
 
-    async def silent(line: Line) -> None:
+    async def silent(line: ServerEnd) -> None:
         await line.request()
         started.set()
         await line.gone()
@@ -250,7 +250,7 @@ async def test_one_who_leaves_with_a_large_body_on_a_new_connection_is_noticed()
 
 
 @on_both_loops
-async def test_one_who_leaves_while_held_with_a_large_body_is_noticed():
+async def test_a_client_that_leaves_while_held_with_a_large_body_is_noticed():
     async with gateway() as meter:
         meter.show(Status.STARTING)
         client = await meter.client()
@@ -284,7 +284,7 @@ async def test_a_large_prompt_behind_a_slow_control_request_waits_outside():
 
 
 @on_both_loops
-async def test_a_server_that_begins_a_second_answer_unasked_is_not_asked_again():
+async def test_a_server_that_sends_an_unrequested_answer_is_not_used_again():
     twice = OK + b"HTTP/1.1 200 OK\r\nX: "
     async with upstream(answering(twice)) as model, gateway(model.address) as meter:
         client = await meter.client()
@@ -295,7 +295,7 @@ async def test_a_server_that_begins_a_second_answer_unasked_is_not_asked_again()
 
 
 @on_both_loops
-async def test_what_nobody_foresaw_of_a_connection_is_told_at_once():
+async def test_an_unexpected_error_of_a_connection_is_answered_at_once():
     class Broken(UpstreamPool):
         async def open(self, address: Any) -> Any:
             raise UnicodeError("label too long")

@@ -1,4 +1,4 @@
-"""Counting what passes, and the top_up_counter of top-ups."""
+"""Counts of requests and of top-ups."""
 
 from datetime import timedelta
 
@@ -58,7 +58,7 @@ def test_only_top_ups_are_tallied_and_everything_is_passed_on():
     assert top_up_counter.bought("never") == (0, timedelta())
 
 
-def test_what_is_raised_further_on_was_counted_all_the_same():
+def test_an_error_further_on_does_not_hinder_the_count():
     class Deaf:
         def send(self, entry: Entry) -> None:
             raise ConnectionError

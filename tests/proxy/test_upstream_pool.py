@@ -10,7 +10,7 @@ from parkmeter.errors import UpstreamError
 from parkmeter.proxy.upstream_connection import State, UpstreamConnection
 from parkmeter.proxy.upstream_pool import UpstreamPool, address_of
 from tests.support.gateway_at_work import on_both_loops, until
-from tests.support.scripted_upstream import OK, Line, answering, upstream
+from tests.support.scripted_upstream import OK, ServerEnd, answering, upstream
 
 ASK = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
 
@@ -29,7 +29,7 @@ ANSWERS = {
 
 
 class Wire:
-    """A transport without a wire: for cuts that no network would make."""
+    """A transport without a network: for cuts that no network would make."""
 
     def __init__(self) -> None:
         self.closed = False
@@ -182,7 +182,7 @@ async def test_nothing_stays_idle_for_long():
 
 @on_both_loops
 async def test_an_idle_connection_that_hears_something_is_not_lent_again():
-    async def script(line: Line) -> None:
+    async def script(line: ServerEnd) -> None:
         await line.request()
         await line.send(OK)
         await idle.wait()
@@ -214,7 +214,7 @@ async def test_a_request_that_was_not_sent_whole_spends_its_connection():
 async def test_a_server_that_is_made_to_wait_waits_and_goes_on():
     size = 50 * 2**20
 
-    async def script(line: Line) -> None:
+    async def script(line: ServerEnd) -> None:
         await line.request()
         await line.send(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % size)
         await line.send(b"x" * size)
@@ -242,7 +242,7 @@ async def test_nothing_is_kept_of_an_address_whose_connections_are_used_up_or_ba
     async with upstream(answering(OK)) as model:
         where = address_of(model.address)
         connection = await pool.open(where)
-        pool.give_back(where, connection)  # never asked: good for nothing
+        pool.give_back(where, connection)  # never used: it cannot be kept
         assert pool._idle == {}
         connection = await pool.open(where)
         await Waiting().whole_answer(connection)
@@ -257,7 +257,7 @@ async def test_nothing_is_kept_of_an_address_whose_connections_are_used_up_or_ba
 
 
 @on_both_loops
-async def test_nobody_there_is_an_upstream_error():
+async def test_a_closed_port_is_an_upstream_error():
     async with upstream(answering(OK)) as model:
         pass
     with pytest.raises(UpstreamError, match="refuses"):

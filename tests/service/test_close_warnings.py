@@ -27,7 +27,7 @@ def warnings(world: World) -> list[Entry]:
 
 @pytest.fixture
 def failing() -> World:
-    """Every start fails, until bought time and credit are used up."""
+    """Make every start fail, until bought time and credit are used up."""
     world = World(spec(startup_credit=5 * MINUTE))
     world.top_up(20)
     world.driver.refuse("start", "flan-t5", times=10_000, reason="exit code 1")
@@ -38,7 +38,7 @@ def failing() -> World:
 
 @pytest.fixture
 def slow() -> World:
-    """It does not get ready within bought time and credit."""
+    """Make a start that takes longer than bought time and credit."""
     world = World(spec(startup_credit=5 * MINUTE))
     world.driver.start_takes = 60 * MINUTE
     world.top_up(20)
@@ -60,7 +60,7 @@ def test_a_start_that_takes_too_long_is_warned_of_by_the_close_that_nothing_but_
     assert ten.why == "10 min 0 s left and it does not serve yet: starting, 15 min 0 s so far"
 
 
-def test_while_the_meter_stands_still_nobody_is_warned():
+def test_no_warning_while_the_meter_stands_still():
     world = World(spec(startup_credit=30 * MINUTE))
     world.driver.start_takes = 25 * MINUTE
     world.top_up(20)
@@ -72,7 +72,7 @@ def test_while_the_meter_stands_still_nobody_is_warned():
     assert NOON + 35 * MINUTE <= ten.at < NOON + 35 * MINUTE + SECOND
 
 
-def test_a_start_does_not_repeat_what_was_warned_of_before_it():
+def test_a_start_does_not_repeat_earlier_warnings():
     world = World(spec(startup_credit=30 * MINUTE))
     world.top_up(20)
     world.wind(12 * MINUTE)
@@ -82,7 +82,7 @@ def test_a_start_does_not_repeat_what_was_warned_of_before_it():
     assert [warning.left for warning in warnings(world)] == [10 * MINUTE, 2 * MINUTE]
 
 
-def test_a_driver_that_does_not_answer_keeps_nobody_from_being_warned():
+def test_a_driver_that_cannot_observe_does_not_prevent_warnings():
     world = World(spec(startup_credit=timedelta(0)))
     world.top_up(20)
     world.wind(5 * MINUTE)
@@ -91,8 +91,8 @@ def test_a_driver_that_does_not_answer_keeps_nobody_from_being_warned():
     assert [warning.left for warning in warnings(world)] == [10 * MINUTE, 2 * MINUTE]
 
 
-def test_time_that_comes_back_is_not_warned_of_again():
-    """It was waiting for its predecessor to stop, as is known when somebody can look again."""
+def test_credited_time_is_not_warned_of_again():
+    """It waits for its predecessor to stop, which is known at the next look."""
     world = World(spec(startup_credit=5 * MINUTE))
     world.top_up(60)
     world.wind(MINUTE)
@@ -106,7 +106,7 @@ def test_time_that_comes_back_is_not_warned_of_again():
     assert [warning.left for warning in warnings(world)] == [10 * MINUTE, 2 * MINUTE]
 
 
-def test_what_is_told_of_an_endpoint_that_does_not_serve_is_true(failing, slow):
+def test_a_warning_of_an_endpoint_that_does_not_serve_is_true(failing, slow):
     for world, said in (
         (failing, "flan-t5 has failed, and its time ends in 10 minutes"),
         (slow, "flan-t5 does not serve yet, and its time ends in 10 minutes"),
@@ -146,14 +146,14 @@ def test_the_link_of_such_a_warning_works_until_that_close_and_extends_the_start
 
 
 @pytest.mark.parametrize("again", [1 * SECOND, 3 * MINUTE])
-def test_a_crash_and_what_is_given_back_for_it_leave_a_link_as_it_was(again):
+def test_a_crash_and_its_credit_leave_an_extend_link_valid(again):
     world = World(spec(startup_credit=30 * MINUTE))
     world.top_up(20)
     world.wind(11 * MINUTE)
     offer = offer_for(warnings(world)[-1], world.specs["flan-t5"])
     world.driver.start_takes = again
     world.driver.crash("flan-t5", "out of memory")
-    for _ in range(2):  # while it starts anew, and when it serves again
+    for _ in range(2):  # while it starts again, and when it serves again
         world.wind(90 * SECOND)
         world.service.offered(offer)
     left = world.left()
@@ -198,7 +198,7 @@ class RunSpan:
     now: datetime = NOON
     check_at: datetime | None = None
     left: timedelta = timedelta(0)
-    told: list[Entry] = field(default_factory=list)
+    warned: list[Entry] = field(default_factory=list)
     lowest: timedelta = timedelta.max
 
     def top_up(self, minutes: int) -> None:
@@ -208,7 +208,7 @@ class RunSpan:
         self._set(rules.eject(self.meter, self.now))
 
     def _set(self, meter: Meter) -> None:
-        """An expiry was set: every warning that is still ahead is to come once."""
+        """Expect every warning that is still ahead of a new expiry, once."""
         self.meter, self.lowest = meter, timedelta.max
         self.left = time_left(meter, self.now)
         self.check_at = self.now
@@ -219,7 +219,7 @@ class RunSpan:
             self.left, self.check_at = time_left(self.meter, self.now), None
 
     def look(self, how: str, observed: Observed, pause: timedelta | None) -> None:
-        """By the time that was asked for, or after a pause, which may be longer."""
+        """Look at the requested time, or after a pause, which may be longer."""
         asked = self.check_at or self.now
         self.now = max(self.now, asked) if pause is None else self.now + pause
         in_time = self.now <= asked
@@ -258,8 +258,8 @@ class RunSpan:
         if in_time:
             assert all(before == left for before in passed), "at its very moment"
         self.lowest = min([self.lowest, *passed])
-        self.told += warned
-        assert len({entry.key for entry in self.told}) == len(self.told)
+        self.warned += warned
+        assert len({entry.key for entry in self.warned}) == len(self.warned)
 
 
 LOOKS = some.tuples(

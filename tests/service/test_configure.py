@@ -31,7 +31,7 @@ def test_an_endpoint_that_stays_does_not_notice(world):
     assert phase(world, "a") is Phase.READY
 
 
-def test_one_that_is_gone_is_ended_and_its_meter_keeps_its_time(world):
+def test_a_removed_endpoint_is_stopped_and_its_meter_keeps_its_time(world):
     world.service.configure({"a": Spec("a")})
     world.wind(5 * SECOND)
     assert phase(world, "b") is Phase.ABSENT
@@ -45,7 +45,7 @@ def test_one_that_is_gone_is_ended_and_its_meter_keeps_its_time(world):
     assert world.left("b") > 59 * MINUTE
 
 
-def test_what_is_in_flight_at_one_that_is_gone_gets_its_drain_and_no_more(world):
+def test_requests_in_flight_at_a_removed_endpoint_get_exactly_their_drain(world):
     world.gate.requests["b"] = 1
     world.service.configure({"a": Spec("a")})
     world.wind(Spec("b").drain - 2 * SECOND)
@@ -54,7 +54,7 @@ def test_what_is_in_flight_at_one_that_is_gone_gets_its_drain_and_no_more(world)
     assert phase(world, "b") is Phase.ABSENT
 
 
-def test_one_that_is_gone_ends_as_soon_as_nothing_is_in_flight(world):
+def test_a_removed_endpoint_stops_as_soon_as_nothing_is_in_flight(world):
     world.gate.requests["b"] = 1
     world.service.configure({"a": Spec("a")})
     world.wind(5 * SECOND)
@@ -63,7 +63,7 @@ def test_one_that_is_gone_ends_as_soon_as_nothing_is_in_flight(world):
     assert phase(world, "b") is Phase.ABSENT
 
 
-def test_one_that_comes_back_before_it_was_ended_was_never_away(world):
+def test_an_endpoint_that_comes_back_before_its_stop_is_not_stopped(world):
     world.gate.requests["b"] = 1
     world.service.configure({"a": Spec("a")})
     world.wind(5 * SECOND)
@@ -82,7 +82,7 @@ def test_limits_and_prices_count_from_now_on(world):
     assert world.service.report("a").price.per_hour == 3
 
 
-def test_a_gateway_that_ends_stops_also_what_is_leaving(world):
+def test_park_also_stops_endpoints_that_are_draining(world):
     world.gate.requests["b"] = 1
     world.service.configure({"a": Spec("a")})
     assert set(world.service.park()) == {"a", "b"}

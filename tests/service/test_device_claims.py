@@ -59,7 +59,7 @@ def test_other_devices_and_endpoints_without_one_are_free(world):
     assert [world.status(name) for name in ("flan-t5", "llama", "phi")] == ["running"] * 3
 
 
-def test_who_holds_the_device_may_add_time(world):
+def test_the_holder_of_the_device_may_add_time(world):
     world.top_up(10)
     world.wind(MINUTE)
     world.top_up(10)
@@ -163,8 +163,8 @@ def test_only_the_first_of_a_device_is_provisioned_and_the_other_says_why(world)
         "running",
         "running",
     ]
-    (told,) = world.service.journal("falcon", 10)
-    assert told.why.startswith("left closed at first provisioning. gpu0 is held by flan-t5")
+    (reported,) = world.service.journal("falcon", 10)
+    assert reported.why.startswith("left closed at first provisioning. gpu0 is held by flan-t5")
     world.service.eject("flan-t5", ADA)
     world.wind(MINUTE)
     world.service.provision("falcon", 60 * MINUTE)  # a restart is no first start
@@ -231,7 +231,7 @@ def test_whatever_happens_one_meter_is_open_and_one_endpoint_on_the_device(turns
 
 
 class InBetween(MemoryStore):
-    """Something happens between the reading and the writing of the next commit of a meter."""
+    """A store with an event between the reading and the writing of the next commit of a meter."""
 
     happens = None
 
@@ -242,7 +242,7 @@ class InBetween(MemoryStore):
         return super().commit(meter, entries, budget, claim)
 
 
-def test_of_two_who_open_the_device_at_once_the_second_is_refused():
+def test_of_two_concurrent_openings_of_a_device_the_second_is_refused():
     store = InBetween()
     world = World(FLAN, FALCON, store=store)
     store.happens = ("flan-t5", lambda: world.service.top_up("falcon", Minutes.of(10), BOB))
@@ -268,7 +268,7 @@ def test_a_holder_that_is_topped_up_at_its_last_moment_keeps_the_device():
         world.service.top_up("falcon", Minutes.of(10), BOB)
 
 
-def test_a_top_up_decided_before_the_close_does_not_bring_back_who_lost_the_device():
+def test_a_top_up_decided_before_the_close_does_not_reopen_the_former_holder():
     store = InBetween()
     world = World(FLAN, FALCON, store=store)
     world.top_up(10)
@@ -285,7 +285,7 @@ def test_a_top_up_decided_before_the_close_does_not_bring_back_who_lost_the_devi
         world.top_up(10)
 
 
-def test_a_start_decided_before_the_close_does_not_revive_who_lost_the_device():
+def test_a_start_decided_before_the_close_does_not_start_the_former_holder():
     store = InBetween()
     world = World(FLAN, FALCON, store=store)
     world.top_up(1)
@@ -301,7 +301,7 @@ def test_a_start_decided_before_the_close_does_not_revive_who_lost_the_device():
     assert world.driver.lives["flan-t5"] == 0
 
 
-def test_a_restarting_server_does_not_revive_who_lost_the_device_at_the_close():
+def test_a_restarting_server_does_not_start_the_former_holder():
     store = InBetween()
     world = World(FLAN, FALCON, store=store)
     world.top_up(10)
@@ -320,7 +320,7 @@ def test_a_restarting_server_does_not_revive_who_lost_the_device_at_the_close():
     assert (world.left(), world.status()) == (ZERO, "stopping")
 
 
-def test_two_clients_at_once_over_and_over_exactly_one_wins(tmp_path: Path):
+def test_of_two_concurrent_clients_exactly_one_wins(tmp_path: Path):
     world = World(FLAN, FALCON, store=SqliteStore(tmp_path / "store.sqlite"))
     for number in range(20):
         at_once = threading.Barrier(2)
@@ -368,7 +368,7 @@ def test_endpoints_that_were_on_when_they_got_one_device_go_on_and_are_not_start
     assert world.driver.lives["phi"] == 2
 
 
-def test_an_endpoint_that_is_not_configured_any_more_holds_nothing_but_is_waited_for(world):
+def test_an_endpoint_no_longer_configured_holds_no_device_but_is_waited_for(world):
     world.driver.stop_takes = MINUTE
     world.top_up(60)
     world.wind(2 * SECOND)

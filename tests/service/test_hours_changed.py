@@ -1,6 +1,6 @@
-"""Hours that change while their window is on, on a wound clock.
+"""Hours that change during their window, on a wound clock.
 
-What only the window put on the meter goes with it; what people put there stays.
+Time that only the window put on the meter goes with it; time people put there stays.
 """
 
 import json
@@ -66,8 +66,8 @@ def test_a_window_that_is_moved_ends_now_and_begins_again_when_it_says():
     reconfigured(made, spec("Mon-Fri 14:00-18:00 Europe/London"))
     made.wind(MINUTE)
     assert made.status() == "stopped"
-    told = made.service.report("flan-t5").shown.reason
-    assert told == "its hours changed; starts Tue 14:00 Europe/London"
+    reported = made.service.report("flan-t5").shown.reason
+    assert reported == "its hours changed; starts Tue 14:00 Europe/London"
     made.wind(4 * HOUR)
     assert made.service.report("flan-t5").meter.expires_at == NINE + 9 * HOUR
 
@@ -163,8 +163,8 @@ def test_who_topped_up_in_a_window_that_was_then_made_longer_keeps_the_minutes()
         max_size=10,
     )
 )
-def test_whatever_becomes_of_a_window_all_that_people_put_on_top_of_it_is_left(steps):
-    """A number is a top-up by so many minutes, a text the window's new end; time may go by."""
+def test_time_people_put_on_top_of_a_window_survives_every_change_of_it(steps):
+    """A number is a top-up by that many minutes, a text the window's new end; time may go by."""
     made = world(at=NINE)
     made.wind(5 * SECOND)
     bought = 0
@@ -229,7 +229,7 @@ def test_what_was_idle_stays_closed_when_its_window_is_made_longer():
     assert made.status() == "stopped"
 
 
-def test_an_expiry_that_somebody_set_by_hand_is_theirs():
+def test_an_expiry_set_by_hand_survives_a_change_of_hours():
     made = world(at=NINE)
     made.wind(HOUR)
     edit = Edit("e1", made.now, "operator")
@@ -270,7 +270,7 @@ def test_a_clock_a_moment_behind_the_one_that_gave_a_window_takes_nothing_back()
     assert made.service.report("flan-t5").meter.expires_at == NINE + 8 * HOUR
 
 
-def test_the_receipt_knows_whose_time_is_left_when_a_window_is_taken_away():
+def test_the_receipt_is_right_after_a_window_is_removed():
     made = world(spec(drain=timedelta()), at=NINE)
     made.wind(HOUR)
     made.top_up(60)

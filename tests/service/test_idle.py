@@ -1,4 +1,4 @@
-"""Endpoints that nobody asks anything are ejected, on a wound clock."""
+"""Endpoints without prompts are ejected, on a wound clock."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -7,7 +7,7 @@ import pytest
 
 from parkmeter.core.journal import SYSTEM, Kind
 from parkmeter.core.meter import Spec, Status
-from parkmeter.ports import View
+from parkmeter.core.view import View
 from parkmeter.proxy.gate import LocalGate
 from tests.support.world import MINUTE, NOON, SECOND, World
 
@@ -22,7 +22,7 @@ def world() -> World:
     return made
 
 
-def test_killed_right_after_the_commit_of_an_idle_eject_its_leash_knows_already():
+def test_the_leash_has_the_deadline_before_an_idle_ejects_commit():
     world = World(Spec("flan-t5", idle=IDLE))
     world.driver.leash = True
     world.top_up(600)
@@ -50,7 +50,7 @@ def asked(world: World) -> None:
     world.gate.asked_at["flan-t5"] = world.now
 
 
-def test_an_idle_endpoint_is_ejected_and_what_was_left_is_told(world):
+def test_an_idle_endpoint_is_ejected_and_the_entry_has_the_time_left(world):
     world.wind(5 * MINUTE + IDLE)
     assert world.status() == "running"
     world.wind(5 * SECOND)
@@ -62,7 +62,7 @@ def test_an_idle_endpoint_is_ejected_and_what_was_left_is_told(world):
     assert world.lines()[-2:] == [Kind.EJECT, Kind.STOP]
 
 
-def test_an_idle_endpoint_says_so_while_it_stops_and_after_whatever_is_restarted(world):
+def test_the_reason_of_an_idle_eject_is_shown_during_and_after_the_stop(world):
     world.driver.stop_takes = MINUTE
     world.wind(5 * MINUTE + IDLE + 5 * SECOND)
     said = world.service.report("flan-t5").shown
@@ -80,7 +80,7 @@ def test_an_idle_endpoint_says_so_while_it_stops_and_after_whatever_is_restarted
     assert reason == "no time on the meter: top up to start it"
 
 
-def test_an_idle_endpoint_that_a_prompt_wakes_says_that_too():
+def test_the_reason_of_an_idle_eject_says_that_a_prompt_wakes_it():
     world = World(Spec("flan-t5", idle=IDLE, wake=MINUTE))
     assert world.service.report("flan-t5").shown.reason == (
         "no time on the meter: top up to start it, or send a prompt"
@@ -99,7 +99,7 @@ def test_idleness_counts_from_the_moment_it_was_ready(world):
     assert ejects(world)[0].at == ready.at + IDLE
 
 
-def test_each_request_puts_it_off(world):
+def test_each_prompt_postpones_the_idle_eject(world):
     for _ in range(5):
         world.wind(9 * MINUTE)
         asked(world)
@@ -124,8 +124,8 @@ def test_nothing_is_idle_while_a_prompt_is_being_answered(world):
     assert world.status() == "stopped"
 
 
-def test_who_slips_in_at_the_last_moment_gets_the_drain(world):
-    """The gate closes with the commit; whoever it let in before is seen by the next look."""
+def test_a_request_admitted_at_the_last_moment_gets_the_drain(world):
+    """The gate closes with the commit; a request admitted before is seen by the next look."""
     world.wind(5 * MINUTE + IDLE - SECOND)
     committed = world.store.commit
 
@@ -143,8 +143,8 @@ def test_who_slips_in_at_the_last_moment_gets_the_drain(world):
     assert world.status() == "stopped"
 
 
-def test_who_only_looks_does_not_keep_it_and_gets_the_drain(world):
-    """A monitor that follows a stream of the model's for hours."""
+def test_a_request_that_is_no_prompt_does_not_prevent_the_eject_and_gets_the_drain(world):
+    """A monitor follows a stream of the model for hours."""
     drain = world.specs["flan-t5"].drain
     world.wind(6 * MINUTE)
     world.gate.requests["flan-t5"] = 1
@@ -157,7 +157,7 @@ def test_who_only_looks_does_not_keep_it_and_gets_the_drain(world):
     assert drain <= stop.at - eject.at < drain + 5 * SECOND
 
 
-def test_who_tops_up_means_to_use_it(world):
+def test_a_top_up_postpones_the_idle_eject(world):
     world.wind(5 * MINUTE + IDLE - MINUTE)
     world.top_up(10)
     world.wind(IDLE - SECOND)
@@ -172,7 +172,7 @@ def test_a_failed_start_is_not_idle(world):
     assert (world.status(), ejects(world)) == ("starting", [])
 
 
-def test_it_is_idle_again_in_its_next_life(world):
+def test_an_idle_eject_happens_again_after_the_next_start(world):
     world.wind(20 * MINUTE)
     world.top_up(60)
     world.wind(20 * MINUTE)
@@ -180,20 +180,20 @@ def test_it_is_idle_again_in_its_next_life(world):
     assert world.status() == "stopped"
 
 
-def test_where_requests_cannot_be_seen_nobody_is_called_idle(world):
+def test_without_sight_of_requests_no_endpoint_is_idle(world):
     world.gate.last_prompt = lambda _name: None
     world.wind(30 * MINUTE)
     assert world.status() == "running"
 
 
-def test_without_the_setting_nobody_is_idle():
+def test_without_the_setting_no_endpoint_is_idle():
     world = World(replace(Spec("flan-t5"), idle=None))
     world.top_up(60)
     world.wind(59 * MINUTE)
     assert world.status() == "running"
 
 
-def test_the_ejected_minutes_belong_to_nobody_on_the_receipt(world):
+def test_ejected_minutes_are_on_no_buyers_receipt(world):
     world.wind(30 * MINUTE)
     receipt = world.service.receipt("flan-t5")
     assert [part.who for part in receipt.parts] == ["ada"]
@@ -219,7 +219,7 @@ def test_the_gate_remembers_when_the_last_prompt_ended():
     assert gate.last_prompt("flan") == ended
 
 
-def test_who_only_looks_does_not_use_the_endpoint():
+def test_a_request_that_is_no_prompt_does_not_count_as_use():
     times = iter(NOON + second * SECOND for second in range(100))
     gate = LocalGate(lambda: next(times))
     since = gate.last_prompt("flan")

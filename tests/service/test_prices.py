@@ -1,4 +1,4 @@
-"""What is told of money is the price of the variant that runs, and not of the first one."""
+"""Prices and costs are those of the variant that runs, not of the first one."""
 
 from datetime import timedelta
 from decimal import Decimal
@@ -62,7 +62,7 @@ def test_after_no_capacity_the_price_is_that_of_the_type_that_runs(world):
     assert world.service.report("flan-t5").price == CHEAP
 
 
-def test_the_journal_says_the_price_of_each_moment_and_the_receipt_follows(world):
+def test_entries_have_the_price_of_their_moment_and_the_receipt_uses_it(world):
     fall_back(world)
     world.wind(10 * MINUTE)
     tried, started = lines(world, Kind.START)
@@ -113,7 +113,7 @@ def test_what_still_stops_costs_its_own_price_and_the_next_start_is_of_the_same_
     assert world.service.report("flan-t5").price == DEAR
 
 
-def test_a_type_that_is_configured_no_more_runs_on_at_a_price_that_is_unknown(world):
+def test_a_type_no_longer_configured_has_an_unknown_price(world):
     fall_back(world)
     world.service.configure({"flan-t5": spec(variants=(FIRST,), price_per_hour=CHEAP.per_hour)})
     assert world.service.report("flan-t5").price == UNKNOWN

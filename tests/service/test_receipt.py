@@ -1,4 +1,4 @@
-"""What a receipt says of a journal; the journals of the first half come from a wound clock."""
+"""Receipts of journals; those of the first half come from a wound clock."""
 
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -54,7 +54,7 @@ def test_an_endpoint_that_is_on_counts_to_the_end_of_the_period(world):
     assert found.runs[0].ended is None
 
 
-def test_time_belongs_to_whom_bought_it_in_the_order_it_was_bought(world):
+def test_time_belongs_to_its_buyers_in_the_order_it_was_bought(world):
     world.service.top_up("flan-t5", Minutes.of(30), ADA)
     world.service.top_up("flan-t5", Minutes.of(15), BOB)
     world.service.top_up("flan-t5", Minutes.of(15), ADA)
@@ -70,7 +70,7 @@ def test_time_belongs_to_whom_bought_it_in_the_order_it_was_bought(world):
     }
 
 
-def test_waiting_for_the_start_belongs_to_who_opened_and_shifts_what_was_bought_after():
+def test_waiting_for_the_start_belongs_to_its_first_buyer_and_shifts_later_time():
     world = World(PRICED)
     world.driver.start_takes = 20 * MINUTE
     world.service.top_up("flan-t5", Minutes.of(10), ADA)
@@ -82,7 +82,7 @@ def test_waiting_for_the_start_belongs_to_who_opened_and_shifts_what_was_bought_
     assert abs(found["bob"][0] - 10 * MINUTE) < 2 * SECOND
 
 
-def test_drain_belongs_to_whom_the_last_time_belonged_to(world):
+def test_drain_belongs_to_the_last_buyer(world):
     world.service.top_up("flan-t5", Minutes.of(10), ADA)
     world.service.top_up("flan-t5", Minutes.of(10), BOB)
     world.gate.requests["flan-t5"] = 1
@@ -92,7 +92,7 @@ def test_drain_belongs_to_whom_the_last_time_belonged_to(world):
     assert found["bob"][0] == 10 * MINUTE + world.specs["flan-t5"].drain
 
 
-def test_after_an_eject_the_drain_is_of_whose_time_was_running(world):
+def test_after_an_eject_the_drain_belongs_to_the_buyer_whose_time_was_running(world):
     world.service.top_up("flan-t5", Minutes.of(10), ADA)
     world.service.top_up("flan-t5", Minutes.of(10), BOB)
     world.wind(5 * MINUTE)
@@ -137,7 +137,7 @@ def test_a_buyer_without_hours_has_an_unknown_cost_where_the_price_is_unknown_an
     assert [(part.who, part.cost) for part in found.parts] == [("ada", None), ("bob", None)]
 
 
-def test_an_unknown_price_makes_totals_unknown_and_hours_without_price_are_told():
+def test_an_unknown_price_makes_totals_unknown_and_hours_without_price_are_shown():
     world = World(spec())
     world.top_up(30)
     world.wind(10 * MINUTE)
@@ -155,7 +155,7 @@ def test_an_unknown_price_makes_totals_unknown_and_hours_without_price_are_told(
     assert found.known_cost == parts(found)["bob"][1]
 
 
-def test_nothing_is_known_of_a_cost_where_no_price_was():
+def test_without_a_price_no_cost_is_known():
     world = World(spec())
     world.top_up(30)
     world.wind(10 * MINUTE)
@@ -172,7 +172,7 @@ def test_an_endpoint_that_was_never_on_costs_nothing_and_an_unknown_always_on():
     assert (priced.saved, priced.parts, priced.runs) == (Decimal("7.2000"), (), ())
 
 
-def test_nobody_saved_anything_on_an_endpoint_that_was_not_there_yet(world):
+def test_nothing_is_saved_before_an_endpoint_exists(world):
     world.wind(24 * HOUR)
     world.top_up(30)
     world.wind(HOUR)
@@ -232,7 +232,7 @@ def test_only_as_much_of_the_journal_is_read_as_a_period_needs(world, monkeypatc
     assert halves[0].time_on + halves[1].time_on == whole.time_on
 
 
-def test_what_was_long_ago_is_found_without_reading_all_that_came_after_it(world, monkeypatch):
+def test_an_old_period_is_found_without_reading_all_newer_entries(world, monkeypatch):
     monkeypatch.setattr("parkmeter.core.journal_reader._PAGE", 5)
     for _ in range(150):
         world.top_up(1)
@@ -250,9 +250,9 @@ def test_what_was_long_ago_is_found_without_reading_all_that_came_after_it(world
     found = world.service.receipt("flan-t5", begin, begin + timedelta(days=2))
     assert len(read) < 60
     assert len(journal("flan-t5", 10_000)) > 500
-    told = {run.started: run for run in whole.runs}
+    runs = {run.started: run for run in whole.runs}
     assert len(found.runs) == 4
-    assert [told[run.started] for run in found.runs] == list(found.runs)
+    assert [runs[run.started] for run in found.runs] == list(found.runs)
 
 
 def test_a_key_that_comes_again_after_its_lifetime_is_another_line(world):

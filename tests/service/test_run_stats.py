@@ -1,4 +1,4 @@
-"""What the journal adds to a report: money of the present run, and how long starts usually take."""
+"""Figures from the journal: the cost of the present run, the usual start time."""
 
 from datetime import timedelta
 from decimal import Decimal
@@ -51,7 +51,7 @@ def test_an_unknown_price_makes_the_cost_unknown_and_never_zero():
     assert cost(world) is None
 
 
-def test_cost_so_far_is_what_the_receipt_of_the_run_says_whatever_the_price_does(world):
+def test_cost_so_far_equals_the_receipt_of_the_run_at_any_price(world):
     run_stats = RunStats(world.service)
     world.top_up(60)
     world.wind(10 * MINUTE)
@@ -83,7 +83,7 @@ def test_the_journal_is_read_again_only_when_the_meter_has_changed(world):
     assert reads.count == 2 * once
 
 
-def test_a_stopped_endpoint_asks_nothing_of_the_journal(world):
+def test_a_stopped_endpoint_does_not_read_the_journal(world):
     reads = Reads(world)
     assert RunStats(reads).of(world.service.report("flan-t5")).usual_start is None
     assert reads.count == 0
@@ -101,7 +101,7 @@ def test_the_usual_start_is_the_median_of_the_last_ones_failed_attempts_included
         world.wind(SECOND)
         before = usual()
         world.wind(5 * MINUTE)
-        assert usual() is None, "it does not start any more"
+        assert usual() is None, "it is not starting"
         world.service.eject("flan-t5", ADA)
         world.wind(5 * MINUTE)
     assert before is not None

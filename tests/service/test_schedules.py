@@ -29,7 +29,7 @@ from tests.support.world import ADA, MINUTE, NOON, SECOND, World
 # ── A window's turn ─────────────────────────────────────────────────────────────────────────────
 
 
-def test_a_window_opens_the_meter_to_its_end_and_nobody_has_to_do_anything():
+def test_a_window_opens_the_meter_to_its_end():
     made = world()
     made.wind(HOUR - SECOND)
     assert made.status() == "stopped"
@@ -85,7 +85,7 @@ def test_a_meter_that_holds_less_is_topped_up_to_the_end():
     )
 
 
-def test_a_gateway_started_in_the_middle_of_a_window_gives_it_its_turn_then():
+def test_a_gateway_started_in_the_middle_of_a_window_opens_it():
     made = world(at=NINE + 3 * HOUR)
     made.wind(MINUTE)
     assert (made.status(), made.left()) == ("running", 5 * HOUR - MINUTE)
@@ -215,7 +215,7 @@ def test_an_eject_before_a_window_does_not_hold_it_off():
 def test_an_eject_in_the_very_moment_a_window_begins_holds():
     made = world()
     made.wind(HOUR - SECOND)
-    made.clock.time = NINE  # and nobody has looked yet
+    made.clock.time = NINE  # and no look has happened yet
     made.service.eject("flan-t5", ADA)
     made.wind(HOUR)
     assert (made.status(), entries(made, Kind.TOP_UP)) == ("stopped", [])
@@ -276,7 +276,7 @@ def test_a_window_that_is_made_longer_after_its_end_goes_on():
 # ── What goes wrong ─────────────────────────────────────────────────────────────────────────────
 
 
-def test_a_window_that_cannot_be_seen_to_does_not_hold_back_a_stop(caplog):
+def test_a_window_that_cannot_be_committed_does_not_prevent_a_stop(caplog):
     made = world()
     made.top_up(60)
     made.wind(HOUR - SECOND)
@@ -302,7 +302,7 @@ def test_a_window_that_cannot_be_seen_to_does_not_hold_back_a_stop(caplog):
 # ── Devices ─────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_a_device_that_another_holds_is_told_once_and_waited_for():
+def test_a_window_waits_for_a_held_device_and_journals_it_once():
     made = world(spec(device="gpu0"), Spec("falcon", device="gpu0", look_again=LOOK))
     made.service.top_up("falcon", Minutes.of(90), ADA)
     made.wind(HOUR + 10 * MINUTE)
@@ -316,7 +316,7 @@ def test_a_device_that_another_holds_is_told_once_and_waited_for():
     assert len(entries(made, Kind.WARNING)) == 1
 
 
-def test_who_ejects_while_the_device_is_waited_for_wants_no_turn():
+def test_an_eject_while_the_window_waits_for_its_device_cancels_it():
     made = world(spec(device="gpu0"), Spec("falcon", device="gpu0", look_again=LOOK))
     made.service.top_up("falcon", Minutes.of(90), ADA)
     made.wind(HOUR + 10 * MINUTE)
@@ -326,7 +326,7 @@ def test_who_ejects_while_the_device_is_waited_for_wants_no_turn():
     assert made.service.report("flan-t5").held
 
 
-def test_a_device_that_comes_free_after_the_window_is_not_taken():
+def test_a_device_that_is_released_after_the_window_is_not_taken():
     made = world(spec(device="gpu0"), Spec("falcon", device="gpu0", look_again=LOOK))
     made.service.top_up("falcon", Minutes.of(10 * 60), ADA)
     made.wind(12 * HOUR)
@@ -334,7 +334,7 @@ def test_a_device_that_comes_free_after_the_window_is_not_taken():
     assert made.clock.due["flan-t5"] == NINE + DAY
 
 
-def test_a_window_that_cannot_be_seen_to_holds_back_no_stop():
+def test_a_window_that_cannot_be_opened_does_not_prevent_a_stop():
     made = world()
     committed = made.store.commit
 
@@ -393,7 +393,7 @@ def reason(made: World) -> str:
     return made.service.report("flan-t5").shown.reason
 
 
-def test_idleness_in_a_window_is_told_and_when_it_starts_again():
+def test_the_reason_of_an_idle_eject_says_when_the_next_window_starts():
     made = world(spec(idle=30 * MINUTE), at=NINE)
     made.wind(40 * MINUTE)
     assert reason(made) == "no prompt for 30 min 0 s; starts Wed 09:00 Europe/London"
@@ -403,7 +403,7 @@ def test_idleness_in_a_window_is_told_and_when_it_starts_again():
     assert reason(made) == said
 
 
-def test_what_people_ejected_in_a_window_is_not_said_to_wake():
+def test_the_reason_of_an_eject_in_a_window_does_not_promise_to_wake():
     made = world(spec(wake=MINUTE), at=NINE)
     assert reason(made) == "its hours have begun; it starts as soon as it can"
     made.wind(HOUR)
@@ -431,7 +431,7 @@ def test_what_people_ejected_in_a_window_is_not_said_to_wake():
     ],
 )
 def test_over_a_clock_change_it_runs_from_begin_to_end(text, around):
-    """What the wall shows decides; what is paid is what really went by."""
+    """The wall clock decides the hours; elapsed time is what is paid."""
     made = world(spec(text), at=around)
     made.wind(4 * DAY)
     expected = [

@@ -1,4 +1,4 @@
-"""Tokens as people handle them, over a store in memory."""
+"""The use cases of tokens, over a store in memory."""
 
 from datetime import UTC, datetime, timedelta, timezone
 
@@ -16,48 +16,48 @@ from parkmeter.stores.memory import MemoryStore
 from tests.support.world import NOON
 
 
-class House:
-    """A store with one token that may do everything, and who issues others from it."""
+class Home:
+    """A store with one token that may do everything, and the service that issues others."""
 
     def __init__(self) -> None:
         self.time = NOON
         self.store = MemoryStore()
         self.store.put_token(Token("first", digest_of("one"), "first", NOON, frozenset(Scope)))
-        self.told: list[list[str]] = []
-        self.issuing = TokenService(
+        self.notified: list[list[str]] = []
+        self.service = TokenService(
             self.store,
             lambda: ["flan-t5", "falcon"],
             lambda: self.time,
-            changed=lambda tokens: self.told.append([token.name for token in tokens]),
+            changed=lambda tokens: self.notified.append([token.name for token in tokens]),
         )
 
     def issue(self, name: str = "ada", **order: object) -> Token:
-        return self.issuing.issue(TokenRequest(name, **order))[0]
+        return self.service.issue(TokenRequest(name, **order))[0]
 
 
 @pytest.fixture
-def house() -> House:
-    return House()
+def home() -> Home:
+    return Home()
 
 
-def test_a_token_without_wishes_is_what_the_ancestors_pass_code_was(house):
-    token, secret = house.issuing.issue(TokenRequest("ada"))
+def test_a_default_token_is_like_the_ancestors_pass_code(home):
+    token, secret = home.service.issue(TokenRequest("ada"))
     assert token.scopes == DEFAULT_SCOPES
     assert (token.endpoints, token.expires_at, token.minutes_per_day) == (None, None, None)
     assert token.digest == digest_of(secret)
     assert secret.startswith("pm_")
-    assert house.store.tokens()[-1] == token
+    assert home.store.tokens()[-1] == token
 
 
-def test_whoever_keeps_tokens_in_memory_is_told_of_each_change(house):
-    token = house.issue()
-    house.issuing.revoke(token.id)
-    assert house.told == [["first", "ada"], ["first"]]
+def test_the_callback_gets_all_tokens_after_each_change(home):
+    token = home.issue()
+    home.service.revoke(token.id)
+    assert home.notified == [["first", "ada"], ["first"]]
 
 
-def test_wishes_are_kept(house):
+def test_requested_properties_are_stored(home):
     later = NOON + timedelta(days=1)
-    token = house.issue(
+    token = home.issue(
         scopes=frozenset({Scope.INVOKE}),
         endpoints=frozenset({"falcon"}),
         expires_at=later.astimezone(timezone(timedelta(hours=9))),
@@ -92,37 +92,37 @@ def test_wishes_are_kept(house):
         ("minutes_per_day", {"minutes_per_day": 1e300}),
     ],
 )
-def test_what_cannot_be_is_refused_by_its_name_and_changes_nothing(house, field, order):
+def test_an_invalid_field_is_refused_by_name_and_nothing_changes(home, field, order):
     with pytest.raises(InvalidRequestError) as refused:
-        house.issue(**order)
+        home.issue(**order)
     assert refused.value.data == {"field": field}
-    assert len(house.store.tokens()) == 1
-    assert house.told == []
+    assert len(home.store.tokens()) == 1
+    assert home.notified == []
 
 
-def test_a_name_belongs_to_one_token_until_that_is_revoked(house):
-    ada = house.issue(expires_at=NOON + timedelta(hours=1))
-    house.time += timedelta(hours=2)
+def test_a_name_belongs_to_one_token_until_that_is_revoked(home):
+    ada = home.issue(expires_at=NOON + timedelta(hours=1))
+    home.time += timedelta(hours=2)
     with pytest.raises(NameTakenError) as refused:
-        house.issue()
+        home.issue()
     assert refused.value.data == {"id": ada.id}
-    house.issuing.revoke(ada.id)
-    assert house.issue().id != ada.id
+    home.service.revoke(ada.id)
+    assert home.issue().id != ada.id
 
 
-def test_an_id_that_is_none_is_told(house):
+def test_an_unknown_id_is_refused(home):
     with pytest.raises(UnknownTokenError):
-        house.issuing.revoke("nobody")
+        home.service.revoke("unknown")
 
 
-def test_the_last_token_that_may_issue_others_stays(house):
-    house.issue("some", scopes=frozenset(Scope), endpoints=frozenset({"falcon"}))
-    soon = house.issue("soon", scopes=frozenset(Scope), expires_at=NOON + timedelta(hours=1))
-    house.time += timedelta(hours=1)
+def test_the_last_token_that_may_issue_others_stays(home):
+    home.issue("some", scopes=frozenset(Scope), endpoints=frozenset({"falcon"}))
+    soon = home.issue("soon", scopes=frozenset(Scope), expires_at=NOON + timedelta(hours=1))
+    home.time += timedelta(hours=1)
     with pytest.raises(LastAdminError):
-        house.issuing.revoke("first")
-    house.issuing.revoke(soon.id)
-    other = house.issue("other", scopes=frozenset({Scope.ADMIN}))
-    house.issuing.revoke("first")
+        home.service.revoke("first")
+    home.service.revoke(soon.id)
+    other = home.issue("other", scopes=frozenset({Scope.ADMIN}))
+    home.service.revoke("first")
     with pytest.raises(LastAdminError):
-        house.issuing.revoke(other.id)
+        home.service.revoke(other.id)

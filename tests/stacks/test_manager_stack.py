@@ -2,17 +2,25 @@
 
 import json
 import re
+from datetime import timedelta
 
+from parkmeter.aws.clock import LOOK_AHEAD
+from parkmeter.aws.invocation_clock import LATEST
 from parkmeter.aws.link_secret import SECRET_PARTITION
 from parkmeter.core.events import MAILED
 from parkmeter.stores.dynamodb_items import UNSETTLED
 from parkmeter.stores.dynamodb_outbox import OUTBOX
 from stacks import names as agreed
 from stacks.names import OUTBOX_PARTITION, UNSETTLED_INDEX
-from tests.support.scale.fleet import ONE_CORE_MEGABYTES, TIMEOUT_SECONDS
 from tests.support.synthesized import Templates, flat
 
 STACK = "EndpointManagerStack"
+
+ONE_CORE_MEGABYTES = 1769
+"""The memory at which a function has one processor (AWS Lambda's documentation)."""
+
+ONE_STEP = timedelta(seconds=30)
+"""More than the calls of one step take with their retries, unless AWS does not answer at all."""
 
 
 def test_the_meters_table_is_the_one_that_the_store_uses(seed: Templates):
@@ -48,7 +56,8 @@ def test_the_meters_table_is_the_one_that_the_store_uses(seed: Templates):
 def test_the_clock_ticks_every_minute_and_is_never_retried_or_kept_out(seed: Templates):
     clock = seed.one(STACK, "AWS::Lambda::Function", FunctionName="parkmeter-clock")["Properties"]
     assert clock["Handler"] == "parkmeter.aws.clock.handler"
-    assert (clock["Timeout"], clock["MemorySize"]) == (TIMEOUT_SECONDS, ONE_CORE_MEGABYTES)
+    assert (clock["Timeout"], clock["MemorySize"]) == (150, ONE_CORE_MEGABYTES)
+    assert clock["Timeout"] >= (LOOK_AHEAD + LATEST + ONE_STEP).total_seconds()
     assert "ReservedConcurrentExecutions" not in clock
     assert flat(clock["Environment"]["Variables"]["PARKMETER_TOPIC_ARN"]).startswith("<Notif")
 

@@ -7,10 +7,11 @@ import pytest
 
 from parkmeter.aws.link_secret import SECRET_PARTITION
 from parkmeter.stores.dynamodb_outbox import OUTBOX
+from simulator.moto_server import moto_server
 from stacks.iam import WILDCARDS, Grant
-from tests.support.scale.fleet import OF_SAGEMAKER, Fleet
-from tests.support.scale.services import SERVICE_OF
+from tests.support.aws_life import new_life
 from tests.support.synthesized import Templates, flat, listed
+from tests.support.wound_sagemaker import Wound
 
 MANAGER, API = "EndpointManagerStack", "APIStack"
 LOGS = {"logs:CreateLogStream", "logs:PutLogEvents"}
@@ -20,6 +21,7 @@ METERS = {
     "dynamodb:PutItem",
     "dynamodb:Query",
 }
+OF_SAGEMAKER = ("CreateEndpoint", "DeleteEndpoint", "DescribeEndpoint", "ListEndpoints", "ListTags")
 ENDPOINTS = {"ssm:GetParameters"}
 STOP = {"sagemaker:DeleteEndpoint", "sagemaker:DescribeEndpoint", "sagemaker:ListTags"}
 
@@ -37,18 +39,20 @@ def _documents(templates: Templates):
                 yield f"{stack} {logical_id}", statement, reasons
 
 
-def test_what_the_clock_asks_for_in_whole_lives_is_granted_to_it(several: Templates):
-    fleet = Fleet(events=True)
-    fleet.running(12, lambda n: 20 * n - 60)
-    fleet.starting(3)
-    fleet.absent_with_time(2)
-    fleet.minutes(6)
-    fleet.threads.end()
-    asked = {f"{SERVICE_OF[operation]}:{operation}" for operation in fleet.calls}
-    assert {f"sagemaker:{operation}" for operation in OF_SAGEMAKER} <= asked
-    asked |= {"dynamodb:PutItem", "dynamodb:ConditionCheckItem"}  # parts of a transaction
+def test_what_the_clock_calls_in_whole_lives_is_granted_to_it(
+    several: Templates, clock: Wound, monkeypatch: pytest.MonkeyPatch
+):
+    with moto_server() as moto, new_life(moto, clock, monkeypatch) as life:
+        life.deployment.define(warn_minutes=[2])
+        life.top_up(4)
+        with life.counted() as calls:
+            life.wind(minutes=12)
+        assert life.there() == {}
+    calls = set(calls)
+    assert {f"sagemaker:{operation}" for operation in OF_SAGEMAKER} <= calls
+    calls |= {"dynamodb:PutItem", "dynamodb:ConditionCheckItem"}  # parts of a transaction
     granted = several.actions(MANAGER, "ClockRole")
-    assert asked - {"dynamodb:TransactWriteItems"} <= granted
+    assert calls - {"dynamodb:TransactWriteItems"} <= granted
 
 
 def test_no_action_is_a_wildcard(several: Templates):

@@ -1,4 +1,4 @@
-"""What is particular to the SQLite store: its file."""
+"""The SQLite store's file."""
 
 import contextlib
 import sqlite3
@@ -42,7 +42,7 @@ def test_what_was_committed_is_there_after_it_was_opened_again(tmp_path):
     second.close()
 
 
-def test_a_file_of_a_newer_parkmeter_is_refused_with_what_to_do(tmp_path):
+def test_a_file_of_a_newer_parkmeter_is_refused_with_the_next_step(tmp_path):
     with sqlite3.connect(tmp_path / "store.sqlite") as connection:
         connection.execute("PRAGMA user_version = 999")
     connection.close()
@@ -105,7 +105,7 @@ def test_a_read_that_fails_is_a_busy_store_and_no_crash(tmp_path):
 
 
 def test_each_caller_whose_write_failed_has_an_error_of_its_own(tmp_path):
-    """Raised in several threads, one error would gather the tracebacks of all."""
+    """An error raised in several threads would gather the tracebacks of all."""
     file = SqliteFile(tmp_path / "store.sqlite")
     begun, others = threading.Event(), threading.Event()
     errors: list[sqlite3.IntegrityError] = []
@@ -141,7 +141,7 @@ def test_each_caller_whose_write_failed_has_an_error_of_its_own(tmp_path):
     assert {len(traceback.extract_tb(error.__traceback__)) for error in errors} == {2}
 
 
-def test_a_connection_that_cannot_be_rolled_back_is_used_no_more(tmp_path, monkeypatch):
+def test_a_connection_that_cannot_be_rolled_back_is_not_reused(tmp_path, monkeypatch):
     made: list[_Stuck] = []
 
     def connect(*args, **options):
@@ -217,7 +217,7 @@ def test_a_file_of_the_first_schema_is_brought_up_to_date_with_all_it_holds(tmp_
     store.close()
 
 
-def test_minutes_of_days_gone_by_are_forgotten_as_new_days_come(tmp_path):
+def test_minutes_of_past_days_are_deleted(tmp_path):
     store = SqliteStore(tmp_path / "store.sqlite")
     meter = Meter("flan-t5")
     first = date(2026, 6, 1)
@@ -233,7 +233,7 @@ def test_minutes_of_days_gone_by_are_forgotten_as_new_days_come(tmp_path):
     store.close()
 
 
-def test_minutes_of_many_days_gone_by_are_forgotten_little_by_little(tmp_path):
+def test_minutes_of_many_past_days_are_deleted_a_few_per_commit(tmp_path):
     store = SqliteStore(tmp_path / "store.sqlite")
     with store._file.connection() as connection:
         old = [(f"token{number}", "2026-01-01", 1.0) for number in range(10)]
@@ -250,7 +250,7 @@ def test_minutes_of_many_days_gone_by_are_forgotten_little_by_little(tmp_path):
 
 
 class _Together:
-    """Has changes of several threads wait while a first one is being made, and then share one."""
+    """Changes of several threads that wait for a first one, and then share a transaction."""
 
     def __init__(self, path: Path) -> None:
         self.file = SqliteFile(path)
@@ -269,14 +269,14 @@ class _Together:
         def run() -> None:
             try:
                 self.outcomes[name] = self.file.write(change)
-            except Exception as error:  # noqa: BLE001 (told by the test)
+            except Exception as error:  # noqa: BLE001 (reported by the test)
                 self.outcomes[name] = error
 
         self._threads.append(threading.Thread(target=run))
         self._threads[-1].start()
 
     def wait(self, name, change) -> None:
-        """Have this change made together with the others that wait."""
+        """Make this change together with the others that wait."""
         before = len(self.file._waiting)
         self._submit(name, change)
         while len(self.file._waiting) == before:
@@ -333,7 +333,7 @@ def test_a_change_that_is_refused_leaves_no_trace_and_does_not_touch_its_neighbo
     assert together.days() == ["a", "b"]
 
 
-def test_nobody_is_told_anything_of_a_transaction_that_did_not_reach_the_disk(together):
+def test_a_transaction_that_did_not_reach_the_disk_returns_to_no_caller(together):
     def given_up(connection):
         connection.execute("ROLLBACK")  # as SQLite does by itself when the disk is full
         raise sqlite3.OperationalError("database or disk is full")
@@ -376,10 +376,10 @@ def test_a_kill_loses_nothing_that_was_acknowledged(tmp_path):
     with subprocess.Popen(
         [sys.executable, "-c", _ACKNOWLEDGING, str(path)], stdout=subprocess.PIPE
     ) as process:
-        told = [process.stdout.readline() for _ in range(300)]
+        lines = [process.stdout.readline() for _ in range(300)]
         process.kill()
-        told += process.stdout.read().splitlines(keepends=True)
-    acknowledged = {tuple(line.decode().split()) for line in told if line.endswith(b"\n")}
+        lines += process.stdout.read().splitlines(keepends=True)
+    acknowledged = {tuple(line.decode().split()) for line in lines if line.endswith(b"\n")}
     file = SqliteFile(path)
     kept = set(file.all("SELECT token_id, day FROM spent"))
     file.close()

@@ -1,4 +1,4 @@
-"""Items that an operator wrote into the table `auth` by hand."""
+"""Items written into the table `auth` by hand."""
 
 from datetime import UTC, datetime
 
@@ -15,7 +15,7 @@ def test_a_bare_pass_code_has_what_the_ancestors_had():
     assert token.id == id_of({"token": "seed-pass-code"})
 
 
-def test_a_scope_that_is_none_gives_nothing_and_takes_nothing():
+def test_an_unknown_scope_is_ignored():
     assert token_from({"token": "x", "scopes": ["root", "invoke"]}).scopes == {Scope.INVOKE}
 
 
@@ -34,6 +34,6 @@ def test_a_time_without_a_zone_is_utc(text):
     assert not token.alive(datetime(2027, 1, 1, tzinfo=UTC))
 
 
-def test_a_time_that_is_none_is_an_error_and_not_for_ever():
+def test_an_invalid_time_is_an_error_and_not_for_ever():
     with pytest.raises(ValueError, match="next summer"):
         token_from({"token": "x", "expires_at": "next summer"})

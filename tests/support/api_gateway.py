@@ -94,7 +94,7 @@ def gateway_to_control(
         for name in ("AWS_ENDPOINT_URL_SAGEMAKER", "AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME"):
             monkeypatch.setenv(name, sagemaker.url)
         deployment.define()
-        control.front.cache_clear()
+        control.control.cache_clear()
         yield Gateway(deployment)
-        control.front().close()
-        control.front.cache_clear()
+        control.control().close()
+        control.control.cache_clear()

@@ -5,12 +5,17 @@ is a thread of a timeline, so runs overlap as they do on AWS.
 """
 
 import json
-from collections.abc import Callable
+import uuid
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from typing import Any
 
+import boto3
+import pytest
 from botocore.exceptions import EndpointConnectionError
 
 from parkmeter.aws.clock import MeterClock, ReconcileFailedError
@@ -20,8 +25,8 @@ from parkmeter.aws.heartbeat import Heartbeat
 from parkmeter.aws.hours_parameters import HoursParameters
 from parkmeter.aws.last_use import last_use
 from parkmeter.aws.lifecycle import Lifecycle
-from parkmeter.aws.link_secret import LinkSecret, found_address
-from parkmeter.aws.mail import Mailing
+from parkmeter.aws.link_secret import LinkSecret, api_address
+from parkmeter.aws.mail import Mailer
 from parkmeter.aws.wiring import NoGate, Ports, service_of
 from parkmeter.core.events import Event, Extension
 from parkmeter.core.journal import Entry, Kind
@@ -34,11 +39,15 @@ from parkmeter.service.changes import Actor
 from parkmeter.service.event_builder import extension_of
 from parkmeter.service.meters import MeterService
 from parkmeter.stores.dynamodb_outbox import DynamoOutbox
-from simulator.deployment import Deployed
+from simulator.deployment import Deployed, deployed
+from simulator.sagemaker.endpoint import Delays
 from simulator.sagemaker.simulator import SageMakerSimulator
 from tests.support.timeline import Timeline
 from tests.support.wound_sagemaker import Wound
 
+DELAYS = Delays(
+    create=timedelta(minutes=1), provision=timedelta(seconds=30), delete=timedelta(seconds=20)
+)
 ADA = Actor("a1", "ada")
 FLAN = "flan-t5"
 SECOND = timedelta(seconds=1)
@@ -141,9 +150,9 @@ class Life:
         return self.known.of(names)
 
     @property
-    def mailing(self) -> Mailing:
+    def mailer(self) -> Mailer:
         """Of the clock; the topic does not answer as often as `sns_troubles` says."""
-        return Mailing(
+        return Mailer(
             self.deployment.store,
             DynamoOutbox(self.deployment.dynamodb, self.deployment.tables.meters),
             Flaky(SnsReceiver(self.sns, self.topic), self),
@@ -153,7 +162,7 @@ class Life:
         )
 
     def _extension(self, warning: Entry, spec: Spec) -> Extension | None:
-        address = found_address(self.deployment.ssm, self.address_parameter)
+        address = api_address(self.deployment.ssm, self.address_parameter)
         secret = LinkSecret(self.deployment.dynamodb, self.deployment.tables.meters)
         return address and extension_of(warning, spec, address, secret())
 
@@ -169,10 +178,10 @@ class Life:
             expiries=self.expiries,
             hours=self.hours,
             heartbeat=self.heartbeat,
-            mailing=self.mailing,
+            mailer=self.mailer,
             now=self.wound.now,
             pause=self.timeline.sleep,
-            say=lambda text: self.heard.append(json.loads(text)),
+            emit=lambda text: self.heard.append(json.loads(text)),
         )
         return replace(made, **changes)
 
@@ -190,6 +199,29 @@ class Life:
         """What control and tests ask."""
         names = [FLAN, *self.deployment.names]
         return service_of(self.ports, self.find(names).definitions)
+
+    @contextmanager
+    def counted(self) -> Iterator[Counter[str]]:
+        """Count the calls to AWS made meanwhile, by names such as `dynamodb:GetItem`."""
+        calls: Counter[str] = Counter()
+
+        def note(event_name: str, **_: Any) -> None:
+            calls[event_name.removeprefix("before-call.").replace(".", ":")] += 1
+
+        clients = (self.deployment.dynamodb, self.deployment.ssm, self.sns)
+        before = len(self.sagemaker.account.calls)
+        for client in clients:
+            client.meta.events.register("before-call", note)
+        yield calls
+        for client in clients:
+            client.meta.events.unregister("before-call", note)
+        for call in self.sagemaker.account.calls[before:]:
+            calls[f"sagemaker:{call.operation}"] += 1
+
+    def run_alone(self, event: dict[str, Any], **changes: Any) -> None:
+        """Run the clock once in this thread; its pauses wind the time."""
+        pause = lambda seconds: self.wound.wind(seconds=seconds)  # noqa: E731
+        self.clock(pause=pause, **changes).run(event)
 
     # ── Time ─────────────────────────────────────────────────────────────────────────────────────
 
@@ -313,3 +345,27 @@ class Life:
 def utc(text: str) -> datetime:
     """`13:05:00` of the day on which tests take place."""
     return datetime.fromisoformat(f"2026-06-22T{text}").replace(tzinfo=UTC)
+
+
+@contextmanager
+def new_life(moto: str, clock: Wound, monkeypatch: pytest.MonkeyPatch) -> Iterator[Life]:
+    """A deployment with Flan-T5 defined and nothing provisioned."""
+    with (
+        deployed(moto, monkeypatch.setenv) as deployment,
+        SageMakerSimulator(clock.now, delays=DELAYS) as sagemaker,
+    ):
+        sagemaker.add_config("on-a10g", "ml.g5.12xlarge")
+        sagemaker.add_config("on-a100", "ml.p4d.24xlarge")
+        deployment.define(warn_minutes=[])
+        sns, sqs = boto3.client("sns"), boto3.client("sqs")
+        topic = sns.create_topic(Name=f"t-{uuid.uuid4().hex}")["TopicArn"]
+        queue = sqs.create_queue(QueueName=f"q-{uuid.uuid4().hex}")["QueueUrl"]
+        arn = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])
+        sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=arn["Attributes"]["QueueArn"])
+        life = Life(deployment, sagemaker, clock, sns, topic, sqs, queue)
+        yield life
+        life.timeline.end()
+        sns.close()
+        sqs.close()
+    assert sagemaker.bugs == []
+    assert sagemaker.account.violations == []

@@ -1,4 +1,4 @@
-"""Every driver behind one handle, so that one suite can ask the same of all of them.
+"""Every driver behind one handle, so that one suite can test all of them.
 
 A handle knows how to make endpoints that are good or bad in a certain way, and how to let time
 pass: on the fake's wound clock, or in real time for processes, never longer than needed.
@@ -31,30 +31,30 @@ class Handle(Protocol):
     """One driver under test."""
 
     driver: Driver
-    on_leash: bool  # an endpoint nobody keeps any more ends by itself
+    on_leash: bool  # an endpoint that is no longer kept ends by itself
     stops_while_starting: bool  # otherwise the stop is to be asked for until it is possible
     address_begins: str  # the address of what `good` makes
 
     def good(self) -> Spec:
-        """An endpoint that gets ready and stops when asked."""
+        """Return an endpoint that gets ready and stops when requested."""
 
     def slow(self) -> Spec:
-        """One that takes so long to start that a test can act meanwhile."""
+        """Return one that starts slowly enough for a test to act meanwhile."""
 
     def fails_once(self) -> Spec:
-        """One whose first start fails, saying "no such weights"."""
+        """Return one whose first start fails with "no such weights"."""
 
     def impossible(self) -> Spec:
-        """One that the provider refuses to start."""
+        """Return one that the provider refuses to start."""
 
     def now(self) -> datetime:
-        """What time it is for the driver."""
+        """Return the driver's time."""
 
     def pass_time(self) -> None:
         """Let a little time pass."""
 
     def starts_of(self, spec: Spec) -> int:
-        """How often an endpoint really came into being."""
+        """Return the number of actual starts of an endpoint."""
 
 
 def start(handle: Handle, spec: Spec, seconds: float = 600, version: int = 1) -> None:
@@ -65,7 +65,7 @@ def start(handle: Handle, spec: Spec, seconds: float = 600, version: int = 1) ->
 def watch(
     handle: Handle, spec: Spec, until: Phase, before_each_look: Callable[[], None] = lambda: None
 ) -> list[Observed]:
-    """What is seen until this phase comes, one observation per change of phase."""
+    """Return what is observed until this phase, one observation per change of phase."""
     before_each_look()
     seen = [handle.driver.observe(spec)]
     give_up = time.monotonic() + PATIENCE
@@ -84,7 +84,7 @@ def phases(seen: list[Observed]) -> list[Phase]:
 
 
 def wait_for(condition: Callable[[], bool], what: str, within: float = PATIENCE) -> float:
-    """Seconds until this holds."""
+    """Return the seconds until this holds."""
     began = time.monotonic()
     while not condition():
         assert time.monotonic() - began < within, f"not within {within} s: {what}"
@@ -139,7 +139,7 @@ class ProcessHandle:
         self.driver = ProcessDriver(self.folder, self.launches)
 
     def server(self, name: str, *flags: str, **settings: object) -> Spec:
-        """An endpoint with these flags of `servers/ping.py` and settings of `Launch`."""
+        """Return an endpoint with these flags of `servers/ping.py` and settings of `Launch`."""
         command = (sys.executable, "-I", "-S", str(SERVER), "{port}", *flags)
         self.launches[name] = Launch(command, **settings)
         return Spec(name)
@@ -185,7 +185,7 @@ class ProcessHandle:
         return log.read_text().count("--- parkmeter run ") if log.exists() else 0
 
     def end_everything(self) -> None:
-        """Whatever a test did: nothing of it stays behind."""
+        """Stop everything a test has started."""
         for name in self.driver.owned():
             with contextlib.suppress(ProcessLookupError, KeyError):
                 os.kill(self.leash_of(Spec(name)), signal.SIGCONT)

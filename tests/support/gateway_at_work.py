@@ -1,4 +1,4 @@
-"""A data plane behind a real uvicorn server on loopback, its clients, and a clock to wind."""
+"""A data plane behind a real uvicorn server on loopback, its clients, and a wound clock."""
 
 import asyncio
 import functools
@@ -17,7 +17,7 @@ import uvloop
 
 from parkmeter.core.meter import Status
 from parkmeter.core.tokens import Scope, Token, digest_of
-from parkmeter.ports import View
+from parkmeter.core.view import View
 from parkmeter.proxy.client_protocol import protocol_for
 from parkmeter.proxy.data_plane import DataPlane
 from parkmeter.proxy.gate import LocalGate
@@ -58,24 +58,24 @@ def _on(loops: dict[str, Any], test: Callable[..., Awaitable[None]]) -> Any:
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    """Give way until it holds; the test's own limit bounds it."""
+    """Yield to the loop until it holds; the test's own limit bounds it."""
     while not condition():  # noqa: ASYNC110 (what is awaited has no event of its own)
         await asyncio.sleep(0.001)
 
 
-async def nobody(_scope: Any, _receive: Any, send: Any) -> None:
-    """The application beside a data plane: what that does not know is 404."""
+async def not_found(_scope: Any, _receive: Any, send: Any) -> None:
+    """Answer 404: the application beside a data plane."""
     await send({"type": "http.response.start", "status": 404, "headers": []})
     await send({"type": "http.response.body", "body": b""})
 
 
 def waiting(gate: LocalGate, name: str = "flan-t5") -> int:
-    """Requests being held right now."""
+    """Return the number of requests being held."""
     return gate.waiting(name)
 
 
-class Hands:
-    """A clock that moves when told to."""
+class WoundClock:
+    """A clock that moves only when a test sets `at`."""
 
     def __init__(self) -> None:
         self.at = NOON
@@ -96,7 +96,7 @@ class Reply:
 
 
 class Client:
-    """A client that shows every byte."""
+    """A client of which tests see every byte."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.reader = reader
@@ -137,7 +137,7 @@ class Client:
         return (await self.reader.readexactly(size + 2))[:-2]
 
     async def reply(self, *, headless: bool = False) -> Reply:
-        """A whole answer."""
+        """Return a whole answer."""
         status, fields = await self.head()
         body = b""
         if headless or status in {204, 304}:
@@ -158,7 +158,7 @@ class Client:
 
 
 class Gateway:
-    """The parts of a gateway that runs."""
+    """The parts of a running gateway."""
 
     def __init__(
         self,
@@ -167,7 +167,7 @@ class Gateway:
         pool: UpstreamPool,
         wake: Callable[[str, Token], object] | None = None,
     ) -> None:
-        self.clock = Hands()
+        self.clock = WoundClock()
         self.idle: list[str] = []
         self.gate = LocalGate(self.clock.now, self.idle.append)
         self.pool = pool
@@ -250,7 +250,7 @@ async def served(
     keep_alive: int = 5,
     part: Callable[[], None] = lambda: None,
 ) -> AsyncIterator[int]:
-    """The port of a uvicorn that serves this application; at the end clients `part` from it."""
+    """Yield the port of a uvicorn that serves this application; `part` ends its clients."""
     config = uvicorn.Config(
         app,
         port=0,
@@ -270,7 +270,7 @@ async def served(
         yield server.servers[0].sockets[0].getsockname()[1]
     except BaseException:
         for task in server.server_state.tasks:
-            task.cancel()  # a failed test shall not wait for what it left
+            task.cancel()  # a failed test must not wait for what it left
         raise
     finally:
         part()
@@ -288,9 +288,9 @@ async def gateway(
     pool: UpstreamPool | None = None,
     wake: Callable[[str, Token], object] | None = None,
 ) -> AsyncIterator[Gateway]:
-    """A gateway at work; with an address its endpoint serves there for another hour.
+    """Yield a running gateway; with an address its endpoint serves there for another hour.
 
-    `wake`: who tops up its closed meter when a prompt comes.
+    `wake` tops up its closed meter when a prompt comes.
     """
     made = Gateway(limits or Limits(), timeouts or Timeouts(), pool or UpstreamPool(), wake)
     if address is not None:
@@ -301,7 +301,7 @@ async def gateway(
         made.connections.append(speak(**named))
         return made.connections[-1]
 
-    async with served(nobody, http=seen, part=made.part) as made.port:
+    async with served(not_found, http=seen, part=made.part) as made.port:
         yield made
     made.plane.close()
     assert made.gate.in_flight("flan-t5") == 0

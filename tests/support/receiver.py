@@ -1,4 +1,4 @@
-"""A real HTTP receiver of webhooks on loopback, that can be down, slow, or hang."""
+"""A real HTTP receiver of webhooks on loopback that can be down, slow, or hang."""
 
 import contextlib
 import json
@@ -23,7 +23,7 @@ class Delivery:
 
 @dataclass
 class Inbox:
-    """What came, whatever it was answered; `troubles` are the next answers, then 204 to all."""
+    """All received deliveries; `troubles` are the next answers, after them 204 to all."""
 
     url: str = ""
     got: list[Delivery] = field(default_factory=list)
@@ -45,7 +45,7 @@ def status(code: int, **headers: str) -> Reply:
 
 
 def hang(released: threading.Event) -> Reply:
-    """No answer until it is released."""
+    """Give no answer until it is released."""
 
     def reply(handler: BaseHTTPRequestHandler) -> None:
         released.wait(30)
@@ -54,7 +54,7 @@ def hang(released: threading.Event) -> Reply:
 
 
 def drip(handler: BaseHTTPRequestHandler) -> None:
-    """A head that never ends, a little of it every tenth of a second."""
+    """Send a head that never ends, a little of it every tenth of a second."""
     with contextlib.suppress(OSError):
         handler.wfile.write(b"HTTP/1.1 200 OK\r\n")
         for number in range(300):
@@ -63,7 +63,7 @@ def drip(handler: BaseHTTPRequestHandler) -> None:
 
 
 def endless(handler: BaseHTTPRequestHandler) -> None:
-    """Taken, with a body that does not end."""
+    """Accept, with a body that does not end."""
     with contextlib.suppress(OSError):
         handler.wfile.write(b"HTTP/1.1 200 OK\r\n\r\n")
         for _ in range(300):

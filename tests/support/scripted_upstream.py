@@ -1,4 +1,4 @@
-"""A model server on loopback that does, connection by connection, what a test's script says."""
+"""A model server on loopback that runs a test's script on each connection."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -9,8 +9,8 @@ OK = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\
 
 
 @dataclass(frozen=True)
-class Asked:
-    """The head of one request, as it came."""
+class Received:
+    """The head of one request, as received."""
 
     line: str
     fields: list[tuple[str, str]]
@@ -22,7 +22,7 @@ class Asked:
         return found[0] if found else None
 
 
-class Line:
+class ServerEnd:
     """The model server's end of one connection."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, number: int):
@@ -30,30 +30,30 @@ class Line:
         self.writer = writer
         self.number = number
 
-    async def head(self) -> Asked:
+    async def head(self) -> Received:
         raw = await self.reader.readuntil(b"\r\n\r\n")
         line, *rest = raw.decode("latin-1").split("\r\n")[:-2]
         pairs = (field.partition(": ") for field in rest)
-        return Asked(line, [(name, value) for name, _, value in pairs], raw)
+        return Received(line, [(name, value) for name, _, value in pairs], raw)
 
     async def chunk(self) -> bytes:
         """One chunk of a chunked body; empty at its end."""
         size = int(await self.reader.readuntil(b"\r\n"), 16)
         return (await self.reader.readexactly(size + 2))[:-2]
 
-    async def request(self) -> tuple[Asked, bytes]:
-        """A whole request."""
-        asked = await self.head()
-        return asked, await self.body(asked)
+    async def request(self) -> tuple[Received, bytes]:
+        """Return the head and body of a request."""
+        head = await self.head()
+        return head, await self.body(head)
 
-    async def body(self, asked: Asked) -> bytes:
-        """The whole body of a request whose head came."""
-        if asked["Transfer-Encoding"] == "chunked":
+    async def body(self, head: Received) -> bytes:
+        """Return the body of a request whose head was received."""
+        if head["Transfer-Encoding"] == "chunked":
             body = b""
             while piece := await self.chunk():
                 body += piece
             return body
-        return await self.reader.readexactly(int(asked["Content-Length"] or 0))
+        return await self.reader.readexactly(int(head["Content-Length"] or 0))
 
     async def send(self, *pieces: bytes) -> None:
         for piece in pieces:
@@ -61,7 +61,7 @@ class Line:
             await self.writer.drain()
 
     async def gone(self) -> None:
-        """Return when the other side has closed; what it still sends is thrown away."""
+        """Return when the other side has closed; discard what it still sends."""
         try:
             while await self.reader.read(65536):
                 pass
@@ -69,15 +69,15 @@ class Line:
             return
 
     def reset(self) -> None:
-        """Close without a word."""
+        """Reset the connection."""
         self.writer.transport.abort()
 
 
-Script = Callable[[Line], Awaitable[None]]
+Script = Callable[[ServerEnd], Awaitable[None]]
 
 
 class Upstream:
-    """What the tests ask it: `address`, and how many `connections` came."""
+    """The server as tests see it: its `address` and the number of `connections` that came."""
 
     def __init__(self, script: Script) -> None:
         self.script = script
@@ -92,7 +92,7 @@ class Upstream:
         self._tasks.add(task)
         self.connections += 1
         try:
-            await self.script(Line(reader, writer, self.connections))
+            await self.script(ServerEnd(reader, writer, self.connections))
         except (asyncio.IncompleteReadError, ConnectionError, asyncio.CancelledError):
             pass  # the gateway closed, or the test is over
         except BaseException as error:  # noqa: BLE001 (shown by the test)
@@ -109,7 +109,7 @@ class Upstream:
 
 @asynccontextmanager
 async def upstream(script: Script) -> AsyncIterator[Upstream]:
-    """A model server that runs `script` on each connection."""
+    """Run a model server with this script for each connection."""
     made = Upstream(script)
     server = await asyncio.start_server(made._serve, "127.0.0.1", 0, limit=1 << 20)
     made.address = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
@@ -123,12 +123,12 @@ async def upstream(script: Script) -> AsyncIterator[Upstream]:
 
 
 def answering(*answers: bytes) -> Script:
-    """Reads whole requests and gives one answer to each, the last one again and again."""
+    """Return a script that answers whole requests one after the other, at the end with the last."""
 
-    async def script(line: Line) -> None:
+    async def script(end: ServerEnd) -> None:
         left = list(answers)
         while True:
-            await line.request()
-            await line.send(left.pop(0) if len(left) > 1 else left[0])
+            await end.request()
+            await end.send(left.pop(0) if len(left) > 1 else left[0])
 
     return script

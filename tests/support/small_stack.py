@@ -1,4 +1,4 @@
-"""A small stack, without CDK: functions from a few lines, and what stands around them."""
+"""A small stack, without CDK: functions of a few lines, and their surroundings."""
 
 import io
 import json
@@ -7,6 +7,9 @@ import zipfile
 from typing import Any
 
 from simulator.cloud import SimulatedCloud
+
+PATIENCE = 100.0
+"""Seconds. A function's first process may take long to start on a machine that does much else."""
 
 ROLE = "arn:aws:iam::111122223333:role/any"
 BUCKET = "packages"
@@ -21,11 +24,11 @@ def answer(event, **more):
     put = Request(event["ResponseURL"], json.dumps(said).encode(), method="PUT")
     urlopen(put).close()
 """
-"""What a custom resource's function needs: `answer(event, Status=…)`."""
+"""Code that a custom resource's function begins with: `answer(event, Status=…)`."""
 
 
 def function(cloud: SimulatedCloud, name: str, code: str, **more: Any) -> dict[str, Any]:
-    """The template's resource for a function `name` that runs `code`, whose package is uploaded."""
+    """Upload a package of `code`; return the template's resource for a function `name` of it."""
     written = io.BytesIO()
     with zipfile.ZipFile(written, "w") as package:
         package.writestr("index.py", code)
@@ -48,7 +51,7 @@ def function(cloud: SimulatedCloud, name: str, code: str, **more: Any) -> dict[s
 
 
 def deploy(cloud: SimulatedCloud, name: str, resources: dict[str, Any]) -> str:
-    """Create or change a stack; the status that it ends in."""
+    """Create or update a stack; return its final status."""
     client, template = cloud.client("cloudformation"), json.dumps({"Resources": resources})
     there = [stack["StackName"] for stack in client.describe_stacks()["Stacks"]]
     operation = client.update_stack if name in there else client.create_stack
@@ -57,14 +60,14 @@ def deploy(cloud: SimulatedCloud, name: str, resources: dict[str, Any]) -> str:
 
 
 def deployed(cloud: SimulatedCloud, name: str, resources: dict[str, Any]) -> None:
-    """`deploy`, which must end well."""
+    """Create or update a stack, which must succeed."""
     status = deploy(cloud, name, resources)
     assert status in ("CREATE_COMPLETE", "UPDATE_COMPLETE"), reasons(cloud, name)
 
 
 def ended(cloud: SimulatedCloud, name: str) -> str:
-    """The status of a stack when nothing is in progress any more."""
-    deadline = time.monotonic() + 30
+    """The status of a stack once nothing is in progress."""
+    deadline = time.monotonic() + PATIENCE
     while time.monotonic() < deadline:
         stack = cloud.client("cloudformation").describe_stacks(StackName=name)["Stacks"][0]
         if not stack["StackStatus"].endswith("_IN_PROGRESS"):
@@ -74,6 +77,6 @@ def ended(cloud: SimulatedCloud, name: str) -> str:
 
 
 def reasons(cloud: SimulatedCloud, name: str) -> str:
-    """Why things went wrong with a stack."""
+    """Return the reasons of a stack's failures."""
     events = cloud.client("cloudformation").describe_stack_events(StackName=name)["StackEvents"]
     return " ".join(event.get("ResourceStatusReason", "") for event in events)

@@ -1,7 +1,7 @@
-"""Wound time for several runs at once: it goes on only when every one of them sleeps or has ended.
+"""Simulated time for concurrent runs: it advances only when each of them sleeps or has ended.
 
 Each run has a thread of its own. What it sleeps is not waited for: time jumps to the next moment at
-which somebody wakes, so that runs overlap as they do on AWS, and every run of a test is alike.
+which a run wakes, so that runs overlap as they do on AWS, and every run of a test is alike.
 """
 
 import threading
@@ -15,11 +15,11 @@ _STUCK_AFTER = 60.0
 
 
 class EndedError(BaseException):
-    """Raised in a sleeping run when the test is over. No `Exception`, so that nobody treats it."""
+    """Raised in a sleeping run when the test is over. No `Exception`: no handler catches it."""
 
 
 class Timeline:
-    """Runs on a wound clock. `broken` holds what runs raised."""
+    """Runs on a clock that the test moves. `broken` holds the exceptions of runs."""
 
     def __init__(self, wound: Wound) -> None:
         self._wound = wound
@@ -30,7 +30,7 @@ class Timeline:
         self.broken: list[BaseException] = []
 
     def spawn(self, run: Callable[[], None]) -> None:
-        """Begin a run now."""
+        """Start a run now."""
         with self._changed:
             self._awake += 1
         threading.Thread(target=self._run, args=(run,), daemon=True).start()
@@ -54,17 +54,17 @@ class Timeline:
             raise self.broken.pop()
 
     def asleep(self) -> int:
-        """How many runs there are that have not ended."""
+        """Return the number of runs that have not ended."""
         with self._changed:
             return len(self._sleeping)
 
     def next_wake(self) -> datetime | None:
-        """When the next run wakes."""
+        """Return the time at which the next run wakes."""
         with self._changed:
             return min(self._sleeping.values(), default=None)
 
     def go_to(self, moment: datetime) -> None:
-        """Let it be this time; whoever slept until then goes on."""
+        """Set the time; runs that slept until then continue."""
         with self._changed:
             self._wound.time = moment
             for thread, wake in list(self._sleeping.items()):

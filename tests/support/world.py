@@ -8,8 +8,9 @@ from decimal import Decimal
 from parkmeter.core.journal import Entry, Kind
 from parkmeter.core.meter import Price, Spec
 from parkmeter.core.money import Dollars, Minutes
+from parkmeter.core.view import View
 from parkmeter.drivers.fake import FakeDriver
-from parkmeter.ports import Store, View
+from parkmeter.ports import Store
 from parkmeter.service.changes import Actor
 from parkmeter.service.meters import MeterService
 from parkmeter.stores.memory import MemoryStore
@@ -23,7 +24,7 @@ BOB = Actor("b2", "bob")
 
 @dataclass
 class WoundClock:
-    """`ports.Clock` that goes only when it is wound, from one thing that is due to the next."""
+    """`ports.Clock` that moves only when wound, from one due time to the next."""
 
     time: datetime = NOON
     due: dict[str, datetime] = field(default_factory=dict)
@@ -83,7 +84,7 @@ class World:
         self.service = self.another_service()
 
     def another_service(self) -> MeterService:
-        """Restart the service: it remembers nothing but store and endpoints."""
+        """Return the service of a restarted gateway, which keeps only store and endpoints."""
         self.clock.due.clear()
         return MeterService(
             self.specs,
@@ -124,16 +125,16 @@ class World:
         return self.service.report(name).left
 
     def lines(self, name: str = "flan-t5") -> list[Kind]:
-        """Kinds of the journal's lines, oldest first."""
+        """Return the kinds of the journal's entries, oldest first."""
         return [entry.kind for entry in self.service.journal(name, 1000)][::-1]
 
     def calls(self, *methods: str) -> list[str]:
-        """Return the driver's calls of these methods, in order."""
+        """Return the calls of these methods of the driver, in order."""
         return [call.method for call in self.driver.calls if call.method in methods]
 
 
 def spec(price_per_hour: Decimal | None = None, **changes: object) -> Spec:
-    """A spec with one price, if any: that of its first variant."""
+    """Return a spec with at most one price: that of its first variant."""
     made = replace(Spec("flan-t5"), **changes)
     if price_per_hour is None:
         return made

@@ -1,7 +1,7 @@
-"""`/`: the dashboard, and below `/assets` what its page loads. Needs no token and knows no meter.
+"""`/`: the dashboard, with its files below `/assets`. Needs no token and knows no meter.
 
-The page names its files by a version made of all their bytes, so that a browser keeps them for good
-and never mixes those of two releases. All addresses are relative: the page works under any prefix.
+The page names its files by a version made of all their bytes, so that a browser can cache them
+forever and never mixes two releases. All URLs are relative: the page works under any prefix.
 """
 
 import hashlib
@@ -29,7 +29,7 @@ _TYPES = MappingProxyType(
         ".txt": "text/plain; charset=utf-8",
     }
 )
-_FOR_GOOD = "public, max-age=31536000, immutable"
+_FOREVER = "public, max-age=31536000, immutable"
 _POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
     "img-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
@@ -43,7 +43,7 @@ _HEADERS = {
 
 @dataclass(frozen=True, slots=True)
 class Asset:
-    """One file: its bytes, its type, and the tag by which a browser asks whether it changed."""
+    """A file: its bytes, media type and ETag."""
 
     body: bytes
     media_type: str
@@ -51,21 +51,21 @@ class Asset:
 
     @classmethod
     def of(cls, name: str, body: bytes) -> "Asset":
-        """A file by its name; one of a kind that is not served raises KeyError."""
+        """Return a file by its name; raise KeyError for a type that is not served."""
         digest = hashlib.sha256(body).hexdigest()
         return cls(body, _TYPES[name[name.rindex(".") :]], f'"{digest[:32]}"')
 
 
 @dataclass(frozen=True, slots=True)
 class Dashboard:
-    """All files, by their names; the page among them, as it names the others."""
+    """All files by name, with the version that the page uses for them."""
 
     version: str
     assets: Mapping[str, Asset]
 
 
 def add_dashboard_routes(app: FastAPI) -> None:
-    """Make an application answer them."""
+    """Add the routes to an application."""
 
     @app.get("/", include_in_schema=False)
     async def home(request: Request) -> Response:
@@ -80,13 +80,13 @@ def add_dashboard_routes(app: FastAPI) -> None:
         found = dashboard().assets.get(name)
         if version != dashboard().version or found is None or name == _PAGE:
             raise HTTPException(404)
-        return _answer(request, found, _FOR_GOOD)
+        return _answer(request, found, _FOREVER)
 
 
-def _answer(request: Request, asset: Asset, keeping: str) -> Response:
-    headers = {**_HEADERS, "Cache-Control": keeping, "ETag": asset.tag}
+def _answer(request: Request, asset: Asset, cache_control: str) -> Response:
+    headers = {**_HEADERS, "Cache-Control": cache_control, "ETag": asset.tag}
     known = request.headers.get("if-none-match", "").split(",")
-    # A proxy that compressed the file made its tag a weak one.
+    # A proxy that compresses the file makes its tag a weak one.
     if asset.tag in [tag.strip().removeprefix("W/") for tag in known]:
         return Response(status_code=304, headers=headers)
     return Response(asset.body, media_type=asset.media_type, headers=headers)
@@ -94,7 +94,7 @@ def _answer(request: Request, asset: Asset, keeping: str) -> Response:
 
 @cache
 def dashboard() -> Dashboard:
-    """The files of this release; read once."""
+    """Return the files of this release; read once."""
     read = dict(sorted(_read(files(package), "")))
     digest = hashlib.sha256()
     for name, body in read.items():

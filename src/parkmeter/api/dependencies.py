@@ -1,11 +1,11 @@
-"""What every control route stands on: the use cases, who asks, and how an endpoint is shown."""
+"""Dependencies shared by all control routes: the use cases, the token, an endpoint's schema."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Annotated, Any
 
-from fastapi import Depends, Header, Path, Security
+from fastapi import Depends, Header, Path, Response, Security
 from fastapi.security import APIKeyHeader
 
 from parkmeter.api.schemas import Endpoint
@@ -13,6 +13,7 @@ from parkmeter.core.report import Report
 from parkmeter.core.tokens import Token
 from parkmeter.errors import ScopeMissingError
 from parkmeter.ports import RequestCounts
+from parkmeter.service.changes import Actor, ChangeResult
 from parkmeter.service.meters import MeterService
 from parkmeter.service.run_stats import RunStats
 from parkmeter.web.auth import Book
@@ -24,14 +25,14 @@ IdempotencyKey = Annotated[
     str | None,
     Header(
         alias="Idempotency-Key",
-        description="Makes a repetition harmless: 1 to 255 visible ASCII characters, kept 7 days.",
+        description="Makes a retry safe: 1 to 255 visible ASCII characters, kept 7 days.",
         examples=["4f0a5a8e-monday"],
     ),
 ]
 
 
 class _Uncounted:
-    """Implements `ports.RequestCounts` where nobody counts."""
+    """`ports.RequestCounts` where requests are not counted."""
 
     def of(self, _name: str, _begin: datetime, _end: datetime, _slot: timedelta) -> None:
         """See `ports.RequestCounts`."""
@@ -39,13 +40,13 @@ class _Uncounted:
 
 @dataclass(frozen=True, slots=True)
 class ApiContext:
-    """What the routes stand on.
+    """Dependencies of the control routes.
 
-    `resources`: api_resource by endpoint name. `invocations`: the path of its server that takes
-    prompts, None where others are not reached. `alive`: whether the clock goes round.
-    `whole_servers`: prompts are streamed, wait as long as they ask, and every path of a model
-    server is reached; on AWS they wait some seconds at most, and none of the rest. `requests`:
-    how many endpoints let in, as far as that is known.
+    `resources`: api_resource by endpoint name. `invocations`: the path for prompts at an endpoint's
+    server, None where no other path is reached. `alive`: whether the clock runs. `whole_servers`:
+    prompts are streamed, wait as long as they ask, and reach every path of a model server; on AWS
+    they wait for some seconds at most and reach one path. `requests`: counts of the requests that
+    endpoints let in, where known.
     """
 
     service: MeterService
@@ -62,22 +63,32 @@ class ApiContext:
         object.__setattr__(self, "run_stats", RunStats(self.service))
 
     def shape(self, report: Report) -> Endpoint:
-        """An endpoint as clients are shown it."""
-        summary = self.run_stats.of(report)
-        name = report.spec.name
+        """Return the JSON shape of an endpoint."""
+        summary, name = self.run_stats.of(report), report.spec.name
         return Endpoint.of(report, summary, self.resources(name), self.invocations(name))
 
 
-def token_of(control: ApiContext) -> Any:
-    """What a route depends on to know who asks: a Token, or the request is refused."""
+def token_of(context: ApiContext) -> Any:
+    """Return the dependency that gives a route the caller's Token, or refuses the request."""
 
     async def check(authorization: Annotated[str | None, Security(_header)]) -> Token:
-        return control.book.check(authorization, control.now())
+        return context.book.check(authorization, context.now())
 
     return Depends(check)
 
 
 def may_see(token: Token, name: str) -> None:
-    """Any token sees status, of the endpoints it is for."""
+    """Raise ScopeMissingError unless the token covers the endpoint: then it may see its status."""
     if not token.covers(name):
         raise ScopeMissingError("status", name)
+
+
+def actor_of(token: Token) -> Actor:
+    """Return the holder of a token as the use cases know it."""
+    return Actor(token.id, token.name, token.minutes_per_day)
+
+
+def mark_replayed(result: ChangeResult, response: Response) -> None:
+    """Mark the response if this is the stored answer of an earlier request."""
+    if result.replayed:
+        response.headers["Idempotency-Replayed"] = "true"

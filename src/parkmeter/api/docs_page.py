@@ -1,4 +1,4 @@
-"""`/docs`: the OpenAPI document as one page to read and copy from; no script, nothing fetched."""
+"""`/docs`: the OpenAPI document as one page with calls to copy; no script, nothing loaded."""
 
 import base64
 import hashlib
@@ -24,7 +24,7 @@ td:first-child { white-space: nowrap; font: .875rem/1.6 ui-monospace, monospace 
 _STYLE_HASH = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
 
 HEADERS = {
-    # The dashboard keeps a token on this origin: nothing of anybody else's runs or loads here.
+    # The dashboard keeps a token on this origin, so nothing foreign may run or load here.
     "Content-Security-Policy": f"default-src 'none'; style-src 'sha256-{_STYLE_HASH}'; "
     "img-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
     "Referrer-Policy": "no-referrer",
@@ -33,7 +33,7 @@ HEADERS = {
 
 
 def docs_page(document: dict[str, Any], base_url: str) -> str:
-    """The whole page for a gateway that is reached at `base_url`."""
+    """Return the page for a gateway at `base_url`."""
     parts: dict[str, list[str]] = {}
     for path, operations in document["paths"].items():
         for method, operation in operations.items():
@@ -97,7 +97,7 @@ def _prose(text: str) -> str:
 
 
 def _code(text: str) -> str:
-    """Escaped, with `…` as code."""
+    """Escape the text and mark `…` as code."""
     pieces = escape(text).split("`")
     return "".join(
         f"<code>{piece}</code>" if place % 2 else piece for place, piece in enumerate(pieces)

@@ -1,4 +1,4 @@
-"""Whatever goes wrong in a control route is answered as a problem; nothing else leaves."""
+"""Exception handlers: every error in a control route is answered as a problem."""
 
 import logging
 
@@ -13,12 +13,12 @@ from parkmeter.web.problems import Problem, problem, problem_of
 log = logging.getLogger(__name__)
 
 
-def answer_errors(app: FastAPI) -> None:
-    """Install the handlers: our errors, FastAPI's and Starlette's, and what nobody foresaw."""
+def add_error_handlers(app: FastAPI) -> None:
+    """Install handlers for our errors, FastAPI's, Starlette's and unexpected ones."""
     app.add_exception_handler(ParkmeterError, _ours)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http)
-    app.add_exception_handler(Exception, _unforeseen)
+    app.add_exception_handler(Exception, _unexpected)
 
 
 async def _ours(_: Request, error: Exception) -> Response:
@@ -36,7 +36,7 @@ async def _invalid(_: Request, error: Exception) -> Response:
 async def _http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # noqa: S101 (registered for it)
     code = str(error.detail).lower().replace(" ", "_")
-    detail = f"There is no {request.method} {request.url.path} here. All routes: GET /docs."
+    detail = f"There is no {request.method} {request.url.path}. All routes: GET /docs."
     headers = dict(error.headers or {})
     if error.status_code == 405:  # noqa: PLR2004
         headers["Allow"] = ", ".join(sorted(_allowed(request)))
@@ -45,7 +45,7 @@ async def _http(request: Request, error: Exception) -> Response:
 
 
 def _allowed(request: Request) -> set[str]:
-    """Methods of every route on this path; the framework names those of the first one only."""
+    """Return the methods of every route on this path; Starlette names only the first route's."""
     methods: set[str] = set()
     for route in request.app.routes:
         match, _ = route.matches(request.scope)
@@ -54,7 +54,7 @@ def _allowed(request: Request) -> set[str]:
     return methods | ({"HEAD"} if "GET" in methods else set())
 
 
-async def _unforeseen(request: Request, error: Exception) -> Response:
+async def _unexpected(request: Request, error: Exception) -> Response:
     log.error("%s %s failed", request.method, request.url.path, exc_info=error)
     return _answer(problem_of(ParkmeterError("")))
 

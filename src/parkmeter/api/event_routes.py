@@ -1,7 +1,7 @@
-"""`GET /events`: the endpoints as they change, as server-sent events. Local gateway only.
+"""`GET /events`: changes of the endpoints as server-sent events. Local gateway only.
 
-The token comes in the header as everywhere, never in the address, so browsers read the stream
-with `fetch`. It ends when the token does.
+The token is sent in the header as everywhere, never in the URL, so browsers read the stream with
+`fetch`. The stream ends when the token expires or is revoked.
 """
 
 import asyncio
@@ -14,7 +14,7 @@ from fastapi.responses import StreamingResponse
 from starlette.concurrency import run_in_threadpool as in_thread
 
 from parkmeter.api.dependencies import ApiContext, token_of
-from parkmeter.api.feed import Feed, Listener
+from parkmeter.api.feed import Feed, Subscription
 from parkmeter.api.schemas import problems
 from parkmeter.core.tokens import Token
 from parkmeter.errors import ParkmeterError, TokenRefusedError
@@ -22,20 +22,20 @@ from parkmeter.web.asgi import ABORT, Receive, Scope, Send
 
 log = logging.getLogger(__name__)
 
-MOST_LISTENERS = 100
-"""Each is a connection that is kept; a page open in every browser of a team is far fewer."""
+MAX_SUBSCRIPTIONS = 100
+"""Each keeps a connection open; a page in every browser of a team is far fewer."""
 
-MOST_OF_ONE_TOKEN = 10
-"""No token keeps the others' holders from listening."""
+MAX_PER_TOKEN = 10
+"""Keeps one token from using up the subscriptions of all others."""
 
 _KEEP_ALIVE = 5.0
-"""Seconds of silence after which something is sent, so that a lost connection shows."""
+"""Seconds of silence after which a comment is sent, so that a lost connection is noticed."""
 
 _STUCK = 20.0
-"""Seconds that a client may take nothing while something is to be sent."""
+"""Seconds that a client may read nothing while something is to be sent."""
 
-News = Mapping[str, bytes]
-"""Each endpoint by its name, as JSON."""
+Snapshot = Mapping[str, bytes]
+"""JSON of each endpoint by its name."""
 
 
 class TooManyListenersError(ParkmeterError):
@@ -54,28 +54,28 @@ class TooManyListenersError(ParkmeterError):
         super().__init__(f"{listening}. Ask GET /endpoints instead, or try again.", most=most)
 
 
-def feed_of(control: ApiContext) -> Feed[News]:
-    """What listeners are told of these endpoints; of one that cannot be shown, nothing."""
+def feed_of(context: ApiContext) -> Feed[Snapshot]:
+    """Return the feed of these endpoints; it leaves out one that cannot be shown."""
 
-    def gathered() -> News:
-        news = {}
-        for report in control.service.reports():
+    def snapshot() -> Snapshot:
+        shapes = {}
+        for report in context.service.reports():
             name = report.spec.name
             try:
-                news[name] = control.shape(report).model_dump_json().encode()
+                shapes[name] = context.shape(report).model_dump_json().encode()
             except Exception:
-                log.exception("%s cannot be shown; who listens is told of the others", name)
-        return news
+                log.exception("%s cannot be shown; /events has the others", name)
+        return shapes
 
-    async def gather() -> News:
-        return await in_thread(gathered)
+    async def gather() -> Snapshot:
+        return await in_thread(snapshot)
 
     return Feed(gather)
 
 
-def add_event_routes(app: FastAPI, control: ApiContext, feed: Feed[News]) -> None:
-    """Make an application answer it. For one event loop."""
-    known_token = token_of(control)
+def add_event_routes(app: FastAPI, context: ApiContext, feed: Feed[Snapshot]) -> None:
+    """Add the route to an application. For one event loop."""
+    known_token = token_of(context)
 
     @app.get(
         "/events",
@@ -84,61 +84,65 @@ def add_event_routes(app: FastAPI, control: ApiContext, feed: Feed[News]) -> Non
         response_class=StreamingResponse,
     )
     async def events(request: Request, token: Token = known_token) -> Response:
-        """The answer of `GET /endpoints`, sent as an event `endpoints` whenever it changes.
+        """Stream the answer of `GET /endpoints` as an event `endpoints` whenever it changes.
 
         At once, then on every change (at most five times a second) and every 15 seconds; comments
-        keep the connection alive. Who reads slowly misses all but the newest. At most 10 listen
-        with one token. Local gateway only.
+        keep the connection alive. A slow reader gets only the newest. At most 10 streams for one
+        token. Local gateway only.
         """
-        if feed.listening(token.id) >= MOST_OF_ONE_TOKEN:
-            raise TooManyListenersError(MOST_OF_ONE_TOKEN, "with this token")
-        listener = feed.join(MOST_LISTENERS, token.id)
-        if listener is None:
-            raise TooManyListenersError(MOST_LISTENERS)
-        return _Events(control, listener, token, request.headers.get("authorization"))
+        if feed.count(token.id) >= MAX_PER_TOKEN:
+            raise TooManyListenersError(MAX_PER_TOKEN, "with this token")
+        subscription = feed.subscribe(MAX_SUBSCRIPTIONS, token.id)
+        if subscription is None:
+            raise TooManyListenersError(MAX_SUBSCRIPTIONS)
+        return _EventStream(context, subscription, token, request.headers.get("authorization"))
 
 
 _DOCUMENTED = {
-    "description": "`event: endpoints`, with the JSON of `GET /endpoints` as its data.",
+    "description": "`event: endpoints` with the JSON of `GET /endpoints` as data.",
     "content": {"text/event-stream": {"schema": {"type": "string"}}},
 }
 
 
-class _Events(Response):
-    """The stream of one listener, as long as it listens and its token holds."""
+class _EventStream(Response):
+    """One subscriber's stream; ends with the connection, the token, or the feed."""
 
     def __init__(
-        self, control: ApiContext, listener: Listener[News], token: Token, header: str | None
+        self,
+        context: ApiContext,
+        subscription: Subscription[Snapshot],
+        token: Token,
+        header: str | None,
     ) -> None:
         super().__init__(
             media_type="text/event-stream",
             headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
         )
         del self.headers["content-length"]
-        self._control = control
-        self._listener = listener
+        self._context = context
+        self._subscription = subscription
         self._token = token
         self._header = header
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """See Starlette."""
-        gone = asyncio.create_task(self._gone(receive))
+        disconnect = asyncio.create_task(self._wait_for_disconnect(receive))
         try:
             await self._stream(send)
         except TimeoutError:
-            # Nothing more goes to somebody who takes nothing: not even an end.
+            # The client reads nothing, so it cannot be sent an end either.
             abort = scope.get("extensions", {}).get(ABORT)
             if abort is not None:
                 abort()
-                await gone
+                await disconnect
         finally:
-            self._listener.leave()
-            gone.cancel()
+            self._subscription.cancel()
+            disconnect.cancel()
 
-    async def _gone(self, receive: Receive) -> None:
+    async def _wait_for_disconnect(self, receive: Receive) -> None:
         while (await receive())["type"] != "http.disconnect":
             pass
-        self._listener.end()
+        self._subscription.end()
 
     async def _stream(self, send: Send) -> None:
         start = {
@@ -146,27 +150,27 @@ class _Events(Response):
             "status": self.status_code,
             "headers": self.raw_headers,
         }
-        await self._listener.sent(send(start), _STUCK)
-        while (left := self._left()) > 0 and not self._listener.over:
-            news = await self._listener.news(min(_KEEP_ALIVE, left))
-            # Asked again: meanwhile the token may have been revoked.
-            if self._left() <= 0 or self._listener.over:
+        await self._subscription.sent(send(start), _STUCK)
+        while (left := self._left()) > 0 and not self._subscription.ended:
+            snapshot = await self._subscription.next(min(_KEEP_ALIVE, left))
+            # Checked again: the token may have been revoked during the wait.
+            if self._left() <= 0 or self._subscription.ended:
                 break
-            frame = b": keep-alive\n\n" if news is None else self._event(news)
+            frame = b": keep-alive\n\n" if snapshot is None else self._event(snapshot)
             body = {"type": "http.response.body", "body": frame, "more_body": True}
-            await self._listener.sent(send(body), _STUCK)
+            await self._subscription.sent(send(body), _STUCK)
         end = {"type": "http.response.body", "body": b"", "more_body": False}
-        await self._listener.sent(send(end), _STUCK)
+        await self._subscription.sent(send(end), _STUCK)
 
-    def _event(self, news: News) -> bytes:
-        covered = [shape for name, shape in news.items() if self._token.covers(name)]
+    def _event(self, snapshot: Snapshot) -> bytes:
+        covered = [shape for name, shape in snapshot.items() if self._token.covers(name)]
         return b'event: endpoints\ndata: {"endpoints":[%b]}\n\n' % b",".join(covered)
 
     def _left(self) -> float:
-        """Seconds that the token holds yet, as far as is known; 0: it was revoked, or expired."""
-        now = self._control.now()
+        """Return the seconds until the token expires, at most a day; 0 if it is no longer valid."""
+        now = self._context.now()
         try:
-            token = self._control.book.check(self._header, now)
+            token = self._context.book.check(self._header, now)
         except TokenRefusedError:
             return 0
         expires_at = token.expires_at or now + timedelta(days=1)

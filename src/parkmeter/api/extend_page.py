@@ -1,4 +1,4 @@
-"""The pages behind the link in a warning: one column, no script, light and dark. Pure."""
+"""Pages of the link in a warning: one column, no script, light and dark. Pure."""
 
 import base64
 import hashlib
@@ -39,7 +39,7 @@ _STYLE_HASH = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode(
 HEADERS = {
     "Content-Security-Policy": f"default-src 'none'; style-src 'sha256-{_STYLE_HASH}'; "
     "form-action 'self'; frame-ancestors 'none'; base-uri 'none'",
-    # Its address is what gives the right to extend: it goes nowhere and is kept nowhere.
+    # The URL itself is the right to extend: it must not be passed on or stored.
     "Referrer-Policy": "no-referrer",
     "Cache-Control": "no-store",
     "X-Content-Type-Options": "nosniff",
@@ -48,12 +48,12 @@ HEADERS = {
 
 
 def offer_page(report: Report, offer: Offer) -> str:
-    """What would be extended, and the button that does it."""
+    """Return the page that shows the offer, with a button to accept it."""
     minutes = _minutes(offer.amount)
     rows = [
         *_standing(report),
         (f"{minutes} cost", _cost(report, offer.amount)),
-        ("With them it stops at", _moment(report.closes_at + offer.amount)),
+        ("It would then stop at", _moment(report.closes_at + offer.amount)),
     ]
     return _page(
         f"Add {minutes} to {report.spec.name}?",
@@ -64,13 +64,13 @@ def offer_page(report: Report, offer: Offer) -> str:
 
 
 def done_page(report: Report, entry: Entry) -> str:
-    """What was added, and until when it runs."""
+    """Return the page after an extension: the minutes added and the new close."""
     title = f"{_minutes(entry.amount)} added to {entry.endpoint}"
     return _page(title, f"{_rows(_standing(report))}<p>You can close this page.</p>")
 
 
 def refusal_page(error: ParkmeterError, report: Report | None) -> str:
-    """Why nothing was added, and what to do; of an endpoint that is on, until when it runs."""
+    """Return the page with the reason of a refusal and, while the meter is open, its close."""
     rows = _rows(_standing(report)) if report is not None and report.left else ""
     return _page(error.title, f"<p>{escape(error.detail)}</p>{rows}", good=False)
 
@@ -99,12 +99,12 @@ def _rows(rows: list[tuple[str, str]]) -> str:
 
 
 def _moment(moment: datetime) -> str:
-    """In UTC and, if that is another one, in the gateway's zone."""
+    """Return a time in UTC and, if it differs, in the gateway's time zone."""
     utc, here = moment.astimezone(UTC), moment.astimezone()
-    said = f"{utc:%d %b %H:%M:%S} UTC"
+    text = f"{utc:%d %b %H:%M:%S} UTC"
     if not here.utcoffset():
-        return said
-    return f"{said}<small>{here:%H:%M:%S} {escape(here.strftime('%Z'))}</small>"
+        return text
+    return f"{text}<small>{here:%H:%M:%S} {escape(here.strftime('%Z'))}</small>"
 
 
 def _minutes(amount: timedelta) -> str:

@@ -1,7 +1,7 @@
-"""The link in a warning: `GET /extend/{link}` shows what it would do, `POST` does it, once.
+"""The link in a warning: `GET /extend/{link}` shows the offer, `POST` accepts it, once.
 
 Neither needs a token: the link is signed. Opening it changes nothing, because mail scanners open
-every link; what a page says is in `extend_page`, what a link may do in `extending`.
+every link. The pages are in `extend_page`, the rules of a link in `core.extend_link`.
 """
 
 from collections.abc import Callable
@@ -27,29 +27,29 @@ FindEntry = Callable[[str, str, datetime], Entry | None]
 
 
 def add_extend_routes(
-    app: FastAPI, control: ApiContext, secret: Callable[[], bytes], entry: FindEntry
+    app: FastAPI, context: ApiContext, secret: Callable[[], bytes], entry: FindEntry
 ) -> None:
-    """Make an application answer them. `secret` signed the links; `entry` finds a link's use."""
+    """Add the routes to an application. `secret` signs the links; `entry` finds a link's use."""
 
     def offered(link: str) -> tuple[Offer, Report]:
-        """What a link offers, for an endpoint that is as it was warned of. Raises what refuses."""
-        now = control.now()
+        """Return a link's offer and its endpoint; raise ParkmeterError if it cannot be used."""
+        now = context.now()
         offer = offer_in(link, secret(), now)
         used = entry(offer.endpoint, f"{BY_LINK.id}:{offer.key}", now - KEY_LIFETIME)
         if used is not None:
             raise _used(used)
-        return offer, control.service.offered(offer)
+        return offer, context.service.offered(offer)
 
     def refused(error: ParkmeterError) -> HTMLResponse:
-        """Who comes second is told how it stands: that is all they wanted to be sure of."""
-        said, report = problem_of(error), None
+        """Return the refusal; with the meter's state if the link was used or is outdated."""
+        problem, report = problem_of(error), None
         if isinstance(error, LinkUsedError | LinkOutdatedError):
-            with suppress(UnknownEndpointError):  # it is not configured any more
-                report = control.service.report(error.data["endpoint"])
+            with suppress(UnknownEndpointError):  # it was removed from the configuration
+                report = context.service.report(error.data["endpoint"])
         headers = HEADERS | {
-            name: value for name, value in said.headers.items() if name != "Content-Type"
+            name: value for name, value in problem.headers.items() if name != "Content-Type"
         }
-        return HTMLResponse(refusal_page(error, report), said.status, headers)
+        return HTMLResponse(refusal_page(error, report), problem.status, headers)
 
     @app.get("/extend/{link}", include_in_schema=False)
     def show(link: str) -> HTMLResponse:
@@ -63,10 +63,10 @@ def add_extend_routes(
     def extend(link: str) -> HTMLResponse:
         try:
             offer, _ = offered(link)
-            answer = control.service.extend(offer, BY_LINK)
+            answer = context.service.extend(offer, BY_LINK)
             if answer.replayed:
                 raise _used(answer.entry)
-            report = control.service.report(offer.endpoint)
+            report = context.service.report(offer.endpoint)
         except ParkmeterError as error:
             return refused(error)
         return HTMLResponse(done_page(report, answer.entry), headers=HEADERS)

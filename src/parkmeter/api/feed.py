@@ -1,7 +1,7 @@
-"""Listeners of one gateway, told together of what changed. Knows no HTTP; for one event loop.
+"""Publishes snapshots to the subscribers of one gateway. Knows no HTTP; for one event loop.
 
-What they are told is put together once for all of them, when something changed and at most so
-often, however many listen and however slowly they read: each gets the newest, never a queue.
+A snapshot is gathered once for all subscribers, after a change and at a bounded rate, however many
+there are and however slowly they read: each gets the newest snapshot, never a queue.
 """
 
 import asyncio
@@ -12,81 +12,81 @@ from typing import Generic, TypeVar
 log = logging.getLogger(__name__)
 
 SOONEST = 0.2
-"""Seconds between two tellings: people see no more, and a burst of changes is one."""
+"""Seconds between two snapshots: a burst of changes becomes one, and people see no difference."""
 
 LATEST = 15.0
-"""Seconds after which all is told again, changed or not: the numbers have moved."""
+"""Seconds after which a snapshot is published without a change: times and costs have moved on."""
 
-_TRY_AGAIN = 1.0
-"""Seconds after which news that could not be put together are tried for again."""
+_RETRY = 1.0
+"""Seconds until the next attempt after a snapshot could not be gathered."""
 
-News = TypeVar("News")
+Snapshot = TypeVar("Snapshot")
 
 
-class Feed(Generic[News]):
-    """`gather` puts the news together; it may raise, then they are tried for again."""
+class Feed(Generic[Snapshot]):
+    """Subscriptions to snapshots. `gather` makes one; if it raises it is called again later."""
 
-    def __init__(self, gather: Callable[[], Awaitable[News]]) -> None:
+    def __init__(self, gather: Callable[[], Awaitable[Snapshot]]) -> None:
         self._gather = gather
-        self._listeners: set[Listener[News]] = set()
+        self._subscriptions: set[Subscription[Snapshot]] = set()
         self._changed = asyncio.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._telling: asyncio.Task[None] | None = None
+        self._publishing: asyncio.Task[None] | None = None
         self._closed = False
 
-    def wake(self) -> None:
-        """Something changed; from any thread, never blocks."""
+    def notify(self) -> None:
+        """Report a change. From any thread; never blocks."""
         loop = self._loop
-        if loop is None or not self._listeners:
+        if loop is None or not self._subscriptions:
             return
         try:
             loop.call_soon_threadsafe(self._changed.set)
         except RuntimeError:
-            return  # the loop is closed, and with it every listener gone
+            return  # the loop is closed, and with it every subscription
 
-    def listening(self, owner: str) -> int:
-        """How many of one owner's listen. On the loop, as all that follows."""
-        return sum(listener.owner == owner for listener in self._listeners)
+    def count(self, owner: str) -> int:
+        """Return the number of subscriptions of one owner. On the loop, like all that follows."""
+        return sum(one.owner == owner for one in self._subscriptions)
 
-    def join(self, at_most: int, owner: str = "") -> "Listener[News] | None":
-        """A new listener, to be left in the end; None if there are so many already, or at the end.
+    def subscribe(self, at_most: int, owner: str = "") -> "Subscription[Snapshot] | None":
+        """Return a new subscription, to be cancelled in the end.
 
-        `owner`: whose it is.
+        None if there are `at_most` already, or after `close`.
         """
-        if self._closed or len(self._listeners) >= at_most:
+        if self._closed or len(self._subscriptions) >= at_most:
             return None
         self._loop = asyncio.get_running_loop()
-        listener = Listener(self, owner)
-        self._listeners.add(listener)
+        subscription = Subscription(self, owner)
+        self._subscriptions.add(subscription)
         self._changed.set()
-        if self._telling is None:
-            self._telling = asyncio.create_task(self._tell())
-        return listener
+        if self._publishing is None:
+            self._publishing = asyncio.create_task(self._publish())
+        return subscription
 
-    def leave(self, listener: "Listener[News]") -> None:
-        """Tell this one no more."""
-        self._listeners.discard(listener)
-        if not self._listeners and self._telling is not None:
-            self._telling.cancel()
-            self._telling = None
+    def remove(self, subscription: "Subscription[Snapshot]") -> None:
+        """Remove a subscription; with the last one publishing stops."""
+        self._subscriptions.discard(subscription)
+        if not self._subscriptions and self._publishing is not None:
+            self._publishing.cancel()
+            self._publishing = None
 
     def close(self) -> None:
-        """Tell nobody any more: every listener is ended now."""
+        """End every subscription now, and accept no new one."""
         self._closed = True
-        for listener in tuple(self._listeners):
-            listener.end()
+        for subscription in tuple(self._subscriptions):
+            subscription.end()
 
-    async def _tell(self) -> None:
+    async def _publish(self) -> None:
         while True:
             self._changed.clear()
             try:
-                news = await self._gather()
+                snapshot = await self._gather()
             except Exception:
-                log.exception("those who listen are told nothing new; it is tried again")
-                await asyncio.sleep(_TRY_AGAIN)
+                log.exception("no snapshot for the subscribers of /events; retrying")
+                await asyncio.sleep(_RETRY)
                 continue
-            for listener in self._listeners:
-                listener.tell(news)
+            for subscription in self._subscriptions:
+                subscription.put(snapshot)
             await asyncio.sleep(SOONEST)
             try:
                 async with asyncio.timeout(LATEST - SOONEST):
@@ -95,54 +95,54 @@ class Feed(Generic[News]):
                 continue
 
 
-class Listener(Generic[News]):
-    """One who listens."""
+class Subscription(Generic[Snapshot]):
+    """One subscriber's place for the newest snapshot."""
 
-    def __init__(self, feed: Feed[News], owner: str) -> None:
+    def __init__(self, feed: Feed[Snapshot], owner: str) -> None:
         self.owner = owner
         self._feed = feed
-        self._news: News | None = None
-        self._stirred = asyncio.Event()
+        self._newest: Snapshot | None = None
+        self._signal = asyncio.Event()
         self._sending: asyncio.Timeout | None = None
-        self.over = False
+        self.ended = False
 
-    def tell(self, news: News) -> None:
-        """There is something newer."""
-        self._news = news
-        self._stirred.set()
+    def put(self, snapshot: Snapshot) -> None:
+        """Replace the snapshot by a newer one."""
+        self._newest = snapshot
+        self._signal.set()
 
     def end(self) -> None:
-        """It is over, whatever is being waited for; what is being sent has a moment yet."""
-        self.over = True
-        self._stirred.set()
+        """End the subscription: stop waiting now; what is being sent gets a moment more."""
+        self.ended = True
+        self._signal.set()
         if self._sending is not None:
             self._sending.reschedule(asyncio.get_running_loop().time() + SOONEST)
 
-    def leave(self) -> None:
-        """Listen no more."""
-        self._feed.leave(self)
+    def cancel(self) -> None:
+        """Leave the feed."""
+        self._feed.remove(self)
 
-    async def news(self, seconds: float) -> News | None:
-        """The newest that was not had yet; None if there was none for so long, or it is over."""
+    async def next(self, seconds: float) -> Snapshot | None:
+        """Wait up to `seconds` for the next snapshot; None on timeout or after the end."""
         try:
             async with asyncio.timeout(seconds):
-                await self._stirred.wait()
+                await self._signal.wait()
         except TimeoutError:
             return None
-        if not self.over:
-            self._stirred.clear()
-        news, self._news = self._news, None
-        return None if self.over else news
+        if not self.ended:
+            self._signal.clear()
+        snapshot, self._newest = self._newest, None
+        return None if self.ended else snapshot
 
     async def sent(self, sending: Awaitable[None], seconds: float) -> None:
-        """Wait for something to be sent, at most so long, and only a moment once it is over.
+        """Wait until something is sent, up to `seconds`, and only a moment after the end.
 
         Raises:
-            TimeoutError: who should take it does not.
+            TimeoutError: the client does not read.
 
         """
         try:
-            async with asyncio.timeout(SOONEST if self.over else seconds) as self._sending:
+            async with asyncio.timeout(SOONEST if self.ended else seconds) as self._sending:
                 await sending
         finally:
             self._sending = None

@@ -1,15 +1,19 @@
-"""What was: journal, receipt and timeline of an endpoint. Translates only."""
+"""Journal, receipt and timeline of an endpoint. Translates only."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Annotated
 
 from fastapi import FastAPI, Query, Response
 
 from parkmeter.api.dependencies import ApiContext, Name, may_see, token_of
-from parkmeter.api.history_schemas import EndpointReceipt, Journal, JournalLine, Timeline
-from parkmeter.api.receipt_csv import receipt_csv
+from parkmeter.api.history_schemas import (
+    EndpointReceipt,
+    Journal,
+    JournalLine,
+    Timeline,
+    receipt_csv,
+)
 from parkmeter.api.schemas import problems
-from parkmeter.api.timestamps import moment
 from parkmeter.core.journal import OPERATOR, SYSTEM
 from parkmeter.core.journal_reader import lines_of
 from parkmeter.core.request_counts import slot_of
@@ -18,7 +22,7 @@ from parkmeter.core.tokens import Scope, Token
 from parkmeter.errors import InvalidRequestError
 
 _NEWEST = 50
-_MOMENT = "ISO 8601; UTC unless it says otherwise; a date is its first moment."
+_MOMENT = "ISO 8601; UTC unless it has an offset; a date is its first moment."
 _LARGEST_NUMBER = 2**53
 _A_DAY = timedelta(days=1)
 
@@ -29,30 +33,28 @@ From = Annotated[
 To = Annotated[str | None, Query(alias="to", description=f"{_MOMENT} Default, and at most: now.")]
 
 
-def add_history_routes(app: FastAPI, control: ApiContext) -> None:
-    """Make an application answer them."""
-    service, known_token = control.service, token_of(control)
+def add_history_routes(app: FastAPI, context: ApiContext) -> None:
+    """Add the routes to an application."""
+    service, known_token = context.service, token_of(context)
 
     @app.get("/endpoints/{name}/journal", tags=["endpoints"], responses=problems(400, 404))
     def journal(
         name: Name,
         token: Token = known_token,
-        limit: Annotated[int, Query(ge=1, le=500, description="How many lines.")] = _NEWEST,
+        limit: Annotated[int, Query(ge=1, le=500, description="Most lines.")] = _NEWEST,
         before: Annotated[
             int | None,
-            Query(ge=1, le=_LARGEST_NUMBER, description="Only lines of a lower number."),
+            Query(ge=1, le=_LARGEST_NUMBER, description="Only lines with a lower number."),
         ] = None,
     ) -> Journal:
-        """Who did what, when and why, newest first.
+        """Return what happened, when, by whom and why, newest first.
 
         Without the scope `admin` only your own lines and parkmeter's; a page may then be short.
         """
         may_see(token, name)
         entries = service.journal(name, limit, before)
-        everybodys, open_names = token.may(Scope.ADMIN, name), _open_names(token)
-        lines = [
-            JournalLine.of(entry) for entry in entries if everybodys or entry.who in open_names
-        ]
+        is_admin, visible = token.may(Scope.ADMIN, name), _visible_names(token)
+        lines = [JournalLine.of(entry) for entry in entries if is_admin or entry.who in visible]
         more = len(entries) == limit and entries[-1].number > 1
         return Journal(lines=lines, before=entries[-1].number if more else None)
 
@@ -63,9 +65,9 @@ def add_history_routes(app: FastAPI, control: ApiContext) -> None:
         begin: From = None,
         end: To = None,
     ) -> EndpointReceipt:
-        """Hours on, what they cost and for whom, and what always-on would have cost."""
+        """Return the hours on, their cost by buyer, and the cost of always-on."""
         may_see(token, name)
-        period = moment(begin, "from"), moment(end, "to")
+        period = _moment(begin, "from"), _moment(end, "to")
         return EndpointReceipt.of(service.receipt(name, *period))
 
     @app.get(
@@ -77,9 +79,9 @@ def add_history_routes(app: FastAPI, control: ApiContext) -> None:
     def receipt_as_csv(
         name: Name, token: Token = known_token, begin: From = None, end: To = None
     ) -> Response:
-        """The receipt for spreadsheets: a row for each buyer, then the total."""
+        """Return the receipt for spreadsheets: a row for each buyer, then the total."""
         may_see(token, name)
-        found = service.receipt(name, moment(begin, "from"), moment(end, "to"))
+        found = service.receipt(name, _moment(begin, "from"), _moment(end, "to"))
         file = f"{name}_{found.begin:%Y-%m-%d}_{found.end:%Y-%m-%d}.csv"
         return Response(
             receipt_csv(found),
@@ -96,15 +98,15 @@ def add_history_routes(app: FastAPI, control: ApiContext) -> None:
         ] = None,
         end: To = None,
     ) -> Timeline:
-        """What it was shown as, who put time on it, and how many requests were let in.
+        """Return the statuses, the top-ups and the number of requests let in.
 
-        Requests are known for 31 days; up to a day by the minute, up to a week by five minutes,
-        else by the hour. Without the scope `admin` others are not named.
+        Requests are kept for 31 days: counted by the minute for periods up to a day, by five
+        minutes up to a week, else by the hour. Without the scope `admin` others are not named.
         """
         may_see(token, name)
-        now = control.now()
-        until = min(moment(end, "to") or now, now)
-        since = moment(begin, "from") or until - _A_DAY
+        now = context.now()
+        until = min(_moment(end, "to") or now, now)
+        since = _moment(begin, "from") or until - _A_DAY
         if since > until:
             raise InvalidRequestError("The timeline must begin before it ends.", field="from")
         lines, slot = lines_of(service, name, since, until), slot_of(since, until, now)
@@ -112,17 +114,38 @@ def add_history_routes(app: FastAPI, control: ApiContext) -> None:
             (since, until),
             status_intervals(lines, since, until),
             top_ups(lines, since, until),
-            (slot, control.requests.of(name, since, until, slot)),
-            names=None if token.may(Scope.ADMIN, name) else _open_names(token),
+            (slot, context.requests.of(name, since, until, slot)),
+            names=None if token.may(Scope.ADMIN, name) else _visible_names(token),
         )
 
 
-def _open_names(token: Token) -> frozenset[str]:
-    """Whose lines are for everybody, and the token's own."""
+def _visible_names(token: Token) -> frozenset[str]:
+    """Return the names whose lines a token may see without `admin`."""
     return frozenset({SYSTEM, OPERATOR, token.name})
 
 
+def _moment(value: str | None, field: str) -> datetime | None:
+    """Parse ISO 8601, in UTC unless it has an offset; a date is its first moment. None stays None.
+
+    Raises:
+        InvalidRequestError: it cannot be parsed.
+
+    """
+    if value is None:
+        return None
+    try:
+        found = datetime.fromisoformat(value)
+        # An offset can move the first and the last years out of datetime's range.
+        return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise InvalidRequestError(
+            f"{field} must be a date or a time in ISO 8601, for example 2026-06-22 or "
+            "2026-06-22T08:24:12Z (write a + in a URL as %2B).",
+            field=field,
+        ) from None
+
+
 _CSV = {
-    "description": "RFC 4180; what is unknown is empty.",
+    "description": "RFC 4180; an unknown value is empty.",
     "content": {"text/csv": {"schema": {"type": "string"}}},
 }

@@ -1,7 +1,10 @@
-"""What the routes of `history_routes` give, as JSON shapes. The examples are what the docs show."""
+"""Schemas of `history_routes`: journal, receipt (JSON and CSV) and timeline."""
 
+import csv
+import io
 from collections.abc import Collection, Iterable
 from datetime import datetime, timedelta
+from decimal import Decimal
 from typing import Self
 
 from pydantic import Field
@@ -12,13 +15,14 @@ from parkmeter.core.meter import Status
 from parkmeter.core.receipt import Receipt
 from parkmeter.core.request_counts import Count
 from parkmeter.core.status_history import StatusInterval
+from parkmeter.core.time_text import iso
 
 
 class JournalLine(Shape):
     """One line of the journal."""
 
     number: int = Field(description="Grows with every line of an endpoint.")
-    at: datetime = Field(description="When it happened; an end may be noticed a little later.")
+    at: datetime = Field(description="Time of the event; an end may be noticed a little later.")
     kind: Kind
     by: str = Field(description="Name of the token, or parkmeter itself.")
     why: str
@@ -27,7 +31,7 @@ class JournalLine(Shape):
 
     @classmethod
     def of(cls, entry: Entry) -> Self:
-        """The shape of an entry."""
+        """Return the shape of an entry."""
         return cls(
             number=entry.number,
             at=entry.at,
@@ -40,49 +44,49 @@ class JournalLine(Shape):
 
 
 class Journal(Shape):
-    """The newest lines, newest first; `before` asks for the older ones, null at the end."""
+    """A page of lines, newest first; pass `before` for the next page, null at the end."""
 
     lines: list[JournalLine]
     before: int | None
 
 
 class ReceiptPart(Shape):
-    """What fell to one buyer: use of the time that this token bought."""
+    """One buyer's share: use of the time that this token bought."""
 
     who: str = Field(description="Name of the token, or parkmeter itself.", examples=["ada"])
     hours_on: float = Field(examples=[1.0])
     cost: Dollars | None = Field(description="Dollars.", examples=["7.0900"])
     minutes_bought: float = Field(
-        description="Put on the meter in this period, used or not.", examples=[60.0]
+        description="Added to the meter in this period, used or not.", examples=[60.0]
     )
 
 
 class ReceiptRun(Shape):
-    """One life of the endpoint, as far as it fell into this period."""
+    """One run of the endpoint, as far as it lies in this period."""
 
-    started: datetime = Field(description="Of the start call; may be before the period.")
-    ended: datetime | None = Field(description="Null: still on at the period's end.")
+    started: datetime = Field(description="Time of the start call; may be before the period.")
+    ended: datetime | None = Field(description="null: still on at the period's end.")
     hours_on: float = Field(examples=[1.5])
     variant: str | None = Field(description="For example the instance type.", examples=["local"])
     cost: Dollars | None = Field(description="Dollars.", examples=["10.6350"])
 
 
 class EndpointReceipt(Shape):
-    """What an endpoint cost. Parts and runs each add up to the whole. Null: a price is unknown."""
+    """Cost of an endpoint. Parts and runs each add up to the whole. null: a price is unknown."""
 
     endpoint: str = Field(examples=["flan-t5"])
     begin: datetime = Field(alias="from")
     end: datetime = Field(alias="to")
     hours_on: float = Field(examples=[1.5])
-    price_per_hour: Dollars | None = Field(description="The present one.", examples=["7.09"])
+    price_per_hour: Dollars | None = Field(description="The present price.", examples=["7.09"])
     cost: Dollars | None = Field(
         description="Dollars, at the price of each moment.", examples=["10.6350"]
     )
     known_cost: Dollars | None = Field(
-        description="What the hours with a known price cost.", examples=["10.6350"]
+        description="Cost of the hours with a known price.", examples=["10.6350"]
     )
     always_on_cost: Dollars | None = Field(
-        description="Had it been on all the time.", examples=["170.1600"]
+        description="Cost of being on all the time.", examples=["170.1600"]
     )
     saved: Dollars | None = Field(description="The difference.", examples=["159.5250"])
     unpriced_hours: float = Field(description="Hours on without a known price.", examples=[0.0])
@@ -91,7 +95,7 @@ class EndpointReceipt(Shape):
 
     @classmethod
     def of(cls, receipt: Receipt) -> Self:
-        """The shape of a receipt."""
+        """Return the shape of a receipt."""
         parts = [
             ReceiptPart(
                 who=part.who,
@@ -133,41 +137,103 @@ def _hours(amount: timedelta) -> float:
     return amount.total_seconds() / 3600
 
 
+_HEADINGS = (
+    "row",
+    "endpoint",
+    "from",
+    "to",
+    "who",
+    "hours_on",
+    "cost",
+    "minutes_bought",
+    "always_on_cost",
+    "saved",
+    "unpriced_hours",
+    "known_cost",
+)
+"""`row` is buyer or total, so that no name can be taken for the total."""
+
+_FORMULA = tuple("=+-@\t\r")
+_HOUR = timedelta(hours=1)
+_MINUTE = timedelta(minutes=1)
+
+
+def receipt_csv(receipt: Receipt) -> str:
+    """Return a receipt as CSV (RFC 4180), with headings: a row for each buyer, then the total.
+
+    Money is text with all its digits; an unknown value is empty.
+    """
+    text = io.StringIO(newline="")
+    rows = csv.writer(text)
+    rows.writerow(_HEADINGS)
+    period = (receipt.endpoint, iso(receipt.begin), iso(receipt.end))
+    for part in receipt.parts:
+        of_part = (_count(part.time_on, _HOUR), _dollars(part.cost), _count(part.bought, _MINUTE))
+        rows.writerow(("buyer", *period, _safe(part.who), *of_part, "", "", "", ""))
+    bought = sum((part.bought for part in receipt.parts), timedelta(0))
+    rows.writerow(
+        (
+            "total",
+            *period,
+            "",
+            _count(receipt.time_on, _HOUR),
+            _dollars(receipt.cost),
+            _count(bought, _MINUTE),
+            _dollars(receipt.always_on_cost),
+            _dollars(receipt.saved),
+            _count(receipt.unpriced, _HOUR),
+            _dollars(receipt.known_cost),
+        )
+    )
+    return text.getvalue()
+
+
+def _dollars(amount: Decimal | None) -> str:
+    return "" if amount is None else f"{amount:f}"
+
+
+def _count(amount: timedelta, unit: timedelta) -> str:
+    return f"{amount / unit:.6f}"
+
+
+def _safe(name: str) -> str:
+    """Return a name that no spreadsheet runs as a formula: token names are others' input."""
+    return f"'{name}" if name.startswith(_FORMULA) else name
+
+
 class Interval(Shape):
-    """A piece of time in which an endpoint was shown as one status."""
+    """An interval with one status."""
 
     status: Status = Field(examples=["running"])
     begin: datetime
     end: datetime
-    reason: str = Field(description="Why it came to that.", examples=["ready after 12 s"])
+    reason: str = Field(description="Reason of the status.", examples=["ready after 12 s"])
 
 
 class TopUpTick(Shape):
-    """A moment at which time was put on the meter."""
+    """Time added to the meter."""
 
     at: datetime
     minutes: float = Field(examples=[30.0])
-    by: str | None = Field(description="null: somebody else.", examples=["ada"])
+    by: str | None = Field(description="null: another token.", examples=["ada"])
 
 
 class Requests(Shape):
-    """How many requests were let in during the `request_minutes` from `at` on."""
+    """Number of requests let in during the `request_minutes` from `at` on."""
 
     at: datetime
     count: int = Field(examples=[42])
 
 
 class Timeline(Shape):
-    """An endpoint from one moment to another; the stretches have no gap between them."""
+    """An endpoint from one moment to another; its stretches have no gaps."""
 
     begin: datetime = Field(alias="from")
     end: datetime = Field(alias="to")
     stretches: list[Interval]
     top_ups: list[TopUpTick]
-    request_minutes: int = Field(description="Each count is of so many minutes.", examples=[1])
-    requests: list[Requests] | None = Field(
-        description="Only what is not zero; null: it is not known."
-    )
+    request_minutes: int = Field(description="Minutes of each count.", examples=[1])
+    requests: list[Requests] | None = Field(description="Counts above zero; null: unknown.")
 
     @classmethod
     def of(
@@ -179,10 +245,10 @@ class Timeline(Shape):
         *,
         names: Collection[str] | None,
     ) -> Self:
-        """The shape of a timeline.
+        """Return the shape of a timeline.
 
-        `requests`: how long each slot is, and what they brought. `names`: who may be named; None:
-        everybody.
+        `requests`: the length of a slot, and the counts. `names`: the buyers that may be named;
+        None: all.
         """
         slot, counts = requests
         return cls.model_validate(

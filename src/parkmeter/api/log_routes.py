@@ -1,6 +1,6 @@
-"""What an endpoint printed, by HTTP: `GET /endpoints/{name}/logs`. Knows no files: `ports.Logs`.
+"""`GET /endpoints/{name}/logs`: an endpoint's output. Knows no files, only `ports.Logs`.
 
-Admins only: servers print what they are sent.
+For admins only: servers may print the prompts they get.
 """
 
 import asyncio
@@ -22,15 +22,15 @@ from parkmeter.web.asgi import Receive, Scope, Send
 from parkmeter.web.auth import require
 
 _MOST_LINES = 10_000
-_LOOK_AGAIN = 0.25
-"""Seconds between two looks for more. Nobody tells us of new lines; people read no faster."""
+_POLL = 0.25
+"""Seconds between two polls for new lines, of which there is no event; people read no faster."""
 
 
 def add_log_routes(
-    app: FastAPI, control: ApiContext, logs: Logs, ended: Callable[[], bool] = lambda: False
+    app: FastAPI, context: ApiContext, logs: Logs, ended: Callable[[], bool] = lambda: False
 ) -> None:
-    """Make an application answer it. `ended`: nobody is followed any more, the gateway stops."""
-    service, known_token = control.service, token_of(control)
+    """Add the route to an application. `ended`: whether the gateway stops, which ends following."""
+    service, known_token = context.service, token_of(context)
 
     @app.get(
         "/endpoints/{name}/logs",
@@ -43,22 +43,22 @@ def add_log_routes(
         request: Request,
         *,
         token: Token = known_token,
-        lines: Annotated[int, Query(ge=1, le=_MOST_LINES, description="How many, at most.")] = 200,
+        lines: Annotated[int, Query(ge=1, le=_MOST_LINES, description="Most lines.")] = 200,
         follow: Annotated[
-            bool, Query(description="Go on with what is printed, until you hang up.")
+            bool, Query(description="Continue with new lines until you disconnect.")
         ] = False,
     ) -> StreamingResponse:
-        """The last lines an endpoint printed, over its restarts, as they are.
+        """Return the last lines that an endpoint printed, unchanged, across restarts.
 
-        A line of parkmeter's divides one run from the next. Needs the scope `admin`.
+        A line from parkmeter separates the runs. Needs the scope `admin`.
         """
         require(token, TokenScope.ADMIN, name)
-        await in_thread(service.report, name)  # refuses a name that is none
+        await in_thread(service.report, name)  # refuses an unknown name
         log = await in_thread(partial(logs.open, name, lines, follow=follow))
         header = request.headers.get("authorization")
 
         def cut_off() -> bool:
-            return ended() or not _still_good(control, header)
+            return ended() or not _token_valid(context, header)
 
         return _LogResponse(log, cut_off if follow else None)
 
@@ -70,19 +70,19 @@ _DOCUMENTED = {
 
 
 class _LogResponse(StreamingResponse):
-    """Streams a log as long as the client listens, then closes it; for `cut_off` see `_pieces`."""
+    """Streams a log until the client disconnects, then closes it; for `cut_off` see `_pieces`."""
 
     def __init__(self, log: Log, cut_off: Callable[[], bool] | None) -> None:
         super().__init__(
             _pieces(log, cut_off),
             media_type="text/plain; charset=utf-8",
-            # The text is a server's own: no browser shall take it for a page.
+            # The text is a server's: a browser must not take it for a page.
             headers={"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"},
         )
         self._log = log
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """See Starlette. Not left to the pieces: a client may leave before the first one."""
+        """See Starlette. Closed here, as a client may disconnect before the first piece."""
         try:
             await super().__call__(scope, receive, send)
         finally:
@@ -90,9 +90,9 @@ class _LogResponse(StreamingResponse):
 
 
 async def _pieces(log: Log, cut_off: Callable[[], bool] | None) -> AsyncIterator[bytes]:
-    """The log up to its present end; with `cut_off` on and on, until that says so.
+    """Yield the log up to its present end; with `cut_off`, follow it until that returns True.
 
-    Asked after every piece, or a server that never stops printing would be followed for ever.
+    It is called after every piece, or a server that never stops printing would never be cut off.
     """
     while True:
         piece = await in_thread(log.read)
@@ -101,15 +101,15 @@ async def _pieces(log: Log, cut_off: Callable[[], bool] | None) -> AsyncIterator
         elif cut_off is None:
             return
         else:
-            await asyncio.sleep(_LOOK_AGAIN)
+            await asyncio.sleep(_POLL)
         if cut_off is not None and cut_off():
             return
 
 
-def _still_good(control: ApiContext, header: str | None) -> bool:
-    """Whether the token was neither revoked nor expired since: following may take days."""
+def _token_valid(context: ApiContext, header: str | None) -> bool:
+    """Return whether the token is still valid: following may take days."""
     try:
-        control.book.check(header, control.now())
+        context.book.check(header, context.now())
     except TokenRefusedError:
         return False
     return True

@@ -1,6 +1,6 @@
-"""Completes the OpenAPI document that FastAPI writes: our problems, and the routes for prompts.
+"""Additions to the OpenAPI document that FastAPI generates: problems, and the routes for prompts.
 
-The data plane is no FastAPI app, so its routes are described here by hand.
+The data plane is not a FastAPI app, so its routes are described here by hand.
 """
 
 from typing import Any
@@ -10,7 +10,7 @@ from fastapi import FastAPI
 from parkmeter.api.schemas import Problem, problems
 
 PROMPT_EXAMPLE = {
-    "text_inputs": "write a story about beautiful weather on a topical island.",
+    "text_inputs": "write a story about beautiful weather on a tropical island.",
     "max_length": 50,
     "temperature": 0.0,
     "seed": 321,
@@ -19,32 +19,32 @@ PROMPT_EXAMPLE = {
 _PREFER = {
     "name": "Prefer",
     "in": "header",
-    "description": "`wait=N`: if the endpoint does not serve yet, hold the request up to N seconds "
-    "instead of answering 503 at once.",
+    "description": "`wait=N`: while the endpoint is not serving yet, hold the request for up to N "
+    "seconds instead of answering 503 at once.",
     "schema": {"type": "string"},
     "examples": {"wait": {"value": "wait=60"}},
 }
-_PREFER_BRIEFLY = {
+_PREFER_ON_AWS = {
     **_PREFER,
     "description": f"{_PREFER['description']} At most 20.",
     "examples": {"wait": {"value": "wait=20"}},
 }
 
 _STREAMED = (
-    "Send a prompt to the model. Body and answer are the model server's own, untouched and "
+    "Send a prompt to the model. Body and answer are the model server's own, unchanged and "
     "streamed; `Parkmeter-Seconds-Left` and `Parkmeter-Expires-At` are added.\n\n"
-    "`/{api_resource}/{path}` reaches every other path of the server with any method, so "
+    "`/{api_resource}/{path}` reaches every other path of the server with any method, so that "
     "an OpenAI client works with `base_url=…/{api_resource}/v1`."
 )
 _WHOLE = (
-    "Send a prompt to the model. Body and answer are the model's own, untouched, up to 4 MB each; "
+    "Send a prompt to the model. Body and answer are the model's own, unchanged, up to 4 MB each; "
     "`Parkmeter-Seconds-Left` and `Parkmeter-Expires-At` are added.\n\n"
-    "The model has 27 seconds; what takes longer goes to `/{api_resource}-async`."
+    "The model has 27 seconds; send longer prompts to `/{api_resource}-async`."
 )
 
 
 def complete_document(app: FastAPI, *, whole_servers: bool) -> None:
-    """Make `app.openapi()` give the whole document; see `app.Control` for `whole_servers`."""
+    """Make `app.openapi()` return the complete document; for `whole_servers` see `ApiContext`."""
     generate = app.openapi
 
     def openapi() -> dict[str, Any]:
@@ -62,9 +62,11 @@ def _completed(document: dict[str, Any], whole_servers: bool) -> dict[str, Any]:
         schemas.pop(name, None)
     for path in document["paths"].values():
         for operation in path.values():
-            _our_words(operation)
-    headers = [_PREFER if whole_servers else _PREFER_BRIEFLY]
-    by_name = _prompt("The same by the endpoint's name.", "name", "flan-t5", headers)
+            _describe_our_answers(operation)
+    headers = [_PREFER if whole_servers else _PREFER_ON_AWS]
+    by_name = _prompt(
+        "Send a prompt by the endpoint's name; otherwise the same.", "name", "flan-t5", headers
+    )
     document["paths"]["/endpoints/{name}/invocations"] = {"post": by_name}
     about = _STREAMED if whole_servers else _WHOLE
     by_resource = _prompt(about, "api_resource", "flan", headers)
@@ -72,15 +74,15 @@ def _completed(document: dict[str, Any], whole_servers: bool) -> dict[str, Any]:
     return document
 
 
-def _our_words(operation: dict[str, Any]) -> None:
-    """What FastAPI says by default gives way to what these routes do."""
+def _describe_our_answers(operation: dict[str, Any]) -> None:
+    """Replace FastAPI's default answers by those of these routes."""
     for answer in operation["responses"].values():
         if answer.get("description") == "Successful Response":
             answer["description"] = "Done."
     if "security" not in operation:
-        for needless in ("401", "403"):
-            operation["responses"].pop(needless, None)
-    # FastAPI announces its own 422 for bad parameters; here that is a problem with status 400.
+        for unused in ("401", "403"):
+            operation["responses"].pop(unused, None)
+    # FastAPI documents its own 422 for bad parameters; here that is a problem with status 400.
     content = operation["responses"].get("422", {}).get("content", {})
     if content.pop("application/json", None) is None:
         return

@@ -1,7 +1,7 @@
-"""Bodies of the control routes: bounded in size and time, JSON or `minutes=30`, refused plainly.
+"""Bodies of the control routes: bounded in size and time, JSON or `minutes=30`.
 
-The content type is not asked for, because `curl -d` sends the same one for both. The short form
-is for people at a shell, and for calls shown inside JSON, where quotes would be escaped.
+The content type is ignored, because `curl -d` sends the same one for both. The short form is for
+people at a shell, and for calls shown inside JSON, where quotes would be escaped.
 """
 
 import asyncio
@@ -15,11 +15,11 @@ from starlette.requests import ClientDisconnect, Request
 from parkmeter.errors import InvalidRequestError, TooLargeError, UploadStalledError
 
 LARGEST = 64 * 1024
-"""Bytes. No control route needs more than a few hundred."""
+"""Bytes. Control routes need a few hundred."""
 
 _ARRIVES_WITHIN = 30.0
-"""Seconds for a whole body. A few hundred bytes take so long on no line that works, and whoever
-sends one byte after the other would hold a connection and a task for as long as they like."""
+"""Seconds for a whole body of a few hundred bytes. Without a bound a client that sends byte by byte
+holds a connection and a task for as long as it likes."""
 
 _Shape = TypeVar("_Shape", bound=BaseModel)
 _FORM = re.compile(rb"(minutes|dollars)=([0-9]{1,9}(?:\.[0-9]{1,9})?)")
@@ -27,15 +27,15 @@ _KEY = re.compile(r"[\x21-\x7e]{1,255}")
 
 
 async def read_json(request: Request) -> object:
-    """What the body says; an empty one is None.
+    """Return the body's content; None for an empty one.
 
     Raises:
-        TooLargeError: over `LARGEST`; the rest is not read.
+        TooLargeError: it is over `LARGEST`; the rest is not read.
         UploadStalledError: it did not arrive in time.
-        InvalidRequestError: not JSON.
+        InvalidRequestError: it is not JSON.
 
     """
-    # Said before it is sent: who asks whether to (Expect: 100-continue) never has to.
+    # Checked before it is read, so that a client with `Expect: 100-continue` need not send it.
     length = request.headers.get("content-length", "")
     if length.isdecimal() and int(length) > LARGEST:
         raise TooLargeError(LARGEST)
@@ -47,7 +47,7 @@ async def read_json(request: Request) -> object:
                 if len(body) > LARGEST:
                     raise TooLargeError(LARGEST)
     except ClientDisconnect:
-        raise UploadStalledError("The client left before its body was here.") from None
+        raise UploadStalledError("The client disconnected before its body arrived.") from None
     except TimeoutError:
         raise UploadStalledError(
             f"The request's body did not arrive within {_ARRIVES_WITHIN:g} seconds."
@@ -63,9 +63,9 @@ async def read_json(request: Request) -> object:
 
 
 def takes(shape: type[BaseModel]) -> dict[str, Any]:
-    """The body a route takes, for the OpenAPI document, which FastAPI cannot know."""
+    """Return the body of a route for the OpenAPI document, as FastAPI does not parse it itself."""
     schema = shape.model_json_schema(ref_template="#/components/schemas/{model}")
-    schema.pop("$defs", None)  # the answers bring the same shapes into the document
+    schema.pop("$defs", None)  # the answers add the same schemas to the document
     required = "required" in schema or "oneOf" in schema
     return {
         "requestBody": {"required": required, "content": {"application/json": {"schema": schema}}}
@@ -73,29 +73,29 @@ def takes(shape: type[BaseModel]) -> dict[str, Any]:
 
 
 def parsed(shape: type[_Shape], document: object) -> _Shape:
-    """The body as the shape a route takes.
+    """Return the body as the shape that a route takes.
 
     Raises:
-        InvalidRequestError: names the first field that does not fit.
+        InvalidRequestError: a field is not valid; names the first one.
 
     """
     if not isinstance(document, dict):
-        wanted = ", ".join(f'"{name}"' for name in _names(shape))
-        raise InvalidRequestError(f"The body must be a JSON object with {wanted}.", field="body")
+        members = ", ".join(f'"{name}"' for name in _names(shape))
+        raise InvalidRequestError(f"The body must be a JSON object with {members}.", field="body")
     try:
         return shape.model_validate(document)
     except ValidationError as error:
         finding = error.errors(include_url=False, include_context=False)[0]
         field = ".".join(map(str, finding["loc"]))
-        wrong = _WRONG.get(finding["type"], finding["msg"])
-        raise InvalidRequestError(f"{field} {wrong}.", field=field) from None
+        mistake = _MISTAKES.get(finding["type"], finding["msg"])
+        raise InvalidRequestError(f"{field} {mistake}.", field=field) from None
 
 
 def idempotency_key(value: str | None) -> str | None:
-    """The header as a key.
+    """Return the header as a key.
 
     Raises:
-        InvalidRequestError: empty, longer than 255, or not visible ASCII.
+        InvalidRequestError: it is empty, longer than 255, or not visible ASCII.
 
     """
     if value is not None and not _KEY.fullmatch(value):
@@ -105,10 +105,10 @@ def idempotency_key(value: str | None) -> str | None:
     return value
 
 
-_WRONG = {
+_MISTAKES = {
     "missing": "is missing",
-    "extra_forbidden": "is not known here",
-    "timezone_aware": "needs its time zone, for example a Z at the end",
+    "extra_forbidden": "is unknown",
+    "timezone_aware": "needs a time zone, for example a Z at the end",
 }
 
 

@@ -1,4 +1,11 @@
-"""What control routes take and give, as JSON shapes. The examples are what the docs show."""
+"""JSON schemas of the control routes. Their examples are those of the docs.
+
+This is the one description of each JSON: the OpenAPI document is generated from it. The client
+cannot import it (it must run without pydantic and without the service), nor can this be derived
+from the client, whose values are other ones: timedelta for seconds, minutes and hours. Its models
+therefore state for each field only the JSON name and its reader (`client.models`), and
+`tests/client/test_models.py` holds them to these schemas field by field.
+"""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -13,7 +20,6 @@ from parkmeter.core.meter import NEVER, Phase, Status
 from parkmeter.core.money import Dollars as Sum
 from parkmeter.core.money import Minutes, cost_of, parse_amount
 from parkmeter.core.report import Report
-from parkmeter.core.tokens import DEFAULT_SCOPES, Scope, Token
 from parkmeter.service.run_stats import RunSummary
 
 Money = Annotated[Decimal, PlainSerializer(float, return_type=float, when_used="json")]
@@ -22,78 +28,80 @@ Dollars = Annotated[
     Decimal,
     PlainSerializer(lambda dollars: f"{dollars:f}", return_type=str, when_used="json"),
 ]
-"""As text, because a sum of JSON numbers need not be what its parts add up to."""
+"""As text: JSON numbers are read as binary fractions, whose sum may differ from the total."""
 
 
 class Shape(BaseModel):
-    """What a route takes or gives: nothing unknown, and not to be changed."""
+    """A JSON object; immutable, unknown members are refused."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class Endpoint(Shape):
-    """One endpoint as it is now. All times are UTC; an unknown price is null, never zero."""
+    """One endpoint now. All times are UTC; an unknown price is null, never zero."""
 
     name: str = Field(examples=["flan-t5"])
     status: Status = Field(examples=["running"])
     reason: str = Field(description="One plain sentence.", examples=["serving"])
     cause: str = Field(
-        description="The reason without what changes by itself: how long a start takes so far, "
-        "when the next one is tried.",
+        description="The reason without its changing parts: duration of a start, time of the next "
+        "attempt.",
         examples=["serving"],
     )
     expires_at: datetime | None = Field(
-        description="What the meter says. Moves by top-up, credit, eject, an edit by hand and "
-        "changed hours; null before the first top-up."
+        description="The meter's expiry. Changed by top-ups, credits, ejects, manual edits and new "
+        "hours; null before the first top-up."
     )
     closes_at: datetime | None = Field(
-        description="When it closes. The same, but while a start is under way the meter stands "
+        description="When the meter closes: the same, except during a start, when the meter stands "
         "still and this moves on."
     )
     seconds_left: float = Field(description="Until closes_at, never negative.", examples=[598.2])
     price_per_hour: Money | None = Field(
-        description="Dollars, of what runs or would be started next.", examples=[7.09]
+        description="Dollars, of the variant that runs or would be started next.", examples=[7.09]
     )
     cost_so_far: Money | None = Field(
         description="Dollars since the present start.", examples=[0.59]
     )
     api_resource: str = Field(description="Prompts go to POST /{api_resource}.", examples=["flan"])
     invocations_path: str | None = Field(
-        description="Where its server takes them; null: no other path of the server is reached.",
+        description="The server's path for prompts; null: other paths are not reachable.",
         examples=["/v1/chat/completions"],
     )
-    since: datetime | None = Field(description="When the endpoint that exists now was started.")
-    attempts: int = Field(description="Starts in succession for this time on the meter.")
-    next_try: datetime | None = Field(description="When the next start is tried, if it failed.")
+    since: datetime | None = Field(description="Start of the endpoint that exists now.")
+    attempts: int = Field(description="Successive start attempts since the meter was opened.")
+    next_try: datetime | None = Field(description="Time of the next start attempt after a failure.")
     hours: str | None = Field(
-        description="When it runs by itself.", examples=["Mon-Fri 09:00-17:00 Europe/London"]
+        description="Its schedule.", examples=["Mon-Fri 09:00-17:00 Europe/London"]
     )
     window_until: datetime | None = Field(
-        description="When the window of its hours that is on ends; null outside of them."
+        description="End of the current window of its schedule; null outside of one."
     )
-    next_window_at: datetime | None = Field(description="When the next window of its hours begins.")
+    next_window_at: datetime | None = Field(description="Begin of the next window of its schedule.")
     held: bool = Field(
-        description="It was ended in the window that is on, by hand or by its idleness, and stays "
-        "closed until the next one, a top-up, or a prompt that wakes it."
+        description="It was ejected or idle in the current window, and stays closed until the next "
+        "one, a top-up, or a prompt that starts it."
     )
     started_at: datetime | None = Field(
-        description="Since when it is being brought up, failed attempts included; null: it is not."
+        description="First start call for the present run, failed attempts included; null: none."
     )
-    starting_since: datetime | None = Field(description="The same until it is ready, then null.")
+    starting_since: datetime | None = Field(
+        description="The same while it is not ready, then null."
+    )
     usual_start_seconds: float | None = Field(
-        description="While it starts: how long its last starts took, the median; null: unknown.",
+        description="While it starts: median duration of its recent starts; null: unknown.",
         examples=[12.5],
     )
     warn_minutes: list[float] = Field(
-        description="So long before the close people are warned.", examples=[[10.0, 2.0]]
+        description="Warnings are sent this long before the close.", examples=[[10.0, 2.0]]
     )
     extend_minutes: float = Field(
-        description="What the link in such a warning adds.", examples=[30.0]
+        description="Added by the link in such a warning.", examples=[30.0]
     )
     price_source: str | None = Field(
-        description="Who told the price; null: nobody.", examples=["configuration"]
+        description="Source of the price; null: no price is known.", examples=["configuration"]
     )
-    max_top_up_minutes: float = Field(description="Most minutes of one top-up.", examples=[1440.0])
+    max_top_up_minutes: float = Field(description="Limit of one top-up.", examples=[1440.0])
 
     @classmethod
     def of(
@@ -103,7 +111,7 @@ class Endpoint(Shape):
         api_resource: str,
         invocations_path: str | None,
     ) -> Self:
-        """The shape of a report."""
+        """Return the shape of a report."""
         spec, run, usual = report.spec, report.meter.run, summary.usual_start
         used = report.meter.expires_at != NEVER
         starting = report.shown.status is not Status.STOPPED and run.ready_at is None
@@ -137,18 +145,18 @@ class Endpoint(Shape):
 
 
 class Endpoints(Shape):
-    """All endpoints this token may see, in the order of the configuration."""
+    """The endpoints that this token may see, in the order of the configuration."""
 
     endpoints: list[Endpoint]
 
 
 class Changed(Shape):
-    """What came of a top-up or an eject. A replayed request gets its first answer, unchanged."""
+    """Result of a top-up or an eject. A replayed request gets the first answer, unchanged."""
 
     endpoint: str = Field(examples=["flan-t5"])
     minutes: float = Field(description="Added; negative: given up.", examples=[10.0])
     dollars: Dollars | None = Field(
-        description="What these minutes cost at the price of that moment; null: it is unknown.",
+        description="Cost of these minutes at the price of that moment; null: unknown.",
         examples=["1.1817"],
     )
     expires_at: datetime
@@ -160,7 +168,7 @@ class Changed(Shape):
 
     @classmethod
     def of(cls, entry: Entry) -> Self:
-        """The shape of the entry that recorded the change."""
+        """Return the shape of the entry that recorded the change."""
         return cls(
             endpoint=entry.endpoint,
             minutes=entry.amount.total_seconds() / 60,
@@ -175,7 +183,7 @@ class Changed(Shape):
 
 
 class Health(Shape):
-    """The gateway answers."""
+    """The gateway is up."""
 
     status: str = Field(examples=["ok"])
     version: str = Field(examples=["0.1.0"])
@@ -200,14 +208,14 @@ class TopUp(Shape):
         json_schema_extra={"oneOf": [{"required": ["minutes"]}, {"required": ["dollars"]}]}
     )
 
-    # The rules judge the values, so that every edge refuses alike (`money.parse_amount`).
+    # Validated in the core, so that every edge refuses the same values.
     minutes: Any = Field(
         None, json_schema_extra={"type": "number", "exclusiveMinimum": 0}, examples=[30]
     )
     dollars: Any = Field(
         None,
-        description="As many minutes as these buy at the present price, never for more. As a "
-        "number or as text; at most 4 decimal places.",
+        description="Adds the minutes that these buy at the present price, rounded down. A number "
+        "or text; at most 4 decimal places.",
         json_schema_extra={"type": ["number", "string"], "exclusiveMinimum": 0},
         examples=[5],
     )
@@ -217,8 +225,8 @@ class TopUp(Shape):
         return parse_amount(self.model_dump(exclude_unset=True))
 
 
-class SeedTopUp(BaseModel):
-    """The ancestor's body; further keys are ignored, as it did."""
+class LegacyTopUp(BaseModel):
+    """The body of the AWS sample; other keys are ignored, as there."""
 
     minutes: Any = Field(json_schema_extra={"type": "number", "exclusiveMinimum": 0}, examples=[10])
     endpoint_name: str | None = Field(
@@ -231,91 +239,13 @@ class SeedTopUp(BaseModel):
 
 
 class Eject(Shape):
-    """Optionally the expiry as it was seen: if it moved since, nothing is ejected."""
+    """Optionally the expiry as last seen: if it has changed, the eject is refused."""
 
     expires_at: AwareDatetime | None = None
 
 
-class SeenToken(Shape):
-    """A token as it may be shown; its secret is known to nobody but its holder."""
-
-    id: str = Field(examples=["5f0c1b2a"])
-    name: str = Field(examples=["ada"])
-    scopes: list[Scope] = Field(examples=[["invoke", "top-up"]])
-    endpoints: list[str] | None = Field(description="null: all.", examples=[["flan-t5"]])
-    created_at: datetime
-    expires_at: datetime | None = Field(description="From then on refused; null: never.")
-    minutes_per_day: float | None = Field(
-        description="Most it may add in a day (UTC); null: no limit.", examples=[120.0]
-    )
-
-    @classmethod
-    def of(cls, token: Token, /, **more: Any) -> Self:
-        """The shape of a token."""
-        return cls(
-            id=token.id,
-            name=token.name,
-            scopes=[scope for scope in Scope if scope in token.scopes],
-            endpoints=None if token.endpoints is None else sorted(token.endpoints),
-            created_at=token.created_at,
-            expires_at=token.expires_at,
-            minutes_per_day=token.minutes_per_day,
-            **more,
-        )
-
-
-class WhoAmI(Shape):
-    """The token that asks: what it is called, what it may do, and how it hears of changes."""
-
-    id: str = Field(examples=["5f0c1b2a"])
-    name: str = Field(examples=["ada"])
-    scopes: list[Scope] = Field(examples=[["invoke", "top-up"]])
-    endpoints: list[str] | None = Field(description="null: all.", examples=[["flan-t5"]])
-    expires_at: datetime | None = Field(description="From then on refused; null: never.")
-    events: bool = Field(description="Whether GET /events is here; else ask GET /endpoints again.")
-
-    @classmethod
-    def of(cls, token: Token, *, events: bool) -> Self:
-        """The shape of a token."""
-        return cls(
-            id=token.id,
-            name=token.name,
-            scopes=[scope for scope in Scope if scope in token.scopes],
-            endpoints=None if token.endpoints is None else sorted(token.endpoints),
-            expires_at=token.expires_at,
-            events=events,
-        )
-
-
-class SeenTokens(Shape):
-    """All tokens, oldest first."""
-
-    tokens: list[SeenToken]
-
-
-class IssuedToken(SeenToken):
-    """A new token with its secret, which is shown this once and kept as a digest only."""
-
-    token: str = Field(examples=["pm_…"])
-
-
-class NewToken(Shape):
-    """What a new token is to be; only the name is needed."""
-
-    name: str = Field(description="Whose it is: the journal's `by`.", examples=["ada"])
-    scopes: list[Scope] = Field(
-        sorted(DEFAULT_SCOPES), description="None of them: sees status only.", max_length=16
-    )
-    endpoints: list[str] | None = Field(None, description="null: all.", max_length=1000)
-    expires_at: AwareDatetime | None = Field(None, description="null: never.")
-    minutes_per_day: Annotated[float, Field(strict=True)] | None = Field(
-        None,
-        description="Most it may add in a day (UTC): greater than 0; null: no limit.",
-    )
-
-
 def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """These statuses as problems, for the OpenAPI document."""
+    """Return these statuses as problems, for the OpenAPI document."""
     schema = {"$ref": "#/components/schemas/Problem"}
     return {
         status: {
@@ -327,18 +257,18 @@ def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
 
 
 _MEANING: Mapping[int, str] = {
-    400: "Malformed; `field` names the culprit.",
+    400: "Invalid request; `field` names the invalid part.",
     401: "No token.",
-    402: "The meter is closed; says what an hour costs and how to top up.",
-    403: "Token refused, or its scope is missing.",
+    402: "The meter is closed; with the price of an hour and the call that tops it up.",
+    403: "Token refused, or a scope is missing.",
     404: "No such endpoint, or no such token.",
     408: "The body did not arrive in time.",
-    409: "Not as things stand: see `code`.",
+    409: "Conflict with the present state; see `code`.",
     410: "The endpoint is being removed with its deployment.",
     413: "Body too large.",
-    422: "Over a limit; says the limit and what would still fit.",
-    429: "The token's minutes of the day are used up.",
+    422: "Over a limit; with the limit and what would still fit.",
+    429: "The token's minutes for today are used up.",
     502: "The model server did not answer.",
-    503: "Not now; `Retry-After` says when, if it is known.",
+    503: "Not now; `Retry-After` has the seconds to wait, if known.",
     504: "The model server took too long.",
 }

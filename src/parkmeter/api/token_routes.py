@@ -1,7 +1,7 @@
-"""Tokens by HTTP: `GET|POST /tokens`, `DELETE /tokens/{token_id}`. Translates only; see `issuing`.
+"""`GET|POST /tokens`, `DELETE /tokens/{token_id}`. Translates only; see `service.tokens`.
 
-In the local gateway a change counts from the next request on. On AWS the authorizer's answer is
-kept for a while, so a revoked token may live for up to 60 seconds more.
+On the local gateway a change takes effect with the next request. On AWS the authorizer's answer is
+cached, so a revoked token may work for up to 60 seconds more.
 """
 
 from typing import Annotated
@@ -11,7 +11,8 @@ from starlette.concurrency import run_in_threadpool as in_thread
 
 from parkmeter.api.dependencies import ApiContext, token_of
 from parkmeter.api.request_body import parsed, read_json, takes
-from parkmeter.api.schemas import IssuedToken, NewToken, SeenToken, SeenTokens, problems
+from parkmeter.api.schemas import problems
+from parkmeter.api.token_schemas import IssuedToken, NewToken, SeenToken, SeenTokens
 from parkmeter.core.tokens import Token
 from parkmeter.service.tokens import TokenRequest, TokenService
 from parkmeter.web.auth import require_administrator
@@ -19,15 +20,15 @@ from parkmeter.web.auth import require_administrator
 TokenId = Annotated[str, Path(description="As listed.", examples=["5f0c1b2a"])]
 
 
-def add_token_routes(app: FastAPI, control: ApiContext, issuing: TokenService) -> None:
-    """Make an application answer them; all need the scope `admin`, for all endpoints."""
-    known_token = token_of(control)
+def add_token_routes(app: FastAPI, context: ApiContext, service: TokenService) -> None:
+    """Add the routes to an application; all need the scope `admin` for all endpoints."""
+    known_token = token_of(context)
 
     @app.get("/tokens", tags=["tokens"])
     def tokens(token: Token = known_token) -> SeenTokens:
-        """Who has a token, and what it may do. Secrets are not kept, so none are shown."""
+        """Return all tokens and their rights. Secrets are not stored, so they are not shown."""
         require_administrator(token)
-        return SeenTokens(tokens=[SeenToken.of(one) for one in issuing.tokens()])
+        return SeenTokens(tokens=[SeenToken.of(one) for one in service.tokens()])
 
     @app.post(
         "/tokens",
@@ -39,21 +40,21 @@ def add_token_routes(app: FastAPI, control: ApiContext, issuing: TokenService) -
     async def issue(
         request: Request, response: Response, token: Token = known_token
     ) -> IssuedToken:
-        """Issue a token. Its secret is in this answer and nowhere else.
+        """Issue a token. Only this answer has its secret.
 
-        Takes no `Idempotency-Key`: sent again, the name is taken (409). If the first answer was
+        Takes no `Idempotency-Key`: a retry gets 409, as the name is taken. If the first answer was
         lost, revoke that token and issue another.
         """
         require_administrator(token)
-        wanted = parsed(NewToken, await read_json(request))
-        order = TokenRequest(
-            name=wanted.name,
-            scopes=frozenset(wanted.scopes),
-            endpoints=None if wanted.endpoints is None else frozenset(wanted.endpoints),
-            expires_at=wanted.expires_at,
-            minutes_per_day=wanted.minutes_per_day,
+        body = parsed(NewToken, await read_json(request))
+        new = TokenRequest(
+            name=body.name,
+            scopes=frozenset(body.scopes),
+            endpoints=None if body.endpoints is None else frozenset(body.endpoints),
+            expires_at=body.expires_at,
+            minutes_per_day=body.minutes_per_day,
         )
-        issued, secret = await in_thread(issuing.issue, order)
+        issued, secret = await in_thread(service.issue, new)
         response.headers["Cache-Control"] = "no-store"
         return IssuedToken.of(issued, token=secret)
 
@@ -61,9 +62,9 @@ def add_token_routes(app: FastAPI, control: ApiContext, issuing: TokenService) -
         "/tokens/{token_id}", tags=["tokens"], status_code=204, responses=problems(404, 409, 503)
     )
     def revoke(token_id: TokenId, token: Token = known_token) -> None:
-        """Revoke a token, the one that asks included; the last `admin` for all endpoints stays.
+        """Revoke a token, also the caller's own; the last `admin` for all endpoints is kept.
 
-        What is being answered already goes on. On AWS a revoked token lives up to 60 seconds more.
+        Requests in progress continue. On AWS a revoked token works for up to 60 seconds more.
         """
         require_administrator(token)
-        issuing.revoke(token_id)
+        service.revoke(token_id)

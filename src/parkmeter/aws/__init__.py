@@ -1,1 +1,1 @@
-"""Lambda handlers: thin, each one function of AWS to one use of the core."""
+"""Lambda handlers and adapters of the deployment on AWS."""

@@ -1,4 +1,4 @@
-"""API Gateway's proxy events of prompts, taken apart; and answers, put together for it.
+"""Translation of API Gateway's proxy events into prompts, and of answers into its format.
 
 Knows bodies, types and headers; neither meters nor models. No web framework.
 """
@@ -13,25 +13,25 @@ from parkmeter.errors import InvalidRequestError, ParkmeterError, TooLargeError
 from parkmeter.web.problems import problem_of
 
 LARGEST = 4 * 2**20
-"""Bytes of a body, either way: Lambda takes and gives 6 MB, in which a body is base64."""
+"""Bytes of a body in either direction: Lambda's limit is 6 MB, and a body is base64 in it."""
 
 _LONGEST_FIELD = 1024
-"""Of a Content-Type or Accept (botocore's service model)."""
+"""Characters of a Content-Type or Accept (botocore's service model)."""
 
 Answer = dict[str, Any]
-"""As API Gateway takes it."""
+"""The form that API Gateway expects."""
 
 
 def headers_of(event: Mapping[str, Any]) -> dict[str, str]:
-    """The request's headers, by their names in lower case."""
+    """Return the request's headers by their lower-case names."""
     return {name.lower(): value for name, value in (event.get("headers") or {}).items()}
 
 
 def prompt_in(event: Mapping[str, Any], headers: Mapping[str, str]) -> dict[str, Any]:
-    """What is passed on, as SageMaker's runtime takes it: Body, and if said ContentType and Accept.
+    """Return the arguments for SageMaker's runtime: Body, and ContentType and Accept if given.
 
     Raises:
-        InvalidRequestError: the body is broken, or a type is none.
+        InvalidRequestError: the body is broken, or a type is invalid.
         TooLargeError: it is over `LARGEST`.
 
     """
@@ -55,14 +55,14 @@ def _body(event: Mapping[str, Any]) -> bytes:
         try:
             body = base64.b64decode(text, validate=True)
         except (binascii.Error, ValueError):
-            raise InvalidRequestError("The body did not arrive whole.") from None
+            raise InvalidRequestError("The body is not valid base64.") from None
     if len(body) > LARGEST:
         raise TooLargeError(LARGEST)
     return body
 
 
 def scope_of(event: Mapping[str, Any], headers: Mapping[str, str]) -> dict[str, Any]:
-    """How the client called, in the words of ASGI: the path of the event lacks the stage."""
+    """Return the request's ASGI scope; the path of the event lacks the stage."""
     context = event["requestContext"]
     host = headers.get("host") or context.get("domainName") or ""
     path: str = event.get("path") or ""
@@ -75,14 +75,14 @@ def scope_of(event: Mapping[str, Any], headers: Mapping[str, str]) -> dict[str, 
 
 
 def refused(error: ParkmeterError) -> Answer:
-    """The problem that an error becomes."""
-    said = problem_of(error)
-    return answer(said.status, said.body, said.headers)
+    """Return the problem that an error maps to."""
+    problem = problem_of(error)
+    return answer(problem.status, problem.body, problem.headers)
 
 
 def answer(status: int, body: bytes, headers: Mapping[str, str]) -> Answer:
-    """An answer from its parts."""
-    # Base64 always: API Gateway is told to take every type for binary.
+    """Return an answer in API Gateway's format."""
+    # Always base64: the API is configured to treat every type as binary.
     return {
         "statusCode": status,
         "headers": dict(headers),
@@ -91,8 +91,8 @@ def answer(status: int, body: bytes, headers: Mapping[str, str]) -> Answer:
     }
 
 
-def kind_of(text: str) -> str:
-    """A content type for words whose own one is lost; JSON is told apart."""
+def guess_content_type(text: str) -> str:
+    """Return a content type for a text whose own is lost: JSON or plain text."""
     try:
         json.loads(text)
     except ValueError:

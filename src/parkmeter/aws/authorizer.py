@@ -1,8 +1,8 @@
-"""The Lambda that API Gateway asks who is there: from an Authorization header to a policy.
+"""The Lambda authorizer: turns an Authorization header into a policy for API Gateway.
 
-API Gateway keeps the answer for a while and for the whole stage, so the policy covers all of it and
-what a token may do travels in the context, to those who do it. Knows tokens; no meter and no route.
-It is the first to run for every client, so it imports little.
+API Gateway caches the answer for a while and for the whole stage, so the policy covers all of it;
+the token's scopes travel in the context and are checked by the other functions. Knows tokens; no
+meter and no route. It runs first for every client, so it imports little.
 """
 
 import gc
@@ -20,22 +20,22 @@ from botocore.config import Config
 from parkmeter.aws.token_context import context_of
 from parkmeter.core.tokens import Token
 from parkmeter.stores.dynamodb_tokens import presented_token
-from parkmeter.web.auth import presented
+from parkmeter.web.auth import secret_in
 
 _PATIENCE = Config(
     connect_timeout=1,
     read_timeout=2,
     retries={"mode": "standard", "total_max_attempts": 3},
 )
-"""All of it within the function's ten seconds."""
+"""All attempts fit into the function's ten seconds."""
 
 
 def handler(event: dict[str, Any], _context: Any) -> dict[str, Any]:
-    """The policy for this request's token: Allow, or Deny, which clients see as 403.
+    """Return the policy for this request's token: Allow, or Deny, which clients see as 403.
 
     Raises:
-        Exception: `Unauthorized`, which clients see as 401: there is no token. Any other, the
-            store's for example, is a 500 and, unlike a Deny, not kept.
+        Exception: `Unauthorized`, which clients see as 401: there is no token. Any other, for
+            example the store's, becomes a 500 and, unlike a Deny, is not cached.
 
     """
     return authorizer().answer(event)
@@ -43,13 +43,13 @@ def handler(event: dict[str, Any], _context: Any) -> dict[str, Any]:
 
 @cache
 def authorizer() -> "Authorizer":
-    """The authorizer of this function, from its environment."""
+    """Return the authorizer of this function, from its environment."""
     client = boto3.client("dynamodb", config=_PATIENCE)
     table = os.environ["PARKMETER_AUTH_TABLE"]
     plain = TypeDeserializer().deserialize
 
     def find(key: str) -> dict[str, Any] | None:
-        # Consistently: a Deny for a token that was made a moment ago would be kept.
+        # A consistent read: a Deny for a token issued a moment ago would be cached.
         found = client.get_item(
             TableName=table, Key={"token": {"S": key}}, ConsistentRead=True
         ).get("Item")
@@ -60,7 +60,7 @@ def authorizer() -> "Authorizer":
 
 @dataclass(frozen=True, slots=True)
 class Authorizer:
-    """Answers API Gateway. `token_of`: the token for a secret, None if there is none."""
+    """Authorizes requests. `token_of` returns the token for a secret, or None."""
 
     token_of: Callable[[str], Token | None]
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
@@ -68,9 +68,9 @@ class Authorizer:
     def answer(self, event: dict[str, Any]) -> dict[str, Any]:
         """See `handler`."""
         headers = {name.lower(): value for name, value in (event.get("headers") or {}).items()}
-        secret = presented(headers.get("authorization"))
+        secret = secret_in(headers.get("authorization"))
         if not secret:
-            # API Gateway makes a 401 of this very text and of no other.
+            # API Gateway answers 401 for exactly this text.
             raise Exception("Unauthorized")  # noqa: TRY002
         token = self.token_of(secret)
         if token is None or not token.alive(self.now()):
@@ -78,11 +78,11 @@ class Authorizer:
         return _policy("Allow", token.id, event["methodArn"]) | {"context": context_of(token)}
 
 
-def _policy(effect: str, who: str, method_arn: str) -> dict[str, Any]:
-    """`method_arn`: `arn:…:API/STAGE/METHOD/PATH`."""
+def _policy(effect: str, principal: str, method_arn: str) -> dict[str, Any]:
+    """Return a policy for the whole stage of `method_arn` (`arn:…:API/STAGE/METHOD/PATH`)."""
     stage = "/".join(method_arn.split("/")[:2])
     return {
-        "principalId": who,
+        "principalId": principal,
         "policyDocument": {
             "Version": "2012-10-17",
             "Statement": [
@@ -93,7 +93,7 @@ def _policy(effect: str, who: str, method_arn: str) -> dict[str, Any]:
 
 
 if "AWS_LAMBDA_FUNCTION_NAME" in os.environ:
-    # While the function is being made it has more of a processor than when it is asked.
+    # A function has more processor time while it is initialized than when it handles an event.
     authorizer()
-    # All of this stays. Otherwise an early answer waits 30 ms for the collector to walk through it.
+    # All of it is permanent. Without this the first collection costs an early answer 30 ms.
     gc.freeze()

@@ -1,7 +1,4 @@
-"""How many prompts SageMaker passed on to endpoints, as CloudWatch counted them.
-
-Knows SageMaker's metric; no meter.
-"""
+"""Request counts of endpoints, from SageMaker's metric in CloudWatch. Knows no meter."""
 
 import logging
 from collections.abc import Callable, Mapping
@@ -19,10 +16,10 @@ _VARIANT = "AllTraffic"
 
 
 class CloudWatchCounts:
-    """Implements `ports.RequestCounts` over boto3's client for CloudWatch, made when it is needed.
+    """Implements `ports.RequestCounts` over boto3's CloudWatch client, made when first needed.
 
-    `endpoints`: what each is called on SageMaker. CloudWatch keeps minutes for 15 days, five
-    minutes for 63, hours for longer (its documentation), and is some minutes behind.
+    `endpoints`: each one's name on SageMaker. CloudWatch keeps minutes for 15 days, five minutes
+    for 63, hours for longer (its documentation), and lags some minutes.
     """
 
     def __init__(self, client: Callable[[], Any], endpoints: Mapping[str, str]) -> None:
@@ -40,7 +37,7 @@ class CloudWatchCounts:
         stat = {"Metric": metric, "Period": int(slot.total_seconds()), "Stat": "Sum"}
         wanted = {
             "MetricDataQueries": [{"Id": "requests", "MetricStat": stat}],
-            # To whole slots, or CloudWatch's would begin in between.
+            # A whole slot; otherwise CloudWatch's periods would begin within one.
             "StartTime": slot_at(begin, slot),
             "EndTime": end,
             "ScanBy": "TimestampAscending",
@@ -55,5 +52,5 @@ class CloudWatchCounts:
                 if value
             ]
         except (BotoCoreError, ClientError) as error:
-            log.warning("%s: its requests are not known: %s", name, error)
+            log.warning("%s: its request counts cannot be read: %s", name, error)
             return None

@@ -1,7 +1,7 @@
-"""What an endpoint's container printed, from CloudWatch: the last lines, not followed.
+"""The last lines of an endpoint's container log, from CloudWatch; they cannot be followed.
 
-SageMaker writes it into one log group per endpoint. It can be searched forwards only, so the end is
-found by looking at longer and longer times before now. Knows nothing of endpoints but the group.
+SageMaker writes one log group per endpoint. It can be searched forwards only, so the end is found
+by searching longer and longer spans before now. Knows nothing of endpoints but the group.
 """
 
 import time
@@ -22,21 +22,21 @@ _SPANS = (
     timedelta(days=30),
 )
 _SECONDS = 15.0
-"""For all of the search: API Gateway waits 29 for the whole answer."""
+"""For the whole search: API Gateway waits 29 s for the answer."""
 
 _LARGEST = 2 * 2**20
-"""Bytes of an answer; Lambda gives 6 MB, a third less as base64."""
+"""Bytes of an answer; Lambda returns at most 6 MB, a third less as base64."""
 
 
 def log_group(sagemaker_endpoint: str) -> str:
-    """Where SageMaker puts the output of an endpoint's container (`stacks/names.py`)."""
+    """Return the log group of an endpoint's container (`stacks/names.py`)."""
     return f"/aws/sagemaker/Endpoints/{sagemaker_endpoint}"
 
 
 class CloudWatchLogs:
-    """Implements `ports.Logs` over boto3's client for CloudWatch Logs, made when it is needed.
+    """Implements `ports.Logs` over boto3's client for CloudWatch Logs, made when first needed.
 
-    `groups`: the log group of each endpoint. `ticks` is a clock that only goes forward.
+    `groups`: the log group of each endpoint. `ticks` is a monotonic clock.
     """
 
     def __init__(
@@ -56,30 +56,30 @@ class CloudWatchLogs:
         group = self._groups[name]
         if follow:
             raise LogsElsewhereError(group, "Logs cannot be followed here.")
-        client, now, give_up = self._client(), self._now(), self._ticks() + _SECONDS
+        client, now, deadline = self._client(), self._now(), self._ticks() + _SECONDS
         found: deque[str] | None = None
         try:
             for span in _SPANS:
                 since = round((now - span).timestamp() * 1000)
-                latest = self._since(client, group, since, lines, give_up)
+                latest = self._since(client, group, since, lines, deadline)
                 found = found if latest is None else latest
                 if latest is None or len(latest) == lines:
                     break
         except client.exceptions.ResourceNotFoundException:
-            return WholeLog(b"")  # the group is made with the first line
+            return WholeLog(b"")  # the group is created with the first line
         except (BotoCoreError, ClientError) as error:
-            raise DriverError("CloudWatch did not give the log. Try again in a moment.") from error
+            raise DriverError("CloudWatch did not return the log. Try again soon.") from error
         if found is None:
-            raise LogsElsewhereError(group, "It prints more than can be searched here.")
+            raise LogsElsewhereError(group, "The log is too long to search here.")
         return WholeLog(_text(found))
 
     def _since(
-        self, client: Any, group: str, milliseconds: int, lines: int, give_up: float
+        self, client: Any, group: str, milliseconds: int, lines: int, deadline: float
     ) -> deque[str] | None:
-        """The last lines since then; None if there was no time to read as far as the end."""
+        """Return the last lines since then; None if time ran out before the end of the log."""
         found: deque[str] = deque(maxlen=lines)
         request = {"logGroupName": group, "startTime": milliseconds}
-        while self._ticks() < give_up:
+        while self._ticks() < deadline:
             answer = client.filter_log_events(**request)
             found.extend(event["message"].rstrip("\n") for event in answer["events"])
             if "nextToken" not in answer:
@@ -89,7 +89,7 @@ class CloudWatchLogs:
 
 
 class WholeLog:
-    """Implements `ports.Log` for text that is all there is."""
+    """Implements `ports.Log` for a complete text."""
 
     def __init__(self, text: bytes) -> None:
         self._text = text
@@ -100,10 +100,10 @@ class WholeLog:
         return text
 
     def close(self) -> None:
-        """See `ports.Log`: nothing is held."""
+        """See `ports.Log`: there is nothing to close."""
 
 
 def _text(lines: deque[str]) -> bytes:
-    """These lines, without the first ones if they are too many bytes."""
+    """Join the lines, leaving out the first ones if they are too many bytes."""
     text = "".join(f"{line}\n" for line in lines).encode()
     return text if len(text) <= _LARGEST else text[-_LARGEST:].partition(b"\n")[2]

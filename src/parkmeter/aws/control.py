@@ -1,7 +1,7 @@
-"""The Lambda behind every route but `POST /{api_resource}`: the web application, on AWS.
+"""The Lambda behind every route but `POST /{api_resource}`: the control API on AWS.
 
-API Gateway's event is translated for it, and its answer back. Knows who asks from the authorizer;
-the rules and the routes are not here.
+Translates API Gateway's events for the web application and its answers back. The token comes from
+the authorizer; rules and routes are elsewhere.
 """
 
 import asyncio
@@ -48,31 +48,31 @@ from parkmeter.errors import TokenMissingError, TokenRefusedError
 from parkmeter.service.tokens import TokenService
 from parkmeter.stores.dynamodb import token_of
 from parkmeter.web.asgi import Application, Receive, Scope, Send
-from parkmeter.web.auth import presented
+from parkmeter.web.auth import secret_in
 
 log = logging.getLogger(__name__)
 
 REMEMBER_SECONDS = 60.0
-"""So long a definition that a stack has just written may be unknown here."""
+"""How long a definition that a stack has just written may stay unknown here."""
 
-_NONE_IS_TEXT = "\0"
-"""No content type has it. As base64 an answer's size is known; as text in JSON some characters take
-twice the space, and a result of 4 MB could be more than Lambda gives."""
+_NO_TEXT_TYPE = "\0"
+"""Matches no content type, so every body is sent as base64, whose size is known. As text in JSON
+some characters take twice the space, and a result of 4 MB could exceed Lambda's limit."""
 
 
 def handler(event: dict[str, Any], context: Any) -> Any:
-    """API Gateway's proxy event, answered."""
-    return front().answer(event, context)
+    """Answer API Gateway's proxy event."""
+    return control().answer(event, context)
 
 
 @cache
-def front() -> "Front":
-    """The control routes of this function, from its environment."""
-    environment = Environment.given()
+def control() -> "Control":
+    """Return the control API of this function, from its environment."""
+    environment = Environment.read()
     plain = dynamodb()
     ssm = boto3.client("ssm", config=PATIENCE)
     ports = Ports.of(environment, plain, DistantClock.of(environment))
-    # Made for the first prompt: most requests here are none, and clients take their time.
+    # Created for the first prompt: most requests are not prompts, and creating clients is slow.
     runtime = cache(models_runtime)
     typed = cache(lambda: boto3.client("dynamodb", config=PATIENCE))
     prompts = cache(lambda: AsyncPrompts(s3_client(), runtime(), ports.clock.now))
@@ -81,14 +81,14 @@ def front() -> "Front":
     cloudwatch = cache(lambda: boto3.client("cloudwatch", config=PATIENCE))
     heartbeat = Heartbeat(plain, environment.tables.meters)
     link_secret = LinkSecret(plain, environment.tables.meters)
-    book = AskedBook(lambda secret: token_of(plain, environment.tables.auth, secret))
+    book = AuthorizedBook(lambda secret: token_of(plain, environment.tables.auth, secret))
 
     @cache
     def used(name: str) -> Callable[[datetime], None]:
         return UseNote(typed(), environment.tables.meters, name).take
 
     def application(found: Mapping[str, Definition]) -> Application:
-        control = ApiContext(
+        context = ApiContext(
             service_of(ports, found),
             book,
             lambda name: found[name].api_resource,
@@ -99,35 +99,35 @@ def front() -> "Front":
                 cloudwatch, {name: one.endpoint for name, one in found.items()}
             ),
         )
-        app = control_app(control)
+        app = control_app(context)
         names = tuple(found)
-        add_token_routes(app, control, TokenService(ports.store, lambda: names, ports.clock.now))
-        add_extend_routes(app, control, link_secret, ports.store.entry)
+        add_token_routes(app, context, TokenService(ports.store, lambda: names, ports.clock.now))
+        add_extend_routes(app, context, link_secret, ports.store.entry)
         groups = {name: log_group(one.endpoint) for name, one in found.items()}
-        add_log_routes(app, control, CloudWatchLogs(logs, groups, ports.clock.now))
-        add_async_routes(app, control, found, prompts)
-        add_prompt_routes(app, control, found, ports.store.load, runtime, used)
+        add_log_routes(app, context, CloudWatchLogs(logs, groups, ports.clock.now))
+        add_async_routes(app, context, found, prompts)
+        add_prompt_routes(app, context, found, ports.store.load, runtime, used)
         return app
 
-    return Front(book, lambda: definitions(ssm, environment.endpoints_path), application)
+    return Control(book, lambda: definitions(ssm, environment.endpoints_path), application)
 
 
-class AskedBook:
-    """Implements `web.auth.Book` by what the authorizer said; where none was asked, by the table.
+class AuthorizedBook:
+    """Implements `web.auth.Book` from the authorizer's context, or from the table without one.
 
-    `asked` holds the authorizer's context of the request that is being answered.
+    `context`: the authorizer's context of the request that is being answered.
     """
 
     def __init__(self, find: Callable[[str], Token | None]) -> None:
         self._find = find
-        self.asked: ContextVar[Mapping[str, str] | None] = ContextVar("asked", default=None)
+        self.context: ContextVar[Mapping[str, str] | None] = ContextVar("context", default=None)
 
     def check(self, header: str | None, now: datetime) -> Token:
         """See `web.auth.Book`."""
-        token = token_in(self.asked.get(), now)
+        token = token_in(self.context.get(), now)
         if token is not None:
             return token
-        secret = presented(header)
+        secret = secret_in(header)
         if not secret:
             raise TokenMissingError
         token = self._find(secret)
@@ -136,16 +136,16 @@ class AskedBook:
         return token
 
 
-class Front:
-    """Answers events. The application is made anew when the definitions have changed.
+class Control:
+    """Answers events. The application is rebuilt when the definitions have changed.
 
-    `read` finds the definitions, `make` the application over them; `ticks` is a clock that only
-    goes forward.
+    `read` reads the definitions, `make` builds the application over them; `ticks` is a monotonic
+    clock.
     """
 
     def __init__(
         self,
-        book: AskedBook,
+        book: AuthorizedBook,
         read: Callable[[], dict[str, Definition]],
         make: Callable[[Mapping[str, Definition]], Application],
         ticks: Callable[[], float] = time.monotonic,
@@ -160,21 +160,21 @@ class Front:
         self._loop = asyncio.new_event_loop()
 
     def close(self) -> None:
-        """Let go of the event loop."""
+        """Close the event loop."""
         asyncio.set_event_loop(None)
         self._loop.close()
 
     def answer(self, event: dict[str, Any], context: Any) -> Any:
-        """The application's answer, for API Gateway."""
+        """Return the application's answer, in API Gateway's format."""
         answer = self._application()
-        asked = self._book.asked.set(event["requestContext"].get("authorizer"))
+        previous = self._book.context.set(event["requestContext"].get("authorizer"))
         try:
             return answer(event, context)
         finally:
-            self._book.asked.reset(asked)
+            self._book.context.reset(previous)
 
     def _application(self) -> Callable[[Any, Any], Any]:
-        # The adapter takes the thread's event loop; one that it made itself could not be closed.
+        # The adapter uses the thread's event loop; one that it creates itself could not be closed.
         asyncio.set_event_loop(self._loop)
         if self._answer is None or self._ticks() - self._read_at >= REMEMBER_SECONDS:
             found = self._found()
@@ -182,7 +182,7 @@ class Front:
             if self._answer is None or found != self._definitions:
                 self._definitions = found
                 app = below_stage(self._make(found))
-                self._answer = Mangum(app, lifespan="off", text_mime_types=[_NONE_IS_TEXT])
+                self._answer = Mangum(app, lifespan="off", text_mime_types=[_NO_TEXT_TYPE])
         return self._answer
 
     def _found(self) -> dict[str, Definition]:
@@ -191,19 +191,19 @@ class Front:
         except (BotoCoreError, ClientError) as error:
             if self._definitions is None:
                 raise
-            log.warning("definitions cannot be read; those known stay: %s", error)
+            log.warning("definitions cannot be read; the last known ones are used: %s", error)
             return self._definitions
 
 
 def below_stage(app: Application) -> Any:
-    """Tell an application where it is: API Gateway's event has its path without the stage."""
+    """Wrap an application to set its root path: the path of API Gateway's event lacks the stage."""
 
     async def located(scope: Scope, receive: Receive, send: Send) -> None:
         path: str = scope["path"]
         whole: str = scope["aws.event"]["requestContext"].get("path") or path
         root = whole.removesuffix(path).rstrip("/") if whole.endswith(path) else ""
         if path == "/" and not root and whole != "/":
-            # At its root the stage may be named without a slash; who did is sent to the one with.
+            # The stage's root without a trailing slash: redirected to the one with it.
             root, path = whole, ""
         await app({**scope, "root_path": root, "path": root + path}, receive, send)
 
@@ -211,5 +211,5 @@ def below_stage(app: Application) -> Any:
 
 
 if "AWS_LAMBDA_FUNCTION_NAME" in os.environ:
-    # While the function is being made it has more of a processor than when it is asked.
-    front()
+    # A function has more processor time while it is initialized than when it handles an event.
+    control()

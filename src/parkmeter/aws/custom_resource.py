@@ -1,6 +1,6 @@
-"""How a Lambda behind a custom resource answers CloudFormation. Knows that protocol only.
+"""The answer of a custom resource's Lambda to CloudFormation. Knows that protocol only.
 
-Without an answer a stack hangs for an hour, so whoever is asked must always give one.
+Without an answer a stack hangs for an hour, so a handler must always give one.
 """
 
 import json
@@ -14,21 +14,21 @@ log = logging.getLogger(__name__)
 
 _TRIES = 3
 _LONGEST_REASON = 1000
-"""Characters; CloudFormation takes answers of 4 KB."""
+"""Characters; CloudFormation takes answers of up to 4 KB."""
 
 
 def succeed(
     event: Mapping[str, Any], physical_id: str, data: Mapping[str, str] | None = None
 ) -> None:
-    """What was asked for is done. `physical_id` names the thing, the same one each time.
+    """Report success. `physical_id` identifies the resource and is the same each time.
 
-    `data`: what the template may ask of it (`Fn::GetAtt`).
+    `data`: attributes that the template may read (`Fn::GetAtt`).
     """
     _answer(event, physical_id, "SUCCESS", "", data)
 
 
 def fail(event: Mapping[str, Any], physical_id: str, reason: str) -> None:
-    """What was asked for cannot be done; `reason` says what to do next."""
+    """Report failure; `reason` says what to do next."""
     _answer(event, physical_id, "FAILED", reason[:_LONGEST_REASON])
 
 
@@ -46,7 +46,7 @@ def _answer(
         **{key: event[key] for key in ("StackId", "RequestId", "LogicalResourceId")},
         **({"Data": data} if data else {}),
     }
-    # The address is CloudFormation's own, signed; it takes no other content type than none.
+    # The address is signed by CloudFormation, for an empty content type.
     request = Request(  # noqa: S310
         event["ResponseURL"],
         data=json.dumps(body).encode(),
@@ -60,5 +60,5 @@ def _answer(
         except OSError:
             if not left:
                 raise
-            log.warning("CloudFormation did not take the answer; once more")
+            log.warning("CloudFormation did not take the answer; retrying")
             time.sleep(1)

@@ -1,7 +1,7 @@
-"""Definitions of endpoints: what the metered stacks write to SSM, one JSON document for each.
+"""Definitions of endpoints: JSON documents in SSM, written by the metered stacks.
 
-Read at run time, so that no stack needs anything of another. Imports little: a function that starts
-for a prompt reads one too.
+Read at run time, so that no stack depends on another. Imports little: the prompt function reads
+one too.
 """
 
 import json
@@ -21,7 +21,7 @@ from parkmeter.errors import ConfigError
 _log = logging.getLogger(__name__)
 
 LOOK_AGAIN = timedelta(seconds=90)
-"""Longer than one run of the clock looks ahead: while nothing is due, the next tick will do."""
+"""Longer than one run of the clock looks ahead: while nothing is due, the next tick is enough."""
 
 _SUGGESTED_MINUTES = 30.0
 A_PAGE = 10
@@ -29,7 +29,7 @@ A_PAGE = 10
 
 
 class Parameters(Protocol):
-    """The calls of boto3's SSM client that are made here."""
+    """The calls of boto3's SSM client used here."""
 
     def get_parameter(self, **request: Any) -> Mapping[str, Any]: ...  # noqa: D102
     def get_parameters(self, **request: Any) -> Mapping[str, Any]: ...  # noqa: D102
@@ -38,10 +38,10 @@ class Parameters(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Queue:
-    """Where the async prompts of one endpoint go, if they go anywhere.
+    """The destination of an endpoint's async prompts.
 
-    `name`: the endpoint's, as tokens know it; `endpoint`: its async one on SageMaker; `stack`: what
-    makes all this, deployed or not.
+    `name`: the endpoint's, as tokens know it; `endpoint`: its async one on SageMaker; `stack`: the
+    stack that creates them, deployed or not.
     """
 
     name: str
@@ -52,7 +52,7 @@ class Queue:
 
 @dataclass(frozen=True, slots=True)
 class Definition:
-    """How one endpoint is hosted and metered.
+    """The hosting and metering of one endpoint.
 
     `endpoint`: its name on SageMaker. `configs`: the EndpointConfig of each instance type, the
     preferred one first.
@@ -66,21 +66,21 @@ class Definition:
 
     @property
     def suggested_minutes(self) -> float:
-        """What a client is told to top up."""
+        """The minutes suggested to a client whose prompt is refused."""
         return min(_SUGGESTED_MINUTES, self.spec.max_top_up.total_seconds() / 60)
 
 
 class Pages(Protocol):
-    """The call that `parameters_below` makes."""
+    """The call of boto3's SSM client that `parameters_below` makes."""
 
     def get_parameters_by_path(self, **request: Any) -> Mapping[str, Any]: ...  # noqa: D102
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What is defined of some endpoints.
+    """The definitions of some endpoints.
 
-    `broken`: could not be read at present; among the definitions if it could be before.
+    `broken`: those that cannot be read now; `definitions` has their last good one, if any.
     """
 
     definitions: Mapping[str, Definition]
@@ -88,10 +88,10 @@ class Found:
 
 
 def definition(ssm: Parameters, path: str, name: str) -> Definition:
-    """The definition of one endpoint; `path` ends with a slash.
+    """Return the definition of one endpoint; `path` ends with a slash.
 
     Raises:
-        ConfigError: it is not one.
+        ConfigError: the document is invalid.
 
     """
     parameter = ssm.get_parameter(Name=path + name)["Parameter"]
@@ -99,9 +99,9 @@ def definition(ssm: Parameters, path: str, name: str) -> Definition:
 
 
 def definitions(ssm: Parameters, path: str) -> dict[str, Definition]:
-    """All of them by name, in the order of their names.
+    """Return all definitions by name, in the order of their names.
 
-    One that cannot be read is logged and left out: the others must not suffer for it.
+    A broken one is logged and left out, so that it does not affect the others.
     """
     found = {}
     for parameter in parameters_below(ssm, path):
@@ -115,7 +115,7 @@ def definitions(ssm: Parameters, path: str) -> dict[str, Definition]:
 
 
 class KnownDefinitions:
-    """Definitions by name; where SSM fails or a document is broken, the last good one serves on."""
+    """Definitions by name; where SSM fails or a document is broken, the last good one is used."""
 
     def __init__(self, ssm: Parameters, path: str) -> None:
         self._ssm = ssm
@@ -123,7 +123,7 @@ class KnownDefinitions:
         self._good: dict[str, Definition] = {}
 
     def of(self, names: Iterable[str]) -> Found:
-        """What is defined of these endpoints at present."""
+        """Return the present definitions of these endpoints."""
         found: dict[str, Definition] = {}
         broken: set[str] = set()
         wanted = sorted(names)
@@ -150,55 +150,55 @@ class KnownDefinitions:
 
 
 def definition_from(document: str, parameter: str) -> Definition:
-    """What a metered stack wrote; `parameter` is where, and ends with the endpoint's name.
+    """Parse a metered stack's document; the parameter's name ends with the endpoint's.
 
     Raises:
-        ConfigError: this is none of its documents.
+        ConfigError: the document is invalid.
 
     """
     try:
-        said = json.loads(document)
+        fields = json.loads(document)
         name = parameter.rpartition("/")[2]
-        queued = said.get("async")
-        variants = {variant["instance_type"]: variant for variant in said["variants"]}
+        queued = fields.get("async")
+        variants = {variant["instance_type"]: variant for variant in fields["variants"]}
         configs = {name: variant["config"] for name, variant in variants.items()}
         return Definition(
             spec=Spec(
                 name=name,
-                max_top_up=timedelta(minutes=said["max_top_up_minutes"]),
-                max_ahead=timedelta(minutes=said["max_minutes_ahead"]),
-                startup_credit=timedelta(minutes=said["startup_credit_minutes"]),
-                drain=timedelta(seconds=said["drain_seconds"]),
-                warn_before=tuple(timedelta(minutes=ahead) for ahead in said["warn_minutes"]),
-                prices=dict(_prices(said, variants)),
+                max_top_up=timedelta(minutes=fields["max_top_up_minutes"]),
+                max_ahead=timedelta(minutes=fields["max_minutes_ahead"]),
+                startup_credit=timedelta(minutes=fields["startup_credit_minutes"]),
+                drain=timedelta(seconds=fields["drain_seconds"]),
+                warn_before=tuple(timedelta(minutes=ahead) for ahead in fields["warn_minutes"]),
+                prices=dict(_prices(fields, variants)),
                 variants=tuple(configs),
                 look_again=LOOK_AGAIN,
-                hours=Hours.of(texts) if (texts := said.get("hours")) else None,
-                idle=_span(said.get("idle_minutes")),
-                wake=_span(said.get("wake_minutes")),
-                extend_by=timedelta(minutes=said.get("extend_minutes", _SUGGESTED_MINUTES)),
+                hours=Hours.of(texts) if (texts := fields.get("hours")) else None,
+                idle=_span(fields.get("idle_minutes")),
+                wake=_span(fields.get("wake_minutes")),
+                extend_by=timedelta(minutes=fields.get("extend_minutes", _SUGGESTED_MINUTES)),
             ),
-            endpoint=said["endpoint"],
+            endpoint=fields["endpoint"],
             configs=configs,
-            api_resource=said["api_resource"],
+            api_resource=fields["api_resource"],
             queue=None if queued is None else Queue(name, **queued),
         )
     except (ArithmeticError, AttributeError, KeyError, TypeError, ValueError) as error:
         raise ConfigError(
-            f"The SSM parameter {parameter} is no definition of an endpoint "
+            f"The SSM parameter {parameter} is not a definition of an endpoint "
             f"({type(error).__name__}: {error}). Deploy the endpoint's MeteredStack again."
         ) from error
 
 
 def _prices(
-    said: Mapping[str, Any], variants: Mapping[str, Mapping[str, Any]]
+    fields: Mapping[str, Any], variants: Mapping[str, Mapping[str, Any]]
 ) -> Iterator[tuple[str, Price]]:
-    """What each type costs. At the top is the first one's, which once was all there was."""
+    """Yield each type's price. Older documents have only one, of the first, at the top level."""
     for number, (name, variant) in enumerate(variants.items()):
-        tells = variant if number or "price_per_hour" in variant else said
-        # Empty where the Price List was asked and did not know.
-        if dollars := tells.get("price_per_hour"):
-            yield name, Price(Decimal(dollars), tells.get("price_source"))
+        source = variant if number or "price_per_hour" in variant else fields
+        # Empty where the Price List does not have it.
+        if dollars := source.get("price_per_hour"):
+            yield name, Price(Decimal(dollars), source.get("price_source"))
 
 
 def _span(minutes: float | None) -> timedelta | None:
@@ -206,8 +206,8 @@ def _span(minutes: float | None) -> timedelta | None:
 
 
 def parameters_below(ssm: Pages, path: str) -> Iterator[Mapping[str, Any]]:
-    """Every parameter below a path (which ends with a slash), page by page."""
-    # Without its slash: SSM takes a path either way, moto this one only.
+    """Yield every parameter below a path (which ends with a slash), page by page."""
+    # Without its slash: SSM takes both forms, moto only this one.
     request: dict[str, Any] = {"Path": path.rstrip("/"), "MaxResults": A_PAGE}
     while True:
         answer = ssm.get_parameters_by_path(**request)

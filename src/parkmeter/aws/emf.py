@@ -1,6 +1,6 @@
-"""What each tick of the clock prints for CloudWatch: one line that two alarms live on.
+"""The line that each tick of the clock prints for CloudWatch; two alarms read it.
 
-In the embedded metric format, whose names the stacks know too (`stacks/names.py`). Pure.
+In the embedded metric format; the stacks know its names too (`stacks/names.py`). Pure.
 """
 
 import json
@@ -11,7 +11,7 @@ METRICS = "parkmeter"
 
 
 def metrics_line(deployment: str, now: datetime, overdue: timedelta, unsettled: int) -> str:
-    """`overdue`: of who has lived longest past close and drain; `unsettled`: how many meters."""
+    """Return the line. `overdue`: the longest life past close and drain; `unsettled`: a count."""
     metrics = [
         {"Name": "OverdueSeconds", "Unit": "Seconds"},
         {"Name": "UnsettledMeters", "Unit": "Count"},

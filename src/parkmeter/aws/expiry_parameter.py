@@ -1,7 +1,7 @@
-"""The published expiry: an SSM parameter for each endpoint, as the ancestor polled and people edit.
+"""The published expiry: an SSM parameter for each endpoint, which operators may edit.
 
-The store is the truth, because a parameter has no conditional write. What is found here and is not
-ours is somebody's wish; what is found and is wrong is written anew. Only the clock calls this.
+The store is the truth, because a parameter has no conditional write. A value found here that is not
+ours is an edit to adopt; an invalid one is overwritten. Only the clock calls this.
 """
 
 import logging
@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """What a parameter says. `id` tells this write of it from every other one."""
+    """The value of a parameter. `id` distinguishes this write from every other."""
 
     text: str
     id: str
@@ -29,7 +29,7 @@ class Published:
 
     @classmethod
     def of(cls, parameter: Mapping[str, Any]) -> Self:
-        """From SSM's answer. Versions begin anew when a parameter was deleted; moments do not."""
+        """Read SSM's answer. `id` has the time too: a recreated parameter restarts its versions."""
         at: datetime = parameter["LastModifiedDate"]
         return cls(parameter["Value"], f"{parameter['Version']}:{at.timestamp():.3f}", at)
 
@@ -38,7 +38,7 @@ _LONGEST_QUOTE = 40
 
 
 class Parameters(Protocol):
-    """The calls of boto3's SSM client that are made here."""
+    """The calls of boto3's SSM client used here."""
 
     @property
     def exceptions(self) -> Any: ...  # noqa: D102
@@ -49,14 +49,14 @@ class Parameters(Protocol):
 
 
 class ExpiryParameters:
-    """All published expiries of a deployment; `path` ends with a slash."""
+    """The published expiries of a deployment; `path` ends with a slash."""
 
     def __init__(self, ssm: Parameters, path: str) -> None:
         self._ssm = ssm
         self._path = path
 
     def values_of(self, names: Iterable[str]) -> dict[str, Published]:
-        """What is published of these endpoints; several at once, because SSM counts calls."""
+        """Return what is published of these endpoints, ten per call: SSM limits their rate."""
         wanted = sorted(self._path + name for name in names)
         found = {}
         for start in range(0, len(wanted), A_PAGE):
@@ -67,12 +67,12 @@ class ExpiryParameters:
         return found
 
     def sync(self, service: MeterService, name: str, found: Published | None) -> None:
-        """Take over what somebody wrote, and publish the expiry that holds if it is not there.
+        """Adopt an operator's edit, then publish the present expiry if it is not published.
 
-        `found` is what was read a moment ago; None if nothing was.
+        `found` was read a moment ago; None if there was no value.
 
         Raises:
-            StoreBusyError, ClientError, BotoCoreError: to be tried again with the next tick.
+            StoreBusyError, ClientError, BotoCoreError: the next tick retries.
 
         """
         meter = service.report(name).meter
@@ -82,7 +82,7 @@ class ExpiryParameters:
         if found is not None and found.text != published(expires_at):
             expires_at = self._adopted(service, name, found, expires_at)
         is_published = found is not None and found.text == published(expires_at)
-        # A newer wish is not written over: the event of that edit comes, or the next tick.
+        # A newer edit is not overwritten: its event comes, or the next tick finds it.
         if not is_published and found == self.values_of([name]).get(name):
             self._ssm.put_parameter(
                 Name=self._path + name,
@@ -92,19 +92,19 @@ class ExpiryParameters:
             )
 
     def withdraw(self, name: str) -> None:
-        """Publish nothing of this endpoint any more."""
+        """Delete the published expiry of this endpoint."""
         try:
             self._ssm.delete_parameter(Name=self._path + name)
         except self._ssm.exceptions.ParameterNotFound:
             log.debug("%s had no published expiry", name)
 
     def values(self) -> Iterator[tuple[str, str]]:
-        """Every published expiry: endpoint and text, page by page."""
+        """Yield every published expiry: endpoint and text, page by page."""
         for parameter in parameters_below(self._ssm, self._path):
             yield parameter["Name"].removeprefix(self._path), parameter["Value"]
 
     def endpoint_of(self, parameter: str) -> str | None:
-        """Whose expiry a parameter is, if it is one of ours."""
+        """Return the endpoint of a parameter's name; None if it is not one of these."""
         name = parameter.removeprefix(self._path)
         return None if name == parameter or not name or "/" in name else name
 
@@ -115,7 +115,7 @@ class ExpiryParameters:
             seen = datetime.strptime(found.text.strip(), TIME_FORMAT).replace(tzinfo=UTC)
         except ValueError:
             why = (
-                f"{found.text[:_LONGEST_QUOTE]!r} is no expiry; the published one is as "
+                f"{found.text[:_LONGEST_QUOTE]!r} is not an expiry; the published form is "
                 f"{published(present)!r} (day-month-year-hours-minutes-seconds, UTC). It was "
                 "ignored and overwritten"
             )
@@ -125,5 +125,5 @@ class ExpiryParameters:
 
 
 def published(expires_at: datetime) -> str:
-    """An expiry as it is published: the ancestor's format, UTC, whole seconds."""
+    """Return an expiry in its published form: UTC, whole seconds."""
     return expires_at.astimezone(UTC).strftime(TIME_FORMAT)

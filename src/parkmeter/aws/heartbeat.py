@@ -1,4 +1,4 @@
-"""When the clock last went round: one item of the table `meters`, written by it, read by `/health`.
+"""The time of the clock's last completed tick: an item of the table `meters` read by `/health`.
 
 Its key cannot be an endpoint's. Knows the table and the time; not what the clock does.
 """
@@ -11,15 +11,15 @@ from typing import Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 ALIVE_WITHIN = timedelta(minutes=5)
-"""As the alarm has it (`stacks/alarms.py`). A tick comes every minute and may take over one."""
+"""The same as the alarm's (`stacks/alarms.py`): a tick comes every minute and may take longer."""
 
 _KEY = {"pk": "clock#", "sk": "heartbeat"}
 _REMEMBER_SECONDS = 10.0
-"""`/health` needs no token, so whoever asks often must not cost a read each time."""
+"""`/health` needs no token, so frequent requests must not cost a read each."""
 
 
 class Heartbeat:
-    """The clock's sign of life. `client` takes and gives plain values."""
+    """The clock's liveness record. `client` takes and gives plain values."""
 
     def __init__(
         self, client: Any, table: str, ticks: Callable[[], float] = time.monotonic
@@ -31,12 +31,12 @@ class Heartbeat:
         self._last: datetime | None = None
 
     def beat(self, now: datetime) -> None:
-        """A run has come to its end."""
+        """Record that a tick was completed at `now`."""
         item = {**_KEY, "at": now.isoformat()}
         self._client.put_item(TableName=self._table, Item=item)
 
     def alive(self, now: datetime) -> bool:
-        """Whether one did within `ALIVE_WITHIN`; looked up every ten seconds at most."""
+        """Return whether one was within `ALIVE_WITHIN`; read every ten seconds at most."""
         if self._ticks() - self._read_at >= _REMEMBER_SECONDS:
             try:
                 found = self._client.get_item(TableName=self._table, Key=_KEY).get("Item")

@@ -1,7 +1,7 @@
-"""Which endpoints have hours: an SSM parameter for each, from the stack that defines it.
+"""The schedules of all endpoints with hours: an SSM parameter each, written by the metered stack.
 
-A settled meter is in no index, so without these its next window would go by unseen; and reading
-every definition each minute would cost more than all the rest of a tick. Knows no meters.
+A settled meter is in no index, so without these its next window would be missed; and reading every
+definition each minute would cost more than the rest of a tick. Knows no meters.
 """
 
 import json
@@ -17,7 +17,7 @@ _log = logging.getLogger(__name__)
 
 
 class HoursParameters:
-    """All hours of a deployment; `path` ends with a slash."""
+    """The schedules of a deployment; `path` ends with a slash."""
 
     def __init__(self, ssm: Pages, path: str) -> None:
         self._ssm = ssm
@@ -25,14 +25,14 @@ class HoursParameters:
         self._known: dict[str, Hours] = {}
 
     def due(self, now: datetime, ahead: timedelta) -> set[str]:
-        """Endpoints with a window that is on, or that begins before so long has passed.
+        """Return the endpoints with a window that is on or begins within `ahead`.
 
-        Where SSM does not answer, what it said last serves on.
+        Where SSM does not answer, the values read last are used.
         """
         try:
             self._known = self._read()
         except (BotoCoreError, ClientError):
-            _log.exception("hours cannot be read; the last ones known serve on")
+            _log.exception("hours cannot be read; the last known ones are used")
         return {
             name
             for name, hours in self._known.items()

@@ -1,6 +1,6 @@
-"""The Lambda behind one endpoint's prompts: from its environment to what answers them.
+"""The Lambda behind one endpoint's prompts: builds `Inference` from its environment.
 
-Starts in a moment, so it imports no more than it needs: API Gateway's event in, its answer out.
+Its start delays a prompt, so it imports only what it needs.
 """
 
 import gc
@@ -36,19 +36,19 @@ _PATIENCE = Config(
 
 _PATIENCE_WITH_CONTROL = Config(
     connect_timeout=1,
-    read_timeout=25,  # it may have to start first; API Gateway waits for 29 seconds
+    read_timeout=25,  # the function may have to start first; API Gateway waits 29 seconds
     retries={"mode": "standard", "total_max_attempts": 1},
 )
 
 
 def handler(event: dict[str, Any], _context: Any) -> Answer:
-    """API Gateway's proxy event, answered."""
+    """Answer API Gateway's proxy event."""
     return inference().answer(event)
 
 
 @cache
 def inference() -> Inference:
-    """The endpoint of this function, from its environment."""
+    """Return the endpoint of this function, from its environment."""
     name = os.environ["PARKMETER_ENDPOINT"]
     dynamodb = boto3.client("dynamodb", config=_PATIENCE)
     runtime = models_runtime()
@@ -62,18 +62,18 @@ def inference() -> Inference:
         return replace(read(Meter, item["body"]["S"]), version=int(item["version"]["N"]))
 
     def route(seen: Meter) -> Route:
-        # Only who is refused hears of the price, so only then it is looked up.
+        # Only a refusal names the price, so only then it is looked up.
         try:
             found = definition(boto3.client("ssm", config=_PATIENCE), path, name)
         except (BotoCoreError, ClientError, ParkmeterError) as error:
-            _log.warning("no definition of %s, so its price is not told: %s", name, error)
+            _log.warning("%s: no definition, so the refusal has no price: %s", name, error)
             return Route(name, name)
         return route_of(found, seen)
 
     def wake(_token: Token, event: Mapping[str, Any]) -> Answer:
-        # Only who wakes it waits for this client, and for the function that may write meters.
+        # Only a waking prompt waits for this client, and for the function that may write meters.
         functions = boto3.client("lambda", config=_PATIENCE_WITH_CONTROL)
-        return by_control(functions, os.environ["PARKMETER_CONTROL_FUNCTION"], name, event)
+        return forward_to_control(functions, os.environ["PARKMETER_CONTROL_FUNCTION"], name, event)
 
     made = Inference(name, meter, route, runtime, wake=wake)
     if os.environ.get("PARKMETER_NOTES_USE") != "1":
@@ -81,13 +81,13 @@ def inference() -> Inference:
     return replace(made, used=UseNote(dynamodb, table, name).take)
 
 
-def by_control(functions: Any, control: str, name: str, event: Mapping[str, Any]) -> Answer:
-    """What control answers to a prompt: there it comes by the endpoint's name, with who asks.
+def forward_to_control(functions: Any, control: str, name: str, event: Mapping[str, Any]) -> Answer:
+    """Forward a prompt to control by the endpoint's name, with its token; return the answer.
 
-    It answers at once; whoever wishes to wait is held here.
+    Control answers without waiting; a request that asked to wait does so here.
 
     Raises:
-        StoreBusyError: control could not be asked, or failed.
+        StoreBusyError: control could not be called, or failed.
 
     """
     path, context = f"/endpoints/{name}/invocations", event["requestContext"]
@@ -96,23 +96,23 @@ def by_control(functions: Any, control: str, name: str, event: Mapping[str, Any]
     fields = {name: _without_wait(event.get(name)) for name in ("headers", "multiValueHeaders")}
     request = {**event, **fields, "path": path, "resource": "/{proxy+}", "requestContext": context}
     try:
-        said = functions.invoke(FunctionName=control, Payload=json.dumps(request).encode())
-        answer: Answer = json.loads(said["Payload"].read())
+        response = functions.invoke(FunctionName=control, Payload=json.dumps(request).encode())
+        answer: Answer = json.loads(response["Payload"].read())
     except (BotoCoreError, ClientError) as error:
         _log.warning("%s could not be woken: %s", name, error)
         raise StoreBusyError from None
-    if "FunctionError" in said:
+    if "FunctionError" in response:
         _log.warning("%s could not be woken: control failed", name)
         raise StoreBusyError
     return answer
 
 
 def _without_wait(headers: Mapping[str, Any] | None) -> dict[str, Any]:
-    return {name: said for name, said in (headers or {}).items() if name.lower() != "prefer"}
+    return {name: value for name, value in (headers or {}).items() if name.lower() != "prefer"}
 
 
 if "AWS_LAMBDA_FUNCTION_NAME" in os.environ:
-    # While the function is being made it has more of a processor than when it is asked.
+    # A function has more processor time while it is initialized than when it handles an event.
     inference()
-    # All of this stays. Otherwise an early answer waits 30 ms for the collector to walk through it.
+    # All of it is permanent. Without this the first collection costs an early answer 30 ms.
     gc.freeze()

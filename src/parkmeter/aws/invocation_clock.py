@@ -1,48 +1,45 @@
-"""What an invocation of the clock does: treat each meter when its next thing is due, many at once.
+"""The clock of one invocation: runs each name's next step when it is due, many at a time.
 
-It waits inside the invocation for what falls due before its horizon, so that an endpoint is stopped
-to the second although the clock is only called every minute. What is due later is left to a later
-invocation. Knows names, no meters.
+It waits within the invocation for what falls due before its horizon, so that an endpoint is stopped
+to the second although the function is called only every minute. What is due later is left to a
+later invocation. Knows names, no meters.
 """
 
 import logging
 import threading
 from collections.abc import Callable
-from concurrent.futures import Future
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from datetime import datetime, timedelta
 
-from parkmeter.aws.worker_pool import Crew
 from parkmeter.core.due_queue import DueQueue
 
 log = logging.getLogger(__name__)
 
+WORKERS = 16
+"""A call that hangs must delay no other meter; AWS would throttle many more."""
+
 LATEST = timedelta(seconds=30)
-"""So long after the horizon looks are begun that were due before it. Then the next run has begun
-long ago, and this one must come to its end before Lambda ends it."""
+"""A step due before the horizon begins at most this long after it: by then the next run has begun,
+and this one must end before Lambda's timeout."""
 
 _LONGEST_PAUSE = 1.0
-"""Seconds. Nothing sleeps longer without comparing the time again."""
+"""Seconds between two looks at the time while nothing is due."""
 
 _LONGEST_RETRY = 30
 
 
-class Round:
-    """Implements `ports.Clock` for as long as one invocation lasts.
+class InvocationClock:
+    """Implements `ports.Clock` for the duration of one invocation.
 
-    `pause` sleeps for some seconds. What is due after `until` is not waited for.
+    `pause` sleeps the given seconds. What is due after `until` is not waited for.
     """
 
     def __init__(
-        self,
-        now: Callable[[], datetime],
-        pause: Callable[[float], None],
-        until: datetime,
-        crew: Crew,
+        self, now: Callable[[], datetime], pause: Callable[[float], None], until: datetime
     ) -> None:
         self._now = now
         self._pause = pause
         self._until = until
-        self._crew = crew
         self._lock = threading.Lock()
         self._queue = DueQueue()
 
@@ -55,33 +52,34 @@ class Round:
         with self._lock:
             self._queue.add(name, at or self._now())
 
-    def run(self, look: Callable[[str], datetime | None]) -> set[str]:
-        """Look at every name that was woken, and again when it says so, until the horizon.
+    def run(self, step: Callable[[str], datetime | None]) -> set[str]:
+        """Run `step` for each woken name, and again at the time it returns, until the horizon.
 
-        Returns the names whose last look failed. One that fails is looked at again soon, and keeps
-        no other from being looked at.
+        Returns the names whose last step failed. A failed step is retried with growing delays and
+        delays no other name.
         """
         failures: dict[str, int] = {}
-        looks: dict[Future[datetime | None], str] = {}
-        while True:
-            # No more than can be begun at once: whoever falls due next shall not wait behind all.
-            while len(looks) < self._crew.workers and (name := self._taken()):
-                looks[self._crew.begin(look, name)] = name
-            left = self._until_next()
-            if looks:
-                busy = len(looks) == self._crew.workers
-                for finished in self._crew.wait(looks, None if busy else left):
-                    self._finish(looks.pop(finished), finished, failures)
-            elif left is None:
-                return set(failures)
-            else:
-                self._pause(min(left, _LONGEST_PAUSE))
+        steps: dict[Future[datetime | None], str] = {}
+        with ThreadPoolExecutor(WORKERS) as workers:
+            while True:
+                # Not more than there are workers: the name that is due next waits behind none.
+                while len(steps) < WORKERS and (name := self._take()):
+                    steps[workers.submit(step, name)] = name
+                left = self._until_next()
+                if steps:
+                    timeout = None if len(steps) == WORKERS else left
+                    for done in wait(steps, timeout, FIRST_COMPLETED).done:
+                        self._finish(steps.pop(done), done, failures)
+                elif left is None:
+                    return set(failures)
+                else:
+                    self._pause(min(left, _LONGEST_PAUSE))
 
-    def _finish(self, name: str, look: Future[datetime | None], failures: dict[str, int]) -> None:
+    def _finish(self, name: str, step: Future[datetime | None], failures: dict[str, int]) -> None:
         try:
-            again = look.result()
+            again = step.result()
         except Exception:
-            log.exception("%s could not be treated; it is tried again", name)
+            log.exception("%s could not be reconciled; it is retried", name)
             failures[name] = failures.get(name, 0) + 1
             retry = min(2 ** (failures[name] - 1), _LONGEST_RETRY)
             again = self._now() + timedelta(seconds=retry)
@@ -90,20 +88,20 @@ class Round:
         with self._lock:
             self._queue.done(name, again)
 
-    def _taken(self) -> str | None:
-        """The next name whose time has come."""
+    def _take(self) -> str | None:
+        """Return the next name that is due, and mark it as running."""
         now = self._now()
         with self._lock:
-            at = self._queue.next_due()
-            if at is None or at > self._until or now > self._until + LATEST:
-                return None
-            return self._queue.take(now)
+            return None if self._first(now) is None else self._queue.take(now)
 
     def _until_next(self) -> float | None:
-        """Seconds until something else is due; None if nothing is before the horizon."""
+        """Return the seconds until the next name is due; None if none is before the horizon."""
         now = self._now()
         with self._lock:
-            at = self._queue.next_due()
-        if at is None or at > self._until or now > self._until + LATEST:
-            return None
-        return max(0.0, (at - now).total_seconds())
+            at = self._first(now)
+        return None if at is None else max(0.0, (at - now).total_seconds())
+
+    def _first(self, now: datetime) -> datetime | None:
+        """Return when the first name is due; None if no further step may begin in this run."""
+        at = self._queue.next_due()
+        return None if at is None or at > self._until or now > self._until + LATEST else at

@@ -1,8 +1,8 @@
-"""When an endpoint was used last: one item for each in the table `meters`, for the clock to read.
+"""The time of the last use of each endpoint: an item in the table `meters` that the clock reads.
 
-Written by what takes prompts, at most once a minute each, and only for endpoints that may be idle.
-Its key is no meter's, so that who writes it can be kept from all else. Knows the table and the
-time. Imports little: a function that starts for a prompt writes one.
+Written by the functions that take prompts, at most once a minute each, and only for endpoints with
+an idle limit. Its key differs from a meter's, so a writer can be denied everything else. Imports
+little: the prompt function writes one.
 """
 
 import logging
@@ -18,18 +18,18 @@ _log = logging.getLogger(__name__)
 
 _EVERY = timedelta(minutes=1)
 _LONGEST_PROMPT = timedelta(seconds=30)
-"""It is noted as it comes, and API Gateway waits no longer for its answer."""
+"""The note is taken when a prompt arrives; API Gateway waits for its answer no longer than this."""
 
 _SORT_KEY = "last"
 
 
 def use_key(name: str) -> str:
-    """The partition key; no endpoint's name has a `#`."""
+    """Return the partition key; no endpoint's name contains `#`."""
     return f"use#{name}"
 
 
 class UseNote:
-    """Notes that one endpoint is used. `client` takes values with their types."""
+    """Writes the last use of one endpoint. `client` takes typed values."""
 
     def __init__(self, client: Any, table: str, name: str) -> None:
         self._client = client
@@ -38,7 +38,7 @@ class UseNote:
         self._noted_at = NEVER
 
     def take(self, now: datetime) -> None:
-        """A prompt came. What cannot be written does not keep it from its answer."""
+        """Note a prompt at `now`. A failed write is logged and does not delay its answer."""
         if now - self._noted_at < _EVERY:
             return
         item = {
@@ -49,15 +49,15 @@ class UseNote:
         try:
             self._client.put_item(TableName=self._table, Item=item)
         except (BotoCoreError, ClientError) as error:
-            _log.warning("that %s is used could not be noted: %s", self._name, error)
+            _log.warning("the use of %s could not be noted: %s", self._name, error)
         else:
             self._noted_at = now
 
 
 def last_use(client: Any, table: str) -> Callable[[str], datetime | None]:
-    """Finds until when an endpoint may have been used; None where that cannot be read now.
+    """Return a function that finds the latest possible use of an endpoint.
 
-    `client` takes and gives plain values.
+    It returns None where that cannot be read now. `client` takes and gives plain values.
     """
 
     def find(name: str) -> datetime | None:
@@ -65,7 +65,7 @@ def last_use(client: Any, table: str) -> Callable[[str], datetime | None]:
         try:
             found = client.get_item(TableName=table, Key=key).get("Item")
         except (BotoCoreError, ClientError):
-            _log.exception("when %s was used last cannot be read, so it is not idle", name)
+            _log.exception("the last use of %s cannot be read, so it is not considered idle", name)
             return None
         if found is None:
             return NEVER

@@ -1,7 +1,7 @@
-"""The Lambda behind `Custom::ParkmeterEndpoint`: an endpoint's first time, and its end.
+"""The Lambda behind `Custom::ParkmeterEndpoint`: provisioning and removal of an endpoint.
 
-Deployed, its meter gets the first minutes, once; deployed again, nothing changes; destroyed, the
-endpoint is stopped before the stack goes on, so that nothing is left that costs money. Starts
+The first deployment gives the meter its initial minutes; a later one changes nothing; a destroy
+stops the endpoint before the stack continues, so that nothing is left that costs money. It starts
 nothing itself: it wakes the clock.
 """
 
@@ -28,10 +28,10 @@ from parkmeter.service.meters import MeterService
 log = logging.getLogger(__name__)
 
 GIVE_UP_AFTER = timedelta(minutes=55)
-"""CloudFormation waits an hour (`stacks/manager.py`)."""
+"""CloudFormation waits one hour (`stacks/manager.py`)."""
 
 _HAND_OVER_MILLISECONDS = 60_000
-"""With so little left to live the function calls itself anew."""
+"""With less time left than this the function continues in a new invocation."""
 
 RETRY_CREATE_FOR = timedelta(minutes=1)
 _INITIAL = "InitialProvisionTimeMinutes"
@@ -40,24 +40,24 @@ _LONGEST_PAUSE = 5.0
 """Seconds."""
 
 _SINCE = "ParkmeterSince"
-"""In the event by which the function calls itself: since when it has been trying."""
+"""Key in the event for the next invocation: when the removal began."""
 
 
 class Context(Protocol):
-    """What Lambda tells of an invocation."""
+    """The part of Lambda's context object that is used here."""
 
     def get_remaining_time_in_millis(self) -> int: ...  # noqa: D102
 
 
 def handler(event: dict[str, Any], context: Context) -> None:
-    """One request of CloudFormation; see `Lifecycle.handle`."""
+    """Handle one request of CloudFormation; see `Lifecycle.handle`."""
     lifecycle().handle(event, context.get_remaining_time_in_millis)
 
 
 @cache
 def lifecycle() -> "Lifecycle":
-    """The lifecycle of this function, from its environment."""
-    environment = Environment.given()
+    """Return the lifecycle of this function, from its environment."""
+    environment = Environment.read()
     ssm = boto3.client("ssm", config=PATIENCE)
     functions = boto3.client("lambda", config=PATIENCE)
     itself = os.environ["AWS_LAMBDA_FUNCTION_NAME"]
@@ -76,7 +76,7 @@ def lifecycle() -> "Lifecycle":
 
 @dataclass(frozen=True, slots=True)
 class Lifecycle:
-    """Answers CloudFormation. `again` has another invocation go on with an event."""
+    """Handles CloudFormation's requests. `again` continues an event in another invocation."""
 
     ports: Ports
     find: Callable[[Collection[str]], Found]
@@ -86,15 +86,15 @@ class Lifecycle:
     pause: Callable[[float], None] = time.sleep
 
     def handle(self, event: Mapping[str, Any], remaining_milliseconds: Callable[[], int]) -> None:
-        """Do what is asked and say so, whatever happens; an end may take another invocation."""
+        """Carry out the request and always answer it; a removal may take a further invocation."""
         name = event["ResourceProperties"]["Name"]
         try:
             if not self._done(event, name, remaining_milliseconds):
                 return
         except Exception as error:
             log.exception("%s of %s failed", event["RequestType"], name)
-            words = error.detail if isinstance(error, ParkmeterError) else "See its log"
-            custom_resource.fail(event, name, f"{self._hosted(name)}: {words}")
+            detail = error.detail if isinstance(error, ParkmeterError) else "see the function's log"
+            custom_resource.fail(event, name, f"{self._endpoint(name)}: {detail}")
         else:
             custom_resource.succeed(event, name)
 
@@ -105,14 +105,14 @@ class Lifecycle:
             case "Create":
                 self._provision(name, event)
             case "Update" if event["OldResourceProperties"].get("Name") != name:
-                # Another endpoint under the same logical name; CloudFormation removes the old one.
+                # Another endpoint under the same logical id; CloudFormation removes the old one.
                 self._provision(name, event)
             case "Delete":
-                return self._ended(name, event, remaining_milliseconds)
+                return self._end(name, event, remaining_milliseconds)
         return True
 
     def _provision(self, name: str, event: Mapping[str, Any]) -> None:
-        """Its first minutes. What the function was just allowed, not all of AWS may know yet."""
+        """Add the initial minutes. Retried, as a new permission takes time to reach all of AWS."""
         initial = timedelta(minutes=float(event["ResourceProperties"][_INITIAL]))
         give_up = self.now() + RETRY_CREATE_FOR
         while True:
@@ -120,24 +120,24 @@ class Lifecycle:
                 found = self.find({name})
                 if name not in found.definitions.keys() | found.broken:
                     raise ConfigError("it is not defined. Deploy its MeteredStack first.")
-                # What an earlier deployment left would be taken for somebody's wish.
+                # A value left by an earlier deployment would be taken for an operator's edit.
                 self.expiries.withdraw(name)
                 service_of(self.ports, found.definitions).provision(name, initial)
             except (BotoCoreError, ClientError, StoreBusyError, UnknownEndpointError):
                 if self.now() >= give_up:
                     raise
-                log.exception("%s could not be provisioned; it is tried again", name)
+                log.exception("%s could not be provisioned; retrying", name)
                 self.pause(_LONGEST_PAUSE)
             else:
                 self.ports.clock.wake(name)
                 return
 
-    # ── The end ──────────────────────────────────────────────────────────────────────────────────
+    # ── Removal ──────────────────────────────────────────────────────────────────────────────────
 
-    def _ended(
+    def _end(
         self, name: str, event: Mapping[str, Any], remaining_milliseconds: Callable[[], int]
     ) -> bool:
-        """Stop the endpoint and stay until it is gone; False if another invocation goes on."""
+        """Stop the endpoint and wait until it is gone; False if another invocation continues."""
         since = datetime.fromisoformat(event.get(_SINCE) or self.now().isoformat())
         service: MeterService | None = None
         while True:
@@ -148,7 +148,7 @@ class Lifecycle:
                 if self.ports.store.load(name).settled:
                     break
             except (BotoCoreError, ClientError, StoreBusyError):
-                log.exception("%s could not be stopped; it is tried again", name)
+                log.exception("%s could not be stopped; retrying", name)
             if self.now() - since >= GIVE_UP_AFTER:
                 minutes = GIVE_UP_AFTER.total_seconds() / 60
                 raise ParkmeterError(
@@ -161,7 +161,7 @@ class Lifecycle:
             left = _LONGEST_PAUSE if again is None else (again - self.now()).total_seconds()
             self.pause(max(0.05, min(left, _LONGEST_PAUSE)))
         self._withdraw(name)
-        self.ports.clock.wake(name)  # it mails, as long as it is there
+        self.ports.clock.wake(name)  # the clock sends the mail, if it is still deployed
         return True
 
     def _removed(self, name: str) -> MeterService:
@@ -175,13 +175,13 @@ class Lifecycle:
         try:
             self.expiries.withdraw(name)
         except (BotoCoreError, ClientError):
-            # It costs nothing, and is no reason to keep a stack.
-            log.exception("%s: its published expiry stays", name)
+            # The parameter costs nothing and is no reason to keep a stack.
+            log.exception("%s: its published expiry could not be deleted", name)
 
-    def _hosted(self, name: str) -> str:
+    def _endpoint(self, name: str) -> str:
         return f"{self.ports.deployment}-{name}"
 
 
 if "AWS_LAMBDA_FUNCTION_NAME" in os.environ:
-    # While the function is being made it has more of a processor than when it is asked.
+    # A function has more processor time while it is initialized than when it handles an event.
     lifecycle()

@@ -1,7 +1,7 @@
-"""What the link in a mail is made of on AWS: the secret that signs it, the address it leads to.
+"""The parts of the extend link in a mail on AWS: the signing secret and the address of the API.
 
-The secret is one item of the table `meters`, made by whoever needs it first; the address is written
-by the stack of the API, which may not be there. Knows no meters.
+The secret is one item of the table `meters`, created on first use; the address is written by the
+API's stack, which may not be deployed. Knows no meters.
 """
 
 import logging
@@ -14,7 +14,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 log = logging.getLogger(__name__)
 
 SECRET_PARTITION = "link-secret#"  # noqa: S105 (its place)
-"""Partition key; no endpoint's name has such a letter. Only who signs or checks may read it."""
+"""Partition key; no endpoint's name contains `#`. Only functions that sign or check may read it."""
 
 _KEY = {"pk": SECRET_PARTITION, "sk": "secret"}
 _BYTES = 32
@@ -29,7 +29,7 @@ class Parameters(Protocol):
 
 
 class LinkSecret:
-    """Signs and checks links; read once in a function's life. `client` takes plain values."""
+    """The secret that signs links, read once per function. `client` takes plain values."""
 
     def __init__(
         self, client: Any, table: str, random: Callable[[int], bytes] = secrets.token_bytes
@@ -37,20 +37,20 @@ class LinkSecret:
         self._client = client
         self._table = table
         self._random = random
-        self._known: bytes | None = None
+        self._cached: bytes | None = None
 
     def __call__(self) -> bytes:
-        """The secret of this deployment; made if there is none yet."""
-        if self._known is None:
-            self._known = self._kept() or self._made()
-        return self._known
+        """Return the secret of this deployment; it is created if there is none yet."""
+        if self._cached is None:
+            self._cached = self._stored() or self._created()
+        return self._cached
 
-    def _kept(self) -> bytes | None:
+    def _stored(self) -> bytes | None:
         found = self._client.get_item(TableName=self._table, Key=_KEY, ConsistentRead=True)
         item = found.get("Item")
         return None if item is None else bytes.fromhex(item["secret"])
 
-    def _made(self) -> bytes:
+    def _created(self) -> bytes:
         made = self._random(_BYTES)
         try:
             self._client.put_item(
@@ -59,15 +59,15 @@ class LinkSecret:
                 ConditionExpression="attribute_not_exists(pk)",
             )
         except self._client.exceptions.ConditionalCheckFailedException:
-            # Another function was first, and may have signed with it already.
-            return self._kept() or self._made()
+            # Another function was first, and may already have signed with its own.
+            return self._stored() or self._created()
         return made
 
 
-def found_address(ssm: Parameters, parameter: str) -> str | None:
-    """Where people reach the API; None where it is not deployed, or cannot be asked for now.
+def api_address(ssm: Parameters, parameter: str) -> str | None:
+    """Return the API's address; None if it is not deployed or cannot be read now.
 
-    A warning without its link is worth more than one that comes too late.
+    A warning without its link is better than one that comes too late.
     """
     try:
         value: str = ssm.get_parameter(Name=parameter)["Parameter"]["Value"]

@@ -1,9 +1,9 @@
-"""Mails what was posted: lines of the journal that people are to hear of.
+"""Sending of posted journal entries as mail.
 
-Whoever commits a line posts it in the same transaction; only the clock's function mails, beside its
-meters, so that a topic which does not answer delays none of them. A line is claimed before it is
-sent, so that runs that overlap send it once; one that could not be sent is free again when the next
-tick comes. What a mail says is not known here.
+A function that commits an entry posts it in the same transaction; only the clock's function sends,
+beside its meters, so that a topic which does not answer delays none of them. An entry is claimed
+before it is sent, so overlapping runs send it once; the claim of one that could not be sent has
+expired when the next tick comes. The text of a mail is not known here.
 """
 
 import logging
@@ -18,7 +18,7 @@ import boto3
 from botocore.exceptions import BotoCoreError
 
 from parkmeter.aws.definitions import Found
-from parkmeter.aws.link_secret import LinkSecret, Parameters, found_address
+from parkmeter.aws.link_secret import LinkSecret, Parameters, api_address
 from parkmeter.aws.wiring import PATIENCE, Ports
 from parkmeter.core.events import MAILED, Extension
 from parkmeter.core.journal import Entry, Kind
@@ -32,26 +32,26 @@ from parkmeter.stores.dynamodb_outbox import DynamoOutbox
 
 log = logging.getLogger(__name__)
 
-_Answer = TypeVar("_Answer")
+_Result = TypeVar("_Result")
 
 CLAIMED_FOR = timedelta(seconds=45)
-"""Longer than a mail takes with all its tries (`wiring.PATIENCE`), and over when the next tick
-comes, which then tries again."""
+"""Longer than one mail takes with all its retries (`wiring.PATIENCE`), and over when the next tick
+comes, which then retries."""
 
-_AT_ONCE = 100
+_PAGE = 100
 _LONGEST = timedelta(seconds=10)
-"""Of one call: whoever called decides whether there is time for more."""
+"""Of one call: the caller decides whether there is time for more."""
 
 
 class UnmailedError(Exception):
-    """Raised when something could not be mailed now; a later call tries it again."""
+    """Raised when an entry could not be mailed; a later call retries it."""
 
 
 @dataclass(frozen=True, slots=True)
-class Mailing:
-    """Sends what is posted. `find` reads definitions; `extend` makes the link of a warning.
+class Mailer:
+    """Sends posted entries. `find` reads definitions; `extend` makes the link of a warning.
 
-    `kinds`: what is mailed; what else was posted is done with.
+    `kinds`: the kinds that are mailed; posted entries of other kinds are dropped.
     """
 
     store: Store
@@ -63,16 +63,16 @@ class Mailing:
     kinds: Collection[Kind] = MAILED
 
     def deliver(self) -> bool:
-        """Mail the oldest lines that nobody has claimed, for some seconds; whether more are left.
+        """Mail the oldest unclaimed entries for a few seconds; return whether more are left.
 
         Raises:
-            UnmailedError: some could not be.
+            UnmailedError: some could not be sent.
 
         """
         begun = self.now()
-        posted = self.outbox.untold(begun, _AT_ONCE)
-        announcing = self._announcing({entry.endpoint for entry in posted})
-        failed, more = False, len(posted) == _AT_ONCE
+        posted = self.outbox.unsent(begun, _PAGE)
+        events = self._event_builder({entry.endpoint for entry in posted})
+        failed, more = False, len(posted) == _PAGE
         for entry in posted:
             now = self.now()
             if now - begun >= _LONGEST:
@@ -81,24 +81,24 @@ class Mailing:
             if not self.outbox.claim(entry, now, now + CLAIMED_FOR):
                 continue
             try:
-                self._tell(announcing, entry)
+                self._send(events, entry)
             except BotoCoreError:
-                log.exception("%s: nobody was told yet of: %s", entry.endpoint, entry.why)
-                raise UnmailedError from None  # who does not answer will not answer the next one
+                log.exception("%s: not mailed yet: %s", entry.endpoint, entry.why)
+                raise UnmailedError from None  # the topic does not answer: skip the other entries
             except Exception:
-                log.exception("%s: nobody was told yet of: %s", entry.endpoint, entry.why)
+                log.exception("%s: not mailed yet: %s", entry.endpoint, entry.why)
                 failed = True
         if failed:
             raise UnmailedError
         return more
 
-    def _tell(self, announcing: EventBuilder, entry: Entry) -> None:
-        event = announcing.event(entry)
+    def _send(self, events: EventBuilder, entry: Entry) -> None:
+        event = events.event(entry)
         if event is not None:
             self.topic.send(event)
-        self.outbox.told(entry)
+        self.outbox.sent(entry)
 
-    def _announcing(self, names: Collection[str]) -> EventBuilder:
+    def _event_builder(self, names: Collection[str]) -> EventBuilder:
         specs = {name: one.spec for name, one in self.find(names).definitions.items()}
 
         def spec(name: str) -> Spec:
@@ -110,51 +110,51 @@ class Mailing:
         return EventBuilder(self.store, extend, self.kinds)
 
 
-class Bell:
-    """Implements `ports.Notifier` before another one: remembers that a line was written."""
+class EntrySignal:
+    """Implements `ports.Notifier` around another one; remembers that an entry was written."""
 
     def __init__(self, notifier: Notifier) -> None:
         self._notifier = notifier
-        self._rung = threading.Event()
+        self._written = threading.Event()
 
     def send(self, entry: Entry) -> None:
         """See `ports.Notifier`."""
-        self._rung.set()
+        self._written.set()
         self._notifier.send(entry)
 
     def after(
-        self, look: Callable[[str], _Answer], ring: Callable[[], None]
-    ) -> Callable[[str], _Answer]:
-        """The same look; `ring` is called at its end, if a line was written by then."""
+        self, step: Callable[[str], _Result], on_entry: Callable[[], None]
+    ) -> Callable[[str], _Result]:
+        """Return the same step; at its end `on_entry` is called if an entry was written."""
 
-        def heard(name: str) -> _Answer:
+        def observed(name: str) -> _Result:
             try:
-                return look(name)
+                return step(name)
             finally:
-                if self._rung.is_set():
-                    self._rung.clear()
-                    ring()
+                if self._written.is_set():
+                    self._written.clear()
+                    on_entry()
 
-        return heard
+        return observed
 
 
-def mailing_of(
+def mailer_of(
     ports: Ports,
     plain_dynamodb: Any,
     tables: Tables,
     ssm: Parameters,
     find: Callable[[Collection[str]], Found],
-) -> Mailing:
-    """The mailing of this function, from its environment."""
+) -> Mailer:
+    """Return the mailer of this function, from its environment."""
     configured = os.environ["PARKMETER_PUBLIC_URL"]
     parameter = os.environ["PARKMETER_ADDRESS_PARAMETER"]
     secret = LinkSecret(plain_dynamodb, tables.meters)
 
     def extend(warning: Entry, spec: Spec) -> Extension | None:
-        address = configured or found_address(ssm, parameter)
+        address = configured or api_address(ssm, parameter)
         return None if address is None else extension_of(warning, spec, address, secret())
 
-    return Mailing(
+    return Mailer(
         store=ports.store,
         outbox=DynamoOutbox(plain_dynamodb, tables.meters),
         topic=SnsReceiver(boto3.client("sns", config=PATIENCE), os.environ["PARKMETER_TOPIC_ARN"]),

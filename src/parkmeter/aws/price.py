@@ -1,8 +1,7 @@
-"""The Lambda that looks up what instance types cost: behind a custom resource.
+"""The Lambda behind a custom resource that looks up prices of instance types.
 
-Asked at deploy time, for those whose price the configuration does not name. A deployment never
-fails for want of one: what cannot be found is unknown, which is empty here, and never zero. Knows
-the Price List.
+Called at deploy time for types without a configured price. A missing price never fails a
+deployment: it is unknown, which is empty here, and never zero. Knows the Price List.
 """
 
 import json
@@ -26,8 +25,8 @@ log = logging.getLogger(__name__)
 
 SERVICE = "AmazonSageMaker"
 
-_ASKED_IN = ("us-east-1", "eu-central-1")
-"""The Price List is served in a few regions only; each knows the prices of all."""
+_SERVED_IN = ("us-east-1", "eu-central-1")
+"""The Price List is served in a few regions only; each has the prices of all regions."""
 
 _PATIENCE = Config(
     connect_timeout=3, read_timeout=10, retries={"mode": "standard", "total_max_attempts": 2}
@@ -37,17 +36,17 @@ _HOURLY = frozenset({"hrs", "hours", "hour"})
 
 
 def handler(event: dict[str, Any], _context: Any) -> None:
-    """Answer with `TYPE.PricePerHour` and `TYPE.Source` of each type; empty if nobody knows."""
+    """Answer with `TYPE.PricePerHour` and `TYPE.Source` of each type; empty if unknown."""
     wanted = event["ResourceProperties"]
-    told: dict[str, str] = {}
+    data: dict[str, str] = {}
     if event["RequestType"] != "Delete":
         kinds = wanted["InstanceTypes"]
         prices = _prices(event, wanted["Name"], kinds, wanted["Region"])
         for kind in kinds:
             price = prices.get(kind, UNKNOWN)
             dollars = "" if price.per_hour is None else f"{price.per_hour:f}"
-            told |= {f"{kind}.PricePerHour": dollars, f"{kind}.Source": price.source or ""}
-    custom_resource.succeed(event, f"price-of-{wanted['Name']}", told)
+            data |= {f"{kind}.PricePerHour": dollars, f"{kind}.Source": price.source or ""}
+    custom_resource.succeed(event, f"price-of-{wanted['Name']}", data)
 
 
 def _prices(
@@ -58,48 +57,48 @@ def _prices(
         listed = listed_prices(kinds, region)
     except Exception:
         log.exception("the prices of %s could not be looked up", kinds)
-        return _known_before(event, name)
+        return _previous_prices(event, name)
     return {kind: Price(dollars, source) for kind, dollars in listed.items()}
 
 
-def _known_before(event: Mapping[str, Any], name: str) -> Mapping[str, Price]:
-    """What an earlier deployment was told of each instance type: a hiccup is no news."""
+def _previous_prices(event: Mapping[str, Any], name: str) -> Mapping[str, Price]:
+    """Return the prices found by an earlier deployment: an outage must not lose them."""
     if event["RequestType"] != "Update":
         return {}
     try:
         ssm = boto3.client("ssm", config=_PATIENCE)
         before = definition(ssm, os.environ["PARKMETER_ENDPOINTS_PATH"], name).spec.prices
     except Exception:
-        log.exception("what was known of %s before could not be read either", name)
+        log.exception("the previous prices of %s could not be read either", name)
         return {}
     return {kind: one for kind, one in before.items() if (one.source or "").startswith(_SOURCE)}
 
 
 def listed_prices(kinds: Collection[str], region: str) -> dict[str, Decimal]:
-    """Dollars for an hour of hosting on one instance on demand, by instance type.
+    """Return dollars per hour of on-demand hosting on one instance, by instance type.
 
-    Without those that are not listed, or not plainly.
+    Types that are not listed, or listed ambiguously, are left out.
 
     Raises:
-        BotoCoreError, ClientError: the Price List could not be asked.
+        BotoCoreError, ClientError: the Price List could not be queried.
 
     """
-    *first, last = _ASKED_IN
-    for asked_in in first:
+    *first, last = _SERVED_IN
+    for served_in in first:
         try:
-            return _listed_in(asked_in, kinds, region)
+            return _listed_in(served_in, kinds, region)
         except (BotoCoreError, ClientError):
-            log.warning("the Price List in %s does not answer", asked_in, exc_info=True)
+            log.warning("the Price List in %s does not answer", served_in, exc_info=True)
     return _listed_in(last, kinds, region)
 
 
-def _listed_in(asked_in: str, kinds: Collection[str], region: str) -> dict[str, Decimal]:
-    client = boto3.client("pricing", region_name=asked_in, config=_PATIENCE)
+def _listed_in(served_in: str, kinds: Collection[str], region: str) -> dict[str, Decimal]:
+    client = boto3.client("pricing", region_name=served_in, config=_PATIENCE)
     return prices_in(client, kinds, region)
 
 
 def prices_in(client: Any, kinds: Collection[str], region: str) -> dict[str, Decimal]:
-    """The one price that every product for a type says; none where there is none, or several."""
+    """Return the one price on which all products of a type agree; none where they differ."""
     pages = client.get_paginator("get_products").paginate(
         ServiceCode=SERVICE,
         Filters=[
@@ -120,7 +119,7 @@ def prices_in(client: Any, kinds: Collection[str], region: str) -> dict[str, Dec
 
 
 def _is_of(product: Mapping[str, Any], instance_type: str) -> bool:
-    # Not left to a filter: which attribute has the name has changed over the years.
+    # Not a filter of the request: the attribute that holds the name has changed over the years.
     attributes = product["product"]["attributes"]
     names = {attributes.get("instanceName"), attributes.get("instanceType")}
     return not names.isdisjoint({instance_type, f"{instance_type}-Hosting"})
@@ -129,13 +128,13 @@ def _is_of(product: Mapping[str, Any], instance_type: str) -> bool:
 def _hourly_prices(product: Mapping[str, Any]) -> Iterator[Decimal]:
     for term in product.get("terms", {}).get("OnDemand", {}).values():
         for dimension in term["priceDimensions"].values():
-            said = dimension["pricePerUnit"].get("USD")
-            if said is None or dimension["unit"].lower() not in _HOURLY:
+            dollars = dimension["pricePerUnit"].get("USD")
+            if dollars is None or dimension["unit"].lower() not in _HOURLY:
                 continue
             try:
-                price = Decimal(said)
+                price = Decimal(dollars)
             except InvalidOperation:
                 continue
-            # A free tier is listed too, and is not what the next hour costs.
+            # A free tier is listed too; it is not the price of the next hour.
             if price > 0 and is_price(price):
                 yield price.normalize()

@@ -1,8 +1,8 @@
-"""Prompts of one endpoint: is the meter open? Then the model's own answer.
+"""Prompts of one endpoint: check the meter, call the model, return the model's own answer.
 
-A look at the meter, or several if it waits, and one call of the model; it starts and stops nothing
-and writes nothing itself.
-Knows API Gateway's events and SageMaker's runtime; not where meters are kept. No web framework.
+Reads the meter once, or repeatedly while it waits, and calls the model once; starts, stops and
+writes nothing itself. Knows API Gateway's events and SageMaker's runtime; not the store. No web
+framework.
 """
 
 import logging
@@ -25,55 +25,54 @@ from parkmeter.aws.api_events import (
     LARGEST,
     Answer,
     answer,
+    guess_content_type,
     headers_of,
-    kind_of,
     prompt_in,
     refused,
     scope_of,
 )
 from parkmeter.aws.definitions import Definition
 from parkmeter.aws.token_context import token_in
-from parkmeter.aws.wait_until_serving import held, wait_in
-from parkmeter.core.meter import NEVER, Meter, Status, is_open, price_of
-from parkmeter.core.time_text import iso
+from parkmeter.aws.wait_until_serving import wait_in, wait_until_serving
+from parkmeter.core.meter import Meter, Status, is_open, price_of
 from parkmeter.core.tokens import Scope, Token
+from parkmeter.core.view import View
 from parkmeter.errors import (
     ParkmeterError,
     TokenMissingError,
     UpstreamError,
     UpstreamTimeoutError,
 )
-from parkmeter.ports import View
 from parkmeter.web import refusals
 from parkmeter.web.auth import require
 from parkmeter.web.headers import base_of
+from parkmeter.web.meter_headers import meter_headers
 from parkmeter.web.routes import Route
 
 _log = logging.getLogger(__name__)
 
 _SECONDS = 27.0
-"""For the waiting and the model together: API Gateway waits for 29."""
+"""For waiting and the model together: API Gateway waits 29 s."""
 
 PATIENCE = Config(
     connect_timeout=1,
     read_timeout=_SECONDS,
-    # A prompt is sent once: a second one would cost twice and could not be waited for.
+    # A prompt is sent once: a second attempt would cost twice, and there is no time for it.
     retries={"mode": "standard", "total_max_attempts": 1},
 )
 
-
-_NOTICED_SECONDS = 1.0
-"""Less than the spare time there is; a runtime with a patience of its own takes long to make."""
+_SPARE_SECONDS = 1.0
+"""A shorter wait needs no client with a shorter timeout, which takes long to create."""
 
 
 def models_runtime(seconds: float = _SECONDS) -> Any:
-    """boto3's client of SageMaker's runtime, so patient; no more than API Gateway lets it be."""
+    """Return a client of SageMaker's runtime with this read timeout."""
     config = PATIENCE.merge(Config(read_timeout=seconds))
     return boto3.client("sagemaker-runtime", config=config)
 
 
 def route_of(found: Definition, meter: Meter) -> Route:
-    """What a refused client is told of an endpoint: the present price, and what to top up."""
+    """Return the facts that a refusal names: the present price and the suggested top-up."""
     return Route(
         found.spec.name,
         found.api_resource,
@@ -87,11 +86,11 @@ def route_of(found: Definition, meter: Meter) -> Route:
 class Inference:
     """Prompts of one endpoint.
 
-    `meter` reads it, consistently; `route` finds what a refused client is told; `runtime` is
-    boto3's client of SageMaker's runtime. `wake` puts time on the closed meter for a token, or
-    passes the event on to who may and gives its answer; it raises ParkmeterError where it refuses.
-    `used` notes that a prompt goes to the model. `hurried` gives a runtime for what has waited and
-    has only so many seconds left; `pause` takes as many as it is told.
+    `meter` reads it consistently; `route` finds the facts for a refusal; `runtime` is a client of
+    SageMaker's runtime. `wake` tops up the closed meter for a token, or forwards the event to the
+    function that may and returns its answer; it raises ParkmeterError where it refuses. `used`
+    notes that a prompt goes to the model. `hurried` returns a runtime with a shorter timeout, for a
+    prompt that has waited; `pause` sleeps the given seconds.
     """
 
     name: str
@@ -105,12 +104,12 @@ class Inference:
     pause: Callable[[float], None] = time.sleep
 
     def answer(self, event: Mapping[str, Any]) -> Answer:
-        """The model's own answer, or a problem."""
+        """Return the model's own answer, or a problem."""
         try:
             return self._prompt(event)
         except ParkmeterError as error:
             return refused(error)
-        except Exception:  # noqa: BLE001 (a problem, not API Gateway's words)
+        except Exception:  # noqa: BLE001 (a problem, not API Gateway's own error)
             _log.exception("a prompt for %s failed", self.name)
             return refused(ParkmeterError("See the log."))
 
@@ -128,11 +127,11 @@ class Inference:
                 route = self.route(meter)
                 woken = self._woken(route, token, event)
                 meter = self.meter() if route.wakes else meter
-                if woken is not None and not self._may_wait(woken, wait, meter):
-                    woken["headers"] |= _applied(wait)
+                if woken is not None and not self._waits_on(woken, wait, meter):
+                    woken["headers"] |= meter_headers(None, began, wait)
                     return woken
             until = began + timedelta(seconds=wait or 0)
-            meter = held(self.meter, meter, until, self.now, self.pause)
+            meter = wait_until_serving(self.meter, meter, until, self.now, self.pause)
             now = self.now()
             view = View.of(meter, now)
             if not is_open(meter, now):
@@ -141,16 +140,17 @@ class Inference:
             if view.status is not Status.RUNNING or view.address is None:
                 raise self._not_serving(view)
             self.used(now)
-            said = self._ask(view, request, (now - began).total_seconds())
+            reply = self._invoke(view, request, (now - began).total_seconds())
         except ParkmeterError as error:
-            said = refused(error)
-        said["headers"] |= _stamp(meter, self.now()) | _applied(wait)
-        return said
+            reply = refused(error)
+        now = self.now()
+        reply["headers"] |= meter_headers(View.of(meter, now), now, wait)
+        return reply
 
-    def _may_wait(self, woken: Answer, wait: int | None, meter: Meter) -> bool:
-        """Whether whoever woke it is held on, instead of being told 503 as by control."""
-        told_503 = woken["statusCode"] == 503  # noqa: PLR2004
-        return bool(wait) and told_503 and is_open(meter, self.now())
+    def _waits_on(self, woken: Answer, wait: int | None, meter: Meter) -> bool:
+        """Return whether the request waits here instead of passing on control's 503."""
+        starting = woken["statusCode"] == 503  # noqa: PLR2004
+        return bool(wait) and starting and is_open(meter, self.now())
 
     def _woken(self, route: Route, token: Token, event: Mapping[str, Any]) -> Answer | None:
         if self.wake is None or not route.wakes or not token.may(Scope.TOP_UP, self.name):
@@ -162,76 +162,60 @@ class Inference:
 
     # ── The model ───────────────────────────────────────────────────────────────────────────────
 
-    def _ask(self, view: View, request: dict[str, Any], gone: float) -> Answer:
-        """The answer to a prompt of which so many seconds are gone."""
-        waited = gone >= _NOTICED_SECONDS
-        left = max(_SECONDS - gone, 1.0) if waited else _SECONDS
+    def _invoke(self, view: View, request: dict[str, Any], elapsed: float) -> Answer:
+        """Return the model's answer to a prompt that has used `elapsed` seconds already."""
+        waited = elapsed >= _SPARE_SECONDS
+        left = max(_SECONDS - elapsed, 1.0) if waited else _SECONDS
         runtime = self.hurried(left) if waited else self.runtime
         try:
-            said = runtime.invoke_endpoint(EndpointName=view.address, **request)
-            body = said["Body"].read()
+            response = runtime.invoke_endpoint(EndpointName=view.address, **request)
+            body = response["Body"].read()
         except ClientError as error:
             return self._refusal(error, view, left)
         except (ConnectTimeoutError, ReadTimeoutError):
             raise _too_long(left) from None
         except BotoCoreError as error:
-            _log.warning("%s could not be asked: %s", self.name, error)
+            _log.warning("%s could not be reached: %s", self.name, error)
             raise UpstreamError("The model server could not be reached.") from None
         if len(body) > LARGEST:
             raise UpstreamError(
-                f"The model's answer has {len(body):,} bytes, and {LARGEST:,} can be passed on "
-                "here. Larger ones go through the endpoint's -async path."
+                f"The model's answer has {len(body):,} bytes; at most {LARGEST:,} can be returned "
+                "here. Use the endpoint's -async path for larger answers."
             )
-        return answer(200, body, {"Content-Type": said.get("ContentType") or "application/json"})
+        kind = response.get("ContentType") or "application/json"
+        return answer(200, body, {"Content-Type": kind})
 
     def _refusal(self, error: ClientError, view: View, left: float) -> Answer:
-        """The model's own error; or an error for what SageMaker says, whose words name accounts."""
+        """Return the model's own error; raise for SageMaker's, whose messages name accounts."""
         code, message = error.response["Error"]["Code"], error.response["Error"]["Message"]
         if code == "ModelError":
             return self._model_error(error.response, left)
         _log.warning("%s was not invoked: %s: %s", self.name, code, message)
         if code == "ModelNotReadyException":
-            raise self._not_serving(_starting(view, "SageMaker says that the model is not ready"))
+            raise self._not_serving(_starting(view, "SageMaker reports that the model is loading"))
         if code == "ValidationError" and message.rstrip(". ").endswith("not found"):
             raise self._not_serving(_starting(view, "SageMaker does not serve it yet"))
-        raise UpstreamError(f"SageMaker did not pass the prompt on ({code}).")
+        raise UpstreamError(f"SageMaker rejected the prompt ({code}).")
 
-    def _model_error(self, said: Mapping[str, Any], left: float) -> Answer:
-        status = said.get("OriginalStatusCode") or 0
-        original = said.get("OriginalMessage") or ""
-        if 300 <= status < 600:  # noqa: PLR2004 (what HTTP calls no success)
+    def _model_error(self, response: Mapping[str, Any], left: float) -> Answer:
+        status = response.get("OriginalStatusCode") or 0
+        original = response.get("OriginalMessage") or ""
+        if 300 <= status < 600:  # noqa: PLR2004 (HTTP's statuses other than success)
             body = original.encode()
-            return answer(status, body, {"Content-Type": kind_of(original)})
-        # Without a status these are SageMaker's words, not the model's.
+            return answer(status, body, {"Content-Type": guess_content_type(original)})
+        # Without a status the message is SageMaker's, not the model's.
         _log.warning("%s gave no answer: %s", self.name, original)
         if "timed out" in original:
             raise _too_long(left)
-        raise UpstreamError("The model server broke off.")
+        raise UpstreamError("The model server closed the connection before it answered.")
 
 
 def _too_long(seconds: float) -> UpstreamTimeoutError:
     return UpstreamTimeoutError(
-        f"The model server did not answer within the {seconds:.0f} seconds there are here. Longer "
-        "ones go through the endpoint's -async path."
+        f"The model server did not answer within {seconds:.0f} seconds. Use the endpoint's -async "
+        "path for prompts that take longer."
     )
-
-
-def _applied(wait: int | None) -> dict[str, str]:
-    """That a wish to wait was heard."""
-    return {} if wait is None else {"Preference-Applied": f"wait={wait}"}
 
 
 def _starting(view: View, reason: str) -> View:
     return replace(view, status=Status.STARTING, reason=reason, retry_at=None)
-
-
-def _stamp(meter: Meter, now: datetime) -> dict[str, str]:
-    """What every answer says of a meter that ever held time."""
-    closes = View.of(meter, now).expires_at
-    if closes == NEVER:
-        return {}
-    left = max(0, int((closes - now).total_seconds()))
-    return {
-        "Parkmeter-Seconds-Left": str(left),
-        "Parkmeter-Expires-At": iso(closes),
-    }

@@ -1,8 +1,8 @@
-"""Prompts through control: by the endpoint's name, and what is said of paths that AWS cannot serve.
+"""Prompt routes of control: prompts by the endpoint's name, and paths that AWS cannot serve.
 
 API Gateway sends `POST /{api_resource}` to the endpoint's own function and everything else here.
-Answers come from the same `prompts.Inference`. Not in the document by themselves: `web.openapi`
-describes prompts.
+Answers come from the same `prompt.Inference`. The routes are not in the OpenAPI schema by
+themselves: `api.openapi` describes prompts.
 """
 
 import base64
@@ -13,8 +13,7 @@ from typing import Any
 
 from fastapi import FastAPI, Request, Response
 
-from parkmeter.api.app import actor_of
-from parkmeter.api.dependencies import ApiContext, token_of
+from parkmeter.api.dependencies import ApiContext, actor_of, token_of
 from parkmeter.aws.api_events import Answer
 from parkmeter.aws.definitions import Definition
 from parkmeter.aws.prompt import Inference, route_of
@@ -34,7 +33,7 @@ class PathNotServedError(ParkmeterError):
     title = "No such path at this model"
 
 
-def add_prompt_routes(  # noqa: PLR0913, PLR0917 (what prompts stand on)
+def add_prompt_routes(  # noqa: PLR0913, PLR0917 (the dependencies of prompts)
     app: FastAPI,
     control: ApiContext,
     definitions: Mapping[str, Definition],
@@ -42,13 +41,13 @@ def add_prompt_routes(  # noqa: PLR0913, PLR0917 (what prompts stand on)
     runtime: Callable[[], Any],
     used: Callable[[str], Callable[[datetime], None]] = lambda _name: lambda _now: None,
 ) -> None:
-    """Add them for these endpoints. `meter` reads one; `runtime` gives SageMaker's client.
+    """Add the routes. `meter` reads a meter; `runtime` returns SageMaker's client.
 
-    `used` gives what notes that an endpoint is used, for those that are ejected when idle.
+    `used` returns a function that notes a use, for endpoints that are ejected when idle.
     """
     known_token = token_of(control)
 
-    def prompted(name: str, event: Mapping[str, Any], now: Callable[[], datetime]) -> Response:
+    def answer_to(name: str, event: Mapping[str, Any], now: Callable[[], datetime]) -> Response:
         one = definitions[name]
         model = Inference(
             name,
@@ -67,25 +66,25 @@ def add_prompt_routes(  # noqa: PLR0913, PLR0917 (what prompts stand on)
 
     @app.post("/endpoints/{name}/invocations", include_in_schema=False)
     def prompt(name: str, request: Request, token: Token = known_token) -> Response:
-        """As `POST /{api_resource}`."""
+        """Send a prompt, as with `POST /{api_resource}`."""
         require(token, Scope.INVOKE, name)
         if name not in definitions:
             raise UnknownEndpointError(name, definitions)
-        return prompted(name, request.scope["aws.event"], control.now)
+        return answer_to(name, request.scope["aws.event"], control.now)
 
     def add(name: str, resource: str) -> None:
-        # API Gateway sends this one elsewhere. With it, other methods are told which one is right.
+        # API Gateway sends this one to another function; it makes a 405 of other methods name POST.
         @app.post(f"/{resource}", include_in_schema=False)
         def by_resource(request: Request, token: Token = known_token) -> Response:
             require(token, Scope.INVOKE, name)
-            return prompted(name, request.scope["aws.event"], control.now)
+            return answer_to(name, request.scope["aws.event"], control.now)
 
         @app.api_route(f"/{resource}/{{path:path}}", methods=_ANY_METHOD, include_in_schema=False)
         def below(request: Request, token: Token = known_token) -> Response:
             require(token, Scope.INVOKE, name)
             raise PathNotServedError(
-                f"SageMaker passes on prompts only, so there is no {request.url.path} here. Send "
-                f"the model's own contract with POST {base_of(request.scope)}/{resource}."
+                f"SageMaker forwards prompts only, so {request.url.path} is not served here. Send "
+                f"prompts with POST {base_of(request.scope)}/{resource}."
             )
 
     for name, one in definitions.items():
@@ -94,12 +93,11 @@ def add_prompt_routes(  # noqa: PLR0913, PLR0917 (what prompts stand on)
     @app.get("/events", include_in_schema=False)
     def events(_: Token = known_token) -> Response:
         raise PathNotServedError(
-            "API Gateway gives whole answers only, so nothing can be followed here. Ask "
-            "GET /endpoints again."
+            "API Gateway cannot stream, so events cannot be followed here. Poll GET /endpoints."
         )
 
 
 def response_of(answer: Answer) -> Response:
-    """What was put together for API Gateway, as the web framework has it."""
+    """Convert an answer in API Gateway's format to the web framework's response."""
     body = base64.b64decode(answer["body"])
     return Response(body, answer["statusCode"], answer["headers"])

@@ -1,6 +1,6 @@
-"""A token on its way from the authorizer to the other functions: as text, in the request's context.
+"""Tokens as the authorizer passes them to the other functions: text in the request's context.
 
-API Gateway passes text, numbers and truth values only. Knows tokens and this form of them.
+API Gateway passes strings, numbers and booleans only. Knows tokens and this form of them.
 """
 
 from collections.abc import Mapping
@@ -10,29 +10,29 @@ from parkmeter.core.tokens import Scope, Token
 from parkmeter.errors import TokenRefusedError
 
 _ALL = "*"
-"""All endpoints, said aloud: a lost field opens nothing."""
+"""All endpoints, written explicitly: a lost field grants nothing."""
 
 
 def context_of(token: Token) -> dict[str, str]:
-    """What the authorizer says of a token; nothing of its secret."""
-    said = {
+    """Return the context of a token, without its secret."""
+    context = {
         "id": token.id,
         "name": token.name,
         "scopes": ",".join(sorted(token.scopes)),
         "endpoints": _ALL if token.endpoints is None else ",".join(sorted(token.endpoints)),
     }
     if token.expires_at is not None:
-        said["expires_at"] = token.expires_at.isoformat()
+        context["expires_at"] = token.expires_at.isoformat()
     if token.minutes_per_day is not None:
-        said["minutes_per_day"] = repr(token.minutes_per_day)
-    return said
+        context["minutes_per_day"] = repr(token.minutes_per_day)
+    return context
 
 
 def token_in(context: Mapping[str, str] | None, now: datetime) -> Token | None:
-    """The token of a request's authorizer context; None where no authorizer was asked.
+    """Return the token of a request's authorizer context; None where there was no authorizer.
 
     Raises:
-        TokenRefusedError: it has expired since the authorizer was asked.
+        TokenRefusedError: it has expired since it was authorized.
 
     """
     if not context or "id" not in context:
@@ -44,8 +44,8 @@ def token_in(context: Mapping[str, str] | None, now: datetime) -> Token | None:
         digest="",
         name=context.get("name", ""),
         created_at=datetime.fromtimestamp(0, UTC),
-        scopes=frozenset(map(Scope, _listed(context.get("scopes", "")))),
-        endpoints=None if endpoints == _ALL else frozenset(_listed(endpoints)),
+        scopes=frozenset(map(Scope, _items(context.get("scopes", "")))),
+        endpoints=None if endpoints == _ALL else frozenset(_items(endpoints)),
         expires_at=None if expires_at is None else datetime.fromisoformat(expires_at),
         minutes_per_day=None if minutes is None else float(minutes),
     )
@@ -54,5 +54,5 @@ def token_in(context: Mapping[str, str] | None, now: datetime) -> Token | None:
     return token
 
 
-def _listed(text: str) -> list[str]:
+def _items(text: str) -> list[str]:
     return [item for item in text.split(",") if item]

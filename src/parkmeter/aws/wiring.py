@@ -1,6 +1,6 @@
-"""From a function's environment to the core over AWS: the one place here that knows every adapter.
+"""Composition of the service over AWS from a function's environment; knows every adapter.
 
-Knows no handler and no web framework, so that each function packs only what it needs.
+Knows no handler and no web framework, so that each function's package holds only what it needs.
 """
 
 import json
@@ -18,15 +18,16 @@ from botocore.exceptions import BotoCoreError, ClientError
 from parkmeter.aws.definitions import Definition
 from parkmeter.aws.last_use import last_use
 from parkmeter.core.events import MAILED
+from parkmeter.core.view import View
 from parkmeter.drivers.sagemaker import (
     ControlPlane,
     Hosting,
-    RunSpan,
+    Identity,
     SageMakerDriver,
     control_plane,
 )
 from parkmeter.notify.log import LogNotifier
-from parkmeter.ports import Clock, Gate, Notifier, View
+from parkmeter.ports import Clock, Gate, Notifier
 from parkmeter.service.meters import MeterService
 from parkmeter.stores.dynamodb import DynamoStore, Tables
 
@@ -36,13 +37,13 @@ PATIENCE = Config(
     connect_timeout=1,
     read_timeout=5,
     retries={"mode": "standard", "total_max_attempts": 3},
-    max_pool_connections=20,  # the clock looks at several meters at once
+    max_pool_connections=20,  # at least one for each of the clock's workers
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Environment:
-    """What the stacks tell every function (`stacks/names.py`)."""
+    """The settings that the stacks give every function (`stacks/names.py`)."""
 
     prefix: str
     tables: Tables
@@ -52,8 +53,8 @@ class Environment:
     clock_function: str
 
     @classmethod
-    def given(cls) -> Self:
-        """This function's."""
+    def read(cls) -> Self:
+        """Return this function's environment."""
         return cls(
             prefix=os.environ["PARKMETER_PREFIX"],
             tables=Tables(os.environ["PARKMETER_METERS_TABLE"], os.environ["PARKMETER_AUTH_TABLE"]),
@@ -65,12 +66,12 @@ class Environment:
 
 
 def dynamodb() -> Any:
-    """A client with plain values, as the store takes it."""
+    """Return a client with plain values, as the store uses it."""
     return boto3.resource("dynamodb", config=PATIENCE).meta.client
 
 
 class DistantClock:
-    """Implements `ports.Clock` where reconciling is another function's work."""
+    """Implements `ports.Clock` in functions that leave reconciling to the clock's function."""
 
     def __init__(self, client: Any, function: str) -> None:
         self._client = client
@@ -78,7 +79,7 @@ class DistantClock:
 
     @classmethod
     def of(cls, environment: Environment) -> Self:
-        """The clock of this deployment."""
+        """Return the clock of this deployment."""
         return cls(boto3.client("lambda", config=PATIENCE), environment.clock_function)
 
     def now(self) -> datetime:
@@ -86,10 +87,10 @@ class DistantClock:
         return datetime.now(UTC)
 
     def wake(self, name: str, at: datetime | None = None) -> None:
-        """Have the clock's function look at this meter; what is for later, its next tick finds.
+        """Invoke the clock's function for this meter; what is due later is found by a later tick.
 
-        The change is committed already, so a call that fails is no failure of the request: the
-        next tick makes up for it.
+        The change is committed already, so a failed call does not fail the request: the next tick
+        finds the meter.
         """
         if at is not None:
             return
@@ -100,33 +101,33 @@ class DistantClock:
                 Payload=json.dumps({"kind": "wake", "name": name}).encode(),
             )
         except (BotoCoreError, ClientError) as error:
-            log.warning("%s: the clock was not woken, its next tick will do: %s", name, error)
+            log.warning("%s: the clock was not woken, its next tick will find it: %s", name, error)
 
 
 class NoGate:
-    """Implements `ports.Gate` where prompts pass through other functions, unseen from here.
+    """Implements `ports.Gate` where prompts pass through other functions.
 
-    `last_use` finds what they noted.
+    `last_use` finds the uses that they noted.
     """
 
     def __init__(self, last_use: Callable[[str], datetime | None] = lambda _name: None) -> None:
         self._last_use = last_use
 
     def show(self, view: View) -> None:
-        """See `ports.Gate`: they read the meter themselves."""
+        """See `ports.Gate`: the prompt functions read the meter themselves."""
 
     def in_flight(self, name: str) -> int | None:  # noqa: ARG002 (the port's)
-        """See `ports.Gate`: cannot be seen."""
+        """See `ports.Gate`: unknown here."""
         return None
 
     def last_prompt(self, name: str) -> datetime | None:
-        """See `ports.Gate`: as it was noted."""
+        """See `ports.Gate`: as noted by the prompt functions."""
         return self._last_use(name)
 
 
 @dataclass(frozen=True, slots=True)
 class Ports:
-    """What a service stands on besides its definitions; made once for a function's lifetime.
+    """The adapters of a service, made once for a function's lifetime.
 
     `ours`: endpoints that are known to bear our tag; see `SageMakerDriver`.
     """
@@ -137,7 +138,7 @@ class Ports:
     gate: Gate
     notifier: Notifier
     deployment: str
-    ours: set[RunSpan] = field(default_factory=set)
+    ours: set[Identity] = field(default_factory=set)
 
     @classmethod
     def of(
@@ -146,8 +147,8 @@ class Ports:
         plain_dynamodb: Any,
         clock: Clock,
     ) -> Self:
-        """The ports of any function: what it commits is logged here, and posted for `mailing`."""
-        # Lambda shows warnings and worse, unless a logger says otherwise.
+        """Return the ports of a function; entries it commits are logged, and posted for `mail`."""
+        # Lambda shows only warnings and worse by default.
         logging.getLogger("parkmeter.journal").setLevel(logging.INFO)
         return cls(
             store=DynamoStore(plain_dynamodb, environment.tables, posts=MAILED),
@@ -162,10 +163,10 @@ class Ports:
 def service_of(
     ports: Ports, definitions: Mapping[str, Definition], others: Collection[str] = ()
 ) -> MeterService:
-    """The use cases over these endpoints.
+    """Return the service over these endpoints.
 
-    `others` have no definition; what may be left of them on SageMaker goes by the name that the
-    stacks give every endpoint (`stacks/names.py`).
+    `others` have no definition; their endpoints on SageMaker, if any, are found by the name that
+    the stacks give every endpoint (`stacks/names.py`).
     """
     hostings = {name: Hosting(f"{ports.deployment}-{name}", {}) for name in others}
     hostings |= {name: Hosting(one.endpoint, one.configs) for name, one in definitions.items()}

@@ -25,6 +25,7 @@ from parkmeter.cli.output import (
 )
 from parkmeter.core.meter import MAKE_BELIEVE
 from parkmeter.core.money import written
+from parkmeter.core.time_text import duration
 
 if TYPE_CHECKING:  # importing it takes longer than `--help` may
     from parkmeter.client import Client, JournalLine, Receipt
@@ -219,8 +220,15 @@ def _cells(line: "JournalLine", today: datetime, *, several: bool) -> list[Cell]
         Text(line.kind, _COLOURS.get(line.kind, "")),
         line.by,
         added,
-        line.why.removeprefix(added.removeprefix("+")).lstrip(),  # the column shows them already
+        _without_amount(line.why, line.added),
     ]
+
+
+def _without_amount(why: str, added: timedelta) -> str:
+    """Return the text without the minutes that it begins with: they have a column."""
+    for amount in (minutes(abs(added)).removeprefix("+"), duration(abs(added))):
+        why = why.removeprefix(amount).lstrip()
+    return why
 
 
 def _in_order(lines: Iterable["JournalLine"]) -> list["JournalLine"]:

@@ -19,7 +19,7 @@ from parkmeter.config.settings import Settings
 from parkmeter.core.meter import Status
 from parkmeter.core.report import Report
 from parkmeter.errors import ParkmeterError
-from parkmeter.gateway.server import Gateway, Started
+from parkmeter.gateway.server import Ended, Gateway, Started
 from parkmeter.web.stage import STAGE
 
 _BANNER_WAITS_SECONDS = 5.0
@@ -39,16 +39,24 @@ def run(
 
     try:
         gateway = Gateway(read(), keep=keep, reread=read, config=config_file(config))
-        left = gateway.run(_banner)
+        ended = gateway.run(_banner)
     except ParkmeterError as error:
         err.print(Text.assemble(("parkmeter: ", "bold red"), error.detail))
         raise typer.Exit(1) from None
-    ending = "Endpoints are stopped."
+    out.print(farewell(ended, datetime.now(UTC).astimezone(), keep=keep))
+
+
+def farewell(ended: Ended, now: datetime, *, keep: bool = False) -> str:
+    """Return the last line: what became of the servers, and which meters still hold time."""
+    closes = [f"{name} until {clock_time(at, now)}" for name, at in ended.closes.items()]
+    held = f" ({', '.join(closes)})" if closes else ""
     if keep:
-        ending = "Servers run on until their meters close."
-    elif left:
-        ending = f"Still stopping, watched by their leashes: {', '.join(left)}."
-    out.print(f"{ending} Meters keep their expiry: time goes on while the gateway is away.")
+        return f"Servers run on until their meters close{held}."
+    stopped = "Endpoints stopped."
+    if ended.stopping:
+        stopped = f"Still stopping, watched by their leashes: {', '.join(ended.stopping)}."
+    running_out = f" Bought time keeps running out while the gateway is off{held}."
+    return stopped + running_out if closes else stopped
 
 
 # ── The first screen ─────────────────────────────────────────────────────────────────────────────

@@ -1,11 +1,11 @@
-"""The Python client: `parkmeter.Client`, what it answers, and what it raises.
+"""The Python client: `parkmeter.Client`, its values and its errors.
 
     with parkmeter.Client() as meter:
         meter.top_up("flan-t5", 30)
         meter.wait_until_running("flan-t5")
         meter.invoke("flan-t5", {"text_inputs": "Tell me a story."}).json()
 
-docs/client.md has more to copy.
+More examples: docs/client.md.
 """
 
 from parkmeter.client.client import Client

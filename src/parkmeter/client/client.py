@@ -1,7 +1,7 @@
-"""`parkmeter.Client`: everything a gateway offers, as typed calls. Synchronous.
+"""`parkmeter.Client`: the gateway's HTTP contract as typed calls. Synchronous.
 
-Each method is one route of the HTTP contract, in words of the same meaning. What goes wrong is
-raised as a `ParkmeterError`: the gateway's own problems with their code, or why there is no answer.
+Each method is one route. Errors are raised as `ParkmeterError`: the gateway's problems with their
+code, or the reason why there is no answer.
 """
 
 import uuid
@@ -31,34 +31,33 @@ from parkmeter.client.models import (
 from parkmeter.client.prompts import Event, Patience, Payload, Prompts, Reply
 from parkmeter.client.transport import (
     Transport,
+    always,
     document_of,
-    if_harmless,
     if_unsent,
-    silence_of,
+    timeout_of,
     unexpected,
 )
 from parkmeter.client.wait import wait_until_running
 
 _PAGE = 200
-"""Lines of the journal that are asked for at once."""
+"""Lines of the journal in one request."""
 
 Answer = TypeVar("Answer")
 
 
 class Client:
-    """A gateway, local or on AWS. Threads may share one; close it, or use it in `with`.
+    """A gateway, local or on AWS. Thread-safe; close it, or use it in `with`.
 
-    `url` is the gateway's address, with or without `/prod` locally and with it on AWS. What is not
-    given comes from PARKMETER_URL and PARKMETER_TOKEN, then from `client.json` of the state folder
-    (`state`, PARKMETER_STATE, or the default one). `timeout`: seconds of silence after which a
-    request has failed. `patience`: seconds within which a request that failed for a passing reason
-    is sent again, if that is harmless: all that only look, and top-ups and ejects, which keep their
-    idempotency key.
+    `url` is the gateway's address: on AWS with `/prod`, locally with or without. Defaults are
+    PARKMETER_URL and PARKMETER_TOKEN, then `client.json` of the state folder (`state`,
+    PARKMETER_STATE, or the default one). `timeout`: seconds of silence after which a request fails.
+    `patience`: seconds within which a request is retried after a temporary failure, if that is
+    safe: reads, and top-ups and ejects, which keep their idempotency key.
 
-    Every method may raise ParkmeterProblem (or one of its kinds) and UnreachableError.
+    Every method may raise ParkmeterProblem (or a subclass) and UnreachableError.
 
     Raises:
-        NoAddressError: it is not known where the gateway is.
+        NoAddressError: no gateway is known, or the url is not valid.
 
     """
 
@@ -77,13 +76,13 @@ class Client:
 
     @property
     def url(self) -> str:
-        """The gateway's address, without a slash at its end."""
+        """Return the gateway's address, without a slash at its end."""
         return self._transport.address.url
 
     @property
     def streams(self) -> bool:
-        """Whether answers come in pieces as they are made; API Gateway's come whole."""
-        return not self._transport.address.one_piece
+        """Return whether answers are streamed; those of API Gateway come whole."""
+        return not self._transport.address.is_api_gateway
 
     def close(self) -> None:
         """Close the connections."""
@@ -103,15 +102,15 @@ class Client:
     # ── Meters ──────────────────────────────────────────────────────────────────────────────────
 
     def health(self) -> Health:
-        """Whether the gateway answers and its clock goes round. Needs no token."""
+        """Return once the gateway answers and its clock runs. Needs no token."""
         return self._get("/health", Health.of)
 
     def endpoints(self) -> tuple[Endpoint, ...]:
-        """All endpoints that this token may see."""
+        """Return all endpoints that this token may see."""
         return self._get("/endpoints", lambda raw: tuple(map(Endpoint.of, raw["endpoints"])))
 
     def endpoint(self, name: str) -> Endpoint:
-        """How one endpoint is doing."""
+        """Return one endpoint."""
         return self._get(_of(name), Endpoint.of)
 
     def top_up(
@@ -122,36 +121,34 @@ class Client:
         dollars: Decimal | float | str | None = None,
         key: str | None = None,
     ) -> Change:
-        """Add minutes, or as many as dollars buy; say one of the two.
+        """Add minutes, or as many as the dollars buy; give one of the two.
 
-        `key` is the idempotency key, made up if absent.
+        `key` is the idempotency key, generated if absent.
 
         Raises:
-            ValueError: both or neither is said, or minutes is not a finite number; whether it fits
-                the gateway says.
-            ParkmeterProblem: with code `price_unknown`, if nobody knows what dollars would buy.
+            ValueError: both or neither is given, or minutes is not a finite number; the limits are
+                checked by the gateway.
+            ParkmeterProblem: with code `price_unknown`, if dollars are given without a known price.
 
         """
         if (minutes is None) == (dollars is None):
-            raise ValueError("say minutes or dollars")
-        wanted = {"minutes": minutes} if dollars is None else {"dollars": str(dollars)}
-        return self._change(name, "/top-ups", wanted, key)
+            raise ValueError("give minutes or dollars")
+        body = {"minutes": minutes} if dollars is None else {"dollars": str(dollars)}
+        return self._change(name, "/top-ups", body, key)
 
     def eject(
         self, name: str, *, expires_at: datetime | None = None, key: str | None = None
     ) -> Change:
-        """End it now: the remaining time is given up, unless somebody topped up meanwhile.
+        """Stop the endpoint now and give up its time, unless the expiry has changed.
 
-        `expires_at` is the expiry as you saw it; left out, it is looked up now.
+        `expires_at` is the expiry as you last saw it; by default it is looked up now.
 
         Raises:
             ConflictProblem: with code `expiry_moved`, if it is no longer the present one.
 
         """
         seen = expires_at or self.endpoint(name).expires_at
-        return self._change(
-            name, "/eject", {} if seen is None else {"expires_at": _written(seen)}, key
-        )
+        return self._change(name, "/eject", {} if seen is None else {"expires_at": _iso(seen)}, key)
 
     def wait_until_running(
         self,
@@ -160,22 +157,22 @@ class Client:
         *,
         on_look: Callable[[Endpoint], None] = lambda _endpoint: None,
     ) -> Endpoint:
-        """Return as soon as the endpoint runs. `timeout` in seconds; `on_look` gets every look.
+        """Return as soon as the endpoint runs. `timeout` in seconds; `on_look` gets every poll.
 
         Raises:
-            NotRunningError: not within the timeout, or nothing will happen by itself: the meter is
-                closed, or the last start failed for good.
+            NotRunningError: the timeout passed, or waiting is useless: the meter is closed, or the
+                last start failed and is not retried.
 
         """
         seconds = timeout.total_seconds() if isinstance(timeout, timedelta) else timeout
         return wait_until_running(lambda: self.endpoint(name), seconds, on_look)
 
-    # ── What happened ───────────────────────────────────────────────────────────────────────────
+    # ── History ─────────────────────────────────────────────────────────────────────────────────
 
     def journal(self, name: str, limit: int | None = None) -> Iterator[JournalLine]:
-        """Who did what, when and why, newest first; all of it, or the newest `limit` lines.
+        """Yield the journal, newest first: all of it, or the newest `limit` lines.
 
-        Pages are asked for as they are needed.
+        Pages are requested as they are needed.
         """
         query: dict[str, str | int] = {}
         left = limit
@@ -183,7 +180,10 @@ class Client:
             query["limit"] = _PAGE if left is None else min(_PAGE, left)
             lines, before = self._get(
                 _of(name) + "/journal",
-                lambda raw: ([JournalLine.of(name, line) for line in raw["lines"]], raw["before"]),
+                lambda raw: (
+                    [JournalLine.of(line, endpoint=name) for line in raw["lines"]],
+                    raw["before"],
+                ),
                 query,
             )
             yield from lines
@@ -198,9 +198,9 @@ class Client:
         begin: datetime | date | None = None,
         end: datetime | date | None = None,
     ) -> Receipt:
-        """What it cost; from its first line in the journal until now, if nothing else is said."""
+        """Return the cost of a period; by default from the journal's first line until now."""
         limits = {"from": begin, "to": end}
-        query = {key: _written(value) for key, value in limits.items() if value is not None}
+        query = {key: _iso(value) for key, value in limits.items() if value is not None}
         return self._get(_of(name) + "/receipt", Receipt.of, query)
 
     def receipt_csv(
@@ -209,35 +209,35 @@ class Client:
         begin: datetime | date | None = None,
         end: datetime | date | None = None,
     ) -> str:
-        """The receipt for spreadsheets (RFC 4180), with its headings."""
+        """Return the receipt as CSV (RFC 4180) with headings, for spreadsheets."""
         limits = {"from": begin, "to": end}
-        query = {key: _written(value) for key, value in limits.items() if value is not None}
+        query = {key: _iso(value) for key, value in limits.items() if value is not None}
         path = _of(name) + "/receipt.csv"
-        return self._transport.send("GET", path, again=if_harmless, query=query).text
+        return self._transport.send("GET", path, again=always, query=query).text
 
     def logs(self, name: str, lines: int = 200, *, follow: bool = False) -> Generator[str]:
-        """The last lines that the endpoint's server printed; with `follow` also those to come.
+        """Yield the last lines that the endpoint's server printed; with `follow` also new ones.
 
-        On AWS the last lines only. Following ends when the iterator is closed.
+        On AWS only the last lines. Following ends when the iterator is closed.
         """
         response = self._transport.send(
             "GET",
             _of(name) + "/logs",
-            again=if_harmless,
+            again=always,
             query={"lines": lines, "follow": "true" if follow else "false"},
             stream=True,
-            timeout=silence_of(None) if follow else None,
+            timeout=timeout_of(None) if follow else None,
         )
         with closing(response):
             try:
                 yield from response.iter_lines()
             except httpx2.TransportError as error:
-                raise self._transport.broken(error) from error
+                raise self._transport.failure(error) from error
 
     # ── Tokens ──────────────────────────────────────────────────────────────────────────────────
 
     def tokens(self) -> tuple[Token, ...]:
-        """All tokens, without their secrets."""
+        """Return all tokens, without their secrets."""
         return self._get("/tokens", lambda raw: tuple(map(Token.of, raw["tokens"])))
 
     def create_token(
@@ -249,24 +249,24 @@ class Client:
         expires_at: datetime | None = None,
         minutes_per_day: float | None = None,
     ) -> NewToken:
-        """Make a token; its `secret` is shown this once. What is left out is the gateway's default.
+        """Create a token; only this answer has its `secret`. The defaults are the gateway's.
 
-        Not sent again by itself: one whose answer got lost would be a token that nobody has.
+        Not retried: if the first answer were lost, its token would exist without a holder.
         """
-        wanted = {
+        members = {
             "name": name,
             "scopes": None if scopes is None else list(scopes),
             "endpoints": None if endpoints is None else list(endpoints),
-            "expires_at": None if expires_at is None else _written(expires_at),
+            "expires_at": None if expires_at is None else _iso(expires_at),
             "minutes_per_day": minutes_per_day,
         }
-        body = {key: value for key, value in wanted.items() if value is not None}
+        body = {key: value for key, value in members.items() if value is not None}
         response = self._transport.send("POST", "/tokens", again=if_unsent, json=body)
         return _made(NewToken.of, response)
 
     def revoke_token(self, token_id: str) -> None:
-        """Make a token worthless, at once."""
-        # Not sent again: the second answer would be that there is no such token.
+        """Revoke a token, at once."""
+        # Not retried: the second answer would be that there is no such token.
         self._transport.send("DELETE", f"/tokens/{_quoted(token_id)}", again=if_unsent)
 
     # ── Prompts ─────────────────────────────────────────────────────────────────────────────────
@@ -282,12 +282,12 @@ class Client:
     ) -> Reply:
         """Send the model a prompt in its own contract and return its whole answer.
 
-        A mapping is sent as JSON, bytes and text as they are. `wait`: seconds for an endpoint that
-        is still on its way; `on_wait` is told the reason.
+        A mapping is sent as JSON, bytes and text unchanged. `wait`: seconds to wait for an endpoint
+        that is starting; `on_wait` gets the reason.
 
         Raises:
-            MeterClosedProblem: the meter holds no time; says how to top up.
-            NotServingProblem: it does not serve, after `wait`.
+            MeterClosedProblem: the meter holds no time; `data` has the call that tops it up.
+            NotServingProblem: it is not serving after `wait`.
 
         """
         return self._prompts.whole(_of(name), payload, Patience(wait, on_wait), content_type)
@@ -301,14 +301,14 @@ class Client:
         content_type: str = "application/json",
         on_wait: Callable[[NotServingProblem], None] = lambda _problem: None,
     ) -> Generator[Event]:
-        """As `invoke`, but what the model says comes as it says it.
+        """Send the model a prompt, as `invoke` does, and yield its answer as it is generated.
 
-        Nothing is sent before the first event is asked for. A model that does not stream gives one
-        event, `whole`. Closing the iterator tells the model to stop.
+        The prompt is sent when the first event is requested. A model that does not stream gives one
+        event, `whole`. Closing the iterator stops the model.
         """
         return self._prompts.pieces(_of(name), payload, Patience(wait, on_wait), content_type)
 
-    # ── How it is asked ─────────────────────────────────────────────────────────────────────────
+    # ── Requests ────────────────────────────────────────────────────────────────────────────────
 
     def _get(
         self,
@@ -316,13 +316,13 @@ class Client:
         make: Callable[[Any], Answer],
         query: Mapping[str, str | int] | None = None,
     ) -> Answer:
-        return _made(make, self._transport.send("GET", path, again=if_harmless, query=query))
+        return _made(make, self._transport.send("GET", path, again=always, query=query))
 
     def _change(self, name: str, path: str, body: Mapping[str, Any], key: str | None) -> Change:
-        # Made up once: sent again under the same key, it still counts once.
+        # Generated once: retries with the same key count once.
         headers = {"Idempotency-Key": key or uuid.uuid4().hex}
         response = self._transport.send(
-            "POST", _of(name) + path, again=if_harmless, headers=headers, json=body
+            "POST", _of(name) + path, again=always, headers=headers, json=body
         )
         return _made(Change.of, response)
 
@@ -339,11 +339,11 @@ def _of(name: str) -> str:
 
 
 def _quoted(segment: str) -> str:
-    # An empty segment, or one of dots, would be another route.
+    # An empty segment, or one of dots, would lead to another route.
     return quote(segment, safe="").replace(".", "%2E") or "%20"
 
 
-def _written(moment: datetime | date) -> str:
+def _iso(moment: datetime | date) -> str:
     if isinstance(moment, datetime):
         return moment.astimezone().isoformat() if moment.tzinfo is None else moment.isoformat()
     return moment.isoformat()

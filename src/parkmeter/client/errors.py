@@ -1,7 +1,7 @@
-"""What a client is told when something cannot be done: the gateway's problems as exceptions.
+"""The gateway's problems as exceptions.
 
-The tree is small and follows what a program would do next; `code` tells the rest apart. A problem
-this version does not know is a plain `ParkmeterProblem` with everything that was sent.
+The classes follow what a program would do next; `code` distinguishes the rest. An unknown problem
+is a plain `ParkmeterProblem` with everything that was received.
 """
 
 from collections.abc import Mapping
@@ -14,7 +14,7 @@ from parkmeter.errors import ParkmeterError
 class ParkmeterProblem(ParkmeterError):  # noqa: N818 (RFC 9457 calls it a problem)
     """The gateway, or the model behind it, answered with an error.
 
-    `code` is stable, `status` is HTTP's, `data` are the problem's further members.
+    `code` is stable, `status` is HTTP's, `data` has the problem's other members.
     """
 
     def __init__(
@@ -22,7 +22,7 @@ class ParkmeterProblem(ParkmeterError):  # noqa: N818 (RFC 9457 calls it a probl
     ) -> None:
         super().__init__(detail)
         self.data = dict(data)
-        # In the tree a code belongs to a class; here it is the gateway's word.
+        # Elsewhere a code belongs to a class; here it comes from the gateway.
         self.code: str = code  # type: ignore[misc]
         self.title: str = title  # type: ignore[misc]
         self.status = status
@@ -32,31 +32,31 @@ class ParkmeterProblem(ParkmeterError):  # noqa: N818 (RFC 9457 calls it a probl
 
     @property
     def document(self) -> dict[str, Any]:
-        """The problem as JSON would have it."""
+        """Return the problem's JSON."""
         members = {"title": self.title, "status": self.status, "detail": self.detail}
         return {**members, "code": self.code, **self.data}
 
 
 class RefusedProblem(ParkmeterProblem):
-    """401 or 403: no token, an unknown one, or one that may not do this."""
+    """401 or 403: the token is missing, unknown, or lacks the right."""
 
 
 class MeterClosedProblem(ParkmeterProblem):
-    """402: the meter holds no time. `data["top_up"]` is the call that changes that."""
+    """402: the meter holds no time. `data["top_up"]` is the call that adds some."""
 
 
 class ConflictProblem(ParkmeterProblem):
-    """409: somebody was faster, or holds what this needs."""
+    """409: the state has changed, or another endpoint holds the device."""
 
 
 class NotServingProblem(ParkmeterProblem):
-    """503 or 504: not now. `data["status_shown"]` is the endpoint's status where that is why."""
+    """503 or 504: not now. `data["status_shown"]` is the endpoint's status if that is the cause."""
 
 
 class UnreachableError(ParkmeterError):
-    """Raised when nobody answers at the address, or the answer broke off.
+    """Raised when there is no answer from the address, or it breaks off.
 
-    `sent`: the gateway may have got the request all the same.
+    `sent`: the gateway may have received the request.
     """
 
     code = "unreachable"
@@ -68,17 +68,17 @@ class UnreachableError(ParkmeterError):
 
 
 class NoAddressError(ParkmeterError):
-    """Raised when it is not known where the gateway is, or which token is meant for it."""
+    """Raised when no gateway is known, or its address or token is not valid."""
 
     code = "no_address"
     title = "No gateway is known"
 
 
 class NotRunningError(ParkmeterError):
-    """Raised when an endpoint does not get to run: in time, or at all. `endpoint` as last seen."""
+    """Raised when an endpoint does not run in time, or cannot. `endpoint`: as last seen."""
 
     code = "not_running"
-    title = "The endpoint does not run"
+    title = "The endpoint is not running"
 
     def __init__(self, detail: str, endpoint: Endpoint) -> None:
         super().__init__(detail, endpoint=endpoint.name, status=endpoint.status)
@@ -86,22 +86,22 @@ class NotRunningError(ParkmeterError):
 
 
 def problem_of(status: int, document: object, text: str) -> ParkmeterProblem:
-    """The exception for an answer; `document` is its JSON, None if it is none.
+    """Return the exception for an answer; `document` is its JSON, or None.
 
-    A model's own errors look however its makers liked: what can be read is shown, nothing is lost.
+    A model's own errors have any form: what can be read is shown, and nothing is lost.
     """
     members = dict(document) if isinstance(document, Mapping) else {}
 
-    def taken(key: str, otherwise: str) -> str:
-        return members.pop(key) if isinstance(members.get(key), str) else otherwise
+    def take(key: str, default: str) -> str:
+        return members.pop(key) if isinstance(members.get(key), str) else default
 
     if "code" in members:
         members.pop("type", None)
         members.pop("status", None)
-    code = taken("code", f"http_{status}")
-    title = taken("title", f"HTTP {status}")
-    silent = f"The answer was {status}, without a word."
-    detail = taken("detail", _first_words(text) or silent)
+    code = take("code", f"http_{status}")
+    title = take("title", f"HTTP {status}")
+    empty = f"The answer was {status}, with an empty body."
+    detail = take("detail", _shortened(text) or empty)
     kind = _KINDS.get(status, ParkmeterProblem)
     return kind(code, status, title, detail, members)
 
@@ -116,10 +116,10 @@ _KINDS: Mapping[int, type[ParkmeterProblem]] = {
 }
 
 
-def _first_words(text: str) -> str:
+def _shortened(text: str) -> str:
     words = " ".join(text.split())
-    return words if len(words) <= _ENOUGH else words[:_ENOUGH] + "…"
+    return words if len(words) <= _MOST_SHOWN else words[:_MOST_SHOWN] + "…"
 
 
-_ENOUGH = 300
-"""Characters of an answer that nobody wrote for people."""
+_MOST_SHOWN = 300
+"""Characters of an answer that may not be meant for people."""

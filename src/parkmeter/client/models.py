@@ -1,295 +1,32 @@
-"""What the gateway answers, as values. Pure.
+"""The gateway's answers as values. Pure.
 
 Times are aware datetimes in UTC, spans are timedeltas, money is `Decimal` dollars; an unknown price
-is None, never zero. Each has `raw`, the JSON it was made from, with what is not known here too.
+is None, never zero. Each has `raw`, the JSON it was made from, including members unknown here.
+
+A field's name is its JSON name and its value is taken unchanged, unless its `Annotated` states
+another name or a reader; a field with a default may be absent in the JSON.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import MISSING, Field, dataclass, field, fields
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
 Json = Mapping[str, Any]
 
 
 class Written(float):
-    """A fraction in JSON, with the `text` it was: money does not pass through binary."""
+    """A fraction in JSON with its `text`: money does not pass through binary."""
 
     __slots__ = ("text",)
     text: str
 
     def __new__(cls, text: str) -> Self:
-        """As `json` calls it for each (`parse_float`)."""
+        """Return a fraction; for `json` as `parse_float`."""
         number = super().__new__(cls, text)
         number.text = text
         return number
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Answer:
-    raw: Json = field(repr=False, compare=False)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Endpoint(_Answer):
-    """One endpoint as it was when asked.
-
-    `status`: stopped, starting, running, stopping or failed. `left`: until `closes_at`, never
-    negative. `closes_at` differs from `expires_at` only while a start is under way. Both are None
-    before the first top-up. `since`: the start of the run that exists now. `hours`: when it runs by
-    itself, None: never; `window_until`: the end of the window that is on, if one is; `held`: it was
-    ejected in that one. `warn_before`: how long before the close people are warned;
-    `extend_by`: what the link in such a warning adds.
-    """
-
-    name: str
-    status: str
-    reason: str
-    expires_at: datetime | None
-    closes_at: datetime | None
-    left: timedelta
-    price_per_hour: Decimal | None
-    cost_so_far: Decimal | None
-    api_resource: str
-    since: datetime | None
-    attempts: int
-    next_try: datetime | None
-    warn_before: tuple[timedelta, ...]
-    extend_by: timedelta
-    hours: str | None = None
-    window_until: datetime | None = None
-    next_window_at: datetime | None = None
-    held: bool = False
-
-    @classmethod
-    def of(cls, raw: Json) -> Self:
-        """From the API's JSON."""
-        return cls(
-            raw=raw,
-            name=raw["name"],
-            status=raw["status"],
-            reason=raw["reason"],
-            expires_at=_moment(raw.get("expires_at")),
-            closes_at=_moment(raw.get("closes_at")),
-            left=timedelta(seconds=raw["seconds_left"]),
-            price_per_hour=_money(raw.get("price_per_hour")),
-            cost_so_far=_money(raw.get("cost_so_far")),
-            api_resource=raw["api_resource"],
-            since=_moment(raw.get("since")),
-            attempts=raw.get("attempts", 0),
-            next_try=_moment(raw.get("next_try")),
-            hours=raw.get("hours"),
-            window_until=_moment(raw.get("window_until")),
-            next_window_at=_moment(raw.get("next_window_at")),
-            held=raw.get("held", False),
-            warn_before=tuple(timedelta(minutes=m) for m in raw.get("warn_minutes", (10, 2))),
-            extend_by=timedelta(minutes=raw.get("extend_minutes", 30)),
-        )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Change(_Answer):
-    """What came of a top-up or an eject. `added` is negative where time was given up.
-
-    `dollars`: what that time costs; None: unknown.
-    """
-
-    endpoint: str
-    added: timedelta
-    dollars: Decimal | None
-    expires_at: datetime
-    closes_at: datetime
-    left: timedelta
-    status: str
-    at: datetime
-    by: str
-
-    @classmethod
-    def of(cls, raw: Json) -> Self:
-        """From the API's JSON."""
-        return cls(
-            raw=raw,
-            endpoint=raw["endpoint"],
-            added=timedelta(minutes=raw["minutes"]),
-            dollars=_money(raw.get("dollars")),
-            expires_at=_time(raw["expires_at"]),
-            closes_at=_time(raw["closes_at"]),
-            left=timedelta(seconds=raw["seconds_left"]),
-            status=raw["status"],
-            at=_time(raw["at"]),
-            by=raw["by"],
-        )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class JournalLine(_Answer):
-    """One line of an endpoint's journal; `expires_at` is the expiry after it."""
-
-    endpoint: str
-    number: int
-    at: datetime
-    kind: str
-    by: str
-    why: str
-    added: timedelta
-    expires_at: datetime
-
-    @classmethod
-    def of(cls, endpoint: str, raw: Json) -> Self:
-        """From the API's JSON."""
-        return cls(
-            raw=raw,
-            endpoint=endpoint,
-            number=raw["number"],
-            at=_time(raw["at"]),
-            kind=raw["kind"],
-            by=raw["by"],
-            why=raw["why"],
-            added=timedelta(minutes=raw["minutes"]),
-            expires_at=_time(raw["expires_at"]),
-        )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ReceiptPart(_Answer):
-    """What one person's time came to. The parts of a receipt add up to the whole."""
-
-    who: str
-    on: timedelta
-    cost: Decimal | None
-    bought: timedelta
-
-    @classmethod
-    def of(cls, raw: Json) -> Self:
-        """From the API's JSON."""
-        return cls(
-            raw=raw,
-            who=raw["who"],
-            on=timedelta(hours=raw["hours_on"]),
-            cost=_money(raw.get("cost")),
-            bought=timedelta(minutes=raw.get("minutes_bought", 0)),
-        )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ReceiptRun(_Answer):
-    """One run within the time of a receipt; `ended` None: it goes on."""
-
-    started: datetime
-    ended: datetime | None
-    on: timedelta
-    variant: str | None
-    cost: Decimal | None
-
-    @classmethod
-    def of(cls, raw: Json) -> Self:
-        """From the API's JSON."""
-        return cls(
-            raw=raw,
-            started=_time(raw["started"]),
-            ended=_moment(raw.get("ended")),
-            on=timedelta(hours=raw["hours_on"]),
-            variant=raw.get("variant"),
-            cost=_money(raw.get("cost")),
-        )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Receipt(_Answer):
-    """What an endpoint cost from `begin` to `end`, and what always-on would have.
-
-    `unpriced`: hours on at times whose price is unknown; they are in no sum of money. `known_cost`:
-    what the others cost, None if unknown.
-    """
-
-    endpoint: str
-    begin: datetime
-    end: datetime
-    on: timedelta
-    price_per_hour: Decimal | None
-    cost: Decimal | None
-    known_cost: Decimal | None
-    always_on_cost: Decimal | None
-    saved: Decimal | None
-    unpriced: timedelta
-    parts: tuple[ReceiptPart, ...]
-    runs: tuple[ReceiptRun, ...]
-
-    @classmethod
-    def of(cls, raw: Json) -> Self:
-        """From the API's JSON."""
-        return cls(
-            raw=raw,
-            endpoint=raw["endpoint"],
-            begin=_time(raw["from"]),
-            end=_time(raw["to"]),
-            on=timedelta(hours=raw["hours_on"]),
-            price_per_hour=_money(raw.get("price_per_hour")),
-            cost=_money(raw.get("cost")),
-            known_cost=_money(raw.get("known_cost")),
-            always_on_cost=_money(raw.get("always_on_cost")),
-            saved=_money(raw.get("saved")),
-            unpriced=timedelta(hours=raw.get("unpriced_hours", 0)),
-            parts=tuple(map(ReceiptPart.of, raw.get("parts", ()))),
-            runs=tuple(map(ReceiptRun.of, raw.get("runs", ()))),
-        )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Token(_Answer):
-    """A token, without its secret. `endpoints` None: all; `expires_at` None: never."""
-
-    id: str
-    name: str
-    scopes: tuple[str, ...]
-    endpoints: tuple[str, ...] | None
-    created_at: datetime
-    expires_at: datetime | None
-    minutes_per_day: float | None
-
-    @classmethod
-    def of(cls, raw: Json) -> Self:
-        """From the API's JSON."""
-        return cls(raw=raw, **_token_fields(raw))
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NewToken(Token):
-    """A token just made. `secret` is shown this once: what clients send as Authorization."""
-
-    secret: str = field(repr=False)
-
-    @classmethod
-    def of(cls, raw: Json) -> Self:
-        """From the API's JSON."""
-        return cls(raw=raw, secret=raw["token"], **_token_fields(raw))
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Health(_Answer):
-    """The gateway answers."""
-
-    status: str
-    version: str
-
-    @classmethod
-    def of(cls, raw: Json) -> Self:
-        """From the API's JSON."""
-        return cls(raw=raw, status=raw["status"], version=raw["version"])
-
-
-def _token_fields(raw: Json) -> dict[str, Any]:
-    endpoints = raw.get("endpoints")
-    return {
-        "id": raw["id"],
-        "name": raw["name"],
-        "scopes": tuple(raw["scopes"]),
-        "endpoints": None if endpoints is None else tuple(endpoints),
-        "created_at": _time(raw["created_at"]),
-        "expires_at": _moment(raw.get("expires_at")),
-        "minutes_per_day": raw.get("minutes_per_day"),
-    }
 
 
 def _time(text: str) -> datetime:
@@ -297,11 +34,11 @@ def _time(text: str) -> datetime:
     return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
 
 
-def _moment(text: str | None) -> datetime | None:
+def _time_or_none(text: str | None) -> datetime | None:
     return None if text is None else _time(text)
 
 
-def _money(value: str | float | None) -> Decimal | None:
+def _dollars(value: str | float | None) -> Decimal | None:
     match value:
         case None:
             return None
@@ -309,3 +46,205 @@ def _money(value: str | float | None) -> Decimal | None:
             return Decimal(value.text)
         case _:
             return Decimal(str(value))
+
+
+def _seconds(number: float) -> timedelta:
+    return timedelta(seconds=number)
+
+
+def _minutes(number: float) -> timedelta:
+    return timedelta(minutes=number)
+
+
+def _minutes_each(numbers: list[float]) -> tuple[timedelta, ...]:
+    return tuple(map(_minutes, numbers))
+
+
+def _hours(number: float) -> timedelta:
+    return timedelta(hours=number)
+
+
+def _texts(values: list[str] | None) -> tuple[str, ...] | None:
+    return None if values is None else tuple(values)
+
+
+Time = Annotated[datetime, _time]
+TimeOrNone = Annotated[datetime | None, _time_or_none]
+Dollars = Annotated[Decimal | None, _dollars]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Answer:
+    raw: Json = field(repr=False, compare=False)
+
+    @classmethod
+    def of(cls, raw: Json, **known: Any) -> Self:
+        """Return the value of the API's JSON; `known` fields are not in the JSON.
+
+        Raises:
+            LookupError, TypeError, ValueError: this is not the API's JSON.
+
+        """
+        values = dict(known)
+        for one in fields(cls):
+            name, read = json_of(one)
+            if one.name == "raw" or one.name in known:
+                continue
+            if name in raw:
+                values[one.name] = read(raw[name])
+            elif one.default is MISSING:
+                raise KeyError(name)
+        return cls(raw=raw, **values)
+
+
+def json_of(one: Field[Any]) -> tuple[str, Callable[[Any], Any]]:
+    """Return the name of a model's field in the JSON, and its reader."""
+    stated = getattr(one.type, "__metadata__", ())
+    names = [part for part in stated if isinstance(part, str)]
+    readers = [part for part in stated if callable(part)]
+    return (names or [one.name])[0], (readers or [lambda value: value])[0]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Endpoint(_Answer):
+    """An endpoint at the time of the request.
+
+    `status`: stopped, starting, running, stopping or failed. `left`: until `closes_at`, never
+    negative. `closes_at` differs from `expires_at` only during a start. Both are None before the
+    first top-up. `since`: start of the present run. `hours`: its schedule or None; `window_until`:
+    end of the current window or None; `held`: it was ejected in that window. `warn_before`: times
+    of the warnings before the close; `extend_by`: added by the link in a warning.
+    """
+
+    name: str
+    status: str
+    reason: str
+    expires_at: TimeOrNone = None
+    closes_at: TimeOrNone = None
+    left: Annotated[timedelta, _seconds, "seconds_left"]
+    price_per_hour: Dollars = None
+    cost_so_far: Dollars = None
+    api_resource: str
+    since: TimeOrNone = None
+    attempts: int = 0
+    next_try: TimeOrNone = None
+    warn_before: Annotated[tuple[timedelta, ...], _minutes_each, "warn_minutes"] = (
+        timedelta(minutes=10),
+        timedelta(minutes=2),
+    )
+    extend_by: Annotated[timedelta, _minutes, "extend_minutes"] = timedelta(minutes=30)
+    hours: str | None = None
+    window_until: TimeOrNone = None
+    next_window_at: TimeOrNone = None
+    held: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change(_Answer):
+    """Result of a top-up or an eject. `added` is negative where time was given up.
+
+    `dollars`: cost of that time; None: unknown.
+    """
+
+    endpoint: str
+    added: Annotated[timedelta, _minutes, "minutes"]
+    dollars: Dollars = None
+    expires_at: Time
+    closes_at: Time
+    left: Annotated[timedelta, _seconds, "seconds_left"]
+    status: str
+    at: Time
+    by: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JournalLine(_Answer):
+    """A line of an endpoint's journal; `expires_at` is the expiry after it."""
+
+    endpoint: str
+    number: int
+    at: Time
+    kind: str
+    by: str
+    why: str
+    added: Annotated[timedelta, _minutes, "minutes"]
+    expires_at: Time
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReceiptPart(_Answer):
+    """One buyer's share. The parts of a receipt add up to the whole."""
+
+    who: str
+    on: Annotated[timedelta, _hours, "hours_on"]
+    cost: Dollars = None
+    bought: Annotated[timedelta, _minutes, "minutes_bought"] = timedelta(0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReceiptRun(_Answer):
+    """One run within the period of a receipt; `ended` None: still on."""
+
+    started: Time
+    ended: TimeOrNone = None
+    on: Annotated[timedelta, _hours, "hours_on"]
+    variant: str | None = None
+    cost: Dollars = None
+
+
+def _parts(raw: list[Json]) -> tuple[ReceiptPart, ...]:
+    return tuple(map(ReceiptPart.of, raw))
+
+
+def _runs(raw: list[Json]) -> tuple[ReceiptRun, ...]:
+    return tuple(map(ReceiptRun.of, raw))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Receipt(_Answer):
+    """Cost of an endpoint from `begin` to `end`, and that of always-on.
+
+    `unpriced`: hours on without a known price, which are in no sum of money. `known_cost`: cost of
+    the others, None if unknown.
+    """
+
+    endpoint: str
+    begin: Annotated[datetime, _time, "from"]
+    end: Annotated[datetime, _time, "to"]
+    on: Annotated[timedelta, _hours, "hours_on"]
+    price_per_hour: Dollars = None
+    cost: Dollars = None
+    known_cost: Dollars = None
+    always_on_cost: Dollars = None
+    saved: Dollars = None
+    unpriced: Annotated[timedelta, _hours, "unpriced_hours"] = timedelta(0)
+    parts: Annotated[tuple[ReceiptPart, ...], _parts] = ()
+    runs: Annotated[tuple[ReceiptRun, ...], _runs] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Token(_Answer):
+    """A token without its secret. `endpoints` None: all; `expires_at` None: never."""
+
+    id: str
+    name: str
+    scopes: Annotated[tuple[str, ...], tuple]
+    endpoints: Annotated[tuple[str, ...] | None, _texts] = None
+    created_at: Time
+    expires_at: TimeOrNone = None
+    minutes_per_day: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewToken(Token):
+    """A new token. Only this answer has its `secret`, which clients send as Authorization."""
+
+    secret: Annotated[str, "token"] = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Health(_Answer):
+    """The gateway is up."""
+
+    status: str
+    version: str

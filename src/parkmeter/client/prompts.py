@@ -1,4 +1,4 @@
-"""Prompts: sent to a model by its endpoint's name, answered whole or in pieces as they come."""
+"""Prompts to a model by its endpoint's name; answers whole or streamed."""
 
 import json
 from collections.abc import Callable, Generator, Mapping
@@ -10,24 +10,24 @@ from typing import Any
 import httpx2
 
 from parkmeter.client.errors import NotServingProblem
-from parkmeter.client.transport import Transport, if_not_forwarded, if_unsent, silence_of
+from parkmeter.client.transport import Transport, if_not_forwarded, if_unsent, timeout_of
 from parkmeter.errors import ParkmeterError
 
 Payload = Mapping[str, Any] | bytes | str
-"""A mapping is sent as JSON, bytes and text as they are."""
+"""A mapping is sent as JSON, bytes and text unchanged."""
 
 _SILENCE_SECONDS = 600.0
-"""A model may think longer than a gateway; the same as the gateway's own limit."""
+"""A model may be silent longer than a gateway; the gateway's own limit."""
 
 _HELD_SECONDS = 60
-"""At most so long a gateway is asked to hold a prompt at once: proxies in between give up."""
+"""The longest `Prefer: wait` that is sent: proxies in between would give up."""
 
 _EVENTS = "text/event-stream"
 
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """A model's whole answer, unchanged. `left` and `expires_at` are the meter's, if it said so."""
+    """A model's whole answer, unchanged. `left` and `expires_at` are the meter's, if known."""
 
     body: bytes
     content_type: str
@@ -36,14 +36,14 @@ class Reply:
 
     @property
     def text(self) -> str:
-        """The body as text."""
+        """Return the body as text."""
         return self.body.decode("utf-8", "replace")
 
     def json(self) -> Any:
-        """The body as JSON.
+        """Return the body as JSON.
 
         Raises:
-            ValueError: it is none.
+            ValueError: it is not JSON.
 
         """
         return json.loads(self.body)
@@ -51,17 +51,17 @@ class Reply:
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One server-sent event. A model that does not stream gives one, `whole`, with its answer."""
+    """A server-sent event. A model that does not stream gives one, `whole`, with its answer."""
 
     event: str
     data: str
     whole: bool = False
 
     def json(self) -> Any:
-        """The data as JSON.
+        """Return the data as JSON.
 
         Raises:
-            ValueError: it is none, such as OpenAI's last, `[DONE]`.
+            ValueError: it is not JSON, such as OpenAI's last, `[DONE]`.
 
         """
         return json.loads(self.data)
@@ -69,49 +69,51 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class Patience:
-    """How many seconds a prompt waits for its endpoint, and who is told the reason meanwhile."""
+    """The seconds that a prompt waits for its endpoint, and the callback for the reason."""
 
     seconds: float
     on_wait: Callable[[NotServingProblem], None]
 
-    def tell(self, error: ParkmeterError) -> None:
-        """Pass the reason on, if it is one."""
+    def report(self, error: ParkmeterError) -> None:
+        """Call the callback if the endpoint is not serving yet."""
         if isinstance(error, NotServingProblem):
             self.on_wait(error)
 
 
 class Prompts:
-    """The data plane of one gateway. `path` is that of the endpoint."""
+    """The data plane of one gateway. `path` is the endpoint's."""
 
     def __init__(self, transport: Transport) -> None:
         self._transport = transport
 
     def whole(self, path: str, payload: Payload, patience: Patience, content_type: str) -> Reply:
-        """The model's whole answer."""
-        with closing(self._sent(path, payload, patience, content_type, "application/json")) as got:
-            return _reply(got, self._read(got))
+        """Return the model's whole answer."""
+        with closing(
+            self._send(path, payload, patience, content_type, "application/json")
+        ) as response:
+            return _reply(response, self._read(response))
 
     def pieces(
         self, path: str, payload: Payload, patience: Patience, content_type: str
     ) -> Generator[Event]:
-        """The model's answer as it comes."""
-        accept = "application/json" if self._transport.address.one_piece else _EVENTS
-        with closing(self._sent(path, payload, patience, content_type, accept)) as got:
-            if not got.headers.get("content-type", "").startswith(_EVENTS):
-                yield Event("message", self._read(got).decode("utf-8", "replace"), whole=True)
+        """Yield the model's answer as it arrives."""
+        accept = "application/json" if self._transport.address.is_api_gateway else _EVENTS
+        with closing(self._send(path, payload, patience, content_type, accept)) as response:
+            if not response.headers.get("content-type", "").startswith(_EVENTS):
+                yield Event("message", self._read(response).decode("utf-8", "replace"), whole=True)
                 return
             try:
-                for event in httpx2.EventSource(got):
+                for event in httpx2.EventSource(response):
                     yield Event(event.event, event.data)
             except httpx2.TransportError as error:
-                raise self._transport.broken(error) from error
+                raise self._transport.failure(error) from error
 
-    def _sent(
+    def _send(
         self, path: str, payload: Payload, patience: Patience, content_type: str, accept: str
     ) -> httpx2.Response:
         headers = {"Accept": accept}
         if patience.seconds >= 1:
-            # Held by the gateway where it can; where it cannot, sent again as it advises.
+            # The gateway holds it if it can, else it is retried as the gateway advises.
             headers["Prefer"] = f"wait={min(int(patience.seconds), _HELD_SECONDS)}"
         body: dict[str, Any] = {"json": payload}
         if isinstance(payload, bytes | str):
@@ -123,9 +125,9 @@ class Prompts:
             again=if_not_forwarded if patience.seconds else if_unsent,
             headers=headers,
             stream=True,
-            timeout=silence_of(_SILENCE_SECONDS),
+            timeout=timeout_of(_SILENCE_SECONDS),
             patience=patience.seconds or None,
-            on_pause=patience.tell,
+            on_pause=patience.report,
             **body,
         )
 
@@ -133,7 +135,7 @@ class Prompts:
         try:
             return response.read()
         except httpx2.TransportError as error:
-            raise self._transport.broken(error) from error
+            raise self._transport.failure(error) from error
 
 
 def _reply(response: httpx2.Response, body: bytes) -> Reply:

@@ -1,6 +1,6 @@
-"""Requests to a gateway, sent again where that is harmless, within a bounded time.
+"""Requests to a gateway, retried where that is safe, within a bounded time.
 
-Knows HTTP, addresses and problems; not what the routes mean.
+Knows HTTP, addresses and problems, but not the routes.
 """
 
 import random
@@ -22,29 +22,29 @@ from parkmeter.client.models import Written
 from parkmeter.errors import ParkmeterError
 
 Again = Callable[[ParkmeterError], bool]
-"""Whether a request that failed so may be sent again."""
+"""Returns whether a request may be retried after this error."""
 
 _CONNECT_SECONDS = 5.0
-"""Who is there at all is known within this; how long the answer takes is another matter."""
+"""A reachable gateway accepts a connection within this; its answer may take longer."""
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 2.0
-_PASSING = frozenset({429, 502, 503})
+_TEMPORARY = frozenset({429, 502, 503})
 _FINAL = frozenset({"over_budget"})
-"""Codes under a passing status that do not pass within a client's patience."""
+"""Codes with a temporary status that last longer than a client waits."""
 
 
-def if_harmless(_error: ParkmeterError) -> bool:
-    """For requests that may come twice: they only look, or carry an idempotency key."""
+def always(_error: ParkmeterError) -> bool:
+    """Return True. For requests that may arrive twice: reads, or with an idempotency key."""
     return True
 
 
 def if_unsent(error: ParkmeterError) -> bool:
-    """For requests that must not come twice."""
+    """Return whether it was never sent. For requests that must not arrive twice."""
     return isinstance(error, UnreachableError) and not error.sent
 
 
 def if_not_forwarded(error: ParkmeterError) -> bool:
-    """For prompts that wait: the gateway said itself that the model has not seen this one."""
+    """Return whether the model has not seen the prompt: the gateway holds or never got it."""
     waits = isinstance(error, NotServingProblem) and error.code == NOT_SERVING
     return waits or if_unsent(error)
 
@@ -52,32 +52,32 @@ def if_not_forwarded(error: ParkmeterError) -> bool:
 NOT_SERVING = "not_serving"
 
 
-def silence_of(seconds: float | None) -> httpx2.Timeout:
-    """The timeout that puts up with so much silence; None: with any."""
+def timeout_of(seconds: float | None) -> httpx2.Timeout:
+    """Return the timeout after this much silence; None: never."""
     connect = _CONNECT_SECONDS if seconds is None else min(seconds, _CONNECT_SECONDS)
     return httpx2.Timeout(seconds, connect=connect)
 
 
 class Transport:
-    """One gateway's connections. Threads may share it.
+    """One gateway's connections. Thread-safe.
 
-    `timeout`: seconds of silence that are put up with. `patience`: seconds within which a failed
-    request may be sent again.
+    `timeout`: seconds of silence after which a request fails. `patience`: seconds within which it
+    may be retried.
     """
 
     def __init__(self, address: Address, timeout: float, patience: float) -> None:
         self.address = address
         self._patience = patience
-        self._timeout = silence_of(timeout)
+        self._timeout = timeout_of(timeout)
         headers = {"User-Agent": f"parkmeter/{__version__}"}
         if address.token is not None:
             headers["Authorization"] = f"Bearer {address.token}"
         self._http = httpx2.Client(
             headers=headers,
             timeout=self._timeout,
-            # A proxy of the environment would be handed the token of a gateway it cannot reach.
-            trust_env=not address.here,
-            # Without TLS no certificates need be loaded, which takes longer than the answer.
+            # A proxy from the environment would get the token for a gateway that it cannot reach.
+            trust_env=not address.is_local,
+            # Without TLS no certificates are needed, and loading them takes longer than the answer.
             verify=not address.url.startswith("http://"),
         )
 
@@ -100,14 +100,14 @@ class Transport:
         patience: float | None = None,
         on_pause: Callable[[ParkmeterError], None] = lambda _error: None,
     ) -> httpx2.Response:
-        """The answer, if it is a good one; with `stream` its body is still to be read and closed.
+        """Return the answer; with `stream` the caller reads and closes its body.
 
-        `timeout` and `patience` replace what the transport was made with. `on_pause` is told why,
-        before it is tried again.
+        `timeout` and `patience` override those of the transport. `on_pause` gets the reason before
+        each retry.
 
         Raises:
-            ParkmeterProblem: the answer was an error.
-            UnreachableError: there was none.
+            ParkmeterProblem: the answer is an error.
+            UnreachableError: there is no answer.
 
         """
         request = self._http.build_request(
@@ -119,38 +119,38 @@ class Transport:
             content=body,
             timeout=timeout or self._timeout,
         )
-        give_up = time.monotonic() + (self._patience if patience is None else patience)
+        deadline = time.monotonic() + (self._patience if patience is None else patience)
         for attempt in range(1_000_000):
             error, pause = self._attempt(request, stream=stream, attempt=attempt)
             if isinstance(error, httpx2.Response):
                 return error
-            if pause is None or not again(error) or time.monotonic() + pause > give_up:
+            if pause is None or not again(error) or time.monotonic() + pause > deadline:
                 raise error
             on_pause(error)
             time.sleep(pause)
-        raise AssertionError  # patience ends before numbers do
+        raise AssertionError  # patience ends first
 
-    def broken(self, error: httpx2.TransportError) -> UnreachableError:
-        """What became of a request or of an answer that was under way."""
+    def failure(self, error: httpx2.TransportError) -> UnreachableError:
+        """Return the error for a request or an answer that broke off."""
         url = self.address.url
         sent = not isinstance(error, httpx2.ConnectError | httpx2.ConnectTimeout)
         match error:
-            case httpx2.ConnectError() | httpx2.ConnectTimeout() if self.address.here:
+            case httpx2.ConnectError() | httpx2.ConnectTimeout() if self.address.is_local:
                 advice = "Is the gateway running? `parkmeter up` starts one."
-                detail = f"Nobody answers at {url}. {advice}"
+                detail = f"No answer at {url}. {advice}"
             case httpx2.ConnectError() | httpx2.ConnectTimeout():
-                why = f": {error}" if str(error) else ""
-                detail = f"Nobody answers at {url}{why}. Check PARKMETER_URL and the network."
+                reason = f": {error}" if str(error) else ""
+                detail = f"No answer at {url}{reason}. Check PARKMETER_URL and the network."
             case httpx2.TimeoutException():
-                detail = f"{url} took the request and did not answer in time."
+                detail = f"{url} accepted the request and did not answer in time."
             case _:
-                detail = f"The connection to {url} broke off before the answer was whole."
+                detail = f"The connection to {url} broke off before the answer was complete."
         return UnreachableError(detail, url, sent=sent)
 
     def _attempt(
         self, request: httpx2.Request, *, stream: bool, attempt: int
     ) -> tuple[httpx2.Response, None] | tuple[ParkmeterError, float | None]:
-        """An answer, or what went wrong and after how many seconds it might not (None: never)."""
+        """Return an answer, or the error and the seconds until a retry (None: no retry)."""
         backoff = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2 ** min(attempt, 10))
         backoff *= random.uniform(0.5, 1.0)  # noqa: S311 (spreads clients out; no secret)
         try:
@@ -162,13 +162,13 @@ class Transport:
             finally:
                 response.close()
         except httpx2.TransportError as error:
-            return self.broken(error), backoff
+            return self.failure(error), backoff
         problem = problem_of(response.status_code, _document(response), response.text)
-        if response.status_code not in _PASSING or problem.code in _FINAL:
+        if response.status_code not in _TEMPORARY or problem.code in _FINAL:
             return problem, None
-        told = response.headers.get("Retry-After", "")
-        if told.isascii() and told.isdigit():
-            return problem, float(told[:9])
+        seconds = response.headers.get("Retry-After", "")
+        if seconds.isascii() and seconds.isdigit():
+            return problem, float(seconds[:9])
         return problem, backoff if response.status_code == _TOO_MANY else None
 
 
@@ -176,10 +176,10 @@ _TOO_MANY = 429
 
 
 def document_of(response: httpx2.Response) -> Any:
-    """The JSON of a good answer.
+    """Return the JSON of a successful answer.
 
     Raises:
-        ParkmeterProblem: it is none, so who answers is no gateway.
+        ParkmeterProblem: it is not JSON, so this is not a gateway.
 
     """
     document = _document(response)
@@ -189,7 +189,7 @@ def document_of(response: httpx2.Response) -> Any:
 
 
 def unexpected(status: int, url: str) -> ParkmeterProblem:
-    """For an answer that is not what a gateway answers."""
+    """Return the problem for an answer that is not a gateway's."""
     return ParkmeterProblem(
         "unexpected_answer",
         status,

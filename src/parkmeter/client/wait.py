@@ -1,4 +1,4 @@
-"""Waiting until an endpoint runs: when to look again, and when to give up."""
+"""Polls an endpoint until it runs, with a deadline."""
 
 import time
 from collections.abc import Callable
@@ -7,30 +7,30 @@ from parkmeter.client.errors import NotRunningError
 from parkmeter.client.models import Endpoint
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.2, 2.0
-"""Seconds between two looks: a small model is there at once, a large one takes minutes."""
+"""Seconds between two polls: a small model starts at once, a large one takes minutes."""
 
 
 def wait_until_running(
-    look: Callable[[], Endpoint], seconds: float, on_look: Callable[[Endpoint], None]
+    poll: Callable[[], Endpoint], seconds: float, on_look: Callable[[Endpoint], None]
 ) -> Endpoint:
-    """Look until the endpoint runs; returns it as last seen.
+    """Poll until the endpoint runs, and return it.
 
     Raises:
-        NotRunningError: not within these seconds, or never by itself.
+        NotRunningError: it does not run within these seconds, or cannot.
 
     """
-    give_up = time.monotonic() + seconds
+    deadline = time.monotonic() + seconds
     pause = _FIRST_PAUSE
     while True:
-        seen = look()
+        seen = poll()
         on_look(seen)
         if seen.status == "running":
             return seen
-        if why := _in_vain(seen):
-            raise NotRunningError(why, seen)
-        if time.monotonic() + pause > give_up:
+        if reason := _hopeless(seen):
+            raise NotRunningError(reason, seen)
+        if time.monotonic() + pause > deadline:
             raise NotRunningError(
-                f"{seen.name} does not run after {seconds:g} seconds; it is {seen.status}: "
+                f"{seen.name} is not running after {seconds:g} seconds; it is {seen.status}: "
                 f"{seen.reason.rstrip('.')}.",
                 seen,
             )
@@ -38,11 +38,11 @@ def wait_until_running(
         pause = min(_LONGEST_PAUSE, pause * 1.5)
 
 
-def _in_vain(seen: Endpoint) -> str:
-    """Why nothing will happen by itself; empty if something may."""
+def _hopeless(seen: Endpoint) -> str:
+    """Return why waiting is useless; empty if it is not."""
     reason = seen.reason.rstrip(".")
     if not seen.left:
         return f"{seen.name} will not run: its meter holds no time ({reason}). Top it up."
     if seen.status == "failed" and seen.next_try is None:
-        return f"{seen.name} failed for good: {reason}."
+        return f"{seen.name} failed and is not retried: {reason}."
     return ""

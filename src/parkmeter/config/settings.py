@@ -20,25 +20,7 @@ from parkmeter.config.section import Section, check_address
 from parkmeter.core.hours import EXAMPLE, Hours
 from parkmeter.core.meter import LOCAL, MAKE_BELIEVE, Price, Spec
 from parkmeter.core.money import MOST_AN_HOUR, PRICE_PLACES
-
-RESERVED = frozenset(
-    {
-        "assets",
-        "docs",
-        "endpoint-expiry",
-        "endpoints",
-        "events",
-        "extend",
-        "favicon.ico",
-        "health",
-        "metrics",
-        "openapi.json",
-        "prod",
-        "tokens",
-        "whoami",
-    }
-)
-"""First path segments of the gateway's own routes, not available as `api_resource`."""
+from parkmeter.core.reserved import RESERVED
 
 ENDPOINT_NAME = "[a-zA-Z0-9](-*[a-zA-Z0-9]){0,62}"
 """SageMaker's rule for endpoint names, so that a configuration can move there."""

@@ -7,7 +7,7 @@ from typing import assert_never
 from parkmeter.config.settings import Settings
 from parkmeter.core.time_text import utc
 from parkmeter.doctor.finding import Finding, good, note, wrong
-from parkmeter.drivers.process_state import Look, State, look
+from parkmeter.drivers.process_state import Snapshot, State, take_snapshot
 from parkmeter.leash.files import Files, boot_id, read_json
 from parkmeter.state_folder import StateFolder
 
@@ -28,9 +28,9 @@ def _examine(
     state: StateFolder, name: str, settings: Settings | None, *, running: bool
 ) -> Iterator[Finding]:
     files = Files(str(state.endpoints), name)
-    seen = look(files)
+    seen = take_snapshot(files)
     match seen.state:
-        case State.NOTHING | State.BEGINNING | State.ENDING | State.FAILED:
+        case State.NOTHING | State.STARTING | State.STOPPING | State.FAILED:
             return
         case State.RUNNING:
             if not running:
@@ -64,7 +64,7 @@ def _examine(
             assert_never(seen.state)
 
 
-def _described(name: str, seen: Look) -> str:
+def _described(name: str, seen: Snapshot) -> str:
     server = seen.record.get("server")
     return f"{name} (process {server}, port {seen.record['port']})" if server else name
 

@@ -9,7 +9,7 @@ from parkmeter.core.journal import Entry, Kind
 from parkmeter.core.meter import Meter, latest_close
 from parkmeter.core.time_text import utc
 from parkmeter.doctor.finding import Finding, good, note, wrong
-from parkmeter.drivers.process_state import State, look
+from parkmeter.drivers.process_state import State, take_snapshot
 from parkmeter.leash.files import Files
 from parkmeter.state_folder import StateFolder
 from parkmeter.stores.records import read
@@ -106,7 +106,7 @@ def _meters(
 
 def _overdue(state: StateFolder, name: str, close: datetime, *, running: bool) -> Finding:
     since = f"{name} closed at {utc(close)}"
-    seen = look(Files(str(state.endpoints), name))
+    seen = take_snapshot(Files(str(state.endpoints), name))
     if seen.state is State.NOTHING:
         seen_now = f"{since}; its server is gone, not recorded yet"
         return note(

@@ -1,1 +1,1 @@
-"""Implementations of `ports.Driver`; they know the ports and the pure modules, never each other."""
+"""Implementations of `ports.Driver`; they know the ports and the core, never each other."""

@@ -1,7 +1,7 @@
-"""A driver without endpoints: for tests, demos and rehearsals of what providers do on a bad day.
+"""A driver without endpoints, for tests, demos and rehearsals of provider failures.
 
-It keeps the driver's contract on whatever time it is given, in memory, and can be told to be slow,
-to fail, to refuse and to get stuck. It knows nothing of meters.
+It keeps the driver's contract in memory, on the clock that it is given, and can be scripted to be
+slow, to fail, to refuse and to get stuck. It knows nothing of meters.
 """
 
 import threading
@@ -15,14 +15,14 @@ from parkmeter.core.meter import ZERO, Phase, Spec
 from parkmeter.errors import DriverError
 
 HEAD_START = timedelta(seconds=0.5)
-"""Let pass after a deadline, as the process driver's leash does: time to move it for a drain."""
+"""Delay after a deadline, as in the process driver's leash: time to move it for a drain."""
 
-LIVING = (Phase.STARTING, Phase.READY, Phase.BUSY)
+ALIVE = (Phase.STARTING, Phase.READY, Phase.BUSY)
 
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One call that acted: `method` is start, keep or stop."""
+    """One call with an effect: `method` is start, keep or stop."""
 
     at: datetime
     method: str
@@ -40,7 +40,7 @@ class _Failure:
 
 @dataclass(slots=True)
 class _Endpoint:
-    """What "exists". `then` follows the present phase at `then_at`, unless it is stuck."""
+    """State of one endpoint. `then` replaces `seen` at `then_at`, unless it is stuck."""
 
     seen: Observed
     then: Observed | None = None
@@ -52,7 +52,7 @@ class _Endpoint:
 
 @dataclass(slots=True)
 class _Refusals:
-    """Times left that a method raises, and with what words."""
+    """Number of calls that a method still refuses, and the reason that it raises."""
 
     times: int
     reason: str
@@ -62,10 +62,10 @@ class _Refusals:
 class FakeDriver:
     """`ports.Driver` in memory; may be used from any thread.
 
-    `now`: what time it is. A start takes `start_takes`, a stop `stop_takes`. With `leash` an
-    endpoint ends itself when its deadline passes, as under the process driver; without, nothing
-    happens then, as on AWS. `calls` lists what was asked, also what was refused; `lives` counts how
-    often each endpoint came into being.
+    `now` returns the time. A start takes `start_takes`, a stop `stop_takes`. With `leash` an
+    endpoint stops when its deadline passes, as under the process driver; without, it goes on, as on
+    AWS. `calls` lists all calls with an effect, also refused ones; `lives` counts the starts of
+    each endpoint.
     """
 
     now: Callable[[], datetime]
@@ -85,16 +85,16 @@ class FakeDriver:
     # ── The driver ───────────────────────────────────────────────────────────────────────────────
 
     def observe(self, spec: Spec) -> Observed:
-        """What there is by now."""
+        """Return the present state."""
         with self._lock:
-            self._refuse_if_told("observe", spec.name)
-            return self._at_present(spec.name).seen
+            self._refuse_if_scripted("observe", spec.name)
+            return self._present(spec.name).seen
 
     def start(self, spec: Spec, variant: str, until: datetime, version: int) -> None:
-        """Begin to start it."""
+        """Begin to start the endpoint."""
         with self._lock:
-            self._note("start", spec.name, variant=variant, until=until, version=version)
-            endpoint = self._at_present(spec.name)
+            self._record("start", spec.name, variant=variant, until=until, version=version)
+            endpoint = self._present(spec.name)
             if endpoint.seen.phase is not Phase.ABSENT:
                 self._keep(endpoint, until, version)
                 return
@@ -112,76 +112,76 @@ class FakeDriver:
     def keep(self, spec: Spec, until: datetime, version: int) -> None:
         """Move the deadline."""
         with self._lock:
-            self._note("keep", spec.name, until=until, version=version)
-            self._keep(self._at_present(spec.name), until, version)
+            self._record("keep", spec.name, until=until, version=version)
+            self._keep(self._present(spec.name), until, version)
 
     def stop(self, spec: Spec) -> None:
-        """Begin to stop it, or to clear what failed.
+        """Begin to stop the endpoint, or to clear a failed one.
 
         Raises:
-            DriverError: it is busy, or a refusal was ordered.
+            DriverError: it is busy, or the call is scripted to be refused.
 
         """
         with self._lock:
-            self._note("stop", spec.name)
-            endpoint = self._at_present(spec.name)
+            self._record("stop", spec.name)
+            endpoint = self._present(spec.name)
             if endpoint.seen.phase is Phase.BUSY:
                 raise DriverError("It is being updated and cannot be stopped now.")
             if endpoint.seen.phase not in (Phase.ABSENT, Phase.STOPPING):
                 self._stop(endpoint, self.now(), "stopped")
 
     def owned(self) -> list[str]:
-        """Names of all that are not absent."""
+        """Return the names of all endpoints that are not absent."""
         with self._lock:
-            self._refuse_if_told("owned", "")
+            self._refuse_if_scripted("owned", "")
             return [
                 name
                 for name in sorted(self._endpoints)
-                if self._at_present(name).seen.phase is not Phase.ABSENT
+                if self._present(name).seen.phase is not Phase.ABSENT
             ]
 
     # ── The script ───────────────────────────────────────────────────────────────────────────────
 
     def fail_next_start(self, name: str, reason: str, cause: Cause = Cause.OTHER) -> None:
-        """The next start ends `failed` instead of ready; more calls, more starts."""
+        """Make the next start end `failed` instead of ready; each call adds one start."""
         with self._lock:
             self._next_failures.setdefault(name, []).append(_Failure(reason, cause))
 
     def refuse(self, method: str, name: str = "", times: int = 1, reason: str = "refused") -> None:
-        """`method` raises DriverError the next `times` times, without any effect."""
+        """Make `method` raise DriverError the next `times` times, without any effect."""
         with self._lock:
             self._refusals[method, name] = _Refusals(times, reason)
 
     def crash(self, name: str, reason: str, cause: Cause = Cause.OTHER) -> None:
-        """It fails at once, whatever it is doing."""
+        """Make the endpoint fail at once, whatever its phase."""
         self.show(name, Phase.FAILED, reason, cause)
 
     def vanish(self, name: str) -> None:
-        """It is gone, although nobody asked."""
+        """Make the endpoint absent, without a call to stop."""
         self.show(name, Phase.ABSENT)
 
     def show(self, name: str, phase: Phase, reason: str = "", cause: Cause = Cause.OTHER) -> None:
-        """It is in this phase now and stays in it until something is asked of it."""
+        """Put the endpoint into this phase, which it keeps until the next call with an effect."""
         with self._lock:
-            endpoint = self._at_present(name)
+            endpoint = self._present(name)
             address = self.addresses.get(name, f"http://{name}.test")
             serves = phase in (Phase.READY, Phase.BUSY)
             seen = Observed(phase, reason, address=address if serves else None, cause=cause)
             self._go(endpoint, seen)
 
     def stick(self, name: str) -> None:
-        """From now on it does not get out of its phase, nor out of later ones, by itself."""
+        """Stop all transitions by time: the endpoint stays in its phase, and in later ones."""
         with self._lock:
-            self._at_present(name).stuck = True
+            self._present(name).stuck = True
 
     def unstick(self, name: str) -> None:
-        """It goes on, as if the time it was stuck had not been lost."""
+        """Resume transitions by time; those that came due meanwhile are made at their times."""
         with self._lock:
-            self._at_present(name).stuck = False
+            self._present(name).stuck = False
 
     # ── Inside ───────────────────────────────────────────────────────────────────────────────────
 
-    def _note(
+    def _record(
         self,
         method: str,
         name: str,
@@ -191,16 +191,16 @@ class FakeDriver:
         version: int | None = None,
     ) -> None:
         self.calls.append(Call(self.now(), method, name, variant, until, version))
-        self._refuse_if_told(method, name)
+        self._refuse_if_scripted(method, name)
 
-    def _refuse_if_told(self, method: str, name: str) -> None:
+    def _refuse_if_scripted(self, method: str, name: str) -> None:
         refusals = self._refusals.get((method, name))
         if refusals and refusals.times > 0:
             refusals.times -= 1
             raise DriverError(refusals.reason)
 
-    def _at_present(self, name: str) -> _Endpoint:
-        """The endpoint after all that has happened by itself up to now, in its order."""
+    def _present(self, name: str) -> _Endpoint:
+        """Return the endpoint after all transitions due by now, made in order."""
         endpoint = self._endpoints.setdefault(name, _Endpoint(Observed(Phase.ABSENT)))
         now = self.now()
         while not endpoint.stuck:
@@ -216,7 +216,7 @@ class FakeDriver:
         return endpoint
 
     def _is_on_leash(self, endpoint: _Endpoint) -> bool:
-        return self.leash and endpoint.seen.phase in LIVING
+        return self.leash and endpoint.seen.phase in ALIVE
 
     def _keep(self, endpoint: _Endpoint, until: datetime, version: int) -> None:
         if version >= endpoint.version:

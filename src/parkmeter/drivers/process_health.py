@@ -1,4 +1,4 @@
-"""Whether a local server answers its health check. Knows HTTP's first line, not processes."""
+"""Health checks of local servers. Knows the status line of HTTP, not processes."""
 
 import re
 import socket
@@ -7,100 +7,100 @@ import time
 from dataclasses import dataclass, field
 
 PATIENCE = 0.5
-"""Seconds that a look waits for an answer. The clock looks at all endpoints, and one that hangs or
-drips must not hold up the others, nor the end of the gateway, for longer. An answer that may take
-longer is waited for on a thread of its own, and a later look finds it."""
+"""Seconds that a call waits for an answer. The clock observes all endpoints, and one that hangs or
+drips must not delay the others, or the shutdown of the gateway, for longer. A slower answer is
+awaited on a thread of its own, and a later call finds it."""
 
-BREATHER = 1.0
-"""Seconds without another question after one that ran into the timeout: a server busy loading its
-model is not helped by ten connections a second, nor is the clock."""
+PAUSE = 1.0
+"""Seconds without another request after a timeout: ten connections a second help neither a server
+that is loading its model nor the clock."""
 
 _OK = re.compile(rb"HTTP/1\.\d 200[ \r\n]")
 _STALE = 60.0
-"""Seconds after which an answer that nobody came for is forgotten."""
+"""Seconds after which an answer that no call has fetched is dropped."""
 
 _LONGEST_LINE = 1024
-"""Bytes. Who has not ended the line by then does not speak HTTP."""
+"""Bytes. A server whose first line is longer does not speak HTTP."""
 
 
 @dataclass(slots=True)
-class _Question:
-    """One that was asked and not yet seen answered: when (monotonic), and what came of it."""
+class _Request:
+    """A health request whose result no call has fetched yet; `sent_at` is monotonic."""
 
-    asked_at: float
+    sent_at: float
     answered: threading.Event = field(default_factory=threading.Event)
     passed: bool = False
 
 
 class HealthCheck:
-    """Asks servers; remembers only whom to let breathe and whom it has asked. From any thread."""
+    """Sends health requests; keeps only pending ones and pauses. May be used from any thread."""
 
     def __init__(self) -> None:
         self._not_before: dict[str, float] = {}
-        self._asked: dict[str, _Question] = {}
-        self._remembering = threading.Lock()
+        self._pending: dict[str, _Request] = {}
+        self._lock = threading.Lock()
 
     def passes(self, run: str, port: int, path: str, timeout: float) -> bool:
-        """Whether `GET path` answered 200 within `timeout` seconds; takes half a second at most.
+        """Return whether `GET path` answers 200 within `timeout` seconds; block for at most 0.5 s.
 
-        A slower answer is found by a later call. One question is under way per run, never two.
+        A slower answer is found by a later call. A run has at most one request pending.
         """
         now = time.monotonic()
-        with self._remembering:
-            self._forget(now)
+        with self._lock:
+            self._drop_expired(now)
             if run in self._not_before:
                 return False
-            question, patience = self._asked.get(run), 0.0
-            if question is None:
-                question, patience = _Question(now), PATIENCE
-                self._asked[run] = question
-                # A daemon: a server that hangs must not keep the gateway from ending.
+            request, patience = self._pending.get(run), 0.0
+            if request is None:
+                request, patience = _Request(now), PATIENCE
+                self._pending[run] = request
+                # A daemon: a server that hangs must not delay the shutdown of the gateway.
                 threading.Thread(
-                    target=self._ask,
-                    args=(question, run, port, path, now + timeout),
+                    target=self._send,
+                    args=(request, run, port, path, now + timeout),
                     name=f"health of port {port}",
                     daemon=True,
                 ).start()
-        if not question.answered.wait(patience):
+        if not request.answered.wait(patience):
             return False
-        with self._remembering:
-            self._asked.pop(run, None)
-        return question.passed
+        with self._lock:
+            self._pending.pop(run, None)
+        return request.passed
 
-    def _forget(self, now: float) -> None:
-        """Of all runs, not of one only: one that has ended is never asked about again."""
+    def _drop_expired(self, now: float) -> None:
+        """Drop expired entries of all runs: no call for an ended run will ever do it."""
         self._not_before = {run: until for run, until in self._not_before.items() if now < until}
-        self._asked = {
-            run: question
-            for run, question in self._asked.items()
-            if not question.answered.is_set() or now - question.asked_at < _STALE
+        self._pending = {
+            run: request
+            for run, request in self._pending.items()
+            if not request.answered.is_set() or now - request.sent_at < _STALE
         }
 
-    def _ask(self, question: _Question, run: str, port: int, path: str, deadline: float) -> None:
+    def _send(self, request: _Request, run: str, port: int, path: str, deadline: float) -> None:
         try:
-            question.passed = _OK.match(_first_line(port, path, deadline)) is not None
+            request.passed = _OK.match(_first_line(port, path, deadline)) is not None
         except TimeoutError:
-            with self._remembering:
-                self._not_before[run] = time.monotonic() + BREATHER
-                self._asked.pop(run, None)
+            with self._lock:
+                self._not_before[run] = time.monotonic() + PAUSE
+                self._pending.pop(run, None)
         except OSError:  # not listening yet
             pass
         finally:
-            question.answered.set()
+            request.answered.set()
 
 
 def _first_line(port: int, path: str, deadline: float) -> bytes:
-    """What the answer begins with, as far as its first line; less if it ends before.
+    """Return the answer up to at least the end of its first line; less if it ends before.
 
     Raises:
-        TimeoutError: the line was not there at the deadline (monotonic).
-        OSError: nobody listens, or the connection broke.
+        TimeoutError: the line is incomplete at the deadline (monotonic).
+        OSError: the connection was refused, or it broke.
 
     """
-    question = f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nConnection: close\r\n\r\n"
+    request = f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nConnection: close\r\n\r\n"
     line = b""
     with socket.create_connection(("127.0.0.1", port), timeout=_left(deadline)) as server:
-        server.sendall(question.encode())
+        server.sendall(request.encode())
         while b"\n" not in line and len(line) < _LONGEST_LINE:
             server.settimeout(_left(deadline))
             piece = server.recv(_LONGEST_LINE)

@@ -1,4 +1,4 @@
-"""Starting a leash and hearing its answer. Knows how to speak with one, not what to tell it."""
+"""Start of a leash, and its answer. Knows the protocol, not the contents of the orders."""
 
 import contextlib
 import json
@@ -15,25 +15,24 @@ import parkmeter.leash
 from parkmeter.errors import DriverError
 
 ANSWER_WITHIN = 10.0
-"""Seconds until a leash must have answered. It needs some ten milliseconds; on a machine that is
-swapping it may need seconds, and one killed too early is a start that failed for nothing."""
+"""Seconds within which a leash must answer. It takes some ten milliseconds; a machine that swaps
+may need seconds, and killing the leash too early would fail a start without need."""
 
 LEASH = Path(parkmeter.leash.__file__).with_name("__main__.py")
 
-OURS_ALONE = ("PARKMETER_BOOTSTRAP_TOKEN", "PARKMETER_TOKEN", "NOTIFY_SOCKET")
-"""Variables of the gateway that a model server has no business with."""
+GATEWAY_ONLY = ("PARKMETER_BOOTSTRAP_TOKEN", "PARKMETER_TOKEN", "NOTIFY_SOCKET")
+"""Variables of the gateway that a model server must not see."""
 
 
-def put_on_leash(name: str, orders: dict[str, Any]) -> tuple[str, str]:
-    """Start a leash for `name` with these orders; its answer, and why, where it says why.
+def start_leash(name: str, orders: dict[str, Any]) -> tuple[str, str]:
+    """Start a leash for `name` with these orders; return its answer and the reason, if any.
 
     Raises:
-        DriverError: it could not begin, or does not answer.
+        DriverError: the leash failed, or does not answer.
 
     """
-    environment = {key: value for key, value in os.environ.items() if key not in OURS_ALONE}
-    # The name is there for people who read `ps`; everything else goes through stdin, because
-    # command lines are public.
+    environment = {key: value for key, value in os.environ.items() if key not in GATEWAY_ONLY}
+    # The name is for readers of `ps`; all else goes through stdin: command lines are public.
     leash = subprocess.Popen(  # noqa: S603 (our own program)
         [sys.executable, "-I", "-S", str(LEASH), name],
         stdin=subprocess.PIPE,
@@ -42,30 +41,30 @@ def put_on_leash(name: str, orders: dict[str, Any]) -> tuple[str, str]:
         env=environment,
         start_new_session=True,
     )
-    # It will outlive this call by hours; somebody has to take note of its end, or a zombie stays.
+    # It outlives this call by hours; without a wait for its exit a zombie would remain.
     threading.Thread(target=leash.wait, name=f"leash of {name}", daemon=True).start()
-    said = _converse(leash, json.dumps({**orders, "name": name}).encode())
+    reply = _exchange(leash, json.dumps({**orders, "name": name}).encode())
     try:
-        answer = json.loads(said)
+        answer = json.loads(reply)
         return answer["answer"], answer["why"]
     except ValueError:
-        lines = said.decode(errors="replace").strip().splitlines()
+        lines = reply.decode(errors="replace").strip().splitlines()
         raise DriverError(f"Its supervisor failed: {lines[-1] if lines else 'no answer'}") from None
 
 
-def _converse(leash: subprocess.Popen[bytes], orders: bytes) -> bytes:
+def _exchange(leash: subprocess.Popen[bytes], orders: bytes) -> bytes:
     if leash.stdin is None or leash.stdout is None:
         raise TypeError
     with leash.stdout:
         with contextlib.suppress(BrokenPipeError), leash.stdin:
             leash.stdin.write(orders)
-        said = b""
-        ready = select.poll()  # select.select cannot take the numbers a busy gateway's files have
+        reply = b""
+        ready = select.poll()  # select.select fails on file numbers above 1023
         ready.register(leash.stdout, select.POLLIN)
         give_up = time.monotonic() + ANSWER_WITHIN
         while ready.poll(max(0.0, give_up - time.monotonic()) * 1000):
             if not (more := os.read(leash.stdout.fileno(), 65536)):
-                return said
-            said += more
+                return reply
+            reply += more
     leash.kill()
     raise DriverError(f"Its supervisor did not answer within {ANSWER_WITHIN:g} s.")

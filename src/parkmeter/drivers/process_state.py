@@ -1,7 +1,7 @@
-"""What the files of one endpoint say of it: one look, without asking the server anything.
+"""State of a local endpoint, derived from its files alone, without a request to its server.
 
-Knows the files and the order in which a leash writes them; phases and words for people are the
-driver's business.
+Knows the files and the order in which a leash writes them; phases and texts for people belong to
+the driver.
 """
 
 from dataclasses import dataclass
@@ -21,59 +21,59 @@ from parkmeter.leash.files import (
 
 
 class State(Enum):
-    """What there is of an endpoint's process."""
+    """State of an endpoint's process."""
 
     NOTHING = auto()
-    BEGINNING = auto()  # a leash has the lock but has not written its record yet
+    STARTING = auto()  # a leash has the lock but has not written its record yet
     RUNNING = auto()
-    ENDING = auto()
-    FAILED = auto()  # over; nothing is left but the record that says why
-    ORPHANED = auto()  # it has no leash any more, and something of it may be left
+    STOPPING = auto()
+    FAILED = auto()  # no process is left; the record has the reason
+    ORPHANED = auto()  # its leash is dead; processes may be left
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
-    """One look. `record` is the run's, or the last run's where nothing is there."""
+class Snapshot:
+    """An endpoint's state at one time. `record` is that of the present run, or of the last one."""
 
     state: State
     record: Content
 
-    def moment(self, key: str) -> datetime | None:
-        """A time in the record."""
+    def time(self, key: str) -> datetime | None:
+        """Return a time of the record; None if it has none."""
         seconds = self.record.get(key)
         return None if seconds is None else datetime.fromtimestamp(seconds, UTC)
 
 
-def look(files: Files) -> Look:
-    """Look at an endpoint.
+def take_snapshot(files: Files) -> Snapshot:
+    """Return the present state of an endpoint.
 
-    "Orphaned" needs a second look: a leash that begins or ends between the reading of two files
-    seems dead for an instant.
+    "Orphaned" is checked twice: a leash that starts or exits between the reading of two files seems
+    dead for an instant.
     """
-    seen = _look_once(files)
-    return _look_once(files) if seen.state is State.ORPHANED else seen
+    seen = _read_once(files)
+    return _read_once(files) if seen.state is State.ORPHANED else seen
 
 
-def of_this_run(path: str, seen: Look) -> Content | None:
-    """What a file says, if it speaks of the run that was seen and not of one before."""
+def read_if_of_run(path: str, seen: Snapshot) -> Content | None:
+    """Return the content of a file if it belongs to the run of the snapshot, else None."""
     content = read_json(path)
     return content if content and content.get("run") == seen.record["run"] else None
 
 
-def _look_once(files: Files) -> Look:
+def _read_once(files: Files) -> Snapshot:
     held = is_locked(files.lock)
-    # Read after the lock: what a leash wrote before it let go is then surely seen.
+    # Read after the lock, so that all that a leash wrote before releasing it is seen.
     record = read_json(files.record)
     if record is None:
-        return Look(State.BEGINNING if held else State.NOTHING, {})
+        return Snapshot(State.STARTING if held else State.NOTHING, {})
     state = record["state"]
     if state in FINAL:
         if held:
-            return Look(State.ENDING, record)
-        return Look(State.FAILED if state == FAILED else State.NOTHING, record)
+            return Snapshot(State.STOPPING, record)
+        return Snapshot(State.FAILED if state == FAILED else State.NOTHING, record)
     if not held or not has_reader(files.bell):
-        return Look(State.ORPHANED, record)
-    running = Look(State.RUNNING, record)
-    if state == STOPPING or of_this_run(files.stop, running):
-        return Look(State.ENDING, record)
+        return Snapshot(State.ORPHANED, record)
+    running = Snapshot(State.RUNNING, record)
+    if state == STOPPING or read_if_of_run(files.stop, running):
+        return Snapshot(State.STOPPING, record)
     return running

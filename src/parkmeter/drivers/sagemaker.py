@@ -1,12 +1,11 @@
-"""Endpoints on Amazon SageMaker, made from the EndpointConfigs that the stacks deployed.
+"""Endpoints on Amazon SageMaker, created from the EndpointConfigs that the stacks deployed.
 
-What exists is asked of SageMaker each time; a driver remembers nothing that another one, in another
-Lambda, would have to know. An endpoint is ours if it bears our tag, which only `start` sets: any
-other one of the same name is nothing of ours, so it is seen as absent and never deleted. It knows
-nothing of meters, stacks or invocations.
+State is read from SageMaker each time; a driver keeps nothing that a driver in another Lambda would
+need. An endpoint is ours if it has our tag, which only `start` sets: any other one of the same name
+is reported as absent and never deleted. It knows nothing of meters, stacks or invocations.
 
-The rules of states are those of botocore's service model, operation DescribeEndpoint; those of
-refusals, which SageMaker tells apart by their message only, are in `sagemaker_words`.
+The rules of states follow botocore's service model, operation DescribeEndpoint; those of refusals,
+which SageMaker distinguishes by their message only, are in `sagemaker_errors`.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -22,39 +21,39 @@ from botocore.exceptions import BotoCoreError, ClientError
 from parkmeter.core.decision import Observed
 from parkmeter.core.meter import Phase, Spec
 from parkmeter.drivers.sagemaker_errors import (
-    Refused,
+    Refusal,
     cause_of,
-    refusal_of,
-    unreachable,
-    why_failed,
-    words_of,
+    classify,
+    describe_failure,
+    driver_error,
+    unreachable_error,
 )
 from parkmeter.errors import DriverError
 
 TAG = "parkmeter:deployment"
 
-RunSpan = tuple[str, datetime]
-"""Tells an endpoint from a later one of the same name."""
+Identity = tuple[str, datetime]
+"""ARN and creation time, which distinguish an endpoint from a later one of the same name."""
 
-PATIENCE = Config(
+CLIENT_CONFIG = Config(
     connect_timeout=3,
     read_timeout=6,
-    # A repetition spares people a passing trouble; longer waiting is the clock's business.
+    # Retries hide short faults; for longer ones the clock calls again.
     retries={"mode": "standard", "total_max_attempts": 3},
-    max_pool_connections=20,  # the clock looks at several endpoints at once
+    max_pool_connections=20,  # the clock observes several endpoints at once
 )
 
 PAGE = 100
-"""The most that ListEndpoints gives at once; its default is 10."""
+"""The largest page of ListEndpoints; its default is 10."""
 
 IN_PROGRESS = frozenset({"Creating", "Updating", "SystemUpdating", "RollingBack"})
 """States in which SageMaker refuses to delete."""
 
-FOREIGN = "an endpoint of this name exists that parkmeter did not create; it is left alone"
+FOREIGN = "an endpoint with this name exists that parkmeter did not create; it is left alone"
 
 
 class ControlPlane(Protocol):
-    """The calls of boto3's SageMaker client that are made here."""
+    """Methods of boto3's SageMaker client that are used here."""
 
     def create_endpoint(self, **request: Any) -> Mapping[str, Any]: ...  # noqa: D102
     def delete_endpoint(self, **request: Any) -> Mapping[str, Any]: ...  # noqa: D102
@@ -65,31 +64,31 @@ class ControlPlane(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Hosting:
-    """How SageMaker hosts one endpoint.
+    """Names of one endpoint on SageMaker.
 
-    `endpoint`: its name there. `configs`: for each variant (instance type) the EndpointConfig.
+    `endpoint`: its name there. `configs`: the EndpointConfig of each variant (instance type).
     """
 
     endpoint: str
     configs: Mapping[str, str]
 
     def variant_of(self, config: str | None) -> str | None:
-        """The variant that a config stands for; None for one from an earlier deployment."""
+        """Return the variant of a config; None for one from an earlier deployment."""
         return next((variant for variant, name in self.configs.items() if name == config), None)
 
 
 def control_plane(region: str | None = None) -> ControlPlane:
-    """A client of SageMaker that never waits long; credentials and address as boto3 finds them."""
-    client: ControlPlane = boto3.client("sagemaker", region_name=region, config=PATIENCE)
+    """Return a SageMaker client with short timeouts; boto3 finds credentials and address."""
+    client: ControlPlane = boto3.client("sagemaker", region_name=region, config=CLIENT_CONFIG)
     return client
 
 
 class SageMakerDriver:
     """`ports.Driver` for SageMaker; may be used from any thread.
 
-    `hostings` may be replaced at any time; an endpoint that is no longer in it goes by its name on
-    SageMaker, and can still be seen and stopped. `prefix`: what all names there begin with. `ours`:
-    whom another driver of this process knows to bear our tag; what this one learns is added.
+    `hostings` may be replaced at any time; an endpoint that is no longer in it is known by its name
+    on SageMaker, and can still be observed and stopped. `prefix`: that of all names there. `ours`:
+    endpoints known to have our tag, shared with other drivers of this process; this one adds to it.
     """
 
     def __init__(  # noqa: PLR0913, PLR0917 (all but three have defaults)
@@ -99,37 +98,36 @@ class SageMakerDriver:
         hostings: Mapping[str, Hosting],
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
         prefix: str = "",
-        ours: set[RunSpan] | None = None,
+        ours: set[Identity] | None = None,
     ) -> None:
         self.hostings = hostings
         self._prefix = prefix
         self._sagemaker = sagemaker
         self._deployment = deployment
         self._now = now
-        # Whom we know to bear our tag, so that the clock need not ask for tags every second. Only
-        # "yes" is kept, and for one life of an endpoint; before a delete it is always asked.
-        self._ours: set[RunSpan] = set() if ours is None else ours
-        self._leaving: set[str] = set()
+        # Endpoints known to have our tag, so that the clock need not list tags every second. Only
+        # positive results are kept, per creation; before a delete the tags are always read.
+        self._ours: set[Identity] = set() if ours is None else ours
+        self._deleting: set[str] = set()
 
-    # ── Seeing ───────────────────────────────────────────────────────────────────────────────────
+    # ── Observing ────────────────────────────────────────────────────────────────────────────────
 
     def observe(self, spec: Spec) -> Observed:
-        """What SageMaker says of it; one that is not ours is absent, with a reason that says so.
+        """Return the present state; one that is not ours is absent, with `FOREIGN` as the reason.
 
         Raises:
-            DriverError: SageMaker does not answer, or refuses to.
+            DriverError: SageMaker does not answer, or refuses.
 
         """
-        with _plain_words("It cannot be seen"):
+        with _as_driver_error("Its state cannot be read"):
             found = self._describe(spec.name)
             ours = None if found is None else self._is_ours(found)
             if found is not None and ours is not None:
                 return self._seen(spec.name, found) if ours else Observed(Phase.ABSENT, FOREIGN)
-            if spec.name in self._leaving:
-                # Told once, at the first look that finds it gone: another driver may have started
-                # and ended it again before the next look, and then this moment would be a wrong
-                # one.
-                self._leaving.discard(spec.name)
+            if spec.name in self._deleting:
+                # Only once, at the first observation that finds it gone: another driver may start
+                # and stop it again before the next one, and then this time would be wrong.
+                self._deleting.discard(spec.name)
                 return Observed(Phase.ABSENT, "stopped", self._now())
             return Observed(Phase.ABSENT)
 
@@ -137,7 +135,7 @@ class SageMakerDriver:
         status = found["EndpointStatus"]
         created, modified = _utc(found["CreationTime"]), _utc(found["LastModifiedTime"])
         variant = self._hosting(name).variant_of(found.get("EndpointConfigName"))
-        # The case in which it was created: InvokeEndpoint, other than the calls here, insists.
+        # With the case of its creation, which InvokeEndpoint, unlike the calls here, requires.
         address = found["EndpointName"]
         match status:
             case "Creating":
@@ -145,41 +143,41 @@ class SageMakerDriver:
             case "InService":
                 return Observed(Phase.READY, "", modified, address)
             case "UpdateRollbackFailed":
-                # It serves with a mix of two configurations, and nothing forbids to delete it.
-                reason = "serving, but its last update could neither be finished nor rolled back"
+                # It serves with a mix of two configurations, and can be deleted.
+                reason = "serving, but its last update could be neither completed nor rolled back"
                 return Observed(Phase.READY, reason, modified, address)
             case "Updating" | "RollingBack":
                 return Observed(Phase.BUSY, "serving; it is being updated", modified, address)
             case "SystemUpdating":
-                reason = "serving; AWS is maintaining it, and does not let it be stopped meanwhile"
+                reason = "serving; under maintenance by AWS, during which it cannot be stopped"
                 return Observed(Phase.BUSY, reason, modified, address)
             case "Deleting":
-                self._leaving.add(name)
+                self._deleting.add(name)
                 return Observed(Phase.STOPPING, "stopping", modified)
             case "Failed":
                 why = found.get("FailureReason", "")
-                reason = why_failed(why, variant, address)
+                reason = describe_failure(why, variant, address)
                 return Observed(Phase.FAILED, reason, modified, cause=cause_of(why))
             case "OutOfService":
-                # It costs money, takes no requests, and nothing says that it ever will again.
+                # It costs money and takes no requests, perhaps never again.
                 reason = "SageMaker took it out of service; it takes no requests"
                 return Observed(Phase.FAILED, reason, modified)
             case _:
-                # A state that AWS adds one day: not relied on while the meter is open, and asked to
-                # go once it is closed, as nothing would if this were an error.
-                return Observed(Phase.STARTING, f"SageMaker says {status}", created)
+                # A status that AWS may add later: not serving while the meter is open, and stopped
+                # once it is closed, which an error would prevent.
+                return Observed(Phase.STARTING, f"SageMaker reports {status}", created)
 
     def owned(self) -> list[str]:
-        """Names of all endpoints with our tag; one of no known hosting by its SageMaker name.
+        """Return the names of all endpoints with our tag; without a hosting, the name on SageMaker.
 
-        One whose tags cannot be read now is named too: whoever ends it looks at them again.
+        One whose tags cannot be read now is included: `stop` reads them again.
 
         Raises:
-            DriverError: SageMaker does not answer, or refuses to.
+            DriverError: SageMaker does not answer, or refuses.
 
         """
         known = {hosting.endpoint.lower(): name for name, hosting in self.hostings.items()}
-        with _plain_words("The endpoints cannot be listed"):
+        with _as_driver_error("The endpoints cannot be listed"):
             names = {
                 known.get(found["EndpointName"].lower(), found["EndpointName"])
                 for found in self._listed()
@@ -189,7 +187,7 @@ class SageMakerDriver:
 
     def _listed(self) -> Iterator[Mapping[str, Any]]:
         narrowed = {"NameContains": self._prefix} if self._prefix else {}
-        for found in every(
+        for found in paginate(
             "Endpoints", self._sagemaker.list_endpoints, MaxResults=PAGE, **narrowed
         ):
             if found["EndpointName"].startswith(self._prefix):
@@ -207,14 +205,14 @@ class SageMakerDriver:
         self,
         spec: Spec,
         variant: str,
-        until: datetime,  # noqa: ARG002 (nothing on AWS ends an endpoint by itself)
+        until: datetime,  # noqa: ARG002 (AWS has no deadline for endpoints)
         version: int,  # noqa: ARG002
     ) -> None:
-        """Have SageMaker create it from the variant's config, with our tag.
+        """Create the endpoint from the variant's config, with our tag.
 
         Raises:
-            DriverError: not configured, refused, or the name belongs to somebody else's endpoint;
-                with `capacity` where another variant may still be had.
+            DriverError: not configured, refused, or another endpoint has the name; with `capacity`
+                where another variant may be available.
 
         """
         config = self._hosting(spec.name).configs.get(variant)
@@ -222,7 +220,7 @@ class SageMakerDriver:
             raise DriverError(
                 f"It has no endpoint configuration for {variant!r}. Deploy its stack."
             )
-        with _plain_words("It could not be started"):
+        with _as_driver_error("It could not be started"):
             try:
                 self._sagemaker.create_endpoint(
                     EndpointName=self._hosting(spec.name).endpoint,
@@ -230,47 +228,47 @@ class SageMakerDriver:
                     Tags=[{"Key": TAG, "Value": self._deployment}],
                 )
             except ClientError as error:
-                if refusal_of(error) is not Refused.EXISTS:
+                if classify(error) is not Refusal.EXISTS:
                     raise
                 self._accept_existing(spec.name)
             else:
-                self._leaving.discard(spec.name)
+                self._deleting.discard(spec.name)
 
     def _accept_existing(self, name: str) -> None:
-        """Nothing to start: ours may be there already, or on its way out."""
+        """Do nothing if the existing endpoint is ours (or being deleted), else raise."""
         found = self._describe(name)
         if found is not None and self._is_ours(found) is False:
             raise DriverError(
-                f"It could not be started: {FOREIGN}. Delete that one, or name yours otherwise."
+                f"It could not be started: {FOREIGN}. Delete that one, or rename yours."
             )
 
     def keep(self, spec: Spec, until: datetime, version: int) -> None:
-        """Nothing: an endpoint of SageMaker lives until it is deleted."""
+        """Do nothing: an endpoint on SageMaker runs until it is deleted."""
 
     def stop(self, spec: Spec) -> None:
-        """Have SageMaker delete it, if it is ours; while it is being made or updated, ask again.
+        """Delete the endpoint if it is ours; if it is being created or updated, do nothing yet.
 
         Raises:
-            DriverError: SageMaker does not answer, or refuses for good.
+            DriverError: SageMaker does not answer, or refuses for another reason.
 
         """
-        with _plain_words("It could not be stopped"):
+        with _as_driver_error("It could not be stopped"):
             found = self._describe(spec.name)
             if found is None or found["EndpointStatus"] == "Deleting":
                 return
-            self._ours.discard(life_of(found))
+            self._ours.discard(identity_of(found))
             if not self._is_ours(found):
                 return
             try:
                 self._sagemaker.delete_endpoint(EndpointName=found["EndpointName"])
             except ClientError as error:
-                refused = refusal_of(error)
-                # How SageMaker words it is known for some of these states only.
-                in_progress = found["EndpointStatus"] in IN_PROGRESS and refused is Refused.INVALID
-                if in_progress or refused in {Refused.IN_PROGRESS, Refused.MISSING}:
+                refused = classify(error)
+                # SageMaker's message is known for some of these states only.
+                in_progress = found["EndpointStatus"] in IN_PROGRESS and refused is Refusal.INVALID
+                if in_progress or refused in {Refusal.IN_PROGRESS, Refusal.MISSING}:
                     return
                 raise
-            self._leaving.add(spec.name)
+            self._deleting.add(spec.name)
 
     # ── Inside ───────────────────────────────────────────────────────────────────────────────────
 
@@ -281,35 +279,37 @@ class SageMakerDriver:
         try:
             return self._sagemaker.describe_endpoint(EndpointName=self._hosting(name).endpoint)
         except ClientError as error:
-            if refusal_of(error) is Refused.MISSING:
+            if classify(error) is Refusal.MISSING:
                 return None
             raise
 
     def _is_ours(self, found: Mapping[str, Any]) -> bool | None:
-        """Whether it bears our tag; None if it has just gone."""
-        if life_of(found) in self._ours:
+        """Return whether it has our tag; None if it no longer exists."""
+        if identity_of(found) in self._ours:
             return True
         try:
-            tags = list(every("Tags", self._sagemaker.list_tags, ResourceArn=found["EndpointArn"]))
+            tags = list(
+                paginate("Tags", self._sagemaker.list_tags, ResourceArn=found["EndpointArn"])
+            )
         except ClientError as error:
-            if refusal_of(error) is Refused.MISSING:
+            if classify(error) is Refusal.MISSING:
                 return None
             raise
         if {"Key": TAG, "Value": self._deployment} not in tags:
             return False
-        self._ours.add(life_of(found))
+        self._ours.add(identity_of(found))
         return True
 
 
-def life_of(found: Mapping[str, Any]) -> RunSpan:
-    """Of a description, or of an item of the list."""
+def identity_of(found: Mapping[str, Any]) -> Identity:
+    """Return the identity from a description, or from an item of the list."""
     return found["EndpointArn"], found["CreationTime"]
 
 
-def every(
+def paginate(
     key: str, call: Callable[..., Mapping[str, Any]], **request: Any
 ) -> Iterator[Mapping[str, Any]]:
-    """All items of a listing, page by page."""
+    """Yield all items of a listing, page by page."""
     page = call(**request)
     yield from page[key]
     while token := page.get("NextToken"):
@@ -326,10 +326,10 @@ def _utc(moment: datetime) -> datetime:
 
 
 @contextmanager
-def _plain_words(what: str) -> Iterator[None]:
+def _as_driver_error(failure: str) -> Iterator[None]:
     try:
         yield
     except ClientError as error:
-        raise words_of(error, what) from error
+        raise driver_error(error, failure) from error
     except BotoCoreError as error:
-        raise unreachable(error, what) from error
+        raise unreachable_error(error, failure) from error

@@ -1,9 +1,9 @@
-"""What SageMaker says, understood and put into words for people. No calls are made here.
+"""Errors of SageMaker: classified, and described for people. No calls are made here.
 
-SageMaker's control plane tells most refusals apart by the beginning of their message only: the code
-is `ValidationException` for a missing endpoint, for a bad name and for a missing configuration
-alike. No text that leaves here holds an account id or an ARN, because journal and error bodies are
-read by people who are given a token, not the account.
+SageMaker's control plane distinguishes most refusals by the start of their message only: the code
+is `ValidationException` for a missing endpoint, a bad name and a missing configuration alike. No
+returned text contains an account id or an ARN, because journal and error bodies are read by people
+who have a token, not the account.
 """
 
 import re
@@ -15,8 +15,8 @@ from parkmeter.core.decision import Cause
 from parkmeter.errors import DriverError
 
 
-class Refused(Enum):
-    """Why SageMaker refused, as far as the next step depends on it."""
+class Refusal(Enum):
+    """Reason of a refusal, as far as the next step depends on it."""
 
     MISSING = auto()
     EXISTS = auto()
@@ -30,22 +30,22 @@ class Refused(Enum):
 
 
 _BY_CODE = {
-    "ResourceLimitExceeded": Refused.QUOTA,
-    "ThrottlingException": Refused.THROTTLED,
-    "Throttling": Refused.THROTTLED,
-    "RequestLimitExceeded": Refused.THROTTLED,
-    "TooManyRequestsException": Refused.THROTTLED,
-    "AccessDeniedException": Refused.DENIED,
-    "AccessDenied": Refused.DENIED,
+    "ResourceLimitExceeded": Refusal.QUOTA,
+    "ThrottlingException": Refusal.THROTTLED,
+    "Throttling": Refusal.THROTTLED,
+    "RequestLimitExceeded": Refusal.THROTTLED,
+    "TooManyRequestsException": Refusal.THROTTLED,
+    "AccessDeniedException": Refusal.DENIED,
+    "AccessDenied": Refusal.DENIED,
 }
 
-_BY_BEGINNING = (
-    # Before the endpoint, whose beginning this shares.
-    ("Could not find endpoint configuration", Refused.CONFIG_MISSING),
-    ("Could not find endpoint", Refused.MISSING),
-    ("Resource does not exist", Refused.MISSING),  # ListTags
-    ("Cannot create already existing endpoint", Refused.EXISTS),
-    ("Cannot update in-progress endpoint", Refused.IN_PROGRESS),
+_BY_PREFIX = (
+    # Before the endpoint, which is a prefix of this.
+    ("Could not find endpoint configuration", Refusal.CONFIG_MISSING),
+    ("Could not find endpoint", Refusal.MISSING),
+    ("Resource does not exist", Refusal.MISSING),  # ListTags
+    ("Cannot create already existing endpoint", Refusal.EXISTS),
+    ("Cannot update in-progress endpoint", Refusal.IN_PROGRESS),
 )
 
 _ARN = re.compile(r"arn:aws[a-z-]*:[a-z0-9-]*:[a-z0-9-]*:\w*:([^\s\"'<>,;()]+)")
@@ -53,76 +53,77 @@ _ACCOUNT = re.compile(r"(?<!\d)\d{12}(?!\d)")
 _QUOTA = re.compile(r"service limit '(?P<quota>[^']+)' is (?P<limit>\d+)")
 
 
-def refusal_of(error: ClientError) -> Refused:
-    """What kind of refusal this is."""
-    code, message = _said(error)
+def classify(error: ClientError) -> Refusal:
+    """Return the kind of a refusal."""
+    code, message = _code_and_message(error)
     if code == "ValidationException":
-        for beginning, refused in _BY_BEGINNING:
-            if message.startswith(beginning):
-                return refused
-        return Refused.INVALID
-    return _BY_CODE.get(code, Refused.OTHER)
+        for prefix, refusal in _BY_PREFIX:
+            if message.startswith(prefix):
+                return refusal
+        return Refusal.INVALID
+    return _BY_CODE.get(code, Refusal.OTHER)
 
 
-def missing(endpoint: str) -> ClientError:
-    """What SageMaker says of an endpoint that is not there."""
-    said = {"Code": "ValidationException", "Message": f'Could not find endpoint "{endpoint}".'}
-    return ClientError({"Error": said}, "DescribeEndpoint")
+def missing_error(endpoint: str) -> ClientError:
+    """Return the error that SageMaker raises for an endpoint that does not exist."""
+    error = {"Code": "ValidationException", "Message": f'Could not find endpoint "{endpoint}".'}
+    return ClientError({"Error": error}, "DescribeEndpoint")
 
 
-def words_of(error: ClientError, what: str) -> DriverError:
-    """A refusal as the error that people see; `what` could not be done."""
-    code, message = _said(error)
-    match refusal_of(error):
-        case Refused.QUOTA:
-            return DriverError(f"{what}: {_quota(message)}", capacity=True)
-        case Refused.THROTTLED:
-            return DriverError(f"{what}: AWS asks for fewer requests. It is tried again soon.")
-        case Refused.CONFIG_MISSING:
-            # A new one is not seen everywhere at once (botocore's model, CreateEndpointConfig).
+def driver_error(error: ClientError, failure: str) -> DriverError:
+    """Return a refusal as the error that people see; `failure` says what could not be done."""
+    code, message = _code_and_message(error)
+    match classify(error):
+        case Refusal.QUOTA:
+            return DriverError(f"{failure}: {_quota(message)}", capacity=True)
+        case Refusal.THROTTLED:
+            return DriverError(f"{failure}: AWS is throttling requests. Parkmeter retries soon.")
+        case Refusal.CONFIG_MISSING:
+            # A new one is eventually consistent (botocore's model, CreateEndpointConfig).
             return DriverError(
-                f"{what}: {scrubbed(message)} One that was just deployed takes a moment to be "
-                "found; if this stays so, deploy the endpoint's stack again."
+                f"{failure}: {redact(message)} A new one takes a moment to become visible; "
+                "if this persists, deploy the endpoint's stack again."
             )
-        case Refused.DENIED:
-            return DriverError(f"{what}: parkmeter lacks a permission. {scrubbed(message)}")
+        case Refusal.DENIED:
+            return DriverError(f"{failure}: parkmeter lacks a permission. {redact(message)}")
         case _:
-            return DriverError(f"{what}: {scrubbed(message) or 'without a reason'} ({code})")
+            return DriverError(f"{failure}: {redact(message) or 'no reason given'} ({code})")
 
 
-def unreachable(error: BotoCoreError, what: str) -> DriverError:
-    """No answer at all: network, time-out, credentials."""
-    return DriverError(f"{what}: no answer from SageMaker. {scrubbed(str(error))}")
+def unreachable_error(error: BotoCoreError, failure: str) -> DriverError:
+    """Return the error for a call without an answer: network, timeout, credentials."""
+    return DriverError(f"{failure}: no answer from SageMaker. {redact(str(error))}")
 
 
 def cause_of(failure_reason: str) -> Cause:
-    """Whether another instance type may help."""
+    """Return CAPACITY if another instance type may help, else OTHER."""
     return Cause.CAPACITY if "InsufficientInstanceCapacity" in failure_reason else Cause.OTHER
 
 
-def why_failed(failure_reason: str, variant: str | None, endpoint: str) -> str:
-    """SageMaker's own words, and what to do next where it is not simply to try again."""
-    words = scrubbed(failure_reason).rstrip(". ") or "SageMaker says that it failed, but not why"
+def describe_failure(failure_reason: str, variant: str | None, endpoint: str) -> str:
+    """Return SageMaker's reason, and the next step where it is not simply a retry."""
+    reason = redact(failure_reason).rstrip(". ") or "SageMaker gives no reason"
     if cause_of(failure_reason) is Cause.CAPACITY:
-        return f"AWS has no {variant or 'instance of this type'} free at present: {words}"
-    return f"{words} (the container's log: CloudWatch, /aws/sagemaker/Endpoints/{endpoint})"
+        return f"AWS has no {variant or 'instance of this type'} available: {reason}"
+    return f"{reason} (the container's log: CloudWatch, /aws/sagemaker/Endpoints/{endpoint})"
 
 
-def scrubbed(text: str) -> str:
-    """Without account ids and ARNs; of an ARN the name of the thing stays."""
+def redact(text: str) -> str:
+    """Return `text` without account ids and ARNs; of an ARN the resource's name stays."""
     return _ACCOUNT.sub("(account)", _ARN.sub(r"\1", text))
 
 
 def _quota(message: str) -> str:
     found = _QUOTA.search(message)
     if found is None:
-        return f"{scrubbed(message)} Raise it under Service Quotas, Amazon SageMaker."
+        return f"{redact(message)} Raise it under Service Quotas, Amazon SageMaker."
     return (
-        f"the account's quota '{scrubbed(found['quota'])}' is {found['limit']}, and that is used "
-        "up. Raise it in the AWS console under Service Quotas, Amazon SageMaker, in this region."
+        f"the account's quota '{redact(found['quota'])}' is {found['limit']}, "
+        "which is used up. Raise it in the AWS console under Service Quotas, Amazon SageMaker, in "
+        "this region."
     )
 
 
-def _said(error: ClientError) -> tuple[str, str]:
-    said = error.response.get("Error", {})
-    return said.get("Code", ""), said.get("Message", "")
+def _code_and_message(error: ClientError) -> tuple[str, str]:
+    found = error.response.get("Error", {})
+    return found.get("Code", ""), found.get("Message", "")

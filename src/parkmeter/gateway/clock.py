@@ -28,21 +28,21 @@ _WORKERS = 32
 with eight workers the ninth of many top-ups waited a fifth of a second for one."""
 
 _STOP_WITHIN = 5.0
-"""Seconds for what is being called to return. Nothing that behaves takes longer; what does not must
-not keep the gateway from parking its endpoints, and then from ending."""
+"""Seconds for running calls to return. A sound one never takes longer; a stuck one must not keep
+the gateway from parking its endpoints, and then from ending."""
 
 _ALIVE_WITHIN = 5.0
-"""Seconds: five times the longest sleep. A clock that did not go round for so long is not late."""
+"""Seconds: five times the longest sleep. A clock without a round for that long is not just late."""
 
 _STUCK_AFTER = 15.0
-"""Seconds at one call. A store or a leash that does not answer is given up after ten."""
+"""Seconds in one call. A store or a leash that does not answer is given up after ten."""
 
 _Work = tuple[Callable[..., None], tuple[object, ...]]
 
 
 @dataclass(frozen=True, slots=True)
 class _Calls:
-    """Whom the clock calls; see `LocalClock.start`."""
+    """Callbacks of the clock; see `LocalClock.start`."""
 
     reconcile: Callable[[str], datetime | None]
     sweep: Callable[[], None]
@@ -64,7 +64,7 @@ class LocalClock:
         self._work: SimpleQueue[_Work | None] = SimpleQueue()
         self._threads: list[threading.Thread] = []
         self._sweeping = threading.Lock()
-        self._at_work_since: list[float | None] = [None] * _WORKERS
+        self._busy_since: list[float | None] = [None] * _WORKERS
         self._wall = self._next_sweep = self.now()
         self._ticks = self._ticked_at = time.monotonic()
 
@@ -99,9 +99,9 @@ class LocalClock:
             thread.start()
 
     def stop(self) -> None:
-        """Call nothing any more; returns when what was being called has returned.
+        """Stop calling, and return when running calls have returned.
 
-        What does not return within `_STOP_WITHIN` is left behind: it ends with the process.
+        A call that takes longer than `_STOP_WITHIN` is abandoned: it ends with the process.
         """
         with self._changed:
             self._running = False
@@ -113,38 +113,38 @@ class LocalClock:
         for thread in self._threads:
             thread.join(max(0.0, give_up - time.monotonic()))
         if stuck := [thread.name for thread in self._threads if thread.is_alive()]:
-            log.warning("the clock leaves behind what does not return: %s", ", ".join(stuck))
+            log.warning("the clock abandons calls that do not return: %s", ", ".join(stuck))
 
     def alive(self) -> bool:
-        """Whether it goes round and has workers that come back; cheap, from any thread."""
+        """Return True while it makes its rounds and not all workers are stuck; from any thread."""
         now = time.monotonic()
-        stuck = all(since and now - since >= _STUCK_AFTER for since in self._at_work_since)
+        stuck = all(since and now - since >= _STUCK_AFTER for since in self._busy_since)
         return self._running and now - self._ticked_at < _ALIVE_WITHIN and not stuck
 
     def _run(self, calls: _Calls) -> None:
         while self._running:
             try:
-                self._go_round(calls)
+                self._round(calls)
                 self._ticked_at = time.monotonic()
             except Exception:
                 # Without this thread no meter would ever be closed again.
-                log.exception("the clock stumbled; it goes on in a second")
+                log.exception("the clock failed; it goes on in a second")
                 self._ending.wait(_AFTER_AN_ERROR.total_seconds())
 
-    def _go_round(self, calls: _Calls) -> None:
+    def _round(self, calls: _Calls) -> None:
         name = self._next_due()
         if not self._running:
             return
         try:
-            self._look_at_the_time(calls)
+            self._check_time(calls)
             if name is not None:
-                self._submit(self._treat, calls.reconcile, name)
+                self._submit(self._reconcile, calls.reconcile, name)
         except Exception:
             if name is not None:
-                self._settle(name, self.now() + _AFTER_AN_ERROR)
+                self._reschedule(name, self.now() + _AFTER_AN_ERROR)
             raise
 
-    def _look_at_the_time(self, calls: _Calls) -> None:
+    def _check_time(self, calls: _Calls) -> None:
         now, ticks = self.now(), time.monotonic()
         jump = (now - self._wall) - timedelta(seconds=ticks - self._ticks)
         if abs(jump) > _JUMP:
@@ -162,35 +162,35 @@ class LocalClock:
     def _serve(self, number: int) -> None:
         while (work := self._work.get()) is not None:
             if self._running:
-                self._at_work_since[number] = time.monotonic()
+                self._busy_since[number] = time.monotonic()
                 _logged(work[0], *work[1])
-                self._at_work_since[number] = None
+                self._busy_since[number] = None
 
     def _sweep(self, sweep: Callable[[], None]) -> None:
-        """No second one beside one that does not end: in some minutes all workers would sweep."""
+        """Sweep, unless a sweep is running: stuck ones would soon take up all workers."""
         if self._sweeping.acquire(blocking=False):
             try:
                 sweep()
             finally:
                 self._sweeping.release()
 
-    def _treat(self, reconcile: Callable[[str], datetime | None], name: str) -> None:
-        again: datetime | None = self.now() + _AFTER_AN_ERROR
+    def _reconcile(self, reconcile: Callable[[str], datetime | None], name: str) -> None:
+        due: datetime | None = self.now() + _AFTER_AN_ERROR
         try:
-            again = reconcile(name)
+            due = reconcile(name)
         finally:
-            self._settle(name, again)
+            self._reschedule(name, due)
 
-    def _settle(self, name: str, again: datetime | None) -> None:
-        """Call it again at this time, or earlier if it was woken meanwhile."""
+    def _reschedule(self, name: str, due: datetime | None) -> None:
+        """Call it again at `due`, or earlier if it was woken meanwhile."""
         with self._changed:
-            self._queue.done(name, again)
+            self._queue.done(name, due)
             self._changed.notify()
 
     def _next_due(self) -> str | None:
         """Wait for the next name that is due; None after the longest sleep.
 
-        One name is never treated twice at once: woken meanwhile, it comes again afterwards.
+        One name is never reconciled twice at once: woken meanwhile, it comes again afterwards.
         """
         with self._changed:
             now = self.now()
@@ -203,8 +203,8 @@ class LocalClock:
 
 
 def _logged(call: Callable[..., None], *arguments: object) -> None:
-    """A failure is told and does not end the clock: the next tick comes whatever happened."""
+    """Run a call and log its failure, which must not end the clock: the next tick comes."""
     try:
         call(*arguments)
     except Exception:
-        log.exception("%s failed; it is tried again", getattr(call, "__name__", call))
+        log.exception("%s failed; it will be retried", getattr(call, "__name__", call))

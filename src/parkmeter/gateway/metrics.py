@@ -1,8 +1,8 @@
-"""The metrics of the local gateway, for Prometheus: what there is, and its text format 0.0.4.
+"""The metrics of the local gateway, for Prometheus: their list, their text format and their route.
 
 `FAMILIES` is the whole list; the reference is made from it. Names follow Prometheus' conventions
-(base units, `_total` for what only grows). The format is written here, because the library for it
-would count under a lock, and counting is on the way of every prompt (see `traffic`).
+(base units, `_total` for counters). The format 0.0.4 is written here, because the library for it
+would count under a lock, and counting is on the way of every prompt (see `proxy.traffic`).
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -11,16 +11,23 @@ from datetime import timedelta
 from enum import StrEnum
 from itertools import accumulate
 
+from fastapi import FastAPI
+from fastapi.responses import PlainTextResponse, Response
+from starlette.concurrency import run_in_threadpool as in_thread
+
 from parkmeter._version import __version__
+from parkmeter.api.dependencies import ApiContext, token_of
 from parkmeter.core.meter import Status, overdue
 from parkmeter.core.report import Report
-from parkmeter.proxy.traffic import BOUNDS, Histogram, Traffic
+from parkmeter.core.tokens import Token
+from parkmeter.proxy.gate import LocalGate
+from parkmeter.proxy.traffic import BOUNDS, Histogram, Traffic, TrafficByEndpoint
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 
 class Type(StrEnum):
-    """What Prometheus may do with a metric."""
+    """Type of a metric, as Prometheus has them."""
 
     COUNTER = "counter"
     GAUGE = "gauge"
@@ -29,7 +36,7 @@ class Type(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Present:
-    """One endpoint at the moment of asking. `bought`: how many top-ups, and all their time."""
+    """One endpoint as of now. `bought`: the number of its top-ups, and the time they added."""
 
     report: Report
     traffic: Traffic
@@ -90,7 +97,7 @@ FAMILIES: Sequence[Family] = (
     Family(
         "parkmeter_endpoint_overdue_seconds",
         Type.GAUGE,
-        "How long the endpoint has outlived its meter and the drain; 0 is as it should be.",
+        "Time the endpoint has outlived its meter and the drain; normally 0.",
         _one(_overdue),
     ),
     Family(
@@ -108,8 +115,8 @@ FAMILIES: Sequence[Family] = (
     Family(
         "parkmeter_requests_total",
         Type.COUNTER,
-        "Requests by what became of them: class of the status (2xx to 5xx), gone (the client left "
-        "first), broken (the answer had begun and broke off).",
+        "Requests by outcome: class of the status (2xx to 5xx), gone (the client left first), "
+        "broken (the answer had begun and broke off).",
         _requests,
         labels=("code",),
     ),
@@ -128,14 +135,14 @@ FAMILIES: Sequence[Family] = (
     Family(
         "parkmeter_request_first_byte_seconds",
         Type.HISTOGRAM,
-        "From being let through to the head of the model's answer.",
+        "From admission to the head of the model's answer.",
         histogram=lambda present: present.traffic.first_byte,
         labels=("le",),
     ),
     Family(
         "parkmeter_request_duration_seconds",
         Type.HISTOGRAM,
-        "From being let through to the end of the model's answer.",
+        "From admission to the end of the model's answer.",
         histogram=lambda present: present.traffic.whole,
         labels=("le",),
     ),
@@ -145,12 +152,12 @@ HOUSE = (
     Family(
         "parkmeter_clock_alive",
         Type.GAUGE,
-        "1 while the clock goes round, 0 if it stands still.",
+        "1 while the clock is running, 0 if it is stuck.",
     ),
     Family(
         "parkmeter_build_info",
         Type.GAUGE,
-        "Always 1; which parkmeter this is.",
+        "Always 1; the version of parkmeter as a label.",
         labels=("version",),
     ),
 )
@@ -158,7 +165,7 @@ HOUSE = (
 
 
 def page(endpoints: Sequence[Present], *, clock_alive: bool) -> str:
-    """All metrics of these endpoints and of the gateway, as Prometheus reads them."""
+    """Return all metrics of these endpoints and of the gateway, as Prometheus reads them."""
     lines: list[str] = []
     for family in FAMILIES:
         lines += _head(family)
@@ -188,3 +195,32 @@ def _lines(family: Family, present: Present) -> Iterator[str]:
             yield f'{family.name}_bucket{{{label},le="{edge}"}} {count}'
         yield f"{family.name}_sum{{{label}}} {histogram.total:.15g}"
         yield f"{family.name}_count{{{label}}} {counts[-1]}"
+
+
+Bought = Callable[[str], tuple[int, timedelta]]
+"""Maps an endpoint's name to the number of its top-ups and the time they added."""
+
+
+def add_metrics_route(
+    app: FastAPI, control: ApiContext, gate: LocalGate, traffic: TrafficByEndpoint, bought: Bought
+) -> None:
+    """Add `GET /metrics` to an application that runs on the event loop of the data plane."""
+    known_token = token_of(control)
+
+    @app.get("/metrics", tags=["gateway"], response_class=PlainTextResponse)
+    async def metrics(token: Token = known_token) -> Response:
+        """Return the metrics of the endpoints this token covers, and of the gateway."""
+        reports = await in_thread(control.service.reports)
+        present = [
+            Present(
+                report,
+                traffic[name],
+                in_flight=gate.in_flight(name),
+                held=gate.waiting(name),
+                bought=bought(name),
+            )
+            for report in reports
+            if token.covers(name := report.spec.name)
+        ]
+        text = page(present, clock_alive=control.alive())
+        return Response(text, media_type=CONTENT_TYPE)

@@ -1,4 +1,4 @@
-"""From settings to who is told of events, and of what. Knows the receivers, no other adapter."""
+"""The receivers of events and the events published, by the settings. Knows no other adapter."""
 
 import hashlib
 from collections.abc import Callable
@@ -18,8 +18,8 @@ from parkmeter.service.event_builder import EventBuilder, extension_of
 
 
 @dataclass(frozen=True, slots=True)
-class Telling:
-    """What others are told, by the settings that hold at that moment.
+class EventSource:
+    """Events of journal entries, by the settings in force at that moment.
 
     `address`: the gateway's own, for links where no public one is set; `secret` signs them.
     """
@@ -30,7 +30,7 @@ class Telling:
     secret: bytes
 
     def event(self, entry: Entry) -> Event | None:
-        """The event of a line; None if nobody wants to be told."""
+        """Return the event for an entry; None if events of its kind are not wanted."""
         settings = self.settings()
         if entry.kind not in settings.notify.events:
             return None
@@ -43,7 +43,7 @@ class Telling:
 
 
 def receivers(notify: NotifySettings, now: Callable[[], datetime]) -> dict[str, Receiver]:
-    """Everybody who is told, by names that stay the same as long as the addresses do.
+    """Return all receivers, by names that stay the same as long as the addresses do.
 
     Raises:
         ConfigError: apprise is missing, or does not understand an address.
@@ -60,10 +60,10 @@ def receivers(notify: NotifySettings, now: Callable[[], datetime]) -> dict[str, 
 
 
 def check_receivers(notify: NotifySettings) -> None:
-    """Whether everybody could be told; tells nobody. Raises ConfigError as `receivers` does."""
+    """Validate all receivers without sending anything; raise ConfigError as `receivers` does."""
     receivers(notify, lambda: datetime.now(UTC))
 
 
 def _digest(address: str) -> str:
-    """Tells addresses apart without saying them: they have passwords in them."""
+    """Return a short name for an address that does not reveal the passwords in it."""
     return hashlib.sha256(address.encode()).hexdigest()[:12]

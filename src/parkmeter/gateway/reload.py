@@ -1,7 +1,7 @@
-"""How `parkmeter reload` and a running gateway speak with each other: SIGHUP one way, a file back.
+"""Protocol between `parkmeter reload` and a running gateway: SIGHUP one way, a file back.
 
-The gateway's process is in the lock file that it holds; what came of the reload is in
-`<state>/reload.json`, so that no token is needed: who may write the folder's files may do this.
+The gateway's process id is in the lock file that it holds; the outcome of the reload is written to
+`<state>/reload.json`, so that no token is needed: write access to the folder is the permission.
 Knows neither settings nor what a reload does.
 """
 
@@ -22,17 +22,17 @@ from parkmeter.state_folder import LockHolder, StateFolder, write_private
 log = logging.getLogger(__name__)
 
 ANSWER_WITHIN = 30.0
-"""Seconds that a gateway gets to answer: new meters wait for the store, ten seconds at worst."""
+"""Seconds for the gateway to answer: new meters wait for the store, ten seconds at worst."""
 
-_LOOK_EVERY = 0.02
+_POLL_SECONDS = 0.02
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What came of a reload: applied whole, or nothing was changed. `lines` are for people.
+    """Outcome of a reload: applied as a whole, or nothing was changed. `lines` are for people.
 
     `code` is that of the error where it was not applied. `began`: seconds of the machine's
-    monotonic clock, by which an asker knows that this is the answer to its own question.
+    monotonic clock, by which a requester recognises the answer to its own request.
     """
 
     applied: bool
@@ -42,34 +42,34 @@ class Outcome:
 
 
 class Reloader:
-    """The gateway's side: does one reload after the other, on a thread of its own."""
+    """The gateway's side: runs one reload after the other, on a thread of its own."""
 
     def __init__(self, folder: StateFolder, apply: Callable[[], list[str]]) -> None:
         self._folder = folder
         self._apply = apply
         # Its put() may be called in a signal handler that interrupts another put().
-        self._asked: queue.SimpleQueue[bool] = queue.SimpleQueue()
+        self._requests: queue.SimpleQueue[bool] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._serve, name="reload", daemon=True)
 
     def start(self) -> None:
-        """Begin; what was asked for before is done now."""
+        """Start the thread; earlier requests are handled now."""
         self._thread.start()
 
-    def ask(self) -> None:
-        """Have the configuration applied anew; returns at once, also in a signal handler."""
-        self._asked.put(True)
+    def request(self) -> None:
+        """Request a reload of the configuration; return at once, also in a signal handler."""
+        self._requests.put(True)
 
     def stop(self) -> None:
-        """Do nothing more; returns when what is under way is done, within its bound."""
-        self._asked.put(False)
+        """Stop the thread; return when a running reload is done, within its time limit."""
+        self._requests.put(False)
         self._thread.join(ANSWER_WITHIN)
 
     def _serve(self) -> None:
-        while self._asked.get():
+        while self._requests.get():
             outcome = self._outcome()
-            said = "; ".join(outcome.lines)
-            log.warning("reload: %s%s", "" if outcome.applied else "nothing was changed: ", said)
-            with contextlib.suppress(OSError):  # a full disk: the log has said it
+            summary = "; ".join(outcome.lines)
+            log.warning("reload: %s%s", "" if outcome.applied else "nothing was changed: ", summary)
+            with contextlib.suppress(OSError):  # a full disk: it is in the log
                 write_private(self._folder.reload_file, json.dumps(asdict(outcome)) + "\n")
 
     def _outcome(self) -> Outcome:
@@ -86,29 +86,29 @@ class Reloader:
 
 
 def reload_gateway(folder: StateFolder, within: float = ANSWER_WITHIN) -> Outcome:
-    """Have the gateway of this folder apply its configuration anew, and wait for the outcome.
+    """Request a reload from the gateway of this folder, and wait for the outcome.
 
     Raises:
-        NoGatewayError: there is none, it ended meanwhile, or gives no answer `within` seconds.
+        NoGatewayError: there is none, it ended, or did not answer `within` seconds.
 
     """
-    asked, holder = time.monotonic(), _holder(folder)
+    requested, holder = time.monotonic(), _holder(folder)
     if holder is None:
         raise NoGatewayError(
-            f"No gateway works in {folder.path}, so nothing has to be reloaded: `parkmeter up` "
-            "reads the configuration anew. Another folder is named by --state or PARKMETER_STATE."
+            f"No gateway is running in {folder.path}, so there is nothing to reload. "
+            "Name another folder with --state or PARKMETER_STATE."
         )
     _send_hangup(folder, holder)
-    while time.monotonic() < asked + within:
+    while time.monotonic() < requested + within:
         outcome = _read(folder)
-        if outcome is not None and outcome.began >= asked:
+        if outcome is not None and outcome.began >= requested:
             return outcome
         if _holder(folder) != holder:
             raise NoGatewayError(f"The gateway in {folder.path} ended before it could reload.")
-        time.sleep(_LOOK_EVERY)
+        time.sleep(_POLL_SECONDS)
     raise NoGatewayError(
         f"The gateway in {folder.path} (process {holder.process}) did not reload within "
-        f"{within:g} s. It may be ending; `parkmeter doctor` looks closer."
+        f"{within:g} s. It may be ending; `parkmeter doctor` shows more."
     )
 
 
@@ -120,22 +120,22 @@ def _holder(folder: StateFolder) -> LockHolder | None:
 
 
 def _send_hangup(folder: StateFolder, holder: LockHolder) -> None:
-    """SIGHUP to that process and no other that may have its number by now."""
+    """Send SIGHUP to that process, and to no other that may have its id by now."""
     try:
         if hasattr(os, "pidfd_open") and hasattr(signal, "pidfd_send_signal"):
             process = os.pidfd_open(holder.process)
             try:
-                if _holder(folder) == holder:  # so it lived when it was opened
+                if _holder(folder) == holder:  # so it was alive when it was opened
                     signal.pidfd_send_signal(process, signal.SIGHUP)
             finally:
                 os.close(process)
         else:  # macOS
             os.kill(holder.process, signal.SIGHUP)
     except ProcessLookupError:
-        pass  # it ended just now, which the next look at the lock shows
+        pass  # it ended just now; the next read of the lock shows it
     except PermissionError:
         raise NoGatewayError(
-            f"The gateway in {folder.path} runs as another user. Reload it as that one."
+            f"The gateway in {folder.path} runs as another user. Run the reload as that user."
         ) from None
 
 

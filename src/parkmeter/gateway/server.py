@@ -1,7 +1,7 @@
-"""The local gateway: one process that serves control routes and prompts, and keeps the clock.
+"""The local gateway: one process that serves control routes and prompts, and runs the clock.
 
-It begins in this order: folder, port, store, clock, HTTP. It ends the other way round: nobody new
-is let in, prompts finish, and what they buy, endpoints are stopped, the store is closed.
+It starts in this order: folder, port, store, clock, HTTP. It ends the other way round: no new
+connection, prompts and their top-ups finish, endpoints are stopped, the store is closed.
 """
 
 import asyncio
@@ -12,6 +12,8 @@ import socket
 import sys
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
 from email.utils import formatdate
 from pathlib import Path
 from types import FrameType
@@ -22,28 +24,28 @@ import uvloop
 from parkmeter.config.diff import compare
 from parkmeter.config.settings import Settings
 from parkmeter.core.report import Report
-from parkmeter.errors import ConfigError
-from parkmeter.gateway import systemd as service_manager
+from parkmeter.errors import ConfigError, ParkmeterError
+from parkmeter.gateway import systemd
 from parkmeter.gateway.reload import Reloader
 from parkmeter.gateway.wiring import Parts, wire
 from parkmeter.proxy.client_protocol import protocol_for
 from parkmeter.state_folder import StateFolder
 from parkmeter.web.asgi import Application, Message, Receive, Scope, Send
-from parkmeter.web.stage import located
+from parkmeter.web.stage import locate
 
 _PARKING_SECONDS = 5.0
-"""What a leash may need beyond the grace of its server, to kill and to clear away."""
+"""For a leash beyond the grace of its server, to kill and to clean up."""
 
-_TELLING_SECONDS = 3.0
-"""For what is still to be told when the gateway ends; the next one tells the rest."""
+_DELIVERY_SECONDS = 3.0
+"""For pending notifications when the gateway ends; the next gateway delivers the rest."""
 
 
 class Gateway:
     """One run of the local gateway, on the main thread until a signal or `stop` ends it.
 
-    SIGHUP, as `parkmeter reload` sends it, has the settings that `reread` returns put in force. It
-    comes from a terminal that is closed, too: then it ends the run. `config`: the file that they
-    were read from, for others who ask.
+    SIGHUP, as `parkmeter reload` sends it, puts the settings that `reread` returns in force. A
+    terminal that is closed sends it too: then it ends the run. `config`: the file the settings were
+    read from, written to the state folder for other commands.
     """
 
     def __init__(
@@ -60,8 +62,8 @@ class Gateway:
         self._config = config
         self._server: _Server | None = None
 
-    def run(self, started: Callable[["Started"], None]) -> list[str]:
-        """Serve; returns the endpoints that could not be stopped at the end.
+    def run(self, started: Callable[["Started"], None]) -> "Ended":
+        """Serve until the end.
 
         `started` is called once, from a thread of its own, as soon as requests are taken.
 
@@ -82,8 +84,8 @@ class Gateway:
                 with self._hangups(reloader):
                     folder.write_holder(url, self._config)
                     try:
-                        begun = Started(url, self._settings, parts, folder)
-                        return self._serve(parts, reloader, listener, lambda: started(begun))
+                        facts = Started(url, self._settings, parts, folder)
+                        return self._serve(parts, reloader, listener, lambda: started(facts))
                     finally:
                         parts.store.close()
         finally:
@@ -95,7 +97,7 @@ class Gateway:
             self._server.should_exit = True
 
     def _reload(self, parts: Parts) -> list[str]:
-        """Put the settings in force that are to be read now; what changed, for people.
+        """Read the settings and put them in force; return what changed, for people.
 
         Raises:
             ConfigError, ReloadRefusedError: nothing was changed.
@@ -107,13 +109,13 @@ class Gateway:
         self._settings = settings
         if self._server is not None:
             self._server.config.timeout_graceful_shutdown = round(settings.gateway.shutdown_seconds)
-        again = "its first minutes could not be written; ask for the reload again"
-        return changes.lines() + [f"{name}: {again}" for name in busy]
+        retry = "its first minutes could not be written; reload again"
+        return changes.lines() + [f"{name}: {retry}" for name in busy]
 
     @contextlib.contextmanager
     def _hangups(self, reloader: Reloader) -> Iterator[None]:
-        """Take SIGHUP: from somebody who asks for a reload, or from a terminal that is gone."""
-        # Who has it ignored (nohup, trap) wants the gateway to outlive the terminal.
+        """Handle SIGHUP: a request to reload, or the end of the terminal."""
+        # With SIGHUP ignored (nohup, trap) the gateway is to outlive the terminal.
         ignored = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
         terminal = sys.stdin is not None and sys.stdin.isatty() and not ignored
 
@@ -121,13 +123,13 @@ class Gateway:
             if terminal and not os.isatty(sys.stdin.fileno()):
                 self.stop()
             else:
-                reloader.ask()
+                reloader.request()
 
         signal.signal(signal.SIGHUP, hangup)
         try:
             yield
         finally:
-            # Somebody who asks now must not kill what is ending in order.
+            # A late request to reload must not kill the orderly end.
             signal.signal(signal.SIGHUP, signal.SIG_IGN)
 
     def _serve(
@@ -136,7 +138,7 @@ class Gateway:
         reloader: Reloader,
         listener: socket.socket,
         started: Callable[[], None],
-    ) -> list[str]:
+    ) -> "Ended":
         parts.configure(self._settings)
         parts.clock.start(parts.service.reconcile, parts.service.sweep, parts.service.clock_jumped)
         config = uvicorn.Config(
@@ -148,17 +150,17 @@ class Gateway:
             log_config=None,
             log_level="warning",
             server_header=False,
-            # The model's own Date passes; a second one beside it would be uvicorn's.
+            # The model's own Date passes; uvicorn would add a second one.
             date_header=False,
-            # Who connects is who asks: a header that anybody can send says nothing.
+            # The peer is the client: a header that any client can send proves nothing.
             proxy_headers=False,
             # Between two requests; longer than load balancers keep a connection. How long a head
-            # may take is its protocol's business.
+            # may take is limited by `ClientConnection`.
             timeout_keep_alive=75,
             timeout_graceful_shutdown=round(self._settings.gateway.shutdown_seconds),
         )
         self._server = _Server(
-            config, beginning=parts.requests.start, begun=started, ending=parts.end_requests
+            config, starting=parts.requests.start, started=started, ending=parts.end_requests
         )
         reloader.start()
         try:
@@ -167,14 +169,15 @@ class Gateway:
         finally:
             reloader.stop()
             parts.clock.stop()
-            parts.data_plane.join()  # nothing is to be bought for what is parked
+            parts.data_plane.join()  # no top-up may come after the parking
             parts.requests.finish()
-            left = [] if self._keep else self._park(parts)
-            parts.dispatcher.stop(_TELLING_SECONDS)
-        return left
+            stopping = [] if self._keep else self._park(parts)
+            ended = Ended(stopping, _closes(parts))
+            parts.dispatcher.stop(_DELIVERY_SECONDS)
+        return ended
 
     def _park(self, parts: Parts) -> list[str]:
-        """Stop every endpoint; meters keep their expiry. What takes too long, its leash ends."""
+        """Stop every endpoint; meters keep their expiry. Slow ones are left to their leashes."""
         graces = [endpoint.stop_grace_seconds for endpoint in self._settings.endpoints.values()]
         give_up = time.monotonic() + max(graces) + _PARKING_SECONDS
         while (present := parts.service.park()) and time.monotonic() < give_up:
@@ -182,8 +185,20 @@ class Gateway:
         return present
 
 
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """State at the end of a run.
+
+    `stopping`: endpoints that were not gone in time, left to their leashes. `closes`: the close of
+    each meter that still holds time, which goes on running out.
+    """
+
+    stopping: list[str]
+    closes: dict[str, datetime]
+
+
 class Started:
-    """What is known as soon as requests are taken."""
+    """A gateway that has begun to serve."""
 
     def __init__(self, url: str, settings: Settings, parts: Parts, folder: StateFolder) -> None:
         self.url = url
@@ -193,7 +208,7 @@ class Started:
         self._parts = parts
 
     def reports(self) -> list[Report]:
-        """How the endpoints are doing."""
+        """Return the reports on all endpoints."""
         return self._parts.service.reports()
 
 
@@ -204,7 +219,7 @@ class _Front:
         self._control = control
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if stage := located(scope["raw_path"]).stage:
+        if stage := locate(scope["raw_path"]).stage:
             scope["root_path"] = stage
 
         async def dated(message: Message) -> None:
@@ -222,31 +237,31 @@ class _Server(uvicorn.Server):
         self,
         config: uvicorn.Config,
         *,
-        beginning: Callable[[], None],
-        begun: Callable[[], None],
+        starting: Callable[[], None],
+        started: Callable[[], None],
         ending: Callable[[], None],
     ) -> None:
         super().__init__(config)
-        self._beginning = beginning
-        self._begun = begun
-        self._ending = ending
+        self._on_starting = starting
+        self._on_started = started
+        self._on_ending = ending
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """See uvicorn."""
-        self._beginning()
+        self._on_starting()
         await super().startup(sockets)
-        service_manager.tell(service_manager.READY)
-        asyncio.get_running_loop().run_in_executor(None, self._begun)
+        systemd.notify(systemd.READY)
+        asyncio.get_running_loop().run_in_executor(None, self._on_started)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """See uvicorn. Held requests are told at once, or they would use up the time to end."""
-        service_manager.tell(service_manager.STOPPING)
-        self._ending()
+        """See uvicorn. Held requests are answered first, or they would use up the time to end."""
+        systemd.notify(systemd.STOPPING)
+        self._on_ending()
         await super().shutdown(sockets)
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """See uvicorn. A second signal cuts short what is in flight, never the parking."""
+        """See uvicorn. A second signal cuts requests in flight short, never the parking."""
         before = {
             number: signal.signal(number, self._signalled)
             for number in (signal.SIGINT, signal.SIGTERM)
@@ -259,6 +274,14 @@ class _Server(uvicorn.Server):
 
     def _signalled(self, number: int, frame: FrameType | None) -> None:
         self.handle_exit(signal.SIGINT if self.should_exit else number, frame)
+
+
+def _closes(parts: Parts) -> dict[str, datetime]:
+    try:
+        reports = parts.service.reports()
+    except ParkmeterError:  # a store that cannot be read must not hinder the end
+        return {}
+    return {report.spec.name: report.closes_at for report in reports if report.left}
 
 
 def _bound(host: str, port: int) -> socket.socket:

@@ -1,6 +1,6 @@
-"""Tells systemd what the gateway is at, if systemd started it (`Type=notify`).
+"""Notification of systemd about the gateway's state, if systemd started it (`Type=notify`).
 
-A library for one datagram would be more than the datagram.
+A library for one datagram would be larger than the datagram.
 """
 
 import contextlib
@@ -11,8 +11,8 @@ VARIABLE = "NOTIFY_SOCKET"
 READY, STOPPING = "READY=1", "STOPPING=1"
 
 
-def tell(state: str) -> None:
-    """Send one state; never fails, for a gateway is no worse for a manager that does not listen."""
+def notify(state: str) -> None:
+    """Send one state; never fail, for the gateway works as well without a listening manager."""
     address = os.environ.get(VARIABLE, "")
     if not address.startswith(("/", "@")):
         return

@@ -8,22 +8,23 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
-from parkmeter.api.app import actor_of, control_app
-from parkmeter.api.dependencies import ApiContext
-from parkmeter.api.event_routes import News, add_event_routes, feed_of
+from parkmeter.api.app import control_app
+from parkmeter.api.dependencies import ApiContext, actor_of
+from parkmeter.api.event_routes import Snapshot, add_event_routes, feed_of
 from parkmeter.api.extend_routes import add_extend_routes
 from parkmeter.api.feed import Feed
 from parkmeter.api.log_routes import add_log_routes
 from parkmeter.api.token_routes import add_token_routes
 from parkmeter.client_file import ClientFile
 from parkmeter.config.settings import EndpointSettings, Settings
+from parkmeter.core.meter import MAKE_BELIEVE
 from parkmeter.core.tokens import Scope, Token, digest_of, new_secret
 from parkmeter.drivers.process import Launch, ProcessDriver
-from parkmeter.drivers.process_log_reader import ProcessLogs
+from parkmeter.drivers.process_logs import ProcessLogs
 from parkmeter.errors import StoreBusyError
 from parkmeter.gateway.clock import LocalClock
-from parkmeter.gateway.metrics_route import add_metrics_route
-from parkmeter.gateway.notifications import Telling, receivers
+from parkmeter.gateway.metrics import add_metrics_route
+from parkmeter.gateway.notifications import EventSource, receivers
 from parkmeter.notify.dispatcher import DeliveryContext, Dispatcher
 from parkmeter.notify.log import LogNotifier
 from parkmeter.notify.top_up_counter import TopUpCounter
@@ -47,26 +48,26 @@ _OWNER = "owner"
 
 
 class InForce:
-    """The settings that hold now; replaced whole, so that a reader sees the old ones or the new."""
+    """The settings in force; replaced as a whole, so that a reader sees the old ones or the new."""
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
 
     def resource_of(self, name: str) -> str:
-        """The path segment under which prompts reach an endpoint."""
+        """Return the path segment under which prompts reach an endpoint."""
         settings = self.settings
-        # Somebody may still ask for one that a reload has just removed.
+        # Requests may still come for one that a reload has just removed.
         return settings.resource_of(name) if name in settings.endpoints else name
 
     def invocations_of(self, name: str) -> str | None:
-        """The path of its server at which an endpoint takes prompts."""
+        """Return the path at which an endpoint's server takes prompts; None if unknown."""
         endpoint = self.settings.endpoints.get(name)
         return endpoint.invocations_path if endpoint is not None else None
 
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """A local gateway, wired and not yet running. `new_token`: made just now, None later on."""
+    """A local gateway, wired and not yet running. `new_token`: created in this start, or None."""
 
     in_force: InForce
     service: MeterService
@@ -76,16 +77,16 @@ class Parts:
     control: Application
     data_plane: DataPlane
     requests: RequestCounter
-    feed: Feed[News]
+    feed: Feed[Snapshot]
     dispatcher: Dispatcher
     new_token: str | None
     models: Path
 
     def configure(self, settings: Settings) -> list[str]:
-        """Put settings in force: at the beginning, and at any time later. Not from two threads.
+        """Put settings in force: at the start, and at any time later. Not from two threads.
 
-        Endpoints whose settings are the same go on undisturbed, and so does every request under
-        way. New ones are provisioned, those that are gone are ended. May be repeated.
+        Endpoints with unchanged settings go on undisturbed, and so does every running request. New
+        ones are provisioned, removed ones are ended. May be repeated.
 
         Returns the endpoints whose first minutes could not be written; all else is in force.
 
@@ -93,7 +94,7 @@ class Parts:
             ConfigError, StoreBusyError: nothing was changed.
 
         """
-        # First, because it may fail; and before endpoints get their first minutes, which it tells.
+        # First, because it may fail; and before the first minutes, which cause notifications.
         self.dispatcher.configure(receivers(settings.notify, self.clock.now))
         self.in_force.settings = settings
         self.driver.launches = launches(settings, self.models)
@@ -101,11 +102,11 @@ class Parts:
         self.data_plane.routes = routes(settings)
         busy = [name for name, one in settings.endpoints.items() if not self._provision(name, one)]
         self.service.begin()
-        self.feed.wake()  # prices and hours are in no view of the gate
+        self.feed.notify()  # prices and hours are in no view of the gate
         return busy
 
     def end_requests(self) -> None:
-        """Begin the end: who only waits or listens is told so now. On the loop of the requests."""
+        """Start shutdown: end event streams, answer held requests. On the loop of the requests."""
         self.feed.close()
         self.requests.close()
         self.data_plane.close()
@@ -115,28 +116,28 @@ class Parts:
         try:
             self.service.provision(name, timedelta(minutes=minutes))
         except StoreBusyError:
-            log.exception("%s has not got its first minutes", name)
+            log.exception("the first minutes of %s could not be written", name)
             return False
         return True
 
 
 def wire(settings: Settings, folder: StateFolder, url: str) -> Parts:
-    """Put a local gateway together in a folder that is locked already; then `configure` it.
+    """Build a local gateway in a folder that is locked already; `configure` it afterwards.
 
     Raises:
         ConfigError: the store's file cannot be used.
 
     """
     clock = LocalClock()
-    gate = LocalGate(clock.now, on_idle=clock.wake, on_change=lambda: feed.wake())  # noqa: PLW0108 (made below)
+    gate = LocalGate(clock.now, on_idle=clock.wake, on_change=lambda: feed.notify())  # noqa: PLW0108 (made below)
     store = SqliteStore(folder.store)
     new_token = _owner_token(settings, folder, store, clock, url)
     book = TokenBook(store.tokens())
     in_force = InForce(settings)
     driver = ProcessDriver(folder.endpoints, {})
     link_secret = folder.link_secret()
-    telling = Telling(store, lambda: in_force.settings, url, link_secret)
-    dispatcher = Dispatcher(DeliveryContext(store, telling.event, clock.now))
+    events = EventSource(store, lambda: in_force.settings, url, link_secret)
+    dispatcher = Dispatcher(DeliveryContext(store, events.event, clock.now))
     counter = TopUpCounter(LogNotifier(), dispatcher)
     service = MeterService({}, store=store, driver=driver, clock=clock, gate=gate, notifier=counter)
     waker = Waker(lambda name, token: service.wake(name, actor_of(token)))
@@ -156,7 +157,7 @@ def wire(settings: Settings, folder: StateFolder, url: str) -> Parts:
 
     def tokens_changed(tokens: Iterable[Token]) -> None:
         book.replace(tokens)
-        feed.wake()  # who listens by one that was revoked is to hear no more
+        feed.notify()  # ends the streams of a revoked token
 
     issuing = TokenService(store, lambda: service.names, clock.now, changed=tokens_changed)
     add_token_routes(application, control, issuing)
@@ -181,7 +182,7 @@ def wire(settings: Settings, folder: StateFolder, url: str) -> Parts:
 
 
 def launches(settings: Settings, models: Path) -> dict[str, Launch]:
-    """How the process driver starts each endpoint."""
+    """Return how the process driver starts each endpoint."""
     return {
         name: Launch(
             command=endpoint.command or _embedded(endpoint, models),
@@ -197,13 +198,15 @@ def launches(settings: Settings, models: Path) -> dict[str, Launch]:
 
 
 def routes(settings: Settings) -> Routes:
-    """Where the data plane finds each endpoint."""
+    """Return the data plane's routes to all endpoints."""
+    made_up = settings.price_source == MAKE_BELIEVE
     return Routes(
         Route(
             name=name,
             api_resource=settings.resource_of(name),
             invocations_path=endpoint.invocations_path,
-            price_per_hour=endpoint.price_per_hour,
+            # A 402 has no place for the source of a price, so it shows real ones only.
+            price_per_hour=None if made_up else endpoint.price_per_hour,
             suggested_minutes=min(30.0, endpoint.max_top_up_minutes),
             wakes=endpoint.wake_minutes is not None,
             limits=Limits(
@@ -221,7 +224,7 @@ def routes(settings: Settings) -> Routes:
 
 
 def _embedded(endpoint: EndpointSettings, models: Path) -> tuple[str, ...]:
-    """The embedded model server, for `model = …`."""
+    """Return the command of the embedded model server, for `model = …`."""
     # -P: nothing is imported from the folder the gateway happens to be started in.
     server = (sys.executable, "-P", "-m", "parkmeter.model_server")
     model = ("--model", endpoint.model or "demo", "--cache", str(models))

@@ -25,7 +25,7 @@ _NO_LINGER = struct.pack("ii", 1, 0)
 
 
 class Reading(Enum):
-    """What of the client's requests is being read; see `ClientConnection`."""
+    """Part of a client's request that is being read; see `ClientConnection`."""
 
     BETWEEN = auto()
     HEAD = auto()

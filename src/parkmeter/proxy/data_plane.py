@@ -1,4 +1,4 @@
-"""What all prompts of one gateway share: routes, tokens, gate, pool of connections, counts.
+"""State shared by all prompts of one gateway: routes, tokens, gate, pool of connections, counts.
 
 It asks only the gate and the token book, both in memory, and never waits for the core.
 """

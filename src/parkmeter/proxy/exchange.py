@@ -281,7 +281,7 @@ class Exchange:
         self._stage = _ANSWERING
         # From here on for a piece to come, and for the client to take it.
         self._allowed_seconds = self._timeouts.idle_seconds
-        self._timeout_error = refusals.answer_stuck
+        self._timeout_error = refusals.answer_stalled
         self._head_at = perf_counter()
         status = connection.status
         head = answer_head(status, connection.headers) + self._meter_headers()

@@ -36,7 +36,7 @@ class HeldRequest:
     ) -> None:
         waiter = gate.add_waiter(route.name, route.limits.max_waiting, changed)
         if waiter is None:
-            raise refusals.crowded(route, gate.view(route.name))
+            raise refusals.too_many_waiting(route, gate.view(route.name))
         self._waiter = waiter
         self._gate = gate
         self._name = route.name

@@ -7,9 +7,8 @@ import logging
 from datetime import datetime
 from time import perf_counter
 
+from parkmeter.core.view import View
 from parkmeter.errors import MeterClosedError, NotServingError, ParkmeterError
-from parkmeter.ports import View
-from parkmeter.proxy.admission import stamp
 from parkmeter.proxy.data_plane import DataPlane
 from parkmeter.proxy.exchange import ClientSide, Exchange, Stage
 from parkmeter.proxy.gate import Permit, Standing, standing
@@ -18,6 +17,7 @@ from parkmeter.proxy.request_body import RequestBody
 from parkmeter.proxy.request_head import RequestHead
 from parkmeter.proxy.upstream_pool import address_of
 from parkmeter.web import refusals
+from parkmeter.web.meter_headers import meter_header_lines
 from parkmeter.web.problems import Problem, problem_answer
 from parkmeter.web.routes import Route, Target
 
@@ -160,7 +160,9 @@ class Relay(Exchange):
         if not self._permitted:
             return b""  # a client that may not prompt learns nothing of the meter
         waited = None if self._request.prefer.wait is None else self._wait_seconds()
-        return stamp(self._plane.gate.view(self._route.name), self._plane.now(), waited)
+        return meter_header_lines(
+            self._plane.gate.view(self._route.name), self._plane.now(), waited
+        )
 
     # ── The end ─────────────────────────────────────────────────────────────────────────────────
 

@@ -15,15 +15,15 @@ from parkmeter.web.headers import (
     Fields,
     Prefer,
     base_url,
-    forwarded,
-    host_said,
+    forwarded_value,
+    host_of,
     prefer_of,
-    repeated,
+    repeated_field,
     request_head,
-    upgrade_wanted,
+    wants_upgrade,
 )
 from parkmeter.web.routes import Target
-from parkmeter.web.stage import Location, located
+from parkmeter.web.stage import Location, locate
 
 _DOT_SEGMENT = re.compile(rb"/(?:\.|%2e){1,2}(?:/|$)", re.IGNORECASE)
 
@@ -69,7 +69,7 @@ class RequestHead:
             InvalidRequestError: a header that may come only once came twice, or Host is missing.
 
         """
-        if twice := repeated(self.fields, self.named):
+        if twice := repeated_field(self.fields, self.named):
             raise InvalidRequestError(f"{twice} was sent more than once.", field=twice)
         if self.http11 and b"host" not in self.named:
             raise InvalidRequestError("The header Host is missing.", field="Host")
@@ -90,14 +90,14 @@ class RequestHead:
                 "A path with . or .. means different things to different servers; send the path "
                 "they stand for."
             )
-        if b"upgrade" in self.named and upgrade_wanted(self.fields):
+        if b"upgrade" in self.named and wants_upgrade(self.fields):
             raise refusals.no_upgrade()
         self.checked_for = target
 
     @cached_property
     def location(self) -> Location:
         """Stage, path and query."""
-        return located(self.url)
+        return locate(self.url)
 
     @cached_property
     def prefer(self) -> Prefer:
@@ -107,7 +107,7 @@ class RequestHead:
     @cached_property
     def host(self) -> str:
         """The host (and port) the client called, from its Host header if that is one."""
-        return host_said(self.named.get(b"host", b""), self.peer.server)
+        return host_of(self.named.get(b"host", b""), self.peer.server)
 
     @property
     def base(self) -> str:
@@ -127,7 +127,7 @@ class RequestHead:
         whole = path
         if query := self.location.query:
             whole += (b"&" if b"?" in path else b"?") + query
-        caller = forwarded(self.peer.client, self.host, self.peer.scheme)
+        caller = forwarded_value(self.peer.client, self.host, self.peer.scheme)
         own = [b"Host: %b\r\n" % authority, b"Forwarded: %b\r\n" % caller]
         if self.prefer.rest:
             own.append(b"Prefer: %b\r\n" % self.prefer.rest)

@@ -23,13 +23,14 @@ from parkmeter.core.money import Dollars, Minutes
 from parkmeter.core.receipt import Receipt
 from parkmeter.core.receipt import receipt as receipt_of
 from parkmeter.core.report import Report
+from parkmeter.core.view import View
 from parkmeter.errors import (
     ExpiryMovedError,
     InvalidRequestError,
     LimitExceededError,
     UnknownEndpointError,
 )
-from parkmeter.ports import Clock, Driver, Gate, Notifier, Store, View
+from parkmeter.ports import Clock, Driver, Gate, Notifier, Store
 from parkmeter.service import auto_top_ups, changes
 from parkmeter.service.changes import Actor, Change, ChangeResult, Edit
 from parkmeter.service.device_claims import DeviceClaims

@@ -1,1 +1,1 @@
-"""Implementations of `ports.Store`; they know the ports and the pure modules, never each other."""
+"""Implementations of `ports.Store`, independent of each other."""

@@ -1,9 +1,9 @@
 """The store on AWS: two DynamoDB tables, every commit one transaction.
 
 Table `meters` holds, per endpoint (`pk`), the meter (`sk` = `meter`), the journal (`entry#…`) and
-the keys that make entries unique (`key#…`, gone by TTL); beside them who holds a device
-(`pk` = `device#…`) and what tokens spent (`budget#…`). Its sparse index `unsettled` names the
-meters that need looking at. Table `auth` holds the tokens under the ancestor's key, `token`.
+the keys that make entries unique (`key#…`, deleted by TTL); also the holders of devices
+(`pk` = `device#…`) and the minutes tokens spent (`budget#…`). Its sparse index `unsettled` has the
+meters the clock must look at. Table `auth` holds the tokens under the ancestor's key, `token`.
 """
 
 import random
@@ -38,13 +38,13 @@ from parkmeter.stores.dynamodb_items import (
 from parkmeter.stores.dynamodb_outbox import write_posted
 from parkmeter.stores.dynamodb_tokens import id_of, item_of, presented_token, token_in
 
-_A_BATCH = 100
-"""The most that BatchGetItem takes (AWS)."""
+_BATCH = 100
+"""The limit of BatchGetItem (AWS)."""
 
 _GIVE_UP_SECONDS = 10.0
-"""So long what passes is tried again, with jitter."""
+"""Time for which transient errors are retried, with jitter."""
 
-_PASSING = frozenset(
+_TRANSIENT = frozenset(
     {
         "ProvisionedThroughputExceeded",
         "ProvisionedThroughputExceededException",
@@ -71,13 +71,12 @@ class Tables:
 class DynamoStore:
     """Implements `ports.Store` over the client of boto3's DynamoDB resource.
 
-    That client takes and gives plain values and, unlike the resource, is safe from any thread.
-    `posts`: kinds of lines that somebody is to be told of; see `dynamodb_outbox`. `pause` sleeps
-    for some seconds; `ticks` is a clock that only goes forward. `tell` is called with each meter
-    that is loaded.
+    That client takes and returns plain values and, unlike the resource, is safe from any thread.
+    `posts`: kinds of entries to post; see `dynamodb_outbox`. `pause` sleeps for some seconds;
+    `ticks` is a monotonic clock.
     """
 
-    def __init__(  # noqa: PLR0913 (all but the first are for tests and for AWS)
+    def __init__(
         self,
         client: Any,
         tables: Tables | None = None,
@@ -85,44 +84,29 @@ class DynamoStore:
         posts: Collection[Kind] = (),
         pause: Callable[[float], None] = time.sleep,
         ticks: Callable[[], float] = time.monotonic,
-        tell: Callable[[Meter], None] = lambda _: None,
     ) -> None:
         self._client = client
         self._tables = tables or Tables()
         self._posts = posts
         self._pause = pause
         self._ticks = ticks
-        self._tell = tell
-
-    def telling(self, tell: Callable[[Meter], None]) -> "DynamoStore":
-        """The same store for somebody who must hear of each meter before it is used."""
-        return DynamoStore(
-            self._client,
-            self._tables,
-            posts=self._posts,
-            pause=self._pause,
-            ticks=self._ticks,
-            tell=tell,
-        )
 
     def load(self, name: str) -> Meter:
         """See `ports.Store`."""
-        meter = meter_from(name, self._item(name, METER))
-        self._tell(meter)
-        return meter
+        return meter_from(name, self._item(name, METER))
 
     def meters(self, names: Collection[str]) -> dict[str, Meter]:
         """See `ports.Store`. One call for every hundred."""
         found: dict[str, Meter] = {}
-        waiting = [{"pk": name, "sk": METER} for name in dict.fromkeys(names)]
+        pending = [{"pk": name, "sk": METER} for name in dict.fromkeys(names)]
         give_up = self._ticks() + _GIVE_UP_SECONDS
-        while waiting:
-            wanted = {"Keys": waiting[:_A_BATCH], "ConsistentRead": True}
-            answer = self._client.batch_get_item(RequestItems={self._tables.meters: wanted})
-            for item in answer["Responses"].get(self._tables.meters, ()):
+        while pending:
+            request = {"Keys": pending[:_BATCH], "ConsistentRead": True}
+            response = self._client.batch_get_item(RequestItems={self._tables.meters: request})
+            for item in response["Responses"].get(self._tables.meters, ()):
                 found[item["pk"]] = meter_from(item["pk"], item)
-            left = answer.get("UnprocessedKeys", {}).get(self._tables.meters, {}).get("Keys", [])
-            waiting = left + waiting[_A_BATCH:]
+            left = response.get("UnprocessedKeys", {}).get(self._tables.meters, {}).get("Keys", [])
+            pending = left + pending[_BATCH:]
             if left:
                 if self._ticks() >= give_up:
                     raise StoreBusyError
@@ -186,9 +170,9 @@ class DynamoStore:
         return [entry_from(item) for item in items]
 
     def tokens(self) -> list[Token]:
-        """See `ports.Store`. A pass code that somebody put there by hand is a token like others.
+        """See `ports.Store`. A pass code put there by hand is a token like others.
 
-        One that makes no sense must not hide the others: it is left out, and it opens nothing.
+        An invalid item must not hide the others: it is left out, and is no valid credential.
         """
         found = [token for item in self._token_items() if (token := token_in(item)) is not None]
         return sorted(found, key=lambda token: (token.created_at, token.id))
@@ -206,7 +190,7 @@ class DynamoStore:
         return bool(keys)
 
     def close(self) -> None:
-        """See `ports.Store`: boto3 keeps nothing that must be let go of."""
+        """See `ports.Store`: boto3 holds none."""
 
     # ── One transaction ─────────────────────────────────────────────────────────────────────────
 
@@ -227,7 +211,7 @@ class DynamoStore:
         writes = [write_meter(self._tables.meters, committed, lines=first - 1 + len(entries))]
         if claim is not None:
             writes += write_claim(self._tables.meters, claim, meter.name)
-        conditional = len(writes)  # so many hold at what was read, or all is stale
+        conditional = len(writes)  # if one of these conditions fails, the meter is stale
         for number, entry in enumerate(entries, start=first):
             writes += write_entry(self._tables.meters, entry, number)
             if entry.kind in self._posts:
@@ -239,7 +223,7 @@ class DynamoStore:
         except self._client.exceptions.TransactionCanceledException as error:
             self._explain(error, meter, entries, budget, conditional)
         except ClientError as error:
-            if error.response["Error"]["Code"] in _PASSING:
+            if error.response["Error"]["Code"] in _TRANSIENT:
                 raise _ConflictError from error
             raise
         return committed
@@ -252,9 +236,9 @@ class DynamoStore:
         budget: Budget | None,
         conditional: int,
     ) -> None:
-        """Turn the reasons of a cancelled transaction into what they mean here."""
+        """Raise the error that the reasons of a cancelled transaction mean."""
         codes = [reason.get("Code") for reason in error.response["CancellationReasons"]]
-        if not _PASSING.isdisjoint(codes):
+        if not _TRANSIENT.isdisjoint(codes):
             raise _ConflictError from error
         for entry in entries:
             self._refuse_duplicate(entry)
@@ -292,18 +276,18 @@ class DynamoStore:
         return {item["token"] for item in self._token_items() if id_of(item) == token_id}
 
     def _token_items(self) -> Iterator[dict[str, Any]]:
-        # Consistently: a token that was issued a moment ago can be revoked.
+        # Consistent, so that a token issued a moment ago can be revoked.
         return _pages(self._client.scan, TableName=self._tables.auth, ConsistentRead=True)
 
 
 class _ConflictError(Exception):
-    """Raised when another transaction was at work on the same items, or too much was."""
+    """Raised on a conflicting transaction or on throttling."""
 
 
 def token_of(client: Any, auth_table: str, secret: str) -> Token | None:
-    """The token for a presented secret, issued by us or put there by hand; None if there is none.
+    """Return the token for a presented secret, or None; see `presented_token`.
 
-    See `presented_token`. Read consistently: a token works as soon as it is there.
+    The read is consistent: a token is valid as soon as it is stored.
     """
 
     def find(key: str) -> dict[str, Any] | None:
@@ -319,8 +303,8 @@ def token_of(client: Any, auth_table: str, secret: str) -> Token | None:
 
 def _pages(call: Callable[..., Any], **arguments: Any) -> Iterator[dict[str, Any]]:
     while True:
-        answer = call(**arguments)
-        yield from answer["Items"]
-        if "LastEvaluatedKey" not in answer:
+        response = call(**arguments)
+        yield from response["Items"]
+        if "LastEvaluatedKey" not in response:
             return
-        arguments["ExclusiveStartKey"] = answer["LastEvaluatedKey"]
+        arguments["ExclusiveStartKey"] = response["LastEvaluatedKey"]

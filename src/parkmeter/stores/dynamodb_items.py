@@ -1,7 +1,7 @@
-"""Items of the table `meters`: where each is kept, what is written of it, and how it is read.
+"""Items of the table `meters`: their keys, how they are written and read.
 
-Beside `dynamodb`, which sends them. Each `write_…` is one part of a transaction, with the condition
-under which it holds. Items are plain values; imports nothing of AWS.
+Each `write_…` returns a part of a transaction, with its condition; `dynamodb` sends them. Items are
+plain values; imports nothing of AWS.
 """
 
 import hashlib
@@ -22,11 +22,11 @@ UNSETTLED = "unsettled"
 METER = "meter"
 """Sort key of the meter itself."""
 
-# ── What is written ─────────────────────────────────────────────────────────────────────────────
+# ── Writing ─────────────────────────────────────────────────────────────────────────────────────
 
 
 def write_meter(table: str, committed: Meter, lines: int) -> dict[str, Any]:
-    """The meter, over the version before it. `lines`: how many its journal has then."""
+    """Return the write of a meter over its previous version. `lines`: its journal's new length."""
     item = {
         "pk": committed.name,
         "sk": METER,
@@ -47,7 +47,7 @@ def write_meter(table: str, committed: Meter, lines: int) -> dict[str, Any]:
 
 
 def write_claim(table: str, claim: Claim, name: str) -> list[dict[str, Any]]:
-    """Who holds a device from now on, if it is held as the claim says."""
+    """Return the write of a device's holder, if the device is held as the claim states."""
     pk, sk = device_key(claim.device)
     put: dict[str, Any] = {
         "TableName": table,
@@ -69,7 +69,7 @@ def write_claim(table: str, claim: Claim, name: str) -> list[dict[str, Any]]:
 
 
 def write_entry(table: str, entry: Entry, number: int) -> list[dict[str, Any]]:
-    """A line of the journal under its number, and the key that makes it unique."""
+    """Return the writes of an entry under its number and of the key that makes it unique."""
     line = {"pk": entry.endpoint, "sk": number_of(number), "body": written(entry)}
     key = {
         "pk": entry.endpoint,
@@ -90,7 +90,7 @@ def write_entry(table: str, entry: Entry, number: int) -> list[dict[str, Any]]:
             "Put": {
                 "TableName": table,
                 "Item": key,
-                # TTL deletes late, up to days: an old key is as good as none.
+                # TTL deletes up to days late: an old key counts as none.
                 "ConditionExpression": "attribute_not_exists(pk) OR #at <= :old",
                 "ExpressionAttributeNames": {"#at": "at"},
                 "ExpressionAttributeValues": {":old": sortable(entry.at - KEY_LIFETIME)},
@@ -100,7 +100,7 @@ def write_entry(table: str, entry: Entry, number: int) -> list[dict[str, Any]]:
 
 
 def write_budget(table: str, budget: Budget) -> dict[str, Any]:
-    """Minutes added to what a token spent on a day, if they fit.
+    """Return the update of the minutes a token spent on a day, if they fit.
 
     Raises:
         OverBudgetError: they would not fit into a whole day.
@@ -125,44 +125,44 @@ def write_budget(table: str, budget: Budget) -> dict[str, Any]:
     }
 
 
-# ── Where it is, and what is read ───────────────────────────────────────────────────────────────
+# ── Keys and reading ────────────────────────────────────────────────────────────────────────────
 
 
 def meter_from(name: str, item: dict[str, Any] | None) -> Meter:
-    """The meter; without an item, one never seen."""
+    """Return the meter of an item; without an item, one never seen."""
     if item is None:
         return Meter(name)
     return read(Meter, item["body"], version=int(item["version"]))
 
 
 def entry_from(item: dict[str, Any]) -> Entry:
-    """The line of the journal."""
+    """Return the journal entry of an item."""
     number = int(item["sk"].removeprefix("entry#"))
     return read(Entry, item["body"], number=number)
 
 
 def key_of(key: str) -> str:
-    """Sort key of what makes an entry unique."""
+    """Return the sort key of an entry's key."""
     return "key#" + hashlib.sha256(key.encode()).hexdigest()
 
 
 def number_of(number: int) -> str:
-    """Sort key of a line; fixed width, so that text order is the order of numbers."""
+    """Return the sort key of an entry; of fixed width, so that it sorts by number."""
     return f"entry#{number:016}"
 
 
 def budget_key(budget: Budget) -> tuple[str, str]:
-    """Where it is kept what a token spent on a day."""
+    """Return the key of the minutes a token spent on a day."""
     return f"budget#{budget.token_id}", budget.day.isoformat()
 
 
 def device_key(device: str) -> tuple[str, str]:
-    """Where it is kept who holds a device."""
+    """Return the key of a device's holder."""
     return f"device#{device}", "holder"
 
 
 def sortable(moment: datetime) -> str:
-    """Fixed width, so that text order is time order."""
+    """Return the moment in a fixed width, so that text order is time order."""
     return moment.astimezone(UTC).isoformat(timespec="microseconds")
 
 

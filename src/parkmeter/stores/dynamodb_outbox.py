@@ -1,8 +1,7 @@
-"""Lines that people are to be told of, in the table `meters`, until they were.
+"""Entries to publish, in the table `meters` until they were sent.
 
-Posted in the transaction that commits the line, claimed for a while by who sends it, taken away
-when it was sent: so what a function could not send before it ended is still there for the next one.
-Plain values; no calls of its own but these.
+An entry is posted in the transaction that commits it, claimed for a while by the function that
+sends it, deleted when sent: what a function could not send before it ended, the next one finds.
 """
 
 import hashlib
@@ -14,7 +13,7 @@ from parkmeter.stores.dynamodb_items import sortable
 from parkmeter.stores.records import read, written
 
 OUTBOX = "outbox#"
-"""Partition key; no endpoint's name has such a letter."""
+"""Partition key; no endpoint's name contains `#`."""
 
 _KEPT = timedelta(days=7)
 
@@ -22,21 +21,21 @@ _FREE = "attribute_not_exists(claimed_until) OR claimed_until <= :now"
 
 
 def write_posted(table: str, entry: Entry, number: int) -> dict[str, Any]:
-    """A line that is to be told, and its number, as part of its own transaction."""
+    """Return the write that posts an entry, as part of its own transaction."""
     expires = int((entry.at + _KEPT).timestamp())
     item = {**_key(entry), "body": written(entry), "number": number, "ttl": expires}
     return {"Put": {"TableName": table, "Item": item}}
 
 
 class DynamoOutbox:
-    """What was posted and not told. `client` takes and gives plain values."""
+    """The posted entries not sent yet. `client` takes and returns plain values."""
 
     def __init__(self, client: Any, table: str) -> None:
         self._client = client
         self._table = table
 
-    def untold(self, now: datetime, limit: int) -> list[Entry]:
-        """The oldest lines that nobody has claimed, at most so many."""
+    def unsent(self, now: datetime, limit: int) -> list[Entry]:
+        """Return the oldest `limit` entries that are not claimed."""
         found: list[Entry] = []
         request: dict[str, Any] = {
             "TableName": self._table,
@@ -48,13 +47,13 @@ class DynamoOutbox:
         }
         while True:
             page = self._client.query(**request)
-            found += (_line(item) for item in page["Items"])
+            found += (_entry(item) for item in page["Items"])
             if len(found) >= limit or "LastEvaluatedKey" not in page:
                 return found[:limit]
             request["ExclusiveStartKey"] = page["LastEvaluatedKey"]
 
     def claim(self, entry: Entry, now: datetime, until: datetime) -> bool:
-        """Whether the caller is the one who tells it, until then; False: another is, or did."""
+        """Claim an entry until `until`; return False if it is claimed already, or was sent."""
         try:
             self._client.update_item(
                 TableName=self._table,
@@ -67,12 +66,12 @@ class DynamoOutbox:
             return False
         return True
 
-    def told(self, entry: Entry) -> None:
-        """It was sent, or needs not be; may be said again."""
+    def sent(self, entry: Entry) -> None:
+        """Delete an entry that was sent or need not be; may be repeated."""
         self._client.delete_item(TableName=self._table, Key=_key(entry))
 
 
-def _line(item: dict[str, Any]) -> Entry:
+def _entry(item: dict[str, Any]) -> Entry:
     return read(Entry, item["body"], number=int(item["number"]))
 
 

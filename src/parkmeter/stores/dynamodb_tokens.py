@@ -1,7 +1,7 @@
-"""Tokens as items of the table `auth`: from an item to a Token and back, and who presents which.
+"""Tokens as items of the table `auth`: item to token, token to item, secret to token.
 
-Beside `dynamodb`, because the authorizer needs nothing else of the store and must start in no time.
-Items are plain values; whoever calls knows how to get them. Imports nothing of AWS.
+Apart from `dynamodb`, because the authorizer needs nothing else of the store and must start fast.
+Items are plain values that the caller fetches. Imports nothing of AWS.
 """
 
 import logging
@@ -15,16 +15,16 @@ from parkmeter.core.tokens import DEFAULT_SCOPES, PREFIX, Scope, Token, digest_o
 log = logging.getLogger(__name__)
 
 Find = Callable[[str], dict[str, Any] | None]
-"""Gives the item under a key of the table `auth`, None if there is none."""
+"""Returns the item under a key of the table `auth`, or None."""
 
 _LONGEST_KEY = 2048
-"""Bytes; DynamoDB refuses to look for a longer one."""
+"""Bytes; DynamoDB's limit."""
 
 
 def presented_token(find: Find, secret: str) -> Token | None:
-    """The token for a presented secret, issued by us or put there by hand; None if there is none.
+    """Return the token for a presented secret, issued by parkmeter or put there by hand, or None.
 
-    A secret that is itself the stored form of a token is none: a stolen table opens nothing.
+    A secret that is the stored form of a token is refused: a stolen table must be useless.
     """
     if not secret or secret.startswith(PREFIX) or not _can_be_a_key(secret):
         return None
@@ -36,13 +36,13 @@ def presented_token(find: Find, secret: str) -> Token | None:
 
 
 def token_in(item: dict[str, Any]) -> Token | None:
-    """`token_from`; None, and a line in the log, where somebody wrote what is none."""
+    """Return the token of an item; None, with a log line, if the item is not valid."""
     try:
         return token_from(item)
     except (ArithmeticError, TypeError, ValueError) as error:
-        # Not the item: its key may be the secret itself.
-        log.error(  # noqa: TRY400 (a trace would help nobody who writes items)
-            "an item of the table `auth` (%s) is no token: %s", item.get("name"), error
+        # Without the item: its key may be the secret itself.
+        log.error(  # noqa: TRY400 (a trace helps no author of items)
+            "an item of the table `auth` (%s) is not a valid token: %s", item.get("name"), error
         )
         return None
 
@@ -55,12 +55,12 @@ def _can_be_a_key(secret: str) -> bool:
 
 
 def token_from(item: dict[str, Any]) -> Token:
-    """A token from its item; everything but `token` is optional, as the ancestor's was alone.
+    """Return the token of an item; everything but `token`, the ancestor's only field, is optional.
 
-    People write items by hand: a scope that is none gives nothing, a time without a zone is UTC.
+    Items are also written by hand: an unknown scope is ignored, a time without a zone is UTC.
 
     Raises:
-        ArithmeticError, TypeError, ValueError: it has a field that makes no sense.
+        ArithmeticError, TypeError, ValueError: a field is not valid.
 
     """
     key = item["token"]
@@ -80,14 +80,14 @@ def token_from(item: dict[str, Any]) -> Token:
 
 
 def id_of(item: dict[str, Any]) -> str:
-    """The public id of the token in an item; one that has none is called by its digest."""
+    """Return the public id of an item's token; without one, the start of its digest."""
     key = item["token"]
     digest = key if key.startswith(PREFIX) else digest_of(key)
     return item.get("id") or digest.removeprefix(PREFIX)[:8]
 
 
 def _names(given: Any) -> frozenset[str] | None:
-    """A list or a set of names, or a single one; None if nothing is said."""
+    """Return the names of a list, a set or a single name; None if absent."""
     if given is None:
         return None
     return frozenset({given} if isinstance(given, str) else given)
@@ -99,7 +99,7 @@ def _utc(text: str) -> datetime:
 
 
 def item_of(token: Token) -> dict[str, Any]:
-    """The item of a token; what it does not say is left out."""
+    """Return the item of a token, without its absent fields."""
     item = {
         "token": token.digest,
         "id": token.id,

@@ -1,4 +1,4 @@
-"""A store in memory: for tests and demos, with the whole behaviour of a store."""
+"""The store in memory, for tests and demos, with the full behaviour of a store."""
 
 import threading
 from collections import defaultdict
@@ -15,7 +15,7 @@ from parkmeter.ports import Budget, DuplicateError, Posted, StaleError
 
 
 class MemoryStore:
-    """Implements `ports.Store` and `ports.Outbox` for one process; gone when it ends."""
+    """Implements `ports.Store` and `ports.Outbox` for one process."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -61,7 +61,9 @@ class MemoryStore:
                 known = self._keys.get((entry.endpoint, entry.key))
                 if known is not None and known.at > entry.at - KEY_LIFETIME:
                     raise DuplicateError(known)
-            if self._version(meter.name) != meter.version or not self._still(claim, meter.name):
+            if self._version(meter.name) != meter.version or not self._claim_holds(
+                claim, meter.name
+            ):
                 raise StaleError(meter.name)
             if budget is not None:
                 spent = self._spent[budget.token_id, budget.day]
@@ -134,7 +136,7 @@ class MemoryStore:
             return self._tokens.pop(token_id, None) is not None
 
     def close(self) -> None:
-        """See `ports.Store`: nothing to let go of."""
+        """See `ports.Store`: there are none."""
 
     # ── Under the lock ──────────────────────────────────────────────────────────────────────────
 
@@ -142,8 +144,8 @@ class MemoryStore:
         present = self._meters.get(name)
         return present.version if present else 0
 
-    def _still(self, claim: Claim | None, name: str) -> bool:
-        """Whether the device of a claim is held as the claim says."""
+    def _claim_holds(self, claim: Claim | None, name: str) -> bool:
+        """Return whether the device of a claim is held as the claim states."""
         if claim is None:
             return True
         if self._holders.get(claim.device) != claim.held_by:

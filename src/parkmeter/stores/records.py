@@ -1,8 +1,8 @@
-"""The written form of meters, entries and tokens: JSON that a person can read.
+"""The stored form of meters, entries and tokens: readable JSON.
 
-Driven by the dataclasses' own type hints, so a new field needs no word here; a field that a newer
-version adds has a default, so that older rows still load. Standard library only: the functions on
-AWS that read a meter must start in no time.
+Driven by the dataclasses' type hints, so a new field needs no code here; a field that a newer
+version adds has a default, so that older rows still load. Standard library only: the Lambdas that
+read a meter must start fast.
 """
 
 import json
@@ -16,24 +16,24 @@ from enum import StrEnum
 from functools import cache
 from typing import Any, TypeVar
 
-_Kept = TypeVar("_Kept")
+_Stored = TypeVar("_Stored")
 
 _MICROSECOND = timedelta(microseconds=1)
 
 
 def written(value: Any) -> str:
-    """A dataclass as one line of JSON."""
+    """Return a dataclass as one line of JSON."""
     return _encoder.encode(value)
 
 
-def read(kind: type[_Kept], line: str, **known: int) -> _Kept:
-    """What `written` wrote, as it was; but for fields that a store knows better."""
-    reader: Callable[[Any], _Kept] = _reader(typing.cast("Hashable", kind))
-    return reader(json.loads(line) | known)
+def read(kind: type[_Stored], body: str, **known: int) -> _Stored:
+    """Return the dataclass that `written` wrote; `known` fields, the store's own, override it."""
+    reader: Callable[[Any], _Stored] = _reader(typing.cast("Hashable", kind))
+    return reader(json.loads(body) | known)
 
 
 def _plain(value: Any) -> Any:
-    """What JSON has no word for, one level of it: the encoder asks again for what is inside."""
+    """Return a JSON form of a value, one level deep: the encoder calls again for what is inside."""
     match value:
         case datetime():
             return value.isoformat()
@@ -46,7 +46,7 @@ def _plain(value: Any) -> Any:
         case _ if is_dataclass(value):
             return {field.name: getattr(value, field.name) for field in fields(value)}
         case _:
-            raise TypeError(f"{type(value).__name__} has no written form")
+            raise TypeError(f"{type(value).__name__} has no stored form")
 
 
 _encoder = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), default=_plain)
@@ -54,7 +54,7 @@ _encoder = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), default=_
 
 @cache
 def _reader(kind: Any) -> Callable[[Any], Any]:
-    """How a value of this type is read from JSON."""
+    """Return a function that reads a value of this type from JSON."""
     if kind is datetime:
         return datetime.fromisoformat
     if kind is timedelta:

@@ -1,7 +1,7 @@
 """The store of the local gateway: meters, journal and tokens in one SQLite file.
 
-What must be exclusive is decided inside a transaction that SQLite gives to one writer at a time,
-from any thread or process. `sqlite_file` has the file, and brings the transactions to the disk.
+Exclusion is by SQLite's transactions, of which one writer at a time has one, from any thread or
+process. `sqlite_file` owns the file and commits the transactions.
 """
 
 import json
@@ -22,14 +22,14 @@ from parkmeter.stores.sqlite_file import SqliteFile
 from parkmeter.stores.sqlite_requests import SqliteRequests
 
 _SPENT_KEPT = timedelta(days=2)
-"""A token's minutes of a day are asked for on that day, or the next if the clock is set back."""
+"""A token's minutes of a day are needed on that day, or the next if the clock is set back."""
 
 _POSTED = (
     "SELECT place, body, number FROM posted JOIN journal USING (endpoint, number)"
     " WHERE place > ? ORDER BY place LIMIT ?"
 )
 
-# Up to the place before the newest, which stays: the next one is counted from it. A few at a time.
+# Up to the place before the newest, which stays: the next place is counted from it.
 _PASSED_BY_ALL = (
     "DELETE FROM posted WHERE place IN (SELECT place FROM posted WHERE place <="
     " (SELECT coalesce(min(place), ?) FROM followers) ORDER BY place LIMIT 4)"
@@ -37,12 +37,12 @@ _PASSED_BY_ALL = (
 
 
 class SqliteStore:
-    """Implements `ports.Store` and `ports.Outbox` on one file, made (mode 0600) if it is missing.
+    """Implements `ports.Store` and `ports.Outbox` on one file, created with mode 0600.
 
     `requests` is a `ports.RequestBook` on the same file.
 
     Raises:
-        ConfigError: the file was written by a newer parkmeter, or is no SQLite file.
+        ConfigError: a newer parkmeter wrote the file, or it is no SQLite file.
 
     """
 
@@ -57,7 +57,7 @@ class SqliteStore:
 
     def meters(self, names: Collection[str]) -> dict[str, Meter]:
         """See `ports.Store`."""
-        # As one value, because SQLite bounds how many values a statement may take.
+        # As one value, because SQLite limits the number of values in a statement.
         rows = self._file.all(
             "SELECT name, body, version FROM meters WHERE name IN (SELECT value FROM json_each(?))",
             json.dumps(list(names)),
@@ -89,7 +89,7 @@ class SqliteStore:
                 _refuse_duplicate(connection, entry)
             _put_meter(connection, committed)
             if claim is not None:
-                _hold(connection, claim, meter.name)
+                _take_device(connection, claim, meter.name)
             if budget is not None:
                 _spend(connection, budget)
             for entry in entries:
@@ -182,7 +182,7 @@ def _refuse_duplicate(connection: sqlite3.Connection, entry: Entry) -> None:
 
 
 def _put_meter(connection: sqlite3.Connection, committed: Meter) -> None:
-    """The meter, over the version before it."""
+    """Write a meter over its previous version."""
     if committed.version == 1:
         done = connection.execute(
             "INSERT INTO meters (name, version, settled, body) VALUES (?, 1, ?, ?)"
@@ -199,7 +199,7 @@ def _put_meter(connection: sqlite3.Connection, committed: Meter) -> None:
         raise StaleError(committed.name)
 
 
-def _hold(connection: sqlite3.Connection, claim: Claim, name: str) -> None:
+def _take_device(connection: sqlite3.Connection, claim: Claim, name: str) -> None:
     row = connection.execute(
         "SELECT holder, version FROM devices LEFT JOIN meters ON meters.name = holder"
         " WHERE devices.name = ?",
@@ -228,7 +228,7 @@ def _spend(connection: sqlite3.Connection, budget: Budget) -> None:
         (budget.token_id, budget.day.isoformat(), spent + budget.minutes),
     )
     if row is None:
-        # As with keys: few, but more than there came.
+        # As with keys: a few per commit, but more than it adds.
         connection.execute(
             "DELETE FROM spent WHERE (token_id, day) IN"
             " (SELECT token_id, day FROM spent WHERE day <= ? ORDER BY day LIMIT 4)",
@@ -251,7 +251,7 @@ def _append(connection: sqlite3.Connection, entry: Entry) -> None:
     posted = connection.execute(
         "INSERT INTO posted (endpoint, number) VALUES (?, ?)", (entry.endpoint, last + 1)
     )
-    # Few at a time, so that no commit is slow; more than it adds, so that it comes to an end.
+    # A few per commit, so that none is slow, but more than it adds, so that old ones run out.
     connection.execute(_PASSED_BY_ALL, ((posted.lastrowid or 1) - 1,))
     connection.execute(
         "DELETE FROM keys WHERE (endpoint, key) IN"
@@ -264,7 +264,7 @@ def _append(connection: sqlite3.Connection, entry: Entry) -> None:
 
 
 def _sortable(moment: datetime) -> str:
-    """Fixed width, so that text order is time order."""
+    """Return the moment in a fixed width, so that text order is time order."""
     return moment.isoformat(timespec="microseconds")
 
 

@@ -1,7 +1,7 @@
-"""One SQLite file: its schema, its connections, and transactions that reach the disk together.
+"""One SQLite file: its schema, its connections, and its transactions, committed in groups.
 
 Durable at every commit: what was acknowledged survives kill -9 and power loss (`synchronous=FULL`).
-Knows nothing of meters beyond the tables they are kept in.
+Knows nothing of meters but their tables.
 """
 
 import logging
@@ -22,10 +22,10 @@ log = logging.getLogger(__name__)
 _Result = TypeVar("_Result")
 
 _MOST_IDLE = 8
-"""Connections kept open; each costs three files."""
+"""Connections kept open; each takes three file descriptors."""
 
 _BUSY_SECONDS = 10.0
-"""How long a writer waits for other processes before it says that the store is busy."""
+"""Time a writer waits for other processes before the store counts as busy."""
 
 _MIGRATIONS = (
     """
@@ -92,59 +92,59 @@ _MIGRATIONS = (
     CREATE INDEX requests_by_age ON requests (minute);
     """,
 )
-"""Each brings the file from its index to the next number (`PRAGMA user_version`). Never edited."""
+"""Each migrates the file from its index to the next (`PRAGMA user_version`). Never edited."""
 
 SCHEMA = len(_MIGRATIONS)
-"""The number of the schema this parkmeter knows."""
+"""The schema number of this parkmeter."""
 
 
-class _Turn(Generic[_Result]):
-    """A change that waits to be committed. Once it is `over`, its `result`, or the `error`.
+class _Write(Generic[_Result]):
+    """A change that waits for its commit. Once `done`, it has a `result` or an `error`.
 
-    Until it is known to be safe on the disk, the error is that it may not be.
+    Until the commit has succeeded, the error is that it may not have.
     """
 
-    __slots__ = ("change", "error", "over", "refusal", "result")
+    __slots__ = ("change", "done", "error", "refusal", "result")
 
     result: _Result
 
     def __init__(self, change: Callable[[sqlite3.Connection], _Result]) -> None:
         self.change = change
-        self.over = False
+        self.done = False
         self.error: Exception | None = StoreBusyError()
         self.refusal: Exception | None = None
 
-    def take(self, connection: sqlite3.Connection) -> None:
-        """Make the change in the transaction that is open; one that raises leaves no trace.
+    def apply(self, connection: sqlite3.Connection) -> None:
+        """Make the change in the open transaction; undo it if it raises.
 
         Raises:
-            Exception: SQLite has given up the whole transaction.
+            Exception: SQLite has rolled back the whole transaction.
 
         """
-        connection.execute("SAVEPOINT turn")
+        connection.execute("SAVEPOINT change")
         try:
             self.result = self.change(connection)
         except Exception as error:
             if not connection.in_transaction:
                 raise
-            connection.execute("ROLLBACK TO turn")
-            self.refusal = _told(error)
-        connection.execute("RELEASE turn")
+            connection.execute("ROLLBACK TO change")
+            self.refusal = _store_error(error)
+        connection.execute("RELEASE change")
 
 
 class SqliteFile:
-    """A file of the present schema, made with mode 0600 if it is missing; from any thread.
+    """A file of the current schema, created with mode 0600; from any thread.
 
     Raises:
-        ConfigError: the file was written by a newer parkmeter, or is no SQLite file.
+        ConfigError: a newer parkmeter wrote the file, or it is no SQLite file.
 
     """
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        # The last one given back is the first one taken, so few are ever open.
+        # Last in, first out, so that few are ever open.
         self._idle: queue.LifoQueue[sqlite3.Connection] = queue.LifoQueue(_MOST_IDLE)
-        self._waiting: deque[_Turn[Any]] = deque()
+        self._waiting: deque[_Write[Any]] = deque()
         self._writing = threading.Lock()
         os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
         try:
@@ -153,7 +153,7 @@ class SqliteFile:
             raise ConfigError(f"{path} cannot be used as parkmeter's store: {error}.") from error
 
     def one(self, query: str, *values: object) -> Any:
-        """The first row of an answer, None without any.
+        """Return the first row of a result, None without any.
 
         Raises:
             StoreBusyError: it cannot be read now.
@@ -163,34 +163,34 @@ class SqliteFile:
             return connection.execute(query, values).fetchone()
 
     def all(self, query: str, *values: object) -> list[Any]:
-        """Every row of an answer. Raises StoreBusyError like `one`."""
+        """Return every row of a result. Raises StoreBusyError like `one`."""
         with self.connection() as connection:
             return connection.execute(query, values).fetchall()
 
     def write(self, change: Callable[[sqlite3.Connection], _Result]) -> _Result:
-        """Make a change, all or nothing, and return its result once it is safe on the disk.
+        """Make a change, all or nothing; return its result once it is durable.
 
-        What waits while a transaction goes to the disk shares the next one: each change sees those
-        before it, and none is answered before all are safe. What `change` raises comes back to its
-        caller alone, and its change is undone. It may run in another caller's thread.
+        Changes that wait while a transaction is committed share the next one: each sees those
+        before it, and all return after the commit. An error that `change` raises reaches its own
+        caller only, and its change is undone. `change` may run in another caller's thread.
 
         Raises:
             StoreBusyError: nothing changed; the file cannot be written now.
 
         """
-        turn = _Turn(change)
-        self._waiting.append(turn)
+        write = _Write(change)
+        self._waiting.append(write)
         with self._writing:
-            # Whoever wrote while we waited may have taken ours along.
-            if not turn.over:
+            # Another thread may have committed it meanwhile.
+            if not write.done:
                 self._write_all_waiting()
-        if turn.error is not None:
-            raise turn.error
-        return turn.result
+        if write.error is not None:
+            raise write.error
+        return write.result
 
     @contextmanager
     def connection(self) -> Iterator[sqlite3.Connection]:
-        """A connection for this moment alone: readers never wait for the writer (WAL)."""
+        """Return a connection for exclusive use; readers never wait for the writer (WAL)."""
         try:
             connection = self._idle.get_nowait()
         except queue.Empty:
@@ -198,33 +198,33 @@ class SqliteFile:
         try:
             yield connection
         except sqlite3.OperationalError as error:
-            raise _told(error) from error
+            raise _store_error(error) from error
         finally:
             self._give_back(connection)
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close all connections."""
         while not self._idle.empty():
             self._idle.get_nowait().close()
 
     # ── Writing ─────────────────────────────────────────────────────────────────────────────────
 
     def _write_all_waiting(self) -> None:
-        """One transaction for every turn that waits now; afterwards all of them are over."""
-        turns = [self._waiting.popleft() for _ in range(len(self._waiting))]
+        """One transaction for every write that waits now; afterwards all of them are over."""
+        writes = [self._waiting.popleft() for _ in range(len(self._waiting))]
         try:
             with self.connection() as connection, _transaction(connection):
-                for turn in turns:
-                    turn.take(connection)
-        except Exception as error:  # noqa: BLE001 (every turn raises it to its own caller)
-            for turn in turns:
-                turn.error = _another(error)
+                for write in writes:
+                    write.apply(connection)
+        except Exception as error:  # noqa: BLE001 (every write raises it to its own caller)
+            for write in writes:
+                write.error = _copy(error)
         else:
-            for turn in turns:
-                turn.error = turn.refusal
+            for write in writes:
+                write.error = write.refusal
         finally:
-            for turn in turns:
-                turn.over = True
+            for write in writes:
+                write.done = True
 
     # ── Connections ─────────────────────────────────────────────────────────────────────────────
 
@@ -236,11 +236,11 @@ class SqliteFile:
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = FULL")
         except sqlite3.OperationalError as error:
-            raise _told(error) from error
+            raise _store_error(error) from error
         return connection
 
     def _give_back(self, connection: sqlite3.Connection) -> None:
-        """Keep it for the next one; never one whose transaction could not even be rolled back."""
+        """Keep a connection for reuse, unless its transaction could not be rolled back."""
         if connection.in_transaction:
             connection.close()
             return
@@ -275,17 +275,17 @@ def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
         raise
 
 
-def _another(error: Exception) -> Exception:
-    """The same error for one more thread: whoever raises one writes a traceback into it."""
+def _copy(error: Exception) -> Exception:
+    """Return a copy of an error for one more thread: raising writes a traceback into it."""
     other = type(error).__new__(type(error), *error.args)
     other.__dict__.update(error.__dict__)
     other.__cause__ = error
     return other
 
 
-def _told(error: Exception) -> Exception:
-    """What a caller is told: what SQLite cannot do now may be tried again."""
+def _store_error(error: Exception) -> Exception:
+    """Return the error for the caller: what SQLite cannot do now may be retried."""
     if isinstance(error, sqlite3.OperationalError):
-        log.warning("the store: %s", error)
+        log.warning("store: %s", error)
         return StoreBusyError()
     return error

@@ -1,6 +1,6 @@
-"""How many requests came in which minute, in the file of the local gateway's store.
+"""Request counts per minute, in one table of the local gateway's store.
 
-Minutes are numbers since 1970. Knows one table.
+Minutes are numbers since 1970.
 """
 
 import sqlite3
@@ -52,5 +52,5 @@ class SqliteRequests:
 
 
 def _first_from(moment: datetime) -> int:
-    """The first minute that begins at this moment or later."""
+    """Return the first minute that begins at this moment or later."""
     return -((_EPOCH - moment) // _MINUTE)

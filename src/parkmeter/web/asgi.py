@@ -1,4 +1,4 @@
-"""The names of ASGI that signatures need. Knows nothing else."""
+"""ASGI's types, for signatures."""
 
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
@@ -10,4 +10,4 @@ Send = Callable[[Message], Awaitable[None]]
 Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 ABORT = "parkmeter.abort"
-"""Extension of a scope: called, it ends the connection at once, with what was not sent yet."""
+"""Extension of a scope: a callable that closes the connection and drops what is not sent yet."""

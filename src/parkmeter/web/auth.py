@@ -1,7 +1,7 @@
-"""Who asks: from an Authorization header to a token that may do the thing. No I/O.
+"""Authentication and scopes: from an Authorization header to a token with the right. No I/O.
 
-The book holds every token in memory, so that the data plane never waits for the store; the gateway
-is the only writer of its store and keeps the book in step.
+The token book holds every token in memory, so that the data plane never waits for the store; the
+gateway is the only writer of its store and updates the book with each change.
 """
 
 from collections.abc import Iterable
@@ -15,36 +15,36 @@ _LONGEST = 4096
 
 
 class Book(Protocol):
-    """Knows whose token a header holds."""
+    """Look-up of tokens by Authorization header."""
 
     def check(self, header: str | None, now: datetime) -> Token:
-        """The token of an Authorization header, bare or after `Bearer`.
+        """Return the token of an Authorization header, bare or after `Bearer`.
 
         Raises:
-            TokenMissingError: no header, or an empty one.
-            TokenRefusedError: unknown, expired, revoked, or the stored form of a token.
+            TokenMissingError: the header is missing or empty.
+            TokenRefusedError: it is unknown, expired, revoked, or the stored form of a token.
 
         """
 
 
 class TokenBook:
-    """Implements `Book` by all tokens, by their digest.
+    """`Book` over all tokens, by their digest.
 
     Reads are safe from any thread: the map is replaced whole. `edition` is another object after
-    each change: what was checked before may not hold any more.
+    each change, and makes earlier checks invalid.
     """
 
     def __init__(self, tokens: Iterable[Token] = ()) -> None:
         self.replace(tokens)
 
     def replace(self, tokens: Iterable[Token]) -> None:
-        """Make these the only tokens."""
+        """Replace all tokens by these."""
         self._by_digest = {token.digest: token for token in tokens}
         self.edition: object = self._by_digest
 
     def check(self, header: str | None, now: datetime) -> Token:
         """See `Book`."""
-        secret = presented(header)
+        secret = secret_in(header)
         if not secret:
             raise TokenMissingError
         if secret.startswith(PREFIX) or len(secret) > _LONGEST:
@@ -56,9 +56,9 @@ class TokenBook:
 
 
 class CachedToken:
-    """Who asks on one connection: nearly always whoever asked before, with the same header.
+    """The token cached for one connection; requests on it usually repeat the header.
 
-    It holds as long as its connection, and for one `edition` of the token book.
+    Valid for one `edition` of the token book.
     """
 
     __slots__ = ("edition", "header", "invokes", "token")
@@ -70,27 +70,30 @@ class CachedToken:
         self.invokes: set[str] = set()
 
     def remember(self, header: bytes, edition: object, token: Token) -> None:
-        """Whose header this is; which endpoints it may prompt is found out anew."""
+        """Cache the token of a header; the endpoints it may prompt are checked again."""
         self.header = header
         self.edition = edition
         self.token = token
         self.invokes = set()
 
 
-def presented(header: str | None) -> str:
-    """What follows the optional `Bearer` of an Authorization header; empty if nothing does."""
+def secret_in(header: str | None) -> str:
+    """Return the secret in an Authorization header, bare or after `Bearer`; empty if none."""
     value = (header or "").strip()
     scheme, _, rest = value.partition(" ")
     return rest.strip() if scheme.lower() == "bearer" else value
 
 
 def require(token: Token, scope: Scope, endpoint: str | None = None) -> None:
-    """Pass, or raise ScopeMissingError naming what is missing."""
+    """Raise ScopeMissingError, naming what is missing, unless the token has the scope."""
     if not token.may(scope, endpoint):
         raise ScopeMissingError(scope, endpoint if scope in token.scopes else None)
 
 
 def require_administrator(token: Token) -> None:
-    """Pass, or raise ScopeMissingError: tokens concern every endpoint, so must the admin's."""
+    """Raise ScopeMissingError unless the token has `admin` for all endpoints.
+
+    Tokens can be for any endpoint, so managing them takes rights for every one.
+    """
     if not token.administers():
         raise ScopeMissingError(Scope.ADMIN, everywhere=Scope.ADMIN in token.scopes)

@@ -1,7 +1,7 @@
-"""HTTP header fields on their way through the gateway. Pure; knows no connection and no meter.
+"""HTTP header fields passed through the gateway. Pure; knows no connection and no meter.
 
-What belongs to one connection stays on it (RFC 9110, 7.6.1), what is parkmeter's own is taken off,
-and no byte that could end a line is ever written into one.
+Hop-by-hop fields are dropped (RFC 9110, 7.6.1), and so are parkmeter's own; a field that could end
+a line early is never written.
 """
 
 import re
@@ -14,11 +14,11 @@ from parkmeter.errors import InvalidRequestError
 from parkmeter.web.asgi import Scope
 
 Fields = list[tuple[bytes, bytes]]
-"""Names in lower case, as ASGI has them."""
+"""Pairs of name and value; names in lower case, as in ASGI."""
 
 HEAD_LIMIT = 64 * 1024
-"""Bytes of a head, of requests and answers alike: what common servers read at most. Without a bound
-either side could make us keep headers without end."""
+"""Most bytes of a head, of requests and answers alike, as common servers have it. Without a bound
+either side could fill our memory with headers."""
 
 _HOP_BY_HOP = frozenset(
     {
@@ -36,14 +36,14 @@ _HOP_BY_HOP = frozenset(
 _NOT_FORWARDED = _HOP_BY_HOP | {
     # The gateway's own credential, which must never reach a model server.
     b"authorization",
-    # Written anew: framing and address of the next connection.
+    # Written by us: framing and address of the next connection.
     b"content-length",
     b"host",
     # Answered by the gateway.
     b"expect",
     b"http2-settings",
     b"prefer",
-    # What a client says of itself must not look as if a proxy had said it.
+    # A client must not be able to forge what a proxy reports about it.
     b"forwarded",
     b"x-forwarded-for",
     b"x-forwarded-host",
@@ -56,7 +56,7 @@ _NOT_RETURNED = _HOP_BY_HOP | {
     b"preference-applied",
 }
 BODILESS = frozenset({204, 304})
-"""Statuses of answers that never have a body."""
+"""Statuses of answers without a body."""
 _ONCE = (b"authorization", b"content-length", b"transfer-encoding", b"expect", b"host")
 _LONGEST_HOST = 255
 """Bytes."""
@@ -72,24 +72,24 @@ STATUS_LINES = {
     status: f"HTTP/1.1 {status} {_PHRASES.get(status, '')}\r\n".encode()
     for status in range(200, 600)
 }
-"""The first line of an answer, by status."""
+"""Status line of an answer, by status."""
 
 
 @dataclass(frozen=True, slots=True)
 class Prefer:
-    """A Prefer header (RFC 7240): the wait in seconds, None if there is none, and what remains."""
+    """A Prefer header (RFC 7240): its wait in seconds or None, and the remaining preferences."""
 
     wait: int | None
     rest: bytes
 
 
-NOTHING_PREFERRED = Prefer(None, b"")
+NO_PREFERENCE = Prefer(None, b"")
 
 
-def repeated(fields: Fields, named: Mapping[bytes, bytes]) -> str:
-    """A header that came twice and may come only once, or empty; `named` are the fields by name.
+def repeated_field(fields: Fields, named: Mapping[bytes, bytes]) -> str:
+    """Return the name of a field that may stand once and came twice, or an empty string.
 
-    Which of the two counts would be a guess.
+    Choosing one of the two would be a guess. `named`: the fields by name.
     """
     if len(named) != len(fields):
         for once in _ONCE:
@@ -98,16 +98,16 @@ def repeated(fields: Fields, named: Mapping[bytes, bytes]) -> str:
     return ""
 
 
-def upgrade_wanted(fields: Fields) -> bool:
-    """Whether the client asks for another protocol on this connection."""
+def wants_upgrade(fields: Fields) -> bool:
+    """Return whether the client asks for another protocol on this connection."""
     return any(name == b"upgrade" for name, _ in fields) and b"upgrade" in _listed(fields)
 
 
 def prefer_of(fields: Fields) -> Prefer:
-    """The Prefer headers, joined. The first `wait` counts; one without whole seconds is ignored."""
+    """Join the Prefer headers. The first `wait` counts; one without whole seconds is ignored."""
     lines = [value for name, value in fields if name == b"prefer"]
     if not lines:
-        return NOTHING_PREFERRED
+        return NO_PREFERENCE
     wait: int | None = None
     seen = False
     rest = []
@@ -122,38 +122,38 @@ def prefer_of(fields: Fields) -> Prefer:
 
 
 def base_of(scope: Scope) -> str:
-    """The address that the client of an ASGI request called, with the stage, if any."""
+    """Return the address that the client of an ASGI request called, with the stage, if any."""
     server = scope.get("server")
-    said = next((value for name, value in scope["headers"] if name == b"host"), b"")
+    host = next((value for name, value in scope["headers"] if name == b"host"), b"")
     scheme = "https" if scope.get("scheme") == "https" else "http"
-    return base_url(scheme, host_said(said, server and tuple(server)), scope.get("root_path", ""))
+    return base_url(scheme, host_of(host, server and tuple(server)), scope.get("root_path", ""))
 
 
 def base_url(scheme: str, host: str, stage: str) -> str:
-    """An address of ours, up to where our own paths begin."""
+    """Return the gateway's address, up to where its own paths begin."""
     return f"{scheme}://{host}{stage}"
 
 
-def host_said(said: bytes, server: tuple[str, int | None] | None) -> str:
-    """The host (and port) a Host header says, or our own if that is none."""
-    # What is too long for a host is not kept: it may be as long as a head.
-    return _host_said(said if len(said) <= _LONGEST_HOST else b"", server)
+def host_of(field: bytes, server: tuple[str, int | None] | None) -> str:
+    """Return the host (and port) of a Host field, or the server's own if it is not valid."""
+    # A value too long for a host would fill the cache: it may be as long as a head.
+    return _host_of(field if len(field) <= _LONGEST_HOST else b"", server)
 
 
 @lru_cache(maxsize=1024)
-def _host_said(said: bytes, server: tuple[str, int | None] | None) -> str:
-    if _HOST.fullmatch(said):
-        return said.decode("ascii")
+def _host_of(field: bytes, server: tuple[str, int | None] | None) -> str:
+    if _HOST.fullmatch(field):
+        return field.decode("ascii")
     name, port = server or ("localhost", None)
     name = f"[{name}]" if ":" in name else name
     return f"{name}:{port}" if port else name
 
 
 @lru_cache(maxsize=1024)
-def forwarded(client: str, host: str, scheme: str) -> bytes:
-    """The value of Forwarded (RFC 7239) for who called from `client`, where and how.
+def forwarded_value(client: str, host: str, scheme: str) -> bytes:
+    """Return the value of a Forwarded field (RFC 7239) for a call from `client`.
 
-    All it is called with is kept for a while: `host` is one that `host_said` told.
+    Cached with its arguments, so `host` must come from `host_of`, which bounds it.
     """
     node = "unknown"
     if _NODE.fullmatch(client):
@@ -164,13 +164,13 @@ def forwarded(client: str, host: str, scheme: str) -> bytes:
 def request_head(
     line: bytes, fields: Fields, named: Mapping[bytes, bytes], own: Iterable[bytes]
 ) -> bytes:
-    """The head of the request to the model server, open for its framing and its last line.
+    """Return the head of a request to the model server, without its framing and its last line.
 
-    The request `line`, what may pass of `fields` (by name: `named`), then `own` lines; these and
-    `line` with their ends.
+    It has the request `line`, those `fields` that may pass (by name: `named`), and our `own` lines.
+    `line` and `own` include their line ends.
 
     Raises:
-        InvalidRequestError: a name or value holds a byte that would break the head.
+        InvalidRequestError: a name or value has a byte that would break the head.
 
     """
     dropped: frozenset[bytes] | set[bytes] = _NOT_FORWARDED
@@ -179,16 +179,16 @@ def request_head(
     passing = [b"%b: %b\r\n" % field for field in fields if field[0] not in dropped]
     parts = [line, *passing, *own]
     head = b"".join(parts)
-    # The server's parser lets none of these pass. One count says that no line was smuggled in,
-    # whichever server stands in front.
+    # Our parser already refuses these. Counting line ends keeps a line from being smuggled in
+    # behind any other server.
     lines = len(parts)
     if head.count(b"\n") != lines or head.count(b"\r") != lines or b"\0" in head:
-        raise InvalidRequestError("A header holds a byte that no header may hold.")
+        raise InvalidRequestError("A header contains a byte that is not allowed.")
     return head
 
 
 def answer_head(status: int, fields: Fields) -> bytes:
-    """The status line and what may pass of an answer's headers, open for more lines."""
+    """Return the status line and the header lines that may pass, without the last line."""
     dropped: frozenset[bytes] | set[bytes] = _NOT_RETURNED
     if status in BODILESS:
         dropped = dropped | {b"content-length"}  # many clients would wait for a body
@@ -199,7 +199,7 @@ def answer_head(status: int, fields: Fields) -> bytes:
 
 
 def _listed(fields: Fields) -> set[bytes]:
-    """The names that Connection headers list; never the ones that frame the message."""
+    """Return the names that Connection fields list, except those that frame the message."""
     names = {
         option.strip().lower()
         for name, value in fields

@@ -1,4 +1,4 @@
-"""Errors as RFC 9457 problems: the one place where a ParkmeterError becomes an HTTP answer."""
+"""RFC 9457 problems: the one mapping from a ParkmeterError to an HTTP answer."""
 
 import json
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from parkmeter.web.headers import STATUS_LINES
 
 CONTENT_TYPE = "application/problem+json"
 TYPE_BASE = "https://parkmeter.dev/problems/"
-"""Names a kind of problem; a stable identifier, not a page."""
+"""Prefix of a problem type: a stable identifier, not a page."""
 
 _STATUS = {
     "invalid_request": 400,
@@ -56,7 +56,7 @@ _STATUS = {
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """A problem ready to be sent."""
+    """A problem, ready to send."""
 
     status: int
     body: bytes
@@ -64,7 +64,7 @@ class Problem:
 
 
 def problem_of(error: ParkmeterError) -> Problem:
-    """The answer for an error. What is not in the table is our own fault: 500, without detail."""
+    """Return the answer for an error. One missing in the table is our bug: 500, without detail."""
     status = _STATUS.get(error.code, 500)
     headers: dict[str, str] = {}
     if error.retry_after is not None:
@@ -74,7 +74,9 @@ def problem_of(error: ParkmeterError) -> Problem:
     if isinstance(error, UploadStalledError | TooLargeError):
         headers["Connection"] = "close"  # the rest of the body would have to be waited for
     if status == 500:  # noqa: PLR2004
-        return problem(status, "internal", "Internal error", "Something went wrong here; see log.")
+        return problem(
+            status, "internal", "Internal error", "Unexpected error; see the gateway's log."
+        )
     return problem(status, error.code, error.title, error.detail, headers=headers, **error.data)
 
 
@@ -87,7 +89,7 @@ def problem(
     headers: dict[str, str] | None = None,
     **data: Any,
 ) -> Problem:
-    """A problem from its parts."""
+    """Return a problem made of these parts."""
     members = {
         "type": type_of(code),
         "title": title,
@@ -103,23 +105,29 @@ def problem(
 
 
 def problem_answer(
-    said: Problem, lines: bytes = b"", *, keep: bool, headless: bool = False
+    problem: Problem, lines: bytes = b"", *, keep: bool, headless: bool = False
 ) -> bytes:
-    """A problem as a whole HTTP/1.1 answer, with these further header lines.
+    """Return a problem as a complete HTTP/1.1 answer, with further header `lines`.
 
-    Without `keep` it says that the connection ends with it. `headless`: to HEAD, without the body.
+    Without `keep` it closes the connection. `headless`: without the body, for HEAD.
     """
-    fields = {**said.headers, "Content-Length": str(len(said.body))}
+    fields = {**problem.headers, "Content-Length": str(len(problem.body))}
     if not keep:
         fields["Connection"] = "close"
     head = "".join(f"{name.lower()}: {value}\r\n" for name, value in fields.items())
     return b"".join(
-        (STATUS_LINES[said.status], head.encode(), lines, b"\r\n", b"" if headless else said.body)
+        (
+            STATUS_LINES[problem.status],
+            head.encode(),
+            lines,
+            b"\r\n",
+            b"" if headless else problem.body,
+        )
     )
 
 
 def type_of(code: str) -> str:
-    """The stable identifier of a kind of problem."""
+    """Return the problem type of a code: a stable identifier."""
     return TYPE_BASE + code.replace("_", "-")
 
 

@@ -1,7 +1,4 @@
-"""What the data plane says when it does not forward: errors and problems with all a client needs.
-
-Pure: from a view and a route to an error; nothing here sends anything.
-"""
+"""Errors and problems of the data plane for requests that it does not forward. Pure."""
 
 import math
 from datetime import datetime, timedelta
@@ -9,22 +6,22 @@ from typing import Any
 
 from parkmeter.core.meter import NEVER, Status
 from parkmeter.core.money import about, dollars_from, units_of, written
+from parkmeter.core.view import View
 from parkmeter.errors import (
     MeterClosedError,
     NotServingError,
     UploadStalledError,
     UpstreamTimeoutError,
 )
-from parkmeter.ports import View
 from parkmeter.web.problems import Problem, problem
 from parkmeter.web.routes import Route
 
 RETRY_SECONDS = 5
-"""Told to a client whose endpoint is starting: nobody knows better, and a look costs little."""
+"""Retry-After while an endpoint starts: the end is not known, and a retry costs little."""
 
 
 class Refusal(Exception):  # noqa: N818 (an answer, not a fault)
-    """Raised for what is wrong with HTTP itself and so has no place in the tree of errors."""
+    """Raised for errors of HTTP itself, which have no place in the tree of errors."""
 
     def __init__(self, answer: Problem) -> None:
         super().__init__(answer.status)
@@ -32,15 +29,18 @@ class Refusal(Exception):  # noqa: N818 (an answer, not a fault)
 
 
 def meter_closed(route: Route, view: View | None, base: str) -> MeterClosedError:
-    """402: the price, and the exact call, at our address `base`, that puts time on this meter."""
-    # Quoted for a shell: host and prefix are checked text, the name is the configuration's.
+    """Return a 402 with the price and the exact call that tops up this meter.
+
+    `base`: the gateway's address, as the client called it.
+    """
+    # Safe inside shell quotes: host and stage are validated, the name is from the configuration.
     minutes = route.suggested_minutes
     url = f"{base}/endpoints/{route.name}/top-ups"
     call = {
         "method": "POST",
         "url": url,
         "body": {"minutes": minutes},
-        # No double quotes: people copy this out of JSON, where they would be escaped.
+        # No double quotes: they would be escaped in the JSON from which people copy this.
         "curl": f"curl '{url}' -H 'Authorization: '$TOKEN -d minutes={minutes:g}",
     }
     price = route.price_per_hour
@@ -49,7 +49,7 @@ def meter_closed(route: Route, view: View | None, base: str) -> MeterClosedError
         sum_ = dollars_from(units_of(timedelta(minutes=minutes), price))
         cost = f" ({about(sum_)} at {written(price)} an hour)"
     return MeterClosedError(
-        f"The meter of {route.name!r} holds no time. Put {minutes:g} minutes on it{cost} "
+        f"The meter of {route.name!r} holds no time. Add {minutes:g} minutes{cost} "
         f"with POST {url}, then send this request again.",
         endpoint=route.name,
         expires_at=None if view is None or view.expires_at == NEVER else view.expires_at,
@@ -61,13 +61,13 @@ def meter_closed(route: Route, view: View | None, base: str) -> MeterClosedError
 def not_serving(
     route: Route, view: View | None, now: datetime, *, held: bool = True
 ) -> NotServingError:
-    """503: why it does not serve yet, and when to ask again if anything will happen by itself.
+    """Return a 503 with the reason, and with `Retry-After` if a retry can succeed.
 
-    `held`: requests that wish so are held until it serves.
+    `held`: this deployment holds requests that ask for it.
     """
     if view is None:
         return NotServingError(
-            f"The gateway has just started and does not know {route.name!r} yet.",
+            f"The gateway has just started and has not checked {route.name!r} yet.",
             status=Status.STARTING.value,
             retry_after=1,
         )
@@ -78,13 +78,13 @@ def not_serving(
         retry_after = None
     reason = view.reason.rstrip(".") or "no reason is known"
     if view.status is Status.FAILED:
-        said = f"{route.name!r} failed: {reason}."
+        detail = f"{route.name!r} failed: {reason}."
     else:
-        said = f"{route.name!r} is {_PLAIN.get(view.status, view.status.value)}: {reason}."
+        detail = f"{route.name!r} is {_PLAIN.get(view.status, view.status.value)}: {reason}."
     waits = held and view.status is not Status.FAILED
-    advice = " With the header `Prefer: wait=60` the request waits for it." if waits else ""
+    advice = " Send `Prefer: wait=60` to have the request wait for it." if waits else ""
     return NotServingError(
-        said + advice,
+        detail + advice,
         status=view.status.value,
         retry_after=retry_after,
     )
@@ -93,17 +93,17 @@ def not_serving(
 _PLAIN = {Status.RUNNING: "about to serve", Status.STOPPED: "about to start"}
 
 
-def crowded(route: Route, view: View | None) -> NotServingError:
-    """503: too many requests are held for this endpoint already."""
+def too_many_waiting(route: Route, view: View | None) -> NotServingError:
+    """Return a 503: as many requests as allowed are held for this endpoint."""
     return NotServingError(
-        f"{route.limits.max_waiting} requests wait for {route.name!r} already; no more are held.",
+        f"{route.limits.max_waiting} requests are waiting for {route.name!r}, which is the limit.",
         status=(view.status if view is not None else Status.STARTING).value,
         retry_after=RETRY_SECONDS,
     )
 
 
 def method_not_allowed() -> Refusal:
-    """405: prompts are posted."""
+    """Return a 405: prompts are sent with POST."""
     return _refusal(
         405,
         "method_not_allowed",
@@ -114,34 +114,38 @@ def method_not_allowed() -> Refusal:
 
 
 def upload_stalled(seconds: float) -> UploadStalledError:
-    """408: the client did not go on sending its body."""
-    return UploadStalledError(f"Nothing of the request's body came for {seconds:g} seconds.")
+    """Return a 408: the client stopped sending its body."""
+    return UploadStalledError(f"No more of the request's body arrived for {seconds:g} seconds.")
 
 
 def upload_not_taken(seconds: float) -> UpstreamTimeoutError:
-    """504: the model server did not go on reading the body."""
+    """Return a 504: the model server stopped reading the body."""
     return UpstreamTimeoutError(
-        f"The model server read nothing of the body for {seconds:g} seconds."
+        f"The model server stopped reading the body for {seconds:g} seconds."
     )
 
 
 def no_connection(seconds: float) -> UpstreamTimeoutError:
-    """504: nobody at the model server's address took the connection, nor refused it."""
-    return UpstreamTimeoutError(f"The model server took no connection within {seconds:g} seconds.")
+    """Return a 504: the connection to the model server was neither accepted nor refused."""
+    return UpstreamTimeoutError(
+        f"The model server accepted no connection within {seconds:g} seconds."
+    )
 
 
 def no_answer(seconds: float) -> UpstreamTimeoutError:
-    """504: the model server has the request and says nothing."""
-    return UpstreamTimeoutError(f"The model server began no answer within {seconds:g} seconds.")
+    """Return a 504: the model server has the request and does not answer."""
+    return UpstreamTimeoutError(
+        f"The model server did not begin to answer within {seconds:g} seconds."
+    )
 
 
-def answer_stuck(seconds: float) -> UpstreamTimeoutError:
-    """For the log: it did not go on, on either side, and was cut off."""
-    return UpstreamTimeoutError(f"The answer stood still for {seconds:g} seconds.")
+def answer_stalled(seconds: float) -> UpstreamTimeoutError:
+    """Return the error to log when an answer that stalled on either side was cut off."""
+    return UpstreamTimeoutError(f"The answer stalled for {seconds:g} seconds.")
 
 
 def head_stalled(seconds: float) -> Refusal:
-    """408: the client began a request and did not go on."""
+    """Return a 408: the client did not finish a request's head."""
     return _refusal(
         408,
         "head_stalled",
@@ -151,7 +155,7 @@ def head_stalled(seconds: float) -> Refusal:
 
 
 def malformed() -> Refusal:
-    """400: nothing that can be read as a request."""
+    """Return a 400: this cannot be parsed as a request."""
     return _refusal(
         400,
         "invalid_request",
@@ -161,7 +165,7 @@ def malformed() -> Refusal:
 
 
 def head_too_large(limit: int) -> Refusal:
-    """431: a request's headers are larger than a model server is made to read."""
+    """Return a 431: the head is larger than common model servers accept."""
     return _refusal(
         431,
         "headers_too_large",
@@ -172,7 +176,7 @@ def head_too_large(limit: int) -> Refusal:
 
 
 def no_upgrade() -> Refusal:
-    """501: neither WebSocket nor HTTP/2 on this port."""
+    """Return a 501: no WebSocket and no HTTP/2 upgrade on this port."""
     return _refusal(
         501,
         "upgrade_not_supported",
@@ -183,7 +187,7 @@ def no_upgrade() -> Refusal:
 
 
 def unknown_coding() -> Refusal:
-    """501: a body in a transfer coding nobody here can undo."""
+    """Return a 501: the body has an unsupported transfer coding."""
     return _refusal(
         501,
         "transfer_coding_not_supported",

@@ -1,7 +1,7 @@
-"""Which paths belong to the data plane, and the settings of each endpoint behind them. Pure.
+"""Paths of the data plane, and the settings of the endpoints behind them. Pure.
 
-Paths are raw bytes, as the client sent them, without a stage prefix (`/prod`): nothing is decoded,
-so that no two readers of one request can come to different endpoints.
+Paths are raw bytes, as the client sent them, without the stage (`/prod`). They are not decoded, so
+that two readers of one request cannot arrive at different endpoints.
 """
 
 from collections.abc import Iterable
@@ -11,32 +11,32 @@ from decimal import Decimal
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What one request may ask of the gateway."""
+    """Limits of one request."""
 
     max_body_bytes: int = 10 * 2**20
-    """As API Gateway's, so that a client meets the same limit in both deployments."""
+    """The same as API Gateway's, so that a client has the same limit in both deployments."""
     max_wait_seconds: int = 120
     max_waiting: int = 64
 
 
 @dataclass(frozen=True, slots=True)
 class Timeouts:
-    """How long one side may be silent, in seconds."""
+    """Longest silence of either side, in seconds."""
 
     connect_seconds: float = 5.0
     first_byte_seconds: float = 600.0
-    """As the patience of OpenAI's own client: a slow model is cut off by who asked, not by us."""
+    """As in OpenAI's own client: a slow model is cut off by its client, not by us."""
     idle_seconds: float = 600.0
     """Between two pieces of an answer. A server that streams sends its headers at once and then
-    queues the prompt, so this wait is as long as the one for the first byte."""
+    queues the prompt, so this limit is as long as the one for the first byte."""
     upload_seconds: float = 60.0
-    """Between two pieces of a request's body, on either side. A client that stalls keeps an
-    endpoint in use; one that left cannot be seen behind a body the model server does not read."""
+    """Between two pieces of a request's body, on either side. A stalled client keeps an endpoint in
+    use, and behind a body that the model server does not read a lost client goes unnoticed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """One endpoint as the data plane serves it. An unknown price is None, never zero (dollars)."""
+    """An endpoint as the data plane serves it. `price_per_hour` in dollars; unknown is None."""
 
     name: str
     api_resource: str
@@ -45,16 +45,16 @@ class Route:
     limits: Limits = field(default_factory=Limits)
     timeouts: Timeouts = field(default_factory=Timeouts)
     suggested_minutes: float = 30
-    """What a client is told to top up when the meter is closed: within the endpoint's limit."""
+    """The top-up that a 402 suggests; within the endpoint's limit."""
     wakes: bool = False
-    """Whether a prompt to the closed meter buys time by itself."""
+    """Whether a prompt to the closed meter tops it up."""
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Where one request goes: the endpoint, and the path at its server.
+    """The endpoint that a request is for, and the path at its server.
 
-    `route` is None when `name` is no endpoint; `prompt` marks the routes that take POST only.
+    `route` is None for an unknown `name`; `prompt` marks the routes that take POST only.
     """
 
     name: str
@@ -68,7 +68,7 @@ _SUFFIX = b"/invocations"
 
 
 class Routes:
-    """All endpoints' routes; immutable, so a new configuration replaces it whole."""
+    """The routes of all endpoints; immutable, a new configuration replaces it whole."""
 
     def __init__(self, routes: Iterable[Route] = ()) -> None:
         known = tuple(routes)
@@ -82,10 +82,10 @@ class Routes:
         self._by_name = {target.name.encode(): target for target in prompts}
 
     def match(self, path: bytes) -> Target | None:
-        """The target of a raw path, None if the path is not the data plane's.
+        """Return the target of a raw path, or None for a path outside the data plane.
 
         `/RESOURCE` and `/endpoints/NAME/invocations` are prompts; `/RESOURCE/…` is the server's
-        own `/…`, byte for byte.
+        `/…`, byte for byte.
         """
         resource, slash, rest = path[1:].partition(b"/")
         if not slash:

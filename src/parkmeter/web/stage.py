@@ -1,4 +1,4 @@
-"""API Gateway's stage, which every local route answers with and without. Pure."""
+"""API Gateway's stage, an optional prefix of every local route. Pure."""
 
 from dataclasses import dataclass
 
@@ -10,15 +10,15 @@ _SLASHED = _PREFIX + b"/"
 
 @dataclass(frozen=True, slots=True)
 class Location:
-    """A request's target: `stage` may be empty, `path` is raw and without it; none is decoded."""
+    """A request's target: the stage or an empty string, the raw path after it, the raw query."""
 
     stage: str
     path: bytes
     query: bytes
 
 
-def located(url: bytes) -> Location:
-    """Where a request goes; an address as proxies are asked it (RFC 9112, 3.2.2) loses its host."""
+def locate(url: bytes) -> Location:
+    """Split a request target; of one in absolute form (RFC 9112, 3.2.2) the host is dropped."""
     if not url.startswith(b"/"):
         url = b"/" + url.partition(b"://")[2].partition(b"/")[2]
     path, _, query = url.partition(b"?")

@@ -1,4 +1,4 @@
-"""A model server as small as can be: answers 200 to every GET. Its flags are its vices.
+"""A minimal model server: answers 200 to every GET. Its flags make it misbehave.
 
 Standard library, sockets only: it must be up in some ten milliseconds, for tests wait for it.
 """

@@ -1,9 +1,9 @@
-"""A model server whose prompts say how long their answers take: `{"seconds": 2}`.
+"""A model server whose prompts set the duration of their answers: `{"seconds": 2}`.
 
-And what it prints meanwhile: `{"say": "hello", "times": 3}` prints "hello 0" to "hello 2".
-With `"pieces": 5` the answer is streamed in so many pieces over that time.
+They also set what it prints: `{"say": "hello", "times": 3}` prints "hello 0" to "hello 2". With
+`"pieces": 5` the answer is streamed in 5 pieces over that time.
 
-`--ready-after` seconds it answers `/ping` with 503 first; `--exit-after` seconds it crashes.
+`/ping` answers 503 for the first `--ready-after` seconds; it crashes after `--exit-after` seconds.
 """
 
 import argparse

@@ -1,46 +1,46 @@
-// Calls of parkmeter's HTTP routes. Addresses are relative to the page, under whatever prefix it is.
+// Calls of parkmeter's HTTP routes. URLs are relative to the page, so that any prefix works.
 
-const PATIENCE = 30_000;
+const TIMEOUT = 30_000;
 
-/** What parkmeter refused, in its own words (RFC 9457). */
+/** An error answer (RFC 9457). */
 export class Problem extends Error {
   constructor(status, document) {
-    super(wordsOf(document) || `The answer was ${status}.`);
+    super(messageOf(document) || `The answer was ${status}.`);
     this.status = status;
     this.code = document.code;
     this.data = document;
   }
 
-  /** The token is not, or no longer, good. */
+  /** Whether the token is not, or no longer, valid. */
   get signedOut() { return this.status === 401 || this.code === "token_refused"; }
 }
 
-/** What a problem says; ours is written for terminals too, with code in backticks. */
-function wordsOf({ code, detail, title, message }) {
-  const said = detail || title || message;
-  return code && said ? said.replaceAll("`", "") : said;
+/** Return a problem's text; parkmeter's own is for terminals too, with code in backticks. */
+function messageOf({ code, detail, title, message }) {
+  const text = detail || title || message;
+  return code && text ? text.replaceAll("`", "") : text;
 }
 
 export class Api {
   constructor(token) { this.token = token; }
 
-  /** The address of a route. */
+  /** Return the URL of a route. */
   static address(path) { return new URL(path, document.baseURI); }
 
-  /** JSON. Throws Problem, or what fetch throws when no answer comes. */
+  /** Return JSON. Throws Problem, or fetch's error if no answer comes. */
   async get(path) {
-    return (await this.ask(path, { signal: AbortSignal.timeout(PATIENCE) })).json();
+    return (await this.ask(path, { signal: AbortSignal.timeout(TIMEOUT) })).json();
   }
 
-  /** Change something once, however often it is sent with the same key. */
+  /** Send a change; sent again with the same key it is done once. */
   async change(path, body, key) {
     const headers = { "Content-Type": "application/json", "Idempotency-Key": key };
-    const signal = AbortSignal.timeout(PATIENCE);
-    const sent = { method: "POST", headers, body: JSON.stringify(body), signal };
-    return (await this.ask(path, sent)).json();
+    const signal = AbortSignal.timeout(TIMEOUT);
+    const request = { method: "POST", headers, body: JSON.stringify(body), signal };
+    return (await this.ask(path, request)).json();
   }
 
-  /** Any call; its answer, unless that is a problem. */
+  /** Return the response to any call. Throws Problem for an error answer. */
   async ask(path, { headers = {}, ...rest } = {}) {
     const response = await fetch(Api.address(path), {
       ...rest, cache: "no-store", headers: { ...headers, Authorization: `Bearer ${this.token}` },
@@ -51,11 +51,11 @@ export class Api {
   }
 }
 
-/** A new key for one intention. */
+/** Return a new idempotency key. */
 export function newKey() {
-  // Not randomUUID: a page without HTTPS, such as a gateway in the local network, has none.
+  // Not randomUUID: pages without HTTPS, as on a local network, do not have it.
   return Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
-/** The path of an endpoint's routes. */
+/** Return the path of an endpoint's route. */
 export const pathOf = (name, rest = "") => `endpoints/${encodeURIComponent(name)}${rest}`;

@@ -1,14 +1,14 @@
-// One card per endpoint: the dial, the status and its reason, money, time to add, and panels to open.
+// A card per endpoint: dial, status and reason, money, top-up buttons, and panels to open.
 
-import { h, say, write, writeOrHide } from "./dom.js";
+import { announce, h, write, writeOrHide } from "./dom.js";
 import { eject } from "./eject.js";
-import { countdown, inWords, minutes, moment, money, nextMonday, rate } from "./format.js";
+import { Estimate, costUntil } from "./estimate.js";
+import { duration, inWords, minutes, moment, money, nextMonday, rate } from "./format.js";
 import { Dial } from "./meter.js";
 import { Playground } from "./playground.js";
 import { ReceiptView } from "./receipt.js";
-import { Sight, until } from "./reckoning.js";
 import { Timeline } from "./timeline.js";
-import { TopUp, why } from "./top_up.js";
+import { TopUp, reasonOf } from "./top_up.js";
 
 const PANELS = [["Timeline", Timeline], ["Receipt", ReceiptView], ["Playground", Playground, "invoke"]];
 
@@ -41,33 +41,33 @@ export class Card {
     );
   }
 
-  /** The newest that was heard, at `heard` on the steady clock. */
-  see(endpoint, heard) {
-    const before = this.sight;
-    this.sight = new Sight(endpoint, heard, before);
+  /** Show the newest state, received at `received` on the monotonic clock. */
+  update(endpoint, received) {
+    const before = this.estimate;
+    this.estimate = new Estimate(endpoint, received, before);
     const { status } = endpoint;
-    if (before && before.endpoint.status !== status) say(`${this.name}: ${status}, ${endpoint.cause}`);
+    if (before && before.endpoint.status !== status) announce(`${this.name}: ${status}, ${endpoint.cause}`);
     write(this.badge, status);
-    // How long a start takes and the next try are told below, by the reader's own clock.
+    // The start's duration and the next try are shown below, by the browser's clock.
     write(this.reason, sentence(endpoint.cause));
     this.topUp?.show(endpoint);
     if (this.ejectButton) this.ejectButton.disabled = !(endpoint.seconds_left > 0);
-    this.view?.see?.(endpoint);
-    this.tick(heard);
+    this.view?.update?.(endpoint);
+    this.tick(received);
   }
 
-  /** Once a second, and after everything that was heard. */
+  /** Update what changes with time; called every second and after each update. */
   tick(now) {
-    const { sight } = this, { endpoint } = sight, left = sight.left(now), today = new Date();
-    const tone = sight.tone(now);
+    const { estimate } = this, { endpoint } = estimate, left = estimate.left(now), today = new Date();
+    const tone = estimate.tone(now);
     if (this.tone !== tone && this.tone && (tone === "first" || tone === "last") && this.tone !== "last") {
-      say(`${this.name}: ${inWords(left)} left`);
+      announce(`${this.name}: ${inWords(left)} left`);
     }
     this.tone = this.element.dataset.tone = tone;
     const closes = endpoint.closes_at && new Date(endpoint.closes_at);
-    const under = left <= 0 ? "no time left" : sight.still ? "paused" : closes ? `until ${moment(closes)}` : "";
-    this.dial.show(left, sight.warnings, under);
-    // To the minute: read out when asked for, and the same text is not written again.
+    const under = left <= 0 ? "no time left" : estimate.paused ? "paused" : closes ? `until ${moment(closes)}` : "";
+    this.dial.show(left, estimate.warnings, under);
+    // To the minute, so that a screen reader is not given a new text every second.
     const label = left > 0 ? `${inWords(left)} left, ${under}` : "No time on the meter";
     if (this.timer.getAttribute("aria-label") !== label) this.timer.setAttribute("aria-label", label);
     this.startProgress(now, today);
@@ -75,14 +75,14 @@ export class Card {
   }
 
   startProgress(now, today) {
-    const { endpoint } = this.sight, start = this.sight.start(now, today);
+    const { endpoint } = this.estimate, start = this.estimate.start(now, today);
     const retry = endpoint.status === "failed" && endpoint.next_try ? new Date(endpoint.next_try) : null;
     this.start.hidden = !start && !retry;
     if (start) {
-      const usual = start.usual ? `, usually ${countdown(start.usual)}` : "";
+      const usual = start.usual ? `, usually takes ${duration(start.usual)}` : "";
       this.bar ??= h("progress", { "aria-label": `Start of ${this.name}` });
       this.words ??= h("p");
-      write(this.words, `For ${countdown(start.seconds)}${usual}`);
+      write(this.words, `Starting for ${duration(start.seconds)}${usual}`);
       if (start.usual) {
         this.bar.max = start.usual;
         this.bar.value = Math.min(start.usual, start.seconds);
@@ -97,15 +97,15 @@ export class Card {
   }
 
   money(now, today) {
-    const { endpoint } = this.sight, price = endpoint.price_per_hour, monday = nextMonday(today);
-    const told = endpoint.price_source ?? "configuration";
-    const source = told === "configuration" ? "" : ` (${told})`;
+    const { endpoint } = this.estimate, price = endpoint.price_per_hour, monday = nextMonday(today);
+    const origin = endpoint.price_source ?? "configuration";
+    const source = origin === "configuration" ? "" : ` (${origin})`;
     this.fact("Price", "Price", price == null ? "unknown" : `${rate(price)} an hour${source}`);
-    const spent = this.sight.spent(now);
+    const spent = this.estimate.spent(now);
     const running = endpoint.status !== "stopped";
     this.fact("Spent", "Spent since the start", running ? money(spent) : null);
-    this.fact("Monday", `If left on till ${moment(monday)}`, price == null || !(running || this.sight.left(now) > 0)
-      ? null : money(until(monday, today, price)));
+    this.fact("Monday", `If left on until ${moment(monday)}`, price == null || !(running || this.estimate.left(now) > 0)
+      ? null : money(costUntil(monday, today, price)));
     this.fact("Hours", "Hours", endpoint.hours ? this.hours(endpoint) : null);
   }
 
@@ -118,30 +118,30 @@ export class Card {
   }
 
   fact(key, name, value) {
-    const [term, said] = this.facts.get(key);
+    const [term, text] = this.facts.get(key);
     term.parentElement.hidden = value == null;
     write(term, name);
-    write(said, value ?? "");
+    write(text, value ?? "");
   }
 
   async eject() {
-    const { endpoint } = this.sight;
+    const { endpoint } = this.estimate;
     try {
-      const answer = await eject(this.api, endpoint, this.sight.left(performance.now()));
-      if (answer) this.tell(`Ejected; ${minutes(Math.abs(answer.minutes))} given up.`, "added");
+      const answer = await eject(this.api, endpoint, this.estimate.left(performance.now()));
+      if (answer) this.showNote(`Ejected; ${minutes(Math.abs(answer.minutes))} given up.`, "added");
     } catch (error) {
-      this.tell(why(error), "refused");
+      this.showNote(reasonOf(error), "refused");
     }
     this.changed();
   }
 
-  tell(text, kind) {
-    if (this.topUp) { this.topUp.tell(text, kind); return; }
+  showNote(text, kind) {
+    if (this.topUp) { this.topUp.showNote(text, kind); return; }
     this.note ??= h("p");
     this.note.className = `note ${kind}`;
     writeOrHide(this.note, text);
     this.element.lastElementChild.before(this.note);
-    say(`${this.name}: ${text}`);
+    announce(`${this.name}: ${text}`);
   }
 
   /** Open a panel, or close the one that is open. */
@@ -149,7 +149,7 @@ export class Card {
     this.view?.close?.();
     const opening = this.title !== title;
     this.title = opening ? title : null;
-    this.view = opening ? new View(this.api, this.sight.endpoint, this.holder) : null;
+    this.view = opening ? new View(this.api, this.estimate.endpoint, this.holder) : null;
     for (const tab of this.tabs) tab.setAttribute("aria-expanded", String(tab.textContent === this.title));
     this.panel.hidden = !opening;
     this.panel.setAttribute("aria-label", `${title} of ${this.name}`);
@@ -157,16 +157,16 @@ export class Card {
     this.view?.opened?.();
   }
 
-  /** Bring a panel that somebody opened to where they look. */
+  /** Scroll to a panel that the reader opened. */
   reveal() {
     if (this.panel.hidden) return;
     const { top } = this.panel.getBoundingClientRect();
     if (top >= 0 && top < innerHeight / 2) return;
-    const still = matchMedia("(prefers-reduced-motion: reduce)").matches;
-    this.panel.scrollIntoView({ behavior: still ? "instant" : "smooth", block: "start" });
+    const reduced = matchMedia("(prefers-reduced-motion: reduce)").matches;
+    this.panel.scrollIntoView({ behavior: reduced ? "instant" : "smooth", block: "start" });
   }
 
-  /** Open the first panel, without anybody asking for it. */
+  /** Open the first panel. */
   open() { this.toggle(...PANELS[0]); }
 
   remove() {

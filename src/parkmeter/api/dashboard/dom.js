@@ -1,13 +1,13 @@
-// Elements made and filled; nothing is ever parsed as HTML, so no text of others can become markup.
+// Creates and fills elements; no text is parsed as HTML, so foreign text cannot become markup.
 
 const SVG = "http://www.w3.org/2000/svg";
 
-/** An element: attributes by name, `on…` as listeners, true and false as present and absent. */
+/** Return an element: attributes by name, `on…` as listeners, true and false as present and absent. */
 export function h(tag, attributes = {}, ...children) {
   return filled(document.createElement(tag), attributes, children);
 }
 
-/** The same for SVG. */
+/** Return an SVG element in the same way. */
 export function s(tag, attributes = {}, ...children) {
   return filled(document.createElementNS(SVG, tag), attributes, children);
 }
@@ -24,7 +24,7 @@ function filled(element, attributes, children) {
 
 export const byId = (id) => document.getElementById(id);
 
-/** Set a text only where it changed: every write would have a screen reader look again. */
+/** Set a text if it has changed: every write makes a screen reader check the element. */
 export function write(element, text) {
   if (element.textContent !== text) element.textContent = text;
 }
@@ -35,14 +35,14 @@ export function writeOrHide(element, text) {
   element.hidden = !text;
 }
 
-/** Tell a screen reader; meant for what happens, never for what goes on every second. */
-export function say(text) {
-  const said = byId("said");
-  said.textContent = "";
-  setTimeout(() => { said.textContent = text; }, 50);
+/** Announce an event to screen readers; not for what changes every second. */
+export function announce(text) {
+  const region = byId("announcement");
+  region.textContent = "";
+  setTimeout(() => { region.textContent = text; }, 50);
 }
 
-/** Copy text; also where a page without HTTPS has no clipboard of its own. */
+/** Copy text, also on a page without HTTPS, which has no clipboard API. */
 export async function copy(text) {
   if (navigator.clipboard) return navigator.clipboard.writeText(text);
   const field = h("textarea", { class: "unseen" }, text);

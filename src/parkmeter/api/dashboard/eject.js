@@ -1,10 +1,10 @@
-// Ending an endpoint now, after a question.
+// Ejects an endpoint after a confirmation.
 
 import { newKey, pathOf } from "./api.js";
 import { byId, write } from "./dom.js";
 import { inWords } from "./format.js";
 
-/** Ask, then eject what was seen. Resolves to the answer, or to null if it is kept; throws what `change` throws. */
+/** Ask, then eject. Resolves to the answer, or to null if it is kept; throws as `change` does. */
 export async function eject(api, endpoint, left) {
   const dialog = byId("confirm");
   write(byId("confirm-title"), `Eject ${endpoint.name}?`);
@@ -14,6 +14,6 @@ export async function eject(api, endpoint, left) {
   dialog.showModal();
   await new Promise((closed) => dialog.addEventListener("close", closed, { once: true }));
   if (dialog.returnValue !== "yes") return null;
-  // As it was seen when the question was asked: who topped up meanwhile is not ejected.
+  // With the expiry shown in the question: a top-up since then makes the gateway refuse.
   return api.change(pathOf(endpoint.name, "/eject"), { expires_at: endpoint.expires_at }, newKey());
 }

@@ -1,14 +1,14 @@
-// Server-sent events out of a fetched answer: unlike EventSource, fetch can send a token in a header.
+// Server-sent events from a fetch response: unlike EventSource, fetch can send a token in a header.
 
-/** Each event as `{event, data}`, as it comes. `heard` is told of every piece, comments too. */
-export async function* events(response, heard = () => {}) {
+/** Yield each event as `{event, data}`. `received` is called for every piece, comments too. */
+export async function* events(response, received = () => {}) {
   const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
   let rest = "", pending = [];
   try {
     for (;;) {
       const { value, done } = await reader.read();
       if (done) return;
-      heard();
+      received();
       const lines = (rest + value).split(/\r\n|\n|\r(?!$)/);
       rest = lines.pop();
       yield* complete(lines);

@@ -1,4 +1,4 @@
-// Times and money as people read them. Pure; times are shown in the browser's own zone.
+// Times and money for people. Pure; times are shown in the browser's time zone.
 
 const MINUTE = 60, HOUR = 3600, DAY = 86400;
 
@@ -12,7 +12,7 @@ export function countdown(seconds) {
   return hours ? `${hours}:${two(minutes)}:${rest}` : `${minutes}:${rest}`;
 }
 
-/** In words, coarse: `42 minutes`, `1 hour 20 minutes`, `2 days 3 hours`, `30 seconds`. */
+/** Seconds rounded down, in words: `42 minutes`, `1 hour 20 minutes`, `2 days 3 hours`, `30 seconds`. */
 export function inWords(seconds) {
   const whole = Math.max(0, Math.floor(seconds));
   const some = (number, unit) => (number ? `${number} ${unit}${number === 1 ? "" : "s"}` : "");
@@ -25,7 +25,16 @@ export function inWords(seconds) {
   return two(some(Math.floor(whole / DAY), "day"), some(Math.floor((whole % DAY) / HOUR), "hour"));
 }
 
-/** Minutes as they were added: `10 minutes`, `4.2 minutes`, `1 minute`. */
+/** A length of time: `26 s`, `1 min 26 s`, `3 min`, `1 h 5 min`. */
+export function duration(seconds) {
+  const whole = Math.max(0, Math.floor(seconds));
+  const two = (big, bigUnit, small, smallUnit) => `${big} ${bigUnit}${small ? ` ${small} ${smallUnit}` : ""}`;
+  if (whole < MINUTE) return `${whole} s`;
+  if (whole < HOUR) return two(Math.floor(whole / MINUTE), "min", whole % MINUTE, "s");
+  return two(Math.floor(whole / HOUR), "h", Math.floor((whole % HOUR) / MINUTE), "min");
+}
+
+/** Minutes of a change: `10 minutes`, `4.2 minutes`, `1 minute`. */
 export function minutes(amount) {
   const shown = Number(amount.toFixed(amount < 10 ? 2 : 1));
   return `${shown.toLocaleString("en")} minute${shown === 1 ? "" : "s"}`;
@@ -39,7 +48,7 @@ const formats = {
   day: new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "short" }),
 };
 
-/** A moment by the clock, with its day unless that is today: `18:24`, `tomorrow 9:00`. */
+/** A time of day, with its day unless that is today: `18:24`, `tomorrow 9:00`. */
 export function moment(date, { exact = false, now = new Date() } = {}) {
   const time = (exact ? formats.exact : formats.short).format(date);
   const days = Math.round((midnight(date) - midnight(now)) / (DAY * 1000));
@@ -54,7 +63,7 @@ function midnight(date) {
   return new Date(date.getFullYear(), date.getMonth(), date.getDate());
 }
 
-/** The next Monday, 9:00: when the week begins that somebody would notice. */
+/** The next Monday, 9:00: when an endpoint left on for the weekend would be noticed. */
 export function nextMonday(now = new Date()) {
   const monday = midnight(now);
   monday.setHours(9);
@@ -62,7 +71,7 @@ export function nextMonday(now = new Date()) {
   return monday;
 }
 
-/** Dollars, given as a number or as text; unknown stays unknown, and is never zero. */
+/** Dollars, given as a number or as text; unknown is never shown as zero. */
 export function money(dollars) {
   if (dollars == null) return "unknown";
   return Number(dollars).toLocaleString("en-US", { style: "currency", currency: "USD" });
@@ -74,7 +83,7 @@ export function rate(dollars) {
   return dollars == null ? "unknown" : Number(dollars).toLocaleString("en-US", shown);
 }
 
-/** Hours with two decimals at most. */
+/** Hours with at most two decimals. */
 export function hours(number) {
   return `${Number(number).toLocaleString("en", { maximumFractionDigits: 2 })} h`;
 }

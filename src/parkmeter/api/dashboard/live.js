@@ -1,40 +1,40 @@
-// How the endpoints are doing, kept up to date: by events where the gateway sends them, else by asking.
-// A page that nobody looks at only asks now and then: a browser has six connections for a gateway, and
-// some forgotten tabs would hold them all.
+// Keeps the endpoints up to date: by events where the gateway sends them, else by polling.
+// A hidden page polls rarely and holds no connection: a browser has six for a gateway, which a few
+// forgotten tabs would use up.
 
 import { Problem } from "./api.js";
 import { events } from "./event_stream.js";
 
-const ASK_EVERY = 5_000, ASK_HIDDEN = 60_000;
-// After a change things happen within moments: so often, and so many times, it is asked sooner.
-const ASK_SOON = 1_000, SOON = 4;
-// A gateway says something every 15 s at least; a connection that fell silent is given up.
+const POLL = 5_000, POLL_HIDDEN = 60_000;
+// More follows soon after a change: the next polls come at this shorter interval.
+const POLL_SOON = 1_000, SOON_POLLS = 4;
+// A gateway sends something at least every 15 s; a silent connection is given up.
 const SILENCE = 40_000;
 const LONGEST_WAIT = 10_000;
-// Where too many listen already it is asked as often, and after so long it is tried to listen again.
-const CROWDED = 60_000;
+// With too many streams open the page polls, and tries a stream again after this time.
+const STREAM_RETRY = 60_000;
 
 /**
- * `streamed`: the gateway sends events. `seen(endpoints)`: the newest; `lost(milliseconds)`: no connection, tried again then; `found()`: there is
- * one again; `refused(problem)`: the token is no longer good, and nothing more comes.
+ * `streamed`: the gateway sends events. Callbacks: `received(endpoints)`; `lost(milliseconds)`: no connection,
+ * next attempt after this time; `connected()`; `refused(problem)`: the token is no longer valid, updates end.
  */
 export class Live {
-  constructor(api, streamed, { seen, lost, found, refused }) {
-    Object.assign(this, { api, streamed, seen, lost, found, refused });
-    this.listenAgain = -Infinity;
+  constructor(api, streamed, { received, lost, connected, refused }) {
+    Object.assign(this, { api, streamed, received, lost, connected, refused });
+    this.streamAgain = -Infinity;
     this.failures = this.soon = 0;
     this.ended = new AbortController();
     const signal = this.ended.signal;
     document.addEventListener("visibilitychange", () => {
-      if (document.hidden) this.unseen?.abort(); else this.now();
+      if (document.hidden) this.hidden?.abort(); else this.now();
     }, { signal });
     addEventListener("online", () => this.now(), { signal });
     this.run();
   }
 
-  /** Ask at once, where nobody tells us, and soon again; used after every change. */
+  /** Poll now and soon again, unless events are streamed; called after every change. */
   now() {
-    this.soon = SOON;
+    this.soon = SOON_POLLS;
     this.wake?.();
   }
 
@@ -43,7 +43,7 @@ export class Live {
   async run() {
     while (!this.ended.signal.aborted) {
       try {
-        if (this.streamed && !document.hidden && performance.now() >= this.listenAgain) await this.follow(); else await this.look();
+        if (this.streamed && !document.hidden && performance.now() >= this.streamAgain) await this.follow(); else await this.poll();
       } catch (error) {
         if (this.ended.signal.aborted) return;
         if (error instanceof Problem && error.signedOut) { this.refused(error); return; }
@@ -56,40 +56,40 @@ export class Live {
 
   async follow() {
     const silent = new AbortController();
-    this.unseen = new AbortController();
+    this.hidden = new AbortController();
     let timer;
-    const heard = () => {
+    const received = () => {
       clearTimeout(timer);
       timer = setTimeout(() => silent.abort(), SILENCE);
     };
-    heard();
+    received();
     try {
-      const signal = AbortSignal.any([silent.signal, this.unseen.signal, this.ended.signal]);
+      const signal = AbortSignal.any([silent.signal, this.hidden.signal, this.ended.signal]);
       const response = await this.api.ask("events", { signal });
-      for await (const { event, data } of events(response, heard)) {
+      for await (const { event, data } of events(response, received)) {
         if (event === "endpoints") this.show(JSON.parse(data));
       }
       throw new Error("The gateway ended the connection.");
     } catch (error) {
-      if (this.unseen.signal.aborted) return;
+      if (this.hidden.signal.aborted) return;
       if (!(error instanceof Problem && error.code === "too_many_listeners")) throw error;
-      this.listenAgain = performance.now() + CROWDED;
+      this.streamAgain = performance.now() + STREAM_RETRY;
     } finally {
       clearTimeout(timer);
     }
   }
 
-  async look() {
+  async poll() {
     this.show(await this.api.get("endpoints"));
     if (this.soon > 0) this.soon--;
-    await this.pause(document.hidden ? ASK_HIDDEN : this.soon ? ASK_SOON : ASK_EVERY);
+    await this.pause(document.hidden ? POLL_HIDDEN : this.soon ? POLL_SOON : POLL);
   }
 
   show({ endpoints }) {
     if (this.ended.signal.aborted) return;
     this.failures = 0;
-    this.found();
-    this.seen(endpoints);
+    this.connected();
+    this.received(endpoints);
   }
 
   pause(milliseconds) {

@@ -1,16 +1,16 @@
-// The page: who is signed in, the cards of the endpoints, and whether what they show is fresh.
+// The page: signing in and out, the endpoints' cards, and the state of the connection.
 
 import { Api, Problem } from "./api.js";
 import { Card } from "./cards.js";
-import { byId, h, say, write, writeOrHide } from "./dom.js";
-import { countdown } from "./format.js";
+import { announce, byId, h, write, writeOrHide } from "./dom.js";
+import { countdown, inWords } from "./format.js";
 import { Live } from "./live.js";
 import { Holder, session } from "./session.js";
 
 const cards = new Map();
 const none = h("p", { class: "notice" }, "This token sees no endpoint.");
 let live = null;
-let heard = null;
+let received = null;
 
 // ── Signing in and out ──────────────────────────────────────────────────────────────────────────────
 
@@ -23,22 +23,22 @@ async function enter(token) {
   writeOrHide(byId("who"), holder.name);
   byId("sign-out").hidden = false;
   live = new Live(api, holder.events, {
-    seen: (endpoints) => seen(api, holder, endpoints),
+    received: (endpoints) => update(api, holder, endpoints),
     lost,
-    found,
-    refused: (problem) => leave(whyNot(problem)),
+    connected,
+    refused: (problem) => leave(refusal(problem)),
   });
 }
 
-/** Why nobody was signed in. Where tokens are stands above the field already. */
-function whyNot(error) {
+/** Return why signing in failed; the place of the tokens is named above the field. */
+function refusal(error) {
   if (!(error instanceof Problem)) return "The gateway does not answer. Is it running?";
   return error.signedOut ? "This token is unknown, expired or revoked." : error.message;
 }
 
 function leave(reason) {
   live?.stop();
-  live = heard = null;
+  live = received = null;
   session.end();
   for (const card of cards.values()) card.remove();
   cards.clear();
@@ -60,14 +60,14 @@ byId("sign-in").addEventListener("submit", async (event) => {
     await enter(token);
     byId("main").focus();
   } catch (error) {
-    writeOrHide(byId("sign-in-problem"), whyNot(error));
+    writeOrHide(byId("sign-in-problem"), refusal(error));
   }
 });
 
-// ── What is heard ───────────────────────────────────────────────────────────────────────────────────
+// ── Updates ─────────────────────────────────────────────────────────────────────────────────────────
 
-function seen(api, holder, endpoints) {
-  heard = performance.now();
+function update(api, holder, endpoints) {
+  received = performance.now();
   const place = byId("endpoints"), names = new Set(endpoints.map(({ name }) => name));
   for (const [name, card] of cards) if (!names.has(name)) { card.remove(); cards.delete(name); }
   for (const endpoint of endpoints) {
@@ -75,11 +75,11 @@ function seen(api, holder, endpoints) {
     if (!card) {
       card = new Card(api, holder, endpoint.name, () => live?.now());
       cards.set(endpoint.name, card);
-      // The panel follows its card, so that the keyboard finds it there.
+      // The panel follows its card in the order of the keyboard.
       place.append(card.element, card.panel);
-      card.see(endpoint, heard);
+      card.update(endpoint, received);
       if (endpoints.length === 1 && matchMedia("(min-width: 62rem)").matches) card.open();
-    } else card.see(endpoint, heard);
+    } else card.update(endpoint, received);
   }
   place.classList.toggle("single", endpoints.length === 1);
   none.hidden = endpoints.length > 0;
@@ -87,9 +87,9 @@ function seen(api, holder, endpoints) {
   tick();
 }
 
-function found() {
+function connected() {
   const connection = byId("connection");
-  if (connection.dataset.state === "lost") say("Connected again");
+  if (connection.dataset.state === "lost") announce("Connected again");
   connection.dataset.state = "live";
   writeOrHide(connection, "live");
   byId("lost").hidden = true;
@@ -97,7 +97,7 @@ function found() {
 
 function lost() {
   const connection = byId("connection");
-  if (connection.dataset.state !== "lost") say("Connection lost; trying again");
+  if (connection.dataset.state !== "lost") announce("Connection lost, retrying");
   connection.dataset.state = "lost";
   writeOrHide(connection, "no connection");
   tick();
@@ -106,27 +106,28 @@ function lost() {
 function tick() {
   const now = performance.now();
   for (const card of cards.values()) card.tick(now);
-  const nearest = [...cards.values()].map((card) => card.sight).filter((sight) => sight.left(now) > 0)
+  const nearest = [...cards.values()].map((card) => card.estimate).filter((estimate) => estimate.left(now) > 0)
     .sort((a, b) => a.left(now) - b.left(now))[0];
   const title = nearest ? `${countdown(nearest.left(now))} ${nearest.endpoint.name} · parkmeter` : "parkmeter";
   if (document.title !== title) document.title = title;
   if (byId("connection").dataset.state !== "lost" || byId("connection").hidden) return;
-  const ago = heard === null ? "" : ` Shown is what was known ${countdown((now - heard) / 1000)} ago; meters go on.`;
-  write(byId("lost"), `The connection to the gateway is lost; trying again.${ago}`);
+  const age = received === null ? null : inWords(Math.max(1, (now - received) / 1000));
+  const data = age ? ` You see data from ${age} ago; the meters keep running.` : "";
+  write(byId("lost"), `Connection lost, retrying.${data}`);
   byId("lost").hidden = false;
 }
 
-// Four times a second, so that a second is never skipped; written is only what changed.
+// Four times a second, so that no second is skipped; only changed text is written.
 setInterval(tick, 250);
 
-// ── Beginning ───────────────────────────────────────────────────────────────────────────────────────
+// ── Start ───────────────────────────────────────────────────────────────────────────────────────────
 
 async function resume() {
   try {
     await enter(session.token);
   } catch (error) {
-    if (error instanceof Problem && error.status < 500) { leave(whyNot(error)); return; }
-    // The token may be good: it is kept, and tried again.
+    if (error instanceof Problem && error.status < 500) { leave(refusal(error)); return; }
+    // The token may still be valid: it is kept, and tried again.
     lost();
     setTimeout(resume, 2_000);
   }

@@ -7,7 +7,7 @@ const CENTER = { x: 140, y: 134 };
 const FROM = 195, SWEEP = 210; // degrees, clockwise from the left; 0 is the right-hand side
 const MINUTE = 60, HOUR = 3600, DAY = 86400;
 
-/** How far a dial reaches, with the unit of its numbers; the first that holds the time left is shown. */
+/** Scales of the dial: length, unit, name of the unit. The first that fits the time left is shown. */
 const SCALES = [
   [60, MINUTE, "min"], [120, MINUTE, "min"], [4, HOUR, "hours"], [8, HOUR, "hours"], [12, HOUR, "hours"],
   [24, HOUR, "hours"], [48, HOUR, "hours"], [4, DAY, "days"], [8, DAY, "days"], [16, DAY, "days"],
@@ -34,7 +34,7 @@ export class Dial {
     );
   }
 
-  /** `seconds` left; `warnings` in minutes; `under`: what stands below the time. */
+  /** Show the seconds left; `warnings` in minutes; `under`: text below the time. */
   show(seconds, warnings, under) {
     const [reach, unit, word] = SCALES.find(([count, of]) => seconds <= count * of) ?? SCALES.at(-1);
     const whole = reach * unit;
@@ -61,7 +61,7 @@ function ticks(reach, word) {
     const [from, to] = [at(step / 20, 97), at(step / 20, long ? 88 : 93)];
     made.push(s("path", { d: `M${from}L${to}`, class: long ? "long" : "" }));
     if (!long) continue;
-    // Those at the ends stand below their ticks, where the time cannot reach them.
+    // At the ends the numbers are below their ticks, clear of the time.
     const [x, y] = step % 20 ? at(step / 20, 72) : at(step / 20, 95);
     made.push(s("text", { x, y: y + (step % 20 ? 4 : 19) }, String((reach * step) / 20)));
   }
@@ -69,7 +69,7 @@ function ticks(reach, word) {
   return made;
 }
 
-/** Where the warnings lie: amber from the first on, red from the last. */
+/** Return the zones of the warnings: amber from the first on, red from the last. */
 function zones(whole, warnings) {
   const [first, last] = [Math.max(...warnings), Math.min(...warnings)].map((one) => (one * MINUTE) / whole);
   const made = [];

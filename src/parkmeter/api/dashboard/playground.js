@@ -1,12 +1,12 @@
-// A prompt, the model's answer as it comes, and the same call for a terminal.
+// A prompt, the model's answer as it arrives, and the same call for a terminal.
 
 import { Api, Problem } from "./api.js";
-import { copy, h, say, write } from "./dom.js";
+import { announce, copy, h, write } from "./dom.js";
 import { answerOf, formsOf, likelyForm, piecesOf } from "./prompt_forms.js";
 import { events } from "./event_stream.js";
-import { awaited } from "./reckoning.js";
+import { awaited } from "./estimate.js";
 
-const HELD = 60; // seconds that a prompt waits for an endpoint that starts
+const WAIT = 60; // seconds that a prompt waits for an endpoint to start
 
 let count = 0;
 
@@ -17,7 +17,7 @@ export class Playground {
     this.remembered = `parkmeter.form.${this.name}`;
     this.prompt = h("textarea", { id, rows: "4", maxlength: "20000", oninput: () => this.showCurl(), onkeydown: (event) => this.key(event) });
     this.prompt.value = "write a story about beautiful weather on a tropical island.";
-    this.form = h("select", { "aria-label": "How the model is asked", onchange: () => this.formChosen() },
+    this.form = h("select", { "aria-label": "Request format", onchange: () => this.formChosen() },
       ...Object.entries(this.forms).map(([key, { title }]) => h("option", { value: key }, title)));
     this.form.value = sessionStorage.getItem(this.remembered) ?? likelyForm(endpoint);
     this.length = h("input", { type: "number", min: "1", max: "4096", value: "120", "aria-label": "Most tokens of the answer", oninput: () => this.showCurl() });
@@ -42,22 +42,28 @@ export class Playground {
 
   close() { this.running?.abort(); }
 
-  /** What a prompt waits for changes with the endpoint. */
-  see(endpoint) {
+  /** Update what a waiting prompt waits for. */
+  update(endpoint) {
     this.endpoint = endpoint;
-    if (this.running) this.tellWait();
+    if (this.running) this.showWait();
   }
 
-  tellWait() {
+  showWait() {
     const waits = !this.answer.textContent && !["running", "stopped"].includes(this.endpoint.status);
     write(this.note, waits ? `Waiting for ${awaited(this.endpoint)}.` : "");
   }
 
-  get wanted() { return this.forms[this.form.value]; }
+  get chosen() { return this.forms[this.form.value]; }
 
-  get payload() { return this.wanted.payload(this.prompt.value, Number(this.length.value) || 120, this.model); }
+  get payload() { return this.chosen.payload(this.prompt.value, Number(this.length.value) || 120, this.model); }
 
-  get path() { return this.resource + this.wanted.path; }
+  get path() { return this.resource + this.chosen.path; }
+
+  /** The URL as README and docs have it: with the stage, which the local gateway takes and API Gateway's has. */
+  get address() {
+    const staged = this.holder.events && !new URL(document.baseURI).pathname.endsWith("/prod/");
+    return Api.address(staged ? `prod/${this.path}` : this.path);
+  }
 
   key(event) {
     if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) { event.preventDefault(); this.ask(); }
@@ -70,29 +76,29 @@ export class Playground {
     this.findModel();
   }
 
-  /** Servers of chats want to be told which model is asked. */
+  /** Find the model's name, which chat servers need in a prompt. */
   async findModel() {
-    if (!this.wanted.models || this.model) return;
+    if (!this.chosen.models || this.model) return;
     try {
-      const { data } = await this.api.get(this.resource + this.wanted.models);
+      const { data } = await this.api.get(this.resource + this.chosen.models);
       this.model = data?.[0]?.id;
       this.showCurl();
     } catch (error) {
-      this.note.textContent = error instanceof Problem ? error.message : "The model server did not say which models it has.";
+      this.note.textContent = error instanceof Problem ? error.message : "The model server did not list its models.";
     }
   }
 
   showCurl() {
     const body = JSON.stringify(this.payload).replaceAll("'", "'\\''");
-    write(this.curl, `curl ${this.wanted.streamed ? "-N " : ""}${Api.address(this.path)} \\\n`
-      + "  -H \"Authorization: Bearer $TOKEN\" \\\n  -H 'Content-Type: application/json' \\\n"
+    write(this.curl, `curl ${this.chosen.streamed ? "-N " : ""}${this.address} \\\n`
+      + "  -H \"Authorization: $TOKEN\" \\\n  -H 'Content-Type: application/json' \\\n"
       + `  -d '${body}'`);
   }
 
   async copyCurl() {
     await copy(this.curl.textContent);
     this.copied.textContent = "Copied";
-    say("Copied; put your token into TOKEN");
+    announce("Copied; put your token into TOKEN");
     setTimeout(() => { this.copied.textContent = "Copy"; }, 2_000);
   }
 
@@ -100,26 +106,26 @@ export class Playground {
     if (this.running) return;
     this.running = new AbortController();
     this.busy(true);
-    this.tellWait();
-    if (this.note.textContent) say(this.note.textContent);
-    const begun = performance.now();
-    let told = "";
+    this.showWait();
+    if (this.note.textContent) announce(this.note.textContent);
+    const started = performance.now();
+    let note = "";
     try {
       const response = await this.api.ask(this.path, {
         method: "POST", body: JSON.stringify(this.payload), signal: this.running.signal,
-        headers: { "Content-Type": "application/json", Accept: "text/event-stream, application/json;q=0.5", Prefer: `wait=${HELD}` },
+        headers: { "Content-Type": "application/json", Accept: "text/event-stream, application/json;q=0.5", Prefer: `wait=${WAIT}` },
       });
       for await (const piece of textOf(response)) this.answer.append(piece);
-      told = `${((performance.now() - begun) / 1000).toFixed(1)} s`;
-      if (!this.answer.textContent) told = `An empty answer, after ${told}`;
-      say(`Answer: ${this.answer.textContent}`);
+      note = `${((performance.now() - started) / 1000).toFixed(1)} s`;
+      if (!this.answer.textContent) note = `An empty answer, after ${note}`;
+      announce(`Answer: ${this.answer.textContent}`);
     } catch (error) {
-      told = this.running.signal.aborted ? "Stopped." : reasonOf(error, this.endpoint, this.holder);
-      if (!this.running.signal.aborted) say(told);
+      note = this.running.signal.aborted ? "Stopped." : reasonOf(error, this.endpoint, this.holder);
+      if (!this.running.signal.aborted) announce(note);
     } finally {
       this.running = null;
       this.busy(false);
-      this.note.textContent = told;
+      this.note.textContent = note;
     }
   }
 
@@ -134,12 +140,12 @@ export class Playground {
   }
 }
 
-/** The pieces of an answer's text, whether it is streamed or whole. */
+/** Yield the pieces of an answer's text, streamed or whole. */
 async function* textOf(response) {
   const type = response.headers.get("content-type") ?? "";
   if (!type.startsWith("text/event-stream")) {
-    const said = await response.text();
-    try { yield answerOf(JSON.parse(said)); } catch { yield said; }
+    const body = await response.text();
+    try { yield answerOf(JSON.parse(body)); } catch { yield body; }
     return;
   }
   for await (const { event, data } of events(response)) {
@@ -152,13 +158,13 @@ async function* textOf(response) {
 
 function reasonOf(error, endpoint, holder) {
   if (!(error instanceof Problem)) return error instanceof TypeError ? "The connection broke off." : error.message;
-  // Whoever reads these has buttons, and no call to make.
+  // The reader has buttons, so the call in the problem's text is of no use.
   if (error.code === "meter_closed") {
-    const next = holder.may("top-up", endpoint.name) ? "press +30 min, then Send" : "ask somebody whose token may top it up";
+    const next = holder.may("top-up", endpoint.name) ? "press +30 min, then Send" : "ask a holder of a token with the scope top-up";
     return `The meter of ${endpoint.name} holds no time: ${next}.`;
   }
-  if (error.code === "not_serving") return `No answer from ${awaited(endpoint)}. Send again to wait on.`;
-  // A model's own refusal is no problem document of ours; it has words of its own.
+  if (error.code === "not_serving") return `No answer from ${awaited(endpoint)}. Send again to keep waiting.`;
+  // A model's own error is not one of our problems; its message is elsewhere.
   const { error: theirs, message } = error.data;
   return theirs?.message ?? (typeof theirs === "string" ? theirs : message) ?? error.message;
 }

@@ -1,4 +1,4 @@
-// The forms in which models are asked, and where in their answers the text is. Pure.
+// The forms of prompts, and the text in the answers. Pure.
 
 const CHAT = "/v1/chat/completions";
 
@@ -18,23 +18,23 @@ const chat = {
   payload: (prompt, most, model) => ({ ...(model ? { model } : {}), ...message(prompt, most), stream: true }),
 };
 
-/** Chat where only prompts reach the server, and answers come whole. */
+/** Chat for a server that is reached by prompts only and answers whole. */
 const messages = { title: "Chat (messages)", path: "", payload: message };
 
-/** The forms in which an endpoint can be asked, by name. Nobody but who runs a model knows which it takes. */
+/** The forms that an endpoint may take, by name; which one it takes only its owner knows. */
 export const formsOf = (endpoint) => ({ text_inputs: text, chat: endpoint.invocations_path ? chat : messages });
 
-/** The name of the likelier form: servers that take prompts at a path of their own nearly all chat, too. */
+/** The name of the likelier form: nearly all servers with another path for prompts are chat servers. */
 export const likelyForm = ({ invocations_path: path }) => (path && path !== "/invocations" ? "chat" : "text_inputs");
 
-/** The text that one event of a stream adds. */
+/** Yield the text that an event of a stream adds. */
 export function* piecesOf(document) {
   if (typeof document.text === "string") yield document.text;
   const added = document.choices?.[0]?.delta?.content ?? document.choices?.[0]?.text;
   if (typeof added === "string") yield added;
 }
 
-/** The text of a whole answer; one of an unknown form is shown as it is. */
+/** Return the text of a whole answer; one of an unknown form unchanged. */
 export function answerOf(document) {
   const found = document?.generated_texts ?? document?.choices?.[0]?.message?.content
     ?? document?.choices?.[0]?.text ?? document?.generated_text ?? document?.[0]?.generated_text;

@@ -1,13 +1,13 @@
-// What an endpoint cost in a period, by whose time, and what always-on would have cost; as CSV, too.
+// Cost of an endpoint in a period, by token, beside that of always-on; also as CSV.
 
 import { pathOf } from "./api.js";
 import { h } from "./dom.js";
 import { hours, money } from "./format.js";
-import { why } from "./top_up.js";
+import { reasonOf } from "./top_up.js";
 
 const DAY = 86_400_000;
 
-/** Periods by name: from and to; null is the journal's beginning, and now. */
+/** Periods by name: from and to; null is the journal's beginning, or now. */
 const PERIODS = {
   "This month": (now) => [new Date(now.getFullYear(), now.getMonth(), 1), null],
   "Last month": (now) => [
@@ -20,7 +20,7 @@ const PERIODS = {
 
 export class ReceiptView {
   constructor(api, { name, price_source: source }) {
-    Object.assign(this, { api, name, source, asked: 0 });
+    Object.assign(this, { api, name, source, latest: 0 });
     this.period = h("select", { "aria-label": `Period of the receipt of ${name}`, onchange: () => this.load() },
       ...Object.keys(PERIODS).map((title) => h("option", {}, title)));
     this.note = h("p", { class: "hint", role: "status" });
@@ -36,7 +36,7 @@ export class ReceiptView {
 
   opened() { this.load(); }
 
-  close() { this.asked = Infinity; }
+  close() { this.latest = Infinity; }
 
   query() {
     const [from, to] = PERIODS[this.period.value](new Date());
@@ -47,12 +47,12 @@ export class ReceiptView {
   }
 
   async load() {
-    const asked = ++this.asked;
+    const request = ++this.latest;
     try {
       const found = await this.api.get(pathOf(this.name, `/receipt?${this.query()}`));
-      if (asked === this.asked) this.show(found);
+      if (request === this.latest) this.show(found);
     } catch (error) {
-      if (asked === this.asked) this.note.textContent = why(error);
+      if (request === this.latest) this.note.textContent = reasonOf(error);
     }
   }
 
@@ -66,7 +66,7 @@ export class ReceiptView {
       ["Always on", money(receipt.always_on_cost)],
       ["Saved", money(receipt.saved), receipt.saved > 0 ? "saved" : null],
     ];
-    this.figures.replaceChildren(...figures.map(([term, said, kind]) => h("div", { class: kind }, h("dt", {}, term), h("dd", {}, said))));
+    this.figures.replaceChildren(...figures.map(([term, value, kind]) => h("div", { class: kind }, h("dt", {}, term), h("dd", {}, value))));
     const head = ["Token", "Hours on", "Bought", "Cost"].map((title) => h("th", { scope: "col" }, title));
     const row = (kind, ...cells) => h("tr", {}, h("th", { scope: "row" }, cells[0]), ...cells.slice(1).map((cell) => h(kind, {}, cell)));
     const all = receipt.parts.reduce((sum, part) => sum + part.minutes_bought, 0);
@@ -77,17 +77,17 @@ export class ReceiptView {
     ));
   }
 
-  /** Fetched with the token in its header, then handed to the browser as a file. */
+  /** Fetch the CSV with the token in a header, then save it as a file. */
   async download() {
     try {
       const answer = await this.api.ask(pathOf(this.name, `/receipt.csv?${this.query()}`));
-      const said = /filename="?([^";]+)"?/.exec(answer.headers.get("content-disposition") ?? "");
+      const name = /filename="?([^";]+)"?/.exec(answer.headers.get("content-disposition") ?? "");
       const address = URL.createObjectURL(await answer.blob());
-      h("a", { href: address, download: said?.[1] ?? `receipt-${this.name}.csv` }).click();
+      h("a", { href: address, download: name?.[1] ?? `receipt-${this.name}.csv` }).click();
       setTimeout(() => URL.revokeObjectURL(address), 60_000);
       this.note.textContent = "";
     } catch (error) {
-      this.note.textContent = why(error);
+      this.note.textContent = reasonOf(error);
     }
   }
 }

@@ -1,4 +1,4 @@
-// The token, kept by this tab until it is closed; in no address, no cookie, no lasting storage.
+// The token, kept by this tab until it is closed; in no URL, no cookie and no lasting storage.
 
 const KEY = "parkmeter.token";
 
@@ -8,13 +8,13 @@ export const session = {
   end() { sessionStorage.removeItem(KEY); },
 };
 
-/** What the holder of a token may do and how to hear of changes, from `GET /whoami`. */
+/** The rights of the token's holder, and whether the gateway streams changes, from `GET /whoami`. */
 export class Holder {
-  constructor(said) {
-    this.name = said.name;
-    this.events = said.events;
-    this.scopes = new Set(said.scopes);
-    this.endpoints = said.endpoints && new Set(said.endpoints);
+  constructor(whoami) {
+    this.name = whoami.name;
+    this.events = whoami.events;
+    this.scopes = new Set(whoami.scopes);
+    this.endpoints = whoami.endpoints && new Set(whoami.endpoints);
   }
 
   may(scope, endpoint) {

@@ -1,13 +1,13 @@
-// What happened in the last hour, day, week or month: statuses as a band, top-ups as ticks, requests a minute.
+// The last hour, day, week or month: statuses as a band, top-ups as ticks, requests per minute.
 
 import { pathOf } from "./api.js";
 import { h, s } from "./dom.js";
-import { countdown, minutes, moment } from "./format.js";
-import { why } from "./top_up.js";
+import { duration, minutes, moment } from "./format.js";
+import { reasonOf } from "./top_up.js";
 
 const HOUR = 3_600_000, DAY = 24 * HOUR;
 const SPANS = [["1 hour", HOUR], ["24 hours", DAY], ["7 days", 7 * DAY], ["30 days", 30 * DAY]];
-// Room beside the plot, the same for the band and for the chart; on the right half of a day's label finds place.
+// Margins of the band and the chart; the right one has room for half of a day's label.
 const LEFT = 38, RIGHT = 24;
 const WHOLE_DAYS = [1, 2, 3, 5, 7, 10].map((days) => (days * DAY) / 1000);
 const REFRESH = 60_000;
@@ -18,7 +18,7 @@ let count = 0;
 export class Timeline {
   constructor(api, endpoint) {
     const { name } = endpoint;
-    Object.assign(this, { api, name, span: DAY, asked: 0, known: state(endpoint) });
+    Object.assign(this, { api, name, span: DAY, latest: 0, known: state(endpoint) });
     const group = `span-${++count}`;
     const choices = SPANS.map(([title, span]) => h(
       "label", { class: "choice" },
@@ -53,28 +53,28 @@ export class Timeline {
     this.sized?.disconnect();
     this.dark.removeEventListener("change", this.redraw);
     this.plot?.destroy();
-    this.asked = Infinity;
+    this.latest = Infinity;
   }
 
-  /** A change of the endpoint is a change of its timeline. */
-  see(endpoint) {
+  /** Load again after a change of the endpoint. */
+  update(endpoint) {
     if (this.known === state(endpoint)) return;
     this.known = state(endpoint);
     this.load();
   }
 
   async load() {
-    const asked = ++this.asked, to = new Date(), from = new Date(to - this.span);
+    const request = ++this.latest, to = new Date(), from = new Date(to - this.span);
     const period = new URLSearchParams({ from: from.toISOString(), to: to.toISOString() });
     try {
       const found = await this.api.get(pathOf(this.name, `/timeline?${period}`));
-      if (asked !== this.asked) return;
+      if (request !== this.latest) return;
       this.state.textContent = "";
       this.shown = { from: +from, to: +to, ...read(found) };
       this.draw();
       this.list();
     } catch (error) {
-      if (asked === this.asked) this.state.textContent = why(error);
+      if (request === this.latest) this.state.textContent = reasonOf(error);
     }
   }
 
@@ -96,7 +96,7 @@ export class Timeline {
     const ticks = topUps.map((one) => s(
       "g", { class: "tick" },
       s("path", { d: `M${x(one.at)} 20v34` }), s("circle", { cx: x(one.at), cy: 15, r: 5 }),
-      s("title", {}, `${moment(new Date(one.at))}: ${signed(one)} by ${one.by ?? "somebody"}`),
+      s("title", {}, `${moment(new Date(one.at))}: ${signed(one)} by ${one.by ?? "another token"}`),
     ));
     this.band.setAttribute("viewBox", `0 0 ${width} 58`);
     this.band.setAttribute("width", width);
@@ -112,7 +112,7 @@ export class Timeline {
     const on = stretches.filter(({ status }) => status === "running").reduce((sum, one) => sum + one.end - one.begin, 0);
     const people = new Set(topUps.map(({ by }) => by).filter(Boolean));
     const by = people.size ? ` by ${[...people].join(", ")}` : "";
-    return `Running for ${countdown(on / 1000)}, ${topUps.length} top-ups${by}; the list below has all.`;
+    return `Running for ${duration(on / 1000)}, ${topUps.length} top-ups${by}; the list below has all.`;
   }
 
   drawChart(width) {
@@ -144,7 +144,7 @@ export class Timeline {
     const { stretches, topUps } = this.shown;
     const rows = [
       ...stretches.map((one) => [one.begin, one.status, one.reason ?? ""]),
-      ...topUps.map((one) => [one.at, "top-up", `${signed(one)} by ${one.by ?? "somebody"}`]),
+      ...topUps.map((one) => [one.at, "top-up", `${signed(one)} by ${one.by ?? "another token"}`]),
     ].sort((a, b) => b[0] - a[0]).slice(0, SHOWN);
     this.table.replaceChildren(h(
       "table", {},
@@ -166,13 +166,13 @@ function signed({ minutes: amount }) {
 }
 
 function caption({ counted, total, slot }) {
-  if (!counted) return "How many requests came is not known here at the moment.";
-  if (!total) return "Requests a minute: none came in this time.";
+  if (!counted) return "The number of requests is not known at the moment.";
+  if (!total) return "Requests per minute: none in this time.";
   const over = { 1: "", 60: ", averaged over hours" }[slot] ?? `, averaged over ${slot} minutes`;
-  return `Requests a minute${over}; ${total.toLocaleString("en")} in all.`;
+  return `Requests per minute${over}; ${total.toLocaleString("en")} in all.`;
 }
 
-/** An answer with moments as numbers, and requests a minute as uPlot takes them: every slot, also the quiet ones. */
+/** Return an answer with times as numbers, and requests per minute as uPlot takes them: a value for every slot. */
 function read({ from, to, stretches, top_ups: topUps, requests, request_minutes: slot }) {
   const number = (at) => Math.floor(new Date(at) / 60_000 / slot);
   const counts = new Map((requests ?? []).map(({ at, count: many }) => [number(at), many]));

@@ -1,16 +1,16 @@
-// Buttons and a field that add time, and what came of it.
+// Buttons and a field that add time, and the result.
 
+import { ActionKey } from "./action_key.js";
 import { Problem, pathOf } from "./api.js";
-import { h, say, writeOrHide } from "./dom.js";
+import { announce, h, writeOrHide } from "./dom.js";
 import { minutes, moment, money } from "./format.js";
-import { Intention } from "./intention.js";
 
 const PRESETS = [10, 30, 60];
 
 export class TopUp {
   constructor(api, name, changed) {
     Object.assign(this, { api, name, changed });
-    this.intention = new Intention();
+    this.actionKey = new ActionKey();
     this.note = h("p", { class: "note", hidden: true });
     this.buttons = PRESETS.map((amount) => h(
       "button",
@@ -35,7 +35,7 @@ export class TopUp {
   }
 
   show(endpoint) {
-    // Minutes cannot be reckoned from dollars without a price, nor from one of nothing.
+    // Dollars buy no countable minutes without a price, or with one of zero.
     if (!(endpoint.price_per_hour > 0)) this.dollars.remove();
     else if (!this.dollars.isConnected) this.unit.append(this.dollars);
   }
@@ -44,42 +44,42 @@ export class TopUp {
     event.preventDefault();
     const amount = this.amount.valueAsNumber;
     if (!(amount > 0)) {
-      this.tell("Type how much to add: a number greater than 0.", "refused");
+      this.showNote("Enter how much to add: a number greater than 0.", "refused");
       this.amount.focus();
       return;
     }
     this.add({ [this.unit.value]: amount });
   }
 
-  async add(wanted) {
-    const key = this.intention.press(JSON.stringify(wanted));
+  async add(amount) {
+    const key = this.actionKey.press(JSON.stringify(amount));
     if (key === null) return;
     this.element.setAttribute("aria-busy", "true");
     try {
-      const answer = await this.api.change(pathOf(this.name, "/top-ups"), wanted, key);
-      this.intention.done(true);
+      const answer = await this.api.change(pathOf(this.name, "/top-ups"), amount, key);
+      this.actionKey.done(true);
       this.amount.value = "";
       const paid = answer.dollars != null ? ` for ${money(answer.dollars)}` : "";
       const until = moment(new Date(answer.closes_at), { exact: true });
-      this.tell(`Added ${minutes(answer.minutes)}${paid}. On until ${until}.`, "added");
+      this.showNote(`Added ${minutes(answer.minutes)}${paid}. On until ${until}.`, "added");
     } catch (error) {
-      this.intention.done(error instanceof Problem && error.status < 500);
-      this.tell(why(error), "refused");
+      this.actionKey.done(error instanceof Problem && error.status < 500);
+      this.showNote(reasonOf(error), "refused");
     } finally {
       this.element.removeAttribute("aria-busy");
       this.changed();
     }
   }
 
-  tell(text, kind) {
+  showNote(text, kind) {
     this.note.className = `note ${kind}`;
     writeOrHide(this.note, text);
-    say(`${this.name}: ${text}`);
+    announce(`${this.name}: ${text}`);
   }
 }
 
-/** Why something was not done, for people. */
-export function why(error) {
+/** Return the reason of a failure, for people. */
+export function reasonOf(error) {
   if (error instanceof Problem) return error.message;
-  return "No answer came, so it is not known whether this was done. Press again: it is done once.";
+  return "No reply, so we can't tell if it went through. Press again; it won't be counted twice.";
 }

@@ -1,7 +1,7 @@
-"""The Lambda that lets an async bucket go: behind a custom resource, so it must always answer.
+"""The Lambda behind a custom resource that empties an async bucket; it must always answer.
 
-CloudFormation deletes no bucket that holds anything. By the time this is asked, the endpoint that
-wrote into the bucket is gone. Knows S3; nothing of meters.
+CloudFormation deletes only empty buckets. By the time this is called, the endpoint that wrote into
+the bucket is gone. Knows S3; nothing of meters.
 """
 
 import logging
@@ -16,27 +16,27 @@ log = logging.getLogger(__name__)
 
 
 def handler(event: dict[str, Any], _context: Any) -> None:
-    """On Delete empty the bucket `AsyncBucket`; on Create and Update there is nothing to do."""
+    """Empty the bucket `AsyncBucket` on Delete; do nothing on Create and Update."""
     bucket = event["ResourceProperties"]["AsyncBucket"]
     try:
         if event["RequestType"] == "Delete":
             empty(boto3.client("s3"), bucket)
     except Exception:
         log.exception("bucket %s could not be emptied", bucket)
-        reason = f"{bucket} could not be emptied; empty it by hand. See the log."
+        reason = f"{bucket} could not be emptied. Empty it by hand; see the function's log."
         custom_resource.fail(event, bucket, reason)
     else:
         custom_resource.succeed(event, bucket)
 
 
 def empty(s3: Any, bucket: str) -> None:
-    """Delete all objects, a page (of up to 1000) at a time. A bucket that is gone is empty."""
+    """Delete all objects, a page (of up to 1000) at a time. A missing bucket counts as empty."""
     try:
         for page in s3.get_paginator("list_objects_v2").paginate(Bucket=bucket):
             if keys := [{"Key": item["Key"]} for item in page.get("Contents", ())]:
                 answer = s3.delete_objects(Bucket=bucket, Delete={"Objects": keys, "Quiet": True})
                 if errors := answer.get("Errors"):
-                    raise RuntimeError(f"{len(errors)} objects stay, the first: {errors[0]}")
+                    raise RuntimeError(f"{len(errors)} objects are left, the first: {errors[0]}")
     except ClientError as error:
         if error.response["Error"]["Code"] != "NoSuchBucket":
             raise

@@ -1,8 +1,8 @@
-"""Idempotency keys of async prompts: the same key leads to the same prompt, sent once.
+"""Idempotency keys of async prompts: the same key refers to the same prompt, sent once.
 
-A key's record lies in the bucket, under a hash that no client can aim elsewhere. Who writes it
-first sends the prompt; if that one breaks off, a later repetition takes its place, and of several
-only one. Knows objects, not queues.
+A key's record is an object in the bucket, named by a hash, so a client cannot choose its place. The
+request that creates the record sends the prompt; if it breaks off, exactly one later repetition
+takes over. Knows objects, not queues.
 """
 
 import hashlib
@@ -19,22 +19,22 @@ from parkmeter.errors import KeyReusedError
 
 FOLDER = "inputs/keys"
 
-TURN = timedelta(seconds=30)
-"""So long the one who sends has for it: no Lambda behind API Gateway lives longer."""
+CLAIMED_FOR = timedelta(seconds=30)
+"""The time a request has to send its prompt: no Lambda behind API Gateway lives longer."""
 
 _SMALL = 4096
 
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """A prompt's id. `ours`: it is for this request to send it; otherwise that has been done."""
+    """A prompt's id. `ours`: this request is to send it; otherwise it has been sent."""
 
     prompt_id: str
     ours: bool
 
 
 def fresh_id() -> str:
-    """A prompt's id. Random, because whoever may prompt and knows it is shown the result."""
+    """Return a new prompt's id, random because any token that may prompt reads results by id."""
     return secrets.token_hex(16)
 
 
@@ -45,13 +45,13 @@ def claim(
     now: datetime,
     accepted: Callable[[str], bool],
 ) -> Claim:
-    """Which prompt a key (token's id, Idempotency-Key) stands for; a new one if it is new.
+    """Return the prompt of a key (token's id, Idempotency-Key); a new one for a new key.
 
-    `accepted` says whether a prompt has been sent.
+    `accepted` returns whether a prompt has been sent.
 
     Raises:
-        KeyReusedError: it stands for another prompt.
-        KeyBusyError: somebody else has just begun to send it.
+        KeyReusedError: the key refers to another prompt.
+        KeyBusyError: another request has just begun to send it.
 
     """
     place = f"{FOLDER}/{_digest(*key)}"
@@ -61,17 +61,17 @@ def claim(
         return Claim(new_id, ours=True)
     present = objects.read(place, _SMALL)
     if present is None or present.body is None:
-        raise KeyBusyError(1)  # it expired this very moment
+        raise KeyBusyError(1)  # it expired just now
     record = json.loads(present.body)
     if record["prompt"] != fingerprint:
         raise KeyReusedError
     prompt_id: str = record["id"]
     if prompt_id == new_id:
-        # Our own write: its first answer was lost, and boto3 wrote again.
+        # Our own write: its first answer was lost, and boto3 retried.
         return Claim(new_id, ours=True)
     if accepted(prompt_id):
         return Claim(prompt_id, ours=False)
-    left = datetime.fromisoformat(record["at"]) + TURN - now
+    left = datetime.fromisoformat(record["at"]) + CLAIMED_FOR - now
     if left > timedelta(0):
         raise KeyBusyError(max(1, round(left.total_seconds())))
     if not objects.replace(place, _record(prompt_id, fingerprint, now), present.tag):

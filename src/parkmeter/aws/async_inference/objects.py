@@ -1,7 +1,7 @@
-"""The bucket of one endpoint's async prompts: read, write, and write only if nobody else did.
+"""Objects in the bucket of one endpoint's async prompts: reads, writes, conditional writes.
 
-Knows S3 and nothing of what the objects mean. A bucket that is not there is a stack that is not
-deployed, and said so.
+Knows S3, not the meaning of the objects. A missing bucket means that the stack is not deployed, and
+is reported as that.
 """
 
 from collections.abc import Callable
@@ -16,28 +16,28 @@ from botocore.exceptions import ClientError
 from parkmeter.aws.async_inference.errors import AsyncNotDeployedError
 
 ADDRESS_SECONDS = 300
-"""So long the address of an object works, for whoever has it."""
+"""How long a presigned address of an object works."""
 
 _LOST = frozenset({"PreconditionFailed", "ConditionalRequestConflict"})
-"""What S3 says when a conditional write came second, or at the same moment as another."""
+"""S3's codes for a conditional write that came second, or at the same moment as another."""
 
 _PATIENCE = Config(
     connect_timeout=1,
     read_timeout=5,
     retries={"mode": "standard", "total_max_attempts": 3},
-    # Addresses are signed with it; the older way does not work in every region.
+    # For presigned addresses; the older signature does not work in every region.
     signature_version="s3v4",
 )
 
 
 def s3_client() -> Any:
-    """boto3's client of S3, as `Objects` takes it."""
+    """Return boto3's client of S3, as `Objects` uses it."""
     return boto3.client("s3", config=_PATIENCE)
 
 
 @dataclass(frozen=True, slots=True)
 class Object:
-    """What lies under a key. `body` is None if it is larger than was asked for."""
+    """An object. `body` is None if it is larger than the reader's limit."""
 
     body: bytes | None
     content_type: str
@@ -45,7 +45,7 @@ class Object:
 
 
 class Objects:
-    """One bucket. `stack` is the one to deploy if there is none.
+    """One bucket. `stack` is the one to deploy if the bucket is missing.
 
     Every method raises AsyncNotDeployedError in that case.
     """
@@ -56,31 +56,31 @@ class Objects:
         self._stack = stack
 
     def read(self, key: str, most: int) -> Object | None:
-        """What lies there, up to `most` bytes; None if nothing does."""
+        """Return the object of up to `most` bytes; None if there is none."""
         try:
-            said = self._call(self._s3.get_object, Key=key)
+            response = self._call(self._s3.get_object, Key=key)
         except ClientError as error:
             if _code(error) == "NoSuchKey":
                 return None
             raise
-        with closing(said["Body"]) as stream:
-            body = stream.read() if said["ContentLength"] <= most else None
-        return Object(body, said["ContentType"], said["ETag"])
+        with closing(response["Body"]) as stream:
+            body = stream.read() if response["ContentLength"] <= most else None
+        return Object(body, response["ContentType"], response["ETag"])
 
     def write(self, key: str, body: bytes, **more: str) -> None:
-        """Put this there, whatever lies there."""
+        """Write the object, replacing any other."""
         self._call(self._s3.put_object, Key=key, Body=body, **more)
 
     def create(self, key: str, body: bytes) -> bool:
-        """Put this there if nothing is; whether it was done."""
+        """Write the object if there is none; return whether it was written."""
         return self._won(key, body, IfNoneMatch="*")
 
     def replace(self, key: str, body: bytes, tag: str) -> bool:
-        """Put this there if that is still what lies there; whether it was done."""
+        """Replace the object with this tag; return False if it has changed since."""
         return self._won(key, body, IfMatch=tag)
 
     def address(self, key: str) -> str:
-        """Where anybody can fetch it, without a token, for `ADDRESS_SECONDS`."""
+        """Return an address that works without a token for `ADDRESS_SECONDS`."""
         place = {"Bucket": self.bucket, "Key": key}
         address: str = self._s3.generate_presigned_url("get_object", place, ADDRESS_SECONDS)
         return address

@@ -1,9 +1,9 @@
-"""Async prompts: into the bucket, into SageMaker's queue, and what has become of one.
+"""Async prompts: write one to the bucket, queue it at SageMaker, find its result.
 
-In the folder `inputs/` of an endpoint's async bucket lie, under a prompt's id, the prompt and a
-receipt: where SageMaker will put the result, by a name that it makes up. The receipt is written
-last, so a prompt without one was never accepted. Everything expires by the bucket's lifecycle rule.
-Knows neither tokens nor routes.
+The folder `inputs/` of an endpoint's async bucket holds, by a prompt's id, the prompt and a receipt
+with the place that SageMaker chose for the result. The receipt is written last, so a prompt without
+one was never accepted. Everything expires by the bucket's lifecycle rule. Knows neither tokens nor
+routes.
 """
 
 import json
@@ -16,7 +16,7 @@ from typing import Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from parkmeter.aws.api_events import LARGEST, Answer, answer
-from parkmeter.aws.async_inference import failures as async_failure
+from parkmeter.aws.async_inference import failures
 from parkmeter.aws.async_inference.errors import UnknownPromptError
 from parkmeter.aws.async_inference.keys import Claim, claim, fresh_id
 from parkmeter.aws.async_inference.objects import Objects
@@ -27,22 +27,22 @@ from parkmeter.errors import NotServingError, UpstreamError, UpstreamTimeoutErro
 _log = logging.getLogger(__name__)
 
 INPUTS = "inputs"
-"""As `stacks/names.py` has it."""
+"""The same as in `stacks/names.py`."""
 
 IN_QUEUE = timedelta(hours=6)
 IN_MODEL = timedelta(hours=1)
-"""The most SageMaker allows. What it gives up it may leave no word of."""
+"""SageMaker's longest times. It may leave no failure text for a prompt that it gives up."""
 
 _SLACK = timedelta(minutes=10)
-_UNTIL_IT_IS_THERE = 60
-"""Seconds: an endpoint that is being made takes minutes."""
+_RETRY_AFTER = 60
+"""Seconds: creating an endpoint takes minutes."""
 
 _ID = re.compile(r"[0-9a-f]{32}")
 _SMALL = 4096
 
 
 class AsyncPrompts:
-    """Takes prompts and finds their results. `runtime`: boto3's client of SageMaker's runtime."""
+    """Accepts prompts and finds their results. `runtime`: a client of SageMaker's runtime."""
 
     def __init__(self, s3: Any, runtime: Any, now: Callable[[], datetime]) -> None:
         self._s3 = s3
@@ -52,14 +52,14 @@ class AsyncPrompts:
     def accept(
         self, queue: Queue, prompt: Mapping[str, Any], key: tuple[str, str] | None = None
     ) -> Claim:
-        """Queue a prompt (`events.prompt_in`) under a new id, which nobody can guess.
+        """Queue a prompt (`api_events.prompt_in`) under a new id that cannot be guessed.
 
-        With a key (token's id, Idempotency-Key) that was used for the same prompt before: its id,
-        and nothing is queued. Only if SageMaker's answer to the first one was lost it runs twice.
+        A repetition with the same key (token's id, Idempotency-Key) returns the first prompt's id
+        and queues nothing. It runs twice only if SageMaker's answer to the first one was lost.
 
         Raises:
             AsyncNotDeployedError, NotServingError, UpstreamError: nothing is queued.
-            KeyReusedError, KeyBusyError: see `async_keys`.
+            KeyReusedError, KeyBusyError: see `keys.claim`.
 
         """
         objects = self._objects(queue)
@@ -75,8 +75,8 @@ class AsyncPrompts:
             self._send(queue, objects, claimed.prompt_id, prompt)
         return claimed
 
-    def look(self, queue: Queue, prompt_id: str) -> Answer | None:
-        """The model's result or its own error; None while there is neither.
+    def result(self, queue: Queue, prompt_id: str) -> Answer | None:
+        """Return the model's result or its own error; None while there is neither.
 
         A result over `LARGEST` is a 303 to its address in the bucket.
 
@@ -98,13 +98,13 @@ class AsyncPrompts:
                 address = objects.address(receipt["result"])
                 return answer(303, b"", {"Location": address, "Cache-Control": "no-store"})
             return answer(200, result.body, {"Content-Type": result.content_type})
-        failure = receipt["failure"] and objects.read(receipt["failure"], async_failure.LARGEST)
+        failure = receipt["failure"] and objects.read(receipt["failure"], failures.LARGEST)
         if failure:
             text = (failure.body or b"").decode("utf-8", "replace")
             _log.warning("%s failed at %s: %s", prompt_id, queue.endpoint, text)
-            return async_failure.model_said(text)
+            return failures.failure_answer(text)
         if self._now() > datetime.fromisoformat(receipt["at"]) + IN_QUEUE + IN_MODEL + _SLACK:
-            raise UpstreamTimeoutError("SageMaker gave this prompt up: it took too long.")
+            raise UpstreamTimeoutError("SageMaker gave up this prompt: it took too long.")
         return None
 
     def _send(
@@ -115,7 +115,7 @@ class AsyncPrompts:
         kind = {"ContentType": types["ContentType"]} if "ContentType" in types else {}
         objects.write(place, prompt["Body"], **kind)
         try:
-            said = self._runtime.invoke_endpoint_async(
+            response = self._runtime.invoke_endpoint_async(
                 EndpointName=queue.endpoint,
                 InputLocation=f"s3://{queue.bucket}/{place}",
                 InferenceId=prompt_id,
@@ -126,11 +126,11 @@ class AsyncPrompts:
         except ClientError as error:
             raise _not_queued(queue, error) from None
         except BotoCoreError as error:
-            _log.warning("%s could not be asked: %s", queue.endpoint, error)
+            _log.warning("%s could not be reached: %s", queue.endpoint, error)
             raise UpstreamError("SageMaker could not be reached.") from None
         receipt = {
-            "result": _key(said["OutputLocation"]),
-            "failure": _key(said.get("FailureLocation", "")),
+            "result": _key(response["OutputLocation"]),
+            "failure": _key(response.get("FailureLocation", "")),
             "at": self._now().isoformat(),
         }
         objects.write(_receipt(prompt_id), json.dumps(receipt).encode())
@@ -140,17 +140,17 @@ class AsyncPrompts:
 
 
 def _not_queued(queue: Queue, error: ClientError) -> NotServingError | UpstreamError:
-    """Why SageMaker took no prompt; its words name accounts, and stay here."""
+    """Return the error for a refusal; SageMaker's message names accounts, so it is only logged."""
     code, message = error.response["Error"]["Code"], error.response["Error"]["Message"]
-    _log.warning("%s took no prompt: %s: %s", queue.endpoint, code, message)
+    _log.warning("%s did not accept the prompt: %s: %s", queue.endpoint, code, message)
     if code == "ValidationError" and message.rstrip(". ").endswith("not found"):
         return NotServingError(
-            f"The async endpoint of {queue.name!r} is not there: {queue.stack} is being deployed "
-            "or removed.",
+            f"The async endpoint of {queue.name!r} does not exist now: {queue.stack} is being "
+            "deployed or removed.",
             status=Status.STARTING.value,
-            retry_after=_UNTIL_IT_IS_THERE,
+            retry_after=_RETRY_AFTER,
         )
-    return UpstreamError(f"SageMaker did not take the prompt ({code}).")
+    return UpstreamError(f"SageMaker rejected the prompt ({code}).")
 
 
 def _receipt(prompt_id: str) -> str:
@@ -158,5 +158,5 @@ def _receipt(prompt_id: str) -> str:
 
 
 def _key(address: str) -> str:
-    """The key in an s3:// address; empty for none."""
+    """Return the key in an s3:// address; empty for an empty address."""
     return address.removeprefix("s3://").partition("/")[2]

@@ -1,6 +1,6 @@
-"""`/{api_resource}-async`: send a prompt now, fetch its result later. On AWS only.
+"""Routes of async prompts, `/{api_resource}-async`: send now, fetch the result later. AWS only.
 
-Translates between HTTP and `async_prompts`; knows neither S3 nor SageMaker.
+Translates between HTTP and `prompts`; knows neither S3 nor SageMaker.
 """
 
 from collections.abc import Callable, Mapping
@@ -10,7 +10,7 @@ from fastapi import FastAPI, Path, Request, Response
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 
-from parkmeter.api.app import Line
+from parkmeter.api.app import JsonLine
 from parkmeter.api.dependencies import ApiContext, IdempotencyKey, token_of
 from parkmeter.api.openapi import PROMPT_EXAMPLE
 from parkmeter.api.request_body import idempotency_key
@@ -23,7 +23,7 @@ from parkmeter.core.tokens import Scope, Token
 from parkmeter.web.auth import require
 from parkmeter.web.headers import base_of
 
-ASK_AGAIN_SECONDS = 5
+RETRY_AFTER_SECONDS = 5
 
 Resource = Annotated[str, Path(description="The endpoint's api_resource.", examples=["flan"])]
 
@@ -31,12 +31,12 @@ _ID = "5d41402abc4b2a76b9719d911017c592"
 
 
 class AsyncPrompt(BaseModel):
-    """A prompt that was queued."""
+    """A queued prompt."""
 
     id: str = Field(examples=[_ID])
     status: Literal["running"]
     url: str = Field(
-        description="Ask here for the result.", examples=[f"https://…/prod/flan-async/{_ID}"]
+        description="Address of the result.", examples=[f"https://…/prod/flan-async/{_ID}"]
     )
 
 
@@ -47,20 +47,20 @@ _TAKES: dict[str, Any] = {
     }
 }
 _NOT_THERE: dict[int | str, dict[str, Any]] = {
-    404: problems(404)[404] | {"description": "Unknown, expired, or not deployed; says which."}
+    404: problems(404)[404] | {"description": "Unknown, expired or not deployed."}
 }
 _RESULT: dict[int | str, dict[str, Any]] = {
     200: {
         "description": "The model's own result, with its content type.",
         "content": {"application/json": {"example": {"generated_texts": ["…"]}}},
     },
-    202: {"model": AsyncPrompt, "description": "Not yet; `Retry-After` says when to ask again."},
-    303: {"description": "The result has over 4 MB: fetch it at `Location`, without a token."},
+    202: {"model": AsyncPrompt, "description": "Not finished; `Retry-After` says when to retry."},
+    303: {"description": "The result exceeds 4 MB: fetch it from `Location`, without a token."},
     **_NOT_THERE,
     **problems(502, 504),
 }
 _ACCEPTED: dict[int | str, dict[str, Any]] = {
-    202: {"description": "Queued; `Location` is where to ask for the result."},
+    202: {"description": "Queued; `Location` is the address of the result."},
     **_NOT_THERE,
     **problems(400, 409, 413, 502, 503),
 }
@@ -72,7 +72,7 @@ def add_async_routes(
     definitions: Mapping[str, Definition],
     prompts: Callable[[], AsyncPrompts],
 ) -> None:
-    """Add them for these endpoints."""
+    """Add the routes for these endpoints."""
     known_token = token_of(control)
     queues = {one.api_resource: one.queue for one in definitions.values() if one.queue}
 
@@ -102,9 +102,9 @@ def add_async_routes(
     ) -> Response:
         """Send a prompt whose answer may take longer than 27 seconds, up to an hour.
 
-        Body and content type reach the model untouched, up to 4 MB. Needs no open meter: the async
-        endpoint sleeps by itself while its queue is empty, and takes some minutes to wake up. With
-        an `Idempotency-Key`, the same prompt sent again is answered alike and runs once.
+        Body and content type reach the model unchanged, up to 4 MB. Needs no open meter: the async
+        endpoint scales to zero while its queue is empty, and takes some minutes to start again.
+        With an `Idempotency-Key`, a repeated request gets the same answer and runs once.
         """
         queue = queue_of(api_resource, token)
         event = request.scope["aws.event"]
@@ -113,7 +113,7 @@ def add_async_routes(
         claimed = prompts().accept(queue, prompt, (token.id, wanted) if wanted else None)
         document = running(request, api_resource, claimed.prompt_id)
         replayed = {} if claimed.ours else {"Idempotency-Replayed": "true"}
-        return Line(document, 202, {"Location": document["url"], **replayed})
+        return JsonLine(document, 202, {"Location": document["url"], **replayed})
 
     @app.get("/{api_resource}-async/{id}", tags=["prompts"], responses=_RESULT)
     def async_result(
@@ -122,13 +122,13 @@ def add_async_routes(
         request: Request,
         token: Token = known_token,
     ) -> Response:
-        """The result of an async prompt, once it is there.
+        """Return the result of an async prompt.
 
-        What the model itself refuses has its own status and words, where SageMaker kept them;
-        parkmeter's own errors are problems. Prompts and results expire some days after they came.
+        The model's own errors keep their status and text where SageMaker kept them; parkmeter's
+        errors are problems. Prompts and results expire after some days.
         """
-        answer = prompts().look(queue_of(api_resource, token), prompt_id)
+        answer = prompts().result(queue_of(api_resource, token), prompt_id)
         if answer is not None:
             return response_of(answer)
         document = running(request, api_resource, prompt_id)
-        return Line(document, 202, {"Retry-After": str(ASK_AGAIN_SECONDS)})
+        return JsonLine(document, 202, {"Retry-After": str(RETRY_AFTER_SECONDS)})

@@ -1,0 +1,94 @@
+"""`/endpoints`: status, top-up and eject. Translates only."""
+
+from fastapi import FastAPI, Request, Response
+from starlette.concurrency import run_in_threadpool as in_thread
+
+from parkmeter.api.dependencies import (
+    ApiContext,
+    IdempotencyKey,
+    Name,
+    actor_of,
+    mark_replayed,
+    may_see,
+    token_of,
+)
+from parkmeter.api.request_body import idempotency_key, parsed, read_json, takes
+from parkmeter.api.schemas import Changed, Eject, Endpoint, Endpoints, TopUp, problems
+from parkmeter.core.tokens import Scope, Token
+from parkmeter.web.auth import require
+
+
+def add_endpoint_routes(app: FastAPI, context: ApiContext) -> None:
+    """Add the routes to an application."""
+    service, known_token = context.service, token_of(context)
+
+    @app.get("/endpoints", tags=["endpoints"])
+    def endpoints(token: Token = known_token) -> Endpoints:
+        """Return all endpoints: status, time left, price."""
+        return Endpoints(
+            endpoints=[
+                context.shape(report)
+                for report in service.reports()
+                if token.covers(report.spec.name)
+            ]
+        )
+
+    @app.get("/endpoints/{name}", tags=["endpoints"], responses=problems(404))
+    def endpoint(name: Name, token: Token = known_token) -> Endpoint:
+        """Return one endpoint: status, time left, price."""
+        may_see(token, name)
+        return context.shape(service.report(name))
+
+    @app.post(
+        "/endpoints/{name}/top-ups",
+        tags=["endpoints"],
+        status_code=201,
+        responses=problems(400, 404, 408, 409, 410, 413, 422, 429, 503),
+        openapi_extra=takes(TopUp),
+    )
+    async def top_up(
+        name: Name,
+        request: Request,
+        response: Response,
+        token: Token = known_token,
+        key: IdempotencyKey = None,
+    ) -> Changed:
+        """Add minutes, or as many as the dollars buy.
+
+        They count from now on a closed meter, from its expiry on an open one. The call returns
+        before the endpoint starts, which follows within moments.
+        """
+        require(token, Scope.TOP_UP, name)
+        body = parsed(TopUp, await read_json(request))
+        result = await in_thread(
+            service.top_up, name, body.amount(), actor_of(token), idempotency_key(key)
+        )
+        mark_replayed(result, response)
+        return Changed.of(result.entry)
+
+    @app.post(
+        "/endpoints/{name}/eject",
+        tags=["endpoints"],
+        responses=problems(400, 404, 408, 409, 413, 503),
+        openapi_extra=takes(Eject),
+    )
+    async def eject(
+        name: Name,
+        request: Request,
+        response: Response,
+        token: Token = known_token,
+        key: IdempotencyKey = None,
+    ) -> Changed:
+        """Stop the endpoint now and give up the remaining time.
+
+        Requests in flight still get their drain. With the `expires_at` that you last saw, the eject
+        is refused (409) if the expiry has changed since, for example by a top-up.
+        """
+        require(token, Scope.ADMIN, name)
+        document = await read_json(request)
+        body = Eject() if document is None else parsed(Eject, document)
+        result = await in_thread(
+            service.eject, name, actor_of(token), idempotency_key(key), body.expires_at
+        )
+        mark_replayed(result, response)
+        return Changed.of(result.entry)

@@ -1,0 +1,88 @@
+"""`/endpoint-expiry`: the contract of the AWS sample that parkmeter began as. Translates only."""
+
+from typing import Annotated, Any
+
+from fastapi import FastAPI, Query, Request, Response
+from starlette.concurrency import run_in_threadpool as in_thread
+
+from parkmeter.api.dependencies import (
+    ApiContext,
+    IdempotencyKey,
+    actor_of,
+    mark_replayed,
+    may_see,
+    token_of,
+)
+from parkmeter.api.request_body import idempotency_key, parsed, read_json, takes
+from parkmeter.api.schemas import LegacyTopUp, problems
+from parkmeter.core.tokens import Scope, Token
+from parkmeter.errors import InvalidRequestError
+from parkmeter.web.auth import require
+from parkmeter.web.legacy_expiry import legacy_change, legacy_expiry
+
+_EXAMPLE = {
+    "EndpointName": "flan-t5",
+    "EndpointExpiry ": "22-06-2023-08-24-12",
+    "EndpointExpiry": "22-06-2023-08-24-12",
+    "TimeLeft": "0:00:10.211300",
+    "Status": "running",
+}
+_DOCUMENTED: dict[int | str, dict[str, Any]] = {
+    200: {
+        "description": "An object with one endpoint, a list with several.",
+        "content": {"application/json": {"example": _EXAMPLE}},
+    },
+    **problems(404),
+}
+
+
+def add_legacy_routes(app: FastAPI, context: ApiContext) -> None:
+    """Add the routes to an application."""
+    service, known_token = context.service, token_of(context)
+
+    @app.get("/endpoint-expiry", tags=["endpoint-expiry"], responses=_DOCUMENTED)
+    def endpoint_expiry(
+        token: Token = known_token,
+        name: Annotated[
+            str | None, Query(alias="EndpointName", description="Selects one of several.")
+        ] = None,
+    ) -> Any:
+        """Return the expiry of each endpoint in the format of the AWS sample."""
+        if name is not None:
+            may_see(token, name)
+            return legacy_expiry(service.report(name))
+        if len(service.names) == 1 and token.covers(service.names[0]):
+            return legacy_expiry(service.report(service.names[0]))
+        covered = (report for report in service.reports() if token.covers(report.spec.name))
+        return [legacy_expiry(report) for report in covered]
+
+    @app.post(
+        "/endpoint-expiry",
+        tags=["endpoint-expiry"],
+        responses={**_DOCUMENTED, **problems(400, 408, 409, 410, 413, 422, 429, 503)},
+        openapi_extra=takes(LegacyTopUp),
+    )
+    async def extend(
+        request: Request,
+        response: Response,
+        token: Token = known_token,
+        key: IdempotencyKey = None,
+    ) -> Any:
+        """Add minutes, as in the AWS sample; with several endpoints `EndpointName` is needed."""
+        require(token, Scope.TOP_UP)
+        body = parsed(LegacyTopUp, await read_json(request))
+        name = body.endpoint_name
+        if name is None:
+            known = [name for name in service.names if token.covers(name)]
+            if len(service.names) != 1:
+                raise InvalidRequestError(
+                    f"Several endpoints: set EndpointName to one of {', '.join(known)}.",
+                    field="EndpointName",
+                )
+            name = service.names[0]
+        require(token, Scope.TOP_UP, name)
+        result = await in_thread(
+            service.top_up, name, body.amount(), actor_of(token), idempotency_key(key)
+        )
+        mark_replayed(result, response)
+        return legacy_change(result.entry)

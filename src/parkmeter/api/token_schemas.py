@@ -1,0 +1,89 @@
+"""JSON schemas of `/tokens` and `/whoami`."""
+
+from datetime import datetime
+from typing import Annotated, Any, Self
+
+from pydantic import AwareDatetime, Field
+
+from parkmeter.api.schemas import Shape
+from parkmeter.core.tokens import DEFAULT_SCOPES, Scope, Token
+
+
+class SeenToken(Shape):
+    """A token as it may be shown, without its secret."""
+
+    id: str = Field(examples=["5f0c1b2a"])
+    name: str = Field(examples=["ada"])
+    scopes: list[Scope] = Field(examples=[["invoke", "top-up"]])
+    endpoints: list[str] | None = Field(description="null: all.", examples=[["flan-t5"]])
+    created_at: datetime
+    expires_at: datetime | None = Field(description="Refused from then on; null: never.")
+    minutes_per_day: float | None = Field(
+        description="Most it may add in a day (UTC); null: no limit.", examples=[120.0]
+    )
+
+    @classmethod
+    def of(cls, token: Token, /, **more: Any) -> Self:
+        """Return the shape of a token."""
+        return cls(
+            id=token.id,
+            name=token.name,
+            scopes=[scope for scope in Scope if scope in token.scopes],
+            endpoints=None if token.endpoints is None else sorted(token.endpoints),
+            created_at=token.created_at,
+            expires_at=token.expires_at,
+            minutes_per_day=token.minutes_per_day,
+            **more,
+        )
+
+
+class WhoAmI(Shape):
+    """The token of this request, its rights, and where it can follow changes."""
+
+    id: str = Field(examples=["5f0c1b2a"])
+    name: str = Field(examples=["ada"])
+    scopes: list[Scope] = Field(examples=[["invoke", "top-up"]])
+    endpoints: list[str] | None = Field(description="null: all.", examples=[["flan-t5"]])
+    expires_at: datetime | None = Field(description="Refused from then on; null: never.")
+    events: bool = Field(
+        description="True: GET /events streams changes. False: poll GET /endpoints."
+    )
+
+    @classmethod
+    def of(cls, token: Token, *, events: bool) -> Self:
+        """Return the shape of a token."""
+        return cls(
+            id=token.id,
+            name=token.name,
+            scopes=[scope for scope in Scope if scope in token.scopes],
+            endpoints=None if token.endpoints is None else sorted(token.endpoints),
+            expires_at=token.expires_at,
+            events=events,
+        )
+
+
+class SeenTokens(Shape):
+    """All tokens, oldest first."""
+
+    tokens: list[SeenToken]
+
+
+class IssuedToken(SeenToken):
+    """A new token with its secret, which is shown only now; the gateway keeps its digest."""
+
+    token: str = Field(examples=["pm_…"])
+
+
+class NewToken(Shape):
+    """The token to create; only the name is required."""
+
+    name: str = Field(description="Its holder: the journal's `by`.", examples=["ada"])
+    scopes: list[Scope] = Field(
+        sorted(DEFAULT_SCOPES), description="Empty: status only.", max_length=16
+    )
+    endpoints: list[str] | None = Field(None, description="null: all.", max_length=1000)
+    expires_at: AwareDatetime | None = Field(None, description="null: never.")
+    minutes_per_day: Annotated[float, Field(strict=True)] | None = Field(
+        None,
+        description="Most it may add in a day (UTC): greater than 0; null: no limit.",
+    )
