@@ -156,6 +156,6 @@ def test_an_idle_endpoint_is_ejected_and_wakes_up_again(folder):
         assert line["minutes"] < -59
         assert line["why"] == "no prompt for 1.2 s"
         stopped = gateway.until("stopped")
-        assert stopped["reason"] == "no prompt for 1.2 s; a prompt wakes it"
+        assert stopped["reason"] == "no prompt for 1.2 s; a prompt starts it"
         gateway.request("POST", "/flan", json.dumps(PROMPT), {"Prefer": "wait=30"})
         assert [one["minutes"] for one in top_ups(gateway)] == [5, 60]

@@ -67,7 +67,7 @@ def test_a_window_that_is_moved_ends_now_and_begins_again_when_it_says():
     made.wind(MINUTE)
     assert made.status() == "stopped"
     reported = made.service.report("flan-t5").shown.reason
-    assert reported == "its hours changed; starts Tue 14:00 Europe/London by itself"
+    assert reported == "its hours changed; starts Tue 14:00 Europe/London"
     made.wind(4 * HOUR)
     assert made.service.report("flan-t5").meter.expires_at == NINE + 9 * HOUR
 

@@ -90,7 +90,7 @@ class Event:
         )
 
 
-def told_already(entry: Entry, earlier: Iterable[Entry]) -> bool:
+def already_published(entry: Entry, earlier: Iterable[Entry]) -> bool:
     """Return whether a start or failure repeats one of `earlier` entries: same run, same cause.
 
     Each attempt is journaled, because it costs; a start and a cause are published once.

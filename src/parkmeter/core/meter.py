@@ -19,7 +19,7 @@ NEVER = datetime(1970, 1, 1, tzinfo=UTC)
 
 EJECTED = "ejected"
 REMOVED = "removed with its deployment"
-"""Why a meter is closed that was ejected by hand, or removed."""
+"""Reasons for the early end of a meter."""
 
 
 class Phase(StrEnum):

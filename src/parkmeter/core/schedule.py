@@ -23,7 +23,7 @@ from parkmeter.core.meter import (
 )
 
 CHANGED = "its hours changed"
-"""Why a meter that held only a window's time is closed when the window is gone."""
+"""Reason for the close of a meter that held only a window's time, when the window is gone."""
 
 
 def pending_window(spec: Spec, meter: Meter, now: datetime) -> Window | None:
