@@ -308,10 +308,10 @@ def test_of_sagemakers_own_words_nothing_is_passed_on(
 def test_what_sagemaker_gives_up_without_a_word_does_not_run_for_ever(cloud: Cloud) -> None:
     prompt_id, time = cloud.accepted(), Wound(datetime.now(UTC))
     time.wind(hours=7)
-    assert cloud.at(time).look(cloud.queue, prompt_id) is None
+    assert cloud.at(time).result(cloud.queue, prompt_id) is None
     time.wind(minutes=11)
     with pytest.raises(UpstreamTimeoutError):
-        cloud.at(time).look(cloud.queue, prompt_id)
+        cloud.at(time).result(cloud.queue, prompt_id)
 
 
 @pytest.mark.parametrize(
