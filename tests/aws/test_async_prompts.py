@@ -30,7 +30,7 @@ LARGEST = 4 * 2**20
 
 @dataclass
 class Cloud:
-    """Control, the async stack of flan-t5, and whoever runs its queue."""
+    """Control, the async stack of flan-t5, and the worker of its queue."""
 
     gateway: Gateway
     sagemaker: SageMakerSimulator
@@ -54,7 +54,7 @@ class Cloud:
         return self.sagemaker.account.jobs
 
     def at(self, time: Wound) -> AsyncPrompts:
-        """What control stands on, with a clock to wind."""
+        """Return the prompts that control uses, with a clock to wind."""
         return AsyncPrompts(self.s3, self.sagemaker.client("sagemaker-runtime"), time.now)
 
     @property
@@ -65,7 +65,7 @@ class Cloud:
         return queue
 
     def run_queue(self) -> None:
-        """As SageMaker does: input from S3 to the container, its answer to S3."""
+        """Do SageMaker's part: input from S3 to the container, its answer to S3."""
         for job in self.jobs:
             body = self._object(job.input_location or "")["Body"].read()
             connection = http.client.HTTPConnection(job.container)

@@ -1,4 +1,4 @@
-"""The authorizer, asked as API Gateway asks it, over a DynamoDB on moto."""
+"""The authorizer, called as API Gateway calls it, over a DynamoDB on moto."""
 
 import subprocess
 import sys

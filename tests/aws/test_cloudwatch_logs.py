@@ -1,4 +1,4 @@
-"""The last lines of a container's log, out of CloudWatch Logs on moto."""
+"""The last lines of a container's log, from CloudWatch Logs on moto."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta

@@ -1,4 +1,4 @@
-"""Lambda packages: what goes in, and that one can really be built without Docker."""
+"""Lambda packages: their contents, and building one without Docker."""
 
 import subprocess
 import sys
@@ -50,7 +50,7 @@ def test_a_package_has_the_modules_that_its_handler_reaches_and_no_others(tmp_pa
 
 
 def test_the_prompt_function_loads_few_modules():
-    """A cold start delays a prompt; what else is imported here, every first prompt pays for."""
+    """A cold start delays a prompt, and each module makes it longer."""
     packed = [file for file in needed_by(PROMPTS, SOURCE).files if file.suffix == ".py"]
     code = (
         f"import sys, {PROMPTS}; print(*(m for m in sys.modules if m.split('.')[0] == 'parkmeter'))"

@@ -9,7 +9,7 @@ from typing import Any
 
 
 class CloudFormation(HTTPServer):
-    """Takes answers; `refuse` so many of them first."""
+    """Receives answers; refuses the first `refuse` of them."""
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _Answer)
@@ -36,7 +36,7 @@ class _Answer(BaseHTTPRequestHandler):
         self.end_headers()
 
     def log_message(self, *_: object) -> None:
-        """Nothing: the answers say it all."""
+        """Print nothing."""
 
 
 @contextmanager
@@ -52,7 +52,7 @@ def cloudformation() -> Iterator[CloudFormation]:
 def request(
     server: CloudFormation, kind: str, name: str = "flan-t5", minutes: str = "60"
 ) -> dict[str, Any]:
-    """What CloudFormation asks the lifecycle."""
+    """Return CloudFormation's request to the lifecycle."""
     properties = {"Name": name, "InitialProvisionTimeMinutes": minutes}
     return {
         "RequestType": kind,

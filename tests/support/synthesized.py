@@ -1,4 +1,4 @@
-"""Stacks as templates, and what is often asked of them."""
+"""Stacks as templates, with common queries."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ Resource = dict[str, Any]
 
 
 class NoPackages:
-    """Stands for built packages; remembers whose they would be."""
+    """A stub for built packages that names their modules."""
 
     def code(self, module: str) -> aws_lambda.Code:
         return aws_lambda.Code.from_inline(f"# {module}")
@@ -39,7 +39,7 @@ class Templates:
         }
 
     def one(self, stack: str, kind: str, **properties: Any) -> Resource:
-        """The only resource of a type with these properties."""
+        """Return the only resource of a type with these properties."""
         found = [
             resource
             for resource in self.of_type(stack, kind).values()
@@ -54,7 +54,7 @@ class Templates:
                 yield stack, logical_id, resource
 
     def statements(self, stack: str, role_of: str) -> list[dict[str, Any]]:
-        """What a role may do; `role_of` is the beginning of its logical id."""
+        """Return a role's statements; `role_of` is the beginning of its logical id."""
         roles = [
             resource
             for logical_id, resource in self.of_type(stack, "AWS::IAM::Role").items()
@@ -104,7 +104,7 @@ def listed(value: Any) -> list[Any]:
 
 
 def flat(value: Any) -> str:
-    """A value with CloudFormation's functions as text: `{"Ref": "X"}` becomes `<X>`."""
+    """Return a value with CloudFormation's functions as text: `{"Ref": "X"}` becomes `<X>`."""
     match value:
         case {"Ref": str(name)}:
             return f"<{name}>"

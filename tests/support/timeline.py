@@ -1,7 +1,7 @@
-"""Wound time for several runs at once: it goes on only when every one of them sleeps or has ended.
+"""Wound time for several runs at once: it advances only when each of them sleeps or has ended.
 
-Each run has a thread of its own. What it sleeps is not waited for: time jumps to the next moment at
-which somebody wakes, so that runs overlap as they do on AWS, and every run of a test is alike.
+Each run has a thread of its own. Sleeping takes no real time: time jumps to the next moment when a
+run wakes, so that runs overlap as they do on AWS, and every run of a test is alike.
 """
 
 import threading
@@ -15,11 +15,11 @@ _STUCK_AFTER = 60.0
 
 
 class EndedError(BaseException):
-    """Raised in a sleeping run when the test is over. No `Exception`, so that nobody treats it."""
+    """Raised in sleeping runs when the test is over. No `Exception`, so that no code handles it."""
 
 
 class Timeline:
-    """Runs on a wound clock. `broken` holds what runs raised."""
+    """Runs on a wound clock. `broken` holds the exceptions of runs."""
 
     def __init__(self, wound: Wound) -> None:
         self._wound = wound
@@ -30,7 +30,7 @@ class Timeline:
         self.broken: list[BaseException] = []
 
     def spawn(self, run: Callable[[], None]) -> None:
-        """Begin a run now."""
+        """Start a run now."""
         with self._changed:
             self._awake += 1
         threading.Thread(target=self._run, args=(run,), daemon=True).start()
@@ -47,24 +47,24 @@ class Timeline:
                 raise EndedError
 
     def settle(self) -> None:
-        """Wait until every run sleeps or has ended; raise what one of them raised."""
+        """Wait until every run sleeps or has ended; reraise an exception of a run."""
         with self._changed:
             assert self._changed.wait_for(lambda: self._awake == 0, _STUCK_AFTER), "a run is stuck"
         if self.broken:
             raise self.broken.pop()
 
     def asleep(self) -> int:
-        """How many runs there are that have not ended."""
+        """Return the number of runs that have not ended."""
         with self._changed:
             return len(self._sleeping)
 
     def next_wake(self) -> datetime | None:
-        """When the next run wakes."""
+        """Return when the next run wakes."""
         with self._changed:
             return min(self._sleeping.values(), default=None)
 
     def go_to(self, moment: datetime) -> None:
-        """Let it be this time; whoever slept until then goes on."""
+        """Set the time; runs that slept until then continue."""
         with self._changed:
             self._wound.time = moment
             for thread, wake in list(self._sleeping.items()):
