@@ -4,7 +4,7 @@
 
 All of them in their full form take about half an hour, and write `benchmarks/RESULTS.md`. Names
 run only those; what is then written goes to `--results` alone. The status is 1 when one failed;
-a target that is missed is told in the table and fails nothing.
+a target that is missed is shown in the table and fails nothing.
 """
 
 import argparse

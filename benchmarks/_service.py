@@ -27,7 +27,7 @@ class StillClock:
 
 
 class Nobody:
-    """A notifier that tells nobody."""
+    """A notifier without effect."""
 
     def send(self, entry: Entry) -> None:
         """See `ports.Notifier`."""
@@ -36,7 +36,7 @@ class Nobody:
 def service_on(
     store: Store, specs: Iterable[Spec], clock: StillClock, driver: FakeDriver | None = None
 ) -> MeterService:
-    """A service whose endpoints exist in memory only."""
+    """Return a service whose endpoints exist in memory only."""
     return MeterService(
         {spec.name: spec for spec in specs},
         store=store,

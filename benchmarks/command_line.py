@@ -27,7 +27,7 @@ _ENTRY_POINT = "from parkmeter.cli import main\nmain()"
 
 
 def measure(effort: Effort) -> Iterator[Row]:
-    """The ratio of each round, and the seconds that it is made of."""
+    """Return the ratio of each round, and the seconds that it is made of."""
     taken: dict[str, list[float]] = {BARE: [], OURS: []}
     with tempfile.TemporaryDirectory() as folder:
         commands = {}

@@ -1,10 +1,10 @@
-"""How exactly meters are kept: life past the close, and how soon a top-up starts its endpoint.
+"""The exactness of meters: life past the close, and the delay from a top-up to the start.
 
-Every life ends with its meter; what is told is how long after the close the stop was called, or
+Every life ends with its meter; the figure is how long after the close the stop was called, or
 the server was sent its SIGTERM. `fakes` exist in memory, `processes` are real small servers under
 leashes; `inside` is the core alone, everything else a whole gateway asked over HTTP, also with a
 data plane that 16 clients keep busy from another process. A stop waits for its intent to be on the
-disk, so what the disk took for small writes meanwhile is told, too.
+disk, so its time for small writes meanwhile is shown, too.
 
     python -m benchmarks.exactness [--rounds 4] [--seconds 2]     seconds over which meters close
 
@@ -38,7 +38,7 @@ PATIENCE = 3.0
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """One way to use a gateway: so many clients, each pausing after a top-up; load beside them."""
+    """One way to use a gateway: clients, each pausing after a top-up; load beside them."""
 
     subject: str
     clients: int = 1
@@ -96,7 +96,7 @@ class Found:
         self.to_the_start.append([starts[n] - one.asked for n, one in asked.items()])
 
     def rows(self, subject: str) -> Iterator[Row]:
-        """What is claimed of them."""
+        """Return the claims of the benchmark."""
         yield from _past_the_close(subject, self.past_the_close, median=50, most=500)
         medians = [_median_ms(waits) for waits in self.to_the_start]
         yield Claim(subject, "top-up to start call, median", medians, "ms")
@@ -104,7 +104,7 @@ class Found:
 
 
 def measure(effort: Effort) -> Iterator[Row]:
-    """The core alone, both kinds of endpoints behind a gateway; the disk last."""
+    """Measure the core alone, then both kinds of endpoints behind a gateway, then the disk."""
     with watched_disk() as taken:
         yield from _inside(effort)
         yield from _behind_a_gateway(FAKES, effort)
@@ -179,7 +179,7 @@ def _count(most: int, effort: Effort) -> int:
 
 
 def _spread(count: int, seconds: float, seed: int) -> list[float]:
-    """When to close, in seconds after the first may; the same in every run."""
+    """Return the times of the closes, in seconds after the first; the same in every run."""
     chance = random.Random(seed)
     return [chance.uniform(0, seconds) for _ in range(count)]
 

@@ -1,4 +1,4 @@
-"""What a tick costs follows the meters that are not settled, however many others there are.
+"""The cost of a tick by the number of meters: it follows the unsettled ones only.
 
 Ten meters are not settled: of ten, and of ten thousand. A tick lists them, looks at each and
 decides; so a target of 2 times. On SQLite in processor time. On DynamoDB in requests and in items
@@ -127,7 +127,7 @@ def _compared(
 
 @dataclass
 class _Ticking:
-    """A service on a store with so many meters; called, it makes one pass as its clock would.
+    """A service on a store with a number of meters; a call makes one pass as its clock would.
 
     Each endpoint has a device of its own.
     """
@@ -179,7 +179,7 @@ def _milliseconds(call: Callable[[], object], *, wall: bool = False) -> float:
 
 @contextmanager
 def _sqlite(count: int) -> Iterator[Store]:
-    """A store with so many meters, all settled."""
+    """Yield a store with this number of meters, all settled."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "parkmeter.sqlite"
         store = SqliteStore(path)
@@ -192,7 +192,7 @@ def _sqlite(count: int) -> Iterator[Store]:
 
 
 def _fill(client: Any, tables: Tables, numbers: range) -> None:
-    """Meters that are settled, as many at once as one request takes."""
+    """Write settled meters, as many at once as one request takes."""
     meters = [Meter(_name(number), version=1) for number in numbers]
     items = [write_meter(tables.meters, meter, lines=0)["Put"]["Item"] for meter in meters]
     for first in range(0, len(items), 25):
@@ -229,7 +229,7 @@ class _Asked:
     items: int = 0
 
     def note(self, parsed: dict[str, Any], model: Any, **_more: Any) -> None:
-        """Called by botocore with each answer."""
+        """Count an answer; botocore calls it."""
         self.requests[model.name] += 1
         self.items += parsed.get("ScannedCount", 0) + ("Item" in parsed)
         self.items += sum(map(len, parsed.get("Responses", {}).values()))

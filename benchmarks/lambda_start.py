@@ -1,4 +1,4 @@
-"""How fast the functions in a prompt's way start on AWS, against handlers that do the bare minimum.
+"""The start of the functions that a prompt passes on AWS, against minimal handlers.
 
 For the authorizer and for inference: import of the handler's module and its first answer, measured
 inside a fresh process, beside a bare boto3 handler that looks at the same table and asks the same
@@ -6,8 +6,8 @@ model, and knows no scope, no expiry and no refusal. The target is 1.3 times as 
 
 The packages are those of `cdk deploy`, built by the same code. A process can import its package,
 boto3 with what that needs, and Python's own modules. boto3 comes with its bytecode, packages come
-without and cannot keep any, as on Lambda: every start compiles parkmeter anew. DynamoDB is moto,
-SageMaker the simulator of the tests, both in this process and over loopback. What they take is in
+without and cannot keep any, as on Lambda: every start compiles parkmeter. DynamoDB is moto,
+SageMaker the simulator, both in this process and over loopback. What they take is in
 the time of either handler, which flatters the ratio; it is not in the processor time.
 
 The last lines have the size of every function's package for Lambda's processor, boto3 not counted:
@@ -56,7 +56,7 @@ PROMPT = {"text_inputs": "write a story about beautiful weather on a topical isl
 
 
 def measure(effort: Effort) -> Iterator[Row]:
-    """The starts as ratios and milliseconds, then the sizes."""
+    """Measure the starts as ratios and milliseconds, then the sizes."""
     with TemporaryDirectory(prefix="lambda-start-") as folder:
         yield from _starts(Path(folder), effort.rounds)
         yield from _sizes(Path(folder) / "sizes", effort)
@@ -127,7 +127,7 @@ QUESTIONS = (
 
 @contextmanager
 def _cloud() -> Iterator[dict[str, str]]:
-    """An open meter, a serving endpoint, a token and a pass code; the environment to find them."""
+    """Yield the environment of a deployment: open meter, serving endpoint, token, pass code."""
 
     def later() -> datetime:
         return datetime.now(UTC) + timedelta(hours=started)
@@ -152,7 +152,7 @@ def _cloud() -> Iterator[dict[str, str]]:
             **sagemaker.environment(),
             "AWS_ENDPOINT_URL": moto,
             "AWS_LAMBDA_FUNCTION_NAME": "benchmarked",
-            "HOME": "/nonexistent",  # where nobody's AWS configuration is
+            "HOME": "/nonexistent",  # a folder without AWS configuration
         }
 
 
@@ -241,7 +241,7 @@ def _compared(bare: _Start, ours: _Start) -> Iterator[Claim]:
 
 
 def _link_runtime(folder: Path) -> None:
-    """A folder with what Lambda's own runtime brings along, out of this Python's packages."""
+    """Fill a folder with the modules of Lambda's own runtime, from this Python's packages."""
     folder.mkdir()
     for name in PROVIDED:
         spec = importlib.util.find_spec(name)
@@ -257,7 +257,7 @@ def _link_runtime(folder: Path) -> None:
 
 
 def _build(module: str, folder: Path, platform: str) -> None:
-    """The package whose handler is `<module>.handler`, as it is deployed."""
+    """Return the deployed package whose handler is `<module>.handler`."""
     packages = LambdaPackages(platform)
     needed = needed_by(module, packages.source)
     packages.build(needed, pinned_for(needed.others), folder)
@@ -285,7 +285,7 @@ def _sizes(folder: Path, effort: Effort) -> Iterator[Row]:
 
 
 def _handlers() -> list[str]:
-    """The modules of all functions: those with a handler."""
+    """Return the modules of all functions: those with a handler."""
     scripts = sorted((LambdaPackages().source / "parkmeter" / "aws").glob("*.py"))
     return [
         f"parkmeter.aws.{file.stem}" for file in scripts if "\ndef handler(" in file.read_text()

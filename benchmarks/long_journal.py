@@ -2,7 +2,7 @@
 
 Half of the lines belong to one endpoint, the rest to 999 others; all span four years. The file is
 made once, in a minute or two, and kept in the cache folder (about 5 GB; not where that would leave
-less than 10 GB). "Cold" is asked right after the system was told to forget the file.
+less than 10 GB). "Cold" is asked right after the system dropped the file from its cache.
 
     python -m benchmarks.long_journal [--rounds 20] [--smoke]
 """
@@ -74,7 +74,7 @@ def _pages(service: MeterService, store: SqliteStore, path: Path, effort: Effort
 
 
 def _receipts(service: MeterService, effort: Effort) -> Iterator[Row]:
-    """Bounded by the period. A receipt of all time reads all lines: told for one of a thousand."""
+    """Bounded by the period. A receipt of all time reads all lines: shown for one of a thousand."""
     for who, name in (("the busiest endpoint", BUSIEST), ("one of a thousand", ANY)):
         lines = effort.size // 2 // (1 if name == BUSIEST else OTHERS)
         for when, end in (("last", LAST), ("two years ago", LAST - SPAN / 2)):
@@ -108,7 +108,7 @@ def _forget(path: Path) -> None:
 
 @contextmanager
 def _journal(size: int) -> Iterator[Path | None]:
-    """A store whose journal has so many lines, made if it is not there; None if there is no room.
+    """Yield a store with a journal of `size` lines, created if missing; None without disk space.
 
     A small one is made in a folder of its own and removed again.
     """
@@ -137,7 +137,7 @@ def _journal(size: int) -> Iterator[Path | None]:
 
 
 def _make(path: Path, size: int) -> None:
-    """Straight into the schema, without a journal of SQLite's own: what breaks is made anew."""
+    """Fill the schema directly, without SQLite's own journal: a broken file is made again."""
     SqliteStore(path).close()
     connection = sqlite3.connect(path, isolation_level=None)
     for setting in ("journal_mode = DELETE", "journal_mode = OFF", "synchronous = OFF"):
@@ -164,7 +164,7 @@ def _rows(name: str, count: int) -> Iterator[tuple[str, int, str]]:
 
 
 def _life(name: str) -> list[tuple[str, str, str]]:
-    """The lines of one life as they are written, around their moment and their expiry."""
+    """Return the lines of one life as they are written, around their time and their expiry."""
     base = Entry(
         endpoint=name,
         kind=Kind.STOP,

@@ -1,4 +1,4 @@
-"""How fast the embedded model server answers, what an answer costs, and whether it is right.
+"""The embedded model server: speed, cost and correctness of its answers.
 
 The server runs as its own process and is asked over HTTP from this one; on Linux the two are pinned
 to different cores. "A core" is a second of the server's own processor time (user and system): cores
@@ -56,7 +56,7 @@ OTHERS = [
 
 
 def measure(effort: Effort) -> Iterator[Row]:
-    """The server by itself, then beside the engine alone and beside Hugging Face."""
+    """Measure the server by itself, then beside the engine alone and beside Hugging Face."""
     yield Version("ctranslate2", version("ctranslate2"))
     engine = Model(DEMO, workers=1)
     with ExitStack() as stack:
@@ -130,7 +130,7 @@ def _engine_alone(engine: Model, seconds: float) -> float:
 
 
 def _same_texts(shipped: Server, peer: HuggingFace, scratch: Path) -> Iterator[Claim]:
-    """Whether the server, its conversion included, answers what Hugging Face answers."""
+    """Return whether the server, its conversion included, answers as Hugging Face does."""
     prompts = COMPARED_PROMPTS.read_text(encoding="utf-8").splitlines()
     theirs = peer.texts(prompts)
     convert(scratch / "weights", scratch / "float32", "float32")

@@ -1,4 +1,4 @@
-"""What every benchmark reports, and the small command line they all have. Measures nothing.
+"""The report of every benchmark, and the small command line they share. Measures nothing.
 
 A benchmark is a script with one generator, `measure(effort)`, that yields rows as they are found:
 claims with their figures, peers that could not be had, versions of what was measured against.
@@ -15,7 +15,7 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True)
 class Effort:
-    """How long to measure: interleaved rounds, and seconds of load in each where there is load.
+    """The length of a measurement: interleaved rounds, and seconds of load in each, if any.
 
     `size`: how large a thing is measured, where that is the question.
     Without `installs` only what the machine already has is measured: nothing is fetched.
@@ -28,7 +28,7 @@ class Effort:
 
 
 class Bound(StrEnum):
-    """Which side of its target a figure should be on."""
+    """The side of its target that a figure should be on."""
 
     AT_LEAST = "≥"
     AT_MOST = "≤"
@@ -39,7 +39,7 @@ class Claim:
     """One line of the table of results: `values` has one figure a round.
 
     `subject` says what was measured ("data plane, 16 clients"), `figure` in which respect
-    ("requests a second against nginx"); without a `bound` it is told for comparison only.
+    ("requests a second against nginx"); without a `bound` it is shown for comparison only.
     """
 
     subject: str
@@ -56,7 +56,7 @@ class Claim:
 
     @property
     def met(self) -> bool | None:
-        """Whether the median is on the right side of the target; None without one."""
+        """Return whether the median is on the right side of the target; None without one."""
         match self.bound:
             case Bound.AT_LEAST:
                 return self.median >= self.target
@@ -102,7 +102,7 @@ Row = Claim | Missing | Version
 def main(
     about: str | None, measure: Callable[[Effort], Iterable[Row]], *, full: Effort, smoke: Effort
 ) -> None:
-    """The command line of one benchmark: prints each row as it is found, and keeps all in a file.
+    """Run the command line of one benchmark: print each row, and write all to a file.
 
     `--smoke` is the shortest form, to see that the script still works: its figures say nothing.
     """
@@ -131,7 +131,7 @@ def main(
 
 
 def read(file: Path) -> list[Row]:
-    """The rows that a benchmark kept with `--json`."""
+    """Return the rows that a benchmark wrote with `--json`."""
     kinds: dict[str, type[Row]] = {kind.__name__: kind for kind in (Claim, Missing, Version)}
     rows: list[Row] = []
     for packed in json.loads(file.read_text(encoding="utf-8")):

@@ -76,7 +76,7 @@ def measure(effort: Effort) -> Iterator[Row]:
 
 
 def _load(calls: list[Callable[[], object]], seconds: float) -> list[float]:
-    """How long each call took, made over and over for some seconds, each in a thread of its own."""
+    """Return the time of each call, repeated for some seconds, each in a thread of its own."""
     taken: list[float] = []
     end = time.perf_counter() + seconds
 
@@ -105,7 +105,7 @@ def _of(top_up: Callable[[str], object], name: str) -> Callable[[], object]:
 
 @contextmanager
 def _our_own(folder: Path) -> Iterator[Callable[[str], object]]:
-    """A top-up of an endpoint through the use case."""
+    """Top up an endpoint through the use case."""
     store = SqliteStore(folder / "own.sqlite")
     specs = [Spec(name, max_ahead=_FAR) for name in _NAMES]
     service = service_on(store, specs, StillClock())
@@ -117,7 +117,7 @@ def _our_own(folder: Path) -> Iterator[Callable[[str], object]]:
 
 @contextmanager
 def _bare(folder: Path) -> Iterator[Callable[[], object]]:
-    """A commit of the rows that a top-up writes, as long as those are."""
+    """Commit rows of the same length as those that a top-up writes."""
     own = sqlite3.connect(folder / "own.sqlite")
     (meter,) = own.execute("SELECT body FROM meters").fetchone()
     (line,) = own.execute("SELECT body FROM journal").fetchone()

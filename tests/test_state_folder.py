@@ -7,9 +7,9 @@ import time
 
 import pytest
 
-from parkmeter.errors import NoGatewayError, StateLockedError
+from parkmeter.errors import NoGatewayError
 from parkmeter.gateway.reload import reload_gateway
-from parkmeter.state_folder import LockHolder, StateFolder
+from parkmeter.state_folder import LockHolder, StateFolder, StateLockedError
 
 URL = "http://127.0.0.1:1"
 

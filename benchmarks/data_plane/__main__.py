@@ -1,4 +1,4 @@
-"""What the way through the data plane costs beside others that check a token and forward.
+"""The cost of the data plane beside other proxies that check a token and forward.
 
 A stub of a model server (about 300 bytes of JSON) and the load (wrk, or our own clients where it
 is not installed) share one core, every gateway in turn has the other: ours, nginx with
@@ -6,7 +6,7 @@ is not installed) share one core, every gateway in turn has the other: ours, ngi
 A wrong token must be refused, and one request that fails makes the run no measurement.
 
 The gateway's own processor time a request is what can be compared between busy machines. Requests a
-second are the gateway's as long as its core is busy, which is told; connections to the upstream
+second are the gateway's as long as its core is busy, which is shown; connections to the upstream
 count what keep-alive is worth.
 
     python -m benchmarks.data_plane [--rounds 7] [--seconds 1.0]

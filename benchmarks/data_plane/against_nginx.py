@@ -1,4 +1,4 @@
-"""The data plane beside nginx only: for whoever changes it and wants to know at once.
+"""The data plane beside nginx only, for a quick check of a change.
 
 python -m benchmarks.data_plane.against_nginx [--rounds 5] [--seconds 1.0]
 """

@@ -109,7 +109,7 @@ def _against(found: Found, name: str) -> Iterator[Claim]:
 
 
 def _alone(found: Found, clients: int) -> Iterator[Claim]:
-    """The figures behind the ratios, to see whether the gateway's core was what set the pace."""
+    """Return the figures behind the ratios: do they depend on the gateway's core alone?"""
     subject = f"data plane, {clients} clients"
     direct = [one.requests / one.seconds for one in found.direct[clients]]
     yield Claim(subject, "requests/s without a gateway", direct)

@@ -20,7 +20,7 @@ class RefusedError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """What one run found; times in seconds."""
+    """The result of one run; times in seconds."""
 
     requests: int
     seconds: float
@@ -56,7 +56,7 @@ async def _drive(port: int, question: Question, clients: int, seconds: float) ->
 
 
 class _Client(asyncio.Protocol):
-    """Asks, reads the whole answer, asks again, until told to stop."""
+    """A client that sends a request, reads the whole answer and repeats until it is stopped."""
 
     def __init__(self, request: bytes, latencies: list[float], over: asyncio.Future[None]) -> None:
         self.request = request
@@ -107,7 +107,7 @@ class _Client(asyncio.Protocol):
 
 
 def _is_whole(received: bytes, body: int) -> bool:
-    """Whether the answer is complete; it is either chunked or has a length."""
+    """Return whether the answer is complete; it is either chunked or has a length."""
     for line in received[:body].lower().split(b"\r\n"):
         if line.startswith(b"content-length:"):
             return len(received) - body >= int(line.partition(b":")[2])

@@ -1,4 +1,4 @@
-"""What is known of a gateway that is measured: how it is had, started, and what it is asked."""
+"""A gateway that is measured: its program, its start and its request."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -23,7 +23,7 @@ class Program:
 
 @dataclass(frozen=True, slots=True)
 class Ground:
-    """Where a gateway is started: it listens on `port`, its upstream is on loopback too."""
+    """The place of a gateway: it listens on `port`; its upstream is on loopback too."""
 
     folder: Path
     port: int
@@ -31,7 +31,7 @@ class Ground:
 
 
 class Find(Protocol):
-    """How a program is had; raises UnavailableError."""
+    """Return a program; raises UnavailableError."""
 
     def __call__(self, *, install: bool) -> Program:
         """Without `install` only what the machine itself has is taken."""

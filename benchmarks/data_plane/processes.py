@@ -25,7 +25,7 @@ class DidNotStartError(Exception):
 
 
 def free_port() -> int:
-    """A port that nobody listens on."""
+    """Return a free port."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
@@ -33,7 +33,7 @@ def free_port() -> int:
 
 @contextmanager
 def on_core(core: int | None) -> Iterator[None]:
-    """What is started meanwhile stays on that core, with all its threads and children."""
+    """Pin processes started while entered to that core, with their threads and children."""
     if core is None:
         yield
         return
@@ -49,7 +49,7 @@ def on_core(core: int | None) -> Iterator[None]:
 def process(
     command: list[str], log: Path, environment: Mapping[str, str] | None = None
 ) -> Iterator[int]:
-    """A running server's process id; it is ended at the end, whatever happens."""
+    """Run a server while entered; yields its process id."""
     with log.open("wb") as words:
         running = subprocess.Popen(
             command, stdout=words, stderr=words, env={**os.environ, **(environment or {})}
@@ -66,12 +66,12 @@ def process(
 
 
 def server(module: str, *ports: int) -> list[str]:
-    """The command of a server of ours."""
+    """Return the command of one of our own servers."""
     return [sys.executable, "-m", module, *map(str, ports)]
 
 
 def wait_for(port: int, question: Question, log: Path, *, checks_token: bool = True) -> None:
-    """Returns once the question is answered with 200, and another token is refused.
+    """Return once the question is answered with 200, and another token is refused.
 
     Raises:
         DidNotStartError: When that is not so within a minute.
@@ -92,7 +92,7 @@ def wait_for(port: int, question: Question, log: Path, *, checks_token: bool = T
 
 
 def _asked(port: int, question: Question, token: str) -> int:
-    """The answer's status; 0 while nobody listens, or for what is no answer."""
+    """Return the answer's status; 0 while nothing listens, or without a valid answer."""
     headers = {**question.headers, "Authorization": f"Bearer {token}"}
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
     try:
@@ -107,7 +107,7 @@ def _asked(port: int, question: Question, token: str) -> int:
 
 
 def connections(port: int) -> int:
-    """How many connections came to a port of the stub, without this one."""
+    """Return the number of connections to a port of the stub, without this one."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
     try:
         connection.request("GET", "/connections")
@@ -131,7 +131,7 @@ class ProcessorTime:
 
 
 def processor_time(pid: int) -> ProcessorTime | None:
-    """What a process took until now; None where the system does not tell."""
+    """Return the processor time of a process so far; None where the system has no such figure."""
     if not Path(f"/proc/{pid}/schedstat").exists():
         return None
     told = [_read(task / "schedstat") or ["0", "0"] for task in _tasks(pid)]
@@ -147,7 +147,7 @@ def _tasks(pid: int) -> Iterator[Path]:
 
 
 def _read(file: Path) -> list[str]:
-    """The words of a file; none when its thread has just ended."""
+    """Return the words of a file; none if its thread has just ended."""
     try:
         return file.read_text(encoding="ascii").split()
     except OSError:

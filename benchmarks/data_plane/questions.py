@@ -1,4 +1,4 @@
-"""What is asked of every gateway and what the stub behind it answers. Constants only."""
+"""The request to every gateway and the answer of the stub behind it. Constants only."""
 
 import json
 from dataclasses import dataclass
@@ -45,7 +45,7 @@ class Question:
         }
 
     def raw(self, port: int) -> bytes:
-        """The whole request as it goes over the wire."""
+        """Return the whole request as bytes on the wire."""
         lines = [f"POST {self.path} HTTP/1.1", f"Host: 127.0.0.1:{port}"]
         lines += [f"{name}: {value}" for name, value in self.headers.items()]
         lines += [f"Content-Length: {len(self.body)}", "", ""]

@@ -57,7 +57,7 @@ class Running:
     upstream: int
 
     def load(self, drive: Drive, clients: int, seconds: float) -> Round:
-        """Requests with that many clients for that long."""
+        """Send requests with that many clients for that long."""
         opened = connections(self.upstream)
         before = processor_time(self.pid)
         with on_core(LOAD_CORE):
@@ -99,7 +99,7 @@ def stubs(count: int, folder: Path) -> Iterator[list[int]]:
 
 @contextmanager
 def running(peer: Peer, program: Program, upstream: int, folder: Path) -> Iterator[Running]:
-    """The gateway, once it answers as it should.
+    """Run the gateway while entered, once it answers as it should.
 
     Raises:
         DidNotStartError: When it does not.

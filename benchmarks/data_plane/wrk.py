@@ -30,7 +30,7 @@ _PACKAGES = ("wrk", "libluajit-5.1-2", "libluajit-5.1-common")
 
 
 def find(*, install: bool) -> Program:
-    """Raises UnavailableError without it."""
+    """Return wrk; raises UnavailableError without it."""
     return from_system("wrk", _PACKAGES, ("-v",), install=install)
 
 
@@ -69,7 +69,7 @@ class Wrk:
 
 
 def script(question: Question) -> str:
-    """The Lua that makes wrk ask the question and print its figures in one line."""
+    """Return the Lua script that sends the question and prints the figures in one line."""
     lines = ['wrk.method = "POST"', f"wrk.body = {json.dumps(question.body.decode())}"]
     lines += [
         f"wrk.headers[{json.dumps(name)}] = {json.dumps(value)}"
@@ -79,7 +79,7 @@ def script(question: Question) -> str:
 
 
 def read(output: str) -> Load:
-    """What that line says.
+    """Return the figures of that line.
 
     Raises:
         RefusedError: When not every request was answered with success.

@@ -1,1 +1,1 @@
-"""What `benchmarks.exactness` measures with: a gateway that takes notes, servers, load, clients."""
+"""Tools of `benchmarks.exactness`: a gateway that takes notes, servers, load, clients."""

@@ -1,4 +1,4 @@
-"""How the disk behaves meanwhile: no stop can come sooner than its intent is durable."""
+"""The latency of the disk during a run: a stop waits until its intent is durable."""
 
 import contextlib
 import os

@@ -1,4 +1,4 @@
-"""A whole gateway as people run it, whose driver notes when it is told to start and to stop.
+"""A whole gateway as people run it, whose driver records the times of start and stop calls.
 
     python -m benchmarks.exact.gateway fake|process NOTES STUB_PORT CONFIG STATE
 

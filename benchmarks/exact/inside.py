@@ -38,7 +38,7 @@ class Inside:
         return TopUp(asked, time.time(), entry.expires_at.timestamp())
 
     def first(self, method: str, since: float) -> dict[str, float]:
-        """When this was first asked of each endpoint, after `since`."""
+        """Return the time of the first such call for each endpoint, after `since`."""
         found: dict[str, float] = {}
         for call in list(self.driver.calls):
             if call.method == method and call.at.timestamp() >= since:
@@ -48,7 +48,7 @@ class Inside:
 
 @contextlib.contextmanager
 def inside(count: int) -> Iterator[Inside]:
-    """So many endpoints that start and stop at once and have no leash."""
+    """Run `count` endpoints that start and stop at once and have no leash."""
     names = [f"model-{number}" for number in range(count)]
     clock = LocalClock()
     driver = FakeDriver(clock.now, ZERO, ZERO, leash=False)

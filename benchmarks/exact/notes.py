@@ -33,7 +33,7 @@ class Notes:
             os.close(handle)
 
     def first(self, what: str, since: float) -> dict[str, float]:
-        """When this first happened to each endpoint, of all that happened after `since`."""
+        """Return the time of the first such event of each endpoint, after `since`."""
         found: dict[str, float] = {}
         for note in self._all():
             if note.what == what and note.at >= since:

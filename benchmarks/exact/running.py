@@ -52,7 +52,7 @@ class RunningGateway:
         return TopUp(asked, time.time(), closes)
 
     def top_up_all(self, given: Sequence[float], clients: int, pause: float) -> dict[str, TopUp]:
-        """Every endpoint, by so many clients that pause after each answer. All in seconds."""
+        """Top up every endpoint with `clients` that pause after each answer. All in seconds."""
 
         def one(name: str, seconds: float) -> TopUp:
             done = self.top_up(name, seconds)
@@ -64,7 +64,7 @@ class RunningGateway:
 
     @contextlib.contextmanager
     def load(self, clients: int, seconds: float) -> Iterator[None]:
-        """Meanwhile the data plane is kept as busy as so many clients can, for so long at most."""
+        """Keep the data plane busy meanwhile, with `clients`, for `seconds` at most."""
         if not clients:
             yield
             return
@@ -78,7 +78,7 @@ class RunningGateway:
                 raise SystemExit("the load ended before what was measured beside it")
 
     def until_all(self, status: str) -> None:
-        """Returns when this is every endpoint's status."""
+        """Wait until every endpoint has this status."""
         until(lambda: all(self._status(name) == status for name in self.names))
 
     def _status(self, name: str) -> object:
@@ -87,7 +87,7 @@ class RunningGateway:
 
 @contextlib.contextmanager
 def gateway(kind: str, count: int) -> Iterator[RunningGateway]:
-    """A gateway with so many closed endpoints, besides the busy one; see `exact.gateway`."""
+    """Run a gateway with `endpoints` closed ones besides the busy one; see `exact.gateway`."""
     with (
         tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder,
         _python("-m", "benchmarks.exact.stub", "0", out=subprocess.PIPE) as stub,
@@ -127,7 +127,7 @@ def _configuration(names: Sequence[str], notes: Path) -> str:
 
 @contextlib.contextmanager
 def _python(*arguments: str, out: int | None = None) -> Iterator[subprocess.Popen[bytes]]:
-    """A Python of this environment, ended at the end."""
+    """Run a Python of this environment while entered."""
     environment = {**os.environ, "PARKMETER_BOOTSTRAP_TOKEN": TOKEN}
     process = subprocess.Popen([sys.executable, *arguments], stdout=out, cwd=_ROOT, env=environment)
     with process:
@@ -158,7 +158,7 @@ def _ask(port: int, method: str, path: str, document: object = None) -> dict[str
 
 
 def until(holds: Callable[[], object]) -> None:
-    """Returns when it holds; gives the benchmark up when it never does."""
+    """Wait until it holds; abort the benchmark if it never does."""
     give_up = time.monotonic() + _PATIENCE
     while not holds():
         if time.monotonic() > give_up:

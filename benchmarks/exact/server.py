@@ -1,4 +1,4 @@
-"""A model server that answers at once and notes when it is told to end. Sockets only.
+"""A model server that answers at once and records the time of its SIGTERM. Sockets only.
 
 It must be up in some ten milliseconds: twenty of them start at once.
 

@@ -34,7 +34,7 @@ class Stub(asyncio.Protocol):
 
 
 async def serve(port: int) -> None:
-    """Until somebody ends the process."""
+    """Serve until the process is stopped."""
     server = await asyncio.get_running_loop().create_server(Stub, "127.0.0.1", port)
     print(server.sockets[0].getsockname()[1], flush=True)
     await server.serve_forever()

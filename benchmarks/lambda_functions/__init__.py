@@ -1,1 +1,1 @@
-"""What `benchmarks.lambda_start` runs in fresh processes; nothing here is imported by it."""
+"""Modules that `benchmarks.lambda_start` runs in fresh processes, and does not import."""

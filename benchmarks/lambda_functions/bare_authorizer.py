@@ -1,4 +1,4 @@
-"""What an authorizer is at its least: one look at a table, and a policy."""
+"""A minimal authorizer: one read of a table, and a policy."""
 
 import os
 from typing import Any
@@ -9,7 +9,7 @@ dynamodb = boto3.client("dynamodb")
 
 
 def handler(event: dict[str, Any], _context: Any) -> dict[str, Any]:
-    """Allow whoever is in the table."""
+    """Allow each token in the table."""
     key = {"token": {"S": event["headers"]["Authorization"]}}
     found = dynamodb.get_item(
         TableName=os.environ["PARKMETER_AUTH_TABLE"], Key=key, ConsistentRead=True

@@ -1,4 +1,4 @@
-"""What a prompt's function is at its least: one look at a table, one call of the model."""
+"""A minimal function for prompts: one read of a table, one call of the model."""
 
 import base64
 import os

@@ -1,1 +1,1 @@
-"""What benchmarks/model_server.py is made of: the server under load, and Hugging Face beside it."""
+"""Parts of benchmarks/model_server.py: the server under load, and Hugging Face beside it."""

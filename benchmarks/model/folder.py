@@ -125,7 +125,7 @@ def _layers(stored: Tensors, stack: str) -> int:
 
 
 def _matrix(stored: Tensors, name: str) -> np.ndarray[Any, Any]:
-    """The weight as numbers: 8 bits are stored with one scale a row."""
+    """Return the weight as numbers: 8 bits are stored with one scale a row."""
     weight = stored[f"{name}/weight"]
     if weight.dtype != np.int8:
         return weight

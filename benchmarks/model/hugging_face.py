@@ -27,7 +27,7 @@ class NotHadError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Speed:
-    """How many texts were generated in how long; both times in seconds."""
+    """The number of texts and the time they took; both times in seconds."""
 
     answers: int
     seconds: float
@@ -49,11 +49,11 @@ class HuggingFace:
         return self._process.pid
 
     def texts(self, prompts: list[str]) -> list[str]:
-        """What it answers to each prompt, greedily, one at a time."""
+        """Return its answer to each prompt, greedy, one at a time."""
         return list(self._ask(texts=prompts)["texts"])
 
     def speed(self, prompt: str, batch: int, seconds: float) -> Speed:
-        """How fast it answers `batch` equal prompts at a time."""
+        """Measure its speed with `batch` equal prompts at a time."""
         return Speed(**self._ask(prompt=prompt, batch=batch, seconds=seconds))
 
     def _ask(self, **question: object) -> dict[str, Any]:
@@ -95,7 +95,7 @@ def running(weights: Path) -> Iterator[HuggingFace]:
 
 
 def _environment() -> Path:
-    """The Python of the peer's environment, made the first time."""
+    """Return the Python of the peer's environment, created at the first call."""
     home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     place = home / "parkmeter" / "benchmarks" / "hugging-face"
     python = place / ("Scripts" if os.name == "nt" else "bin") / "python"

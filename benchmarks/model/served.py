@@ -26,7 +26,7 @@ IDLE_SECONDS = 0.02
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """What is asked, by how many clients at a time."""
+    """The prompt, and the number of concurrent clients."""
 
     name: str
     clients: int
@@ -56,11 +56,11 @@ class Round:
 
     @property
     def per_core(self) -> float:
-        """How many answers a second of one core makes."""
+        """Return the number of answers for each second of one core."""
         return self.answers / self.server_cpu
 
     def percentile(self, share: float) -> float:
-        """The latency that `share` of all answers did not exceed."""
+        """Return the latency that `share` of all answers did not exceed."""
         ordered = sorted(self.latencies)
         return ordered[min(int(len(ordered) * share), len(ordered) - 1)]
 
@@ -138,7 +138,7 @@ class Server:
         return seconds
 
     def texts(self, load: Load) -> list[str]:
-        """The answer to one request."""
+        """Send one request and return the answer."""
         with self._connect() as connection:
             connection.sendall(load.request)
             received = b""
@@ -186,7 +186,7 @@ def pin(*pids: int) -> None:
 
 
 def cpu_seconds(pid: int) -> float:
-    """What a process has used of the processor, threads that have ended included."""
+    """Return the processor time of a process, ended threads included."""
     stat = Path(f"/proc/{pid}/stat")
     if stat.is_file():
         # Behind the name, which may hold blanks and parentheses; user and system time.

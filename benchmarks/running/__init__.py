@@ -1,1 +1,1 @@
-"""How `make bench` runs the scripts and writes what they found. Knows no script by name."""
+"""The runner of `make bench`: runs the scripts, writes their results. Knows no script by name."""

@@ -1,4 +1,4 @@
-"""What the figures were taken on: the machine, the revision, the load, and waiting for calm."""
+"""The conditions of a measurement: machine, revision, load, and waiting for calm."""
 
 import os
 import platform
@@ -13,7 +13,7 @@ _SAMPLE_SECONDS = 2.0
 
 
 def described() -> dict[str, str]:
-    """What a reader needs to know of this machine, in the order of telling."""
+    """Return the facts of this machine, in the order of the report."""
     return {
         "Processor": f"{_processor()}, {os.cpu_count()} cores",
         "Memory": _memory(),
@@ -24,7 +24,7 @@ def described() -> dict[str, str]:
 
 
 def revision() -> str:
-    """The commit, and whether files were changed since."""
+    """Return the commit, and whether files were changed since."""
     root = Path(__file__).parents[2]
 
     def said(*arguments: str) -> str:
@@ -55,7 +55,7 @@ def calm(seconds: float) -> None:
 
 
 def _busy() -> float:
-    """The share of all processor time that is used, seen for a moment; 0 where it is not told."""
+    """Return the share of processor time in use, sampled briefly; 0 where it is unknown."""
     before = _processor_times()
     if before is None:
         return 0.0

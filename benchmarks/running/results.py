@@ -15,14 +15,14 @@ Kind = TypeVar("Kind", Claim, Missing, Version)
 
 
 def table(outcomes: Sequence[Outcome]) -> str:
-    """The claims that have a target, and the scripts that failed, in aligned columns."""
+    """Return the claims that have a target and the scripts that failed, in aligned columns."""
     rows = [HEAD, *_targets(outcomes)]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return "\n".join("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)
 
 
 def page(outcomes: Sequence[Outcome], facts: Mapping[str, str], reading: str, profiles: str) -> str:
-    """All that was found, as a page of Markdown; `facts` are told near its head, in their order.
+    """Return all results as a page of Markdown; `facts` stand near its head, in their order.
 
     `reading`: how to read it. `profiles`: what is behind it.
     """

@@ -19,7 +19,7 @@ SCRIPT_SECONDS = 3600.0
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of one script: its rows, or why it has none."""
+    """The result of one script: its rows, or the reason for having none."""
 
     script: str
     load: str
@@ -30,7 +30,7 @@ class Outcome:
 
 
 def found(folder: Path = BENCHMARKS) -> list[str]:
-    """The names of all scripts: modules, and packages that can be run."""
+    """Return the names of all scripts: modules, and packages that can be run."""
     modules = {file.stem for file in folder.glob("[a-z]*.py")} - {"report"}
     return sorted(modules | {file.parent.name for file in folder.glob("*/__main__.py")})
 

@@ -1,6 +1,6 @@
-"""What the core needs from the world: each port with the contract every adapter keeps.
+"""The ports: what the use cases need from the outside, each with the contract of its adapters.
 
-One contract suite per port runs over every adapter (`tests/contract`). Knows only the pure modules.
+One contract suite per port runs over every adapter (`tests/contract`). Imports only `core`.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -18,11 +18,11 @@ from parkmeter.core.view import View
 
 
 class StaleError(Exception):
-    """Raised by `Store.commit` when the meter, or who holds its device, is not as it was read."""
+    """Raised by `Store.commit` when the meter or its device's holder has changed since the read."""
 
 
 class DuplicateError(Exception):
-    """Raised by `Store.commit` when an entry's key is in the journal already; carries it."""
+    """Raised by `Store.commit` when an entry's key is in the journal; carries the first entry."""
 
     def __init__(self, entry: Entry) -> None:
         super().__init__(entry.key)
@@ -31,7 +31,7 @@ class DuplicateError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """Minutes a token may add on one day (UTC); counted in the very transaction that adds them."""
+    """Minutes a token may add on one day (UTC); counted in the transaction that adds them."""
 
     token_id: str
     day: date
@@ -40,25 +40,25 @@ class Budget:
 
 
 class Store(Protocol):
-    """Keeps meters, journal and tokens. Safe from any thread and, where shared, any process."""
+    """Meters, journal and tokens. Safe from any thread and, where shared, any process."""
 
     def load(self, name: str) -> Meter:
-        """The meter; one never seen is closed, settled and of version 0."""
+        """Return a meter; one never seen is closed, settled and of version 0."""
 
     def meters(self, names: Collection[str]) -> dict[str, Meter]:
-        """The meters of these names, as `load` gives each, in one query; in the order of `names`.
+        """Return these meters, each as by `load`, in one query; in the order of `names`.
 
-        Each is as of its own moment: together they are no snapshot.
+        They are no snapshot: each is as of its own moment.
         """
 
     def unsettled(self) -> Iterable[str]:
-        """Names of all meters that are not settled, in no order; of late changes it may not know.
+        """Return the names of unsettled meters, in any order; the latest changes may be missing.
 
         Names only: one meter that cannot be read must not hide the others.
         """
 
     def holder(self, device: str) -> str | None:
-        """Whose meter held this device last, or holds it now; None if none ever did."""
+        """Return the name of the last endpoint to claim this device, or None."""
 
     def commit(
         self,
@@ -67,104 +67,104 @@ class Store(Protocol):
         budget: Budget | None = None,
         claim: Claim | None = None,
     ) -> Meter:
-        """Write meter and entries, all or nothing, at the version that was read; returns it anew.
+        """Write meter and entries, all or nothing, at the version read; return the new meter.
 
         The returned meter's version is higher by one. Entries get the next numbers of their
-        endpoint, in order. A key that is older than `KEY_LIFETIME` (by the entries' own times) may
-        come again. With a claim the meter holds its device from now on.
+        endpoint, in order. A key older than `KEY_LIFETIME` (by the entries' own times) may be used
+        again. With a claim the meter holds its device from now on.
 
         Raises:
-            StaleError: the meter changed since it was read, or what the claim says is not so.
-            DuplicateError: an entry's key is in the journal already. Tested before the version,
-                so that a repeated request always finds its first answer.
-            OverBudgetError: the budget does not suffice.
+            StaleError: the meter has changed since the read, or the claim does not hold.
+            DuplicateError: an entry's key is in the journal. Tested before the version, so that a
+                repeated request always finds its first result.
+            OverBudgetError: over the budget.
             StoreBusyError: the store cannot be written now.
 
         """
 
     def entry(self, name: str, key: str, since: datetime) -> Entry | None:
-        """The entry with this key made after `since`, if there is one."""
+        """Return the entry with this key made after `since`, or None."""
 
     def journal(self, name: str, limit: int, before: int | None = None) -> list[Entry]:
-        """The newest `limit` entries, newest first; with `before` those of a lower number."""
+        """Return the newest `limit` entries, newest first; only those numbered below `before`."""
 
     def tokens(self) -> list[Token]:
-        """Every token, oldest first."""
+        """Return every token, oldest first."""
 
     def put_token(self, token: Token) -> None:
         """Add a token, or replace the one with the same id."""
 
     def remove_token(self, token_id: str) -> bool:
-        """Remove a token for good; False if there was none."""
+        """Remove a token for good; return False if there was none."""
 
     def close(self) -> None:
-        """Let go of files and connections."""
+        """Close files and connections."""
 
 
 @dataclass(frozen=True, slots=True)
 class Posted:
-    """A line of some endpoint's journal, and its place among the lines of all of them."""
+    """A journal entry and its place among the entries of all endpoints."""
 
     place: int
     entry: Entry
 
 
 class Outbox(Protocol):
-    """The journals of all endpoints as one, for those who tell others of it.
+    """The journals of all endpoints as one sequence, for its followers.
 
-    Lines are in the order in which they were committed, so none appears behind a place that has
-    been read. How far each follower got is kept as durably as the journal. What all of them have
-    passed may be forgotten here, and with no follower everything: the journals have it.
+    Entries are in commit order, so none appears before a place that has been read. The place each
+    follower has passed is as durable as the journal. What all followers have passed may be deleted
+    here, and everything if there is none: the journals have it.
     """
 
     def follow(self, followers: Collection[str]) -> dict[str, int]:
-        """These follow from now on, and no others: the place each has passed.
+        """Set the followers; return the place each has passed.
 
-        A new one begins at the journal's end; so does one that comes back.
+        A new one begins at the journal's end; so does one that was not in the previous set.
         """
 
     def posted(self, after: int, limit: int) -> list[Posted]:
-        """The first `limit` lines behind a place. Costs what it returns, however many there are."""
+        """Return the first `limit` entries after a place. Costs no more than what it returns."""
 
     def passed(self, follower: str, place: int) -> None:
-        """This follower needs nothing up to this place any more. Who does not follow is ignored."""
+        """Save that a follower has passed a place. Ignored for one that does not follow."""
 
     def leave(self, follower: str) -> None:
-        """This one follows no more; should it come back, it begins at the journal's end."""
+        """Remove a follower; if it comes back, it begins at the journal's end."""
 
 
 class Driver(Protocol):
-    """Starts, stops and sees one kind of endpoint.
+    """Starts, stops and observes one kind of endpoint.
 
     Every method is idempotent and returns without waiting for the endpoint. Raises DriverError with
-    a reason for people when the provider refuses or cannot be reached.
+    a readable reason when the provider refuses or cannot be reached.
     """
 
     def observe(self, spec: Spec) -> Observed:
-        """What is there now."""
+        """Return what exists now."""
 
     def start(self, spec: Spec, variant: str, until: datetime, version: int) -> None:
-        """Begin to start it; does nothing if one is there. `until`, `version`: as in `keep`."""
+        """Begin to start it, unless it exists. `until`, `version`: as in `keep`."""
 
     def keep(self, spec: Spec, until: datetime, version: int) -> None:
-        """Let it live until `until` even if nobody calls again; a lower `version` is ignored."""
+        """Set its deadline, which holds without a further call; a lower `version` is ignored."""
 
     def stop(self, spec: Spec) -> None:
-        """Begin to stop it, or clear what a failed one left; afterwards `observe` says so.
+        """Begin to stop it, or clear what a failed one left; `observe` then shows it.
 
-        Where the provider does not permit it yet (an endpoint that is still being made), nothing
-        has changed and `observe` goes on saying what it is: to be asked for again.
+        Where the provider does not permit it yet (an endpoint that is still being created), nothing
+        changes, which `observe` shows too: the caller repeats it.
         """
 
     def owned(self) -> Iterable[str]:
-        """Names of all endpoints this driver started that are not absent."""
+        """Return the names of all endpoints this driver started that are not absent."""
 
 
 class Log(Protocol):
-    """What one endpoint printed, being read from some line on. For one reader at a time."""
+    """The output of one endpoint from some line on. For one reader at a time."""
 
     def read(self) -> bytes:
-        """The next piece, oldest first; empty: nothing more was printed yet.
+        """Return the next piece, oldest first; empty if there is nothing new yet.
 
         Raises:
             DriverError: it cannot be read.
@@ -172,77 +172,77 @@ class Log(Protocol):
         """
 
     def close(self) -> None:
-        """Let go of it."""
+        """Close it."""
 
 
 class Logs(Protocol):
-    """Where what endpoints print is kept."""
+    """The logs of the endpoints' output."""
 
     def open(self, name: str, lines: int, *, follow: bool) -> Log:
-        """The log of an endpoint, from its last `lines` lines on; empty if it never printed.
+        """Return an endpoint's log from its last `lines` lines on; empty if it never printed.
 
-        `follow`: it will be read on, for what is printed later.
+        `follow`: the caller keeps reading what is printed later.
 
         Raises:
             DriverError: it cannot be read.
-            LogsElsewhereError: it is not kept here; names where.
+            LogsElsewhereError: it is kept elsewhere; names the place.
 
         """
 
 
 class RequestCounts(Protocol):
-    """Knows how many requests were let in to endpoints."""
+    """The numbers of requests admitted to endpoints."""
 
     def of(
         self, name: str, begin: datetime, end: datetime, slot: timedelta
     ) -> Sequence[Count] | None:
-        """The slots of a period that brought any, oldest first; None where nobody knows."""
+        """Return the slots of a period that have any, oldest first; None if unknown."""
 
 
 class RequestBook(Protocol):
-    """Keeps `request_counts.KEPT` of them, whatever becomes of the gateway."""
+    """Durable request counts, kept for `request_counts.KEPT`."""
 
     def add(self, minute: datetime, counts: Mapping[str, int]) -> None:
-        """Put down what a minute brought, besides what it brought before.
+        """Add to the counts of a minute.
 
         Raises:
-            StoreBusyError: nothing was put down.
+            StoreBusyError: nothing was added.
 
         """
 
     def of(self, name: str, begin: datetime, end: datetime, slot: timedelta) -> Sequence[Count]:
-        """As `RequestCounts.of`. Raises StoreBusyError."""
+        """Return the slots as `RequestCounts.of`. Raises StoreBusyError."""
 
 
 class Clock(Protocol):
-    """What time it is, and who calls reconcile."""
+    """The time, and the schedule of reconciles."""
 
     def now(self) -> datetime:
-        """Wall time, UTC."""
+        """Return wall time, UTC."""
 
     def wake(self, name: str, at: datetime | None = None) -> None:
         """Have `name` reconciled at `at`, at once if None; from any thread, never blocks."""
 
 
 class Gate(Protocol):
-    """What the data plane asks: is it open, where is it, how much is in flight."""
+    """The gate of the data plane: views of the meters, and the requests in flight."""
 
     def show(self, view: View) -> None:
-        """Take a newer view; one of a lower version than the present one is ignored."""
+        """Replace the view of a meter; one of a lower version is ignored."""
 
     def in_flight(self, name: str) -> int | None:
-        """Requests being answered right now; None where that cannot be seen."""
+        """Return the number of requests in flight; None where that is not known."""
 
     def last_prompt(self, name: str) -> datetime | None:
-        """When the last prompt had its answer, now if one is being answered.
+        """Return when the last prompt was answered; now if one is in flight.
 
-        Before the first one: since when they are seen; None where they cannot be. Requests that
-        only look at a model are in flight and no prompts: nobody means to use it by them.
+        Before the first one: since when they are counted; None where they are not. Requests that
+        only read about a model are in flight but no prompts: they are no use of it.
         """
 
 
 class Notifier(Protocol):
-    """Is told every line of the journal right after its commit, once, by who committed it."""
+    """Gets every journal entry right after its commit, once, from the process that committed it."""
 
     def send(self, entry: Entry) -> None:
-        """Take note of one entry, at once: the meter waits. What is raised is logged."""
+        """Take one entry without delay: the meter waits. An exception is logged."""

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from parkmeter.client_file import NAME, ClientFile, read_client_file
-from parkmeter.errors import ConfigError, StateLockedError
+from parkmeter.errors import ConfigError, ParkmeterError
 
 _LOCK_WITHIN = 0.5
 """Seconds to try for a lock whose holder has not said who it is: it may only be looking."""
@@ -23,6 +23,13 @@ _LONGEST_NOTE = 16384
 """Bytes of what a gateway says of itself in its lock file, the longest path included."""
 
 _SECRET_BYTES = 32
+
+
+class StateLockedError(ParkmeterError):
+    """Raised when another gateway works in this state folder."""
+
+    code = "state_locked"
+    title = "Another gateway uses this state folder"
 
 
 @dataclass(frozen=True, slots=True)

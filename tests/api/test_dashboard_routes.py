@@ -1,4 +1,4 @@
-"""The dashboard's files as a browser gets them: types, keeping, policy, and what is vendored."""
+"""The dashboard's files by HTTP: types, caching, policy, and vendored files."""
 
 import hashlib
 import json
@@ -109,15 +109,15 @@ def test_our_files_fetch_nothing_from_others_and_make_no_markup_of_text(file):
 
 @pytest.mark.parametrize("folder", VENDORED, ids=lambda folder: folder.parent.name)
 def test_what_others_wrote_is_as_they_published_it_and_has_its_licence(folder):
-    told = {}
+    listed = {}
     for one in json.loads((folder / "manifest.json").read_text()):
         assert one["version"]
         assert one["license"]
         assert any("LICENSE" in name for name in one["files"])
-        told |= one["files"]
+        listed |= one["files"]
     there = {
         file.name: "sha256:" + hashlib.sha256(file.read_bytes()).hexdigest()
         for file in folder.iterdir()
         if file.name != "manifest.json"
     }
-    assert there == told
+    assert there == listed

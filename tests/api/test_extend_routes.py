@@ -1,4 +1,4 @@
-"""The pages behind the link in a warning, over a whole parkmeter on a wound clock."""
+"""The pages of the link in a warning, over a whole parkmeter on a wound clock."""
 
 import re
 from dataclasses import dataclass, replace
@@ -11,10 +11,9 @@ from starlette.testclient import TestClient
 from parkmeter.api.app import control_app
 from parkmeter.api.dependencies import ApiContext
 from parkmeter.api.extend_routes import add_extend_routes
-from parkmeter.core.extend_link import Offer, link_of, offer_for
+from parkmeter.core.extend_link import LinkLateError, Offer, link_of, offer_for
 from parkmeter.core.journal import Entry, Kind
 from parkmeter.core.meter import Spec
-from parkmeter.errors import LinkLateError
 from parkmeter.web.auth import TokenBook
 from tests.support.world import ADA, MINUTE, World, spec
 

@@ -32,12 +32,12 @@ OPERATIONS = [
     ("POST", "/endpoint-expiry"),
     ("POST", "/endpoints/{name}/invocations"),
     ("POST", "/{api_resource}"),
-    # Last, because after it prompts are rightly told 402, and 503 while the next start goes on.
+    # Last, because after it prompts rightly get 402, and 503 during the next start.
     ("POST", "/endpoints/{name}/eject"),
 ]
 
 ENDLESS = [("GET", "/events")]
-"""Takes nothing, and its answer has no end to wait for: tests/behaviour/test_events.py."""
+"""It has no parameters and its answer never ends: see tests/behaviour/test_events.py."""
 
 
 @pytest.fixture(scope="module")

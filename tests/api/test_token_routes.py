@@ -19,7 +19,7 @@ ADMIN = {"Authorization": "admin-pass-code"}
 
 
 class Front:
-    """The routes over a store in memory, and a book that follows it."""
+    """The routes over a store in memory, and a token book kept in step with it."""
 
     def __init__(self) -> None:
         self.world = World(Spec("flan-t5"), Spec("falcon"))

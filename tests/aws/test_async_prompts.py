@@ -13,9 +13,10 @@ from urllib.request import urlopen
 import boto3
 import pytest
 
+from parkmeter.aws.async_inference.errors import KeyBusyError
 from parkmeter.aws.async_inference.prompts import AsyncPrompts
 from parkmeter.aws.definitions import Queue, definition
-from parkmeter.errors import KeyBusyError, UpstreamError, UpstreamTimeoutError
+from parkmeter.errors import UpstreamError, UpstreamTimeoutError
 from simulator.sagemaker import refusals
 from simulator.sagemaker.account import ACCOUNT, REGION
 from simulator.sagemaker.messages import AsyncJob

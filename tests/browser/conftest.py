@@ -1,4 +1,4 @@
-"""Chromium, and a real gateway with the embedded model for it to look at."""
+"""Chromium, and a real gateway with the embedded model."""
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
@@ -28,7 +28,7 @@ initial_provision_time_minutes = 0
 
 @pytest.fixture(scope="package")
 def chromium() -> Iterator[Browser]:
-    """For this folder: as long as Playwright is there, its event loop runs in this thread, and no
+    """Yield Chromium for this folder only: Playwright's event loop runs in this thread, where no
     other test could run one of its own.
     """
     with started() as browser:
@@ -45,7 +45,7 @@ def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GatewayProcess
 
 @pytest.fixture
 def visit(gateway: GatewayProcess, chromium: Browser) -> Iterator[Callable[..., Visit]]:
-    """Opens the dashboard in a browser of its own; at the end nothing may have gone wrong in it."""
+    """Yield a function that opens the dashboard; fail in the end on errors in its console."""
     visits: list[Visit] = []
 
     def open_(path: str = "/", **of_context: object) -> Visit:
@@ -59,12 +59,12 @@ def visit(gateway: GatewayProcess, chromium: Browser) -> Iterator[Callable[..., 
     yield open_
     for one in visits:
         one.page.context.close()
-    assert [said for one in visits for said in one.complaints] == []
+    assert [text for one in visits for text in one.complaints] == []
 
 
 @pytest.fixture
 def meters(visit: Callable[..., Visit]) -> Visit:
-    """The dashboard, signed in, on a desk."""
+    """Return the dashboard, signed in, in a desktop window."""
     opened = visit(viewport={"width": 1240, "height": 900})
     opened.sign_in()
     return opened
@@ -72,7 +72,7 @@ def meters(visit: Callable[..., Visit]) -> Visit:
 
 @pytest.fixture
 def shown(chromium: Browser) -> Iterator[Callable[..., Visit]]:
-    """Opens the dashboard over answers of a known shape; time stands still in it."""
+    """Yield a function that opens the dashboard on constant answers; its time stands still."""
     with ExitStack() as stack:
 
         def show(*endpoints: dict, size: Mapping[str, int] = DESKTOP, **more: object) -> Visit:

@@ -13,7 +13,7 @@ from tests.support.gateway_process import TOKEN, eventually
 def test_a_token_that_is_none_is_refused_in_plain_words(visit):
     desk = visit()
     desk.expected.append("403")  # the browser's own line for the refusal
-    desk.page.get_by_label("Token", exact=True).fill("nobodys-token")
+    desk.page.get_by_label("Token", exact=True).fill("unknown-token")
     desk.page.get_by_role("button", name="Sign in").click()
     said = "This token is unknown, expired or revoked."
     expect(desk.page.get_by_role("alert")).to_have_text(said)
@@ -21,8 +21,8 @@ def test_a_token_that_is_none_is_refused_in_plain_words(visit):
 
 
 def test_who_has_no_token_is_told_where_the_first_one_is(visit):
-    told = visit().page.get_by_label("Token", exact=True)
-    expect(told).to_have_accessible_description(re.compile(r"~/\.local/state/parkmeter/token"))
+    field = visit().page.get_by_label("Token", exact=True)
+    expect(field).to_have_accessible_description(re.compile(r"~/\.local/state/parkmeter/token"))
 
 
 def test_a_token_stays_in_the_tab_and_nowhere_else(meters):
@@ -211,5 +211,5 @@ def test_who_topped_up_while_somebody_hesitated_is_not_ejected(meters):
     meters.button("Eject").click()
     meters.gateway.request("POST", f"/endpoints/{NAME}/top-ups", {"minutes": 5})
     meters.page.get_by_role("dialog").get_by_role("button", name="Eject").click()
-    expect(meters.note()).to_contain_text("somebody topped up or ejected meanwhile")
+    expect(meters.note()).to_contain_text("topped up or ejected since")
     assert meters.gateway.endpoint(NAME)["status"] == "running"

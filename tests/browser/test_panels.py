@@ -1,4 +1,4 @@
-"""What a card of the dashboard opens: playground, timeline, receipt."""
+"""The panels of a card: playground, timeline, receipt."""
 
 import csv
 import io
@@ -95,11 +95,11 @@ def test_a_prompt_that_waits_says_for_what(shown):
     page = shown(ENDPOINTS["qwen"] | loading, ENDPOINTS["phi"] | {"cause": "exit code 1"})
     page.page.route("**/qwen", lambda route: None)
     page.page.route("**/phi", lambda route: None)
-    told = {
+    cases = {
         "qwen": "Waiting for qwen: loading model weights, usually takes 3 min 10 s.",
         "phi": "Waiting for phi: failed, exit code 1; next try at 17:42:58.",
     }
-    for name, said in told.items():
+    for name, said in cases.items():
         panel = page.page.get_by_role("region", name=f"Playground of {name}")
         page.button("Playground of", name).click()
         panel.get_by_role("button", name="Send").click()
@@ -152,12 +152,12 @@ FORMS = {
 
 @pytest.fixture
 def playgrounds(chromium: Browser) -> Iterator[Page]:
-    """Cards of servers that take prompts at different paths, from answers of a known shape."""
-    told = [
+    """Yield cards of servers that take prompts at different paths, from constant answers."""
+    endpoints = [
         endpoint(name, "running", "serving", 900, invocations_path=path)
         for name, (path, _, _) in FORMS.items()
     ]
-    with staged(chromium, Shot(tuple(FORMS), DESKTOP), told) as page:
+    with staged(chromium, Shot(tuple(FORMS), DESKTOP), endpoints) as page:
         yield page
 
 
@@ -236,7 +236,7 @@ def test_every_day_of_the_timeline_has_one_label_and_none_is_cut_off(shown, size
 
 
 def _stretch(route: Route) -> dict:
-    """A timeline of the period that is asked for, in which nothing happened."""
+    """Return an empty timeline of the requested period."""
     asked = dict(parse_qsl(urlsplit(route.request.url).query))
     return {**asked, "stretches": [], "top_ups": [], "requests": [], "request_minutes": 60}
 
@@ -253,8 +253,8 @@ def test_a_receipt_shows_its_costs_on_a_phone(shown, width):
     who = {"hours_on": 114.25, "minutes_bought": 11870.5}
     parts = [who | {"who": "a-token-of-a-longer-name", "cost": None}]
     parts += [who | {"who": "(nobody)", "cost": "13152.43"}]
-    told = RECEIPT | {"parts": parts, "cost": None, "hours_on": 1228.5}
-    page.page.route("**/receipt?**", lambda route: route.fulfill(json=told))
+    receipt = RECEIPT | {"parts": parts, "cost": None, "hours_on": 1228.5}
+    page.page.route("**/receipt?**", lambda route: route.fulfill(json=receipt))
     table = page.open("Receipt", "mistral").get_by_role("region", name="by token")
     expect(table).to_contain_text("unknown")
     assert table.evaluate("one => one.scrollWidth - one.clientWidth") <= 0

@@ -1,4 +1,4 @@
-"""Cards of what takes long, or others, to bring about: shown from answers of a known shape."""
+"""Cards in states that are slow to reach with a real gateway, from constant answers."""
 
 import pytest
 from playwright.sync_api import Locator, expect
@@ -30,7 +30,7 @@ def test_a_meter_that_stands_still_is_paused_and_does_not_tick(shown, name):
 
 
 def test_a_meter_whose_start_used_its_credit_up_counts(shown):
-    page = shown(ENDPOINTS["phi"])  # told the same close again and again
+    page = shown(ENDPOINTS["phi"])  # every answer has the same close
     page.page.clock.run_for(8_000)
     expect(card(page, "phi").locator(".under")).to_have_text("until 18:03")
     page.page.route("**/endpoints", lambda route: route.abort())
@@ -51,11 +51,11 @@ def test_what_a_weekend_costs_is_told_of_what_is_on(shown):
 
 
 def test_who_told_a_price_is_said_where_it_was_not_the_configuration(shown):
-    told = {"configured": "configuration", "looked-up": "built-in table of 2026"}
+    cases = {"configured": "configuration", "looked-up": "built-in table of 2026"}
     page = shown(
         *(
             endpoint(name, "running", "serving", 900, price_per_hour=1.2, price_source=source)
-            for name, source in told.items()
+            for name, source in cases.items()
         )
     )
     expect(card(page, "configured").locator(".facts")).to_contain_text("$1.20 an hour")
@@ -72,10 +72,10 @@ def test_an_eject_is_asked_about_as_what_is_still_to_come(shown):
 
 
 def test_a_failure_shows_the_providers_words_and_the_next_try(shown):
-    told = ENDPOINTS["phi"]
-    page = shown(told | {"reason": f"{told['cause']}; trying again at 17:42:58 UTC"})
+    phi = ENDPOINTS["phi"]
+    page = shown(phi | {"reason": f"{phi['cause']}; trying again at 17:42:58 UTC"})
     words = card(page, "phi").locator(".reason")
-    expect(words).to_have_text(f"{told['cause']}.")
+    expect(words).to_have_text(f"{phi['cause']}.")
     expect(card(page, "phi")).to_contain_text("no capacity for ml.g5.12xlarge")
     expect(card(page, "phi")).to_contain_text("Next try at 17:42:58; 2 attempts so far.")
 
@@ -83,7 +83,7 @@ def test_a_failure_shows_the_providers_words_and_the_next_try(shown):
 def test_hours_are_told_with_what_comes_next(shown):
     hours = "Mon-Fri 09:00-17:00 Europe/London"
     monday = {"next_window_at": "2026-11-23T09:00:00Z"}
-    told = {
+    cases = {
         "in-a-window": ({"window_until": "2026-11-20T19:00:00Z"}, f"{hours}: on until 19:00"),
         "between-windows": (monday, f"{hours}, next Mon 09:00"),
         "ejected-in-one": ({"held": True, **monday}, f"{hours}: ejected, next Mon 09:00"),
@@ -91,10 +91,10 @@ def test_hours_are_told_with_what_comes_next(shown):
     page = shown(
         *(
             endpoint(name, "running", "serving", 900, hours=hours, **more)
-            for name, (more, _) in told.items()
+            for name, (more, _) in cases.items()
         )
     )
-    for name, (_, said) in told.items():
+    for name, (_, said) in cases.items():
         expect(card(page, name).locator(".facts")).to_contain_text(said)
 
 
@@ -105,14 +105,16 @@ def test_what_servers_say_is_text_and_never_markup(shown):
 
 
 def test_a_dial_reaches_as_far_as_its_time(shown):
-    told = {
+    cases = {
         59: ("0:59", "60"),
         5_400: ("1:30:00", "120"),
         50_000: ("13:53:20", "24"),
         600_000: ("6 d 22:40:00", "8"),
     }
-    page = shown(*(endpoint(f"on-{left}-s", "starting", "loading", left, still=1) for left in told))
-    for left, (time, reach) in told.items():
+    page = shown(
+        *(endpoint(f"on-{left}-s", "starting", "loading", left, still=1) for left in cases)
+    )
+    for left, (time, reach) in cases.items():
         name = f"on-{left}-s"
         assert page.time(name) == time
         labels = card(page, name).locator(".ticks text").all_text_contents()
@@ -128,23 +130,23 @@ def test_a_price_that_is_unknown_is_never_shown_as_nothing(shown):
 
 
 def test_dollars_are_offered_where_they_buy_minutes(shown):
-    told = {"unknown": (None, 1), "free": (0, 1), "priced": (1.2, 2)}
+    cases = {"unknown": (None, 1), "free": (0, 1), "priced": (1.2, 2)}
     page = shown(
         *(
             endpoint(name, "running", "serving", 900, price_per_hour=price)
-            for name, (price, _) in told.items()
+            for name, (price, _) in cases.items()
         )
     )
-    for name, (_, units) in told.items():
+    for name, (_, units) in cases.items():
         expect(card(page, name).get_by_label("Unit").locator("option")).to_have_count(units)
 
 
 def test_what_was_saved_is_green_only_if_something_was(shown):
     page = shown(endpoint("llama", "running", "serving", 900))
-    told = {"$3.10": "3.1000", "$0.00": "0.0000", "unknown": None}
-    answers = iter(RECEIPT | {"saved": saved} for saved in told.values())
+    cases = {"$3.10": "3.1000", "$0.00": "0.0000", "unknown": None}
+    answers = iter(RECEIPT | {"saved": saved} for saved in cases.values())
     page.page.route("**/receipt?**", lambda route: route.fulfill(json=next(answers)))
-    for said in told:
+    for said in cases:
         figures = page.open("Receipt", "llama").locator(".figures dd")
         expect(figures.last).to_have_text(said)
         colours = figures.evaluate_all("all => all.map(one => getComputedStyle(one).color)")

@@ -163,6 +163,7 @@ def test_a_closed_meter_names_the_command_that_opens_it(run, two):
 
 
 def test_the_journal_shows_the_newest_last_and_as_json_a_line_each(run, two):
+    run(two, "top-up", "qwen", "2")
     run(two, "top-up", "flan-t5", "2")
     lines = run(two, "journal", "flan-t5").stdout.splitlines()
     assert any(line.endswith("+2 min") for line in lines), "the minutes stand there once"

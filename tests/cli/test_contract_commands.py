@@ -57,7 +57,7 @@ def test_a_name_that_is_taken_is_a_conflict(server):
 
 
 def test_a_device_that_is_held_is_a_conflict_that_names_the_holder(server):
-    server.troubles = [
+    server.failures = [
         problem(409, "device_busy", "gpu0 is held by qwen until 19:00.", device="gpu0")
     ]
     done = run("top-up", "flan-t5", "10")
@@ -66,7 +66,7 @@ def test_a_device_that_is_held_is_a_conflict_that_names_the_holder(server):
 
 
 def test_an_eject_that_came_too_late_changes_nothing_and_names_the_next_step(server):
-    server.troubles = [
+    server.failures = [
         None,
         problem(409, "expiry_moved", "The meter was topped up in the meantime."),
     ]
@@ -96,7 +96,7 @@ def test_a_receipt_shows_hours_money_and_people(server):
 
 def test_the_known_part_of_an_unknown_cost_is_shown(server):
     partly = {"cost": None, "known_cost": "1.2900", "saved": None, "unpriced_hours": 2 / 60}
-    server.troubles = [None, (200, RECEIPT | partly)]
+    server.failures = [None, (200, RECEIPT | partly)]
     output = run("receipt").stdout
     assert "at least $1.29" in output
     assert "2.0 min without a known price (not in the totals)" in output
@@ -104,7 +104,7 @@ def test_the_known_part_of_an_unknown_cost_is_shown(server):
 
 def test_an_unknown_price_is_shown_as_unknown(server):
     unpriced = {"cost": None, "known_cost": None, "saved": None, "unpriced_hours": 1.5}
-    server.troubles = [None, (200, RECEIPT | unpriced)]
+    server.failures = [None, (200, RECEIPT | unpriced)]
     output = run("receipt").stdout
     assert "at least" not in output
     assert "unknown" in output
@@ -164,10 +164,10 @@ def test_a_model_that_stops_with_an_error_is_an_error(server):
 def test_a_prompt_waits_with_the_option_wait(server):
     output = "'flan-t5' is starting: loading. With the header `Prefer: wait=60` the request waits."
     loading = problem(503, "not_serving", output)
-    server.troubles = [None, (*loading, {"Retry-After": "0"})]
+    server.failures = [None, (*loading, {"Retry-After": "0"})]
     server.prompts = lambda _body: (200, {"generated_texts": ["there"]})
     assert run("invoke", "Hi", "--wait").stdout == "there\n"
-    server.troubles = [(*loading, {"Retry-After": "0"})]
+    server.failures = [(*loading, {"Retry-After": "0"})]
     done = run("invoke", "flan-t5", "Hi")
     assert done.exit_code == 6
     assert done.stderr.splitlines() == [
@@ -178,7 +178,7 @@ def test_a_prompt_waits_with_the_option_wait(server):
 
 def test_waiting_for_what_will_not_run_has_the_code_of_not_serving(server):
     failed = endpoint("flan-t5", status="failed", reason="CUDA out of memory.", next_try=None)
-    server.troubles = [None, (200, failed)]
+    server.failures = [None, (200, failed)]
     done = run("top-up", "flan-t5", "1", "--wait")
     assert done.exit_code == 6
     assert "CUDA out of memory" in done.stderr
@@ -203,7 +203,7 @@ def test_a_top_up_in_dollars_shows_the_time_they_bought(server):
 
 def test_a_top_up_without_a_reply_can_be_repeated_and_counts_once(server, monkeypatch):
     monkeypatch.setattr("parkmeter.cli.connection._PATIENCE_SECONDS", 0.0)
-    server.troubles = ["lost"]
+    server.failures = ["lost"]
     done = run("top-up", "flan-t5", "10")
     assert done.exit_code == 3
     output, step = done.stderr.splitlines()

@@ -98,13 +98,13 @@ def test_while_the_gateway_is_away_the_last_snapshot_stays():
     with ContractServer() as server, Client(server.url, ADMIN, patience=0) as client:
         seen = poll(client, None, Snapshot((), 0.0))
         assert [found.name for found in seen.endpoints] == ["flan-t5"]
-        server.troubles = ["drop", problem(503, "clock_stopped", "The clock has stopped.")]
+        server.failures = ["drop", problem(503, "clock_stopped", "The clock has stopped.")]
         lost = poll(client, None, seen)
         assert "broke off" in lost.lost
         assert lost.endpoints == seen.endpoints
         assert poll(client, None, lost).lost == "The clock has stopped."
         assert poll(client, None, lost).lost is None
-        server.troubles = [problem(403, "token_refused", "Revoked.")]
+        server.failures = [problem(403, "token_refused", "Revoked.")]
         with pytest.raises(RefusedProblem):
             poll(client, None, seen)
 

@@ -1,4 +1,4 @@
-"""Where the client looks for its gateway, and whom it gives its token."""
+"""The gateway's address and token from arguments, environment and `client.json`."""
 
 import json
 

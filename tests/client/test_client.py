@@ -135,7 +135,7 @@ def test_an_unknown_price_stays_unknown(contract):
     unknown = {"price_per_hour": None, "cost": None, "saved": None, "always_on_cost": None}
     with Client(contract.url, ADMIN) as client:
         raw = {**client.receipt("flan-t5").raw, **unknown}
-        contract.troubles = [(200, raw)]
+        contract.failures = [(200, raw)]
         found = client.receipt("flan-t5")
     assert (found.price_per_hour, found.cost, found.saved, found.always_on_cost) == (None,) * 4
 

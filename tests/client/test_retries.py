@@ -1,4 +1,4 @@
-"""What the client sends again, what it does not, and how long it goes on."""
+"""Requests that the client retries, those that it does not, and for how long."""
 
 import socket
 import threading
@@ -35,7 +35,7 @@ def client(server) -> Iterator[Client]:
 
 
 def test_a_top_up_whose_answer_got_lost_is_sent_again_and_counts_once(server, client):
-    server.troubles = ["lost", "drop", BUSY]
+    server.failures = ["lost", "drop", BUSY]
     change = client.top_up("flan-t5", 30)
     assert change.left.total_seconds() == 3600 + 1800
     keys = {headers["idempotency-key"] for _, _, headers, _ in server.seen}
@@ -50,7 +50,7 @@ def test_two_top_ups_have_two_keys(server, client):
 
 
 def test_an_eject_sends_the_expiry_as_it_was_seen_and_is_sent_again_under_one_key(server, client):
-    server.troubles = [None, "lost"]
+    server.failures = [None, "lost"]
     client.eject("flan-t5")
     (_, first, *_), *ejects = server.seen
     assert first == "/endpoints/flan-t5"
@@ -69,7 +69,7 @@ def test_an_eject_sends_the_expiry_as_it_was_seen_and_is_sent_again_under_one_ke
     ],
 )
 def test_a_question_is_asked_again_when_the_trouble_passes(server, client, trouble):
-    server.troubles = [trouble]
+    server.failures = [trouble]
     assert client.endpoint("flan-t5").name == "flan-t5"
     assert len(server.seen) == 2
 
@@ -88,7 +88,7 @@ def test_a_question_is_asked_again_when_the_trouble_passes(server, client, troub
     ],
 )
 def test_what_does_not_pass_is_raised_at_once_with_its_code_and_data(server, client, trouble, kind):
-    server.troubles = [trouble]
+    server.failures = [trouble]
     with pytest.raises(kind) as raised:
         client.top_up("flan-t5", 1)
     assert len(server.seen) == 1
@@ -99,7 +99,7 @@ def test_what_does_not_pass_is_raised_at_once_with_its_code_and_data(server, cli
 
 
 def test_a_problem_nobody_knows_keeps_everything_it_said(server, client):
-    server.troubles = [(418, {"code": "teapot", "detail": "Short and stout.", "spout": [1, 2]})]
+    server.failures = [(418, {"code": "teapot", "detail": "Short and stout.", "spout": [1, 2]})]
     with pytest.raises(ParkmeterProblem) as raised:
         client.endpoints()
     assert type(raised.value) is ParkmeterProblem
@@ -108,7 +108,7 @@ def test_a_problem_nobody_knows_keeps_everything_it_said(server, client):
 
 
 def test_an_error_that_is_no_problem_says_what_came(server, client):
-    server.troubles = [(404, {"message": "Missing Authentication Token"})]
+    server.failures = [(404, {"message": "Missing Authentication Token"})]
     with pytest.raises(ParkmeterProblem) as raised:
         client.endpoints()
     assert raised.value.code == "http_404"
@@ -116,7 +116,7 @@ def test_an_error_that_is_no_problem_says_what_came(server, client):
 
 
 def test_a_good_answer_of_somebody_else_is_not_taken_for_a_gateways(server, client):
-    server.troubles = [(200, {"hello": "world"}), (200, "<html>")]
+    server.failures = [(200, {"hello": "world"}), (200, "<html>")]
     for _ in range(2):
         with pytest.raises(ParkmeterProblem) as raised:
             client.endpoints()
@@ -124,7 +124,7 @@ def test_a_good_answer_of_somebody_else_is_not_taken_for_a_gateways(server, clie
 
 
 def test_it_does_not_go_on_for_ever(server):
-    server.troubles = ["drop"] * 1000
+    server.failures = ["drop"] * 1000
     begun = time.monotonic()
     with Client(server.url, ADMIN, patience=0.5) as client, pytest.raises(UnreachableError):
         client.endpoints()
@@ -133,7 +133,7 @@ def test_it_does_not_go_on_for_ever(server):
 
 
 def test_a_retry_after_beyond_the_patience_is_not_waited_for(server, client):
-    server.troubles = [(*problem(503, "store_busy", "Later."), {"Retry-After": "3600"})]
+    server.failures = [(*problem(503, "store_busy", "Later."), {"Retry-After": "3600"})]
     with pytest.raises(NotServingProblem, match="Later"):
         client.endpoints()
 
@@ -153,7 +153,7 @@ def test_a_gateway_that_comes_back_within_the_patience_is_found():
 
 
 def test_a_prompt_that_may_have_reached_the_model_is_not_sent_again(server, client):
-    server.troubles = ["lost"]
+    server.failures = ["lost"]
     with pytest.raises(UnreachableError):
         client.invoke("flan-t5", {"text_inputs": "hi"})
     assert len(server.seen) == 1
@@ -161,7 +161,7 @@ def test_a_prompt_that_may_have_reached_the_model_is_not_sent_again(server, clie
 
 def test_a_prompt_waits_for_an_endpoint_on_its_way_and_tells_why(server, client):
     loading = problem(503, "not_serving", "'flan-t5' is starting: loading.")
-    server.troubles = [(*loading, {"Retry-After": "0"})] * 3
+    server.failures = [(*loading, {"Retry-After": "0"})] * 3
     reasons = []
     reply = client.invoke("flan-t5", {"text_inputs": "hi"}, wait=20, on_wait=reasons.append)
     assert reply.json() == {"echo": {"text_inputs": "hi"}}
@@ -170,14 +170,14 @@ def test_a_prompt_waits_for_an_endpoint_on_its_way_and_tells_why(server, client)
 
 
 def test_without_wait_a_prompt_to_an_endpoint_on_its_way_fails_at_once(server, client):
-    server.troubles = [(*problem(503, "not_serving", "Loading."), {"Retry-After": "0"})]
+    server.failures = [(*problem(503, "not_serving", "Loading."), {"Retry-After": "0"})]
     with pytest.raises(NotServingProblem):
         client.invoke("flan-t5", {})
     assert len(server.seen) == 1
 
 
 def test_a_new_token_is_not_made_twice(server, client):
-    server.troubles = ["lost"]
+    server.failures = ["lost"]
     with pytest.raises(UnreachableError):
         client.create_token("ada")
     assert [token["name"] for token in server.tokens.values()] == ["first", "ada"]
@@ -191,7 +191,7 @@ def test_threads_share_one_client(server, client):
 
 def test_waiting_ends_when_it_runs_and_shows_every_look(server, client):
     starting = endpoint("flan-t5", status="starting", reason="loading")
-    server.troubles = [(200, starting), (200, starting)]
+    server.failures = [(200, starting), (200, starting)]
     looks = []
     found = client.wait_until_running("flan-t5", 10, on_look=looks.append)
     assert found.status == "running"

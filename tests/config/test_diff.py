@@ -2,9 +2,8 @@
 
 import pytest
 
-from parkmeter.config.diff import AT_NEXT_START, Changes, compare
+from parkmeter.config.diff import AT_NEXT_START, Changes, ReloadRefusedError, compare
 from parkmeter.config.settings import EndpointSettings, Settings
-from parkmeter.errors import ReloadRefusedError
 
 
 def settings(

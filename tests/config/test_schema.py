@@ -13,7 +13,7 @@ SCHEMA = jsonschema.Draft202012Validator(config_schema())
 
 
 def fits(text: str) -> tuple[bool, bool]:
-    """Whether the schema and the settings take it."""
+    """Return whether the schema accepts it, and whether the settings do."""
     document = tomllib.loads(text)
     try:
         Settings.model_validate(document)
@@ -72,7 +72,7 @@ def test_what_is_wrong_does_not_fit(text):
         assert fits(text) == (False, False)
 
 
-def test_every_setting_is_described_and_says_its_unit():
+def test_every_setting_is_described_with_its_unit():
     for section in (EndpointSettings, GatewaySettings):
         properties = config_schema()["$defs"][section.__name__]["properties"]
         assert list(properties) == list(section.model_fields)

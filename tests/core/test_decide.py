@@ -7,15 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
-from parkmeter.core.decide import (
-    BACKOFF_MOST,
-    BEFORE,
-    PARKED,
-    decide,
-    park,
-    start_refused,
-    trouble,
-)
+from parkmeter.core.decide import decide, start_refused, trouble
+from parkmeter.core.decide_closed import PARKED, park
+from parkmeter.core.decide_open import BEFORE
 from parkmeter.core.decision import Cause, Keep, Observed, Rest, Start, Stop
 from parkmeter.core.journal import Kind
 from parkmeter.core.meter import (
@@ -24,11 +18,13 @@ from parkmeter.core.meter import (
     Run,
     Spec,
     Status,
+    eject,
     is_open,
     latest_close,
-    shown,
     time_left,
 )
+from parkmeter.core.pacing import BACKOFF_MOST
+from parkmeter.core.status import shown
 
 NOW = datetime(2026, 6, 22, 8, 0, tzinfo=UTC)
 SECOND = timedelta(seconds=1)
@@ -98,6 +94,55 @@ def test_a_start_that_took_longer_than_the_credit_gives_back_the_credit():
     decision = at(STARTED, READY, NOW + 40 * MINUTE)
     assert time_left(decision.meter, NOW + 40 * MINUTE) == 10 * MINUTE
     assert decision.meter.credit_left == timedelta(0)
+
+
+def test_a_start_that_was_called_late_gives_the_wait_for_its_call_back_too():
+    late = at(OPEN, ABSENT, NOW + 2 * MINUTE)
+    assert late.action == Start("ml.g5.12xlarge", NOW + 50 * MINUTE)
+    assert time_left(late.meter, NOW + 2 * MINUTE) == 20 * MINUTE
+    ready = at(late.meter, READY, NOW + 5 * MINUTE)
+    assert kinds(ready) == [Kind.CREDIT, Kind.READY]
+    assert ready.entries[0].amount == 5 * MINUTE
+    assert ready.entries[0].why == "the start took 5 min 0 s, 2 min 0 s of it before its call"
+    assert time_left(ready.meter, NOW + 5 * MINUTE) == 20 * MINUTE
+
+
+@pytest.mark.parametrize("observed", [STARTING, READY, FAILED, STOPPING])
+def test_the_wait_for_a_start_call_is_given_back_whatever_is_found_there(observed):
+    late = NOW + 2 * MINUTE
+    met = at(OPEN, observed, late).meter
+    assert time_left(met, late) == 20 * MINUTE
+    assert time_left(at(met, READY, late + MINUTE).meter, late + MINUTE) >= 19 * MINUTE
+
+
+def test_a_start_that_is_never_called_ends_with_the_credit_and_the_bought_time():
+    last = at(OPEN, ABSENT, NOW + 50 * MINUTE - SECOND)
+    assert isinstance(last.action, Start)
+    over = at(OPEN, ABSENT, NOW + 50 * MINUTE)
+    assert over.meter.settled
+    assert [entry.at for entry in over.entries] == [NOW + 50 * MINUTE]
+
+
+def test_no_warning_is_due_while_a_start_waits_for_its_call():
+    assert trouble(SPEC, OPEN, "no answer", NOW + 15 * MINUTE).entries == ()
+    noticed = trouble(SPEC, OPEN, "no answer", NOW + MINUTE).meter
+    warned = trouble(SPEC, noticed, "no answer", NOW + 41 * MINUTE)
+    assert kinds(warned) == [Kind.FAILURE, Kind.WARNING]
+
+
+def test_an_eject_while_a_start_waits_for_its_call_ends_it_at_once():
+    ejected = eject(OPEN, NOW + MINUTE)
+    assert at(ejected, ABSENT, NOW + MINUTE).meter.settled
+    assert latest_close(ejected) == NOW + MINUTE
+
+
+def test_what_served_across_a_top_up_and_was_parked_gets_no_credit_for_the_time_it_served():
+    kept = replace(SERVING, opened_at=NOW + 10 * MINUTE, credit_left=30 * MINUTE)
+    later = NOW + 15 * MINUTE
+    parked = park(SPEC, kept, READY, PARKED, later).meter
+    for observed in (ABSENT, STOPPING):
+        again = at(parked, observed, later + SECOND).meter
+        assert time_left(again, later + SECOND) == CLOSE - later - SECOND
 
 
 def test_a_serving_endpoint_is_looked_at_every_second_and_at_its_very_close():

@@ -9,10 +9,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from parkmeter.core.extend_link import Offer, link_of, offer_for, offer_in
+from parkmeter.core.extend_link import (
+    LinkLateError,
+    LinkUnknownError,
+    Offer,
+    link_of,
+    offer_for,
+    offer_in,
+)
 from parkmeter.core.journal import KEY_LIFETIME, Entry, Kind
 from parkmeter.core.meter import Spec
-from parkmeter.errors import LinkLateError, LinkUnknownError
 from tests.support.world import MINUTE, NOON
 
 SECRET = b"s" * 32

@@ -6,6 +6,8 @@ import sys
 _ENGINE = (
     "close_warnings",
     "decide",
+    "decide_closed",
+    "decide_open",
     "events",
     "idle",
     "money",

@@ -18,17 +18,19 @@ from parkmeter.core.meter import (
     eject,
     is_open,
     latest_close,
-    shown,
+    remove,
     time_left,
     top_up,
 )
 from parkmeter.core.money import Minutes
+from parkmeter.core.status import shown
 from parkmeter.errors import InvalidRequestError, LimitExceededError
 
 NOW = datetime(2026, 6, 22, 8, 0, tzinfo=UTC)
 SECOND = timedelta(seconds=1)
 MINUTE = timedelta(minutes=1)
 SPEC = Spec("flan-t5")
+NO_CREDIT = Spec("flan-t5", startup_credit=timedelta(0))
 CLOSED = Meter("flan-t5", expires_at=NOW - 5 * MINUTE)
 OPEN = Meter("flan-t5", expires_at=NOW + 5 * MINUTE, settled=False)
 
@@ -128,6 +130,38 @@ def test_without_credit_a_start_uses_bought_time():
     assert time_left(meter, NOW + MINUTE) == 4 * MINUTE
 
 
+def test_a_meter_whose_start_was_not_called_yet_stands_still_as_far_as_the_credit_goes():
+    meter = top_up(SPEC, CLOSED, MINUTE, NOW)
+    assert time_left(meter, NOW + 20 * MINUTE) == MINUTE
+    assert time_left(meter, NOW + 30 * MINUTE + 15 * SECOND) == 45 * SECOND
+    assert latest_close(meter) == NOW + 31 * MINUTE
+    assert not is_open(meter, NOW + 31 * MINUTE)
+
+
+def test_without_credit_the_wait_for_the_start_call_uses_bought_time():
+    meter = top_up(NO_CREDIT, CLOSED, 5 * MINUTE, NOW)
+    assert time_left(meter, NOW + MINUTE) == 4 * MINUTE
+
+
+def test_a_parked_endpoint_waits_for_no_start_so_its_time_passes():
+    meter = replace(top_up(SPEC, CLOSED, 5 * MINUTE, NOW), run=Run(reason="parked"))
+    assert time_left(meter, NOW + MINUTE) == 4 * MINUTE
+    assert latest_close(meter) == NOW + 5 * MINUTE
+
+
+@pytest.mark.parametrize("over", [{"settled": True}, {"settled": False, "removed": True}])
+def test_credit_that_a_closed_meter_kept_never_opens_it_again(over):
+    ended = replace(CLOSED, opened_at=NOW - 15 * MINUTE, credit_left=29 * MINUTE, **over)
+    assert not is_open(ended, NOW)
+    assert latest_close(ended) == ended.expires_at
+    assert not is_open(remove(ended, NOW), NOW)
+
+
+def test_a_removed_meter_that_is_provisioned_again_has_no_credit_of_its_former_life():
+    ended = replace(CLOSED, opened_at=NOW - 15 * MINUTE, credit_left=29 * MINUTE)
+    assert not is_open(replace(remove(ended, NOW), removed=False), NOW)
+
+
 def test_time_before_the_meter_was_opened_again_is_not_stood_still_for():
     # The start of an earlier, used-up purchase is still going on when the next one comes.
     meter = replace(starting(CLOSED, NOW - 40 * MINUTE, timedelta(0)))
@@ -163,7 +197,7 @@ def test_time_on_a_meter_is_what_was_bought_less_what_went_by_while_it_was_open(
     meter, now, left = CLOSED, NOW, timedelta(0)
     for amount, pause in steps:
         try:
-            meter = top_up(SPEC, meter, amount, now)
+            meter = top_up(NO_CREDIT, meter, amount, now)
         except LimitExceededError:
             assert left + amount > SPEC.max_ahead
         else:
@@ -175,13 +209,28 @@ def test_time_on_a_meter_is_what_was_bought_less_what_went_by_while_it_was_open(
         assert is_open(meter, now) == bool(left)
 
 
+@given(amounts, some.lists(some.timedeltas(timedelta(0), timedelta(hours=2)), min_size=1))
+def test_waiting_for_a_start_call_uses_the_credit_first_and_then_what_was_bought(amount, pauses):
+    meter, now = top_up(SPEC, CLOSED, amount, NOW), NOW
+    for pause in pauses:
+        now += pause
+        beyond = max(timedelta(0), now - NOW - SPEC.startup_credit)
+        assert time_left(meter, now) == max(timedelta(0), amount - beyond)
+        assert is_open(meter, now) == (now < latest_close(meter))
+
+
 @given(
     started=some.timedeltas(timedelta(hours=-2), timedelta(hours=2)),
     credit=some.timedeltas(timedelta(0), timedelta(hours=1)),
     moments=some.lists(some.timedeltas(timedelta(0), timedelta(hours=6)), min_size=2),
+    called=some.booleans(),
 )
-def test_a_closed_meter_stays_closed_and_closes_by_its_latest_close(started, credit, moments):
+def test_a_closed_meter_stays_closed_and_closes_by_its_latest_close(
+    started, credit, moments, called
+):
     meter = starting(OPEN, NOW + started, credit)
+    if not called:
+        meter = replace(meter, opened_at=NOW + started, run=Run())
     states = [is_open(meter, NOW + moment) for moment in sorted(moments)]
     assert states == sorted(states, reverse=True)
     assert not is_open(meter, latest_close(meter))

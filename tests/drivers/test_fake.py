@@ -1,4 +1,4 @@
-"""What the fake can be told to do, so that others can rehearse a provider's bad days."""
+"""The script of the fake driver, by which tests rehearse a provider's failures."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -56,7 +56,7 @@ def test_starts_and_stops_take_the_time_they_were_given(driver, clock):
     assert phase(driver) is Phase.ABSENT
 
 
-def test_what_happened_unseen_happened_at_its_time(driver, clock):
+def test_a_transition_between_observations_has_its_own_time(driver, clock):
     start(driver, seconds=60)
     clock.wind(timedelta(hours=1))
     gone = driver.observe(SPEC)
@@ -64,7 +64,7 @@ def test_what_happened_unseen_happened_at_its_time(driver, clock):
     assert gone.since == NOON + 65.5 * SECOND
 
 
-def test_without_a_leash_nothing_ends_by_itself(clock):
+def test_without_a_leash_nothing_stops_at_the_deadline(clock):
     driver = FakeDriver(clock, leash=False)
     start(driver, seconds=60)
     clock.wind(timedelta(hours=1))

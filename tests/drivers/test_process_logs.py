@@ -31,8 +31,8 @@ class Written:
 
 def all_of(reader: RotatedLog) -> str:
     found = b""
-    while piece := reader.read():
-        found += piece
+    while chunk := reader.read():
+        found += chunk
     return found.decode()
 
 
@@ -88,20 +88,20 @@ def test_lines_go_on_in_the_old_log(tmp_path, written):
     assert written.last(1000).count("\n") == 6
 
 
-def test_a_reader_is_told_each_line_once_however_often_the_log_is_moved_aside(tmp_path):
+def test_a_reader_reads_each_line_once_however_often_the_log_is_rotated(tmp_path):
     written = Written(tmp_path, limit=100)
     reader = written.reader()
     found = ""
     for number in range(200):
         written.write(f"line {number:03}\n")
-        if number % 7 == 0:  # more than one log, less than two between two looks
+        if number % 7 == 0:  # more than one log, less than two between two reads
             found += all_of(reader)
     found += all_of(reader)
     assert found == "".join(f"line {number:03}\n" for number in range(200))
     reader.close()
 
 
-def test_two_moves_between_two_looks_lose_only_what_is_gone(tmp_path):
+def test_two_rotations_between_two_reads_lose_only_what_is_deleted(tmp_path):
     written = Written(tmp_path, limit=30)
     written.write("line 0\n")
     reader = written.reader()
@@ -119,7 +119,7 @@ def test_a_reader_waits_for_a_log_that_is_not_there_yet(written):
     assert reader.read() == b"hello\n"
 
 
-def test_a_log_that_somebody_removed_is_not_told_anew(written):
+def test_a_removed_log_is_not_read_again_from_the_old_one(written):
     Path(written.old_path).write_text("long ago\n")
     os.utime(written.old_path, (1, 1))
     written.write("hello\n")
@@ -129,7 +129,7 @@ def test_a_log_that_somebody_removed_is_not_told_anew(written):
     assert reader.read() == b""
 
 
-def test_what_cannot_be_read_is_said_in_plain_words(tmp_path):
+def test_an_unreadable_log_is_a_plain_error(tmp_path):
     (tmp_path / "logs" / "x.log").mkdir(parents=True)
     with pytest.raises(DriverError, match="The log cannot be read: Is a directory"):
         ProcessLogs(tmp_path).open("x", 10, follow=False).read()

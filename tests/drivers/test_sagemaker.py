@@ -26,7 +26,7 @@ THERE = "Flan-T5"
 
 
 class Deployment:
-    """A driver for the test's hands."""
+    """A driver with the calls of one endpoint."""
 
     def __init__(self, sagemaker, clock, prefix="parkmeter"):
         self.driver = SageMakerDriver(sagemaker.client(), prefix, {"flan-t5": HOSTED}, clock.now)
@@ -54,7 +54,7 @@ def here(sagemaker, clock):
 
 @pytest.fixture
 def foreign(control, clock):
-    """An endpoint of our name that somebody else made."""
+    """An endpoint with our name that another tool created."""
     control.create_endpoint(EndpointName=THERE, EndpointConfigName="on-a10g")
     clock.wind(minutes=3)
 
@@ -63,7 +63,7 @@ def operations(sagemaker):
     return [call.operation for call in sagemaker.account.calls]
 
 
-# ── What each state is seen as ───────────────────────────────────────────────────────────────────
+# ── Phases of the states ────────────────────────────────────────────────────────────────────
 
 
 @pytest.mark.parametrize(
@@ -111,8 +111,8 @@ def test_a_state_that_aws_adds_one_day_is_not_taken_for_serving_and_can_be_ended
     class Later:
         def describe_endpoint(self, **_request):
             now = clock.now()
-            told = {"EndpointName": THERE, "EndpointArn": "arn", "EndpointStatus": "Hibernating"}
-            return {**told, "CreationTime": now, "LastModifiedTime": now}
+            found = {"EndpointName": THERE, "EndpointArn": "arn", "EndpointStatus": "Hibernating"}
+            return {**found, "CreationTime": now, "LastModifiedTime": now}
 
         def list_tags(self, **_request):
             return {"Tags": [{"Key": TAG, "Value": "parkmeter"}]}
@@ -132,9 +132,9 @@ def test_a_state_that_aws_adds_one_day_is_not_taken_for_serving_and_can_be_ended
 
 def test_a_start_makes_the_variants_config_an_endpoint_with_our_tag(here, control):
     here.start(A100)
-    told = control.describe_endpoint(EndpointName=THERE)
-    assert (told["EndpointName"], told["EndpointConfigName"]) == (THERE, "on-a100")
-    tags = control.list_tags(ResourceArn=told["EndpointArn"])["Tags"]
+    found = control.describe_endpoint(EndpointName=THERE)
+    assert (found["EndpointName"], found["EndpointConfigName"]) == (THERE, "on-a100")
+    tags = control.list_tags(ResourceArn=found["EndpointArn"])["Tags"]
     assert tags == [{"Key": "parkmeter:deployment", "Value": "parkmeter"}]
 
 
@@ -301,7 +301,7 @@ def test_a_driver_that_saw_nothing_of_it_says_only_that_it_is_absent(sagemaker, 
     assert (seen.phase, seen.reason, seen.since) == (Phase.ABSENT, "", None)
 
 
-def test_that_it_was_stopped_is_told_once(here, sagemaker, clock):
+def test_that_it_was_stopped_is_reported_once(here, sagemaker, clock):
     here.ready()
     here.stop()
     clock.wind(seconds=20)
@@ -314,11 +314,11 @@ def test_that_it_was_stopped_is_told_once(here, sagemaker, clock):
     assert here.seen().since is None
 
 
-# ── Whose it is ──────────────────────────────────────────────────────────────────────────────────
+# ── Ownership ───────────────────────────────────────────────────────────────────────────────────
 
 
 @pytest.mark.usefixtures("foreign")
-def test_an_endpoint_of_somebody_else_is_nothing_of_ours(here, control, sagemaker):
+def test_an_endpoint_of_another_owner_is_not_ours(here, control, sagemaker):
     seen = here.seen()
     assert (seen.phase, seen.reason, seen.address) == (Phase.ABSENT, FOREIGN, None)
     assert here.driver.owned() == []
@@ -333,7 +333,7 @@ def test_its_name_cannot_be_started_and_the_error_says_why(here):
         here.start()
 
 
-def test_another_deployments_endpoint_is_somebody_elses(here, sagemaker, clock):
+def test_another_deployments_endpoint_is_not_ours(here, sagemaker, clock):
     Deployment(sagemaker, clock, "staging").ready()
     assert here.seen().phase is Phase.ABSENT
     assert here.driver.owned() == []
@@ -377,7 +377,7 @@ def test_what_is_no_longer_configured_goes_by_its_name_there_and_can_be_stopped(
     assert here.driver.owned() == []
 
 
-def test_one_that_goes_before_its_tags_are_read_is_absent_and_nobody_elses(here, sagemaker):
+def test_one_that_goes_before_its_tags_are_read_is_absent_and_not_foreign(here, sagemaker):
     here.start()
     sagemaker.faults.refuse("ListTags", refusals.no_such_resource())
     seen = here.seen()
@@ -450,7 +450,7 @@ def test_a_passing_error_is_overcome_by_one_quick_repetition(sagemaker, clock):
     assert operations(sagemaker).count("DescribeEndpoint") == 2
 
 
-def test_nobody_waits_long_for_sagemaker():
+def test_no_call_waits_long_for_sagemaker():
     attempts = CLIENT_CONFIG.retries["total_max_attempts"]
     assert attempts * (CLIENT_CONFIG.connect_timeout + CLIENT_CONFIG.read_timeout) < 30
 

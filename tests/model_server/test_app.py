@@ -1,4 +1,4 @@
-"""What the application does with an engine that fails, and with clients that leave."""
+"""The application with an engine that fails, and with clients that disconnect."""
 
 import asyncio
 import json
@@ -11,7 +11,7 @@ PAYLOAD = {"text_inputs": "hello"}
 
 
 class ScriptedEngine:
-    """Does with every job what it was told to."""
+    """Runs a script on every job."""
 
     def __init__(self, script: Callable[[Job], None]) -> None:
         self.script = script

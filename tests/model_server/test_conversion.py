@@ -26,7 +26,7 @@ LAYOUTS = {
     "v1.1 as transformers 5 saves it": (Shape(config=V5), False),
     "tied without scaling": (Shape(tied=True, config={"scale_decoder_outputs": False}), False),
     "more encoder than decoder layers": (Shape(num_layers=4, num_decoder_layers=1), False),
-    "decoder layers not said": (
+    "no number of decoder layers": (
         Shape(num_decoder_layers=2, config={"num_decoder_layers": None}),
         0,
     ),
@@ -144,7 +144,7 @@ def change_config(folder: Path, **changes: object) -> None:
 
 def rewrite(folder: Path, change) -> None:
     weights = Weights(folder)
-    tensors = {name: weights[name] for name in weights._places}
+    tensors = {name: weights[name] for name in weights._tensors}
     change(tensors)
     save_file(tensors, folder / "model.safetensors")
 
@@ -179,7 +179,7 @@ FAULTS = {
     "its feed_forward_proj is 'gated-tanh'": lambda folder: change_config(
         folder, feed_forward_proj="gated-tanh"
     ),
-    "its config.json is not a T5's: 'num_heads'": lambda folder: (
+    "its config.json is not that of a T5: 'num_heads'": lambda folder: (
         folder / "config.json"
     ).write_text('{"model_type": "t5", "num_layers": 2}'),
     "its config.json is not JSON": lambda folder: (folder / "config.json").write_text("{"),
@@ -189,15 +189,13 @@ FAULTS = {
     "its tokenizer.json is not a tokenizer": lambda folder: (folder / "tokenizer.json").write_text(
         "{}"
     ),
-    "its model.safetensors was cut short": cut_short,
+    "its model.safetensors is truncated": cut_short,
     "its model.safetensors is not a safetensors file": lambda folder: (
         folder / "model.safetensors"
     ).write_bytes(b"\x10" + b"\0" * 7 + b"not json at all!"),
-    "it holds pytorch_model.bin only": only_torch,
-    "it holds neither model.safetensors nor": lambda folder: (
-        folder / "model.safetensors"
-    ).unlink(),
-    "names model.safetensors, which is not there": index_outside,
+    "it has weights as pytorch_model.bin only": only_torch,
+    "it has neither model.safetensors nor": lambda folder: (folder / "model.safetensors").unlink(),
+    "it has neither model.safetensors nor model-": index_outside,
     "its shared.weight is stored as I8": quantised,
     "it has no tensor decoder.final_layer_norm.weight": lambda folder: rewrite(
         folder, lambda tensors: tensors.pop("decoder.final_layer_norm.weight")
@@ -211,15 +209,15 @@ FAULTS = {
 }
 
 
-@pytest.mark.parametrize("said", FAULTS)
-def test_what_cannot_be_converted_is_refused_with_the_reason(said, tmp_path):
+@pytest.mark.parametrize("reason", FAULTS)
+def test_what_cannot_be_converted_is_refused_with_the_reason(reason, tmp_path):
     write_t5(tmp_path, Shape())
-    FAULTS[said](tmp_path)
+    FAULTS[reason](tmp_path)
     with pytest.raises(CannotLoadError) as refused:
         convert(tmp_path, tmp_path / "target")
-    assert said in str(refused.value)
+    assert reason in str(refused.value)
 
 
 def test_an_unknown_quantization_is_refused(tmp_path):
-    with pytest.raises(ValueError, match="known are int8"):
+    with pytest.raises(ValueError, match="'int3' is not one of int8"):
         convert(tmp_path, tmp_path / "target", "int3")

@@ -1,8 +1,8 @@
-"""What a payload means to the engine: the rules of the module's docstring, one by one."""
+"""Decoding options of a payload: the rules of the docstring of `decoding`, one by one."""
 
 import pytest
 
-from parkmeter.model_server.decoding import DEFAULT_MAX_LENGTH, plan, samples
+from parkmeter.model_server.decoding import DEFAULT_MAX_LENGTH, plan, uses_sampling
 from parkmeter.model_server.payload import Payload
 
 
@@ -30,7 +30,7 @@ def payload(**parameters: object) -> Payload:
     ],
 )
 def test_sampling_is_on_when_asked_for(parameters, random):
-    assert samples(payload(**parameters)) is random
+    assert uses_sampling(payload(**parameters)) is random
 
 
 def test_without_parameters_it_is_greedy_and_of_a_usual_length():

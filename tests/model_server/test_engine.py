@@ -1,4 +1,4 @@
-"""The engine over a real (tiny, random) model: batches, seeds, limits, leaving readers."""
+"""The engine on a real (tiny, random) model: batches, seeds, limits, clients that disconnect."""
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 
 from parkmeter.model_server import engine as engine_module
-from parkmeter.model_server.batch_queue import Job, LineFullError, Text
+from parkmeter.model_server.batch_queue import Job, QueueFullError, Text
 from parkmeter.model_server.decoding import plan
 from parkmeter.model_server.engine import Engine, PromptTooLongError
 from parkmeter.model_server.errors import CannotLoadError
 from parkmeter.model_server.model import Model
 from parkmeter.model_server.payload import Payload
-from parkmeter.model_server.text_stream import REPLACEMENT
+from parkmeter.model_server.tokenizer import REPLACEMENT
 from tests.support.tiny_t5 import PROMPTS, SENTENCES
 
 
@@ -133,7 +133,7 @@ def test_the_best_of_several_samples_is_returned(asker):
     assert set(best) <= set(every)
 
 
-def test_no_ngram_is_repeated_when_told_not_to(asker):
+def test_no_ngram_is_repeated_where_that_is_forbidden(asker):
     model = asker.engine._model
     decoding = plan(Payload(("",), max_length=100, no_repeat_ngram_size=2)).decoding
     ((text,),) = model.generate(model.encode(PROMPTS[:1]), decoding)
@@ -233,9 +233,9 @@ def test_generation_ends_when_its_reader_has_left(asker):
 
 def test_more_than_can_wait_is_refused_with_a_time_to_come_back(converted):
     small = Engine(Model(converted, workers=2), post=lambda call, *given: call(*given), capacity=4)
-    # Not started: whatever comes has to wait.
+    # Not started: all requests wait.
     for _ in range(4):
         small.submit(Job(plan(Payload(("a",))), on_done=lambda _outcome: None))
-    with pytest.raises(LineFullError):
+    with pytest.raises(QueueFullError):
         small.submit(Job(plan(Payload(("a",))), on_done=lambda _outcome: None))
-    assert 1 <= small.retry_seconds() <= engine_module.MOST_RETRY_SECONDS
+    assert 1 <= small.retry_seconds() <= engine_module.MAX_RETRY_SECONDS

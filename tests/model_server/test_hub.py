@@ -14,7 +14,7 @@ from tests.support.model_server_process import ServerProcess
 from tests.support.tiny_t5 import PROMPTS
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
-NAME = "somebody/tiny-t5"
+NAME = "example/tiny-t5"
 
 
 class Hub:
@@ -105,7 +105,7 @@ def test_a_model_of_the_hub_is_downloaded_converted_and_served(hub, tmp_path):
     with start(NAME, tmp_path, hub.url) as server:
         assert len(server.texts(PROMPTS[0], max_length=5)) == 1
     assert sorted(hub.fetched) == ["config.json", "model.safetensors", "tokenizer.json"]
-    assert any(f"asking the hub for {NAME}" in line for line in server.lines)
+    assert any(f"requesting {NAME}" in line for line in server.lines)
 
 
 def test_what_was_downloaded_serves_without_the_hub(hub, tmp_path):
@@ -117,16 +117,16 @@ def test_what_was_downloaded_serves_without_the_hub(hub, tmp_path):
     assert hub.fetched == []
 
 
-def test_a_model_the_hub_does_not_know_is_told(hub, tmp_path):
-    code, lines = start("somebody/else", tmp_path, hub.url).failure()
+def test_a_model_the_hub_does_not_know_is_reported(hub, tmp_path):
+    code, lines = start("example/other", tmp_path, hub.url).failure()
     assert code == 1
     assert lines[-1] == (
-        "parkmeter model server: cannot load somebody/else: there is no such folder, and the hub "
-        "knows no such model"
+        "parkmeter model server: cannot load example/other: there is no such folder, and no "
+        "such model on the hub (private and gated ones need access and HF_TOKEN)"
     )
 
 
-def test_a_hub_out_of_reach_is_told(tmp_path):
+def test_a_hub_out_of_reach_is_reported(tmp_path):
     code, lines = start(NAME, tmp_path, "http://127.0.0.1:1").failure()
     assert code == 1
     assert "the hub cannot be reached" in lines[-1]

@@ -1,4 +1,4 @@
-"""What the engine frees at one token it takes again at the next, without asking the system."""
+"""Page faults of the engine: memory freed at one token is reused at the next."""
 
 import platform
 from pathlib import Path
@@ -14,8 +14,8 @@ def page_faults(pid: int) -> int:
     return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[7])
 
 
-@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="glibc's malloc is what is tuned")
-def test_texts_are_generated_in_memory_that_is_there_already():
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="glibc's malloc is only it is tuned")
+def test_texts_are_generated_in_memory_that_is_reused():
     with ServerProcess("--model", "demo") as server:
         batch = [PROMPT] * 32
         for _ in range(6):

@@ -1,4 +1,4 @@
-"""What the payload takes and refuses, without a server."""
+"""Validation of the payload, without a server."""
 
 import json
 
@@ -129,21 +129,21 @@ def test_a_choice_among_more_tokens_than_there_are_is_one_among_all(value):
 
 
 @pytest.mark.parametrize(
-    ("document", "said"),
+    ("document", "expected"),
     [
-        ({"max_length": "fifty"}, 'max_length must be an integer, 1 to 2048; given was "fifty".'),
-        ({"top_p": 2}, "top_p must be a number, 0 to 1; given was 2."),
-        ({"max_time": 0}, "max_time must be a number of seconds above 0; given was 0."),
-        ({"do_sample": 1}, "do_sample must be true or false; given was 1."),
-        ({"text_inputs": ["a", 1]}, "text_inputs[1] must be a text; given was 1."),
-        ({"text_inputs": []}, f"text_inputs must hold 1 to {MAX_PROMPTS} texts; given were 0."),
+        ({"max_length": "fifty"}, 'max_length must be an integer, 1 to 2048; got "fifty".'),
+        ({"top_p": 2}, "top_p must be a number, 0 to 1; got 2."),
+        ({"max_time": 0}, "max_time must be a number of seconds above 0; got 0."),
+        ({"do_sample": 1}, "do_sample must be true or false; got 1."),
+        ({"text_inputs": ["a", 1]}, "text_inputs[1] must be a string; got 1."),
+        ({"text_inputs": []}, f"text_inputs must contain 1 to {MAX_PROMPTS} strings; got 0."),
     ],
 )
-def test_a_refusal_says_what_was_given_and_what_is_allowed(document, said):
-    assert refusal({"text_inputs": "hello", **document}).detail == said
+def test_a_refusal_names_what_is_allowed_and_what_was_sent(document, expected):
+    assert refusal({"text_inputs": "hello", **document}).detail == expected
 
 
-def test_what_was_given_is_cut_short():
+def test_a_quoted_value_is_truncated():
     assert len(refusal({"text_inputs": "hello", "seed": "x" * 10_000}).detail) < 200
 
 

@@ -86,7 +86,7 @@ def test_verbose_adds_how_each_text_came_about(server):
     [
         "application/json; charset=utf-8",
         "APPLICATION/JSON",
-        # What `curl -d` sends by itself.
+        # The default of `curl -d`.
         "application/x-www-form-urlencoded",
         "",
     ],
@@ -155,7 +155,7 @@ class TestStreams:
             waits.append((first, time.perf_counter() - began))
         connection.close()
         first, last = min(waits)
-        # 10 ms is the promise on an idle machine; the tests share theirs.
+        # The promise is 10 ms on an idle machine; the tests share theirs.
         assert first < 0.1
         assert first < last / 3
 
@@ -171,7 +171,7 @@ class TestStreams:
             response.close()
             connection.close()
         assert server.texts(PROMPT, max_length=5)
-        # Left to themselves these texts take the workers a minute.
+        # Without the disconnect these texts take the workers a minute.
         assert time.perf_counter() - began < 10
 
 
@@ -236,7 +236,7 @@ class TestProblems:
         response = server.request("POST", "/invocations", iter(chunks))
         assert response.status == 413
 
-    def test_too_many_at_a_time_are_told_when_to_come_back(self, server):
+    def test_too_many_at_a_time_are_answered_with_the_time_to_retry(self, server):
         heavy = {"text_inputs": PROMPTS[:16], "max_length": 40, "do_sample": True}
         with ThreadPoolExecutor(12) as clients:
             answers = list(

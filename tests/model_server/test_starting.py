@@ -1,4 +1,4 @@
-"""From ``--model`` to a serving process, or to one clear line that says why not."""
+"""From ``--model`` to a serving process, or to one clear line with the reason."""
 
 import json
 import os
@@ -70,15 +70,15 @@ class TestRefusing:
         )
 
     @pytest.mark.parametrize(
-        ("make", "said"),
+        ("make", "reason"),
         [
             (lambda _folder: None, "it has no config.json, so it is not a model folder"),
             (lambda folder: (folder / "model.bin").touch(), "it has no tokenizer.json"),
         ],
     )
-    def test_a_folder_without_a_model_is_refused(self, make, said, tmp_path):
+    def test_a_folder_without_a_model_is_refused(self, make, reason, tmp_path):
         make(tmp_path)
-        assert said in refusal(str(tmp_path), tmp_path / "cache")
+        assert reason in refusal(str(tmp_path), tmp_path / "cache")
 
     def test_a_damaged_model_of_the_engine_is_refused(self, converted, tmp_path):
         shutil.copytree(converted, tmp_path / "model")
@@ -93,17 +93,17 @@ class TestRefusing:
 
     def test_a_file_is_refused(self, tmp_path):
         (tmp_path / "model.bin").touch()
-        with pytest.raises(CannotLoadError, match="takes the folder it lies in"):
+        with pytest.raises(CannotLoadError, match="takes the folder that contains it"):
             prepare(str(tmp_path / "model.bin"), tmp_path, no_report)
 
-    def test_a_taken_port_is_told_before_the_model_is_looked_at(self, tmp_path):
+    def test_a_taken_port_is_reported_before_the_model_is_examined(self, tmp_path):
         with socket.create_server(("127.0.0.1", 0)) as taken:
             port = taken.getsockname()[1]
             code, lines = ServerProcess("--model", str(tmp_path), port=port).failure()
         assert code == 1
         assert lines == [f"{PREFIX}cannot listen on 127.0.0.1:{port}: Address already in use"]
 
-    def test_a_cache_that_cannot_be_written_is_told(self, source, tmp_path):
+    def test_a_cache_that_cannot_be_written_is_reported(self, source, tmp_path):
         (tmp_path / "cache").touch()
         assert "the converted model cannot be kept" in refusal(str(source), tmp_path / "cache")
 
@@ -140,7 +140,7 @@ class TestCache:
         kept = (tmp_path / "model" / file).stat()
         if file == "model.safetensors":
             write_t5(tmp_path / "model", Shape(seed=2))
-            # Not told by its time or length.
+            # Neither its time nor its length differs.
             os.utime(tmp_path / "model" / file, ns=(kept.st_atime_ns, kept.st_mtime_ns))
         else:
             text = (tmp_path / "model" / file).read_text()

@@ -8,13 +8,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as some
 
 from parkmeter.core import meter as rules
-from parkmeter.core.decide import PARKED, decide, park, start_refused, trouble
+from parkmeter.core.decide import decide, start_refused, trouble
+from parkmeter.core.decide_closed import PARKED, park
 from parkmeter.core.decision import Cause, Decision, Observed, Start
 from parkmeter.core.events import document, text, title
-from parkmeter.core.extend_link import offer_for
+from parkmeter.core.extend_link import LinkOutdatedError, offer_for
 from parkmeter.core.journal import Entry, Kind
 from parkmeter.core.meter import Meter, Phase, Spec, is_open, time_left
-from parkmeter.errors import LinkOutdatedError
 from parkmeter.notify.sns import SnsReceiver
 from parkmeter.service.event_builder import EventBuilder
 from tests.support.world import ADA, MINUTE, NOON, SECOND, World, spec

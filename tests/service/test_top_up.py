@@ -122,3 +122,17 @@ def test_a_store_that_is_always_stale_is_busy_and_no_driver_is_called():
 
 def _never_agrees(meter, *_):
     raise StaleError(meter.name)
+
+
+def test_a_request_overtaken_by_its_own_repetition_is_a_replay(world):
+    commit = world.store.commit
+
+    def overtaken(*arguments):
+        world.store.commit = commit
+        world.top_up(10, "monday")
+        return commit(*arguments)
+
+    world.store.commit = overtaken
+    assert world.service.top_up("flan-t5", Minutes.of(10), ADA, "monday").replayed
+    assert world.left() == 10 * MINUTE
+    assert world.lines().count(Kind.TOP_UP) == 1

@@ -41,7 +41,7 @@ def api(*paths: str) -> routes.Path:
         ("/flan/", "/flan", {}),
         ("/other", "/{proxy+}", {"proxy": "other"}),
         ("/other/a%20b/c", "/{proxy+}", {"proxy": "other/a b/c"}),
-        # Nothing below it fits, so the greedy one does.
+        # No path below it matches, so the greedy one does.
         ("/flan/v1/models", "/{proxy+}", {"proxy": "flan/v1/models"}),
         ("/assets/x/y.js", "/assets/{proxy+}", {"proxy": "x/y.js"}),
         ("/assets", "/{proxy+}", {"proxy": "assets"}),
@@ -68,7 +68,7 @@ ARN = "arn:aws:execute-api:us-east-1:111122223333:api/prod"
 
 
 class Asked:
-    """An authorizer's function, which answers `said` and counts."""
+    """An authorizer's function that returns `said` and counts its invocations."""
 
     def __init__(self, said: object, error: str = "") -> None:
         self.times = 0

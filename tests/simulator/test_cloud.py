@@ -51,7 +51,7 @@ def cloud() -> Iterator[SimulatedCloud]:
 
 
 def curl(cloud: SimulatedCloud, path: str, *words: str, token: str | None = TOKEN):
-    """The answer's status, content type and document, by the real `curl`."""
+    """Return the answer's status, content type and document, by the real `curl`."""
     given = () if token is None else ("-H", f"Authorization: {token}")
     command = ["curl", "-sS", "--max-time", "60", "-w", "\n%{http_code} %{content_type}"]
     done = subprocess.run(
@@ -66,7 +66,7 @@ def curl(cloud: SimulatedCloud, path: str, *words: str, token: str | None = TOKE
 
 
 def until(found: Callable[[], Any], within: float = 60.0) -> Any:
-    """What is found, as soon as it is something."""
+    """Poll `found` and return its first true result."""
     deadline = time.monotonic() + within
     while not (this := found()):
         if time.monotonic() > deadline:
@@ -138,7 +138,7 @@ def test_the_dashboard_is_served_under_the_stage_and_asks_for_what_is_new(cloud)
         for title in ("Timeline", "Receipt"):
             page.get_by_role("button", name=f"{title} of flan-t5").click()
             expect(page.locator(".panel:visible")).to_contain_text(title)
-        # Somebody else's change is seen without a click: within five seconds it asks again.
+        # A change by another client appears without a click: the page polls every five seconds.
         curl(cloud, "/endpoint-expiry", "-d", '{"minutes": 120}')
         expect(card.locator(".time")).to_contain_text("3:", timeout=10_000)
     assert complaints == []
@@ -216,7 +216,7 @@ def test_two_hundred_top_ups_by_eight_clients_all_count_although_transactions_co
 
 
 def edit(file: Path, former: str, new: str) -> None:
-    """As a user edits the configuration."""
+    """Edit a file as a user edits the configuration."""
     text = file.read_text()
     assert former in text
     file.write_text(text.replace(former, new, 1))
@@ -224,7 +224,7 @@ def edit(file: Path, former: str, new: str) -> None:
 
 @pytest.fixture(scope="module")
 def redeployed(cloud, tmp_path_factory) -> dict[str, Any]:
-    """As it was before another version of the project, with other settings, was deployed."""
+    """Deploy another version of the project with other settings; return the state before."""
     copy: Path = tmp_path_factory.mktemp("changed")
     for name in ("app.py", "cdk.json"):
         shutil.copy(PROJECT / name, copy)
@@ -287,7 +287,7 @@ def test_the_async_stack_answers_later_through_the_api(cloud):
 
 @pytest.fixture(scope="module")
 def mails(cloud) -> Callable[[], list[dict[str, str]]]:
-    """What the topic has sent since the last call, to somebody who subscribed for all of it."""
+    """Return a function: the topic's messages since its last call, to a subscriber of all."""
     sns, sqs = cloud.client("sns"), cloud.client("sqs")
     (topic,) = sns.list_topics()["Topics"][0].values()
     queue = sqs.create_queue(QueueName="mails")["QueueUrl"]
@@ -304,7 +304,7 @@ def mails(cloud) -> Callable[[], list[dict[str, str]]]:
 
 
 def page(cloud: SimulatedCloud, path: str, *, press: bool = False) -> tuple[int, str]:
-    """What a browser shows behind a link; `press`: its button."""
+    """Open a link as a browser does, or `press` its button; return status and page."""
     connection = http.client.HTTPConnection(urlsplit(cloud.url).netloc, timeout=60)
     connection.request("POST" if press else "GET", path)
     response = connection.getresponse()
@@ -320,7 +320,7 @@ def test_the_link_in_a_warnings_mail_extends_through_the_api_once(cloud, mails):
     until(lambda: sent.extend(mails()) or any("stops in" in mail["Subject"] for mail in sent))
     (warning,) = [mail for mail in sent if "stops in" in mail["Subject"]]
     assert warning["Subject"] == "parkmeter: flan-t5 stops in 2 minutes"
-    # What runs is of a type that the configuration names no more.
+    # The running endpoint is of a type that the configuration no longer names.
     assert "An hour costs: unknown" in warning["Message"]
     address, slash, link = warning["Message"].split()[-1].partition("/prod/")
     (api,) = cloud.client("apigateway").get_rest_apis()["items"]
@@ -352,7 +352,7 @@ def test_an_expiry_written_by_hand_is_adopted_and_ends_the_endpoint(cloud):
     _, kind, said = curl(cloud, "/flan", "-d", "{}")
     assert kind == "application/problem+json"
     assert said["code"] == "meter_closed"
-    # No tick is needed: what falls due soon is waited for.
+    # No tick is needed: the clock waits for deadlines that are near.
     until(lambda: ENDPOINT not in endpoints(cloud))
 
 

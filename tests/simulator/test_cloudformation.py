@@ -1,4 +1,4 @@
-"""CloudFormation in the simulated cloud: order, custom resources, what is kept and what goes."""
+"""CloudFormation in the simulated cloud: order, custom resources, retention, SageMaker, events."""
 
 import json
 import time

@@ -1,4 +1,4 @@
-"""Lambda in the simulated cloud: packages run alone, one invocation a process, with an end."""
+"""Lambda in the simulated cloud: isolated packages, one invocation per process, shutdown."""
 
 import json
 import threading

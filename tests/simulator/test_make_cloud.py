@@ -1,4 +1,4 @@
-"""`make cloud` as a process: what it says, and that nothing of it stays behind."""
+"""`make cloud` as a process: its output, and no process left behind."""
 
 import os
 import signal
@@ -20,7 +20,7 @@ COMMAND = (sys.executable, "-m", "simulator")
 
 
 def left_over(mark: str) -> list[str]:
-    """Processes that inherited `mark` in their environment."""
+    """Return the processes that inherited `mark` in their environment."""
     found = []
     for process in Path("/proc").glob("[0-9]*"):
         try:
@@ -46,7 +46,7 @@ def test_a_signal_in_the_middle_of_a_deploy_ends_everything_within_seconds(endin
     assert process.stderr is not None
     while "bootstrap" not in process.stderr.readline():
         assert process.poll() is None
-    time.sleep(2)  # now the application is being run, by the command line
+    time.sleep(2)  # now the command line runs the application
     assert len(left_over(mark)) > 1
     process.send_signal(ending)
     output, words = process.communicate(timeout=15)
@@ -86,7 +86,7 @@ def test_a_port_that_is_taken_is_told():
 
 
 def test_what_app_py_says_is_what_is_deployed(tmp_path: Path):
-    """Another prefix and name; nothing of `make cloud` is written for the default ones."""
+    """With another prefix and name: `make cloud` does not depend on the default ones."""
     app = (PROJECT / "app.py").read_text()
     changed = app.replace('prefix="parkmeter"', 'prefix="team-b"').replace(
         'name="flan-t5"', 'name="story"'
@@ -110,7 +110,7 @@ def test_what_app_py_says_is_what_is_deployed(tmp_path: Path):
 
 
 def _with(written: Path) -> Path:
-    """A folder with this application, and all else it needs."""
+    """Link all that the application needs into its folder."""
     for name in ("stacks", "src", "cdk.json"):
         (written.parent / name).symlink_to(PROJECT / name)
     return written.parent

@@ -130,7 +130,7 @@ def test_a_made_up_token_is_refused(control):
         control.list_endpoints(NextToken="page 2")
 
 
-# ── What goes wrong on purpose ───────────────────────────────────────────────────────────────────
+# ── Injected faults ──────────────────────────────────────────────────────────────────────────────
 
 
 @pytest.mark.parametrize("refusal", [refusals.throttled(), refusals.internal_failure()])
@@ -150,7 +150,7 @@ def test_an_answer_can_be_lost_after_its_effect(control, sagemaker):
     assert status(control) == "Creating"
 
 
-# ── Held to the service model ────────────────────────────────────────────────────────────────────
+# ── Validation by the service model ──────────────────────────────────────────────────────────────
 
 
 def test_the_simulator_cannot_invent_or_omit_members():

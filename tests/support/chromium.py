@@ -1,4 +1,4 @@
-"""Debian's Chromium, as tests drive it."""
+"""Debian's Chromium for tests."""
 
 import shutil
 from collections.abc import Iterator
@@ -19,7 +19,7 @@ FLAGS = [
 
 @contextmanager
 def started() -> Iterator[Browser]:
-    """Without one tests fail, because nobody else looks at the dashboard."""
+    """Yield the browser; without one the tests fail, as nothing else tests the dashboard."""
     found = shutil.which("chromium")
     assert found, "There is no chromium on the PATH. Install it: apt-get install chromium"
     with sync_playwright() as playwright:

@@ -1,7 +1,7 @@
-"""A small real HTTP server that speaks the HTTP contract from memory, with troubles on demand.
+"""A small HTTP server with the HTTP contract in memory, and failures on demand.
 
-For what needs no real gateway: answers that get lost, an address that goes away, routes whose
-answers must be the same every day. One meter, no clock: time left stands still.
+For tests without a real gateway: lost answers, an address that goes away, constant answers. It has
+no clock: time left stands still.
 """
 
 import json
@@ -48,16 +48,16 @@ def problem(status: int, code: str, detail: str, **data: object) -> tuple[int, d
 
 @dataclass
 class ContractServer:
-    """`seen`: requests as (method, path, headers, body). `troubles`: what the next ones meet.
+    """`seen`: requests as (method, path, headers, body). `failures`: one for each next request.
 
-    A trouble is an answer instead of the real one, or "drop": the connection is closed without an
-    answer, or "lost": closed as well, but what was asked for is done.
+    A failure is an answer in place of the real one; "drop": the connection is closed without an
+    answer; "lost": the same, but the request is carried out.
     """
 
     endpoints: dict[str, dict] = field(default_factory=dict)
     tokens: dict[str, dict] = field(default_factory=dict)
     seen: list[tuple[str, str, dict[str, str], object]] = field(default_factory=list)
-    troubles: list[object] = field(default_factory=list)
+    failures: list[object] = field(default_factory=list)
     keys: dict[str, tuple[int, dict]] = field(default_factory=dict)
     log: list[str] = field(default_factory=lambda: ["loading", "ready [now]"])
     more_log: Callable[[], list[str]] | None = None
@@ -96,7 +96,7 @@ class ContractServer:
         return made
 
     def answer(self, method: str, path: str, headers: dict, body: dict) -> tuple[int, object]:
-        """The contract."""
+        """Return status and JSON by the contract."""
         secret = headers.get("authorization", "").removeprefix("Bearer ")
         if path == "/health":
             return 200, {"status": "ok", "version": "0.1.0"}
@@ -125,7 +125,7 @@ class ContractServer:
         for secret, token in self.tokens.items():
             if token["id"] == wanted:
                 if "admin" in token["scopes"]:
-                    return problem(409, "last_admin", "The last admin token stays.")
+                    return problem(409, "last_admin", "This is the last admin token.")
                 del self.tokens[secret]
                 return 204, None
         return problem(404, "unknown_token", "There is no such token.")
@@ -147,7 +147,7 @@ class ContractServer:
                     minutes = body.get("minutes", -shown["seconds_left"] / 60)
                     if "dollars" in body:
                         if shown["price_per_hour"] is None:
-                            return problem(422, "price_unknown", "Nobody knows what it costs.")
+                            return problem(422, "price_unknown", "Its price is unknown.")
                         minutes = float(body["dollars"]) / shown["price_per_hour"] * 60
                     shown["seconds_left"] += minutes * 60
                     self.keys[key] = (
@@ -160,7 +160,7 @@ class ContractServer:
 
 
 def endpoint(name: str, **given: object) -> dict:
-    """An endpoint that runs, with an hour on its meter."""
+    """Return a running endpoint with an hour on its meter."""
     return {
         "name": name,
         "status": "running",
@@ -209,17 +209,17 @@ class _Handler(BaseHTTPRequestHandler):
         except ValueError:
             body = {"not json": sent.decode()}
         self.house.seen.append((self.command, self.path, headers, body))
-        trouble = self.house.troubles.pop(0) if self.house.troubles else None
-        if trouble == "drop":
+        failure = self.house.failures.pop(0) if self.house.failures else None
+        if failure == "drop":
             self.close_connection = True
             return
         if path.endswith("/logs"):
             self.logs(parse_qs(urlsplit(self.path).query))
             return
-        answer = trouble
-        if trouble in (None, "lost"):
+        answer = failure
+        if failure in (None, "lost"):
             answer = self.house.answer(self.command, path, headers, body)
-        if trouble == "lost":
+        if failure == "lost":
             self.close_connection = True
             return
         self.reply(*answer)
@@ -258,4 +258,4 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(b"0\r\n\r\n")
 
     def log_message(self, *_: object) -> None:
-        """Say nothing."""
+        """Log nothing."""

@@ -1,4 +1,4 @@
-"""CloudFormation as a custom resource's function sees it: requests, and an address for answers."""
+"""CloudFormation as a custom resource's function sees it: requests and the response URL."""
 
 import json
 import threading
@@ -9,7 +9,7 @@ from typing import Any
 
 
 class CloudFormation(HTTPServer):
-    """Receives answers; refuses the first `refuse` of them."""
+    """A server that takes answers, after it refused the first `refuse` of them."""
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _Answer)
@@ -36,7 +36,7 @@ class _Answer(BaseHTTPRequestHandler):
         self.end_headers()
 
     def log_message(self, *_: object) -> None:
-        """Print nothing."""
+        """Log nothing: the answers are recorded."""
 
 
 @contextmanager
@@ -52,7 +52,7 @@ def cloudformation() -> Iterator[CloudFormation]:
 def request(
     server: CloudFormation, kind: str, name: str = "flan-t5", minutes: str = "60"
 ) -> dict[str, Any]:
-    """Return CloudFormation's request to the lifecycle."""
+    """Return CloudFormation's request to the lifecycle function."""
     properties = {"Name": name, "InitialProvisionTimeMinutes": minutes}
     return {
         "RequestType": kind,

@@ -1,4 +1,4 @@
-"""The dashboard as a person uses it: what there is to see, and what there is to press."""
+"""The dashboard in a browser: its elements, and the actions of a reader."""
 
 import json
 from dataclasses import dataclass, field
@@ -26,11 +26,11 @@ class Visit:
         self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
 
     def _console(self, message: ConsoleMessage) -> None:
-        said = message.text
-        if message.type in {"error", "warning"} and not any(one in said for one in self.expected):
-            self.complaints.append(said)
+        text = message.text
+        if message.type in {"error", "warning"} and not any(one in text for one in self.expected):
+            self.complaints.append(text)
 
-    # ── What there is ───────────────────────────────────────────────────────────────────────────
+    # ── Contents ────────────────────────────────────────────────────────────────────────────────
 
     def card(self, name: str = NAME) -> Locator:
         return self.page.get_by_role("article", name=name)
@@ -39,7 +39,7 @@ class Visit:
         return self.card(name).locator(".time").text_content() or ""
 
     def seconds(self, name: str = NAME) -> int:
-        """The seconds that the dial shows."""
+        """Return the seconds that the dial shows."""
         parts = [int(part) for part in self.time(name).split(":")]
         return sum(part * 60**power for power, part in enumerate(reversed(parts)))
 
@@ -53,7 +53,7 @@ class Visit:
     def panel(self) -> Locator:
         return self.page.locator(".panel:visible")
 
-    # ── What one does ───────────────────────────────────────────────────────────────────────────
+    # ── Actions ─────────────────────────────────────────────────────────────────────────────────
 
     def sign_in(self, token: str = TOKEN) -> None:
         self.page.get_by_label("Token", exact=True).fill(token)
@@ -69,7 +69,7 @@ class Visit:
         expect(self.card(name).locator(".badge")).to_have_text(status, timeout=10_000)
 
     def serious_findings(self) -> list[str]:
-        """What axe-core finds that keeps somebody from using the page."""
+        """Return axe-core's findings that keep people from using the page."""
         # Through the debugger, which the page's policy does not bind.
         self.page.evaluate((VENDOR / "axe.min.js").read_text(encoding="utf-8") + "\n;0")
         found = self.page.evaluate("axe.run(document, {resultTypes: ['violations']})")
@@ -79,22 +79,22 @@ class Visit:
             if one["impact"] in {"serious", "critical"}
         ]
 
-    # ── Beside the browser ──────────────────────────────────────────────────────────────────────
+    # ── State of the meter ──────────────────────────────────────────────────────────────────────
 
     def running(self) -> None:
-        """With ten minutes on the meter and the model serving, whatever was before."""
+        """Make the model serve, with at least five minutes on the meter."""
         if self.gateway.endpoint(NAME)["seconds_left"] < 300:
             self.gateway.request("POST", f"/endpoints/{NAME}/top-ups", {"minutes": 10})
         self.gateway.until("running")
         self.shows("running")
 
     def stopped(self) -> None:
-        """With no time on the meter, and the model gone."""
+        """Eject the endpoint and wait until it is stopped."""
         self.gateway.request("POST", f"/endpoints/{NAME}/eject")
         self.gateway.until("stopped")
         self.shows("stopped")
 
     def added(self) -> list[float]:
-        """Minutes of every top-up so far, newest first."""
+        """Return the minutes of every top-up, newest first."""
         lines = self.gateway.request("GET", f"/endpoints/{NAME}/journal?limit=500").json["lines"]
         return [line["minutes"] for line in lines if line["kind"] == "top-up"]

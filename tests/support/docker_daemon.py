@@ -12,7 +12,7 @@ IMAGE = Path(__file__).parents[1] / "examples" / "stand_ins" / "vllm.py"
 
 
 class Daemon:
-    """Listens on a Unix socket until closed; `containers` are those that run, by name."""
+    """A daemon on a Unix socket; `containers` are the running ones, by name."""
 
     def __init__(self, address: Path) -> None:
         self.host = f"unix://{address}"
@@ -23,7 +23,7 @@ class Daemon:
         threading.Thread(target=self._serve, daemon=True).start()
 
     def close(self) -> None:
-        """End it and its containers."""
+        """Stop it and its containers."""
         self._listener.close()
         for container in self.containers.values():
             container.kill()
@@ -46,7 +46,7 @@ class Daemon:
         if name in self.containers:
             return {"error": f'Conflict. The container name "/{name}" is already in use'}
         command = [sys.executable, "-I", "-S", str(IMAGE.with_name("run.py")), str(IMAGE)]
-        # What the image gets from its port being published, the stand-in gets as a flag.
+        # The image listens on its published port; the stand-in gets the port as a flag.
         container = subprocess.Popen([*command, *asked["arguments"], "--port", port])
         self.containers[name] = container
         code = container.wait()

@@ -1,4 +1,4 @@
-"""Runs the model server as its own process and talks HTTP to it with the standard library."""
+"""The model server as a process of its own, and an HTTP client of the standard library."""
 
 import json
 import re
@@ -43,9 +43,9 @@ class ServerProcess:
         return code
 
     def failure(self) -> tuple[int, list[str]]:
-        """Wait for a server that cannot start; return its exit code and what it said."""
-        _, said = self.process.communicate(timeout=20)
-        return self.process.returncode, said.splitlines()
+        """Wait for a server that cannot start; return its exit code and its lines."""
+        _, lines = self.process.communicate(timeout=20)
+        return self.process.returncode, lines.splitlines()
 
     def connect(self) -> HTTPConnection:
         return HTTPConnection("127.0.0.1", self.port, timeout=20)

@@ -1,4 +1,4 @@
-"""T5 written out in numpy: what a converted model must agree with.
+"""T5 in plain numpy: the reference for converted models.
 
 Written from the papers (T5 1910.10683, GLU variants 2002.05202) without the engine: one prompt, no
 cache, no batches.

@@ -1,4 +1,4 @@
-"""The SageMaker driver behind the contract suite's handle: on the simulator, on a wound clock."""
+"""The SageMaker driver for the contract suite: on the simulator, on a clock that tests move."""
 
 import contextlib
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""Stacks as templates, with common queries."""
+"""Stacks as templates, and queries over them."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ Resource = dict[str, Any]
 
 
 class NoPackages:
-    """A stub for built packages that names their modules."""
+    """A stand-in for built packages, whose code is the name of the module."""
 
     def code(self, module: str) -> aws_lambda.Code:
         return aws_lambda.Code.from_inline(f"# {module}")
@@ -54,7 +54,7 @@ class Templates:
                 yield stack, logical_id, resource
 
     def statements(self, stack: str, role_of: str) -> list[dict[str, Any]]:
-        """Return a role's statements; `role_of` is the beginning of its logical id."""
+        """Return the statements of a role's policies; `role_of` is the start of its logical id."""
         roles = [
             resource
             for logical_id, resource in self.of_type(stack, "AWS::IAM::Role").items()

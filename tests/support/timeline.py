@@ -1,7 +1,7 @@
-"""Wound time for several runs at once: it advances only when each of them sleeps or has ended.
+"""Simulated time for concurrent runs: it advances only when each of them sleeps or has ended.
 
-Each run has a thread of its own. Sleeping takes no real time: time jumps to the next moment when a
-run wakes, so that runs overlap as they do on AWS, and every run of a test is alike.
+Each run has a thread of its own. What it sleeps is not waited for: time jumps to the next moment at
+which a run wakes, so that runs overlap as they do on AWS, and every run of a test is alike.
 """
 
 import threading
@@ -15,11 +15,11 @@ _STUCK_AFTER = 60.0
 
 
 class EndedError(BaseException):
-    """Raised in sleeping runs when the test is over. No `Exception`, so that no code handles it."""
+    """Raised in a sleeping run when the test is over. No `Exception`: no handler catches it."""
 
 
 class Timeline:
-    """Runs on a wound clock. `broken` holds the exceptions of runs."""
+    """Runs on a clock that the test moves. `broken` holds the exceptions of runs."""
 
     def __init__(self, wound: Wound) -> None:
         self._wound = wound
@@ -59,7 +59,7 @@ class Timeline:
             return len(self._sleeping)
 
     def next_wake(self) -> datetime | None:
-        """Return when the next run wakes."""
+        """Return the time at which the next run wakes."""
         with self._changed:
             return min(self._sleeping.values(), default=None)
 

@@ -1,6 +1,6 @@
-"""Makes small T5 folders with random weights, laid out as Hugging Face stores them.
+"""Small T5 folders with random weights, in the layout of Hugging Face.
 
-Knows nothing of parkmeter: what it writes stands for what a user brings.
+Knows nothing of parkmeter: the folders stand for models of users.
 """
 
 import json

@@ -1,4 +1,4 @@
-"""A SageMaker whose clock goes only when it is wound, and clients of it."""
+"""A simulated SageMaker on a clock that the test moves, and its clients."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from simulator.sagemaker.simulator import SageMakerSimulator
 
 @dataclass
 class Wound:
-    """A time of day that a test moves."""
+    """A time of day that a test moves with `wind`."""
 
     time: datetime = datetime(2026, 6, 22, 12, 0, tzinfo=UTC)
 
@@ -29,7 +29,7 @@ def clock() -> Wound:
 
 @pytest.fixture
 def sagemaker(clock: Wound) -> Iterator[SageMakerSimulator]:
-    """With two configs, `on-a10g` and `on-a100`."""
+    """Yield a simulator with two configs, `on-a10g` and `on-a100`."""
     with SageMakerSimulator(clock.now) as simulator:
         simulator.add_config("on-a10g", "ml.g5.12xlarge")
         simulator.add_config("on-a100", "ml.p4d.24xlarge")
@@ -39,11 +39,11 @@ def sagemaker(clock: Wound) -> Iterator[SageMakerSimulator]:
 
 @pytest.fixture
 def control(sagemaker: SageMakerSimulator):
-    """boto3's client of the control plane."""
+    """Return boto3's client of the control plane."""
     return sagemaker.client()
 
 
 @pytest.fixture
 def runtime(sagemaker: SageMakerSimulator):
-    """boto3's client of the runtime."""
+    """Return boto3's client of the runtime."""
     return sagemaker.client("sagemaker-runtime")

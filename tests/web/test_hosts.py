@@ -1,4 +1,4 @@
-"""Host headers: their meaning, and the memory they may take."""
+"""Host headers: validated, and bounded in the cache."""
 
 import tracemalloc
 

@@ -17,7 +17,7 @@ from parkmeter.api.dependencies import ApiContext, token_of
 from parkmeter.api.feed import Feed, Subscription
 from parkmeter.api.schemas import problems
 from parkmeter.core.tokens import Token
-from parkmeter.errors import TokenRefusedError, TooManyListenersError
+from parkmeter.errors import ParkmeterError, TokenRefusedError
 from parkmeter.web.asgi import ABORT, Receive, Scope, Send
 
 log = logging.getLogger(__name__)
@@ -36,6 +36,22 @@ _STUCK = 20.0
 
 Snapshot = Mapping[str, bytes]
 """JSON of each endpoint by its name."""
+
+
+class TooManyListenersError(ParkmeterError):
+    """Raised when the most listeners there may be listen to events already."""
+
+    code = "too_many_listeners"
+    title = "Too many are listening"
+    retry_after = 15
+
+    def __init__(self, most: int, whose: str = "") -> None:
+        listening = (
+            f"{most} are listening {whose} already"
+            if whose
+            else f"{most} are listening already, or the gateway stops"
+        )
+        super().__init__(f"{listening}. Ask GET /endpoints instead, or try again.", most=most)
 
 
 def feed_of(context: ApiContext) -> Feed[Snapshot]:

@@ -13,10 +13,10 @@ from fastapi.responses import HTMLResponse
 
 from parkmeter.api.dependencies import ApiContext
 from parkmeter.api.extend_page import HEADERS, done_page, offer_page, refusal_page
-from parkmeter.core.extend_link import Offer, offer_in
+from parkmeter.core.extend_link import LinkOutdatedError, LinkUsedError, Offer, offer_in
 from parkmeter.core.journal import KEY_LIFETIME, Entry
 from parkmeter.core.report import Report
-from parkmeter.errors import LinkOutdatedError, LinkUsedError, ParkmeterError, UnknownEndpointError
+from parkmeter.errors import ParkmeterError, UnknownEndpointError
 from parkmeter.service.changes import Actor
 from parkmeter.web.problems import problem_of
 

@@ -12,7 +12,7 @@ from typing import Generic, TypeVar
 log = logging.getLogger(__name__)
 
 SOONEST = 0.2
-"""Seconds between two snapshots: people see no more, and a burst of changes becomes one."""
+"""Seconds between two snapshots: a burst of changes becomes one, and people see no difference."""
 
 LATEST = 15.0
 """Seconds after which a snapshot is published without a change: times and costs have moved on."""

@@ -80,8 +80,8 @@ def parsed(shape: type[_Shape], document: object) -> _Shape:
 
     """
     if not isinstance(document, dict):
-        wanted = ", ".join(f'"{name}"' for name in _names(shape))
-        raise InvalidRequestError(f"The body must be a JSON object with {wanted}.", field="body")
+        members = ", ".join(f'"{name}"' for name in _names(shape))
+        raise InvalidRequestError(f"The body must be a JSON object with {members}.", field="body")
     try:
         return shape.model_validate(document)
     except ValidationError as error:

@@ -19,10 +19,17 @@ from parkmeter.aws.definitions import Definition
 from parkmeter.aws.prompt import Inference, route_of
 from parkmeter.core.meter import Meter
 from parkmeter.core.tokens import Scope, Token, require
-from parkmeter.errors import PathNotServedError, UnknownEndpointError
+from parkmeter.errors import ParkmeterError, UnknownEndpointError
 from parkmeter.web.headers import base_of
 
 _ANY_METHOD = ["DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"]
+
+
+class PathNotServedError(ParkmeterError):
+    """Raised where a model is reached by prompts only, and another path was asked for."""
+
+    code = "path_not_served"
+    title = "No such path at this model"
 
 
 def add_prompt_routes(  # noqa: PLR0913, PLR0917 (the dependencies of prompts)

@@ -1,11 +1,12 @@
 """The difference between two configurations, and when each change takes effect. Pure."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from pydantic import BaseModel
 
 from parkmeter.config.settings import Settings
-from parkmeter.errors import ReloadRefusedError
+from parkmeter.errors import ParkmeterError
 
 AT_NEXT_START = frozenset(
     {
@@ -24,6 +25,22 @@ AT_NEXT_START = frozenset(
 
 FIXED = ("host", "port", "state")
 """Settings of the gateway that clients, lock and leashes depend on."""
+
+
+class ReloadRefusedError(ParkmeterError):
+    """Raised when a changed configuration needs a restart; `changed` names the settings."""
+
+    code = "reload_refused"
+    title = "This change needs a restart of the gateway"
+
+    def __init__(self, changed: Iterable[str]) -> None:
+        names = list(changed)
+        super().__init__(
+            f"Only a restart of the gateway can change {', '.join(names)}. Nothing was changed; "
+            "undo it and reload, or stop the gateway (with --keep its servers keep running) and start it "
+            "again.",
+            changed=names,
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 from parkmeter.core.decision import Decision
 from parkmeter.core.journal import warning_entry
-from parkmeter.core.meter import Meter, Spec, latest_close, time_left
+from parkmeter.core.meter import Meter, Spec, latest_close, start_awaited_since, time_left
 
 
 def warned(spec: Spec, read: Meter, decision: Decision, now: datetime) -> Decision:
@@ -51,7 +51,7 @@ def _warnings(spec: Spec, meter: Meter) -> dict[datetime, timedelta]:
     after, nearer_than = meter.set_at, timedelta.max
     if run.warned_at is not None and run.warned_at > meter.set_at:
         after, nearer_than = run.warned_at, run.warned_before or nearer_than
-    if run.started_at is not None and run.ready_at is None:
-        after = max(after, max(run.started_at, meter.opened_at) + meter.credit_left)
+    if (awaited := start_awaited_since(meter)) is not None:
+        after = max(after, awaited + meter.credit_left)
     moments = {close - before: before for before in spec.warn_before if before < nearer_than}
     return {at: before for at, before in moments.items() if at > after}

@@ -16,7 +16,7 @@ from datetime import UTC, datetime, timedelta
 
 from parkmeter.core.journal import KEY_LIFETIME, Entry, Kind, fingerprint
 from parkmeter.core.meter import Meter, Spec, closes_at, is_open
-from parkmeter.errors import LinkLateError, LinkOutdatedError, LinkUnknownError
+from parkmeter.errors import ParkmeterError
 
 _MICROSECOND = timedelta(microseconds=1)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -25,6 +25,60 @@ _ANSWERS = frozenset({Kind.TOP_UP, Kind.EJECT, Kind.EDIT, Kind.REMOVE})
 
 _LONGEST = 1024
 """Characters; an endpoint's name has 63 at most."""
+
+
+class LinkUnknownError(ParkmeterError):
+    """Raised when an extend link has an invalid signature."""
+
+    code = "link_unknown"
+    title = "This link does not work"
+    text = (
+        "It may have been cut off or changed. Open it once more from the message, or add time with "
+        "your token."
+    )
+
+
+class LinkUsedError(ParkmeterError):
+    """Raised when an extend link was used already."""
+
+    code = "link_used"
+    title = "This link was used already"
+    text = (
+        "It added {minutes:g} minutes to {endpoint} at {at:%Y-%m-%d %H:%M:%S} UTC, and works once. "
+        "Add more time with your token."
+    )
+
+    def __init__(self, endpoint: str, minutes: float, at: datetime) -> None:
+        super().__init__(endpoint=endpoint, minutes=minutes, at=at)
+
+
+class LinkLateError(ParkmeterError):
+    """Raised when an extend link is used after the close that its message warned of."""
+
+    code = "link_late"
+    title = "This link comes too late"
+    text = (
+        "{endpoint} has closed since, and a link only extends what is running. Add time with your "
+        "token: that starts it again."
+    )
+
+    def __init__(self, endpoint: str) -> None:
+        super().__init__(endpoint=endpoint)
+
+
+class LinkOutdatedError(ParkmeterError):
+    """Raised when a meter's time was changed since the warning that carried the link."""
+
+    code = "link_outdated"
+    title = "Its time was changed already"
+    text = (
+        "{endpoint} now runs until {closes_at:%Y-%m-%d %H:%M:%S} UTC: its time was changed after "
+        "this warning, so this link has added nothing. The next warning has a new one; with your "
+        "token you can add time at once."
+    )
+
+    def __init__(self, endpoint: str, closes_at: datetime) -> None:
+        super().__init__(endpoint=endpoint, closes_at=closes_at)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,8 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
 
-from parkmeter.core.meter import ZERO, Meter, Run, Spec, Status, price_of, shown, time_left
+from parkmeter.core.meter import ZERO, Meter, Run, Spec, Status, price_of, time_left
+from parkmeter.core.status import shown
 from parkmeter.core.time_text import duration
 
 KEY_LIFETIME = timedelta(days=7)

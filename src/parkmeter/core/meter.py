@@ -10,7 +10,7 @@ from decimal import Decimal
 from enum import StrEnum
 
 from parkmeter.core.hours import Hours
-from parkmeter.core.time_text import duration, minutes
+from parkmeter.core.time_text import minutes
 from parkmeter.errors import EndpointRemovedError, LimitExceededError
 
 ZERO = timedelta(0)
@@ -143,20 +143,6 @@ class Meter:
     version: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Shown:
-    """A status, what it comes from, and what of that changes by itself as time goes by."""
-
-    status: Status
-    cause: str
-    passing: str = ""
-
-    @property
-    def reason(self) -> str:
-        """Both, as one plain sentence."""
-        return self.cause + self.passing
-
-
 def price_of(spec: Spec, meter: Meter) -> Price:
     """What an hour costs as things stand: of the variant that runs, or would be started next.
 
@@ -165,13 +151,26 @@ def price_of(spec: Spec, meter: Meter) -> Price:
     return spec.prices.get(meter.run.variant or spec.variants[0], UNKNOWN)
 
 
+def start_awaited_since(meter: Meter) -> datetime | None:
+    """Return since when a start is awaited, called or not; None if none is.
+
+    A start that was not called yet counts from the opening: the wait for its call is no time that
+    the endpoint could be used. A run with a reason and no start was put off (parked): its time
+    passes. A settled or removed meter awaits nothing, or its old credit would open it again.
+    """
+    run = meter.run
+    if run.ready_at is not None:
+        return None
+    if run.started_at is not None:
+        return max(run.started_at, meter.opened_at)
+    is_awaited = run.phase is Phase.ABSENT and not run.reason
+    return meter.opened_at if is_awaited and not (meter.settled or meter.removed) else None
+
+
 def standing_still(meter: Meter, now: datetime) -> timedelta:
-    """How much of the start that is under way is not counted against the meter."""
-    started_at = meter.run.started_at
-    if started_at is None or meter.run.ready_at is not None:
-        return ZERO
-    since = max(started_at, meter.opened_at)
-    return max(ZERO, min(now - since, meter.credit_left))
+    """Return how much of the awaited start is not counted against the meter."""
+    since = start_awaited_since(meter)
+    return ZERO if since is None else max(ZERO, min(now - since, meter.credit_left))
 
 
 def closes_at(meter: Meter, now: datetime) -> datetime:
@@ -180,9 +179,8 @@ def closes_at(meter: Meter, now: datetime) -> datetime:
 
 
 def latest_close(meter: Meter) -> datetime:
-    """The close that cannot be passed without another top-up, whatever the start still takes."""
-    starting = meter.run.started_at is not None and meter.run.ready_at is None
-    return meter.expires_at + (meter.credit_left if starting else ZERO)
+    """Return the close that only another top-up can pass, whatever the start still takes."""
+    return meter.expires_at + (meter.credit_left if start_awaited_since(meter) else ZERO)
 
 
 def is_open(meter: Meter, now: datetime) -> bool:
@@ -265,7 +263,7 @@ def set_expiry(spec: Spec, meter: Meter, wanted: datetime, now: datetime) -> Met
 
 def remove(meter: Meter, now: datetime) -> Meter:
     """Take it away for good: it ends now and takes no time any more, until provisioned anew."""
-    return replace(eject(meter, now, REMOVED), removed=True, settled=False)
+    return replace(eject(meter, now, REMOVED), removed=True, settled=False, credit_left=ZERO)
 
 
 def overdue(spec: Spec, meter: Meter, now: datetime) -> timedelta:
@@ -273,45 +271,3 @@ def overdue(spec: Spec, meter: Meter, now: datetime) -> timedelta:
     if meter.settled or is_open(meter, now):
         return ZERO
     return max(ZERO, now - latest_close(meter) - spec.drain)
-
-
-def shown(meter: Meter, now: datetime) -> Shown:
-    """What people are shown: one status and one plain reason."""
-    seen = _shown(meter, now)
-    return Shown(seen.status, meter.run.trouble) if meter.run.trouble else seen
-
-
-def _shown(meter: Meter, now: datetime) -> Shown:
-    run = meter.run
-    if is_open(meter, now):
-        match run.phase:
-            case Phase.ABSENT:
-                waiting_for = run.reason if run.started_at else ""
-                return Shown(Status.STARTING, waiting_for or "about to start")
-            case Phase.STARTING:
-                since = f", {duration(now - run.started_at)} so far" if run.started_at else ""
-                return Shown(Status.STARTING, run.reason or "loading", since)
-            case Phase.READY | Phase.BUSY:
-                return Shown(Status.RUNNING, run.reason or "serving")
-            case Phase.STOPPING:
-                return Shown(Status.STOPPING, "the one before is stopping; then it starts again")
-            case Phase.FAILED:
-                again = f"; trying again at {run.next_try:%H:%M:%S} UTC" if run.next_try else ""
-                return Shown(Status.FAILED, run.reason, again)
-    match run.phase:
-        case Phase.ABSENT if meter.removed:
-            return Shown(Status.STOPPED, REMOVED)
-        case Phase.ABSENT:
-            why = meter.ended or "no time on the meter"
-            return Shown(Status.STOPPED, run.reason or f"{why}: top up to start it")
-        case Phase.STARTING | Phase.READY | Phase.BUSY:
-            return Shown(Status.STOPPING, f"{ending(meter)}; stopping")
-        case Phase.STOPPING:
-            return Shown(Status.STOPPING, f"{run.reason or ending(meter)}; stopping")
-        case Phase.FAILED:
-            return Shown(Status.STOPPING, f"{ending(meter)}; clearing what failed: {run.reason}")
-
-
-def ending(meter: Meter) -> str:
-    """Why a closed meter's endpoint is to be gone, as people are told."""
-    return meter.ended or "time used up"

@@ -6,18 +6,8 @@ from typing import Self
 
 from parkmeter.core import schedule
 from parkmeter.core.hours import Window
-from parkmeter.core.meter import (
-    EJECTED,
-    Meter,
-    Price,
-    Shown,
-    Spec,
-    Status,
-    closes_at,
-    price_of,
-    shown,
-    time_left,
-)
+from parkmeter.core.meter import EJECTED, Meter, Price, Spec, Status, closes_at, price_of, time_left
+from parkmeter.core.status import Shown, shown
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,8 @@ Apart from the ports, so that a function that answers prompts loads none of the 
 from dataclasses import dataclass
 from datetime import datetime
 
-from parkmeter.core.meter import Meter, Phase, Status, closes_at, latest_close, shown
+from parkmeter.core.meter import Meter, Phase, Status, closes_at, latest_close
+from parkmeter.core.status import shown
 
 
 @dataclass(frozen=True, slots=True)

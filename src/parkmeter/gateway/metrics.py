@@ -82,20 +82,20 @@ def _requests(present: Present) -> Iterator[Sample]:
 
 FAMILIES: Sequence[Family] = (
     Family(
-        "parkmeter_presenttime_left_seconds",
+        "parkmeter_endpoint_time_left_seconds",
         Type.GAUGE,
         "Time until the meter closes; 0 when it is closed.",
         _one(lambda present: present.report.left.total_seconds()),
     ),
     Family(
-        "parkmeter_presentstatus",
+        "parkmeter_endpoint_status",
         Type.GAUGE,
         "1 for the status the endpoint has, 0 for the others.",
         _status,
         labels=("status",),
     ),
     Family(
-        "parkmeter_presentoverdue_seconds",
+        "parkmeter_endpoint_overdue_seconds",
         Type.GAUGE,
         "Time the endpoint has outlived its meter and the drain; normally 0.",
         _one(_overdue),

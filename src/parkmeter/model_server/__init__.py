@@ -1,6 +1,6 @@
 """The embedded model server: T5 and Flan-T5 over HTTP, on the CPU, without torch.
 
-Run it with ``python -m parkmeter.model_server --model demo --port 8081``. It speaks SageMaker's
-container contract with JumpStart's Flan-T5 payload. It imports nothing else of parkmeter, so that
-it can be started, stopped and reasoned about as the separate process it is.
+Run it with ``python -m parkmeter.model_server --model demo --port 8081``. It implements SageMaker's
+container contract with JumpStart's Flan-T5 payload. It imports nothing else of parkmeter: it is a
+process of its own.
 """

@@ -1,7 +1,7 @@
-"""``python -m parkmeter.model_server``: reads the arguments, loads the model, serves it.
+"""``python -m parkmeter.model_server``: read the arguments, load the model, serve it.
 
-The port answers only when the model does. Whatever goes wrong before that ends the process at once
-with one last line on stderr, which the supervisor shows to people.
+The port accepts connections once the model is ready. An error before that ends the process with one
+last line on stderr, which the supervisor shows to people.
 """
 
 import argparse
@@ -21,37 +21,36 @@ INTERRUPTED = 130
 
 
 def main() -> NoReturn:
-    """Run the server until SIGTERM or SIGINT; exit 0 then, 1 if it cannot start."""
+    """Run the server until SIGTERM or SIGINT; exit with 0 then, with 1 if it cannot start."""
     began = time.monotonic()
     arguments = _arguments()
     try:
         listener = _bind(arguments.host, arguments.port)
-    except OSError as taken:
-        _fail(f"cannot listen on {arguments.host}:{arguments.port}: {taken.strerror or taken}")
+    except OSError as error:
+        _fail(f"cannot listen on {arguments.host}:{arguments.port}: {error.strerror or error}")
     try:
-        folder = sources.prepare(arguments.model, arguments.cache, _say)
+        folder = sources.prepare(arguments.model, arguments.cache, _report)
         _serve(arguments.model, folder, listener, began)
-    except CannotLoadError as refused:
-        _fail(f"cannot load {arguments.model}: {refused}")
+    except CannotLoadError as error:
+        _fail(f"cannot load {arguments.model}: {error}")
     except KeyboardInterrupt:
-        _leave(INTERRUPTED)
-    except Exception as bug:  # noqa: BLE001 (whatever it is, people get one line that says so)
+        _exit(INTERRUPTED)
+    except Exception as error:  # noqa: BLE001 (people get one line for every error)
         traceback.print_exc()
-        _fail(f"cannot load {arguments.model}: {type(bug).__name__}: {bug}")
+        _fail(f"cannot load {arguments.model}: {type(error).__name__}: {error}")
 
 
 def _serve(model: str, folder: Path, listener: socket.socket, began: float) -> NoReturn:
     # The tokenizers' own threads would take the cores that the workers use.
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-    # Not above: a wrong flag, a taken port or a missing model is told before the engine is loaded.
+    # Not above: a wrong flag, a used port or a missing model is reported before the engine loads.
     import asyncio  # noqa: PLC0415
 
     import uvloop  # noqa: PLC0415
 
     from parkmeter.model_server.app import App  # noqa: PLC0415
     from parkmeter.model_server.engine import WORKERS, Engine  # noqa: PLC0415
-    from parkmeter.model_server.memory import keep_freed_memory  # noqa: PLC0415
-    from parkmeter.model_server.model import Model  # noqa: PLC0415
+    from parkmeter.model_server.model import Model, keep_freed_memory  # noqa: PLC0415
     from parkmeter.model_server.server import Server  # noqa: PLC0415
 
     keep_freed_memory()
@@ -59,15 +58,15 @@ def _serve(model: str, folder: Path, listener: socket.socket, began: float) -> N
 
     def ready() -> None:
         host, port = listener.getsockname()[:2]
-        _say(f"{model} ready on {host}:{port} after {time.monotonic() - began:.2f} s")
+        _report(f"{model} ready on {host}:{port} after {time.monotonic() - began:.2f} s")
 
     async def run() -> NoReturn:
         engine = Engine(loaded, post=asyncio.get_running_loop().call_soon_threadsafe)
         engine.start()
         await Server(App(engine), on_ready=ready).serve(sockets=[listener])
-        # From in here, while the loop can still be posted to: a worker may not have noticed yet
-        # that the last reader has left.
-        _leave(0)
+        # In here, while the loop still accepts calls: a worker may not have noticed yet that the
+        # last client has disconnected.
+        _exit(0)
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(run())
@@ -83,28 +82,28 @@ def _arguments() -> argparse.Namespace:
         required=True,
         help="demo (the shipped model), a model folder, or a Hugging Face hub id",
     )
-    parser.add_argument("--port", required=True, type=_port, help="0 takes any free one")
+    parser.add_argument("--port", required=True, type=_port, help="0 takes any free port")
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (%(default)s)")
     parser.add_argument(
         "--cache",
         type=Path,
         default=sources.default_cache(),
         metavar="DIR",
-        help="where converted models are kept (%(default)s)",
+        help="folder of converted models (%(default)s)",
     )
     return parser.parse_args()
 
 
 def _port(text: str) -> int:
     port = int(text)
-    # Not left to the socket: some systems take 65536 for 0.
+    # Not left to the socket: some systems treat 65536 as 0.
     if not 0 <= port < 1 << 16:
         raise argparse.ArgumentTypeError(f"{port} is not a port (0 to 65535)")
     return port
 
 
 def _bind(host: str, port: int) -> socket.socket:
-    """Take the port without answering on it yet."""
+    """Bind the port without accepting connections yet."""
     family, kind, protocol, _, address = socket.getaddrinfo(
         host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
     )[0]
@@ -114,17 +113,17 @@ def _bind(host: str, port: int) -> socket.socket:
     return listener
 
 
-def _say(line: str) -> None:
-    print(f"{NAME}: {line}", file=sys.stderr, flush=True)  # noqa: T201 (what the supervisor logs)
+def _report(line: str) -> None:
+    print(f"{NAME}: {line}", file=sys.stderr, flush=True)  # noqa: T201 (the supervisor logs it)
 
 
 def _fail(reason: str) -> NoReturn:
-    _say(" ".join(reason.split()))
-    _leave(1)
+    _report(" ".join(reason.split()))
+    _exit(1)
 
 
-def _leave(code: int) -> NoReturn:
-    """End the process now: unloading libraries and joining idle workers takes longer than this."""
+def _exit(code: int) -> NoReturn:
+    """Exit at once: unloading libraries and joining idle workers would take longer."""
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code)

@@ -1,18 +1,18 @@
 """SageMaker's container contract as an ASGI application: ``GET /ping``, ``POST /invocations``.
 
-Knows HTTP and the engine's jobs; nothing of how text is made. No framework: importing one takes
-longer than the shipped model takes to load.
+Knows HTTP and the engine's jobs, not how text is generated. No framework: importing one takes
+longer than loading the shipped model.
 
 * Bodies: ``application/json`` is JumpStart's payload, answered ``{"generated_texts": [...]}``,
   always a flat list: the texts of the first prompt, then those of the second.
   ``application/x-text`` is the prompt itself, answered ``{"generated_text": "..."}``. A body
-  without a content type, or with the one ``curl -d`` adds unasked, is taken for JSON.
+  without a content type, or with the default one of ``curl -d``, is treated as JSON.
 * ``Accept: ...;verbose`` adds ``details``: per text ``prompt_tokens``, ``tokens`` and ``finish``
   ("stop", "length" or "time").
 * ``Accept: text/event-stream`` streams: one ``data: {"text": "..."}`` per piece, with ``"index"``
-  when there are several texts, and last ``data: {"generated_texts": [...]}``. The pieces of a text
-  add up to it. Texts which are settled at the end only (beams, the best of several samples) come
-  in one piece. An error on the way is ``event: error`` with the problem as its data.
+  if there are several texts, and finally ``data: {"generated_texts": [...]}``. The pieces of a
+  text add up to it. Texts that are known at the end only (beams, the best of several samples)
+  come in one piece. A later error is ``event: error`` with the problem as its data.
 """
 
 import asyncio
@@ -21,11 +21,11 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from parkmeter.model_server.batch_queue import Job, LineFullError, Outcome, Text
+from parkmeter.model_server.batch_queue import Job, Outcome, QueueFullError, Text
 from parkmeter.model_server.decoding import plan
 from parkmeter.model_server.engine import MAX_PROMPT_TOKENS, Engine, PromptTooLongError
+from parkmeter.model_server.errors import Problem
 from parkmeter.model_server.payload import Payload, PayloadError, parse_json, parse_text
-from parkmeter.model_server.problems import Problem
 
 Scope = dict[str, Any]
 Message = dict[str, Any]
@@ -37,12 +37,12 @@ ROUTES = {"/ping": ("GET", "HEAD"), "/invocations": ("POST",)}
 JSON = "application/json"
 TEXT = "application/x-text"
 EVENTS = "text/event-stream"
-# What `curl -d` sends unasked; the ancestor's gateway, too, took every body for JSON.
-TAKEN_FOR_JSON = ("", JSON, "application/x-www-form-urlencoded")
+# The default of `curl -d`; the seed's gateway, too, treated every body as JSON.
+TREATED_AS_JSON = ("", JSON, "application/x-www-form-urlencoded")
 
 
 class _RefusedError(Exception):
-    """Carries the problem that is the answer."""
+    """Raised to answer the request with a problem."""
 
     def __init__(self, problem: Problem) -> None:
         super().__init__(problem.detail)
@@ -51,7 +51,7 @@ class _RefusedError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class _Answer:
-    """How texts are written down for this client."""
+    """The form of the answer that the client requested."""
 
     single: bool
     verbose: bool
@@ -75,7 +75,7 @@ class _Answer:
 
 
 class App:
-    """The application over one engine."""
+    """The ASGI application for one engine."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
@@ -103,9 +103,9 @@ class App:
             return
         try:
             payload = parse(body)
-        except PayloadError as wrong:
-            problem = Problem(400, "invalid_payload", wrong.detail, field=wrong.field)
-            raise _RefusedError(problem) from wrong
+        except PayloadError as error:
+            problem = Problem(400, "invalid_payload", error.detail, field=error.field)
+            raise _RefusedError(problem) from error
         answer = _Answer(single=content_type == TEXT, verbose=";verbose" in accept)
         if EVENTS in accept:
             await self._stream(payload, answer, receive, send)
@@ -142,7 +142,7 @@ class App:
         try:
             event = await events.get()
             if isinstance(event, Exception):
-                # Nothing is sent yet, so the status can still say it.
+                # Nothing is sent yet, so the status can still report it.
                 raise _RefusedError(_problem(event))
             if event is None:
                 return
@@ -153,7 +153,7 @@ class App:
                 index, piece = event
                 sent[index] += piece
                 data += _piece(index, piece, of=len(sent))
-                # Pieces that came together leave together: sending is dear.
+                # Pieces that arrive together are sent together: sending is expensive.
                 if events.empty():
                     await send(_chunk(data))
                     data = b""
@@ -167,33 +167,33 @@ class App:
     def _submit(
         self, job: Job, receive: Receive, gone: Callable[[], None]
     ) -> asyncio.Task[Message]:
-        """Hand `job` in; cancel it and call `gone` when the client goes away."""
+        """Submit `job`; cancel it and call `gone` when the client disconnects."""
         try:
             self._engine.submit(job)
-        except LineFullError as full:
+        except QueueFullError as error:
             problem = Problem(
                 503,
                 "overloaded",
-                "Too many texts are waiting already; try again a little later.",
+                "Too many texts are waiting; retry later.",
                 retry_seconds=self._engine.retry_seconds(),
             )
-            raise _RefusedError(problem) from full
+            raise _RefusedError(problem) from error
 
-        def left(task: asyncio.Task[Message]) -> None:
+        def disconnected(task: asyncio.Task[Message]) -> None:
             if not task.cancelled():
                 job.cancelled = True
                 gone()
 
-        # The body is read: the next message can only say that the client has left.
+        # The body is read: the next message can only be the disconnect.
         watch = asyncio.ensure_future(receive())
-        watch.add_done_callback(left)
+        watch.add_done_callback(disconnected)
         return watch
 
 
 def _check_route(method: str, path: str) -> None:
     allowed = ROUTES.get(path)
     if allowed is None:
-        detail = "There is GET /ping and POST /invocations."
+        detail = "The routes are GET /ping and POST /invocations."
         raise _RefusedError(Problem(404, "not_found", detail))
     if method not in allowed:
         allow = ", ".join(allowed)
@@ -202,16 +202,16 @@ def _check_route(method: str, path: str) -> None:
 
 
 def _parser(content_type: str) -> Callable[[bytes], Payload]:
-    if content_type in TAKEN_FOR_JSON:
+    if content_type in TREATED_AS_JSON:
         return parse_json
     if content_type == TEXT:
         return parse_text
-    detail = f"The content type must be {JSON} or {TEXT}; given was {content_type}."
+    detail = f"The content type must be {JSON} or {TEXT}; got {content_type}."
     raise _RefusedError(Problem(415, "unsupported_content_type", detail))
 
 
 async def _body(headers: Mapping[bytes, bytes], receive: Receive) -> bytes | None:
-    """Return the request's body; None when the client left in the middle of it."""
+    """Return the request's body; None if the client disconnects before its end."""
     if int(headers.get(b"content-length", b"0")) > MAX_BODY_BYTES:
         raise _RefusedError(_TOO_LARGE)
     body: bytes = b""
@@ -239,11 +239,11 @@ def _problem(error: Exception) -> Problem:
             f"at most {MAX_PROMPT_TOKENS} are allowed."
         )
         return Problem(400, "invalid_payload", detail, field="text_inputs")
-    return Problem(500, "generation_failed", "The model failed; the server's log says why.")
+    return Problem(500, "generation_failed", "The model failed; see the server's log.")
 
 
 def _last_events(outcome: Outcome, sent: Sequence[str], answer: _Answer) -> bytes:
-    """Return what is left of a stream: held back text and the whole, or the error."""
+    """Return the end of a stream: withheld text and the whole answer, or the error."""
     if isinstance(outcome, Exception):
         return b"event: error\ndata: " + _problem(outcome).body() + b"\n\n"
     rest = b"".join(

@@ -1,4 +1,4 @@
-"""The line of requests that wait for a worker: bounded, and handed out in batches.
+"""The bounded queue of requests, from which workers take batches.
 
 Knows which requests may share a batch; knows nothing of models or HTTP. Thread-safe.
 """
@@ -10,10 +10,10 @@ from threading import Condition
 
 from parkmeter.model_server.decoding import Plan
 
-# Past this a batch gains nothing and everyone in it waits longer.
+# A larger batch gains no throughput, and all its requests wait longer.
 MAX_BATCH_TEXTS = 32
-# Below this a text costs more the fewer it shares its batch with.
-LEAST_SHARE = 8
+# In a smaller batch each text costs more.
+MIN_SHARE = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +36,8 @@ Outcome = list[Text] | Exception
 class Job:
     """One request in the engine.
 
-    `on_done` is called once, `on_piece` with the number of the text and what was added to it;
-    `cancelled` is set by whoever no longer wants the answer.
+    `on_done` is called once, `on_piece` with the number of a text and each piece added to it;
+    the caller sets `cancelled` when the answer is no longer needed.
     """
 
     plan: Plan
@@ -47,26 +47,26 @@ class Job:
 
     @property
     def weight(self) -> int:
-        """How many texts the engine works on for it at a time."""
+        """Number of texts that the engine decodes for it at a time."""
         return len(self.plan.prompts) * self.plan.samples * self.plan.decoding.beams
 
 
-class LineFullError(Exception):
-    """Raised when too much is waiting already."""
+class QueueFullError(Exception):
+    """Raised when the queue has no room for a request."""
 
 
-class WaitingLine:
-    """First come, first served, except that those who can share a batch come along.
+class BatchQueue:
+    """Requests in the order of arrival, except that later ones join a batch they can share.
 
-    Requests with a seed go alone, and one at a time: the engine's seed belongs to the process.
-    While one runs, other workers pass the next one by.
+    Requests with a seed run alone, and one at a time: the engine's seed belongs to the process.
+    While one runs, other workers skip the next one.
 
-    A worker leaves the others their share of the texts that wait or are worked on. One that took
-    all would leave them only what comes meanwhile: one request at a time, the dearest way.
+    A worker leaves the others their share of the texts that wait or are being decoded. If it took
+    all, they would get later arrivals only: one request at a time, the most expensive way.
 
     Args:
-        capacity: How many texts may wait. One request is always let in, however large.
-        workers: How many take batches.
+        capacity: Maximum of texts that wait. An empty queue accepts a request of any size.
+        workers: Number of workers that take batches.
     """
 
     def __init__(self, capacity: int, workers: int = 1) -> None:
@@ -75,33 +75,33 @@ class WaitingLine:
         self._jobs: list[Job] = []
         self._weight = 0
         self._running = 0
-        self._seeded_runs = False
+        self._seed_in_use = False
         self._changed = Condition()
 
     @property
     def weight(self) -> int:
-        """How many texts are waiting."""
+        """Number of texts that wait."""
         return self._weight
 
     def put(self, job: Job) -> None:
-        """Let `job` wait; a worker that waits for work is woken by `wake`.
+        """Add `job`; idle workers notice it on `wake`.
 
         Raises:
-            LineFullError: More would wait than `capacity`.
+            QueueFullError: The texts that wait would exceed `capacity`.
         """
         with self._changed:
             if self._jobs and self._weight + job.weight > self._capacity:
-                raise LineFullError
+                raise QueueFullError
             self._jobs.append(job)
             self._weight += job.weight
 
     def wake(self) -> None:
-        """Have the waiting workers look at the line."""
+        """Wake the idle workers."""
         with self._changed:
             self._changed.notify_all()
 
     def take(self) -> list[Job]:
-        """Wait for work and return one batch of it. Give it back with `done`."""
+        """Wait for jobs and return a batch; call `done` with it afterwards."""
         with self._changed:
             while not (batch := self._next()):
                 self._changed.wait()
@@ -109,11 +109,11 @@ class WaitingLine:
             return batch
 
     def done(self, batch: list[Job]) -> None:
-        """Say that `batch` is finished."""
+        """Mark `batch` as finished."""
         with self._changed:
             self._running -= _weight(batch)
             if batch[0].plan.seed is not None:
-                self._seeded_runs = False
+                self._seed_in_use = False
                 self._changed.notify()
 
     def _next(self) -> list[Job]:
@@ -123,7 +123,7 @@ class WaitingLine:
         for job in self._jobs:
             if job.cancelled:
                 continue
-            if self._joins(batch, job) and (not batch or job.weight <= room):
+            if self._fits(batch, job) and (not batch or job.weight <= room):
                 batch.append(job)
                 room -= job.weight
             else:
@@ -131,16 +131,16 @@ class WaitingLine:
         self._jobs = left
         self._weight = _weight(left)
         if batch and batch[0].plan.seed is not None:
-            self._seeded_runs = True
+            self._seed_in_use = True
         return batch
 
     def _share(self) -> int:
         fair = math.ceil((self._weight + self._running) / self._workers)
-        return min(max(fair, LEAST_SHARE), MAX_BATCH_TEXTS)
+        return min(max(fair, MIN_SHARE), MAX_BATCH_TEXTS)
 
-    def _joins(self, batch: list[Job], job: Job) -> bool:
+    def _fits(self, batch: list[Job], job: Job) -> bool:
         if not batch:
-            return job.plan.seed is None or not self._seeded_runs
+            return job.plan.seed is None or not self._seed_in_use
         first = batch[0].plan
         alone = first.seed is not None or job.plan.seed is not None
         return not alone and job.plan.decoding == first.decoding

@@ -1,20 +1,20 @@
-"""What a payload means to the engine: which search, how many texts, how long. Pure.
+"""Decoding options of a payload: the search, the number of texts, the limits. Pure.
 
-Hugging Face's ``generate`` is the measure, because JumpStart's container hands the payload to it:
+Follows Hugging Face's ``generate``, to which JumpStart's container passes the payload:
 
 * **Sampling** is on when ``do_sample`` is true, off when it is false. When it is absent, it is on
   if ``temperature`` (above 0), ``top_k`` or ``top_p`` is sent and ``num_beams`` above 1 is not.
-  There Hugging Face would ignore the temperature; but whoever sends ``temperature: 0.8`` expects
-  variety, as whoever sends ``temperature: 0.0``, without ``do_sample`` too, expects none.
-* ``temperature: 0`` is greedy whatever else is sent, and so is ``top_p: 0``.
+  Hugging Face would ignore the temperature then; but clients that send ``temperature: 0.8`` expect
+  variety, as those that send ``temperature: 0.0``, also without ``do_sample``, expect none.
+* ``temperature: 0`` is always greedy, and so is ``top_p: 0``.
 * Sampling without ``top_k`` takes the best 50, Hugging Face's default; ``top_k: 0`` takes all.
 * Sampling with more ``num_beams`` than ``num_return_sequences`` draws ``num_beams`` texts and
   returns the most probable. The engine has no beam search that samples.
 * ``max_length`` counts the decoder's start token, so 50 means 49 new tokens; 1 still gives one.
-  Absent it is 128: Hugging Face's 20 cuts most answers off in mid-sentence.
+  The default is 128: Hugging Face's 20 truncates most answers.
 * ``early_stopping: true`` ends a beam search when ``num_beams`` texts are complete. Otherwise it
-  goes on until there are twice as many, for the chance of a better one.
-* ``seed`` matters to sampling alone; greedy and beam search answer the same text anyway.
+  continues until there are twice as many, in case of a better one.
+* ``seed`` affects sampling only; greedy and beam search are deterministic.
 """
 
 from dataclasses import dataclass
@@ -23,13 +23,13 @@ from parkmeter.model_server.payload import Payload
 
 DEFAULT_MAX_LENGTH = 128
 DEFAULT_TOP_K = 50
-# Below this float32 has no probability mass left to keep but the best token's.
-LEAST_TOP_P = 1e-6
+# Below this only the best token is left in float32.
+MIN_TOP_P = 1e-6
 
 
 @dataclass(frozen=True, slots=True)
 class Decoding:
-    """How the engine decodes; requests with equal values can share a batch.
+    """Options of the engine; requests with equal options can share a batch.
 
     `top_k` 1 is greedy (or beam search), 0 means all tokens. `max_seconds` bounds the generation.
     """
@@ -47,7 +47,7 @@ class Decoding:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """One request as work: every prompt is decoded `samples` times, the best `keep` are returned.
+    """The work of one request: decode every prompt `samples` times, return the best `keep`.
 
     `seed` is set only where it makes a difference.
     """
@@ -60,18 +60,18 @@ class Plan:
 
     @property
     def texts(self) -> int:
-        """How many texts the answer holds: prompts in order, the texts of each together."""
+        """Number of texts in the answer: in the order of the prompts, those of each together."""
         return len(self.prompts) * self.keep
 
 
 def plan(payload: Payload) -> Plan:
-    """Decide how `payload` is decoded."""
+    """Return the work that `payload` requests."""
     keep = payload.num_return_sequences or 1
     beams = payload.num_beams or keep
     length = DEFAULT_MAX_LENGTH if payload.max_length is None else payload.max_length
     new_tokens = max(1, length - 1)
     repeat = payload.no_repeat_ngram_size or 0
-    if samples(payload):
+    if uses_sampling(payload):
         sampled = Decoding(
             max_new_tokens=new_tokens,
             no_repeat_ngram_size=repeat,
@@ -92,11 +92,11 @@ def plan(payload: Payload) -> Plan:
     return Plan(payload.text_inputs, searched, keep=keep)
 
 
-def samples(payload: Payload) -> bool:
-    """Tell whether tokens are drawn at random; the module's docstring has the rule."""
-    if payload.temperature == 0 or (payload.top_p is not None and payload.top_p < LEAST_TOP_P):
+def uses_sampling(payload: Payload) -> bool:
+    """Return whether tokens are drawn at random; the module's docstring has the rule."""
+    if payload.temperature == 0 or (payload.top_p is not None and payload.top_p < MIN_TOP_P):
         return False
     if payload.do_sample is not None:
         return payload.do_sample
-    asked = (payload.temperature, payload.top_k, payload.top_p)
-    return (payload.num_beams or 1) == 1 and any(value is not None for value in asked)
+    options = (payload.temperature, payload.top_k, payload.top_p)
+    return (payload.num_beams or 1) == 1 and any(value is not None for value in options)

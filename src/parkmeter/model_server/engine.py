@@ -1,7 +1,7 @@
-"""Answers requests with a model: workers take batches from the line and hand the texts back.
+"""Workers that take batches from the queue, run them on the model and return the texts.
 
-Knows the line and the model; knows nothing of HTTP. Callers live on one thread (the event loop's);
-`post` brings every call back to it.
+Knows the queue and the model, not HTTP. All callers are on one thread (the event loop's); `post`
+makes every callback run there.
 """
 
 import sys
@@ -12,23 +12,23 @@ from dataclasses import dataclass, field
 from threading import Barrier, BrokenBarrierError, Thread
 from typing import Any
 
-from parkmeter.model_server.batch_queue import MAX_BATCH_TEXTS, Job, Outcome, Text, WaitingLine
+from parkmeter.model_server.batch_queue import MAX_BATCH_TEXTS, BatchQueue, Job, Outcome, Text
 from parkmeter.model_server.decoding import Decoding
 from parkmeter.model_server.errors import CannotLoadError
 from parkmeter.model_server.model import Generated, Model
 from parkmeter.model_server.payload import MAX_SEED
-from parkmeter.model_server.text_stream import Pieces
+from parkmeter.model_server.tokenizer import TextStream
 
 WORKERS = 2
 MAX_PROMPT_TOKENS = 2048
-# Attention takes memory for every token of a batch, padding included; 16,384 tokens of a 250 M
-# parameter model take about 1 GB.
+# Attention needs memory for every token of a batch, padding included: about 1 GB for 16,384 tokens
+# of a model with 250 M parameters.
 MAX_BATCH_TOKENS = 16_384
 MAX_WAITING_TEXTS = 512
-MOST_RETRY_SECONDS = 60
-# Any large odd number: neighbouring seeds must not meet in each other's later batches.
+MAX_RETRY_SECONDS = 60
+# Any large odd number: the later batches of neighbouring seeds must not share seeds.
 SEED_STEP = 0x9E3779B1
-# From here on a batch whose readers have all left is worth ending early, streamed or not.
+# Above this it pays to end a batch early when all its clients have disconnected.
 SLOW_SECONDS_PER_TEXT = 0.1
 
 
@@ -48,7 +48,7 @@ class _Row:
     job: Job
     number: int
     prompt: list[str]
-    pieces: Pieces | None
+    stream: TextStream | None
     found: list[Generated] = field(default_factory=list)
 
 
@@ -56,9 +56,9 @@ class Engine:
     """Runs jobs on a model.
 
     Args:
-        model: What answers.
+        model: The loaded model.
         post: Calls a function with arguments on the callers' thread, soon and in order.
-        capacity: How many texts may wait.
+        capacity: Maximum of texts that wait.
     """
 
     def __init__(
@@ -66,10 +66,10 @@ class Engine:
     ) -> None:
         self._model = model
         self._post = post
-        self._line = WaitingLine(capacity, model.workers)
+        self._queue = BatchQueue(capacity, model.workers)
         self._seconds_per_text = 0.01
         self._failure: Exception | None = None
-        self._waking = False
+        self._wake_posted = False
 
     def start(self) -> None:
         """Start the workers; return when they are ready.
@@ -77,59 +77,59 @@ class Engine:
         Raises:
             CannotLoadError: The model loads but does not run.
         """
-        together = Barrier(self._model.workers)
+        all_drawn = Barrier(self._model.workers)
         ready = Barrier(self._model.workers + 1)
         for number in range(self._model.workers):
-            # Daemons: a process told to go does not wait for texts nobody will read.
+            # Daemons: a shutdown does not wait for texts that no client will read.
             Thread(
-                target=self._work, args=(together, ready), name=f"worker-{number}", daemon=True
+                target=self._work, args=(all_drawn, ready), name=f"worker-{number}", daemon=True
             ).start()
         try:
             ready.wait()
-        except BrokenBarrierError as broken:
-            raise CannotLoadError(f"the engine cannot run it: {self._failure}") from broken
+        except BrokenBarrierError as error:
+            raise CannotLoadError(f"the engine cannot run it: {self._failure}") from error
 
     def submit(self, job: Job) -> None:
-        """Take `job`; its `on_done` is called unless it was cancelled before it began.
+        """Queue `job`; its `on_done` is called unless it is cancelled before it starts.
 
         Raises:
-            LineFullError: Too much is waiting; see `retry_seconds`.
+            QueueFullError: The queue is full; see `retry_seconds`.
         """
-        self._line.put(job)
-        if not self._waking:
-            # Not at once: whoever came in the same turn of the event loop gets into the same batch
-            # instead of watching the first one being served alone.
-            self._waking = True
+        self._queue.put(job)
+        if not self._wake_posted:
+            # Not at once: requests that arrive in the same turn of the event loop share a batch
+            # instead of waiting while the first one runs alone.
+            self._wake_posted = True
             self._post(self._wake)
 
     def _wake(self) -> None:
-        self._waking = False
-        self._line.wake()
+        self._wake_posted = False
+        self._queue.wake()
 
     def retry_seconds(self) -> int:
-        """Return in how many seconds half the line will be gone, at the speed seen so far."""
-        seconds = self._line.weight * self._seconds_per_text / 2
-        return min(MOST_RETRY_SECONDS, 1 + int(seconds))
+        """Return the seconds in which half the queue is worked off, at the measured speed."""
+        seconds = self._queue.weight * self._seconds_per_text / 2
+        return min(MAX_RETRY_SECONDS, 1 + int(seconds))
 
-    def _work(self, together: Barrier, ready: Barrier) -> None:
+    def _work(self, all_drawn: Barrier, ready: Barrier) -> None:
         try:
-            self._model.warm_up(together)
-        except Exception as error:  # noqa: BLE001 (`start` says it)
+            self._model.warm_up(all_drawn)
+        except Exception as error:  # noqa: BLE001 (`start` reports it)
             self._failure = self._failure or error
-            together.abort()
+            all_drawn.abort()
             ready.abort()
             return
         ready.wait()
         while True:
-            jobs = self._line.take()
+            jobs = self._queue.take()
             outcomes: dict[Job, Outcome] = {}
             try:
                 self._run(jobs, outcomes)
-            except Exception as error:  # noqa: BLE001 (whatever it is, it is these jobs' answer)
+            except Exception as error:  # noqa: BLE001 (any error is these jobs' answer)
                 traceback.print_exc(file=sys.stderr)
                 outcomes = dict.fromkeys(jobs, error)
             finally:
-                self._line.done(jobs)
+                self._queue.done(jobs)
             self._post(_finish, outcomes)
 
     def _run(self, jobs: list[Job], outcomes: dict[Job, Outcome]) -> None:
@@ -141,12 +141,12 @@ class Engine:
         for number, batch in enumerate(_batches(rows, decoding)):
             if all(row.job.cancelled for row in batch):
                 continue
-            # Being told of every token costs too much only when texts take milliseconds.
-            watched = slow or any(row.pieces for row in batch)
+            # A callback per token costs too much only when texts take milliseconds.
+            watched = slow or any(row.stream for row in batch)
             found = self._model.generate(
                 [row.prompt for row in batch],
                 decoding,
-                # Or the second batch would draw what the first drew.
+                # Or the second batch would draw the same as the first.
                 seed=None if seed is None else (seed + number * SEED_STEP) & MAX_SEED,
                 with_scores=any(row.job.plan.samples > row.job.plan.keep for row in batch),
                 deadline=deadline,
@@ -157,11 +157,11 @@ class Engine:
         by_job: dict[Job, list[_Row]] = {}
         for row in rows:
             by_job.setdefault(row.job, []).append(row)
-        for job, its in by_job.items():
-            outcomes[job] = list(self._texts(job, its))
+        for job, job_rows in by_job.items():
+            outcomes[job] = list(self._texts(job, job_rows))
         if rows:
             spent = (time.monotonic() - began) / sum(job.weight for job in by_job)
-            # The other workers take their share of the line meanwhile.
+            # The other workers take their share of the queue meanwhile.
             self._seconds_per_text += (spent / self._model.workers - self._seconds_per_text) / 8
 
     def _rows(self, job: Job, outcomes: dict[Job, Outcome]) -> Iterator[_Row]:
@@ -171,23 +171,23 @@ class Engine:
             if len(prompt) > MAX_PROMPT_TOKENS:
                 outcomes[job] = PromptTooLongError(index, len(prompt))
                 return
-        # Beams and the best of several samples are settled at the end only.
+        # Beams and the best of several samples are known at the end only.
         live = job.on_piece and plan.decoding.beams == 1 and plan.samples == plan.keep
         for index, prompt in enumerate(prompts):
             for sample in range(plan.samples):
-                pieces = Pieces(self._model.decode) if live else None
-                yield _Row(job, index * plan.samples + sample, prompt, pieces)
+                stream = TextStream(self._model.decode) if live else None
+                yield _Row(job, index * plan.samples + sample, prompt, stream)
 
     def _watch(self, batch: Sequence[_Row]) -> Callable[[int, int], bool]:
         jobs = {row.job for row in batch}
 
         def watch(index: int, token: int) -> bool:
             row = batch[index]
-            if row.pieces is not None and not row.job.cancelled:
-                piece = row.pieces.add(token)
+            if row.stream is not None and not row.job.cancelled:
+                piece = row.stream.add(token)
                 if piece:
                     self._post(row.job.on_piece, row.number, piece)
-            # A batch cannot let go of one row: it ends when nobody wants any of it.
+            # A batch cannot drop a single row: it ends when all its jobs are cancelled.
             return all(job.cancelled for job in jobs)
 
         return watch
@@ -215,7 +215,7 @@ def _finish_reason(text: Generated, decoding: Decoding) -> str:
 
 
 def _batches(rows: Sequence[_Row], decoding: Decoding) -> Iterator[list[_Row]]:
-    """Cut `rows` into what the engine decodes at once, bounded in texts and in padded tokens."""
+    """Split `rows` into batches, bounded in texts and in padded tokens."""
     batch: list[_Row] = []
     longest = 0
     for row in rows:

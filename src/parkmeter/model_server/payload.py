@@ -1,7 +1,7 @@
-"""JumpStart's Flan-T5 payload: bytes in, a checked `Payload` out, or an error that names the field.
+"""JumpStart's Flan-T5 payload: parsed and validated, or an error that names the field.
 
 Pure: no engine, no HTTP. In JumpStart's container a bad payload is a failed assertion and arrives
-as a model error (5xx); here each fault says what was given and what is allowed.
+as a model error (5xx); here each error says what is allowed and what was sent.
 """
 
 import json
@@ -11,17 +11,17 @@ from dataclasses import dataclass
 from typing import Any
 
 MAX_PROMPTS = 128
-# A prompt longer than this cannot be worth tokenizing: it would be far past MAX_PROMPT_TOKENS.
+# A longer prompt is not worth tokenizing: it is far beyond MAX_PROMPT_TOKENS.
 MAX_PROMPT_CHARACTERS = 32_768
 MAX_LENGTH = 2048
 MAX_BEAMS = 32
-# Texts worked on for one request at most: prompts times beams (or samples).
+# Maximum of texts decoded for one request: prompts times beams (or samples).
 MAX_TEXTS = 512
 MAX_SEED = 2**32 - 1
 
 
 class PayloadError(ValueError):
-    """Raised when a payload is refused; `field` is the key at fault, if it is one key's fault."""
+    """Raised when a payload is invalid; `field` is the key at fault, if it is a single one."""
 
     def __init__(self, detail: str, field: str | None = None) -> None:
         super().__init__(detail)
@@ -31,7 +31,7 @@ class PayloadError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Payload:
-    """What a client asks for; None means the key was not sent.
+    """A client's request; None means that the key was not sent.
 
     `max_length` counts tokens including the decoder's start token, `max_time` is in seconds.
     """
@@ -51,27 +51,28 @@ class Payload:
 
 
 def parse_json(body: bytes) -> Payload:
-    """Read an ``application/json`` body.
+    """Parse an ``application/json`` body.
 
     Raises:
-        PayloadError: It is not JSON, not an object, or one of its values is not allowed.
+        PayloadError: It is not JSON, not an object, or a value is not allowed.
     """
     try:
         document = _DECODER.decode(body.decode("utf-8-sig"))
     except PayloadError:
         raise
-    except (ValueError, RecursionError) as broken:
-        raise PayloadError(f"The body is not JSON: {broken}.") from broken
+    except (ValueError, RecursionError) as error:
+        raise PayloadError(f"The body is not JSON: {error}.") from error
     if not isinstance(document, dict):
-        raise PayloadError(f"The body must be a JSON object; given was {_shown(document)}.")
+        raise PayloadError(f"The body must be a JSON object; got {_quoted(document)}.")
     for key in document:
         if key not in _CHECKS:
             raise PayloadError(
-                f"{_shown(key)} is not a parameter; valid are {', '.join(_CHECKS)}.", field=key
+                f"{_quoted(key)} is not a parameter; valid ones are {', '.join(_CHECKS)}.",
+                field=key,
             )
     if "text_inputs" not in document:
         raise PayloadError(
-            "text_inputs is missing; it takes a text or a list of texts.", field="text_inputs"
+            "text_inputs is missing; it must be a string or a list of strings.", field="text_inputs"
         )
     payload = Payload(**{key: _CHECKS[key](key, value) for key, value in document.items()})
     _check_together(payload)
@@ -79,15 +80,15 @@ def parse_json(body: bytes) -> Payload:
 
 
 def parse_text(body: bytes) -> Payload:
-    """Read an ``application/x-text`` body: the prompt itself, every parameter at its default.
+    """Parse an ``application/x-text`` body: the prompt itself, with default parameters.
 
     Raises:
         PayloadError: It is not UTF-8, blank, or too long.
     """
     try:
         text = body.decode()
-    except UnicodeDecodeError as broken:
-        raise PayloadError(f"The body is not UTF-8: {broken}.") from broken
+    except UnicodeDecodeError as error:
+        raise PayloadError(f"The body is not UTF-8: {error}.") from error
     return Payload(text_inputs=(_prompt("text_inputs", text),))
 
 
@@ -96,13 +97,13 @@ def _check_together(payload: Payload) -> None:
     beams = payload.num_beams if payload.num_beams is not None else sequences
     if beams < sequences:
         raise PayloadError(
-            f"num_beams must be at least num_return_sequences ({sequences}); given was {beams}.",
+            f"num_beams must be at least num_return_sequences ({sequences}); got {beams}.",
             field="num_beams",
         )
     texts = beams * len(payload.text_inputs)
     if texts > MAX_TEXTS:
         raise PayloadError(
-            f"text_inputs times num_beams may be at most {MAX_TEXTS} texts; given were {texts}.",
+            f"text_inputs times num_beams may be at most {MAX_TEXTS} texts; got {texts}.",
             field="text_inputs",
         )
 
@@ -114,59 +115,61 @@ def _text_inputs(field: str, value: Any) -> tuple[str, ...]:
     if isinstance(value, str):
         return (_prompt(field, value),)
     if not isinstance(value, list):
-        raise _refused(field, "a text or a list of texts", value)
+        raise _invalid(field, "a string or a list of strings", value)
     if not 1 <= len(value) <= MAX_PROMPTS:
         raise PayloadError(
-            f"{field} must hold 1 to {MAX_PROMPTS} texts; given were {len(value)}.", field=field
+            f"{field} must contain 1 to {MAX_PROMPTS} strings; got {len(value)}.", field=field
         )
     for index, text in enumerate(value):
         if not isinstance(text, str):
-            raise _refused(f"{field}[{index}]", "a text", text, field=field)
+            raise _invalid(f"{field}[{index}]", "a string", text, field=field)
     return tuple(_prompt(f"{field}[{index}]", text, field) for index, text in enumerate(value))
 
 
 def _prompt(name: str, text: str, field: str = "text_inputs") -> str:
-    # Mostly a variable the caller forgot to fill in; the model would answer it with noise.
+    # Usually a variable that the client forgot to set; the model would answer with noise.
     if not text.strip():
-        raise PayloadError(f"{name} is blank; it must hold a prompt.", field=field)
+        raise PayloadError(f"{name} is blank; it must contain a prompt.", field=field)
     if len(text) > MAX_PROMPT_CHARACTERS:
         raise PayloadError(
-            f"{name} may be at most {MAX_PROMPT_CHARACTERS} characters; given were {len(text)}.",
+            f"{name} may be at most {MAX_PROMPT_CHARACTERS} characters; got {len(text)}.",
             field=field,
         )
     try:
         text.encode()
-    except UnicodeEncodeError as lone:
-        raise PayloadError(f"{name} holds half a surrogate pair.", field=field) from lone
+    except UnicodeEncodeError as error:
+        raise PayloadError(f"{name} contains half a surrogate pair.", field=field) from error
     return text
 
 
 def _integer(least: int, most: int | None = None) -> Check:
-    wanted = f"an integer of at least {least}" if most is None else f"an integer, {least} to {most}"
+    expected = (
+        f"an integer of at least {least}" if most is None else f"an integer, {least} to {most}"
+    )
 
     def check(field: str, value: Any) -> int:
-        # 50.0 is an integer to JSON; True is one to Python and to nobody else.
+        # 50.0 is an integer in JSON; True is one in Python only.
         if isinstance(value, float) and value.is_integer():
             value = int(value)
         if isinstance(value, bool) or not isinstance(value, int):
-            raise _refused(field, wanted, value)
+            raise _invalid(field, expected, value)
         if value < least or (most is not None and value > most):
-            raise _refused(field, wanted, value)
+            raise _invalid(field, expected, value)
         return value
 
     return check
 
 
-def _number(wanted: str, allowed: Callable[[float], bool]) -> Check:
+def _number(expected: str, allowed: Callable[[float], bool]) -> Check:
     def check(field: str, value: Any) -> float:
         if isinstance(value, bool) or not isinstance(value, int | float):
-            raise _refused(field, wanted, value)
+            raise _invalid(field, expected, value)
         try:
             number = float(value)
         except OverflowError:
             number = math.inf
         if not math.isfinite(number) or not allowed(number):
-            raise _refused(field, wanted, value)
+            raise _invalid(field, expected, value)
         return number
 
     return check
@@ -174,7 +177,7 @@ def _number(wanted: str, allowed: Callable[[float], bool]) -> Check:
 
 def _boolean(field: str, value: Any) -> bool:
     if not isinstance(value, bool):
-        raise _refused(field, "true or false", value)
+        raise _invalid(field, "true or false", value)
     return value
 
 
@@ -184,33 +187,33 @@ _CHECKS: Mapping[str, Check] = {
     "max_time": _number("a number of seconds above 0", lambda value: value > 0),
     "num_return_sequences": _integer(1, MAX_BEAMS),
     "num_beams": _integer(1, MAX_BEAMS),
-    # A text has no n-gram longer than itself; the engine's integers end at 2**64.
+    # A text has no n-gram longer than itself; the engine's integers have 64 bits.
     "no_repeat_ngram_size": _integer(2, MAX_LENGTH),
     "temperature": _number("a number of at least 0", lambda value: value >= 0),
     "early_stopping": _boolean,
     "do_sample": _boolean,
-    "top_k": _integer(0),  # more than the model has tokens is all of them
+    "top_k": _integer(0),  # more than all tokens of the model means all
     "top_p": _number("a number, 0 to 1", lambda value: 0 <= value <= 1),
     "seed": _integer(0, MAX_SEED),
 }
 
 
-def _refused(name: str, wanted: str, value: Any, field: str | None = None) -> PayloadError:
-    return PayloadError(f"{name} must be {wanted}; given was {_shown(value)}.", field or name)
+def _invalid(name: str, expected: str, value: Any, field: str | None = None) -> PayloadError:
+    return PayloadError(f"{name} must be {expected}; got {_quoted(value)}.", field or name)
 
 
-def _shown(value: Any) -> str:
-    """Return `value` as JSON, cut short: it goes back to whoever sent it."""
+def _quoted(value: Any) -> str:
+    """Return `value` as JSON, truncated: it goes back to the client."""
     try:
         text = json.dumps(value, ensure_ascii=True)
     except (ValueError, RecursionError):
-        return "something too large to show"
+        return "a value too large to show"
     return text if len(text) <= 80 else f"{text[:77]}..."  # noqa: PLR2004 (a line's width)
 
 
 def _refuse_constant(name: str) -> None:
-    raise PayloadError(f"The body holds {name}, which JSON has no number for.")
+    raise PayloadError(f"The body contains {name}, which is not valid in JSON.")
 
 
-# Made once: making one takes as long as decoding a payload.
+# Created once: that takes as long as decoding a payload.
 _DECODER = json.JSONDecoder(parse_constant=_refuse_constant)

@@ -1,4 +1,4 @@
-"""Serves an ASGI application with uvicorn until SIGTERM or SIGINT. Knows nothing of models."""
+"""An ASGI server (uvicorn) that runs until SIGTERM or SIGINT. Knows nothing of models."""
 
 import asyncio
 import contextlib
@@ -10,16 +10,16 @@ from typing import Any
 import uvicorn
 
 BACKLOG = 2048
-# How often the last answers are looked for when the process was told to go while some were due.
+# Interval at which a shutdown checks for the end of requests in flight.
 DRAIN_SECONDS = 0.002
 
 
 class Server(uvicorn.Server):
-    """A uvicorn that leaves at once.
+    """A uvicorn that shuts down at once.
 
-    uvicorn looks at its flag every 100 ms, sleeps another 100 ms before it counts connections, and
-    raises the signal again when all is done. Here the signal itself ends the wait; without
-    requests in flight nothing is waited for; and having finished is not dying of a signal.
+    uvicorn checks its flag every 100 ms, sleeps another 100 ms before it counts connections, and
+    finally raises the signal again. Here the signal itself ends the wait, only requests in flight
+    delay the shutdown, and the process exits normally.
 
     Args:
         app: The ASGI application.
@@ -44,28 +44,28 @@ class Server(uvicorn.Server):
             )
         )
         self._on_ready = on_ready
-        self._told_to_go = asyncio.Event()
+        self._stop = asyncio.Event()
 
     @contextlib.contextmanager
     def capture_signals(self) -> Generator[None]:
-        """Let SIGTERM and SIGINT end `main_loop`."""
+        """Make SIGTERM and SIGINT end `main_loop`."""
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self._told_to_go.set)
+            loop.add_signal_handler(number, self._stop.set)
         yield
 
     async def main_loop(self) -> None:
-        """Say that connections are accepted, and wait for the signal."""
+        """Report that connections are accepted, and wait for the signal."""
         self._on_ready()
-        await self._told_to_go.wait()
+        await self._stop.wait()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Accept nothing more, close what is idle, let what is in flight finish."""
+        """Stop accepting, close idle connections, let requests in flight finish."""
         for server in self.servers:
             server.close()
         for listener in sockets or []:
             listener.close()
         for connection in list(self.server_state.connections):
             connection.shutdown()
-        while self.server_state.connections or self.server_state.tasks:  # noqa: ASYNC110 (uvicorn says nothing when the last one closes)
+        while self.server_state.connections or self.server_state.tasks:  # noqa: ASYNC110 (uvicorn has no event for the last one)
             await asyncio.sleep(DRAIN_SECONDS)

@@ -11,9 +11,9 @@ import logging
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 
-from parkmeter.core import decide as decisions
 from parkmeter.core import meter as rules
 from parkmeter.core import schedule
+from parkmeter.core.decide_closed import PARKED, park
 from parkmeter.core.decision import Decision, Observed
 from parkmeter.core.extend_link import Offer, check_offer
 from parkmeter.core.journal import Entry, Kind, fingerprint
@@ -317,4 +317,4 @@ class MeterService:
         return spec
 
     def _park(self, spec: Spec, meter: Meter, observed: Observed) -> Decision:
-        return decisions.park(spec, meter, observed, decisions.PARKED, self._clock.now())
+        return park(spec, meter, observed, PARKED, self._clock.now())

@@ -7,10 +7,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from parkmeter.core import decide as decisions
 from parkmeter.core import meter as rules
+from parkmeter.core.decide_closed import UNCONFIGURED, park
 from parkmeter.core.decision import Decision, Observed, Rest
 from parkmeter.core.meter import Meter, Phase, Spec
+from parkmeter.core.pacing import SOON
 from parkmeter.service.reconciler import Reconciler
 
 
@@ -57,5 +58,5 @@ class UnconfiguredEndpoints:
         if removed and not stopping and self.reconciler.gate.in_flight(spec.name):
             drained = removed.since + spec.drain
             if now < drained:
-                return Decision(Rest(), meter, check_at=min(drained, now + decisions.SOON))
-        return decisions.park(spec, meter, observed, decisions.UNCONFIGURED, now)
+                return Decision(Rest(), meter, check_at=min(drained, now + SOON))
+        return park(spec, meter, observed, UNCONFIGURED, now)

@@ -6,51 +6,52 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from parkmeter import errors
 from parkmeter.core.time_text import iso
+from parkmeter.errors import ParkmeterError, TokenMissingError, TooLargeError, UploadStalledError
 from parkmeter.web.headers import STATUS_LINES
 
 CONTENT_TYPE = "application/problem+json"
 TYPE_BASE = "https://parkmeter.dev/problems/"
 """Prefix of a problem type: a stable identifier, not a page."""
 
-_STATUS: dict[type[errors.ParkmeterError], int] = {
-    errors.InvalidRequestError: 400,
-    errors.TokenMissingError: 401,
-    errors.MeterClosedError: 402,
-    errors.TokenRefusedError: 403,
-    errors.ScopeMissingError: 403,
-    errors.UnknownEndpointError: 404,
-    errors.PathNotServedError: 404,
-    errors.AsyncNotDeployedError: 404,
-    errors.UnknownPromptError: 404,
-    errors.UnknownTokenError: 404,
-    errors.LinkUnknownError: 404,
-    errors.LogsElsewhereError: 404,
-    errors.UploadStalledError: 408,
-    errors.KeyReusedError: 409,
-    errors.LinkUsedError: 409,
-    errors.LinkOutdatedError: 409,
-    errors.ExpiryMovedError: 409,
-    errors.NameTakenError: 409,
-    errors.LastAdminError: 409,
-    errors.DeviceBusyError: 409,
-    errors.EndpointRemovedError: 410,
-    errors.LinkLateError: 410,
-    errors.TooLargeError: 413,
-    errors.LimitExceededError: 422,
-    errors.PriceUnknownError: 422,
-    errors.OverBudgetError: 429,
-    errors.UpstreamError: 502,
-    errors.ModelFailedError: 502,
-    errors.DriverError: 502,
-    errors.NotServingError: 503,
-    errors.StoreBusyError: 503,
-    errors.KeyBusyError: 503,
-    errors.ClockStoppedError: 503,
-    errors.TooManyListenersError: 503,
-    errors.UpstreamTimeoutError: 504,
+_STATUS = {
+    "invalid_request": 400,
+    "token_missing": 401,
+    "meter_closed": 402,
+    "token_refused": 403,
+    "scope_missing": 403,
+    "unknown_endpoint": 404,
+    "path_not_served": 404,
+    "async_not_deployed": 404,
+    "unknown_prompt": 404,
+    "unknown_token": 404,
+    "link_unknown": 404,
+    "not_available_here": 404,
+    "upload_stalled": 408,
+    "key_reused": 409,
+    "link_used": 409,
+    "link_outdated": 409,
+    "expiry_moved": 409,
+    "name_taken": 409,
+    "last_admin": 409,
+    "device_busy": 409,
+    "endpoint_removed": 410,
+    "link_late": 410,
+    "too_large": 413,
+    "limit_exceeded": 422,
+    "price_unknown": 422,
+    "over_budget": 429,
+    "upstream_unreachable": 502,
+    "model_failed": 502,
+    "driver_failed": 502,
+    "not_serving": 503,
+    "store_busy": 503,
+    "key_busy": 503,
+    "clock_stopped": 503,
+    "too_many_listeners": 503,
+    "upstream_timeout": 504,
 }
+"""By the code of each error."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,26 +63,16 @@ class Problem:
     headers: dict[str, str]
 
 
-def problem_of(error: errors.ParkmeterError) -> Problem:
+def problem_of(error: ParkmeterError) -> Problem:
     """Return the answer for an error. One missing in the table is our bug: 500, without detail."""
-    status = _STATUS.get(type(error), 500)
+    status = _STATUS.get(error.code, 500)
     headers: dict[str, str] = {}
-    match error:
-        case errors.TokenMissingError():
-            headers["WWW-Authenticate"] = "Bearer"
-        case (
-            errors.NotServingError(retry_after=int(seconds))
-            | errors.KeyBusyError(retry_after=seconds)
-        ):
-            headers["Retry-After"] = str(seconds)
-        case errors.StoreBusyError():
-            headers["Retry-After"] = "1"
-        case errors.TooManyListenersError():
-            headers["Retry-After"] = "15"
-        case errors.UploadStalledError() | errors.TooLargeError():
-            headers["Connection"] = "close"  # or we would have to wait for the rest of the body
-        case _:
-            pass
+    if error.retry_after is not None:
+        headers["Retry-After"] = str(error.retry_after)
+    if isinstance(error, TokenMissingError):
+        headers["WWW-Authenticate"] = "Bearer"
+    if isinstance(error, UploadStalledError | TooLargeError):
+        headers["Connection"] = "close"  # the rest of the body would have to be waited for
     if status == 500:  # noqa: PLR2004
         return problem(
             status, "internal", "Internal error", "Unexpected error; see the gateway's log."

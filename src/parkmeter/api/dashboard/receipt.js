@@ -20,7 +20,7 @@ const PERIODS = {
 
 export class ReceiptView {
   constructor(api, { name, price_source: source }) {
-    Object.assign(this, { api, name, source, asked: 0 });
+    Object.assign(this, { api, name, source, latest: 0 });
     this.period = h("select", { "aria-label": `Period of the receipt of ${name}`, onchange: () => this.load() },
       ...Object.keys(PERIODS).map((title) => h("option", {}, title)));
     this.note = h("p", { class: "hint", role: "status" });
@@ -36,7 +36,7 @@ export class ReceiptView {
 
   opened() { this.load(); }
 
-  close() { this.asked = Infinity; }
+  close() { this.latest = Infinity; }
 
   query() {
     const [from, to] = PERIODS[this.period.value](new Date());
@@ -47,12 +47,12 @@ export class ReceiptView {
   }
 
   async load() {
-    const asked = ++this.asked;
+    const request = ++this.latest;
     try {
       const found = await this.api.get(pathOf(this.name, `/receipt?${this.query()}`));
-      if (asked === this.asked) this.show(found);
+      if (request === this.latest) this.show(found);
     } catch (error) {
-      if (asked === this.asked) this.note.textContent = reasonOf(error);
+      if (request === this.latest) this.note.textContent = reasonOf(error);
     }
   }
 

@@ -18,7 +18,7 @@ let count = 0;
 export class Timeline {
   constructor(api, endpoint) {
     const { name } = endpoint;
-    Object.assign(this, { api, name, span: DAY, asked: 0, known: state(endpoint) });
+    Object.assign(this, { api, name, span: DAY, latest: 0, known: state(endpoint) });
     const group = `span-${++count}`;
     const choices = SPANS.map(([title, span]) => h(
       "label", { class: "choice" },
@@ -53,7 +53,7 @@ export class Timeline {
     this.sized?.disconnect();
     this.dark.removeEventListener("change", this.redraw);
     this.plot?.destroy();
-    this.asked = Infinity;
+    this.latest = Infinity;
   }
 
   /** Load again after a change of the endpoint. */
@@ -64,17 +64,17 @@ export class Timeline {
   }
 
   async load() {
-    const asked = ++this.asked, to = new Date(), from = new Date(to - this.span);
+    const request = ++this.latest, to = new Date(), from = new Date(to - this.span);
     const period = new URLSearchParams({ from: from.toISOString(), to: to.toISOString() });
     try {
       const found = await this.api.get(pathOf(this.name, `/timeline?${period}`));
-      if (asked !== this.asked) return;
+      if (request !== this.latest) return;
       this.state.textContent = "";
       this.shown = { from: +from, to: +to, ...read(found) };
       this.draw();
       this.list();
     } catch (error) {
-      if (asked === this.asked) this.state.textContent = reasonOf(error);
+      if (request === this.latest) this.state.textContent = reasonOf(error);
     }
   }
 

@@ -7,8 +7,9 @@ quoted, and the model's message alone. Nothing that names an account is passed o
 import re
 
 from parkmeter.aws.api_events import Answer, answer, guess_content_type
+from parkmeter.aws.async_inference.errors import ModelFailedError
 from parkmeter.drivers.sagemaker_errors import redact
-from parkmeter.errors import ModelFailedError, UpstreamError, UpstreamTimeoutError
+from parkmeter.errors import UpstreamError, UpstreamTimeoutError
 
 LARGEST = 64 * 1024
 """Bytes of a failure text that are read."""

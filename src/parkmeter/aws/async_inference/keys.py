@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from parkmeter.aws.async_inference.errors import KeyBusyError
 from parkmeter.aws.async_inference.objects import Objects
-from parkmeter.errors import KeyBusyError, KeyReusedError
+from parkmeter.errors import KeyReusedError
 
 FOLDER = "inputs/keys"
 

@@ -13,7 +13,7 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from parkmeter.errors import AsyncNotDeployedError
+from parkmeter.aws.async_inference.errors import AsyncNotDeployedError
 
 ADDRESS_SECONDS = 300
 """How long a presigned address of an object works."""

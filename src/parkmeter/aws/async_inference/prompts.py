@@ -17,16 +17,12 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from parkmeter.aws.api_events import LARGEST, Answer, answer
 from parkmeter.aws.async_inference import failures
+from parkmeter.aws.async_inference.errors import UnknownPromptError
 from parkmeter.aws.async_inference.keys import Claim, claim, fresh_id
 from parkmeter.aws.async_inference.objects import Objects
 from parkmeter.aws.definitions import Queue
 from parkmeter.core.meter import Status
-from parkmeter.errors import (
-    NotServingError,
-    UnknownPromptError,
-    UpstreamError,
-    UpstreamTimeoutError,
-)
+from parkmeter.errors import NotServingError, UpstreamError, UpstreamTimeoutError
 
 _log = logging.getLogger(__name__)
 

@@ -1,4 +1,4 @@
-"""SIGTERM and SIGINT: gone at once when idle, after the answers that are due when not."""
+"""SIGTERM and SIGINT: an exit at once when idle, else after the answers in flight."""
 
 import json
 import signal
@@ -26,7 +26,7 @@ def seconds_to_leave(server: ServerProcess, number: signal.Signals = signal.SIGT
 
 
 def ping_until_refused(server: ServerProcess) -> None:
-    """The signal takes a moment to find its way into the other process."""
+    """Wait a moment: the signal reaches the other process with a delay."""
     for _ in range(1000):
         server.request("GET", "/ping")
 
@@ -35,13 +35,13 @@ def test_an_idle_server_is_gone_at_once(converted):
     taken = []
     for _ in range(8):
         with ServerProcess("--model", str(converted)) as server:
-            # A connection that is kept open holds nobody up.
+            # A connection that is kept open does not delay the exit.
             idle = server.connect()
             idle.request("GET", "/ping")
             idle.getresponse().read()
             taken.append(seconds_to_leave(server))
             idle.close()
-        # 30 ms is the promise; once is enough, because the tests share their machine.
+        # The promise is 30 ms; one try must keep it, because the tests share their machine.
         if taken[-1] < 0.03:
             return
     raise AssertionError(taken)

@@ -1,0 +1,63 @@
+"""The status shown for a meter, with one plain reason: a function of meter and time. Pure."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from parkmeter.core.meter import REMOVED, Meter, Phase, Status, is_open
+from parkmeter.core.time_text import duration
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """A status, its cause, and the part of the reason that changes as time passes."""
+
+    status: Status
+    cause: str
+    passing: str = ""
+
+    @property
+    def reason(self) -> str:
+        """Return both as one plain sentence."""
+        return self.cause + self.passing
+
+
+def shown(meter: Meter, now: datetime) -> Shown:
+    """Return the status of a meter; the driver's trouble is its reason where there is any."""
+    seen = _shown(meter, now)
+    return Shown(seen.status, meter.run.trouble) if meter.run.trouble else seen
+
+
+def ending(meter: Meter) -> str:
+    """Return why the endpoint of a closed meter is to be gone."""
+    return meter.ended or "time used up"
+
+
+def _shown(meter: Meter, now: datetime) -> Shown:
+    run = meter.run
+    if is_open(meter, now):
+        match run.phase:
+            case Phase.ABSENT:
+                waiting_for = run.reason if run.started_at else ""
+                return Shown(Status.STARTING, waiting_for or "about to start")
+            case Phase.STARTING:
+                since = f", {duration(now - run.started_at)} so far" if run.started_at else ""
+                return Shown(Status.STARTING, run.reason or "loading", since)
+            case Phase.READY | Phase.BUSY:
+                return Shown(Status.RUNNING, run.reason or "serving")
+            case Phase.STOPPING:
+                return Shown(Status.STOPPING, "the one before is stopping; then it starts again")
+            case Phase.FAILED:
+                again = f"; trying again at {run.next_try:%H:%M:%S} UTC" if run.next_try else ""
+                return Shown(Status.FAILED, run.reason, again)
+    match run.phase:
+        case Phase.ABSENT if meter.removed:
+            return Shown(Status.STOPPED, REMOVED)
+        case Phase.ABSENT:
+            why = meter.ended or "no time on the meter"
+            return Shown(Status.STOPPED, run.reason or f"{why}: top up to start it")
+        case Phase.STARTING | Phase.READY | Phase.BUSY:
+            return Shown(Status.STOPPING, f"{ending(meter)}; stopping")
+        case Phase.STOPPING:
+            return Shown(Status.STOPPING, f"{run.reason or ending(meter)}; stopping")
+        case Phase.FAILED:
+            return Shown(Status.STOPPING, f"{ending(meter)}; clearing what failed: {run.reason}")

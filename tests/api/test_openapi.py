@@ -1,0 +1,45 @@
+"""The OpenAPI document and the docs page."""
+
+
+def test_the_document_describes_every_route_and_its_problems(front):
+    document = front.client.get("/openapi.json").json()
+    assert set(document["paths"]) == {
+        "/health",
+        "/whoami",
+        "/endpoints",
+        "/endpoints/{name}",
+        "/endpoints/{name}/top-ups",
+        "/endpoints/{name}/eject",
+        "/endpoints/{name}/journal",
+        "/endpoints/{name}/receipt",
+        "/endpoints/{name}/receipt.csv",
+        "/endpoints/{name}/timeline",
+        "/endpoints/{name}/invocations",
+        "/endpoint-expiry",
+        "/{api_resource}",
+    }
+    for path, operations in document["paths"].items():
+        for operation in operations.values():
+            assert operation["description"], path
+    top_up = document["paths"]["/endpoints/{name}/top-ups"]["post"]
+    problem_schema = {"$ref": "#/components/schemas/Problem"}
+    for status in ("400", "401", "403", "404", "409", "413", "422", "429", "503"):
+        content = top_up["responses"][status]["content"]
+        assert content["application/problem+json"]["schema"] == problem_schema, status
+
+
+def test_the_docs_page_shows_calls_to_copy(front):
+    page = front.client.get("/docs").text
+    assert "curl http://testserver/prod/endpoints/flan-t5/top-ups" in page
+    assert "<script" not in page
+
+
+def test_the_docs_page_loads_nothing_and_runs_nothing(front):
+    headers = front.client.get("/docs").headers
+    policy = dict(
+        part.partition(" ")[::2] for part in headers["content-security-policy"].split("; ")
+    )
+    assert policy["default-src"] == policy["base-uri"] == policy["frame-ancestors"] == "'none'"
+    assert "script-src" not in policy
+    assert "unsafe" not in headers["content-security-policy"]
+    assert headers["x-content-type-options"] == "nosniff"
