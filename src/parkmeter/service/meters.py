@@ -23,8 +23,8 @@ from parkmeter.core.money import Dollars, Minutes
 from parkmeter.core.receipt import Receipt
 from parkmeter.core.receipt import receipt as receipt_of
 from parkmeter.core.report import Report
+from parkmeter.core.status import View
 from parkmeter.core.time_text import duration
-from parkmeter.core.view import View
 from parkmeter.errors import (
     ExpiryMovedError,
     InvalidRequestError,
