@@ -131,7 +131,7 @@ def test_a_meter_that_has_changed_since_it_was_read_is_read_again(running: Life)
 
 
 def _started(life: Life, count: int) -> list[str]:
-    """Start so many endpoints at once; they are in service afterwards."""
+    """Start `count` endpoints at once; they are in service afterwards."""
     names = [f"m{number:02}" for number in range(count)]
     for name in names:
         life.deployment.define(name, warn_minutes=[])

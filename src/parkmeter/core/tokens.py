@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
+from parkmeter.errors import ScopeMissingError
+
 PREFIX = "sha256:"
 """Prefix of every stored form; a presented token that begins with it is refused before any look-up,
 or a stolen table would be a list of working tokens."""
@@ -60,6 +62,21 @@ class Token:
     def alive(self, now: datetime) -> bool:
         """Return whether it has not expired."""
         return self.expires_at is None or now < self.expires_at
+
+
+def require(token: Token, scope: Scope, endpoint: str | None = None) -> None:
+    """Raise ScopeMissingError, naming what is missing, unless the token has the scope."""
+    if not token.may(scope, endpoint):
+        raise ScopeMissingError(scope, endpoint if scope in token.scopes else None)
+
+
+def require_administrator(token: Token) -> None:
+    """Raise ScopeMissingError unless the token has `admin` for all endpoints.
+
+    Tokens can be for any endpoint, so managing them takes rights for every one.
+    """
+    if not token.administers():
+        raise ScopeMissingError(Scope.ADMIN, everywhere=Scope.ADMIN in token.scopes)
 
 
 def digest_of(secret: str) -> str:

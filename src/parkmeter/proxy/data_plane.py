@@ -6,13 +6,13 @@ It asks only the gate and the token book, both in memory, and never waits for th
 from collections.abc import Callable
 from datetime import datetime
 
-from parkmeter.core.tokens import Scope, Token
+from parkmeter.core.tokens import Scope, Token, require
 from parkmeter.errors import TokenRefusedError, UnknownEndpointError
 from parkmeter.proxy.gate import LocalGate, Standing
 from parkmeter.proxy.traffic import TrafficByEndpoint
 from parkmeter.proxy.upstream_pool import UpstreamPool
 from parkmeter.proxy.waker import WakeAttempt, Waker
-from parkmeter.web.auth import CachedToken, TokenBook, require
+from parkmeter.web.auth import CachedToken, TokenBook
 from parkmeter.web.routes import Route, Routes, Target
 
 

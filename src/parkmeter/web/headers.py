@@ -9,9 +9,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from http import HTTPStatus
+from typing import Any
 
 from parkmeter.errors import InvalidRequestError
-from parkmeter.web.asgi import Scope
 
 Fields = list[tuple[bytes, bytes]]
 """Pairs of name and value; names in lower case, as in ASGI."""
@@ -121,7 +121,7 @@ def prefer_of(fields: Fields) -> Prefer:
     return Prefer(wait, ", ".join(filter(None, rest)).encode("latin-1"))
 
 
-def base_of(scope: Scope) -> str:
+def base_of(scope: Mapping[str, Any]) -> str:
     """Return the address that the client of an ASGI request called, with the stage, if any."""
     server = scope.get("server")
     host = next((value for name, value in scope["headers"] if name == b"host"), b"")
