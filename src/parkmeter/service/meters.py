@@ -23,7 +23,7 @@ from parkmeter.core.money import Dollars, Minutes
 from parkmeter.core.receipt import Receipt
 from parkmeter.core.receipt import receipt as receipt_of
 from parkmeter.core.report import Report
-from parkmeter.core.view import View
+from parkmeter.core.status import View
 from parkmeter.errors import (
     ExpiryMovedError,
     InvalidRequestError,

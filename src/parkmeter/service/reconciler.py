@@ -15,7 +15,7 @@ from parkmeter.core.decision import Cause, Decision, Keep, Observed, Rest, Start
 from parkmeter.core.device import Claim
 from parkmeter.core.journal import Entry, Kind, new_entry
 from parkmeter.core.meter import Meter, Phase, Spec, latest_close
-from parkmeter.core.view import View
+from parkmeter.core.status import View
 from parkmeter.errors import DriverError, StoreBusyError
 from parkmeter.ports import (
     Budget,
