@@ -22,11 +22,12 @@ test-all: .venv/.developing .venv/cdk  ## all set-up, then every test
 	$(BIN)/pytest -n $(WORKERS) --ignore=tests/behaviour
 	$(BIN)/pytest -n $(WORKERS) tests/behaviour
 
-check: .venv/.developing       ## style, types, layers, generated references, templates
+check: .venv/.developing       ## style, types, layers, language, generated references, templates
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/python -m tools.language
 	$(BIN)/pytest -q tests/stacks/test_review.py
 	$(BIN)/python -m tools.reference --check
 

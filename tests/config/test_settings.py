@@ -184,11 +184,11 @@ def test_without_a_choice_all_events_are_sent(write):
         ),
         (
             '[endpoints.a]\nmodel = "demo"\nhours = "Mon-Fry 09:00-17:00 UTC"',
-            "parkmeter.toml:3: endpoints.a.hours: \"Mon-Fry 09:00-17:00 UTC\": 'Fry' is no day; ",
+            "parkmeter.toml:3: endpoints.a.hours: \"Mon-Fry 09:00-17:00 UTC\": 'Fry' is not a day",
         ),
         (
             '[endpoints.a]\nmodel = "demo"\nhours = [\n"Mon 09:00-17:00 UTC",\n"Tue 9-17"]',
-            "parkmeter.toml:3: endpoints.a.hours: \"Tue 9-17\": '9' is no time of day",
+            "parkmeter.toml:3: endpoints.a.hours: \"Tue 9-17\": '9' is not a time of day",
         ),
         (
             '[endpoints.a]\nmodel = "demo"\nhours = "Mon 09:00-17:00 UTC"\nmax_minutes_ahead = 60',

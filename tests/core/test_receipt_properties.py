@@ -1,4 +1,4 @@
-"""What is true of every receipt, whatever the journal says: nothing is lost in the parts."""
+"""Properties of every receipt, for any journal: nothing is lost in the parts."""
 
 import random
 from datetime import timedelta
@@ -41,7 +41,7 @@ def lines_of(prices: st.SearchStrategy[Decimal | None]) -> st.SearchStrategy[lis
 
 
 def sane(found: Receipt) -> None:
-    """What holds of one receipt by itself."""
+    """Check one receipt by itself."""
     period = found.end - found.begin
     assert ZERO <= found.unpriced <= found.time_on <= period
     for pieces in (found.parts, found.runs):
@@ -58,8 +58,8 @@ def sane(found: Receipt) -> None:
         assert found.known_cost == found.cost
     elif found.known_cost is not None:
         for pieces in (found.parts, found.runs):
-            told = sum((piece.cost or Decimal(0) for piece in pieces), Decimal(0))
-            assert told <= found.known_cost + len(pieces) * Decimal("0.0001")
+            known = sum((piece.cost or Decimal(0) for piece in pieces), Decimal(0))
+            assert known <= found.known_cost + len(pieces) * Decimal("0.0001")
     assert all(part.bought >= ZERO for part in found.parts)
     if found.saved is not None:
         assert found.saved == found.always_on_cost - found.cost
@@ -95,7 +95,7 @@ def test_a_period_cut_in_two_adds_up(lines, moments):
 
 
 def a_week(chance: random.Random) -> list[Entry]:
-    """Lines in the order of time, but that somebody sets the clock back by some hours at times."""
+    """Entries in the order of time, except that the clock is set back by some hours at times."""
     moments = sorted(NOON + chance.randrange(WEEK) * SECOND for _ in range(25))
     return [
         Entry(

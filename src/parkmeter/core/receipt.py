@@ -1,7 +1,7 @@
 """Receipts: hours on, what they cost, who bought them, and what always-on would have cost. Pure.
 
-Money is reckoned exactly and rounded once, to $0.0001; what is shown in parts is rounded so that
-the parts still add up. An unknown price makes a total unknown, never smaller.
+Money is calculated exactly and rounded once, to $0.0001; parts are rounded so that they still add
+up. An unknown price makes a total unknown, never smaller.
 """
 
 from collections.abc import Callable, Hashable, Iterable, Sequence
@@ -14,14 +14,14 @@ from typing import TypeVar
 from parkmeter.core.journal import Entry, Kind
 from parkmeter.core.meter import ZERO
 from parkmeter.core.money import UNITS_IN_A_DOLLAR, dollars_from, units_of
-from parkmeter.core.timeline import Interval, RunSpan, stretches
+from parkmeter.core.timeline import Interval, RunSpan, intervals
 
 _Whose = TypeVar("_Whose", bound=Hashable)
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """What fell to one buyer. `bought`: the time put on the meter in the period, used or not."""
+    """The share of one buyer. `bought`: the time put on the meter in the period, used or not."""
 
     who: str
     time_on: timedelta
@@ -31,7 +31,7 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class PastRun:
-    """One life of the endpoint, of which `time_on` and `cost` fell into the period.
+    """One run of the endpoint; `time_on` and `cost` are those within the period.
 
     `started` may be before it; `ended` is None if it was still on when the period ended.
     """
@@ -47,8 +47,8 @@ class PastRun:
 class Receipt:
     """One endpoint from `begin` to `end`. Dollars; None where a price is unknown.
 
-    `parts` and `runs` add up exactly to `time_on`, and to `cost` where it is known. `unpriced`: how
-    much of `time_on` has no price; `known_cost` is what the rest cost, None if there is no rest.
+    `parts` and `runs` add up exactly to `time_on`, and to `cost` where it is known. `unpriced`: the
+    part of `time_on` without a price; `known_cost`: the cost of the rest, None if there is none.
     `price_per_hour`: the present one.
     """
 
@@ -66,7 +66,7 @@ class Receipt:
 
     @property
     def saved(self) -> Decimal | None:
-        """Dollars that always-on would have cost more."""
+        """Return the dollars that always-on would have cost more."""
         if self.cost is None or self.always_on_cost is None:
             return None
         return self.always_on_cost - self.cost
@@ -79,25 +79,25 @@ def receipt(
     begin: datetime,
     end: datetime,
 ) -> Receipt:
-    """The receipt for the time from `begin` to `end`, which must not be before it.
+    """Return the receipt from `begin` to `end`, which must not be before it.
 
-    `price`: the present one, in dollars for an hour; every line says that of its own moment.
-    `entries`: lines of this endpoint's journal in the order of their numbers, from the last one
-    before `begin` that `tells_all` (or from the first). Later ones than `end` may be among them. A
-    run that goes on counts to `end`. Two receipts for a period cut in two add up to that of the
-    whole: time exactly, money up to the rounding of each.
+    `price`: the present one, in dollars per hour; every entry has that of its own moment.
+    `entries`: this endpoint's, in the order of their numbers, from the last one before `begin` that
+    `leaves_stopped` (or from the first); some may be later than `end`. A run that goes on counts to
+    `end`. The receipts of a period cut in two add up to that of the whole: time exactly, money up
+    to the rounding of each.
     """
     lines = list(entries)
-    period = stretches(lines, price, begin, end)
-    on = [stretch for stretch in period if stretch.life is not None]
+    period = intervals(lines, price, begin, end)
+    on = [interval for interval in period if interval.run is not None]
     cost = _dollars(units_on(on))
-    priced = [stretch for stretch in on if stretch.price is not None]
+    priced = [interval for interval in on if interval.price is not None]
     return Receipt(
         endpoint=endpoint,
         begin=begin,
         end=end,
         time_on=_length(on),
-        unpriced=_length([stretch for stretch in on if stretch.price is None]),
+        unpriced=_length([interval for interval in on if interval.price is None]),
         price_per_hour=price,
         cost=cost,
         known_cost=_dollars(units_on(priced)) if priced else cost,
@@ -110,7 +110,7 @@ def receipt(
 def _parts(
     on: Sequence[Interval], bought: dict[str, timedelta], cost: Decimal | None
 ) -> tuple[Part, ...]:
-    by_buyer = _grouped(on, lambda stretch: stretch.who)
+    by_buyer = _grouped(on, lambda interval: interval.who)
     names = list(dict.fromkeys([*by_buyer, *bought]))
     owned = [by_buyer.get(name, []) for name in names]
     return tuple(
@@ -120,26 +120,26 @@ def _parts(
 
 
 def _runs(on: Sequence[Interval], cost: Decimal | None, end: datetime) -> tuple[PastRun, ...]:
-    def life_of(stretch: Interval) -> RunSpan | None:
-        return stretch.life
+    def run_of(interval: Interval) -> RunSpan | None:
+        return interval.run
 
-    by_life = _grouped(on, life_of)
-    shares = _shares(list(by_life.values()), cost)
+    by_run = _grouped(on, run_of)
+    shares = _shares(list(by_run.values()), cost)
     return tuple(
         PastRun(
-            started=life.started,
-            ended=life.ended if life.ended is not None and life.ended <= end else None,
-            variant=life.variant,
+            started=run.started,
+            ended=run.ended if run.ended is not None and run.ended <= end else None,
+            variant=run.variant,
             time_on=_length(own),
             cost=share,
         )
-        for (life, own), share in zip(by_life.items(), shares, strict=True)
-        if life is not None
+        for (run, own), share in zip(by_run.items(), shares, strict=True)
+        if run is not None
     )
 
 
 def _bought(lines: Iterable[Entry], begin: datetime, end: datetime) -> dict[str, timedelta]:
-    """What each buyer put on the meter, from `begin` on and before `end`."""
+    """Return the time that each buyer put on the meter, from `begin` on and before `end`."""
     found: dict[str, timedelta] = {}
     for line in lines:
         adds = line.kind in {Kind.TOP_UP, Kind.EDIT} and line.amount > ZERO
@@ -152,29 +152,29 @@ def _grouped(
     on: Iterable[Interval], whose: Callable[[Interval], _Whose]
 ) -> dict[_Whose, list[Interval]]:
     groups: dict[_Whose, list[Interval]] = {}
-    for stretch in on:
-        groups.setdefault(whose(stretch), []).append(stretch)
+    for interval in on:
+        groups.setdefault(whose(interval), []).append(interval)
     return groups
 
 
 def _length(parts: Iterable[Interval]) -> timedelta:
-    return sum((stretch.end - stretch.begin for stretch in parts), ZERO)
+    return sum((interval.end - interval.begin for interval in parts), ZERO)
 
 
 # ── Money ───────────────────────────────────────────────────────────────────────────────────────
 
 
 def units_on(parts: Iterable[Interval]) -> Fraction | None:
-    """What these stretches cost, exactly, in units of $0.0001; no time costs zero.
+    """Return the exact cost of these intervals, in units of $0.0001; no time costs zero.
 
     None if there is time whose price is unknown.
     """
     by_price: dict[Decimal, timedelta] = {}
-    for stretch in parts:
-        if stretch.price is None:
+    for interval in parts:
+        if interval.price is None:
             return None
-        length = stretch.end - stretch.begin
-        by_price[stretch.price] = by_price.get(stretch.price, ZERO) + length
+        length = interval.end - interval.begin
+        by_price[interval.price] = by_price.get(interval.price, ZERO) + length
     total = Fraction(0)
     for price, length in by_price.items():
         total += units_of(length, price)
@@ -186,10 +186,10 @@ def _dollars(units: Fraction | None) -> Decimal | None:
 
 
 def _shares(groups: Sequence[Sequence[Interval]], whole: Decimal | None) -> list[Decimal | None]:
-    """What each group costs. They add up to the whole: who lost most by rounding down gains a unit.
+    """Return the cost of each group; those that lost most by rounding down make up for the whole.
 
-    Where the whole is unknown, each is rounded by itself as far as it is known, and so is unknown
-    for who had no time: nobody can say that this comes to nothing.
+    Where the whole is unknown, each is rounded by itself as far as it is known. It is unknown for a
+    group without time too: its share of an unknown whole is not known to be nothing.
     """
     costs = [units_on(group) if group or whole is not None else None for group in groups]
     known = [cost for cost in costs if cost is not None]

@@ -81,7 +81,7 @@ def _shown(meter: Meter, now: datetime) -> Shown:
             case Phase.READY | Phase.BUSY:
                 return Shown(Status.RUNNING, run.reason or "serving")
             case Phase.STOPPING:
-                return Shown(Status.STOPPING, "the one before is stopping; then it starts again")
+                return Shown(Status.STOPPING, "the previous run is stopping; then it starts again")
             case Phase.FAILED:
                 again = f"; trying again at {run.next_try:%H:%M:%S} UTC" if run.next_try else ""
                 return Shown(Status.FAILED, run.reason, again)

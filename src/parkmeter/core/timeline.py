@@ -1,8 +1,8 @@
-"""The journal as stretches of time: when the endpoint was on, at what price, on whose time. Pure.
+"""The journal as intervals of time: runs of the endpoint, their price and their buyer. Pure.
 
-Lines are told apart by their numbers, in whose order they come, and never by their keys, which may
-come again after `KEY_LIFETIME`. A line may tell of an earlier moment than the line before it (an
-end that was noticed late, a clock that was set back): nothing is counted twice for that.
+Entries are identified by their numbers, in whose order they come, and never by their keys, which
+may recur after `KEY_LIFETIME`. An entry may be of an earlier moment than the one before it (an end
+that was noticed late, a clock that was set back): nothing is counted twice for that.
 """
 
 from bisect import bisect_right
@@ -30,54 +30,54 @@ class RunSpan:
 
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """A piece of time in which nothing changed. `life` is None where the endpoint was off.
+    """A period in which nothing changed. `run` is None where the endpoint was off.
 
-    `price` is dollars per hour, None where it is unknown; `who`: whose time it was.
+    `price` is dollars per hour, None where it is unknown; `who`: the buyer of this time.
     """
 
     begin: datetime
     end: datetime
     price: Decimal | None
     who: str
-    life: RunSpan | None
+    run: RunSpan | None
 
 
-def tells_all(entry: Entry) -> bool:
-    """Whether what comes after this line can be told without the lines before it."""
+def leaves_stopped(entry: Entry) -> bool:
+    """Return whether later entries can be understood without this one and those before it."""
     return entry.kind is Kind.STOP and entry.status == Status.STOPPED
 
 
-def stretches(
+def intervals(
     entries: Iterable[Entry], price: Decimal | None, begin: datetime, end: datetime
 ) -> list[Interval]:
-    """The time from `begin` to `end` without a gap, by an endpoint's lines in their order.
+    """Return the intervals from `begin` to `end` without a gap, from ordered entries.
 
-    The lines go back at least to the last one before `begin` that `tells_all`, or to the first.
-    `price` is used where no line says one.
+    The entries go back at least to the last one before `begin` that `leaves_stopped`, or to the
+    first. `price` is used where no entry has one.
     """
-    # Later lines too: the same moment is told alike, whatever period it is asked for in.
+    # Later entries too: a moment gives the same result in every period.
     lines = list(entries)
-    lived = lives(lines)
+    spans = run_spans(lines)
     prices, owners = _prices(lines, price), _owners(lines, end)
     cuts = {begin, end}
     for moment in (
-        *(life.started for life in lived),
-        *(life.ended for life in lived if life.ended is not None),
+        *(span.started for span in spans),
+        *(span.ended for span in spans if span.ended is not None),
         *prices.since,
         *owners.since,
     ):
         if begin < moment < end:
             cuts.add(moment)
     moments = sorted(cuts)
-    on = _lives_as_steps(lived)
+    on = _runs_as_steps(spans)
     return [
         Interval(since, until, prices.at(since), owners.at(since), on.at(since))
         for since, until in pairwise(moments)
     ]
 
 
-def lives(lines: Iterable[Entry]) -> list[RunSpan]:
-    """Every life, in order and without overlap."""
+def run_spans(lines: Iterable[Entry]) -> list[RunSpan]:
+    """Return every run, in order and without overlap."""
     found: list[RunSpan] = []
 
     def end(at: datetime) -> None:
@@ -87,7 +87,7 @@ def lives(lines: Iterable[Entry]) -> list[RunSpan]:
     for line in lines:
         match line.kind:
             case Kind.START:
-                end(line.at)  # nobody saw it end, but another took its place
+                end(line.at)  # its end was not seen, but another took its place
             case Kind.READY if found and found[-1].ended is None:
                 continue
             case Kind.READY:
@@ -106,43 +106,43 @@ def lives(lines: Iterable[Entry]) -> list[RunSpan]:
 
 
 def _ended_it(line: Entry) -> bool:
-    """Whether it was the endpoint that failed, and not its driver (`reconcile.trouble`)."""
+    """Return whether the endpoint failed, and not its driver (`decide.trouble`)."""
     return not line.key.startswith("trouble:")
 
 
-# ── What holds from when on ─────────────────────────────────────────────────────────────────────
+# ── Values that change over time ────────────────────────────────────────────────────────────────
 
 
 @dataclass(slots=True)
 class _Steps(Generic[_Value]):
-    """A value that changes from time to time; `first` holds before the first change."""
+    """A value that changes at some moments; `first` holds before the first change."""
 
     first: _Value
     since: list[datetime]
     values: list[_Value]
 
     def change(self, at: datetime, value: _Value) -> None:
-        """From `at` on, or from the last change if that is later."""
+        """Set the value from `at` on, or from the last change if that is later."""
         self.since.append(max(at, self.since[-1]) if self.since else at)
         self.values.append(value)
 
     def at(self, moment: datetime) -> _Value:
-        """The value that holds at a moment."""
+        """Return the value at a moment."""
         index = bisect_right(self.since, moment)
         return self.values[index - 1] if index else self.first
 
 
-def _lives_as_steps(lived: Sequence[RunSpan]) -> _Steps[RunSpan | None]:
+def _runs_as_steps(spans: Sequence[RunSpan]) -> _Steps[RunSpan | None]:
     steps: _Steps[RunSpan | None] = _Steps(None, [], [])
-    for life in lived:
-        steps.change(life.started, life)
-        if life.ended is not None:
-            steps.change(life.ended, None)
+    for span in spans:
+        steps.change(span.started, span)
+        if span.ended is not None:
+            steps.change(span.ended, None)
     return steps
 
 
 def _prices(lines: Iterable[Entry], price: Decimal | None) -> _Steps[Decimal | None]:
-    """A price holds from the first line that says it; before the first line, what that one says."""
+    """Return the prices: each holds from its first entry on, the first one also before."""
     steps: _Steps[Decimal | None] = _Steps(price, [], [])
     for line in lines:
         # These are also written for endpoints whose configuration is gone.
@@ -158,27 +158,27 @@ def _prices(lines: Iterable[Entry], price: Decimal | None) -> _Steps[Decimal | N
 def _owners(lines: Iterable[Entry], end: datetime) -> _Steps[str]:
     bought = _Bought()
     for line in lines:
-        bought.tell(line)
+        bought.take(line)
     bought.use_up(end)
     return bought.whose
 
 
 class _Bought:
-    """Whose time it is: what was bought is used up in the order in which it was bought.
+    """The buyer of each moment: time is used up in the order in which it was bought.
 
-    While a start is under way nothing is used up: that time is of whoever's turn it is. Past the
-    last expiry it stays with whom the last time belonged to.
+    While a start is under way nothing is used up: that time belongs to the buyer whose turn it is.
+    Past the last expiry it belongs to the last buyer.
     """
 
     def __init__(self) -> None:
         self.whose = _Steps(SYSTEM, [], [])
         self._queue = [(SYSTEM, NEVER)]
-        """Who bought time, and up to which expiry; the first one's is being used up."""
+        """Buyers and the expiry up to which each bought; the first one's time is being used up."""
         self._starting = False
         self._seen = NEVER
 
-    def tell(self, line: Entry) -> None:
-        """Take the next line in."""
+    def take(self, line: Entry) -> None:
+        """Take in the next entry."""
         self.use_up(line.at)
         match line.kind:
             case Kind.TOP_UP | Kind.EDIT if line.amount > ZERO:
@@ -200,7 +200,7 @@ class _Bought:
         self._seen = max(self._seen, line.at)
 
     def use_up(self, now: datetime) -> None:
-        """Take off what is used up at `now`."""
+        """Drop the buyers whose time is used up at `now`."""
         while not self._starting and len(self._queue) > 1 and self._queue[0][1] <= now:
             _, until = self._queue.pop(0)
             self.whose.change(max(until, self._seen), self._queue[0][0])
@@ -216,7 +216,7 @@ class _Bought:
         self._queue.append((line.who, line.expires_at))
 
     def _take_back(self, line: Entry) -> None:
-        """A window's time is taken out of the middle; what people bought behind it moves up."""
+        """Take a window's time out of the middle; time that people bought behind it moves up."""
         left = -line.amount
         for index in range(len(self._queue) - 1, -1, -1):
             who, until = self._queue[index]
@@ -227,7 +227,7 @@ class _Bought:
         self._give_up(line.expires_at)
 
     def _give_up(self, expires_at: datetime) -> None:
-        """Nothing is left beyond this expiry."""
+        """Drop the time beyond this expiry."""
         while len(self._queue) > 1 and self._queue[-2][1] >= expires_at:
             self._queue.pop()
         who, until = self._queue.pop()

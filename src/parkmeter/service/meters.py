@@ -24,7 +24,6 @@ from parkmeter.core.receipt import Receipt
 from parkmeter.core.receipt import receipt as receipt_of
 from parkmeter.core.report import Report
 from parkmeter.core.status import View
-from parkmeter.core.time_text import duration
 from parkmeter.errors import (
     ExpiryMovedError,
     InvalidRequestError,
@@ -102,7 +101,7 @@ class MeterService:
             # Not before: a repeated request is the same one, whatever an hour costs by then.
             bought = amount.buys(spec, meter)
             try:
-                return rules.top_up(spec, meter, bought, now), amount.why(bought)
+                return rules.top_up(spec, meter, bought, now), amount.why
             except LimitExceededError as over:
                 raise amount.over_limit(over, spec, meter) from None
 
@@ -121,7 +120,7 @@ class MeterService:
 
         def rule(meter: Meter, now: datetime) -> tuple[Meter, str]:
             self._check(offer, meter, now)
-            return rules.top_up(spec, meter, amount, now), f"{amount.total_seconds() / 60:g} min"
+            return rules.top_up(spec, meter, amount, now), "by the link in a warning"
 
         request = fingerprint("extend", amount)
         return changes.change(
@@ -159,8 +158,7 @@ class MeterService:
         def rule(meter: Meter, now: datetime) -> tuple[Meter, str]:
             if seen is not None and seen != meter.expires_at:
                 raise ExpiryMovedError(meter.expires_at)
-            left = duration(rules.time_left(meter, now))
-            return schedule.end(spec, meter, now, rules.EJECTED), f"{left} given up"
+            return schedule.end(spec, meter, now, rules.EJECTED), "given up"
 
         request = fingerprint("eject", seen)
         return changes.change(self._reconciler, spec, Change(Kind.EJECT, rule, who, key, request))

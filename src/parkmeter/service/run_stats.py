@@ -17,7 +17,7 @@ from parkmeter.core.meter import Status
 from parkmeter.core.money import dollars_from, units_of
 from parkmeter.core.receipt import units_on
 from parkmeter.core.report import Report
-from parkmeter.core.timeline import stretches
+from parkmeter.core.timeline import intervals
 
 _LAST_STARTS = 9
 _LINES = 200
@@ -68,7 +68,7 @@ class RunStats:
         spent = self._spent.get(name)
         if spent is None or spent.version != meter.version or spent.at > end:
             lines = lines_of(self._journal, name, begin, end)
-            period = [one for one in stretches(lines, present, begin, end) if one.life]
+            period = [one for one in intervals(lines, present, begin, end) if one.run]
             price = period[-1].price if period else present
             spent = _Spent(meter.version, end, units_on(period), price)
             self._spent[name] = spent
