@@ -16,8 +16,8 @@ import uvicorn
 import uvloop
 
 from parkmeter.core.meter import Status
+from parkmeter.core.status import View
 from parkmeter.core.tokens import Scope, Token, digest_of
-from parkmeter.core.view import View
 from parkmeter.proxy.client_protocol import protocol_for
 from parkmeter.proxy.data_plane import DataPlane
 from parkmeter.proxy.gate import LocalGate

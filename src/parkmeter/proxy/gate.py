@@ -12,7 +12,7 @@ from enum import Enum, auto
 from typing import Self
 
 from parkmeter.core.meter import Status
-from parkmeter.core.view import View
+from parkmeter.core.status import View
 
 
 class Standing(Enum):

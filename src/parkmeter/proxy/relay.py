@@ -7,7 +7,7 @@ import logging
 from datetime import datetime
 from time import perf_counter
 
-from parkmeter.core.view import View
+from parkmeter.core.status import View
 from parkmeter.errors import MeterClosedError, NotServingError, ParkmeterError
 from parkmeter.proxy.data_plane import DataPlane
 from parkmeter.proxy.exchange import ClientSide, Exchange, Stage

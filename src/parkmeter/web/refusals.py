@@ -6,7 +6,7 @@ from typing import Any
 
 from parkmeter.core.meter import NEVER, Status
 from parkmeter.core.money import about, dollars_from, units_of, written
-from parkmeter.core.view import View
+from parkmeter.core.status import View
 from parkmeter.errors import (
     MeterClosedError,
     NotServingError,
