@@ -13,8 +13,8 @@ from parkmeter.core.device import Claim
 from parkmeter.core.journal import Entry
 from parkmeter.core.meter import Meter, Spec
 from parkmeter.core.request_counts import Count
+from parkmeter.core.status import View
 from parkmeter.core.tokens import Token
-from parkmeter.core.view import View
 
 if TYPE_CHECKING:  # who imports a port need not load what receipts are made of
     from parkmeter.core.ledger import Mark, PricedRun

@@ -23,7 +23,7 @@ from parkmeter.core.meter import Meter, Spec
 from parkmeter.core.money import Dollars, Minutes
 from parkmeter.core.receipt import Receipt
 from parkmeter.core.report import Report
-from parkmeter.core.view import View
+from parkmeter.core.status import View
 from parkmeter.errors import (
     ExpiryMovedError,
     InvalidRequestError,
@@ -158,7 +158,7 @@ class MeterService:
         def rule(meter: Meter, now: datetime) -> tuple[Meter, str]:
             if seen is not None and seen != meter.expires_at:
                 raise ExpiryMovedError(meter.expires_at)
-            return schedule.end(spec, meter, now, rules.EJECTED), "the time left is given up"
+            return schedule.end(spec, meter, now, rules.EJECTED), "given up"
 
         request = fingerprint("eject", seen)
         return changes.change(self._reconciler, spec, Change(Kind.EJECT, rule, who, key, request))
