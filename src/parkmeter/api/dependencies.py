@@ -8,6 +8,8 @@ from typing import Annotated, Any
 from fastapi import Depends, Header, Path, Response, Security
 from fastapi.security import APIKeyHeader
 
+from parkmeter.api.change_rate import ChangeRate
+from parkmeter.api.lanes import Lanes
 from parkmeter.api.schemas import Endpoint
 from parkmeter.core.report import Report
 from parkmeter.core.tokens import Token
@@ -46,7 +48,7 @@ class ApiContext:
     server, None where no other path is reached. `alive`: whether the clock runs. `whole_servers`:
     prompts are streamed, wait as long as they ask, and reach every path of a model server; on AWS
     they wait for some seconds at most and reach one path. `requests`: counts of the requests that
-    endpoints let in, where known.
+    endpoints let in, where known. `rate`: that of one token's changes; None: not limited here.
     """
 
     service: MeterService
@@ -56,11 +58,18 @@ class ApiContext:
     alive: Callable[[], bool] = lambda: True
     whole_servers: bool = True
     requests: RequestCounts = field(default_factory=_Uncounted)
+    lanes: Lanes = field(default_factory=Lanes)
+    rate: ChangeRate | None = None
     invocations: Callable[[str], str | None] = lambda _name: None
     run_stats: RunStats = field(init=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "run_stats", RunStats(self.service))
+
+    def count_change(self, token: Token, kind: str = "change") -> None:
+        """Count a change that a token is about to make; raise TooManyChangesError if it may not."""
+        if self.rate is not None:
+            self.rate.take(token.id, kind)
 
     def shape(self, report: Report) -> Endpoint:
         """Return the JSON shape of an endpoint."""
