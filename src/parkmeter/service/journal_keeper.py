@@ -7,6 +7,7 @@ missing where a clock was set back: they are made here, from the lines. Where li
 
 import logging
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
@@ -116,7 +117,12 @@ class JournalKeeper:
                 return None
             base = earlier
             days = [day for day in days if day.at <= base.at]
-        return base if days and store.close_days(name, days, base) else None
+        if not days:
+            return None
+        # The runs that ended before its own day are those of the days.
+        runs = tuple(run for run in base.runs if run.span.ended and run.span.ended > days[-1].at)
+        base = replace(base, lasting=True, runs=runs)
+        return base if store.close_days(name, days, base) else None
 
     def _day(self, name: str, since: datetime, end: datetime, base: Mark) -> Mark:
         """Return the mark of the day that ends then."""
