@@ -85,6 +85,8 @@ class RequestHead:
         if target.prompt:
             if self.method != "POST":
                 raise refusals.method_not_allowed()
+        elif self.method == "TRACE":
+            raise refusals.method_not_forwarded()
         elif _DOT_SEGMENT.search(target.path):
             raise InvalidRequestError(
                 "A path with . or .. means different things to different servers; send the path "
