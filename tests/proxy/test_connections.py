@@ -73,12 +73,19 @@ def test_a_trusted_proxy_has_no_limit_of_its_own():
 
 
 def test_a_connection_that_has_just_come_is_not_ended_for_the_next():
-    limits = Connections(most=3)
-    (idle,) = joined(limits, Line(ADA), known=True)
+    limits = Connections(most=4)
+    (idle, _) = joined(limits, Line(ADA), Line(ADA, ends_at=200), known=True)
     fresh = joined(limits, Line(made_at=9.9), Line(made_at=9.9))
     joined(limits, Line(ADA, made_at=10))
     assert idle.dropped
     assert not any(line.dropped for line in fresh)
+
+
+def test_strangers_that_come_too_fast_end_one_another_and_not_those_with_a_token():
+    limits = Connections(most=10)
+    known = joined(limits, *(Line(ADA) for _ in range(4)), known=True)
+    joined(limits, *(Line(f"198.51.100.{n}", made_at=10 + n / 100) for n in range(100)))
+    assert not any(line.dropped for line in known)
 
 
 def test_of_idle_connections_with_a_token_the_one_next_to_its_end_goes_first():

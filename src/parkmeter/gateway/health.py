@@ -97,16 +97,19 @@ class HealthMonitor:
             self._ending.wait(self._every)
 
     def _examine(self, check: Check) -> None:
-        self._running = check, time.monotonic()
+        began = time.monotonic()
+        self._running = check, began
         try:
             sound = check.sound()
         except Exception:  # noqa: BLE001 (whatever keeps it from being examined is the fault)
             sound = False
         self._running = None
-        known = check.code in self._faults
+        took, known = time.monotonic() - began, check.code in self._faults
         if not sound and not known:
             log.error("health: %s: %s", check.code, check.words)
             self._faults = {**self._faults, check.code: check.words}
+        elif sound and took > _PATIENCE_SECONDS:
+            log.error("health: %s for %.0f s: %s", check.code, took, check.words)
         elif sound and known:
             log.warning("health: %s is over", check.code)
             self._faults = {

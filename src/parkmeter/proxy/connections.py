@@ -13,8 +13,9 @@ from parkmeter.web.peers import peer_key
 log = logging.getLogger(__name__)
 
 _GRACE_SECONDS = 5.0
-"""A connection younger than this is not closed for another if one older can be: its first request,
-perhaps with a valid token, is on its way."""
+"""A stranger younger than this is not closed for another if an idle connection with a token can be:
+its first request, perhaps with a token, is on its way. Unless strangers have more than half of all
+connections: then they come too fast to be waited for."""
 
 _LOG_EVERY = 10.0
 """Seconds between two lines about connections that were closed for others."""
@@ -114,16 +115,17 @@ class Connections:
 
     def _victim(self, now: float) -> Connection | None:
         """Return the connection that may best be ended; None if each has a valid request."""
-        old = now - _GRACE_SECONDS
-        stranger = _first_idle(self._strangers)
-        if stranger is not None and stranger.made_at <= old:
+        stranger = _first_idle(self._strangers) or next(iter(self._strangers), None)
+        if stranger is not None and (
+            stranger.made_at <= now - _GRACE_SECONDS or len(self._strangers) > self.most / 2
+        ):
             return stranger
         known = min(
             (one for one in self._known if not one.active),
             key=lambda one: one.ends_at,
             default=None,
         )
-        return known or stranger or next(iter(self._strangers), None)
+        return known or stranger
 
     def _close(self, connection: Connection, now: float) -> None:
         self.closed += 1
