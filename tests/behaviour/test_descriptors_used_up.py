@@ -24,6 +24,11 @@ HEAD = (
 )
 
 
+def limited(soft: int, hard: int) -> tuple[str, ...]:
+    """Return the beginning of a command line that runs the rest with so few descriptors."""
+    return ("sh", "-c", f'ulimit -Sn {soft}; ulimit -Hn {hard}; exec "$@"', "sh")
+
+
 class Drippers:
     """Connections that are answered 403 and go on dripping a body; `count` at once, for ever.
 
@@ -75,7 +80,9 @@ class Drippers:
 
 @pytest.fixture
 def gateway(tmp_path: Path) -> Iterator[GatewayProcess]:
-    with GatewayProcess(tmp_path / "state", ping_config(), descriptors=LIMIT).start() as made:
+    with GatewayProcess(
+        tmp_path / "state", ping_config(), through=limited(LIMIT, LIMIT)
+    ).start() as made:
         made.until("running")
         yield made
 
@@ -138,7 +145,9 @@ def test_dripping_connections_without_a_token_take_nothing_from_those_with_one(
 
 
 def test_the_limit_of_descriptors_is_raised_as_far_as_it_may(tmp_path):
-    with GatewayProcess(tmp_path / "state", ping_config(), descriptors=(128, 512)).start() as made:
+    with GatewayProcess(
+        tmp_path / "state", ping_config(), through=limited(128, 512)
+    ).start() as made:
         limits = Path(f"/proc/{made.process.pid}/limits")
         if not limits.exists():
             pytest.skip("needs /proc")

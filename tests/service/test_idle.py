@@ -7,7 +7,7 @@ import pytest
 
 from parkmeter.core.journal import SYSTEM, Kind
 from parkmeter.core.meter import Spec, Status
-from parkmeter.core.view import View
+from parkmeter.core.status import View
 from parkmeter.proxy.gate import LocalGate
 from tests.support.world import MINUTE, NOON, SECOND, World
 

@@ -8,7 +8,7 @@ import pytest
 from parkmeter.aws.link_secret import SECRET_PARTITION
 from parkmeter.stores.dynamodb_outbox import OUTBOX
 from simulator.moto_server import moto_server
-from stacks.iam import WILDCARDS, Grant
+from stacks.iam_role import WILDCARDS, Grant
 from tests.support.aws_life import new_life
 from tests.support.synthesized import Templates, flat, listed
 from tests.support.wound_sagemaker import Wound

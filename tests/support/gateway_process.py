@@ -55,8 +55,8 @@ class GatewayProcess:
     """`parkmeter up` on a free port, in `folder`; as a context manager it leaves nothing behind.
 
     `config` is the text of its parkmeter.toml. `source`: the folder its `parkmeter` is imported
-    from, in place of the installed one. `descriptors`: its limit of open files, or the soft and the
-    hard one.
+    from, in place of the installed one. `through`: the beginning of its command line, a program
+    that becomes it.
     """
 
     state: Path
@@ -65,7 +65,7 @@ class GatewayProcess:
     environment: dict[str, str] = field(default_factory=dict)
     folder: Path | None = None
     source: Path | None = None
-    descriptors: int | tuple[int, int] | None = None
+    through: tuple[str, ...] = ()
     process: subprocess.Popen[bytes] | None = field(default=None, init=False)
 
     def __enter__(self) -> Self:
@@ -85,7 +85,7 @@ class GatewayProcess:
         (self.state / "client.json").unlink(missing_ok=True)
         with (self.state / "gateway.out").open("ab") as log:
             self.process = subprocess.Popen(
-                [*self._limits(), *arguments, "--state", str(self.state)],
+                [*self.through, *arguments, "--state", str(self.state)],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -99,14 +99,6 @@ class GatewayProcess:
                 self._end()
                 raise
         return self
-
-    def _limits(self) -> list[str]:
-        """Return the command that runs the next one under these limits."""
-        if self.descriptors is None:
-            return []
-        few = self.descriptors
-        soft, hard = few if isinstance(few, tuple) else (few, few)
-        return ["sh", "-c", f'ulimit -Sn {soft}; ulimit -Hn {hard}; exec "$@"', "sh"]
 
     def _environment(self) -> dict[str, str]:
         source = {} if self.source is None else {"PYTHONPATH": str(self.source)}

@@ -34,8 +34,8 @@ from parkmeter.aws.api_events import (
 from parkmeter.aws.definitions import Definition
 from parkmeter.aws.token_context import token_in
 from parkmeter.core.meter import Meter, Status, is_open, price_of
+from parkmeter.core.status import View
 from parkmeter.core.tokens import Scope, Token, require
-from parkmeter.core.view import View
 from parkmeter.errors import (
     ParkmeterError,
     TokenMissingError,

@@ -74,6 +74,7 @@ class Exchange:
         "_client",
         "_connecting",
         "_connection",
+        "_cookies",
         "_first",
         "_head",
         "_head_at",
@@ -99,6 +100,8 @@ class Exchange:
     """What was sent first, as long as it may be sent again."""
     _chunked: bool
     """The answer goes to the client in chunks."""
+    _cookies: bool
+    """Cookies pass, in both directions."""
     _address: Address
     _timeouts: Timeouts
     _connecting: asyncio.Task[None] | None
@@ -261,7 +264,12 @@ class Exchange:
         self._timeout_error = refusals.answer_stalled
         self._head_at = perf_counter()
         status = connection.status
-        head = answer_head(status, connection.headers) + self._meter_headers()
+        head = (
+            answer_head(
+                status, connection.headers, cookies=self._cookies, document=connection.document
+            )
+            + self._meter_headers()
+        )
         if not (connection.has_length or self._request.method == "HEAD" or status in BODILESS):
             if self._request.http11:
                 self._chunked = True
