@@ -4,6 +4,9 @@
 PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/pip --disable-pip-version-check --quiet
+# Exact versions, checked by their hashes; `make run PINNED=no` takes the newest that fit instead.
+PINNED ?= yes
+PINS := packaging/requirements-run.txt
 # Some tests wait more than they work.
 WORKERS ?= $(shell echo $$(($$(getconf _NPROCESSORS_ONLN) * 3 / 2)))
 
@@ -22,11 +25,13 @@ test-all: .venv/.developing .venv/cdk  ## all set-up, then every test
 	$(BIN)/pytest -n $(WORKERS) --ignore=tests/behaviour
 	$(BIN)/pytest -n $(WORKERS) tests/behaviour
 
-check: .venv/.developing       ## style, types, layers, generated references, templates
+check: .venv/.developing       ## style, types, layers, language, generated references, templates
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/python -m tools.language
+	$(BIN)/python -m tools.pins --check
 	$(BIN)/pytest -q tests/stacks/test_review.py
 	$(BIN)/python -m tools.reference --check
 
@@ -53,9 +58,15 @@ clean:                         ## remove what the verbs made
 	@echo "Setting up Python in .venv …"
 	@$(PYTHON) -m venv .venv
 
-.venv/.installed: pyproject.toml | .venv/bin/python
+.venv/.installed: pyproject.toml $(PINS) | .venv/bin/python
 	@echo "Installing parkmeter into .venv (about half a minute, once) …"
+ifeq ($(PINNED),no)
 	@$(PIP) install --editable .
+else
+	@$(PIP) install --require-hashes --requirement $(PINS) \
+	  || { echo "Without exact versions: make run PINNED=no"; exit 1; }
+	@$(PIP) install --no-deps --no-build-isolation --editable .
+endif
 	@touch $@
 
 # Not compiled: most of it is never imported, and what is, Python compiles then.

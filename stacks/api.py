@@ -19,8 +19,8 @@ from constructs import Construct
 
 from stacks.functions import Deployment, MeterFunction, Program
 from stacks.gateway_responses import add_problem_responses
-from stacks.iam import role
-from stacks.iam_grants import Grants
+from stacks.iam import Grants
+from stacks.iam_role import role
 from stacks.inference import TIMEOUT_SECONDS
 from stacks.names import STAGE
 from stacks.tables import auth_table

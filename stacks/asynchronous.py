@@ -21,8 +21,8 @@ from constructs import Construct
 
 from stacks.functions import Deployment, MeterFunction, Program, kept_log_group
 from stacks.hosting import hosted_model, production_variant
-from stacks.iam import Grant
-from stacks.iam_grants import Grants
+from stacks.iam import Grants
+from stacks.iam_role import Grant
 from stacks.names import ASYNC_FAILURES, ASYNC_INPUTS, ASYNC_RESULTS, endpoint_log_group
 from stacks.scaling import Scaling
 from stacks.settings import Endpoint

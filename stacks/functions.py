@@ -10,8 +10,8 @@ from typing import Protocol
 from aws_cdk import Duration, RemovalPolicy, Stack, aws_lambda, aws_logs
 from constructs import Construct
 
-from stacks.iam import Grant, role
-from stacks.iam_grants import Grants
+from stacks.iam import Grants
+from stacks.iam_role import Grant, role
 from stacks.names import Names, log_group
 from stacks.settings import Settings
 

@@ -11,8 +11,8 @@ from aws_cdk import Aws, Stack, aws_iam, aws_sagemaker
 from constructs import Construct
 
 from stacks import jumpstart
-from stacks.iam import Grant, role
-from stacks.iam_grants import Grants
+from stacks.iam import Grants
+from stacks.iam_role import Grant, role
 from stacks.names import VARIANT, endpoint_log_group
 from stacks.settings import Container, Endpoint, JumpStart, Settings
 

@@ -1,88 +1,319 @@
-"""Roles of least privilege, made of statements that give a reason for each wildcard.
+"""The grants of a deployment: each permission a role may have, by what it is for.
 
-The reason for a resource with a `*` is written into the template beside the role and given to
-cdk-nag for exactly that resource. No action has a `*`. Knows neither names nor stacks.
+Knows names, no stacks.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from aws_cdk import Aws, Stack
 
-from aws_cdk import Acknowledgment, Aws, CfnResource, Validations, aws_iam
-from constructs import Construct
+from stacks.iam_role import Grant
+from stacks.names import (
+    ASYNC_FAILURES,
+    ASYNC_INPUTS,
+    ASYNC_RESULTS,
+    OUTBOX_PARTITION,
+    SECRET_PARTITION,
+    TAG,
+    UNSETTLED_INDEX,
+    Names,
+    endpoint_log_group,
+    use_key,
+)
 
-WILDCARDS = "parkmeter:wildcards"
-"""Key in a role's metadata: the reason for each resource with a `*`."""
+_ONE_FOR_EACH = (
+    "one for each endpoint of this deployment, all under its prefix; listed one by one they would "
+    "exceed IAM's limit of 10,240 characters a role at some twenty endpoints"
+)
 
 
-@dataclass(frozen=True, slots=True)
-class Grant:
-    """One statement. `because`: the reason for its wildcards."""
+class Grants:
+    """The grants of one deployment in one region."""
 
-    actions: tuple[str, ...]
-    resources: tuple[str, ...]
-    conditions: Mapping[str, Any] = field(default_factory=dict)
-    because: str = ""
+    def __init__(self, stack: Stack, names: Names) -> None:
+        self._region = stack.region
+        self._names = names
 
-    def __post_init__(self) -> None:
-        if any("*" in action for action in self.actions):
-            raise ValueError(f"{self.actions}: name each action")
-        if self.wildcards and not self.because:
-            raise ValueError(f"{self.wildcards}: a wildcard needs a reason")
+    def arn(self, service: str, resource: str) -> str:
+        """Return an ARN in this account and region."""
+        return f"arn:{Aws.PARTITION}:{service}:{self._region}:{Aws.ACCOUNT_ID}:{resource}"
 
-    @property
-    def wildcards(self) -> list[str]:
-        """Return the resources that contain a `*`."""
-        return [resource for resource in self.resources if "*" in resource]
+    def sagemaker(self, kind: str, name: str) -> str:
+        """Return a SageMaker ARN, in lower case as SageMaker has it: IAM compares by case."""
+        return self.arn("sagemaker", f"{kind}/{name.lower()}")
 
-    def statement(self) -> aws_iam.PolicyStatement:
-        """Return CDK's form of it."""
-        return aws_iam.PolicyStatement(
-            actions=list(self.actions),
-            resources=list(self.resources),
-            conditions=dict(self.conditions) or None,
+    def function(self, name: str) -> str:
+        """Return the ARN of a function by its literal name."""
+        return self.arn("lambda", f"function:{name}")
+
+    def write_logs(self, group: str) -> Grant:
+        """Write into a log group, but not create it: it would outlive its stack."""
+        return Grant(
+            ("logs:CreateLogStream", "logs:PutLogEvents"),
+            (self.arn("logs", f"log-group:{group}:*"),),
+            because="the streams of this one log group; their names are chosen at run time",
         )
 
+    def see_log_streams(self, group: str) -> Grant:
+        """Describe log streams, as SageMaker's containers do first (guide, CreateModel roles)."""
+        return Grant(("logs:DescribeLogStreams",), (self.arn("logs", f"log-group:{group}"),))
 
-def role(scope: Construct, role_id: str, service: str, grants: Sequence[Grant]) -> aws_iam.Role:
-    """Return a role of a service with exactly these grants.
+    # ── Meters and tokens ───────────────────────────────────────────────────────────────────────
 
-    The policy is inline, not a resource of its own: what depends on the role depends on its
-    permissions too, also while the stack is being destroyed.
-    """
-    made = aws_iam.Role(
-        scope,
-        role_id,
-        assumed_by=aws_iam.ServicePrincipal(service),
-        inline_policies={
-            "grants": aws_iam.PolicyDocument(statements=[grant.statement() for grant in grants])
-        },
-    )
-    reasons = _reasons(grants)
-    if reasons:
-        default = made.node.default_child
-        assert isinstance(default, CfnResource)  # noqa: S101 (a role always has one)
-        default.add_metadata(WILDCARDS, reasons)
-        Validations.of(made).acknowledge(
-            *(
-                Acknowledgment(id=f"AwsSolutions-IAM5[Resource::{resource}]", reason=reason)
-                for resource, reason in reasons.items()
-            )
+    def read_meter(self, endpoint: str) -> Grant:
+        """Read one endpoint's meter, and nothing else of the table."""
+        return Grant(
+            ("dynamodb:GetItem",),
+            (self._table(self._names.meters_table),),
+            conditions={"ForAllValues:StringEquals": {"dynamodb:LeadingKeys": [endpoint]}},
         )
-    return made
 
+    def note_use(self, endpoint: str) -> Grant:
+        """Write the last use of one endpoint, and nothing else of the table."""
+        return Grant(
+            ("dynamodb:PutItem",),
+            (self._table(self._names.meters_table),),
+            conditions={"ForAllValues:StringEquals": {"dynamodb:LeadingKeys": [use_key(endpoint)]}},
+        )
 
-def _reasons(grants: Sequence[Grant]) -> dict[str, str]:
-    """Return the reasons of each resource with a `*`, spelled as cdk-nag spells it."""
-    reasons: dict[str, list[str]] = {}
-    for grant in grants:
-        for resource in map(_readable, grant.wildcards):
-            known = reasons.setdefault(resource, [])
-            known += [grant.because] if grant.because not in known else []
-    return {resource: "; ".join(known) for resource, known in reasons.items()}
+    def keep_meters(self) -> Grant:
+        """Read and commit meters and journal, but not the secret that signs links."""
+        return Grant(
+            (
+                "dynamodb:ConditionCheckItem",
+                "dynamodb:GetItem",
+                "dynamodb:PutItem",
+                "dynamodb:Query",
+            ),
+            (self._table(self._names.meters_table),),
+            {"ForAllValues:StringNotEquals": {"dynamodb:LeadingKeys": [SECRET_PARTITION]}},
+        )
 
+    def sign_links(self) -> Grant:
+        """Read and create the secret that signs the links in mails."""
+        return Grant(
+            ("dynamodb:GetItem", "dynamodb:PutItem"),
+            (self._table(self._names.meters_table),),
+            {"ForAllValues:StringEquals": {"dynamodb:LeadingKeys": [SECRET_PARTITION]}},
+        )
 
-def _readable(resource: str) -> str:
-    for token, word in ((Aws.PARTITION, "Partition"), (Aws.ACCOUNT_ID, "AccountId")):
-        resource = resource.replace(token, f"<AWS::{word}>")
-    return resource
+    def empty_outbox(self) -> Grant:
+        """Claim posted entries and delete mailed ones; nothing else of the table."""
+        return Grant(
+            ("dynamodb:DeleteItem", "dynamodb:UpdateItem"),
+            (self._table(self._names.meters_table),),
+            {"ForAllValues:StringEquals": {"dynamodb:LeadingKeys": [OUTBOX_PARTITION]}},
+        )
+
+    def list_unsettled(self) -> Grant:
+        """List the unsettled meters."""
+        table = self._table(self._names.meters_table)
+        return Grant(("dynamodb:Query",), (f"{table}/index/{UNSETTLED_INDEX}",))
+
+    def read_all_meters(self) -> Grant:
+        """Read many meters in one call."""
+        return Grant(("dynamodb:BatchGetItem",), (self._table(self._names.meters_table),))
+
+    def count_minutes(self) -> Grant:
+        """Count the minutes a token adds in a day, in the transaction that adds them."""
+        return Grant(("dynamodb:UpdateItem",), (self._table(self._names.meters_table),))
+
+    def read_token(self) -> Grant:
+        """Read one token."""
+        return Grant(("dynamodb:GetItem",), (self._table(self._names.auth_table),))
+
+    def keep_tokens(self) -> Grant:
+        """List, issue and revoke tokens."""
+        return Grant(
+            ("dynamodb:DeleteItem", "dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:Scan"),
+            (self._table(self._names.auth_table),),
+        )
+
+    # ── Parameters ──────────────────────────────────────────────────────────────────────────────
+
+    def find_endpoints(self) -> Grant:
+        """List the definitions that the metered stacks wrote."""
+        return Grant(
+            ("ssm:GetParametersByPath",),
+            self._below(self._names.endpoints_path),
+            because="one parameter for each endpoint; which ones exist is only known at run time",
+        )
+
+    def read_endpoints(self) -> Grant:
+        """Read definitions by name."""
+        return Grant(
+            ("ssm:GetParameters",),
+            self._below(self._names.endpoints_path)[1:],
+            because="one parameter for each endpoint; which ones exist is only known at run time",
+        )
+
+    def read_endpoint(self, endpoint: str) -> Grant:
+        """Read one endpoint's definition."""
+        path = f"parameter{self._names.endpoints_path}{endpoint}"
+        return Grant(("ssm:GetParameter",), (self.arn("ssm", path),))
+
+    def read_hours(self) -> Grant:
+        """List the schedules of endpoints with hours."""
+        return Grant(
+            ("ssm:GetParametersByPath",),
+            self._below(self._names.hours_path),
+            because="one parameter for each endpoint; which ones exist is only known at run time",
+        )
+
+    def find_address(self) -> Grant:
+        """Read the address of the API."""
+        parameter = f"parameter{self._names.address_parameter}"
+        return Grant(("ssm:GetParameter",), (self.arn("ssm", parameter),))
+
+    def publish_expiry(self) -> Grant:
+        """Read and write the published expiries."""
+        return Grant(
+            ("ssm:GetParameters", "ssm:GetParametersByPath", "ssm:PutParameter"),
+            self._below(self._names.expiry_path),
+            because="one parameter for each endpoint; which ones exist is only known at run time",
+        )
+
+    def withdraw_expiry(self) -> Grant:
+        """Delete a published expiry."""
+        return Grant(
+            ("ssm:DeleteParameter",),
+            self._below(self._names.expiry_path)[1:],
+            because="one parameter for each endpoint of the stack",
+        )
+
+    # ── SageMaker ───────────────────────────────────────────────────────────────────────────────
+
+    def start_endpoints(self) -> list[Grant]:
+        """Create endpoints, only with our name and our tag."""
+        tagged = {"StringEquals": {f"aws:RequestTag/{TAG}": self._names.prefix}}
+        ours = self.sagemaker("endpoint", f"{self._names.endpoint_prefix}*")
+        because = "the endpoints of this deployment all begin with its prefix"
+        return [
+            Grant(("sagemaker:AddTags", "sagemaker:CreateEndpoint"), (ours,), tagged, because),
+            Grant(
+                ("sagemaker:CreateEndpoint",),
+                (self.sagemaker("endpoint-config", "*"),),
+                because="CloudFormation chooses the names of EndpointConfigs, so that a new one "
+                "never collides with the one that a live endpoint still uses",
+            ),
+        ]
+
+    def see_and_stop_endpoints(self) -> list[Grant]:
+        """Describe endpoints; delete those with our name and our tag."""
+        ours = self.sagemaker("endpoint", f"{self._names.endpoint_prefix}*")
+        tagged = {"StringEquals": {f"aws:ResourceTag/{TAG}": self._names.prefix}}
+        return [
+            Grant(
+                ("sagemaker:DeleteEndpoint",),
+                (ours,),
+                tagged,
+                "the endpoints of this deployment all begin with its prefix and bear its tag",
+            ),
+            Grant(
+                ("sagemaker:DescribeEndpoint", "sagemaker:ListTags"),
+                (ours,),
+                because="reading only: the tags show whether an endpoint of this name is ours",
+            ),
+        ]
+
+    def list_endpoints(self) -> Grant:
+        """List endpoints, to find those with our tag and no meter."""
+        return Grant(
+            ("sagemaker:ListEndpoints",),
+            ("*",),
+            because="ListEndpoints has no resource (AWS); it only reads names and states",
+        )
+
+    def invoke(self, endpoint: str) -> Grant:
+        """Send prompts to one endpoint, by its name on SageMaker."""
+        return Grant(("sagemaker:InvokeEndpoint",), (self.sagemaker("endpoint", endpoint),))
+
+    def invoke_any(self) -> Grant:
+        """Send prompts to any endpoint of this deployment, at once or through its queue."""
+        return Grant(
+            ("sagemaker:InvokeEndpoint", "sagemaker:InvokeEndpointAsync"),
+            (self.sagemaker("endpoint", f"{self._names.endpoint_prefix}*"),),
+            because=_ONE_FOR_EACH,
+        )
+
+    # ── Others ──────────────────────────────────────────────────────────────────────────────────
+
+    def wake(self, function: str) -> Grant:
+        """Invoke a function by its literal name."""
+        return Grant(("lambda:InvokeFunction",), (self.function(function),))
+
+    def call_from_api(self) -> list[Grant]:
+        """Invoke the functions that the API forwards to."""
+        names = self._names
+        return [
+            self.wake(names.authorizer),
+            self.wake(names.control),
+            Grant(
+                ("lambda:InvokeFunction",),
+                (self.function(names.inference("*")),),
+                because=_ONE_FOR_EACH,
+            ),
+        ]
+
+    def read_endpoint_logs(self) -> Grant:
+        """Read the containers' logs."""
+        group = endpoint_log_group(f"{self._names.endpoint_prefix}*")
+        return Grant(
+            ("logs:FilterLogEvents",),
+            (self.arn("logs", f"log-group:{group}"),),
+            because=_ONE_FOR_EACH,
+        )
+
+    def use_async_buckets(self) -> list[Grant]:
+        """Write inputs, read results. Listing makes a missing result a 404 instead of a 403.
+
+        Only in buckets of this account: bucket names are global, and another account that took one
+        before the async stack is deployed would receive the prompts.
+        """
+        ours = {"StringEquals": {"s3:ResourceAccount": Aws.ACCOUNT_ID}}
+        name = self._names.async_bucket("*", Aws.ACCOUNT_ID, self._region)
+        arn = f"arn:{Aws.PARTITION}:s3:::{name}"
+        return [
+            Grant(("s3:ListBucket",), (arn,), ours, _ONE_FOR_EACH),
+            Grant(("s3:PutObject",), (f"{arn}/{ASYNC_INPUTS}/*",), ours, _ONE_FOR_EACH),
+            Grant(
+                ("s3:GetObject",),
+                tuple(f"{arn}/{each}/*" for each in (ASYNC_INPUTS, ASYNC_RESULTS, ASYNC_FAILURES)),
+                ours,
+                _ONE_FOR_EACH,
+            ),
+        ]
+
+    def empty_bucket(self, bucket: str) -> list[Grant]:
+        """Delete everything in a bucket."""
+        arn = f"arn:{Aws.PARTITION}:s3:::{bucket}"
+        return [
+            Grant(("s3:ListBucket",), (arn,)),
+            Grant(
+                ("s3:DeleteObject",),
+                (f"{arn}/*",),
+                because="all objects of this one bucket are deleted",
+            ),
+        ]
+
+    def read_prices(self) -> Grant:
+        """Look up prices of instance types."""
+        return Grant(
+            ("pricing:GetProducts",),
+            ("*",),
+            because="the Price List is public and has no resources that IAM could name",
+        )
+
+    def read_request_counts(self) -> Grant:
+        """Read the request counts of endpoints."""
+        return Grant(
+            ("cloudwatch:GetMetricData",),
+            ("*",),
+            because="CloudWatch's metrics have no resources that IAM could name",
+        )
+
+    def _table(self, name: str) -> str:
+        return self.arn("dynamodb", f"table/{name}")
+
+    def _below(self, path: str) -> tuple[str, str]:
+        """Return a path itself, for GetParametersByPath, and all parameters below it."""
+        parameter = f"parameter{path.rstrip('/')}"
+        return self.arn("ssm", parameter), self.arn("ssm", f"{parameter}/*")

@@ -9,7 +9,7 @@ from aws_cdk import Stack
 from constructs import Construct
 
 from stacks.functions import Deployment, MeterFunction, Program
-from stacks.iam_grants import Grants
+from stacks.iam import Grants
 from stacks.settings import Endpoint
 
 TIMEOUT_SECONDS = 29

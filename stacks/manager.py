@@ -16,7 +16,7 @@ from constructs import Construct
 
 from stacks.alarms import Monitoring
 from stacks.functions import Deployment, MeterFunction, Program, kept_log_group
-from stacks.iam_grants import Grants
+from stacks.iam import Grants
 from stacks.names import endpoint_log_group
 from stacks.notifications import NotificationTopic
 from stacks.tables import meters_table

@@ -21,7 +21,7 @@ from constructs import Construct
 
 from stacks.functions import Deployment, MeterFunction, Program
 from stacks.hosting import hosted_model, production_variant
-from stacks.iam_grants import Grants
+from stacks.iam import Grants
 from stacks.settings import Endpoint
 
 

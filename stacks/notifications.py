@@ -6,7 +6,7 @@ Knows names and settings; the stack decides which functions publish.
 from aws_cdk import Aws, aws_iam, aws_sns, aws_sns_subscriptions
 from constructs import Construct
 
-from stacks.iam import Grant
+from stacks.iam_role import Grant
 from stacks.settings import Settings
 
 

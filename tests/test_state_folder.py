@@ -1,4 +1,4 @@
-"""Who has a state folder, and how others find that out."""
+"""The holder of a state folder, and how others find it."""
 
 import fcntl
 import os

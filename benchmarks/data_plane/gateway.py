@@ -12,8 +12,8 @@ import uvicorn
 from benchmarks.data_plane.peer import Ground, Peer, Program
 from benchmarks.data_plane.questions import TOKEN
 from parkmeter.core.meter import Status
+from parkmeter.core.status import View
 from parkmeter.core.tokens import Token, digest_of
-from parkmeter.core.view import View
 from parkmeter.proxy.client_protocol import protocol_for
 from parkmeter.proxy.data_plane import DataPlane
 from parkmeter.proxy.gate import LocalGate

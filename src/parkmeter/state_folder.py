@@ -1,6 +1,6 @@
-"""The folder a local gateway works in: its lock, and what the command line finds there.
+"""The state folder of a local gateway: its lock, and the files that the command line reads.
 
-One gateway a folder: the lock is the operating system's, so it is gone with its process however
+One gateway per folder: the lock is the operating system's, so it is gone with its process however
 that ended.
 """
 
@@ -17,10 +17,10 @@ from parkmeter.client_file import NAME, ClientFile, read_client_file
 from parkmeter.errors import ConfigError, ParkmeterError
 
 _LOCK_WITHIN = 0.5
-"""Seconds to try for a lock whose holder has not said who it is: it may only be looking."""
+"""Seconds to try for a lock whose holder has not written its note: it may only be reading."""
 
 _LONGEST_NOTE = 16384
-"""Bytes of what a gateway says of itself in its lock file, the longest path included."""
+"""Bytes of a gateway's note in its lock file, the longest path included."""
 
 _SECRET_BYTES = 32
 
@@ -53,44 +53,44 @@ class StateFolder:
 
     @property
     def store(self) -> Path:
-        """The store's file."""
+        """Return the store's file."""
         return self.path / "parkmeter.sqlite"
 
     @property
     def endpoints(self) -> Path:
-        """Where the process driver keeps what belongs to its endpoints."""
+        """Return the folder of the process driver's files."""
         return self.path / "endpoints"
 
     @property
     def models(self) -> Path:
-        """Where models are kept after download and conversion."""
+        """Return the folder of downloaded and converted models."""
         return self.path / "models"
 
     @property
     def client_file(self) -> Path:
-        """What the command line reads."""
+        """Return the file that the command line reads."""
         return self.path / NAME
 
     @property
     def token_file(self) -> Path:
-        """The token alone, for a shell: `TOKEN=$(cat …)`."""
+        """Return the file with the token alone, for a shell: `TOKEN=$(cat …)`."""
         return self.path / "token"
 
     @property
     def reload_file(self) -> Path:
-        """What came of the last reload; see `reloading`."""
+        """Return the file with the result of the last reload; see `gateway.reload`."""
         return self.path / "reload.json"
 
     @property
     def lock_file(self) -> Path:
-        """Locked while a gateway works here, and says which one."""
+        """Return the file that is locked while a gateway works here, with a note of which one."""
         return self.path / "gateway.lock"
 
     def lock(self) -> None:
-        """Take the folder.
+        """Lock the folder for this process.
 
         Raises:
-            StateLockedError: another gateway has it; names that one's URL.
+            StateLockedError: another gateway has it; names its URL.
             ConfigError: the folder cannot be made or written.
 
         """
@@ -115,14 +115,14 @@ class StateFolder:
         self.reload_file.unlink(missing_ok=True)
 
     def write_holder(self, url: str, config: Path | None = None) -> None:
-        """Say of the gateway that has the folder what others want to know; see `LockHolder`."""
+        """Write the note of the gateway that has the folder; see `LockHolder`."""
         assert self._lock is not None  # noqa: S101 (after `lock`)
         file = None if config is None else str(config.absolute())
         document = {"url": url, "process": os.getpid(), "config": file}
         os.pwrite(self._lock, json.dumps(document).encode(), 0)
 
     def holder(self) -> LockHolder | None:
-        """The gateway that works here; None if there is none, or it has not got its address yet.
+        """Return the gateway that works here; None if there is none, or it has no address yet.
 
         Raises:
             OSError: the lock file is there and may not be read.
@@ -133,22 +133,22 @@ class StateFolder:
         except FileNotFoundError:
             return None
         try:
-            # Shared for some microseconds, in which a gateway that begins tries again.
+            # Shared for some microseconds, in which a gateway that starts retries.
             return None if _locked(handle, fcntl.LOCK_SH) else _holder_in(handle)
         finally:
             os.close(handle)
 
     def release(self) -> None:
-        """Let the folder go."""
+        """Release the folder."""
         if self._lock is not None:
             os.ftruncate(self._lock, 0)
             os.close(self._lock)
             self._lock = None
 
     def link_secret(self) -> bytes:
-        """What links that extend are signed with; made when it is first asked for.
+        """Return the secret that signs extend links, created at the first call.
 
-        After `lock`. Whoever removes the file makes all links that were sent useless.
+        After `lock`. Removing the file makes all links that were sent invalid.
         """
         file = self.path / "link-secret"
         with suppress(OSError, ValueError):
@@ -160,7 +160,7 @@ class StateFolder:
         return made
 
     def client(self) -> ClientFile | None:
-        """What `client.json` says; None if it is missing or unreadable."""
+        """Return the content of `client.json`; None if it is missing or unreadable."""
         return read_client_file(self.path)
 
     def write_client(self, client: ClientFile) -> None:
@@ -172,7 +172,7 @@ class StateFolder:
 
 
 def _locked(handle: int, kind: int, within: float = 0.0) -> bool:
-    """Whether this process got the lock; who holds it for longer than `within` s has written so."""
+    """Return whether this process got the lock; a holder for longer than `within` s has a note."""
     give_up = time.monotonic() + within
     while True:
         try:
@@ -186,8 +186,8 @@ def _locked(handle: int, kind: int, within: float = 0.0) -> bool:
 
 
 def _holder_in(handle: int) -> LockHolder | None:
-    with suppress(ValueError, KeyError, TypeError):
-        document = json.loads(os.pread(handle, _LONGEST_NOTE, 0))
+    with suppress(ValueError, LookupError, TypeError, OverflowError, RecursionError):
+        document = dict(json.loads(os.pread(handle, _LONGEST_NOTE, 0)))
         config = document.get("config")
         return LockHolder(
             url=str(document["url"]),

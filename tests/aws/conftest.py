@@ -10,7 +10,7 @@ from tests.support.custom_resources import CloudFormation, cloudformation
 from tests.support.wound_sagemaker import Wound
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def moto() -> Iterator[str]:
     with moto_server() as url:
         yield url

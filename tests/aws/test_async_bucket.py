@@ -82,4 +82,4 @@ def test_a_failure_is_told_with_the_next_step_and_does_not_hang_the_stack(
     handler(_event(answers, "Delete", "results"), None)
     (answer,) = answers.answers
     assert answer["Status"] == "FAILED"
-    assert "empty it by hand" in answer["Reason"]
+    assert "Empty it by hand" in answer["Reason"]

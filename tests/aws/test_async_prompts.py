@@ -31,7 +31,7 @@ LARGEST = 4 * 2**20
 
 @dataclass
 class Cloud:
-    """Control, the async stack of flan-t5, and whoever runs its queue."""
+    """Control, the async stack of flan-t5, and the worker of its queue."""
 
     gateway: Gateway
     sagemaker: SageMakerSimulator
@@ -55,7 +55,7 @@ class Cloud:
         return self.sagemaker.account.jobs
 
     def at(self, time: Wound) -> AsyncPrompts:
-        """What control stands on, with a clock to wind."""
+        """Return the prompts that control uses, with a clock to wind."""
         return AsyncPrompts(self.s3, self.sagemaker.client("sagemaker-runtime"), time.now)
 
     @property
@@ -66,7 +66,7 @@ class Cloud:
         return queue
 
     def run_queue(self) -> None:
-        """As SageMaker does: input from S3 to the container, its answer to S3."""
+        """Do SageMaker's part: input from S3 to the container, its answer to S3."""
         for job in self.jobs:
             body = self._object(job.input_location or "")["Body"].read()
             connection = http.client.HTTPConnection(job.container)
@@ -250,6 +250,15 @@ def test_a_result_that_is_no_text_comes_byte_by_byte(cloud: Cloud) -> None:
     assert (said.headers["content-type"], said.body) == ("image/png", bytes(range(256)))
 
 
+def test_a_result_that_a_browser_could_run_is_sandboxed(cloud: Cloud) -> None:
+    prompt_id = cloud.accepted()
+    cloud.put(cloud.jobs[0].output_location, b"<svg/>", "image/svg+xml")
+    said = cloud.look(prompt_id)
+    assert (said.headers["content-type"], said.body) == ("image/svg+xml", b"<svg/>")
+    assert said.headers["content-security-policy"] == "sandbox"
+    assert said.headers["x-content-type-options"] == "nosniff"
+
+
 def test_a_result_of_four_megabytes_fits_through_lambda_whatever_its_characters(
     cloud: Cloud,
 ) -> None:
@@ -309,10 +318,10 @@ def test_of_sagemakers_own_words_nothing_is_passed_on(
 def test_what_sagemaker_gives_up_without_a_word_does_not_run_for_ever(cloud: Cloud) -> None:
     prompt_id, time = cloud.accepted(), Wound(datetime.now(UTC))
     time.wind(hours=7)
-    assert cloud.at(time).look(cloud.queue, prompt_id) is None
+    assert cloud.at(time).result(cloud.queue, prompt_id) is None
     time.wind(minutes=11)
     with pytest.raises(UpstreamTimeoutError):
-        cloud.at(time).look(cloud.queue, prompt_id)
+        cloud.at(time).result(cloud.queue, prompt_id)
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""The authorizer, asked as API Gateway asks it, over a DynamoDB on moto."""
+"""The authorizer, called as API Gateway calls it, over a DynamoDB on moto."""
 
 import subprocess
 import sys
@@ -161,7 +161,7 @@ def test_a_store_that_fails_is_no_denial(door: Door) -> None:
 
 
 def test_it_starts_without_any_web_framework() -> None:
-    heavy = "fastapi", "starlette", "pydantic", "parkmeter.meter"
+    heavy = "fastapi", "starlette", "pydantic", "parkmeter.core.meter"
     code = (
         "import sys, parkmeter.aws.authorizer;"
         f"print([name for name in {heavy!r} if name in sys.modules])"

@@ -1,4 +1,4 @@
-"""How many prompts SageMaker passed on, out of CloudWatch on moto."""
+"""Request counts of SageMaker, from CloudWatch on moto."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -37,7 +37,7 @@ def counted(client: Any) -> Iterator[CloudWatchCounts]:
     """Three prompts ten minutes ago, two of them in the same minute; one the day before."""
     backend = cloudwatch_backends[DEFAULT_ACCOUNT_ID]["us-east-1"]
     for ago in (10 * MINUTE, 9 * MINUTE + timedelta(seconds=40), 9 * MINUTE, DAY):
-        # Nobody but AWS may write into its namespace.
+        # Only AWS may write into its namespace.
         backend.put_metric_data("AWS/SageMaker", [_invocation(NOW - ago)])
     yield CloudWatchCounts(lambda: client, ENDPOINTS)
     backend.metric_data.clear()

@@ -1,4 +1,4 @@
-"""The last lines of a container's log, out of CloudWatch Logs on moto."""
+"""The last lines of a container's log, from CloudWatch Logs on moto."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -81,7 +81,7 @@ def test_a_log_too_long_for_the_time_gives_what_the_shorter_look_found(group):
     ticks = iter([0.0, 0.0, 0.0, 100.0])
     assert last(group, 10, ticks=lambda: next(ticks)) == "now\n"
     ticks = iter([0.0, 100.0])
-    with pytest.raises(LogsElsewhereError, match="more than can be searched"):
+    with pytest.raises(LogsElsewhereError, match="too long to search"):
         last(group, 10, ticks=lambda: next(ticks))
 
 
@@ -102,5 +102,5 @@ def test_a_failure_of_cloudwatch_is_told_without_its_details():
             aws_secret_access_key="testing",
             config=boto3.session.Config(retries={"total_max_attempts": 1}, connect_timeout=1),
         )
-    with pytest.raises(DriverError, match="CloudWatch did not give the log"):
+    with pytest.raises(DriverError, match="CloudWatch did not return the log"):
         last(gone, 10)

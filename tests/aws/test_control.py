@@ -215,7 +215,7 @@ def test_what_is_not_there_is_a_problem(gateway: Gateway) -> None:
 
 
 def test_control_starts_without_an_endpoint_of_its_own_or_a_word_to_aws(gateway: Gateway) -> None:
-    # As Lambda does it: whatever control imports must not take itself for another function.
+    # As in Lambda: a module that control imports must not act as the handler of another function.
     nowhere = {"AWS_LAMBDA_FUNCTION_NAME": "p-control", "AWS_ENDPOINT_URL": "http://localhost:9"}
     environment = {**os.environ, **nowhere}
     del environment["PARKMETER_ENDPOINT"]
@@ -264,7 +264,7 @@ def test_where_no_authorizer_was_asked_the_table_is(gateway: Gateway) -> None:
 
 
 class _Lambda(HTTPServer):
-    """Takes asynchronous invocations as Lambda does, and keeps them."""
+    """Accepts asynchronous invocations as Lambda does, and keeps them."""
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _Invocation)
@@ -283,7 +283,7 @@ class _Invocation(BaseHTTPRequestHandler):
         self.end_headers()
 
     def log_message(self, *_: object) -> None:
-        """Nothing: what was asked says it all."""
+        """Print nothing."""
 
 
 def test_the_clock_is_woken_by_name_after_a_change(

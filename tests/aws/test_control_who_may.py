@@ -76,7 +76,7 @@ ROUTES = [
 
 
 def context(scopes: str, endpoints: str = "*") -> dict[str, str]:
-    """What the authorizer says of a token."""
+    """Return the authorizer's context of a token."""
     return {"id": "a1", "name": "ada", "scopes": scopes, "endpoints": endpoints}
 
 
@@ -136,10 +136,10 @@ def test_every_route_of_control_is_in_the_table(gateway: Gateway) -> None:
 def test_without_a_token_only_what_is_open_answers(gateway: Gateway, asked: Asked) -> None:
     said = gateway.ask(asked.method, asked.path, asked.body, by=None)
     if asked.need == OPEN:
-        # No clock runs here, so health says that it stands still.
+        # No clock runs here, so health reports it as stopped.
         assert said.status in {200, 307, 503}
     elif asked.need == SIGNED:
-        # The link is who asks, and nobody signed this one.
+        # The link is the credential, and this one has no valid signature.
         assert said.status == 404
     else:
         assert said.status == 401

@@ -12,7 +12,7 @@ SECOND = timedelta(seconds=1)
 
 
 def clock_of(wound: Wound, seconds: float = 60) -> InvocationClock:
-    """A run that waits for what falls due within so many seconds; its pauses wind the time."""
+    """Return a run that waits for what falls due within `seconds`; its pauses wind the time."""
     until = wound.now() + timedelta(seconds=seconds)
     return InvocationClock(wound.now, lambda pause: wound.wind(seconds=pause), until)
 

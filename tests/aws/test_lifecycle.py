@@ -80,7 +80,7 @@ def test_what_cannot_be_stopped_within_the_hour_fails_the_destroy_by_name(
     begun = running.now
     asked = request(answers, "Delete") | {"ParkmeterSince": begun.isoformat()}
     running.wound.wind(minutes=50)
-    # Nobody else at work: what the clock would ask meanwhile is refused all the same.
+    # Without the clock, whose calls would be refused just the same.
     alone = replace(running.lifecycle(), pause=lambda seconds: running.wound.wind(seconds=seconds))
     alone.handle(asked, lambda: 900_000)
     assert answers.last["Status"] == "FAILED"

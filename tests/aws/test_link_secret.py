@@ -1,4 +1,4 @@
-"""What signs the links in mails on AWS, and where they lead."""
+"""The secret that signs the links in mails on AWS, and their address."""
 
 import threading
 from collections.abc import Iterator

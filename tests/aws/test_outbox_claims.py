@@ -1,4 +1,4 @@
-"""What is posted to be mailed, and who may send it."""
+"""Posted entries, and the claims to send them."""
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor

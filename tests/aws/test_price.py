@@ -1,4 +1,4 @@
-"""What the Price List says an hour costs, and that no deployment fails for want of a price."""
+"""Prices from the Price List; no deployment fails for want of one."""
 
 import json
 from collections.abc import Iterator

@@ -13,7 +13,7 @@ import pytest
 
 from parkmeter.aws import control, inference
 from parkmeter.aws.last_use import last_use
-from parkmeter.aws.wait_until_serving import LONGEST_SECONDS
+from parkmeter.aws.prompt import LONGEST_WAIT_SECONDS
 from parkmeter.core.meter import NEVER, Phase, Run
 from simulator.sagemaker.simulator import SageMakerSimulator
 from tests.support.api_gateway import ADA, BOB, Gateway, gateway_to_control
@@ -107,7 +107,7 @@ def test_below_a_prompts_path_there_is_nothing_and_it_says_why(
 ) -> None:
     said = gateway.ask(method, "/flan/v1/chat/completions")
     assert (said.status, said.document["code"]) == (404, "path_not_served")
-    assert "SageMaker passes on prompts only" in said.document["detail"]
+    assert "SageMaker forwards prompts only" in said.document["detail"]
     assert (
         "POST https://abc.execute-api.us-east-1.amazonaws.com/prod/flan."
         in (said.document["detail"])
@@ -130,9 +130,9 @@ def test_nothing_on_aws_speaks_of_streaming_or_of_waiting_longer_than_it_can(
     assert "/{api_resource}-async" in text
     for word in ("wait=60", "streamed", "base_url"):
         assert word not in text
-    assert f"At most {LONGEST_SECONDS}." in text
+    assert f"At most {LONGEST_WAIT_SECONDS}." in text
     waited = gateway.ask("POST", BY_NAME, {}, Prefer="wait=60")
-    assert waited.headers["preference-applied"] == f"wait={LONGEST_SECONDS}"
+    assert waited.headers["preference-applied"] == f"wait={LONGEST_WAIT_SECONDS}"
 
 
 # ── Waking ──────────────────────────────────────────────────────────────────────────────────────

@@ -25,7 +25,7 @@ def test_fifty_meters_in_one_account_live_and_end(
     names = _started(life, 50)
     assert len(life.there()) == 50
     # In pages: more than one of ListEndpoints, as with its default of ten.
-    monkeypatch.setattr(sagemaker, "PAGE", 10)
+    monkeypatch.setattr(sagemaker, "_PAGE", 10)
     listed = len(life.calls("ListEndpoints"))
     life.clock().run({"kind": "sweep"})
     assert life.calls("ListEndpoints")[listed:] == [""] * 5
@@ -131,7 +131,7 @@ def test_a_meter_that_has_changed_since_it_was_read_is_read_again(running: Life)
 
 
 def _started(life: Life, count: int) -> list[str]:
-    """Start so many endpoints at once; they are in service afterwards."""
+    """Start `count` endpoints at once; they are in service afterwards."""
     names = [f"m{number:02}" for number in range(count)]
     for name in names:
         life.deployment.define(name, warn_minutes=[])

@@ -132,6 +132,14 @@ def _hook(url: str = "https://example.org/pass-word", secret: str = "of-16-chara
         (f"[gateway]\npublic_url = 'https://x/?a=1'\n{_A}", "must not contain ? or #"),
         (f"{_A}extend_minutes = 0", "endpoints.a.extend_minutes: must be more than 0"),
         (f"{_A}api_resource = 'extend'", "the gateway's own"),
+        (f"{_A}paths = ['v1/*']", "must be decoded paths that begin with /"),
+        (f"{_A}paths = ['/v1/../x']", "must be decoded paths that begin with /"),
+        (f"{_A}paths = ['/v1/%70ause']", "must be decoded paths that begin with /"),
+        (f"{_A}paths = ['/v1*']", "must be decoded paths that begin with /"),
+        (f"{_A}paths = '/v1/*'", "must be a list"),
+        (f"{_A}cookies = 'no'", "endpoints.a.cookies: must be true or false"),
+        (f"{_A}max_in_flight = true", "must not be true or false"),
+        (f"{_A}max_in_flight = 0", "endpoints.a.max_in_flight"),
         ('[gateways]\nport = 1\n[endpoints.a]\nmodel = "demo"', "gateways"),
     ],
 )
@@ -184,11 +192,11 @@ def test_without_a_choice_all_events_are_sent(write):
         ),
         (
             '[endpoints.a]\nmodel = "demo"\nhours = "Mon-Fry 09:00-17:00 UTC"',
-            "parkmeter.toml:3: endpoints.a.hours: \"Mon-Fry 09:00-17:00 UTC\": 'Fry' is no day; ",
+            "parkmeter.toml:3: endpoints.a.hours: \"Mon-Fry 09:00-17:00 UTC\": 'Fry' is not a day",
         ),
         (
             '[endpoints.a]\nmodel = "demo"\nhours = [\n"Mon 09:00-17:00 UTC",\n"Tue 9-17"]',
-            "parkmeter.toml:3: endpoints.a.hours: \"Tue 9-17\": '9' is no time of day",
+            "parkmeter.toml:3: endpoints.a.hours: \"Tue 9-17\": '9' is not a time of day",
         ),
         (
             '[endpoints.a]\nmodel = "demo"\nhours = "Mon 09:00-17:00 UTC"\nmax_minutes_ahead = 60',

@@ -1,4 +1,4 @@
-"""What reconcile decides, row by row."""
+"""The decisions of reconcile, row by row."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -381,13 +381,13 @@ def test_trouble_is_shown_at_once_and_journaled_once_per_cause_when_it_lasts():
 
 
 def test_troubles_that_take_turns_are_journaled_too():
-    meter, told = SERVING, []
+    meter, whys = SERVING, []
     for second in range(25):
         why = "no answer" if second % 2 else "too many requests"
         decision = trouble(SPEC, meter, why, NOW + second * SECOND)
         meter = decision.meter
-        told += [entry.why for entry in decision.entries]
-    assert 1 <= len(told) <= 3
+        whys += [entry.why for entry in decision.entries]
+    assert 1 <= len(whys) <= 3
 
 
 def test_parking_stops_the_endpoint_and_leaves_the_time_on_the_meter():
@@ -435,7 +435,7 @@ def test_whatever_is_seen_a_decision_keeps_the_rules(steps):
                 assert not is_open(meter, now) or observed.phase is Phase.FAILED
             case Rest():
                 pass
-        # Somebody looks again for as long as anything may be there.
+        # Another look is due as long as anything may be there.
         assert decision.check_at is not None or meter.settled
         # Deciding again and again on what was decided comes to rest at once.
         settled = meter
@@ -451,7 +451,7 @@ def test_a_closed_meter_is_looked_at_at_least_every_second_until_all_is_gone(obs
     assert at(SERVING, observed, late).check_at <= late + SECOND
 
 
-# ── Where every look costs a call to somebody else ──────────────────────────────────────────────
+# ── Every look costs a call to a provider ───────────────────────────────────────────────────────
 
 DISTANT = replace(SPEC, look_again=90 * SECOND)
 

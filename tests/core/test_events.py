@@ -1,4 +1,4 @@
-"""What others are told of a meter, in words and as JSON, and what they are not told."""
+"""Notification events as text and as JSON, and what is kept out of them."""
 
 import json
 from datetime import datetime, timedelta, timezone
@@ -65,19 +65,19 @@ def test_a_warning_says_what_runs_until_when_what_it_costs_and_carries_one_link(
         "Spent so far: $1.20",
         "Add 30 minutes: https://meter.example.org/extend/abc",
     ]
-    told = document(warning, in_utc)
-    assert told["extend_url"] == LINK.url
-    assert told["spent"] == "1.2000"
-    assert told["expires_at"] == "2026-06-22T12:20:00Z"
+    made = document(warning, in_utc)
+    assert made["extend_url"] == LINK.url
+    assert made["spent"] == "1.2000"
+    assert made["expires_at"] == "2026-06-22T12:20:00Z"
     assert document(warning, in_berlin)["expires_at_local"] == "2026-06-22T14:20:00+02:00"
-    assert json.loads(json.dumps(told)) == told
-    assert str(told).count(LINK.url) == 2  # its field, and in the text
+    assert json.loads(json.dumps(made)) == made
+    assert str(made).count(LINK.url) == 2  # its field, and in the text
 
 
 def test_only_a_warning_of_the_close_has_a_link(world):
     world.top_up(20)
     world.wind(11 * MINUTE)
-    world.service.warn("flan-t5", "somebody should know", "note:1")
+    world.service.warn("flan-t5", "worth knowing", "note:1")
     assert [event.extension for event in events(world)] == [None, None, None, LINK, None]
     assert title(events(world)[-1]) == "flan-t5 needs a look"
 
@@ -104,8 +104,8 @@ def test_an_unknown_price_is_unknown_and_never_zero():
     (warning,) = of_kind(world, Kind.WARNING)
     assert "An hour costs: unknown" in text(warning)
     assert "Spent" not in text(warning)
-    told = document(warning)
-    assert (told["price_per_hour"], told["spent"]) == (None, None)
+    made = document(warning)
+    assert (made["price_per_hour"], made["spent"]) == (None, None)
 
 
 def test_a_failure_is_told_once_per_cause_and_run_however_often_it_is_tried(world):
@@ -211,9 +211,9 @@ def test_what_is_nobodys_business_is_not_told(world):
     world.wind(MINUTE)
     world.service.eject("flan-t5", ADA)
     world.wind(MINUTE)
-    told = str([document(event) for event in events(world)])
-    assert "my-secret-key" not in told
-    assert ADA.id not in told.replace("ada", "")
+    made = str([document(event) for event in events(world)])
+    assert "my-secret-key" not in made
+    assert ADA.id not in made.replace("ada", "")
     assert Kind.EJECT not in {event.kind for event in events(world)}
 
 

@@ -1,4 +1,4 @@
-"""The link in a warning: what it says, and that nobody else can make it say anything else."""
+"""The link in a warning: its content, and that no one else can change it."""
 
 import base64
 import json
@@ -28,8 +28,10 @@ LINK = link_of(OFFER, SECRET)
 
 def warning(expires_at=NOON + 10 * MINUTE) -> Entry:
     left, why = expires_at - NOON, "10 min left"
-    told = Entry("flan-t5", Kind.WARNING, NOON, "parkmeter", why, "warn:x", expires_at, left=left)
-    return replace(told, number=7)
+    warning = Entry(
+        "flan-t5", Kind.WARNING, NOON, "parkmeter", why, "warn:x", expires_at, left=left
+    )
+    return replace(warning, number=7)
 
 
 def test_a_link_says_what_was_offered():

@@ -1,4 +1,4 @@
-"""Money, for every price and sum: nobody pays for more than they get, and parts make the whole."""
+"""Money, for every price and sum: no one pays for more than they get, and parts make the whole."""
 
 import csv
 import io

@@ -11,7 +11,7 @@ import pytest
 import uvicorn
 
 from parkmeter.core.meter import Status
-from parkmeter.core.view import View
+from parkmeter.core.status import View
 from parkmeter.proxy.client_protocol import protocol_for
 from parkmeter.proxy.data_plane import DataPlane
 from parkmeter.proxy.gate import LocalGate

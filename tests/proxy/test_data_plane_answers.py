@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 
 from parkmeter.core.meter import Meter, Status
-from parkmeter.core.view import View
+from parkmeter.core.status import View
 from parkmeter.web.routes import Limits
 from tests.support.gateway_at_work import NOON, gateway, on_both_loops
 from tests.support.scripted_upstream import OK, ServerEnd, answering, upstream

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from parkmeter.core.meter import Status
-from parkmeter.core.view import View
+from parkmeter.core.status import View
 from parkmeter.proxy.gate import LocalGate, Standing, standing
 
 NOON = datetime(2027, 3, 1, 12, tzinfo=UTC)

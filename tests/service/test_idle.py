@@ -7,7 +7,7 @@ import pytest
 
 from parkmeter.core.journal import SYSTEM, Kind
 from parkmeter.core.meter import Spec, Status
-from parkmeter.core.view import View
+from parkmeter.core.status import View
 from parkmeter.proxy.gate import LocalGate
 from tests.support.world import MINUTE, NOON, SECOND, World
 
@@ -58,7 +58,7 @@ def test_an_idle_endpoint_is_ejected_and_the_entry_has_the_time_left(world):
     assert world.status() == "stopped"
     assert eject.who == SYSTEM
     assert eject.amount == -50 * MINUTE
-    assert eject.why == "no prompt for 10 min 0 s; 50 min 0 s given back"
+    assert eject.why == "no prompt for 10 min 0 s"
     assert world.lines()[-2:] == [Kind.EJECT, Kind.STOP]
 
 
@@ -88,7 +88,7 @@ def test_the_reason_of_an_idle_eject_says_that_a_prompt_wakes_it():
     world.top_up(60)
     world.wind(20 * MINUTE)
     reason = world.service.report("flan-t5").shown.reason
-    assert reason == "no prompt for 10 min 0 s; a prompt wakes it"
+    assert reason == "no prompt for 10 min 0 s; a prompt starts it"
 
 
 def test_idleness_counts_from_the_moment_it_was_ready(world):

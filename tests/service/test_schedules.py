@@ -184,7 +184,7 @@ def test_an_eject_holds_until_the_next_window_whatever_is_restarted():
     made.wind(MINUTE)
     report = made.service.report("flan-t5")
     assert (report.shown.status, report.held) == ("stopped", True)
-    assert report.shown.reason == "ejected; starts Wed 09:00 Europe/London by itself"
+    assert report.shown.reason == "ejected; starts Wed 09:00 Europe/London"
     restarted(made)
     made.wind(5 * HOUR)
     assert made.status() == "stopped"
@@ -382,7 +382,7 @@ def test_people_see_the_window_that_is_on_and_the_next():
     made.wind(MINUTE)
     report = made.service.report("flan-t5")
     assert (report.window, report.next_window.begin, report.held) == (None, NINE, False)
-    assert report.shown.reason == "outside its hours; starts Tue 09:00 Europe/London by itself"
+    assert report.shown.reason == "outside its hours; starts Tue 09:00 Europe/London"
     made.wind(HOUR)
     report = made.service.report("flan-t5")
     assert (report.window.end, report.held) == (NINE + 8 * HOUR, False)
@@ -396,12 +396,10 @@ def reason(made: World) -> str:
 def test_the_reason_of_an_idle_eject_says_when_the_next_window_starts():
     made = world(spec(idle=30 * MINUTE), at=NINE)
     made.wind(40 * MINUTE)
-    assert reason(made) == "no prompt for 30 min 0 s; starts Wed 09:00 Europe/London by itself"
+    assert reason(made) == "no prompt for 30 min 0 s; starts Wed 09:00 Europe/London"
     made.specs = {"flan-t5": spec(idle=10 * MINUTE, wake=MINUTE)}
     restarted(made)
-    said = (
-        "no prompt for 30 min 0 s; starts Wed 09:00 Europe/London by itself, or a prompt wakes it"
-    )
+    said = "no prompt for 30 min 0 s; starts Wed 09:00 Europe/London, or on a prompt"
     assert reason(made) == said
 
 
@@ -411,10 +409,10 @@ def test_the_reason_of_an_eject_in_a_window_does_not_promise_to_wake():
     made.wind(HOUR)
     made.service.eject("flan-t5", ADA)
     made.wind(MINUTE)
-    assert reason(made) == "ejected; starts Wed 09:00 Europe/London by itself"
+    assert reason(made) == "ejected; starts Wed 09:00 Europe/London"
     made.top_up(5)
     made.wind(HOUR)
-    said = "no time on the meter; starts Wed 09:00 Europe/London by itself, or a prompt wakes it"
+    said = "no time on the meter; starts Wed 09:00 Europe/London, or on a prompt"
     assert reason(made) == said
 
 

@@ -8,6 +8,7 @@ from parkmeter.core.journal import Kind
 from parkmeter.core.meter import ZERO
 from parkmeter.errors import StoreBusyError
 from parkmeter.ports import StaleError
+from parkmeter.stores.memory import MemoryStore
 from tests.support.scheduled import NINE
 from tests.support.scheduled import spec as with_hours
 from tests.support.scheduled import world as scheduled
@@ -96,3 +97,22 @@ def test_a_windows_end_is_not_pushed_back_by_a_late_start_call():
     world.clock.time += 10 * MINUTE
     world.wind(timedelta(minutes=5))
     assert world.service.report("flan-t5").closes_at == close == NINE + timedelta(hours=8)
+
+
+def test_a_gateway_killed_right_after_ready_leaves_the_leash_no_unused_credit():
+    world = World()
+    world.driver.leash = True
+    world.driver.start_takes = 10 * SECOND
+    world.top_up(1)
+
+    def killed(meter, entries, *more):
+        committed = MemoryStore.commit(world.store, meter, entries, *more)
+        if any(entry.kind is Kind.READY for entry in entries):
+            raise KeyboardInterrupt
+        return committed
+
+    world.store.commit = killed
+    with pytest.raises(KeyboardInterrupt):
+        world.wind(MINUTE)
+    world.clock.time += MINUTE + world.specs["flan-t5"].drain + 3 * SECOND
+    assert list(world.driver.owned()) == []

@@ -183,6 +183,7 @@ def test_what_is_open_needs_no_token(cloud):
     until(lambda: curl(cloud, "/health", token=None)[0] == 200)
 
 
+@pytest.mark.extended
 def test_two_hundred_top_ups_by_eight_clients_all_count_although_transactions_collide(cloud):
     before, write = expiry(cloud), DynamoDBBackend.transact_write_items
     asked, collided, counting = [0], [0], threading.Lock()

@@ -31,6 +31,7 @@ def left_over(mark: str) -> list[str]:
     return found
 
 
+@pytest.mark.extended
 @pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="looks into /proc")
 @pytest.mark.parametrize("ending", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_in_the_middle_of_a_deploy_ends_everything_within_seconds(ending):

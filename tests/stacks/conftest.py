@@ -1,4 +1,4 @@
-"""The templates that the tests look at: synthesized once, without building Lambda packages."""
+"""The templates under test, synthesized once without building Lambda packages."""
 
 import json
 from collections.abc import Iterator
@@ -22,7 +22,7 @@ def context() -> dict[str, object]:
 
 @pytest.fixture(scope="session")
 def seed(tmp_path_factory: pytest.TempPathFactory, context: dict[str, object]) -> Templates:
-    """What app.py says as it is."""
+    """The templates of app.py as it is."""
     import app  # noqa: PLC0415 (needs node)
 
     return synthesized(app.SETTINGS, tmp_path_factory.mktemp("seed"), context)

@@ -1,4 +1,4 @@
-"""The API: routes, authorizer, words of its own errors."""
+"""The API: routes, authorizer, its own errors."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""The async stack: a queue that sleeps, and a bucket that forgets."""
+"""The async stack: scaling to zero, and a bucket whose objects expire."""
 
 from tests.support.synthesized import Templates, flat
 

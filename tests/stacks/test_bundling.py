@@ -1,4 +1,4 @@
-"""Lambda packages: what goes in, and that one can really be built without Docker."""
+"""Lambda packages: their contents, and building one without Docker."""
 
 import subprocess
 import sys
@@ -13,6 +13,7 @@ from stacks.module_graph import needed_by
 
 ROOT = Path(__file__).parents[2]
 SOURCE = ROOT / "src"
+PROMPTS = "parkmeter.aws.inference"
 SHAPES = "parkmeter.api.schemas"
 
 
@@ -46,6 +47,17 @@ def test_a_package_has_the_modules_that_its_handler_reaches_and_no_others(tmp_pa
         "parkmeter/late.py",
     }
     assert needed.others == {"boto3", "pydantic"}
+
+
+def test_the_prompt_function_loads_few_modules():
+    """A cold start delays a prompt, and each module makes it longer."""
+    packed = [file for file in needed_by(PROMPTS, SOURCE).files if file.suffix == ".py"]
+    code = (
+        f"import sys, {PROMPTS}; print(*(m for m in sys.modules if m.split('.')[0] == 'parkmeter'))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True)
+    loaded = done.stdout.split()
+    assert len(loaded) == len(packed) <= 25
 
 
 def test_a_package_has_what_lies_beside_its_modules_and_is_no_python(tmp_path: Path):

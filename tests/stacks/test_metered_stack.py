@@ -156,7 +156,7 @@ def test_hours_are_found_without_reading_every_definition(
     ("wrong", "said"),
     [
         ({"hours": "Mon-Fri 09:00-17:00 UTC"}, "in brackets"),
-        ({"hours": ("Mon-Fry 09:00-17:00 UTC",)}, "'Fry' is no day"),
+        ({"hours": ("Mon-Fry 09:00-17:00 UTC",)}, "'Fry' is not a day"),
         ({"hours": ("Mon 09:00-17:00 UTC",), "max_minutes_ahead": 60}, "no window longer"),
         (
             {"hours": ("Sun 00:00-24:00 Europe/London",), "max_minutes_ahead": 1440},

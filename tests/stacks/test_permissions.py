@@ -1,4 +1,4 @@
-"""Least privilege, function by function, and nothing wider than its written reason."""
+"""Least privilege, function by function; each wildcard has a written reason."""
 
 import json
 import re
@@ -8,7 +8,7 @@ import pytest
 from parkmeter.aws.link_secret import SECRET_PARTITION
 from parkmeter.stores.dynamodb_outbox import OUTBOX
 from simulator.moto_server import moto_server
-from stacks.iam import WILDCARDS, Grant
+from stacks.iam_role import WILDCARDS, Grant
 from tests.support.aws_life import new_life
 from tests.support.synthesized import Templates, flat, listed
 from tests.support.wound_sagemaker import Wound
@@ -203,7 +203,7 @@ def test_only_the_clock_mails(several: Templates):
 
 
 def test_what_signs_links_is_read_by_who_makes_and_who_checks_them_only(several: Templates):
-    """By every statement that lets somebody read in the table, wherever its keys begin."""
+    """Every statement that allows reading in the table counts, whatever its keys."""
     readers = set()
     for where, statement, _ in _documents(several):
         resources = [flat(one) for one in listed(statement["Resource"])]

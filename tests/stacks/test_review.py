@@ -1,4 +1,4 @@
-"""What others check templates for: cdk-nag's AwsSolutions pack, and cfn-lint."""
+"""Third-party checks of the templates: cdk-nag's AwsSolutions pack, and cfn-lint."""
 
 import subprocess
 import sys

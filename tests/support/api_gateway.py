@@ -1,4 +1,4 @@
-"""API Gateway before the control function: routes in, what a client sees out."""
+"""API Gateway in front of the control function: requests in, a client's view of answers out."""
 
 import base64
 import json
@@ -31,7 +31,7 @@ class Said:
 
 @dataclass
 class Gateway:
-    """API Gateway before the control function. `answers`: what control gave it."""
+    """API Gateway in front of the control function. `answers`: those of control."""
 
     deployment: Deployed
     answers: list[dict[str, Any]] = field(default_factory=list)

@@ -1,4 +1,4 @@
-"""A deployment whose time is wound: the real handlers over moto and the SageMaker simulator.
+"""A deployment on a wound clock: the real handlers over moto and the SageMaker simulator.
 
 EventBridge is played here: its minute, its ten minutes, SageMaker's events. Each run of the clock
 is a thread of a timeline, so runs overlap as they do on AWS.
@@ -69,7 +69,7 @@ class Waker:
 
 @dataclass
 class Flaky:
-    """The topic; it fails as often as `Life.sns_troubles` says."""
+    """The topic; it fails `Life.sns_troubles` times."""
 
     topic: SnsReceiver
     life: "Life"
@@ -83,10 +83,10 @@ class Flaky:
 
 @dataclass
 class Life:
-    """One deployment; `wind` lets time pass.
+    """One deployment; `wind` advances the time.
 
-    `heard`: what the clock printed. `failures`: what its runs raised. `deaf`: no event is heard of.
-    `at_once`: so many times everything runs that runs.
+    `heard`: the lines the clock printed. `failures`: the errors of its runs. `deaf`: no event is
+    delivered. `at_once`: the number of simultaneous runs for each event.
     """
 
     deployment: Deployed
@@ -136,14 +136,14 @@ class Life:
 
     @cached_property
     def hours(self) -> HoursParameters:
-        """Of one warm function."""
+        """Those of one warm function."""
         return HoursParameters(
             self.deployment.ssm, self.deployment.path.replace("/endpoints/", "/hours/")
         )
 
     @cached_property
     def known(self) -> KnownDefinitions:
-        """Of one warm function."""
+        """Those of one warm function."""
         return KnownDefinitions(self.deployment.ssm, self.deployment.path)
 
     def find(self, names: Any) -> Found:
@@ -151,7 +151,7 @@ class Life:
 
     @property
     def mailer(self) -> Mailer:
-        """Of the clock; the topic does not answer as often as `sns_troubles` says."""
+        """The clock's; its topic fails `sns_troubles` times."""
         return Mailer(
             self.deployment.store,
             DynamoOutbox(self.deployment.dynamodb, self.deployment.tables.meters),
@@ -168,7 +168,7 @@ class Life:
 
     @property
     def address_parameter(self) -> str:
-        """Where the API's stack writes its address, if it is deployed."""
+        """The parameter with the API's address, if its stack is deployed."""
         return self.deployment.path.replace("/endpoints/", "/address")
 
     def clock(self, **changes: Any) -> MeterClock:
@@ -196,7 +196,7 @@ class Life:
         )
 
     def service(self) -> MeterService:
-        """What control and tests ask."""
+        """The service as control and tests use it."""
         names = [FLAN, *self.deployment.names]
         return service_of(self.ports, self.find(names).definitions)
 
@@ -230,13 +230,13 @@ class Life:
         return self.wound.now()
 
     def wind(self, **amount: float) -> None:
-        """Let time pass; ticks, sweeps and events come when they are due."""
+        """Advance the time; ticks, sweeps and events come when they are due."""
         until = self.now + timedelta(**amount)
         while True:
             self._deliver()
             if self.now >= until:
                 return
-            # By the second, to notice what SageMaker does by itself.
+            # By the second, to notice SageMaker's own changes.
             moments = [until, self._next_tick, self.timeline.next_wake(), self.now + SECOND]
             self.timeline.go_to(min(moment for moment in moments if moment is not None))
             self.timeline.settle()
@@ -248,11 +248,11 @@ class Life:
                     self._run({"kind": "sweep"})
 
     def pause(self, seconds: float) -> None:
-        """What a function sleeps that the test itself called: time passes for all."""
+        """Sleep for a function that the test itself called: time passes for all."""
         self.wind(seconds=seconds)
 
     def _deliver(self) -> None:
-        """Run the clock for everything that has happened up to now."""
+        """Run the clock for every event up to now."""
         self.sagemaker.account.endpoints()
         while self.events:
             event = self.events.pop(0)
@@ -271,7 +271,7 @@ class Life:
         except ReconcileFailedError as error:
             self.failures.append(str(error))
 
-    # ── What people do and see ───────────────────────────────────────────────────────────────────
+    # ── Users ────────────────────────────────────────────────────────────────────────────────────
 
     def top_up(self, minutes: float = 10, name: str = FLAN) -> Entry:
         return self.service().top_up(name, Minutes.of(minutes), ADA).entry
@@ -289,29 +289,29 @@ class Life:
         return self.report(name).shown.status
 
     def lines(self, name: str = FLAN) -> list[Kind]:
-        """Kinds of the journal's lines, oldest first."""
+        """Return the kinds of the journal's entries, oldest first."""
         return [entry.kind for entry in self.deployment.store.journal(name, 1000)][::-1]
 
     def there(self) -> dict[str, str]:
-        """What SageMaker has: endpoints and their states."""
+        """Return SageMaker's endpoints and their states."""
         return {one.name: str(one.status) for one in self.sagemaker.account.endpoints()}
 
     def calls(self, operation: str) -> list[str]:
-        """How each call of this operation ended: the refusal's code, or nothing."""
+        """Return the result of each call of this operation: the error's code, or empty."""
         calls = self.sagemaker.account.calls
         return [call.refused for call in calls if call.operation == operation]
 
     def moments(self, operation: str) -> list[datetime]:
-        """When each call of this operation came."""
+        """Return the time of each call of this operation."""
         calls = self.sagemaker.account.calls
         return [call.at for call in calls if call.operation == operation]
 
     def mails(self) -> list[str]:
-        """Subjects of what was sent since the last look, in no order."""
+        """Return the subjects of new mails, in no order."""
         return [mail["Subject"] for mail in self.letters()]
 
     def letters(self) -> list[dict[str, str]]:
-        """What was sent since the last look, in no order."""
+        """Return the mails since the last call, in no order."""
         letters = []
         while True:
             got = self.sqs.receive_message(QueueUrl=self.queue, MaxNumberOfMessages=10)
@@ -328,7 +328,7 @@ class Life:
         return dict(self.expiries.values()).get(name)
 
     def publish(self, value: datetime | str, name: str = FLAN, *, tell: bool = True) -> None:
-        """What an operator does in the console; `tell`: EventBridge's event comes."""
+        """Edit as an operator does in the console; `tell`: EventBridge's event comes."""
         text = value if isinstance(value, str) else published(value)
         parameter = self.expiry_path + name
         self.deployment.ssm.put_parameter(Name=parameter, Value=text, Type="String", Overwrite=True)
@@ -343,13 +343,13 @@ class Life:
 
 
 def utc(text: str) -> datetime:
-    """`13:05:00` of the day on which tests take place."""
+    """Return a time such as `13:05:00` on the day of the tests."""
     return datetime.fromisoformat(f"2026-06-22T{text}").replace(tzinfo=UTC)
 
 
 @contextmanager
 def new_life(moto: str, clock: Wound, monkeypatch: pytest.MonkeyPatch) -> Iterator[Life]:
-    """A deployment with Flan-T5 defined and nothing provisioned."""
+    """Yield a deployment with Flan-T5 defined and nothing provisioned."""
     with (
         deployed(moto, monkeypatch.setenv) as deployment,
         SageMakerSimulator(clock.now, delays=DELAYS) as sagemaker,

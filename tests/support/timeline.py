@@ -47,7 +47,7 @@ class Timeline:
                 raise EndedError
 
     def settle(self) -> None:
-        """Wait until every run sleeps or has ended; raise what one of them raised."""
+        """Wait until every run sleeps or has ended; reraise an exception of a run."""
         with self._changed:
             assert self._changed.wait_for(lambda: self._awake == 0, _STUCK_AFTER), "a run is stuck"
         if self.broken:

@@ -8,7 +8,7 @@ from decimal import Decimal
 from parkmeter.core.journal import Entry, Kind
 from parkmeter.core.meter import Price, Spec
 from parkmeter.core.money import Dollars, Minutes
-from parkmeter.core.view import View
+from parkmeter.core.status import View
 from parkmeter.drivers.fake import FakeDriver
 from parkmeter.ports import Store
 from parkmeter.service.changes import Actor

@@ -16,6 +16,7 @@ def test_the_benchmarks_are_found():
     assert {"data_plane", "exactness", "growth", "model_server", "start"} <= set(found())
 
 
+@pytest.mark.extended
 @pytest.mark.parametrize("script", found())
 def test_it_measures_something(script):
     assert " to " in _run(f"benchmarks.{script}", "--smoke")

@@ -14,8 +14,7 @@ from parkmeter.api.dependencies import (
 )
 from parkmeter.api.request_body import idempotency_key, parsed, read_json, takes
 from parkmeter.api.schemas import Changed, Eject, Endpoint, Endpoints, TopUp, problems
-from parkmeter.core.tokens import Scope, Token
-from parkmeter.web.auth import require
+from parkmeter.core.tokens import Scope, Token, require
 
 
 def add_endpoint_routes(app: FastAPI, context: ApiContext) -> None:

@@ -17,7 +17,7 @@ from parkmeter.api.schemas import problems
 from parkmeter.core.journal import OPERATOR, SYSTEM
 from parkmeter.core.journal_reader import lines_of
 from parkmeter.core.request_counts import slot_of
-from parkmeter.core.status_history import statuses, top_ups
+from parkmeter.core.status_history import status_intervals, top_ups
 from parkmeter.core.tokens import Scope, Token
 from parkmeter.errors import InvalidRequestError
 
@@ -112,7 +112,7 @@ def add_history_routes(app: FastAPI, context: ApiContext) -> None:
         lines, slot = lines_of(service, name, since, until), slot_of(since, until, now)
         return Timeline.of(
             (since, until),
-            statuses(lines, since, until),
+            status_intervals(lines, since, until),
             top_ups(lines, since, until),
             (slot, context.requests.of(name, since, until, slot)),
             names=None if token.may(Scope.ADMIN, name) else _visible_names(token),

@@ -15,9 +15,8 @@ from parkmeter.api.dependencies import (
 )
 from parkmeter.api.request_body import idempotency_key, parsed, read_json, takes
 from parkmeter.api.schemas import LegacyTopUp, problems
-from parkmeter.core.tokens import Scope, Token
+from parkmeter.core.tokens import Scope, Token, require
 from parkmeter.errors import InvalidRequestError
-from parkmeter.web.auth import require
 from parkmeter.web.legacy_expiry import legacy_change, legacy_expiry
 
 _EXAMPLE = {

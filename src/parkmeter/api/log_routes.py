@@ -15,11 +15,10 @@ from starlette.concurrency import run_in_threadpool as in_thread
 from parkmeter.api.dependencies import ApiContext, Name, token_of
 from parkmeter.api.schemas import problems
 from parkmeter.core.tokens import Scope as TokenScope
-from parkmeter.core.tokens import Token
+from parkmeter.core.tokens import Token, require
 from parkmeter.errors import TokenRefusedError
 from parkmeter.ports import Log, Logs
 from parkmeter.web.asgi import Receive, Scope, Send
-from parkmeter.web.auth import require
 
 _MOST_LINES = 10_000
 _POLL = 0.25

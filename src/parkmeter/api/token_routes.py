@@ -13,9 +13,8 @@ from parkmeter.api.dependencies import ApiContext, token_of
 from parkmeter.api.request_body import parsed, read_json, takes
 from parkmeter.api.schemas import problems
 from parkmeter.api.token_schemas import IssuedToken, NewToken, SeenToken, SeenTokens
-from parkmeter.core.tokens import Token
+from parkmeter.core.tokens import Token, require_administrator
 from parkmeter.service.tokens import TokenRequest, TokenService
-from parkmeter.web.auth import require_administrator
 
 TokenId = Annotated[str, Path(description="As listed.", examples=["5f0c1b2a"])]
 

@@ -33,10 +33,9 @@ from parkmeter.aws.api_events import (
 )
 from parkmeter.aws.definitions import Definition
 from parkmeter.aws.token_context import token_in
-from parkmeter.aws.wait_until_serving import wait_in, wait_until_serving
 from parkmeter.core.meter import Meter, Status, is_open, price_of
-from parkmeter.core.tokens import Scope, Token
-from parkmeter.core.view import View
+from parkmeter.core.status import View
+from parkmeter.core.tokens import Scope, Token, require
 from parkmeter.errors import (
     ParkmeterError,
     TokenMissingError,
@@ -44,8 +43,7 @@ from parkmeter.errors import (
     UpstreamTimeoutError,
 )
 from parkmeter.web import refusals
-from parkmeter.web.auth import require
-from parkmeter.web.headers import base_of
+from parkmeter.web.headers import base_of, prefer_of
 from parkmeter.web.meter_headers import meter_headers
 from parkmeter.web.routes import Route
 
@@ -53,6 +51,11 @@ _log = logging.getLogger(__name__)
 
 _SECONDS = 27.0
 """For waiting and the model together: API Gateway waits 29 s."""
+
+LONGEST_WAIT_SECONDS = 20
+"""Of `Prefer: wait`: API Gateway waits 29 s, and the model needs some of them."""
+
+_POLL_SECONDS = 1.0
 
 PATIENCE = Config(
     connect_timeout=1,
@@ -121,7 +124,7 @@ class Inference:
         require(token, Scope.INVOKE, self.name)
         headers = headers_of(event)
         request = prompt_in(event, headers)
-        wait, meter, route = wait_in(headers), self.meter(), None
+        wait, meter, route = _wait_in(headers), self.meter(), None
         try:
             if not is_open(meter, began):
                 route = self.route(meter)
@@ -131,7 +134,7 @@ class Inference:
                     woken["headers"] |= meter_headers(None, began, wait)
                     return woken
             until = began + timedelta(seconds=wait or 0)
-            meter = wait_until_serving(self.meter, meter, until, self.now, self.pause)
+            meter = _wait_until_serving(self.meter, meter, until, self.now, self.pause)
             now = self.now()
             view = View.of(meter, now)
             if not is_open(meter, now):
@@ -219,3 +222,35 @@ def _too_long(seconds: float) -> UpstreamTimeoutError:
 
 def _starting(view: View, reason: str) -> View:
     return replace(view, status=Status.STARTING, reason=reason, retry_at=None)
+
+
+def _wait_in(headers: Mapping[str, str]) -> int | None:
+    """Return the longest wait that the request asks for, in seconds; None if it asks for none.
+
+    `headers` by their lower-case names.
+    """
+    prefer = headers.get("prefer", "").encode("latin-1", "replace")
+    wait = prefer_of([(b"prefer", prefer)]).wait
+    return None if wait is None else min(wait, LONGEST_WAIT_SECONDS)
+
+
+def _wait_until_serving(
+    read: Callable[[], Meter],
+    meter: Meter,
+    until: datetime,
+    now: Callable[[], datetime],
+    pause: Callable[[float], None],
+) -> Meter:
+    """Return the meter once its endpoint serves, once it is closed, or at `until`.
+
+    `meter` was read just now; `read` reads it again; `pause` sleeps the given seconds.
+    """
+    while _may_serve_later(meter, now()) and (left := (until - now()).total_seconds()) > 0:
+        pause(min(_POLL_SECONDS, left))
+        meter = read()
+    return meter
+
+
+def _may_serve_later(meter: Meter, now: datetime) -> bool:
+    view = View.of(meter, now)
+    return is_open(meter, now) and (view.status is not Status.RUNNING or view.address is None)

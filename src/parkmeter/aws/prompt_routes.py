@@ -18,9 +18,8 @@ from parkmeter.aws.api_events import Answer
 from parkmeter.aws.definitions import Definition
 from parkmeter.aws.prompt import Inference, route_of
 from parkmeter.core.meter import Meter
-from parkmeter.core.tokens import Scope, Token
+from parkmeter.core.tokens import Scope, Token, require
 from parkmeter.errors import ParkmeterError, UnknownEndpointError
-from parkmeter.web.auth import require
 from parkmeter.web.headers import base_of
 
 _ANY_METHOD = ["DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"]

@@ -18,7 +18,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from parkmeter.aws.definitions import Definition
 from parkmeter.aws.last_use import last_use
 from parkmeter.core.events import MAILED
-from parkmeter.core.view import View
+from parkmeter.core.status import View
 from parkmeter.drivers.sagemaker import (
     ControlPlane,
     Hosting,

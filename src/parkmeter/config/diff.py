@@ -37,8 +37,8 @@ class ReloadRefusedError(ParkmeterError):
         names = list(changed)
         super().__init__(
             f"Only a restart of the gateway can change {', '.join(names)}. Nothing was changed; "
-            "undo it and reload, or stop the gateway (with --keep its servers keep running) and start it "
-            "again.",
+            "undo it and reload, or restart the gateway (stop it with --keep and its servers keep "
+            "running).",
             changed=names,
         )
 

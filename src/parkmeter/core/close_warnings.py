@@ -1,6 +1,6 @@
-"""When people are warned that the close is near, and what that makes of a decision. Pure.
+"""Warnings that the close is near. Pure.
 
-A part of `reconcile`: of every open meter, whatever its endpoint is doing or failing to do.
+A part of `decide`, for every open meter, whatever its endpoint is doing or failing to do.
 """
 
 from dataclasses import replace
@@ -12,10 +12,10 @@ from parkmeter.core.meter import Meter, Spec, latest_close, start_awaited_since,
 
 
 def warned(spec: Spec, read: Meter, decision: Decision, now: datetime) -> Decision:
-    """A decision on an open meter with the warning that is due, and looked at again by the next.
+    """Return a decision on an open meter with the warning that is due, and a look at the next.
 
-    `read` is the meter before it: a look that comes late and moves the close (it got ready, it
-    failed) must not lose what was due by the old one. Of several that are due it is the nearest.
+    `read` is the meter before it: a look that comes late and moves the close (it became ready, it
+    failed) must not lose a warning that was due by the old one. Of several due, it is the nearest.
     """
     left, last = time_left(decision.meter, now), read.run
     run = replace(decision.meter.run, warned_at=last.warned_at, warned_before=last.warned_before)
@@ -33,19 +33,19 @@ def warned(spec: Spec, read: Meter, decision: Decision, now: datetime) -> Decisi
 
 
 def next_warning(spec: Spec, meter: Meter, now: datetime) -> datetime | None:
-    """When the next one falls due, if the meter stays as it is."""
+    """Return when the next warning falls due, if the meter stays as it is."""
     return min((at for at in _warnings(spec, meter) if at > now), default=None)
 
 
 def _warnings(spec: Spec, meter: Meter) -> dict[datetime, timedelta]:
-    """When to warn of the present expiry, and how long before the close each moment is.
+    """Return the moments to warn of the present expiry, and how long before the close each is.
 
-    The close is the one that cannot be passed without a top-up. While a start is under way and has
-    credit the meter stands still: the time left is what it was, so nothing comes due, and a start
-    that ends by then puts the close where that time ends. Only from the end of the credit on the
-    time runs, towards that close. A warning is ahead if there was more time than that left when it
-    began to run. Time may come back (that a start was waiting for its predecessor is known when
-    that one is seen), but what was warned of is not repeated, nor what was further ahead.
+    The close is the one that only a top-up can pass. While a start has credit the meter stands
+    still: the time left is the same, so nothing falls due, and a start that ends by then puts the
+    close where that time ends. Time runs towards that close only from the end of the credit. A
+    warning is ahead if more time than that was left when it began to run. Time may come back (that
+    a start was waiting for its predecessor is known when that one is seen), but no warning is
+    repeated, nor one further ahead.
     """
     run, close = meter.run, latest_close(meter)
     after, nearer_than = meter.set_at, timedelta.max

@@ -24,7 +24,7 @@ from parkmeter.core.status import ending
 PARKED = "the gateway was stopped"
 UNCONFIGURED = "it is no longer configured"
 PUT_OFF = frozenset({PARKED, UNCONFIGURED})
-"""Why an endpoint is stopped although its meter holds time."""
+"""Reasons to stop an endpoint although its meter holds time."""
 
 _NO_NEWS = frozenset({"", "stopped"})
 """Reasons that drivers give for an end that was wanted."""

@@ -18,7 +18,7 @@ from parkmeter.core.time_text import duration
 STABLE_AFTER = timedelta(minutes=5)
 """A run that was ready for this long starts its backoff from the beginning when it fails."""
 
-BEFORE = "the one before is stopping; then it starts"
+BEFORE = "the previous run is stopping; then it starts"
 
 
 def decide_open(spec: Spec, meter: Meter, observed: Observed, now: datetime) -> Decision:

@@ -1,6 +1,6 @@
-"""What a driver sees, and what is to be done: the words between reconcile and the ports. Pure.
+"""The values between the core and the ports: an observation, an action, a decision. Pure.
 
-Data only; `reconcile` decides, `treatment` carries out.
+Data only: `decide` makes decisions, the reconciler carries them out.
 """
 
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from parkmeter.core.meter import Meter, Phase
 
 
 class Cause(StrEnum):
-    """Why an endpoint failed, as far as the next step depends on it."""
+    """The cause of a failure, as far as the next step depends on it."""
 
     OTHER = "other"
     CAPACITY = "capacity"
@@ -20,7 +20,7 @@ class Cause(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Observed:
-    """What a driver sees. `since`: when this phase began, where the driver knows."""
+    """A driver's observation. `since`: when this phase began, where the driver knows."""
 
     phase: Phase
     reason: str = ""
@@ -31,7 +31,7 @@ class Observed:
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """Start the endpoint; a leash may let it live until `until`."""
+    """Start the endpoint, with `until` as the leash's deadline."""
 
     variant: str
     until: datetime
@@ -39,7 +39,7 @@ class Start:
 
 @dataclass(frozen=True, slots=True)
 class Keep:
-    """Let the living endpoint live until `until`."""
+    """Set the deadline of the running endpoint to `until`."""
 
     until: datetime
 
@@ -56,10 +56,10 @@ class Rest:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What to do next.
+    """The next step.
 
-    `meter` with `entries` is to be committed at the version that was read, then `action` done, and
-    everything looked at again by `check_at` at the latest (None: when somebody tops up).
+    `meter` with `entries` is to be committed at the version that was read, then `action` carried
+    out. The next look is due at `check_at` (None: at the next top-up).
     """
 
     action: Start | Keep | Stop | Rest

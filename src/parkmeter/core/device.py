@@ -1,10 +1,10 @@
-"""A device (a GPU) is held by one open meter: who may take it, and who waits for whom. Pure.
+"""Devices (GPUs), each held by one open meter: claims, and who has to leave first. Pure.
 
 A store keeps, for each device, the name of the endpoint that claimed it last; whether that one
-still holds it is read from its meter, so nothing has to be given back. Every commit that puts time
-on a meter claims its device at what was read of the holder: of two at once, one is stale and looks
-again. Holding is a matter of meters, memory a matter of processes: who holds a device is not
-started before every other endpoint of it is absent, however long the former drains and stops.
+still holds it is read from its meter, so nothing has to be released. Every commit that puts time on
+a meter claims its device at the holder's version as read: of two at once, one is stale and retries.
+A claim is about meters, memory about processes: the holder is started only when every other
+endpoint of the device is absent, however long its predecessor drains and stops.
 """
 
 from collections.abc import Iterable
@@ -17,9 +17,9 @@ from parkmeter.errors import DeviceBusyError
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """A device taken over from `held_by` (None: from nobody), whose meter was read at `version`.
+    """A device taken over from `held_by`, whose meter was read at `version`. None: it was free.
 
-    Who holds it already claims it from itself; its own version is the commit's business.
+    The holder itself claims it from itself; its own version is the commit's business.
     """
 
     device: str
@@ -28,7 +28,7 @@ class Claim:
 
 
 def claim(device: str, name: str, holder: Meter | None, now: datetime) -> Claim:
-    """The claim of endpoint `name`; `holder` is the meter that claimed it last, None if none did.
+    """Return the claim of `name`; `holder` is the meter that claimed it last, None if none did.
 
     Raises:
         DeviceBusyError: another endpoint's open meter holds it.
@@ -47,17 +47,17 @@ def claim(device: str, name: str, holder: Meter | None, now: datetime) -> Claim:
 
 
 def present(others: Iterable[Meter]) -> list[str]:
-    """Names of those that may still have something on the device.
+    """Return the names of those that may still have something on the device.
 
-    A start commits its intent before it acts, so what is recorded as absent is absent.
+    A start commits its intent before it acts, so an endpoint recorded as absent is absent.
     """
     return [meter.name for meter in others if meter.run.phase is not Phase.ABSENT]
 
 
 def occupies(spec: Spec | None, meter: Meter, device: str) -> bool:
-    """Whether an endpoint is one of this device's: configured for it, or started on it.
+    """Return whether an endpoint belongs to this device: configured for it, or started on it.
 
-    What is left of an endpoint that is not configured any more could be on any device.
+    The remains of an endpoint that is no longer configured could be on any device.
     """
     if spec is None or spec.device == device:
         return True

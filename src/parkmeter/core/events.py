@@ -1,7 +1,7 @@
-"""What others are told of a meter: events, as values, as JSON, and in words for people. Pure.
+"""Notification events: the value, its JSON form and its text form. Pure.
 
-An event is made of a line of the journal. It says who did what and what it costs; never a token,
-never where something is hosted.
+An event is made from a journal entry. It has who did what and the cost; never a token, never where
+something is hosted.
 """
 
 from collections.abc import Callable, Iterable
@@ -16,18 +16,18 @@ from parkmeter.core.money import about, written
 from parkmeter.core.time_text import iso, rounded, utc
 
 EVENTS = (Kind.WARNING, Kind.START, Kind.READY, Kind.FAILURE, Kind.STOP, Kind.TOP_UP)
-"""The kinds of lines that others are told of."""
+"""The kinds of entries that are published."""
 
 MAILED = (*EVENTS, Kind.EDIT, Kind.REMOVE)
-"""And those that are mailed on AWS, where expiries are edited and stacks destroyed past the API."""
+"""The kinds mailed on AWS, where expiries are edited and stacks destroyed past the API."""
 
 ToLocal = Callable[[datetime], datetime]
-"""A moment in the zone of whoever reads it; by default that of this machine."""
+"""Converts a moment to the reader's zone; by default that of this machine."""
 
 
 @dataclass(frozen=True, slots=True)
 class Extension:
-    """The one link that a warning carries: whoever opens it and confirms adds these minutes."""
+    """The one link that a warning carries: opened and confirmed, it adds these minutes."""
 
     url: str
     minutes: float
@@ -37,10 +37,10 @@ class Extension:
 class Event:
     """One thing that happened to one endpoint.
 
-    `id` is the same however often it is delivered. `expires_at` is the expiry afterwards, None if
-    the meter never held time, and `left` the time until then; `added` what was put on the meter or,
-    negative, given up. `spent`: dollars for the life that the endpoint is or was in, up to `at`.
-    `closing`: it warns that the close is near. What is unknown is None, never zero.
+    `id` is the same for every delivery. `expires_at` is the expiry afterwards, None if the meter
+    never held time, and `left` the time until then; `added` the time put on the meter or, negative,
+    given up. `spent`: dollars for the present or last run, up to `at`. `closing`: it warns that the
+    close is near. Unknown values are None, never zero.
     """
 
     id: str
@@ -60,9 +60,9 @@ class Event:
 
     @property
     def closes_at(self) -> datetime | None:
-        """The close that this warns of; None if it does not.
+        """Return the close that this warns of; None if it does not.
 
-        The expiry, but for a start that has used up its credit: then it is later than that.
+        It is the expiry, or later for a start that has used up its credit.
         """
         return self.at + self.left if self.closing else None
 
@@ -70,9 +70,9 @@ class Event:
     def of(
         cls, entry: Entry, spent: Decimal | None = None, extension: Extension | None = None
     ) -> "Event":
-        """The event that a line of the journal tells of."""
+        """Return the event of a journal entry."""
         return cls(
-            # An endpoint's key may come again after some days, and another's may be the same.
+            # An endpoint's key may recur after some days, and another's may be the same.
             id=fingerprint(entry.endpoint, entry.key, entry.at.isoformat()),
             kind=entry.kind,
             endpoint=entry.endpoint,
@@ -90,17 +90,17 @@ class Event:
         )
 
 
-def told_already(entry: Entry, earlier: Iterable[Entry]) -> bool:
-    """Whether this start or failure repeats one among `earlier` lines: same run, same cause.
+def already_published(entry: Entry, earlier: Iterable[Entry]) -> bool:
+    """Return whether a start or failure repeats one of `earlier` entries: same run, same cause.
 
-    Each attempt is journaled, because it costs; people hear of a start and of a cause once.
+    Each attempt is journaled, because it costs; a start and a cause are published once.
     """
     cause = cause_of(entry)
     return cause is not None and any(cause_of(line) == cause for line in earlier)
 
 
 def title(event: Event) -> str:
-    """One line: what happened to which endpoint."""
+    """Return one line: the endpoint and what happened to it."""
     match event.kind:
         case Kind.WARNING if event.closing:
             what = _NOT_SERVING.get(event.status, "stops in")
@@ -126,15 +126,16 @@ def title(event: Event) -> str:
 
 
 def text(event: Event, local: ToLocal = datetime.astimezone) -> str:
-    """Some lines for people; the first says why, the last of a warning is its link."""
-    lines = [event.why, f"At: {_moment(event.at, local)}"]
+    """Return some lines for people: the reason first; a warning's link last."""
+    lines = [event.why] if event.why else []
+    lines.append(f"At: {_moment(event.at, local)}")
     if event.by != SYSTEM:
         lines.append(f"By: {event.by}")
     if event.closes_at is not None and event.status in _NOT_SERVING:
         lines.append(f"Closes at: {_moment(event.closes_at, local)}")
     elif event.expires_at is not None and event.left:
         lines.append(f"On until: {_moment(event.expires_at, local)}")
-    if event.kind is not Kind.STOP:  # nothing costs any more, and the next may be of another price
+    if event.kind is not Kind.STOP:  # it no longer costs, and the next may have another price
         price = "unknown" if event.price_per_hour is None else written(event.price_per_hour)
         lines.append(f"An hour costs: {price}")
     if event.spent is not None:
@@ -146,8 +147,8 @@ def text(event: Event, local: ToLocal = datetime.astimezone) -> str:
 
 
 def document(event: Event, local: ToLocal = datetime.astimezone) -> dict[str, Any]:
-    """The event as JSON for programs; money is text, because JSON's numbers are not exact."""
-    told: dict[str, Any] = {
+    """Return the event as JSON for programs; money is text, as JSON's numbers are not exact."""
+    made: dict[str, Any] = {
         "id": event.id,
         "type": event.kind.value,
         "endpoint": event.endpoint,
@@ -167,15 +168,15 @@ def document(event: Event, local: ToLocal = datetime.astimezone) -> dict[str, An
         "text": text(event, local),
     }
     if event.closes_at is not None:
-        told["closes_at"] = iso(event.closes_at)
+        made["closes_at"] = iso(event.closes_at)
     if event.extension is not None:
-        told["extend_url"] = event.extension.url
-        told["extend_minutes"] = event.extension.minutes
-    return told
+        made["extend_url"] = event.extension.url
+        made["extend_minutes"] = event.extension.minutes
+    return made
 
 
 def _moment(moment: datetime, local: ToLocal) -> str:
-    """In UTC and, if that is another one, in the reader's zone."""
+    """Return a moment in UTC and, if that is another one, in the reader's zone."""
     here = local(moment)
     return f"{utc(moment)} ({here:%H:%M:%S %Z})" if here.utcoffset() else utc(moment)
 
@@ -190,4 +191,4 @@ _NOT_SERVING: dict[str, str] = {
     Status.STARTING: _YET,
     Status.STOPPING: _YET,
 }
-"""What is warned of where the endpoint does not serve while its time runs."""
+"""Titles of warnings for an endpoint that does not serve while its time runs."""

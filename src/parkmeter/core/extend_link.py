@@ -1,8 +1,8 @@
-"""The link in a warning: whoever opens it and confirms extends one endpoint once. Pure.
+"""The link in a warning: opened and confirmed, it extends one endpoint once. Pure.
 
-A link is `base64url(offer).base64url(HMAC-SHA256)`. It needs no token, so it can do nothing but
-what it was made for, once, before the close that it warns of, and only as long as nobody else has
-changed the meter's time since.
+A link is `base64url(offer).base64url(HMAC-SHA256)`. It needs no token, so it can do only what it
+was made for, once, before the close that it warns of, and only while the meter's time is otherwise
+unchanged.
 """
 
 import base64
@@ -21,7 +21,7 @@ from parkmeter.errors import ParkmeterError
 _MICROSECOND = timedelta(microseconds=1)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _ANSWERS = frozenset({Kind.TOP_UP, Kind.EJECT, Kind.EDIT, Kind.REMOVE})
-"""Lines that answer a warning: with them the time is as somebody wants it."""
+"""Entries that answer a warning: the time is set on purpose after them."""
 
 _LONGEST = 1024
 """Characters; an endpoint's name has 63 at most."""
@@ -83,9 +83,9 @@ class LinkOutdatedError(ParkmeterError):
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """What a link does until `until`: add `amount` to a meter as it was warned of.
+    """A link's offer until `until`: to add `amount` to a meter as it was warned of.
 
-    `warning`: the number of that line in the endpoint's journal.
+    `warning`: the number of that entry in the endpoint's journal.
     """
 
     endpoint: str
@@ -95,21 +95,21 @@ class Offer:
 
     @property
     def key(self) -> str:
-        """Makes it work once, in the store.
+        """Return the idempotency key that makes it work once, in the store.
 
-        From what the link says, and not from its letters: some of base64 can be changed without
-        changing what it says.
+        From the offer and not from the link's letters: some letters of base64 can be changed
+        without changing the content.
         """
-        return fingerprint("extend", _written(self))
+        return fingerprint("extend", _serialized(self))
 
 
 def amount_of(spec: Spec) -> timedelta:
-    """What a link adds: `Spec.extend_by`, as far as one top-up may."""
+    """Return the time that a link adds: `Spec.extend_by`, as far as one top-up may."""
     return min(spec.extend_by, spec.max_top_up)
 
 
 def offer_for(warning: Entry, spec: Spec) -> Offer:
-    """What the link of a warning offers."""
+    """Return the offer for the link of a warning."""
     close = warning.at + warning.left
     return Offer(
         endpoint=warning.endpoint,
@@ -121,11 +121,11 @@ def offer_for(warning: Entry, spec: Spec) -> Offer:
 
 
 def check_offer(offer: Offer, meter: Meter, since: Iterable[Entry], now: datetime) -> None:
-    """Pass, if the meter still stands as the offer says; `since`: the lines after its warning.
+    """Check that the meter still is as the offer expects; `since`: entries after its warning.
 
-    Whoever changed its time since has answered the warning: several who press would buy several
-    times over, and what was ejected and bought anew is none of this link's business. A crash and
-    the credit for a start move the expiry too, and change nothing about what the warning asked.
+    A change of its time since has answered the warning: several people who press would buy several
+    times over, and a meter that was ejected and bought again is not what the link was for. A crash
+    and the credit for a start move the expiry too, but do not answer the warning.
 
     Raises:
         LinkLateError: it is closed, and only a top-up may start anything.
@@ -139,24 +139,24 @@ def check_offer(offer: Offer, meter: Meter, since: Iterable[Entry], now: datetim
 
 
 def link_of(offer: Offer, secret: bytes) -> str:
-    """The last segment of the link's address."""
-    said = _written(offer).encode()
-    return f"{_base64(said)}.{_base64(_signature(said, secret))}"
+    """Return the last segment of the link's address."""
+    content = _serialized(offer).encode()
+    return f"{_base64(content)}.{_base64(_signature(content, secret))}"
 
 
 def offer_in(link: str, secret: bytes, now: datetime) -> Offer:
-    """What a link offers.
+    """Return the offer in a link.
 
     Raises:
-        LinkUnknownError: it is none, or not signed with this secret.
-        LinkLateError: its time is over.
+        LinkUnknownError: not a link, or not signed with this secret.
+        LinkLateError: the offer has expired.
 
     """
     if len(link) > _LONGEST:
         raise LinkUnknownError
-    said, _, signature = link.partition(".")
+    content, _, signature = link.partition(".")
     try:
-        text, signed = _bytes(said), _bytes(signature)
+        text, signed = _bytes(content), _bytes(signature)
     except (binascii.Error, ValueError):
         raise LinkUnknownError from None
     if not hmac.compare_digest(signed, _signature(text, secret)):
@@ -168,14 +168,14 @@ def offer_in(link: str, secret: bytes, now: datetime) -> Offer:
     return offer
 
 
-def _written(offer: Offer) -> str:
-    """Short, because links are sent in messages that are short."""
+def _serialized(offer: Offer) -> str:
+    """Return the offer as text, short because links are sent in short messages."""
     amount, until = offer.amount // _MICROSECOND, (offer.until - _EPOCH) // _MICROSECOND
     return json.dumps([offer.endpoint, offer.warning, amount, until], separators=(",", ":"))
 
 
-def _signature(said: bytes, secret: bytes) -> bytes:
-    return hmac.digest(secret, b"parkmeter extend\n" + said, hashlib.sha256)
+def _signature(content: bytes, secret: bytes) -> bytes:
+    return hmac.digest(secret, b"parkmeter extend\n" + content, hashlib.sha256)
 
 
 def _base64(data: bytes) -> str:

@@ -1,9 +1,9 @@
-"""Opening hours: "Mon-Fri 09:00-17:00 Europe/London" read, and as windows of time. Pure.
+"""Opening hours: "Mon-Fri 09:00-17:00 Europe/London" parsed into windows of time. Pure.
 
-Windows are in UTC and never overlap: where texts overlap or touch, they are one window. A window
-belongs to the day on which it begins, in its own zone. When clocks are put forward, what would
-begin or end in the gap does so at the first moment after it; when they are put back, the first of
-the two equal times begins a window and the last ends it. Knows no meters.
+Windows are in UTC and never overlap: texts that overlap or touch make one window. A window belongs
+to the day on which it begins, in its own zone. When clocks are put forward, a begin or end in the
+gap moves to the first moment after it; when they are put back, the first of the two equal times
+begins a window and the last ends it. Knows no meters.
 """
 
 import re
@@ -18,22 +18,22 @@ from zoneinfo import ZoneInfo
 DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 EXAMPLE = "Mon-Fri 09:00-17:00 Europe/London"
 LOOKS_LIKE = r"^\s*[A-Za-z,-]+\s+\d\d:\d\d-\d\d:\d\d\s+[A-Za-z0-9_+/-]+\s*$"
-"""For editors: what a text looks like, not whether it is right."""
+"""For editors: the form of a text, not its validity."""
 
 LONGEST = timedelta(days=7)
-"""Of one window. Longer ones would leave no moment of the week at which nobody pays."""
+"""The longest window. A longer one would leave no moment of the week without cost."""
 
 _DAY = timedelta(days=1)
 _TICK = timedelta(seconds=1)
 _BACK = LONGEST + 2 * _DAY
-"""How far before a moment a window that holds it can begin, whatever the zone."""
+"""The furthest before a moment that a window around it can begin, in any zone."""
 _AHEAD = timedelta(days=15) + LONGEST
 """The next window begins within 8 days, or 15 if the gap of a clock change swallows one."""
 _SOME_MONDAY = date(2026, 1, 5)
 _FORTNIGHT = 2 * 7
-"""Days in which every window of a week is whole."""
+"""Days that contain every window of a week whole."""
 _YEAR = 53 * 7
-"""Days in which every clock change is met: a zone's are on the same weekday each year."""
+"""Days that contain every clock change: a zone's are on the same weekday each year."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,7 @@ class Window:
 
     @property
     def length(self) -> timedelta:
-        """Real time, whatever the clocks showed."""
+        """Return the real time, whatever local clocks showed."""
         return self.end - self.begin
 
 
@@ -65,7 +65,7 @@ class _Weekly:
     zone: ZoneInfo
 
     def on(self, day: date) -> Window | None:
-        """The window that begins on a day, if one does and a clock change leaves any of it."""
+        """Return the window that begins on a day, if a clock change leaves any of it."""
         if day.weekday() not in self.days:
             return None
         midnight = datetime(day.year, day.month, day.day)  # noqa: DTZ001 (local; its zone follows)
@@ -76,62 +76,62 @@ class _Weekly:
 
 @dataclass(frozen=True, slots=True)
 class Hours:
-    """When an endpoint is to run, as it was written and as windows."""
+    """The hours of an endpoint, as written and as windows."""
 
     texts: tuple[str, ...]
     weekly: tuple[_Weekly, ...]
 
     @classmethod
     def of(cls, texts: Sequence[str]) -> Self:
-        """Read one or more texts.
+        """Parse one or more texts.
 
         Raises:
-            ValueError: says what is wrong with which of them, and what would be right.
+            ValueError: names the text, its mistake, and a valid example.
 
         """
         if not texts:
             raise ValueError(f'must not be empty: "{EXAMPLE}"')
         hours = cls(tuple(" ".join(text.split()) for text in texts), tuple(map(_weekly, texts)))
-        # No year here: on AWS this is read anew every minute, for hundreds of endpoints.
+        # No year here: on AWS this is parsed every minute, for hundreds of endpoints.
         if hours._longest(_FORTNIGHT) > LONGEST:
             raise ValueError("leaves no gap in the week; without hours, top up as needed")
         return hours
 
     @property
     def text(self) -> str:
-        """All of it, on one line."""
+        """Return all texts on one line."""
         return "; ".join(self.texts)
 
     def local(self, moment: datetime) -> str:
-        """Day and time as the first text's zone has them, such as `Fri 17:00`."""
+        """Return day and time in the first text's zone, such as `Fri 17:00`."""
         there = moment.astimezone(self.weekly[0].zone)
         return f"{DAYS[there.weekday()]} {there:%H:%M}"
 
     @property
     def zone(self) -> str:
-        """The name of the first text's zone, such as `Europe/London`."""
+        """Return the name of the first text's zone, such as `Europe/London`."""
         return str(self.weekly[0].zone)
 
     @property
     def longest(self) -> timedelta:
-        """The longest window of a year, in real time: an hour more where clocks are put back."""
+        """Return the longest window of a year in real time: clocks put back add an hour."""
         return self._longest(_YEAR)
 
     def _longest(self, days: int) -> timedelta:
         return max(window.length for window in self.within(_SOME_MONDAY, days + 1))
 
     def window(self, now: datetime) -> Window | None:
-        """The window that holds `now`."""
+        """Return the window that contains `now`."""
         around = _around(self, now.astimezone(UTC).date())
         return next((window for window in around if now in window), None)
 
     def next_window(self, now: datetime) -> Window:
-        """The first window that begins after `now`."""
+        """Return the first window that begins after `now`."""
         around = _around(self, now.astimezone(UTC).date())
         return next(window for window in around if window.begin > now)
 
     def within(self, first: date, days: int) -> list[Window]:
-        """What begins on these days of each text's own zone, in order."""
+        """Return the windows that begin on these days of each text's own zone, in order."""
         found = (
             window
             for one in self.weekly
@@ -143,12 +143,12 @@ class Hours:
 
 @lru_cache(maxsize=1024)
 def _around(hours: Hours, day: date) -> tuple[Window, ...]:
-    """Every window that could hold a moment of this day (UTC), and what follows."""
+    """Return the windows that could contain a moment of this day (UTC), and the next ones."""
     return tuple(hours.within(day - _BACK, (_BACK + _AHEAD).days))
 
 
 def _joined(windows: Iterable[Window]) -> Iterator[Window]:
-    """Without overlap; by their begin."""
+    """Join windows, ordered by their begin, that overlap or touch."""
     present: Window | None = None
     for window in windows:
         if present is None:
@@ -163,7 +163,7 @@ def _joined(windows: Iterable[Window]) -> Iterator[Window]:
 
 
 def _moment(local: datetime, zone: ZoneInfo, fold: int) -> datetime:
-    """When a local time is, in UTC; the first moment after a gap for one that is left out."""
+    """Return a local time in UTC; for one in a gap, the first moment after the gap."""
     moment = local.replace(tzinfo=zone, fold=fold).astimezone(UTC)
     if moment.astimezone(zone).replace(tzinfo=None) == local:
         return moment
@@ -180,7 +180,7 @@ def _moment(local: datetime, zone: ZoneInfo, fold: int) -> datetime:
     return after.replace(microsecond=0)
 
 
-# ── Reading ─────────────────────────────────────────────────────────────────────────────────────
+# ── Parsing ─────────────────────────────────────────────────────────────────────────────────────
 
 
 def _weekly(text: str) -> _Weekly:
@@ -204,18 +204,18 @@ def _days(text: str) -> frozenset[int]:
 
 def _day(text: str) -> int:
     if text.capitalize() not in DAYS:
-        raise ValueError(f"{text!r} is no day; days are {', '.join(DAYS)}")
+        raise ValueError(f"{text!r} is not a day; days are {', '.join(DAYS)}")
     return DAYS.index(text.capitalize())
 
 
 def _times(text: str) -> tuple[int, int]:
-    """Begin and end as minutes of the day on which the window begins."""
+    """Return begin and end as minutes of the day on which the window begins."""
     first, dash, last = text.partition("-")
     if not dash:
-        raise ValueError(f"{text!r} are no times such as 09:00-17:00")
+        raise ValueError(f"{text!r} is not a time range such as 09:00-17:00")
     begin, end = _minute(first), _minute(last)
     if begin == _minute("24:00"):
-        raise ValueError("24:00 is an end only; a day begins at 00:00")
+        raise ValueError("24:00 can only be an end; a day begins at 00:00")
     if begin == end:
         raise ValueError(f"{text} ends when it begins; a whole day is 00:00-24:00")
     return begin, end if begin < end else end + _minute("24:00")
@@ -223,7 +223,7 @@ def _times(text: str) -> tuple[int, int]:
 
 def _minute(text: str) -> int:
     if not re.fullmatch(r"([01]\d|2[0-3]):[0-5]\d|24:00", text, re.ASCII):
-        raise ValueError(f"{text!r} is no time of day from 00:00 to 24:00")
+        raise ValueError(f"{text!r} is not a time of day from 00:00 to 24:00")
     return int(text[:2]) * 60 + int(text[3:])
 
 
@@ -233,8 +233,8 @@ def _zone(name: str) -> ZoneInfo:
     try:
         return ZoneInfo(name)
     except (KeyError, ValueError, OSError):  # an OSError for the name of a folder, such as Europe
-        import difflib  # noqa: PLC0415 (only who is wrong waits for it)
+        import difflib  # noqa: PLC0415 (only a mistake waits for it)
 
         near = difflib.get_close_matches(name, sorted(zoneinfo.available_timezones()), n=1)
         meant = f"; did you mean {near[0]}?" if near else ""
-        raise ValueError(f"{name!r} is no time zone that is known here{meant}") from None
+        raise ValueError(f"{name!r} is not a known time zone{meant}") from None

@@ -1,7 +1,6 @@
-"""When an endpoint counts as idle, and what becomes of a decision then. Pure.
+"""Idle endpoints: one without prompts is ejected, and its remaining time is given back. Pure.
 
-A part of `reconcile`: an endpoint that nobody prompts is ejected, and what was left on its meter is
-given back.
+A part of `decide`.
 """
 
 from dataclasses import replace
@@ -15,9 +14,9 @@ from parkmeter.core.time_text import duration
 
 
 def idle_from(spec: Spec, meter: Meter, last_prompt: datetime | None) -> datetime | None:
-    """When a serving endpoint will have been idle for `Spec.idle`; None: it never will as it is.
+    """Return when a serving endpoint will have been idle for `Spec.idle`; None: never as it is.
 
-    Who tops up means to use it: those minutes must not be given up in the next moment.
+    A top-up counts as use: those minutes must not be given up in the next moment.
     """
     run = meter.run
     if spec.idle is None or last_prompt is None:
@@ -28,17 +27,17 @@ def idle_from(spec: Spec, meter: Meter, last_prompt: datetime | None) -> datetim
 
 
 def at_idleness(spec: Spec, decision: Decision, idle_at: datetime, now: datetime) -> Decision:
-    """Eject from `idle_at` on; before, go on as decided and look again by then.
+    """Eject from `idle_at` on; before, keep the decision and look again by then.
 
-    Only the meter is closed here. The next look stops the endpoint, and sees who was let in
-    meanwhile.
+    Only the meter is closed here. The next look stops the endpoint, and sees requests that were
+    admitted meanwhile.
     """
     if now < idle_at:
         return replace(decision, check_at=min(filter(None, (decision.check_at, idle_at))))
     why = f"no prompt for {duration(spec.idle or ZERO)}"
     ejected = end(spec, decision.meter, now, why)
     given_back = time_left(decision.meter, now)
-    told, key = f"{why}; {duration(given_back)} given back", f"idle:{idle_at.isoformat()}"
-    entry = new_entry(spec, ejected, Kind.EJECT, now, told, key=key, amount=-given_back)
+    key = f"idle:{idle_at.isoformat()}"
+    entry = new_entry(spec, ejected, Kind.EJECT, now, why, key=key, amount=-given_back)
     drained = ejected.expires_at + spec.drain
     return Decision(Keep(drained), ejected, (*decision.entries, entry), check_at=now)

@@ -15,17 +15,17 @@ from parkmeter.core.status import shown
 from parkmeter.core.time_text import duration
 
 KEY_LIFETIME = timedelta(days=7)
-"""How long an idempotency key stands for the request it came with."""
+"""The time for which an idempotency key stands for the request it came with."""
 
 SYSTEM = "parkmeter"
-"""The `who` of everything no person asked for."""
+"""The `who` of everything that no person requested."""
 
 OPERATOR = "operator"
-"""The `who` of what was changed by hand around parkmeter, where nobody's name is told."""
+"""The `who` of a change made by hand around parkmeter, where no name is known."""
 
 
 class Kind(StrEnum):
-    """What an entry records."""
+    """The kind of change that an entry records."""
 
     TOP_UP = "top-up"
     CREDIT = "credit"
@@ -44,10 +44,10 @@ class Kind(StrEnum):
 class Entry:
     """One line of the journal.
 
-    `expires_at` is the expiry after this entry and `amount` what it added (negative: gave up).
-    `status` and `left` are what people were shown at `at`, so that a replayed request gets the
-    very answer it got the first time. `request` is the fingerprint of the request that caused it.
-    `number` is given by the store: it grows with every entry of an endpoint.
+    `expires_at` is the expiry after this entry and `amount` the time it added (negative: gave up).
+    `status` and `left` are as shown at `at`, so that a replayed request gets the very answer it got
+    the first time. `request` is the fingerprint of the request that caused it. `number` is given
+    by the store: it grows with every entry of an endpoint.
     """
 
     endpoint: str
@@ -67,7 +67,7 @@ class Entry:
 
 
 def fingerprint(*parts: object) -> str:
-    """A short digest of a request or a cause; equal parts give equal digests."""
+    """Return a short digest of a request or a cause; equal parts give equal digests."""
     return hashlib.sha256("\x1f".join(map(str, parts)).encode()).hexdigest()[:32]
 
 
@@ -88,7 +88,7 @@ def new_entry(  # noqa: PLR0913 (an entry has these facts)
     amount: timedelta = ZERO,
     request: str = "",
 ) -> Entry:
-    """A line about a meter as it is after the change."""
+    """Return an entry about a meter as it is after the change."""
     return Entry(
         endpoint=meter.name,
         kind=kind,
@@ -109,14 +109,14 @@ def new_entry(  # noqa: PLR0913 (an entry has these facts)
 def stop_entry(  # noqa: PLR0913, PLR0917 (an end has these facts)
     spec: Spec, meter: Meter, run: Run, why: str, ended: datetime | None, now: datetime
 ) -> Entry:
-    """The end of a run, at the time its driver knows, or now."""
+    """Return the entry for the end of a run, at the time that its driver knows, or now."""
     at = min(ended or now, now)
     key = f"stop:{run_key(run)}:{run.attempts}"
     return new_entry(spec, meter, Kind.STOP, at, why, key=key)
 
 
 def unstarted_entry(spec: Spec, meter: Meter, close: datetime, now: datetime) -> Entry:
-    """The close of a meter whose endpoint was waited for in vain."""
+    """Return the entry for the close of a meter whose endpoint was never started."""
     key, why = f"unstarted:{meter.version}", "time used up; it was never started"
     return new_entry(spec, meter, Kind.STOP, min(close, now), why, key=key)
 
@@ -124,7 +124,7 @@ def unstarted_entry(spec: Spec, meter: Meter, close: datetime, now: datetime) ->
 def warning_entry(
     spec: Spec, meter: Meter, close: datetime, before: timedelta, now: datetime
 ) -> Entry:
-    """The close is near: once per close and configured time before it."""
+    """Return the warning that the close is near: once per close and configured time before it."""
     key = f"warn:{close.isoformat()}:{before.total_seconds() / 60:g}"
     seen, why = shown(meter, now), f"{duration(time_left(meter, now))} left"
     if seen.status is Status.FAILED:
@@ -135,14 +135,14 @@ def warning_entry(
 
 
 def failure_key(run: Run, reason: str) -> str:
-    """Unique for every attempt of a run that fails: each of them has cost something."""
+    """Return a key that is unique for every failed attempt: each of them has cost something."""
     return f"failure:{run_key(run)}:{run.attempts}:{fingerprint(reason)}"
 
 
 def cause_of(entry: Entry) -> tuple[str, str] | None:
-    """What starts and failures tell, whichever attempt it was: the run, and why it failed.
+    """Return the run of a start or failure, and the cause of a failure, the same for all attempts.
 
-    None for other lines.
+    None for other entries.
     """
     if entry.kind is Kind.START and entry.key.startswith("start:"):
         return entry.key.rpartition(":")[0], ""
@@ -153,10 +153,10 @@ def cause_of(entry: Entry) -> tuple[str, str] | None:
 
 
 def is_close_warning(entry: Entry) -> bool:
-    """Whether it says that the close is near; other warnings tell of other things."""
+    """Return whether a warning is of the close; there are warnings of other things."""
     return entry.kind is Kind.WARNING and entry.key.startswith("warn:")
 
 
 def run_key(run: Run) -> str:
-    """Names the present life of an endpoint in keys."""
+    """Return the name of the present run in keys."""
     return run.started_at.isoformat() if run.started_at else "-"

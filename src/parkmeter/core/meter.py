@@ -19,11 +19,11 @@ NEVER = datetime(1970, 1, 1, tzinfo=UTC)
 
 EJECTED = "ejected"
 REMOVED = "removed with its deployment"
-"""Why a meter that somebody ejected is closed."""
+"""Reasons for the early end of a meter."""
 
 
 class Phase(StrEnum):
-    """What the endpoint is seen to be."""
+    """The observed state of an endpoint."""
 
     ABSENT = "absent"
     STARTING = "starting"
@@ -34,7 +34,7 @@ class Phase(StrEnum):
 
 
 class Status(StrEnum):
-    """What people are shown."""
+    """The state that people see."""
 
     STOPPED = "stopped"
     STARTING = "starting"
@@ -45,7 +45,7 @@ class Status(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Price:
-    """Dollars for an hour, and who says so to people. None: nobody knows, which is never zero."""
+    """Dollars per hour and the source shown to people. None: unknown, which is never zero."""
 
     per_hour: Decimal | None = None
     source: str | None = None
@@ -61,14 +61,14 @@ LOCAL = "local"
 
 @dataclass(frozen=True, slots=True)
 class Spec:
-    """What the configuration says of one endpoint. Never stored with the meter.
+    """The configuration of one endpoint. Never stored with the meter.
 
     How an endpoint is started is its driver's business and not in here. `variants` are the ways to
-    start it (instance types), best first, and `prices` what they cost; of one that is not in it
-    the price is unknown. `look_again`: while nothing falls due, how long until it is worth asking
-    the driver anew. `device`: what it runs on, where others may run too, but only one at a time.
-    `hours`: when it is to run by itself. `idle`: after so long without a prompt it is ejected.
-    `wake`: what a prompt to the closed meter buys. `extend_by`: what the link in a warning adds.
+    start it (instance types), best first, with their `prices`; the price of any other is unknown.
+    `look_again`: the pause between observations while nothing falls due. `device`: the GPU that
+    it shares with others, one at a time. `hours`: when it starts on a schedule. `idle`: the time
+    without a prompt after which it is ejected. `wake`: the time that a prompt to the closed meter
+    buys. `extend_by`: the time that the link in a warning adds.
     """
 
     name: str
@@ -89,15 +89,15 @@ class Spec:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """What is known of the present life of the endpoint. Only `reconcile` writes it.
+    """The present run of the endpoint. Only `decide` writes it.
 
     `started_at`: since when it is being brought up; it stays through failed attempts until the
     endpoint is ready, because all of that is waiting for one start. `created_at`: the start call of
     the endpoint that exists now, from which it costs money. `address`: where it answers.
-    `device`: what it was started on, whatever the configuration says by now. `warned_at`: when the
-    last warning of the close was due, and `warned_before` how long before the close that was.
-    `trouble`: why its driver could not see it or act at the last look; empty when it could.
-    `trouble_at`: since when, until it has lasted so long that people are told.
+    `device`: the one it was started on, even if the configuration has changed. `warned_at`: when
+    the last warning of the close was due, `warned_before` this long before the close. `trouble`:
+    why its driver could not observe or act at the last look; empty when it could. `trouble_at`:
+    since when, until it has lasted long enough to be journaled.
     """
 
     phase: Phase = Phase.ABSENT
@@ -118,15 +118,15 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class Meter:
-    """Until when one endpoint may live.
+    """The record of how long one endpoint may run.
 
     `opened_at`: when time was last put on a closed meter. `set_at`: when `expires_at` last changed.
-    `settled`: closed, and its endpoint seen absent: nothing to do until someone tops up. `removed`:
-    taken away for good with its deployment; takes no time any more. `windows_until`: up to here the
-    windows of `Spec.hours` have had their turn; what was ended before that is not opened by them.
-    `window_since`: from here to there only a window put time on it; None: nothing is a window's.
-    `ended`: why it was ended early, as people are told; empty until it is, and once it is opened.
-    `version` is the store's: the one that was read.
+    `settled`: closed, and its endpoint seen absent: nothing to do until a top-up. `removed`: gone
+    for good with its deployment; takes no more time. `windows_until`: the windows of `Spec.hours`
+    up to here have had their turn; a meter ended before that is not opened by them again.
+    `window_since`: from here to `windows_until` only a window put time on it; None: no time is a
+    window's. `ended`: the reason shown for an early end; emptied when it is opened. `version`: the
+    store's, as read.
     """
 
     name: str
@@ -144,9 +144,9 @@ class Meter:
 
 
 def price_of(spec: Spec, meter: Meter) -> Price:
-    """What an hour costs as things stand: of the variant that runs, or would be started next.
+    """Return the hourly price of the variant that runs, or would be started next.
 
-    One that runs and is configured no more has a price that is unknown, whatever others cost.
+    The price of one that runs and is no longer configured is unknown, even if others have one.
     """
     return spec.prices.get(meter.run.variant or spec.variants[0], UNKNOWN)
 
@@ -174,7 +174,7 @@ def standing_still(meter: Meter, now: datetime) -> timedelta:
 
 
 def closes_at(meter: Meter, now: datetime) -> datetime:
-    """When the meter closes, as far as is known at `now`: while it stands still this moves on."""
+    """Return when the meter closes, as known at `now`: it moves on while the meter stands still."""
     return meter.expires_at + standing_still(meter, now)
 
 
@@ -184,12 +184,12 @@ def latest_close(meter: Meter) -> datetime:
 
 
 def is_open(meter: Meter, now: datetime) -> bool:
-    """Whether the endpoint may live. Expiry is exclusive: at the close the meter is closed."""
+    """Return whether the endpoint may run. Expiry is exclusive: at its close a meter is closed."""
     return now < closes_at(meter, now)
 
 
 def time_left(meter: Meter, now: datetime) -> timedelta:
-    """Usable time on the meter, never negative."""
+    """Return the usable time on the meter, never negative."""
     return max(ZERO, closes_at(meter, now) - now)
 
 
@@ -197,7 +197,7 @@ def top_up(spec: Spec, meter: Meter, amount: timedelta, now: datetime) -> Meter:
     """Add time. From a closed meter the base is `now`, otherwise the present expiry.
 
     Raises:
-        EndpointRemovedError: it takes no time any more.
+        EndpointRemovedError: the meter takes no more time.
         LimitExceededError: over `max_top_up` at once or `max_ahead` on the meter.
 
     """
@@ -224,7 +224,7 @@ def top_up(spec: Spec, meter: Meter, amount: timedelta, now: datetime) -> Meter:
 
 
 def opened(spec: Spec, meter: Meter, expires_at: datetime, now: datetime) -> Meter:
-    """A closed meter with time on it anew, and with the credit for one start."""
+    """Return a closed meter opened again, with the credit for one start."""
     return replace(
         meter,
         expires_at=expires_at,
@@ -245,10 +245,10 @@ def eject(meter: Meter, now: datetime, why: str = EJECTED) -> Meter:
 
 
 def set_expiry(spec: Spec, meter: Meter, wanted: datetime, now: datetime) -> Meter:
-    """Put the expiry where somebody wants it, as far as the limits of a top-up allow.
+    """Set the expiry to `wanted`, as far as the limits of a top-up allow.
 
-    A wanted expiry that has passed is an eject. What cannot change the meter leaves it as it is.
-    Whatever a window put there is from then on as wanted as the rest.
+    A wanted expiry that has passed is an eject. Time that a window added counts as bought from
+    then on.
     """
     if meter.removed or wanted <= now:
         return eject(meter, now)
@@ -262,12 +262,12 @@ def set_expiry(spec: Spec, meter: Meter, wanted: datetime, now: datetime) -> Met
 
 
 def remove(meter: Meter, now: datetime) -> Meter:
-    """Take it away for good: it ends now and takes no time any more, until provisioned anew."""
+    """Remove the meter: it ends now and takes no time until it is provisioned again."""
     return replace(eject(meter, now, REMOVED), removed=True, settled=False, credit_left=ZERO)
 
 
 def overdue(spec: Spec, meter: Meter, now: datetime) -> timedelta:
-    """How long an endpoint has lived past its close and drain; zero if it is settled."""
+    """Return how long an endpoint has run past its close and drain; zero if it is settled."""
     if meter.settled or is_open(meter, now):
         return ZERO
     return max(ZERO, now - latest_close(meter) - spec.drain)

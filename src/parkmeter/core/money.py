@@ -1,6 +1,6 @@
 """Dollars and minutes: what money buys, and what time costs. Pure; money is Decimal.
 
-Reckoned exactly and rounded once: time down to whole microseconds, so that nobody pays for more
+Calculated exactly and rounded once: time down to whole microseconds, so that no one pays for more
 than they get, and costs to $0.0001. An unknown price is None, never zero.
 """
 
@@ -15,20 +15,20 @@ from parkmeter.core.meter import Meter, Spec, price_of
 from parkmeter.errors import InvalidRequestError, LimitExceededError, PriceUnknownError
 
 UNITS_IN_A_DOLLAR = 10_000
-"""What is shown is rounded to a unit of $0.0001."""
+"""Sums shown are rounded to a unit of $0.0001."""
 
 MOST_AN_HOUR = 100_000
 PRICE_PLACES = 9
-"""Dollars, and decimal places of a price. Within them what it costs has at most 15 digits for as
-long as anybody lives, so as a number in JSON it reads back as it was; and a microsecond costs less
-than half a unit, so what dollars bought is shown as those dollars."""
+"""Dollars, and decimal places of a price. Within them a cost has at most 15 digits for a human
+lifetime, so as a number in JSON it reads back unchanged; and a microsecond costs less than half a
+unit, so the time that dollars bought is shown as those dollars."""
 
 _HOUR = timedelta(hours=1)
 _MICROSECOND = timedelta(microseconds=1)
 _MOST_DOLLARS = 10**9
 _CENT = Decimal("0.01")
 _UNIT = Decimal(1) / UNITS_IN_A_DOLLAR
-"""The finest sum: of a finer one it could only be said that more or less was paid."""
+"""The finest sum: a finer one could not be charged exactly."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,9 +69,10 @@ class Minutes:
         """Return the error for an amount that is over a limit."""
         return over
 
-    def why(self, bought: timedelta) -> str:
-        """Return the reason that the journal shows."""
-        return f"{bought.total_seconds() / 60:g} min"
+    @property
+    def why(self) -> str:
+        """Return the reason for the journal; the entry's amount has the minutes."""
+        return ""
 
     def __str__(self) -> str:
         return str(self.amount)
@@ -79,22 +80,22 @@ class Minutes:
 
 @dataclass(frozen=True, slots=True)
 class Dollars:
-    """A sum that somebody wants to spend; greater than zero."""
+    """An amount of money to spend; greater than zero."""
 
     amount: Decimal
 
     @classmethod
     def of(cls, value: object) -> "Dollars":
-        """A number of dollars, or the text of one.
+        """Return a number of dollars, or the text of one, as an amount.
 
         Raises:
-            InvalidRequestError: not a finite number greater than zero, or beyond all sense.
+            InvalidRequestError: not a finite number greater than zero, or out of range.
 
         """
         if isinstance(value, bool) or not isinstance(value, int | float | str | Decimal):
             raise _invalid("dollars", "must be a number greater than 0")
         try:
-            # By way of text: a number on the wire is the shortest one that reads back alike.
+            # Through text: a number in JSON is the shortest that reads back the same.
             amount = Decimal(value if isinstance(value, int) else str(value))
         except InvalidOperation:
             raise _invalid("dollars", "must be a number greater than 0") from None
@@ -107,11 +108,11 @@ class Dollars:
         return cls(amount)
 
     def buys(self, spec: Spec, meter: Meter) -> timedelta:
-        """So much time at the present price, in whole microseconds, never worth more than this sum.
+        """Return the time this buys at the present price, in whole microseconds, never worth more.
 
         Raises:
-            PriceUnknownError: nobody knows what an hour costs.
-            InvalidRequestError: an hour costs nothing, or more than any sum buys a moment of.
+            PriceUnknownError: the price is not known.
+            InvalidRequestError: an hour costs nothing, or this buys less than a microsecond.
 
         """
         price = price_of(spec, meter).per_hour
@@ -139,27 +140,28 @@ class Dollars:
         detail = f"{over.detail.rstrip('.')}; that is {written(fits)}."
         return LimitExceededError(detail, limit=over.limit, fits=over.fits)
 
-    def why(self, bought: timedelta) -> str:
-        """Return the reason that the journal shows."""
-        return f"{bought.total_seconds() / 60:g} min for {self}"
+    @property
+    def why(self) -> str:
+        """Return the reason for the journal; the entry's amount has the minutes."""
+        return f"for {self}"
 
     def __str__(self) -> str:
         return f"${self.amount.normalize():f}"
 
 
 def written(dollars: Decimal) -> str:
-    """Dollars for people, exactly: `$3.00`, `$1.408`."""
+    """Return dollars for people, exactly: `$3.00`, `$1.408`."""
     places = -int(dollars.normalize().as_tuple().exponent)
     return f"${dollars:,.{max(2, places)}f}"
 
 
 def about(dollars: Decimal) -> str:
-    """A sum that was reckoned, for people: to the cent, and below a cent exactly."""
+    """Return a calculated sum for people: to the cent, and below a cent exactly."""
     return written(dollars if abs(dollars) < _CENT else dollars.quantize(_CENT))
 
 
 def is_price(dollars: Decimal) -> bool:
-    """Whether an hour may cost this."""
+    """Return whether this is a valid price of an hour."""
     if not dollars.is_finite() or not 0 <= dollars <= MOST_AN_HOUR:
         return False
     return dollars == dollars.quantize(Decimal(1).scaleb(-PRICE_PLACES))
@@ -184,18 +186,18 @@ def parse_amount(asked: Mapping[str, object]) -> Minutes | Dollars:
 
 
 def units_of(time: timedelta, price_per_hour: Decimal) -> Fraction:
-    """What this time costs, exactly, in units of $0.0001."""
+    """Return the exact cost of this time, in units of $0.0001."""
     hours = Fraction(time // _MICROSECOND, _HOUR // _MICROSECOND)
     return hours * Fraction(price_per_hour) * UNITS_IN_A_DOLLAR
 
 
 def dollars_from(units: Fraction | int) -> Decimal:
-    """Units of $0.0001 as dollars, rounded to whole ones."""
+    """Return units of $0.0001 as dollars, rounded to whole units."""
     return Decimal(round(units)).scaleb(-4)
 
 
 def cost_of(time: timedelta, price_per_hour: Decimal | None) -> Decimal | None:
-    """What this time costs, rounded to $0.0001; None if nobody knows."""
+    """Return the cost of this time, rounded to $0.0001; None if the price is unknown."""
     return None if price_per_hour is None else dollars_from(units_of(time, price_per_hour))
 
 

@@ -1,4 +1,4 @@
-"""One endpoint as people are shown it: status, time left, hours. Pure."""
+"""The report on one endpoint for people: status, time left, hours. Pure."""
 
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -12,7 +12,7 @@ from parkmeter.core.status import Shown, shown
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """One endpoint as people are shown it, as of `at`."""
+    """The state of one endpoint as shown to people, as of `at`."""
 
     spec: Spec
     meter: Meter
@@ -26,12 +26,12 @@ class Report:
 
     @property
     def price(self) -> Price:
-        """What an hour costs as things stand."""
+        """Return the present price of an hour."""
         return price_of(self.spec, self.meter)
 
     @classmethod
     def of(cls, spec: Spec, meter: Meter, now: datetime) -> Self:
-        """The report on a meter as read."""
+        """Return the report on a meter as read."""
         return cls(
             spec=spec,
             meter=meter,
@@ -46,7 +46,7 @@ class Report:
 
 
 def _shown(spec: Spec, meter: Meter, now: datetime) -> Shown:
-    """As `meter.shown`, and for what is stopped, what starts it besides a top-up."""
+    """Return the status; a stopped one's reason names what starts it besides a top-up."""
     seen, run = shown(meter, now), meter.run
     if seen.status is not Status.STOPPED or run.reason or run.trouble or meter.removed:
         return seen
@@ -56,12 +56,12 @@ def _shown(spec: Spec, meter: Meter, now: datetime) -> Shown:
     wakes = spec.wake is not None and not (held and meter.ended == EJECTED)
     if spec.hours is not None:
         why = meter.ended or ("no time on the meter" if held else "outside its hours")
-        # With its zone: all else that people see here is in their own.
+        # With its zone: all other times here are in the reader's own.
         begin = f"{spec.hours.local(spec.hours.next_window(now).begin)} {spec.hours.zone}"
-        or_woken = ", or a prompt wakes it" if wakes else ""
-        return replace(seen, cause=f"{why}; starts {begin} by itself{or_woken}")
+        or_woken = ", or on a prompt" if wakes else ""
+        return replace(seen, cause=f"{why}; starts {begin}{or_woken}")
     if not wakes:
         return seen
     if meter.ended:
-        return replace(seen, cause=f"{meter.ended}; a prompt wakes it")
+        return replace(seen, cause=f"{meter.ended}; a prompt starts it")
     return replace(seen, cause=f"{seen.reason}, or send a prompt")

@@ -1,6 +1,6 @@
-"""How many requests were let in to an endpoint, by slots of time. Pure.
+"""Requests admitted to an endpoint, by slots of time. Pure.
 
-The longer a period, the longer its slots: a month by the minute is more than anybody can see.
+The longer a period, the longer its slots: a month by the minute is more than a chart can show.
 """
 
 from collections import Counter
@@ -12,13 +12,13 @@ _MINUTE = timedelta(minutes=1)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 KEPT = timedelta(days=31)
-"""So long they are known: a month, as people look at it, whatever its length."""
+"""The time for which counts are kept: the longest month."""
 
 _SLOTS = (
     (timedelta(days=1), _MINUTE),
     (timedelta(days=7), timedelta(minutes=5)),
 )
-"""Up to which length of a period there are which slots: at most some two thousand."""
+"""Longest periods and their slots: at most about two thousand in each."""
 
 _LONGEST_SLOT = timedelta(hours=1)
 
@@ -28,25 +28,25 @@ _BY_THE_MINUTE = timedelta(days=14)
 
 @dataclass(frozen=True, slots=True)
 class Count:
-    """Requests that were let in during the slot that begins `at`; refused ones are none."""
+    """Requests admitted during the slot that begins `at`; refused ones do not count."""
 
     at: datetime
     count: int
 
 
 def slot_of(begin: datetime, end: datetime, now: datetime) -> timedelta:
-    """How long the slots of a period are: no shorter than what is kept of its age."""
+    """Return the length of a period's slots: no shorter than is kept for its age."""
     length = max(end - begin, now - begin - _BY_THE_MINUTE)
     return next((slot for longest, slot in _SLOTS if length <= longest), _LONGEST_SLOT)
 
 
 def slot_at(moment: datetime, slot: timedelta) -> datetime:
-    """When the slot began that holds this moment."""
+    """Return the begin of the slot that contains this moment."""
     return moment - (moment - _EPOCH) % slot
 
 
 def in_slots(counts: Iterable[Count], slot: timedelta) -> list[Count]:
-    """The same requests by longer slots, oldest first; only slots that brought any."""
+    """Sum counts into longer slots, oldest first; only slots with any."""
     summed: Counter[datetime] = Counter()
     for one in counts:
         summed[slot_at(one.at, slot)] += one.count

@@ -1,8 +1,8 @@
-"""What the windows of `hours` mean for a meter: each has its turn once. Pure.
+"""The windows of `hours` on a meter: each has its turn once. Pure.
 
-How far the windows had their turn is kept with the meter, so that what was ended in one stays
-closed until the next, whoever forgets what. So is which time only a window put there: that goes
-with the window, while what people bought stays.
+The meter keeps how far the windows had their turn, so that one ended in a window stays closed until
+the next, over any restart. It also keeps which time only a window added: that goes with the window,
+while time that people bought stays.
 """
 
 from dataclasses import replace
@@ -21,17 +21,16 @@ from parkmeter.core.meter import (
     opened,
     time_left,
 )
-from parkmeter.core.time_text import duration
 
 CHANGED = "its hours changed"
-"""Why a meter that held nothing but a window's time is closed when the window is no more."""
+"""Reason for the close of a meter that held only a window's time, when the window is gone."""
 
 
 def pending_window(spec: Spec, meter: Meter, now: datetime) -> Window | None:
-    """The window of `hours` that is on, if it is its turn to put time on this meter.
+    """Return the current window of `hours` if it is its turn to put time on this meter.
 
-    It is not where the meter was ended in this window, nor where it holds enough. A window longer
-    than `max_ahead` is put on it piece by piece: enough is half of what it may hold.
+    It is not if the meter was ended in this window, or holds enough. A window longer than
+    `max_ahead` is added piece by piece: enough is half of what the meter may hold.
     """
     window = _window(spec, now)
     if window is None or meter.removed or _ended_in(window, meter):
@@ -47,11 +46,11 @@ def give_window(spec: Spec, meter: Meter, window: Window, now: datetime) -> Mete
     """
     until = min(window.end, now + spec.max_ahead)
     if not is_open(meter, now):
-        anew = opened(spec, meter, until, now)
-        return replace(anew, credit_left=ZERO, windows_until=until, window_since=now)
+        reopened = opened(spec, meter, until, now)
+        return replace(reopened, credit_left=ZERO, windows_until=until, window_since=now)
     since, on_top = latest_close(meter), ZERO
     if meter.window_since is not None and _has_begun(meter, window):
-        # Made longer, or its next piece: what people put on top of it is the last of it now.
+        # Made longer, or its next piece: time that people added on top now comes last.
         since, on_top = meter.window_since, meter.expires_at - max(meter.windows_until, now)
     return replace(
         meter,
@@ -64,9 +63,9 @@ def give_window(spec: Spec, meter: Meter, window: Window, now: datetime) -> Mete
 
 
 def trimmed(spec: Spec, meter: Meter, now: datetime) -> Meter:
-    """The meter without time that only a window put there and that `hours` have no more.
+    """Return the meter without time that only a window added and that `hours` no longer have.
 
-    What people put on top of the window comes after its end, so it moves with that.
+    Time that people added on top comes after the window's end, so it moves with that.
     """
     if meter.window_since is None or not is_open(meter, now):
         return meter
@@ -87,16 +86,15 @@ def trimmed(spec: Spec, meter: Meter, now: datetime) -> Meter:
 
 
 def at_change_of_hours(spec: Spec, meter: Meter, now: datetime) -> Decision | None:
-    """Take back what only a window put there and its hours say no more; None: nothing of that.
+    """Take back time of a window that the hours no longer have; None: there is none.
 
-    As for idleness, only the meter changes here; the next look sees to the endpoint.
+    As for idleness, only the meter changes here; the next look handles the endpoint.
     """
     fit = trimmed(spec, meter, now)
     if fit == meter:
         return None
     given_back = time_left(meter, now) - time_left(fit, now)
-    hours = "none any more" if spec.hours is None else spec.hours.text
-    why = f"its hours changed: {hours}; {duration(given_back)} given back"
+    why = f"its hours changed: {'none' if spec.hours is None else spec.hours.text}"
     # By the version: the same change may be made, taken back, and made again.
     key = f"hours-changed:{meter.version}"
     entry = new_entry(spec, fit, Kind.EDIT, now, why, key=key, amount=-given_back)
@@ -104,14 +102,14 @@ def at_change_of_hours(spec: Spec, meter: Meter, now: datetime) -> Decision | No
 
 
 def end(spec: Spec, meter: Meter, now: datetime, why: str) -> Meter:
-    """End it, and let the window that is on pass with it, also if it is closed already."""
+    """End the meter and skip the rest of the current window, even if it is closed already."""
     if _window(spec, now) is not None:
         meter = replace(pass_over(spec, meter, now), ended=why)
     return eject(meter, now, why)
 
 
 def pass_over(spec: Spec, meter: Meter, now: datetime) -> Meter:
-    """Let the window that is on put nothing on the meter any more: somebody wants it as it is."""
+    """Mark the current window as used, so that it does not reopen the meter."""
     window = _window(spec, now)
     if window is None:
         return meter
@@ -119,7 +117,7 @@ def pass_over(spec: Spec, meter: Meter, now: datetime) -> Meter:
 
 
 def held_closed(spec: Spec, meter: Meter, now: datetime) -> bool:
-    """Whether it was ended in a window, and so stays closed until the next one or a top-up."""
+    """Return whether it was ended in a window: it stays closed until the next one or a top-up."""
     return (
         _window(spec, now) is not None
         and not is_open(meter, now)
@@ -132,13 +130,13 @@ def _window(spec: Spec, now: datetime) -> Window | None:
 
 
 def _ended_in(window: Window, meter: Meter) -> bool:
-    """Whether its turn in this window was ended early, or refused."""
+    """Return whether its turn in this window was ended early, or refused."""
     if not _has_begun(meter, window) or meter.expires_at >= meter.windows_until:
         return False
-    # Other hours than those in which it was ended: then the moment tells, not their window's end.
+    # Other hours than those in which it was ended: the moment decides, not their window's end.
     return meter.windows_until == window.end or meter.expires_at >= window.begin
 
 
 def _has_begun(meter: Meter, window: Window) -> bool:
-    """Whether this window has had a turn, or was refused it."""
+    """Return whether this window has had a turn, or was refused it."""
     return meter.windows_until > window.begin

@@ -1,9 +1,12 @@
-"""The status shown for a meter, with one plain reason: a function of meter and time. Pure."""
+"""The status shown for a meter, with one plain reason: a function of meter and time. Pure.
+
+`View` is apart from the ports, so that a function that answers prompts loads no decision rules.
+"""
 
 from dataclasses import dataclass
 from datetime import datetime
 
-from parkmeter.core.meter import REMOVED, Meter, Phase, Status, is_open
+from parkmeter.core.meter import REMOVED, Meter, Phase, Status, closes_at, is_open, latest_close
 from parkmeter.core.time_text import duration
 
 
@@ -19,6 +22,39 @@ class Shown:
     def reason(self) -> str:
         """Return both as one plain sentence."""
         return self.cause + self.passing
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """The part of one meter version that the data plane and refusals need.
+
+    `open_until` is the latest close; `expires_at` the close as last observed; `retry_at`: when the
+    next start is tried, if it is backing off.
+    """
+
+    name: str
+    version: int
+    open_until: datetime
+    expires_at: datetime
+    status: Status
+    reason: str
+    address: str | None = None
+    retry_at: datetime | None = None
+
+    @classmethod
+    def of(cls, meter: Meter, now: datetime) -> "View":
+        """Return the view of a committed meter."""
+        seen = shown(meter, now)
+        return cls(
+            name=meter.name,
+            version=meter.version,
+            open_until=latest_close(meter),
+            expires_at=closes_at(meter, now),
+            status=seen.status,
+            reason=seen.reason,
+            address=meter.run.address,
+            retry_at=meter.run.next_try if meter.run.phase is Phase.FAILED else None,
+        )
 
 
 def shown(meter: Meter, now: datetime) -> Shown:
@@ -45,7 +81,7 @@ def _shown(meter: Meter, now: datetime) -> Shown:
             case Phase.READY | Phase.BUSY:
                 return Shown(Status.RUNNING, run.reason or "serving")
             case Phase.STOPPING:
-                return Shown(Status.STOPPING, "the one before is stopping; then it starts again")
+                return Shown(Status.STOPPING, "the previous run is stopping; then it starts again")
             case Phase.FAILED:
                 again = f"; trying again at {run.next_try:%H:%M:%S} UTC" if run.next_try else ""
                 return Shown(Status.FAILED, run.reason, again)

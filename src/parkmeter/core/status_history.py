@@ -1,7 +1,7 @@
-"""The journal as what people were shown: stretches of one status each, with its reason. Pure.
+"""The history of the status shown: intervals of one status each, from the journal. Pure.
 
-Every line says the status that it left behind, and until when the meter then held time. An end
-may be noticed late, so a line may tell of an earlier moment than the line before it.
+Every entry has the status that it left behind, and the time then left on the meter. An end may be
+noticed late, so an entry may be of an earlier moment than the one before it.
 """
 
 from collections.abc import Iterable, Iterator
@@ -15,13 +15,13 @@ _AFTER_THE_CLOSE = {
     Status.RUNNING: (Status.STOPPING, "time used up"),
     Status.FAILED: (Status.STOPPED, "time used up"),
 }
-"""What follows at the close without a line: a serving endpoint is stopped, of a failed one nothing
-is left. How long a start may still take cannot be told from its line."""
+"""The status that follows at the close without an entry: a serving endpoint is stopped, of a failed
+one nothing is left. The end of a start's credit is not in its entry."""
 
 
 @dataclass(frozen=True, slots=True)
 class StatusInterval:
-    """From `begin` to `end` an endpoint was shown as `status`; `reason`: why it came to that."""
+    """The `status` shown from `begin` to `end`; `reason`: why it became that."""
 
     status: Status
     begin: datetime
@@ -29,14 +29,39 @@ class StatusInterval:
     reason: str
 
 
-def statuses(lines: Iterable[Entry], begin: datetime, end: datetime) -> list[StatusInterval]:
-    """The time from `begin` to `end` without a gap; neighbours differ in their status.
+@dataclass(frozen=True, slots=True)
+class Showing:
+    """The status shown `since` some line, why, and when its meter closes as of that line."""
 
-    `lines`: as `history.lines_of` gives them for `begin`.
+    since: datetime = NEVER
+    status: Status = Status.STOPPED
+    reason: str = ""
+    closes: datetime = NEVER
+
+
+NOT_YET = Showing()
+"""Before the first line."""
+
+
+def left_showing(before: Showing, line: Entry) -> Showing:
+    """Return what a line leaves shown, after what was shown before it."""
+    if not line.status:
+        return before
+    # With time on the meter it is about to start, but not while the gateway is off.
+    status = Status.STOPPED if line.kind is Kind.STOP else Status(line.status)
+    return Showing(max(line.at, before.since), status, line.why, line.at + line.left)
+
+
+def status_intervals(
+    lines: Iterable[Entry], begin: datetime, end: datetime, before: Showing = NOT_YET
+) -> list[StatusInterval]:
+    """Return the intervals from `begin` to `end` without a gap; neighbours differ in status.
+
+    `lines`: from the last one before `begin` on, or from the one that left `before`.
     """
     found: list[StatusInterval] = []
-    for stretch in _whole(lines, end):
-        cut = replace(stretch, begin=max(stretch.begin, begin), end=min(stretch.end, end))
+    for interval in _whole(lines, end, before):
+        cut = replace(interval, begin=max(interval.begin, begin), end=min(interval.end, end))
         if cut.begin >= cut.end:
             continue
         if found and found[-1].status is cut.status:
@@ -46,39 +71,33 @@ def statuses(lines: Iterable[Entry], begin: datetime, end: datetime) -> list[Sta
     return found
 
 
-def _whole(lines: Iterable[Entry], end: datetime) -> Iterator[StatusInterval]:
-    """Every stretch that the lines tell of, up to `end`, the first one from the beginning of time.
+def _whole(lines: Iterable[Entry], end: datetime, showing: Showing) -> Iterator[StatusInterval]:
+    """Yield the interval of every entry up to `end`, the first one from what was shown before.
 
-    Where lines of one status follow each other, each begins a stretch.
+    Where entries of one status follow each other, each begins an interval.
     """
-    since, status, reason, closes = NEVER, Status.STOPPED, "", NEVER
     for line in lines:
-        at = max(line.at, since)
-        if not line.status:
-            continue
-        yield from _until(StatusInterval(status, since, at, reason), closes)
-        since, status, reason, closes = at, _left_behind(line), line.why, line.at + line.left
-    yield from _until(StatusInterval(status, since, max(since, end), reason), closes)
+        after = left_showing(showing, line)
+        if line.status:
+            yield from _until(showing, after.since)
+        showing = after
+    yield from _until(showing, max(showing.since, end))
 
 
-def _left_behind(line: Entry) -> Status:
-    # With time on the meter it is about to start, but nobody starts it while the gateway is off.
-    return Status.STOPPED if line.kind is Kind.STOP else Status(line.status)
-
-
-def _until(stretch: StatusInterval, closes: datetime) -> Iterator[StatusInterval]:
-    """A stretch, in two if the meter closed in it."""
-    after = _AFTER_THE_CLOSE.get(stretch.status)
-    if after is None or closes >= stretch.end:
-        yield stretch
+def _until(showing: Showing, end: datetime) -> Iterator[StatusInterval]:
+    """Yield an interval, in two if the meter closed in it."""
+    interval = StatusInterval(showing.status, showing.since, end, showing.reason)
+    after, closes = _AFTER_THE_CLOSE.get(interval.status), showing.closes
+    if after is None or closes >= interval.end:
+        yield interval
         return
-    closes = max(closes, stretch.begin)
-    yield replace(stretch, end=closes)
-    yield StatusInterval(after[0], closes, stretch.end, after[1])
+    closes = max(closes, interval.begin)
+    yield replace(interval, end=closes)
+    yield StatusInterval(after[0], closes, interval.end, after[1])
 
 
 def top_ups(lines: Iterable[Entry], begin: datetime, end: datetime) -> list[Entry]:
-    """The lines that added time from `begin` on and before `end`."""
+    """Return the entries that added time from `begin` on and before `end`."""
     return [
         line
         for line in lines

@@ -1,13 +1,14 @@
-"""The journal as stretches of time: when the endpoint was on, at what price, on whose time. Pure.
+"""The journal as intervals of time: runs of the endpoint, their price and their buyer. Pure.
 
-Lines are told apart by their numbers, in whose order they come, and never by their keys, which may
-come again after `KEY_LIFETIME`. A line may tell of an earlier moment than the line before it (an
-end that was noticed late, a clock that was set back): nothing is counted twice for that.
+Entries are identified by their numbers, in whose order they come, and never by their keys, which
+may recur after `KEY_LIFETIME`. An entry may be of an earlier moment than the one before it (an end
+that was noticed late, a clock that was set back): nothing is counted twice for that.
 """
 
 from bisect import bisect_right
+from collections import deque
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from decimal import Decimal
 from itertools import pairwise
@@ -30,55 +31,112 @@ class RunSpan:
 
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """A piece of time in which nothing changed. `life` is None where the endpoint was off.
+    """A period in which nothing changed. `run` is None where the endpoint was off.
 
-    `price` is dollars per hour, None where it is unknown; `who`: whose time it was.
+    `price` is dollars per hour, None where it is unknown; `who`: the buyer of this time.
     """
 
     begin: datetime
     end: datetime
     price: Decimal | None
     who: str
-    life: RunSpan | None
+    run: RunSpan | None
 
 
-def tells_all(entry: Entry) -> bool:
-    """Whether what comes after this line can be told without the lines before it."""
+def leaves_stopped(entry: Entry) -> bool:
+    """Return whether later entries can be understood without this one and those before it."""
     return entry.kind is Kind.STOP and entry.status == Status.STOPPED
 
 
-def stretches(
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """All that the lines up to one moment leave to later lines.
+
+    `run`: the one that goes on. `price`: as last said, if `priced`. `owner`: whose time it is.
+    `queue`: buyers and the expiry up to which each bought. `starting`: nothing is used up.
+    """
+
+    run: RunSpan | None = None
+    price: Decimal | None = None
+    priced: bool = False
+    owner: str = SYSTEM
+    queue: tuple[tuple[str, datetime], ...] = ((SYSTEM, NEVER),)
+    starting: bool = False
+    seen: datetime = NEVER
+
+
+NOTHING = Standing()
+"""Before the first line."""
+
+
+class Replay:
+    """Some lines in order, and what holds at each moment from the first of them on.
+
+    `before`: what the earlier lines left. `price` is used where no line has one. The lines must go
+    back at least to the last one that `leaves_stopped`, to the first one, or to `before`.
+    """
+
+    def __init__(
+        self, lines: Sequence[Entry], price: Decimal | None, before: Standing = NOTHING
+    ) -> None:
+        self.spans = run_spans(lines, before.run)
+        self._prices = _prices(lines, price, before)
+        self._priced = before.priced or self._prices.changed is not None
+        self._bought = _Bought(before)
+        for line in lines:
+            self._bought.take(line)
+
+    def intervals(self, begin: datetime, end: datetime) -> list[Interval]:
+        """Return the intervals from `begin` to `end` without a gap."""
+        owners, prices = self._bought.owners_until(end), self._prices
+        cuts = {begin, end}
+        for moment in (
+            *(span.started for span in self.spans),
+            *(span.ended for span in self.spans if span.ended is not None),
+            *prices.since,
+            *owners.since,
+        ):
+            if begin < moment < end:
+                cuts.add(moment)
+        on = _runs_as_steps(self.spans)
+        return [
+            Interval(since, until, prices.at(since), owners.at(since), on.at(since))
+            for since, until in pairwise(sorted(cuts))
+        ]
+
+    def price_at(self, moment: datetime) -> Decimal | None:
+        """Return the price that holds at a moment."""
+        return self._prices.at(moment)
+
+    def standing(self) -> Standing:
+        """Return what these lines leave to later ones."""
+        last = self.spans[-1] if self.spans else None
+        return Standing(
+            run=last if last is not None and last.ended is None else None,
+            price=self._prices.last(),
+            priced=self._priced,
+            owner=self._bought.whose.last(),
+            queue=tuple(self._bought.queue),
+            starting=self._bought.starting,
+            seen=self._bought.seen,
+        )
+
+
+def intervals(
     entries: Iterable[Entry], price: Decimal | None, begin: datetime, end: datetime
 ) -> list[Interval]:
-    """The time from `begin` to `end` without a gap, by an endpoint's lines in their order.
+    """Return the intervals from `begin` to `end` without a gap, from ordered entries.
 
-    The lines go back at least to the last one before `begin` that `tells_all`, or to the first.
-    `price` is used where no line says one.
+    The entries go back at least to the last one before `begin` that `leaves_stopped`, or to the
+    first. `price` is used where no entry has one.
     """
-    # Later lines too: the same moment is told alike, whatever period it is asked for in.
-    lines = list(entries)
-    lived = lives(lines)
-    prices, owners = _prices(lines, price), _owners(lines, end)
-    cuts = {begin, end}
-    for moment in (
-        *(life.started for life in lived),
-        *(life.ended for life in lived if life.ended is not None),
-        *prices.since,
-        *owners.since,
-    ):
-        if begin < moment < end:
-            cuts.add(moment)
-    moments = sorted(cuts)
-    on = _lives_as_steps(lived)
-    return [
-        Interval(since, until, prices.at(since), owners.at(since), on.at(since))
-        for since, until in pairwise(moments)
-    ]
+    # Later entries too: a moment gives the same result in every period.
+    return Replay(list(entries), price).intervals(begin, end)
 
 
-def lives(lines: Iterable[Entry]) -> list[RunSpan]:
-    """Every life, in order and without overlap."""
-    found: list[RunSpan] = []
+def run_spans(lines: Iterable[Entry], open_run: RunSpan | None = None) -> list[RunSpan]:
+    """Return every run, in order and without overlap, from the open one of earlier lines on."""
+    found: list[RunSpan] = [] if open_run is None else [open_run]
 
     def end(at: datetime) -> None:
         if found and found[-1].ended is None:
@@ -87,7 +145,7 @@ def lives(lines: Iterable[Entry]) -> list[RunSpan]:
     for line in lines:
         match line.kind:
             case Kind.START:
-                end(line.at)  # nobody saw it end, but another took its place
+                end(line.at)  # its end was not seen, but another took its place
             case Kind.READY if found and found[-1].ended is None:
                 continue
             case Kind.READY:
@@ -106,80 +164,84 @@ def lives(lines: Iterable[Entry]) -> list[RunSpan]:
 
 
 def _ended_it(line: Entry) -> bool:
-    """Whether it was the endpoint that failed, and not its driver (`reconcile.trouble`)."""
+    """Return whether the endpoint failed, and not its driver (`decide.trouble`)."""
     return not line.key.startswith("trouble:")
 
 
-# ── What holds from when on ─────────────────────────────────────────────────────────────────────
+# ── Values that change over time ────────────────────────────────────────────────────────────────
 
 
 @dataclass(slots=True)
 class _Steps(Generic[_Value]):
-    """A value that changes from time to time; `first` holds before the first change."""
+    """A value that changes at some moments; `first` holds before the first change.
+
+    `changed`: when it was last set, also to the value that it had; None: never.
+    """
 
     first: _Value
-    since: list[datetime]
-    values: list[_Value]
+    since: list[datetime] = field(default_factory=list)
+    values: list[_Value] = field(default_factory=list)
+    changed: datetime | None = None
 
     def change(self, at: datetime, value: _Value) -> None:
-        """From `at` on, or from the last change if that is later."""
-        self.since.append(max(at, self.since[-1]) if self.since else at)
-        self.values.append(value)
+        """Set the value from `at` on, or from the last change if that is later."""
+        self.changed = at if self.changed is None else max(at, self.changed)
+        if value != self.last():
+            self.since.append(self.changed)
+            self.values.append(value)
 
     def at(self, moment: datetime) -> _Value:
-        """The value that holds at a moment."""
+        """Return the value at a moment."""
         index = bisect_right(self.since, moment)
         return self.values[index - 1] if index else self.first
 
+    def last(self) -> _Value:
+        """Return the value after the last change."""
+        return self.values[-1] if self.values else self.first
 
-def _lives_as_steps(lived: Sequence[RunSpan]) -> _Steps[RunSpan | None]:
-    steps: _Steps[RunSpan | None] = _Steps(None, [], [])
-    for life in lived:
-        steps.change(life.started, life)
-        if life.ended is not None:
-            steps.change(life.ended, None)
+
+def _runs_as_steps(spans: Sequence[RunSpan]) -> _Steps[RunSpan | None]:
+    steps: _Steps[RunSpan | None] = _Steps(None)
+    for span in spans:
+        steps.change(span.started, span)
+        if span.ended is not None:
+            steps.change(span.ended, None)
     return steps
 
 
-def _prices(lines: Iterable[Entry], price: Decimal | None) -> _Steps[Decimal | None]:
-    """A price holds from the first line that says it; before the first line, what that one says."""
-    steps: _Steps[Decimal | None] = _Steps(price, [], [])
+def _prices(
+    lines: Iterable[Entry], price: Decimal | None, before: Standing
+) -> _Steps[Decimal | None]:
+    """Return the prices: each holds from its first entry on, the first one also before."""
+    steps: _Steps[Decimal | None] = _Steps(before.price if before.priced else price)
     for line in lines:
         # These are also written for endpoints whose configuration is gone.
         says_nothing = line.price_per_hour is None and line.kind in {Kind.CLOCK, Kind.REMOVE}
         if says_nothing:
             continue
-        if not steps.since:
+        if steps.changed is None and not before.priced:
             steps.first = line.price_per_hour
         steps.change(line.at, line.price_per_hour)
     return steps
 
 
-def _owners(lines: Iterable[Entry], end: datetime) -> _Steps[str]:
-    bought = _Bought()
-    for line in lines:
-        bought.tell(line)
-    bought.use_up(end)
-    return bought.whose
-
-
 class _Bought:
-    """Whose time it is: what was bought is used up in the order in which it was bought.
+    """The buyer of each moment: time is used up in the order in which it was bought.
 
-    While a start is under way nothing is used up: that time is of whoever's turn it is. Past the
-    last expiry it stays with whom the last time belonged to.
+    While a start is under way nothing is used up: that time belongs to the buyer whose turn it is.
+    Past the last expiry it belongs to the last buyer. `queue`: buyers and the expiry up to which
+    each bought; the first one's time is being used up.
     """
 
-    def __init__(self) -> None:
-        self.whose = _Steps(SYSTEM, [], [])
-        self._queue = [(SYSTEM, NEVER)]
-        """Who bought time, and up to which expiry; the first one's is being used up."""
-        self._starting = False
-        self._seen = NEVER
+    def __init__(self, before: Standing) -> None:
+        self.whose = _Steps(before.owner)
+        self.queue = deque(before.queue)
+        self.starting = before.starting
+        self.seen = before.seen
 
-    def tell(self, line: Entry) -> None:
-        """Take the next line in."""
-        self.use_up(line.at)
+    def take(self, line: Entry) -> None:
+        """Take in the next entry."""
+        self._use_up(line.at)
         match line.kind:
             case Kind.TOP_UP | Kind.EDIT if line.amount > ZERO:
                 self._buy(line)
@@ -188,47 +250,61 @@ class _Bought:
             case Kind.EJECT | Kind.REMOVE | Kind.EDIT:
                 self._give_up(line.expires_at)
             case Kind.CREDIT:
-                self._queue = [(who, until + line.amount) for who, until in self._queue]
+                self.queue = deque((who, until + line.amount) for who, until in self.queue)
             case Kind.START | Kind.FAILURE:
-                self._starting |= line.kind is Kind.START or _ended_it(line)
+                self.starting |= line.kind is Kind.START or _ended_it(line)
             case Kind.READY | Kind.STOP:
-                self._starting = False
+                self.starting = False
             case Kind.TOP_UP | Kind.WARNING | Kind.CLOCK:
                 pass
             case _:
                 assert_never(line.kind)
-        self._seen = max(self._seen, line.at)
+        self.seen = max(self.seen, line.at)
 
-    def use_up(self, now: datetime) -> None:
-        """Take off what is used up at `now`."""
-        while not self._starting and len(self._queue) > 1 and self._queue[0][1] <= now:
-            _, until = self._queue.pop(0)
-            self.whose.change(max(until, self._seen), self._queue[0][0])
+    def owners_until(self, end: datetime) -> _Steps[str]:
+        """Return the buyers up to `end`, which may be after the last entry."""
+        whose = self.whose
+        steps = _Steps(whose.first, list(whose.since), list(whose.values), whose.changed)
+        if not self.starting:
+            for (_, until), (who, _) in pairwise(self.queue):
+                if until > end:
+                    break
+                steps.change(max(until, self.seen), who)
+        return steps
+
+    def _use_up(self, now: datetime) -> None:
+        """Drop the buyers whose time is used up at `now`."""
+        while not self.starting and len(self.queue) > 1 and self.queue[0][1] <= now:
+            _, until = self.queue.popleft()
+            self.whose.change(max(until, self.seen), self.queue[0][0])
 
     def _buy(self, line: Entry) -> None:
         base = line.expires_at - line.amount
-        was_closed = base >= line.at >= self._queue[-1][1]
+        was_closed = base >= line.at >= self.queue[-1][1]
         if was_closed:
             # Until it is ready or has stopped nothing is used up: it may have to wait its turn.
-            self._starting = True
-            self._queue.clear()
+            self.starting = True
+            self.queue.clear()
             self.whose.change(line.at, line.who)
-        self._queue.append((line.who, line.expires_at))
+        elif self.queue[-1][0] == line.who:
+            self.queue.pop()  # one piece of time, however many top-ups
+        self.queue.append((line.who, line.expires_at))
 
     def _take_back(self, line: Entry) -> None:
-        """A window's time is taken out of the middle; what people bought behind it moves up."""
-        left = -line.amount
-        for index in range(len(self._queue) - 1, -1, -1):
-            who, until = self._queue[index]
-            begin = max(line.at, self._queue[index - 1][1] if index else line.at)
+        """Take a window's time out of the middle; time that people bought behind it moves up."""
+        left, queue = -line.amount, list(self.queue)
+        for index in range(len(queue) - 1, -1, -1):
+            who, until = queue[index]
+            begin = max(line.at, queue[index - 1][1] if index else line.at)
             if who == SYSTEM and (gone := min(left, until - begin)) > ZERO:
                 left -= gone
-                self._queue[index:] = [(one, at - gone) for one, at in self._queue[index:]]
+                queue[index:] = [(one, at - gone) for one, at in queue[index:]]
+        self.queue = deque(queue)
         self._give_up(line.expires_at)
 
     def _give_up(self, expires_at: datetime) -> None:
-        """Nothing is left beyond this expiry."""
-        while len(self._queue) > 1 and self._queue[-2][1] >= expires_at:
-            self._queue.pop()
-        who, until = self._queue.pop()
-        self._queue.append((who, min(until, expires_at)))
+        """Drop the time beyond this expiry."""
+        while len(self.queue) > 1 and self.queue[-2][1] >= expires_at:
+            self.queue.pop()
+        who, until = self.queue.pop()
+        self.queue.append((who, min(until, expires_at)))

@@ -1,4 +1,4 @@
-"""Tokens: who may do what. Pure; where tokens are kept is the store's business.
+"""Tokens and their permissions. Pure; keeping them is the store's business.
 
 A token that parkmeter issues is never stored: only `sha256:<hex>` of it is.
 """
@@ -9,13 +9,15 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
+from parkmeter.errors import ScopeMissingError
+
 PREFIX = "sha256:"
-"""Begins every stored form; a presented token that begins so is refused before any look-up,
+"""Prefix of every stored form; a presented token that begins with it is refused before any look-up,
 or a stolen table would be a list of working tokens."""
 
 
 class Scope(StrEnum):
-    """What a token may do. Any token sees status."""
+    """A permission of a token. Any token may read the status."""
 
     INVOKE = "invoke"
     TOP_UP = "top-up"
@@ -23,7 +25,7 @@ class Scope(StrEnum):
 
 
 DEFAULT_SCOPES = frozenset({Scope.INVOKE, Scope.TOP_UP})
-"""What the ancestor's pass code may: a token stored without scopes has these."""
+"""The scopes of a token stored without any, such as the ancestor's pass code."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,35 +45,50 @@ class Token:
     minutes_per_day: float | None = None
 
     def may(self, scope: Scope, endpoint: str | None = None) -> bool:
-        """Whether this token has the scope, for this endpoint if one is named."""
+        """Return whether this token has the scope, for this endpoint if one is named."""
         return scope in self.scopes and self.covers(endpoint)
 
     def covers(self, endpoint: str | None) -> bool:
-        """Whether this token reaches the endpoint at all."""
+        """Return whether this token covers the endpoint."""
         return self.endpoints is None or endpoint is None or endpoint in self.endpoints
 
     def administers(self) -> bool:
-        """Whether it may handle tokens: admin of every endpoint.
+        """Return whether it may manage tokens: it is admin of every endpoint.
 
         Admin of some endpoints is not enough: such a token could issue itself the others.
         """
         return Scope.ADMIN in self.scopes and self.endpoints is None
 
     def alive(self, now: datetime) -> bool:
-        """Whether it has not expired."""
+        """Return whether it has not expired."""
         return self.expires_at is None or now < self.expires_at
 
 
+def require(token: Token, scope: Scope, endpoint: str | None = None) -> None:
+    """Raise ScopeMissingError, naming what is missing, unless the token has the scope."""
+    if not token.may(scope, endpoint):
+        raise ScopeMissingError(scope, endpoint if scope in token.scopes else None)
+
+
+def require_administrator(token: Token) -> None:
+    """Raise ScopeMissingError unless the token has `admin` for all endpoints.
+
+    Tokens can be for any endpoint, so managing them takes rights for every one.
+    """
+    if not token.administers():
+        raise ScopeMissingError(Scope.ADMIN, everywhere=Scope.ADMIN in token.scopes)
+
+
 def digest_of(secret: str) -> str:
-    """The stored form of a token."""
+    """Return the stored form of a token."""
     return PREFIX + hashlib.sha256(secret.encode("utf-8", "surrogateescape")).hexdigest()
 
 
 def new_secret() -> str:
-    """A fresh token: 192 random bits, safe in a header and in a shell."""
+    """Return a new token: 192 random bits, safe in a header and in a shell."""
     return "pm_" + secrets.token_urlsafe(24)
 
 
 def new_id() -> str:
-    """A fresh public id of a token."""
+    """Return a new public id of a token."""
     return secrets.token_hex(4)

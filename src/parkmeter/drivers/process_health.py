@@ -33,7 +33,7 @@ class _Request:
 
 
 class HealthCheck:
-    """Sends health requests; keeps only pending ones and pauses. May be used from any thread."""
+    """Health requests to local servers: the pending ones, and pauses. Thread-safe."""
 
     def __init__(self) -> None:
         self._not_before: dict[str, float] = {}

@@ -43,7 +43,7 @@ CLIENT_CONFIG = Config(
     max_pool_connections=20,  # the clock observes several endpoints at once
 )
 
-PAGE = 100
+_PAGE = 100
 """The largest page of ListEndpoints; its default is 10."""
 
 IN_PROGRESS = frozenset({"Creating", "Updating", "SystemUpdating", "RollingBack"})
@@ -187,8 +187,8 @@ class SageMakerDriver:
 
     def _listed(self) -> Iterator[Mapping[str, Any]]:
         narrowed = {"NameContains": self._prefix} if self._prefix else {}
-        for found in paginate(
-            "Endpoints", self._sagemaker.list_endpoints, MaxResults=PAGE, **narrowed
+        for found in _paginate(
+            "Endpoints", self._sagemaker.list_endpoints, MaxResults=_PAGE, **narrowed
         ):
             if found["EndpointName"].startswith(self._prefix):
                 yield found
@@ -256,7 +256,7 @@ class SageMakerDriver:
             found = self._describe(spec.name)
             if found is None or found["EndpointStatus"] == "Deleting":
                 return
-            self._ours.discard(identity_of(found))
+            self._ours.discard(_identity(found))
             if not self._is_ours(found):
                 return
             try:
@@ -285,11 +285,11 @@ class SageMakerDriver:
 
     def _is_ours(self, found: Mapping[str, Any]) -> bool | None:
         """Return whether it has our tag; None if it no longer exists."""
-        if identity_of(found) in self._ours:
+        if _identity(found) in self._ours:
             return True
         try:
             tags = list(
-                paginate("Tags", self._sagemaker.list_tags, ResourceArn=found["EndpointArn"])
+                _paginate("Tags", self._sagemaker.list_tags, ResourceArn=found["EndpointArn"])
             )
         except ClientError as error:
             if classify(error) is Refusal.MISSING:
@@ -297,16 +297,16 @@ class SageMakerDriver:
             raise
         if {"Key": TAG, "Value": self._deployment} not in tags:
             return False
-        self._ours.add(identity_of(found))
+        self._ours.add(_identity(found))
         return True
 
 
-def identity_of(found: Mapping[str, Any]) -> Identity:
-    """Return the identity from a description, or from an item of the list."""
+def _identity(found: Mapping[str, Any]) -> Identity:
+    """Return the identity from a description or an item of the list."""
     return found["EndpointArn"], found["CreationTime"]
 
 
-def paginate(
+def _paginate(
     key: str, call: Callable[..., Mapping[str, Any]], **request: Any
 ) -> Iterator[Mapping[str, Any]]:
     """Yield all items of a listing, page by page."""

@@ -64,12 +64,6 @@ def classify(error: ClientError) -> Refusal:
     return _BY_CODE.get(code, Refusal.OTHER)
 
 
-def missing_error(endpoint: str) -> ClientError:
-    """Return the error that SageMaker raises for an endpoint that does not exist."""
-    error = {"Code": "ValidationException", "Message": f'Could not find endpoint "{endpoint}".'}
-    return ClientError({"Error": error}, "DescribeEndpoint")
-
-
 def driver_error(error: ClientError, failure: str) -> DriverError:
     """Return a refusal as the error that people see; `failure` says what could not be done."""
     code, message = _code_and_message(error)

@@ -107,7 +107,7 @@ def wake(
             opened,
             Kind.TOP_UP,
             now,
-            f"{spec.wake.total_seconds() / 60:g} min, woken by a prompt",
+            "woken by a prompt",
             key=f"wake:{meter.version}",
             who=who,
             amount=spec.wake,

@@ -17,14 +17,13 @@ from parkmeter.core.decide_closed import PARKED, park
 from parkmeter.core.decision import Decision, Observed
 from parkmeter.core.extend_link import Offer, check_offer
 from parkmeter.core.journal import Entry, Kind, fingerprint
-from parkmeter.core.journal_reader import lines_after, lines_of
+from parkmeter.core.journal_reader import Lines, lines_after, lines_of, position, receipt_of
+from parkmeter.core.ledger import Position, Price
 from parkmeter.core.meter import Meter, Spec
 from parkmeter.core.money import Dollars, Minutes
 from parkmeter.core.receipt import Receipt
-from parkmeter.core.receipt import receipt as receipt_of
 from parkmeter.core.report import Report
-from parkmeter.core.time_text import duration
-from parkmeter.core.view import View
+from parkmeter.core.status import View
 from parkmeter.errors import (
     DriverError,
     ExpiryMovedError,
@@ -103,7 +102,7 @@ class MeterService:
             # Not before: a repeated request is the same one, whatever an hour costs by then.
             bought = amount.buys(spec, meter)
             try:
-                return rules.top_up(spec, meter, bought, now), amount.why(bought)
+                return rules.top_up(spec, meter, bought, now), amount.why
             except LimitExceededError as over:
                 raise amount.over_limit(over, spec, meter) from None
 
@@ -122,7 +121,7 @@ class MeterService:
 
         def rule(meter: Meter, now: datetime) -> tuple[Meter, str]:
             self._check(offer, meter, now)
-            return rules.top_up(spec, meter, amount, now), f"{amount.total_seconds() / 60:g} min"
+            return rules.top_up(spec, meter, amount, now), "by the link in a warning"
 
         request = fingerprint("extend", amount)
         return changes.change(
@@ -160,8 +159,7 @@ class MeterService:
         def rule(meter: Meter, now: datetime) -> tuple[Meter, str]:
             if seen is not None and seen != meter.expires_at:
                 raise ExpiryMovedError(meter.expires_at)
-            left = duration(rules.time_left(meter, now))
-            return schedule.end(spec, meter, now, rules.EJECTED), f"{left} given up"
+            return schedule.end(spec, meter, now, rules.EJECTED), "given up"
 
         request = fingerprint("eject", seen)
         return changes.change(self._reconciler, spec, Change(Kind.EJECT, rule, who, key, request))
@@ -200,7 +198,8 @@ class MeterService:
         """Return what an endpoint cost from `begin` (None: the first entry) to `end` (None: now).
 
         The period is cut to what has happened: a later end is now, an earlier begin is the first
-        entry, because an endpoint that did not exist saved nothing.
+        entry, because an endpoint that did not exist saved nothing. Where the journal was made
+        shorter, it begins and ends with whole days (UTC).
 
         Raises:
             UnknownEndpointError, InvalidRequestError: refused.
@@ -210,11 +209,15 @@ class MeterService:
         end = report.at if end is None else min(end, report.at)
         if begin is not None and begin > end:
             raise InvalidRequestError("The receipt must begin before it ends.", field="from")
-        first = self._store.journal(name, 1, before=2)
-        known_since = min(first[0].at, end) if first else end
-        begin = known_since if begin is None else max(begin, known_since)
-        lines = lines_of(self._store, name, begin, end)
-        return receipt_of(lines, name, report.price.per_hour, begin, end)
+        return receipt_of(self._store, name, report.price.per_hour, begin, end)
+
+    def position(self, name: str, moment: datetime, price: Price) -> Position:
+        """Return the sums of an endpoint's journal up to a moment; see `journal_reader`."""
+        return position(self._store, self._spec(name).name, moment, price)
+
+    def lines(self, name: str, begin: datetime, end: datetime) -> Lines:
+        """Return the entries that concern a period. Raises UnknownEndpointError."""
+        return lines_of(self._store, self._spec(name).name, begin, end)
 
     def provision(self, name: str, initial: timedelta) -> None:
         """Put the first time on a meter; see `auto_top_ups.provision`."""

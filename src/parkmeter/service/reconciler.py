@@ -15,7 +15,7 @@ from parkmeter.core.decision import Cause, Decision, Keep, Observed, Rest, Start
 from parkmeter.core.device import Claim
 from parkmeter.core.journal import Entry, Kind, new_entry
 from parkmeter.core.meter import Meter, Phase, Spec, latest_close
-from parkmeter.core.view import View
+from parkmeter.core.status import View
 from parkmeter.errors import DriverError, StoreBusyError
 from parkmeter.ports import (
     Budget,
@@ -183,13 +183,14 @@ class Reconciler:
 
     @contextmanager
     def _deadline_first(self, spec: Spec, read: Meter, changed: Meter) -> Iterator[None]:
-        """Wrap a commit that brings the close forward: the leash gets the new deadline first.
+        """Wrap a commit that brings the latest close forward: the leash gets that deadline first.
 
-        If the gateway is killed right after the commit, nothing else could pass it on. It is set at
-        the version that was read, so that a concurrent commit overrides it; if the commit fails
-        otherwise, it is taken back.
+        An eject does so, and readiness, which ends the start-up credit. If the gateway is killed
+        right after the commit, nothing else could pass it on. It is set at the version that was
+        read, so that a concurrent commit overrides it; if the commit fails otherwise, it is taken
+        back.
         """
-        if changed.expires_at >= read.expires_at:
+        if latest_close(changed) >= latest_close(read):
             yield
             return
         self._keep(spec, latest_close(changed) + spec.drain, read.version)

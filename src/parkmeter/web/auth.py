@@ -1,4 +1,4 @@
-"""Authentication and scopes: from an Authorization header to a token with the right. No I/O.
+"""Authentication: from an Authorization header to a token. No I/O.
 
 The token book holds every token in memory, so that the data plane never waits for the store; the
 gateway is the only writer of its store and updates the book with each change.
@@ -8,8 +8,8 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Protocol
 
-from parkmeter.core.tokens import PREFIX, Scope, Token, digest_of
-from parkmeter.errors import ScopeMissingError, TokenMissingError, TokenRefusedError
+from parkmeter.core.tokens import PREFIX, Token, digest_of
+from parkmeter.errors import TokenMissingError, TokenRefusedError
 
 _LONGEST = 4096
 
@@ -82,18 +82,3 @@ def secret_in(header: str | None) -> str:
     value = (header or "").strip()
     scheme, _, rest = value.partition(" ")
     return rest.strip() if scheme.lower() == "bearer" else value
-
-
-def require(token: Token, scope: Scope, endpoint: str | None = None) -> None:
-    """Raise ScopeMissingError, naming what is missing, unless the token has the scope."""
-    if not token.may(scope, endpoint):
-        raise ScopeMissingError(scope, endpoint if scope in token.scopes else None)
-
-
-def require_administrator(token: Token) -> None:
-    """Raise ScopeMissingError unless the token has `admin` for all endpoints.
-
-    Tokens can be for any endpoint, so managing them takes rights for every one.
-    """
-    if not token.administers():
-        raise ScopeMissingError(Scope.ADMIN, everywhere=Scope.ADMIN in token.scopes)

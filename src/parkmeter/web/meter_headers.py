@@ -4,8 +4,8 @@ from datetime import datetime
 from functools import lru_cache
 
 from parkmeter.core.meter import NEVER
+from parkmeter.core.status import View
 from parkmeter.core.time_text import iso
-from parkmeter.core.view import View
 
 
 def meter_headers(view: View | None, now: datetime, waited: int | None) -> dict[str, str]:

@@ -19,8 +19,7 @@ from parkmeter.aws.api_events import headers_of, prompt_in
 from parkmeter.aws.async_inference.prompts import AsyncPrompts
 from parkmeter.aws.definitions import Definition, Queue
 from parkmeter.aws.prompt_routes import response_of
-from parkmeter.core.tokens import Scope, Token
-from parkmeter.web.auth import require
+from parkmeter.core.tokens import Scope, Token, require
 from parkmeter.web.headers import base_of
 
 RETRY_AFTER_SECONDS = 5

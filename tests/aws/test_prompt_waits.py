@@ -22,7 +22,7 @@ ADA = {"id": "a1", "name": "ada", "scopes": "invoke,top-up", "endpoints": "*"}
 
 @dataclass
 class Story:
-    """One endpoint; `events` happen that many seconds after noon, whoever is held then."""
+    """One endpoint; `events` happen that many seconds after noon, whatever is waiting then."""
 
     clock: Wound
     meter: Meter
@@ -161,7 +161,7 @@ def test_a_closed_meter_is_not_waited_for(story: Story) -> None:
 
 
 def woken(story: Story, status: int = 503) -> Callable[..., Answer]:
-    """What control says after two seconds, having opened the meter."""
+    """Return control's answer after two seconds, having opened the meter."""
 
     def wake(_token: object, _event: object) -> Answer:
         story.clock.wind(seconds=2)
