@@ -197,6 +197,19 @@ class GatewaySettings(Section):
         description="Folder of the store, logs and client.json. Default: "
         "$XDG_STATE_HOME/parkmeter or ~/.local/state/parkmeter.",
     )
+    changes_burst: int = Field(
+        300, ge=1, le=1_000_000, description="Most changes at once with one token: 429 beyond."
+    )
+    changes_per_second: Annotated[float, Field(gt=0, le=1_000_000, allow_inf_nan=False)] = Field(
+        10, description="Changes a second by which that fills up again."
+    )
+    journal_days: int | None = Field(
+        None,
+        ge=400,
+        le=36_500,
+        description="Days after which lines of the journal are deleted, 400 or more; their sums by "
+        "day stay. Default: never.",
+    )
     shutdown_seconds: Seconds = Field(
         10, description="Seconds for requests in flight to finish when the gateway stops."
     )

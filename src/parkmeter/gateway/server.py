@@ -143,6 +143,7 @@ class Gateway:
     ) -> "Ended":
         parts.configure(self._settings)
         parts.clock.start(parts.service.reconcile, parts.service.sweep, parts.service.clock_jumped)
+        parts.upkeep.start()
         config = uvicorn.Config(
             _Front(parts.control),
             http=protocol_for(parts.data_plane),
@@ -176,6 +177,7 @@ class Gateway:
         finally:
             reloader.stop()
             parts.health.stop()
+            parts.upkeep.stop()
             parts.clock.stop()
             parts.data_plane.join()  # no top-up may come after the parking
             parts.requests.finish()

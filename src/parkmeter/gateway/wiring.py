@@ -9,6 +9,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from parkmeter.api.app import control_app
+from parkmeter.api.change_rate import ChangeRate
 from parkmeter.api.dependencies import ApiContext, actor_of
 from parkmeter.api.event_routes import Snapshot, add_event_routes, feed_of
 from parkmeter.api.extend_routes import add_extend_routes
@@ -35,6 +36,7 @@ from parkmeter.gateway.health import (
 )
 from parkmeter.gateway.metrics import add_metrics_route
 from parkmeter.gateway.notifications import EventSource, receivers
+from parkmeter.gateway.upkeep import JournalUpkeep
 from parkmeter.notify.dispatcher import DeliveryContext, Dispatcher
 from parkmeter.notify.log import LogNotifier
 from parkmeter.notify.top_up_counter import TopUpCounter
@@ -75,6 +77,16 @@ class InForce:
         endpoint = self.settings.endpoints.get(name)
         return endpoint.invocations_path if endpoint is not None else None
 
+    def changes(self) -> tuple[int, float]:
+        """Return the burst of changes of one token, and its refill per second."""
+        gateway = self.settings.gateway
+        return gateway.changes_burst, gateway.changes_per_second
+
+    def kept(self) -> timedelta | None:
+        """Return the age at which lines of a journal may go; None: never."""
+        days = self.settings.gateway.journal_days
+        return None if days is None else timedelta(days=days)
+
 
 @dataclass(frozen=True, slots=True)
 class Parts:
@@ -93,6 +105,7 @@ class Parts:
     edge: Edge
     threads: ControlThreads
     health: HealthMonitor
+    upkeep: JournalUpkeep
     new_token: str | None
     models: Path
 
@@ -181,6 +194,7 @@ def wire(settings: Settings, folder: StateFolder, url: str) -> Parts:
         clock.now,
         clock.alive,
         requests=requests,
+        rate=ChangeRate(in_force.changes),
         invocations=in_force.invocations_of,
         faults=health.faults,
         figures=health.figures,
@@ -220,6 +234,7 @@ def wire(settings: Settings, folder: StateFolder, url: str) -> Parts:
         edge=edge,
         threads=threads,
         health=health,
+        upkeep=JournalUpkeep(store, lambda: service.names, in_force.kept, clock.now),
         new_token=new_token,
         models=folder.models,
     )
