@@ -1,5 +1,5 @@
 # Fixed verbs; each works from a bare clone with Python 3.11 or newer and make.
-.PHONY: help run test test-all check bench docs cloud clean
+.PHONY: help run test test-all check soak bench docs cloud clean
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -34,6 +34,9 @@ check: .venv/.developing       ## style, types, layers, language, generated refe
 	$(BIN)/python -m tools.pins --check
 	$(BIN)/pytest -q tests/stacks/test_review.py
 	$(BIN)/python -m tools.reference --check
+
+soak: .venv/.developing        ## a simulated deployment: 210,000 steps, faults at every call, one seed a history
+	$(BIN)/python -m tests.simulation --soak
 
 bench: .venv/.developing       ## every benchmark, one table, written to benchmarks/RESULTS.md
 	$(BIN)/python -m benchmarks
