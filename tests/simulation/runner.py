@@ -131,6 +131,7 @@ def run_seed(
     make: Callable[[], tuple[Store, MakeFollower]],
     deployment: Deployment,
     steps: int,
+    *,
     exact: tuple[int, Verdict] | None = None,
     chances: Chances | None = None,
 ) -> Outcome:
@@ -184,11 +185,10 @@ def _come_to_rest(history: History) -> None:
     world.advance(2 * MINUTE)
     admin = Actor("z", "zoe")
     for name in world.specs:
-        gateway = world.gateways[0]
         world.do(
-            gateway,
+            world.gateways[0],
             f"eject {name}",
-            lambda name=name: gateway.service.eject(name, admin),
+            lambda name=name: world.gateways[0].service.eject(name, admin),
             world.judge,
         )
     world.advance(3 * MINUTE)
@@ -243,9 +243,10 @@ def _judge_rest(world: World) -> None:
             recent = world.time - changed < 2 * MINUTE
             if phase is not Phase.READY and not waits and not recent:
                 world.checks.fail(f"{name}: open, and it is {phase}: {meter}")
-        elif world.time > latest_close(meter) + spec.drain + 10 * SECOND:
-            if phase is not Phase.ABSENT or not meter.settled:
-                world.checks.fail(f"{name}: closed, and it is {phase}: {meter}")
+        elif world.time > latest_close(meter) + spec.drain + 10 * SECOND and (
+            phase is not Phase.ABSENT or not meter.settled
+        ):
+            world.checks.fail(f"{name}: closed, and it is {phase}: {meter}")
 
 
 # ── Many histories ──────────────────────────────────────────────────────────────────────────────

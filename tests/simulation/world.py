@@ -339,7 +339,7 @@ class World:
         if lot >= self.chances.park + self.chances.fault:
             return Orders()
         then = Verdict.PARK if lot < self.chances.park else chance.choice(FAULTS)
-        if chance.random() < 0.5:  # noqa: PLR2004
+        if chance.random() < 0.5:
             return Orders(chance.randrange(10), then)
         return Orders(chance.choice((0, 0, 1)), then, chance.choice(EFFECTS))
 
