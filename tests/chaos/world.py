@@ -30,7 +30,6 @@ TOKEN = "a-token-for-chaos-1234"
 NAMES = ("ant", "bee", "cat")
 SERVER = Path(__file__).parents[1] / "support" / "servers" / "moody.py"
 CLOCK = Path(__file__).with_name("clock.c")
-DESCRIPTORS = 512
 TMPFS_BYTES = 24 << 20
 DRAIN, GRACE, CREDIT = 1.0, 1.0, 6.0
 """Seconds: settings of every endpoint."""
@@ -69,6 +68,10 @@ class World:
 
     folder: Path
     ledger: Ledger
+    descriptors: int | None = 512
+    """Most descriptors that the gateway may have; None: as many as this process."""
+    flags: tuple[str, ...] = ()
+    """Further flags of the servers."""
     port: int = field(default_factory=free_port)
     process: subprocess.Popen[bytes] | None = field(default=None, init=False)
     offset: timedelta = field(default=timedelta(0), init=False)
@@ -109,6 +112,7 @@ class World:
         for name in NAMES:
             command = [sys.executable, "-I", "-S", str(SERVER), "{port}"]
             command += ["--mark", f"{self.mark}/{name}", "--mood-file", str(self.moods / name)]
+            command += self.flags
             text += CONFIG.format(name=name, command=json.dumps(command))
         (self.folder / "parkmeter.toml").write_text(text)
 
@@ -126,7 +130,9 @@ class World:
             self.process = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=out, stderr=out, env=environment
             )
-        resource.prlimit(self.process.pid, resource.RLIMIT_NOFILE, (DESCRIPTORS, DESCRIPTORS))
+        if self.descriptors is not None:
+            limit = (self.descriptors, self.descriptors)
+            resource.prlimit(self.process.pid, resource.RLIMIT_NOFILE, limit)
         self.starts += 1
         self._down_on_purpose.clear()
 
