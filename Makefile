@@ -1,5 +1,5 @@
 # Fixed verbs; each works from a bare clone with Python 3.11 or newer and make.
-.PHONY: help run test test-all check bench docs cloud clean
+.PHONY: help run test test-all check bench chaos soak docs cloud clean
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -9,6 +9,8 @@ PINNED ?= yes
 PINS := packaging/requirements-run.txt
 # Some tests wait more than they work.
 WORKERS ?= $(shell echo $$(($$(getconf _NPROCESSORS_ONLN) * 3 / 2)))
+
+MINUTES ?= 10
 
 help:                          ## list the verbs
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' Makefile
@@ -37,6 +39,12 @@ check: .venv/.developing       ## style, types, layers, language, generated refe
 
 bench: .venv/.developing       ## every benchmark, one table, written to benchmarks/RESULTS.md
 	$(BIN)/python -m benchmarks
+
+chaos: .venv/.developing       ## ten minutes of random faults on a real gateway; a table
+	$(BIN)/python -m tests.chaos --minutes $(MINUTES)
+
+soak: .venv/.developing        ## ten minutes of 2,300 connections on a real gateway; a table
+	$(BIN)/python -m tests.chaos.soak --minutes $(MINUTES)
 
 docs: .venv/.developing        ## write the generated references and pictures
 	$(BIN)/python -m tools.reference

@@ -26,6 +26,7 @@ from tests.chaos.world import NAMES, TOKEN, World, wait_for
 
 FLAT = 0.05
 LARGE = 1 << 20
+KINDS = IDLE, BUSY, READER, SENDER = "idle", "busy", "slow reader", "slow sender"
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,10 @@ class Figures:
     @property
     def failures(self) -> list[str]:
         """Return what is not as it should be, in words."""
-        found = [f"{count} answers {what}" for what, count in self.answers.items() if what != "200"]
+        found = [
+            f"{n} times {what}" for what, n in self.answers.items() if not what.endswith(" 200")
+        ]
+        found += [f"no {kind} request" for kind in KINDS if not self.answers[f"{kind} 200"]]
         for name in ("memory", "descriptors"):
             first, last, change = self.change(name)
             if abs(change) > FLAT:
@@ -123,22 +127,29 @@ class Clients:
 
     async def _idle(self, reader, writer) -> None:
         """Send one prompt, then nothing for as long as a gateway keeps a connection."""
-        await self._ask(reader, writer, {"say": "idle"})
+        await self._ask(IDLE, reader, writer, {"say": "idle"})
         await asyncio.sleep(random.uniform(30, 60))
 
     async def _busy(self, reader, writer) -> None:
         for _ in range(100):
-            await self._ask(reader, writer, {"say": "busy"})
+            await self._ask(BUSY, reader, writer, {"say": "busy"})
             await asyncio.sleep(random.expovariate(self._crowd.rate / self._crowd.busy))
 
     async def _slow_reader(self, reader, writer) -> None:
-        await self._ask(reader, writer, {"say": "slow", "more": LARGE}, pause=0.02)
+        await self._ask(READER, reader, writer, {"say": "slow", "more": LARGE}, pause=0.02)
 
     async def _slow_sender(self, reader, writer) -> None:
-        await self._ask(reader, writer, {"say": "x" * 60}, piece=4, pause=0.5)
+        await self._ask(SENDER, reader, writer, {"say": "x" * 60}, piece=4, pause=0.5)
 
     async def _ask(
-        self, reader, writer, asked: dict, *, piece: int | None = None, pause: float = 0.0
+        self,
+        kind: str,
+        reader,
+        writer,
+        asked: dict,
+        *,
+        piece: int | None = None,
+        pause: float = 0.0,
     ) -> None:
         body = json.dumps(asked).encode()
         head = f"POST /{random.choice(NAMES)} HTTP/1.1\r\nHost: x\r\nAuthorization: {TOKEN}\r\n"
@@ -154,7 +165,7 @@ class Clients:
             if not got:
                 raise asyncio.IncompleteReadError(got, left)
             await asyncio.sleep(0 if piece else pause)
-        self._figures.answers[answer.split()[1]] += 1
+        self._figures.answers[f"{kind} {answer.split()[1]}"] += 1
 
 
 def soak(folder: Path, seconds: float, crowd: Crowd) -> Figures:

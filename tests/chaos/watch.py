@@ -15,8 +15,8 @@ from tests.chaos.world import CREDIT, DRAIN, GRACE, NAMES, Running, World
 SLACK = 3.0
 """Seconds for a leash on a busy machine to act after head start, drain and grace."""
 
-BOUGHT_SLACK = CREDIT + DRAIN + GRACE + SLACK
-"""Seconds of life beyond what was bought: the credit of its start, the drain, and the stop."""
+BOUGHT_SLACK = DRAIN + GRACE + SLACK
+"""Seconds of life beyond what was bought, and the credit of a start: the drain, and the stop."""
 
 DELIVERED_WITHIN = 5.0
 """Seconds for the deadline of a running server to follow its meter."""
@@ -71,6 +71,7 @@ class Watcher:
             late = bool(mine) and over > DRAIN + GRACE
             self._judge(LATE, name, late and self._somebody_can_act(name), SLACK, f"{over:.1f} s")
             beyond = time.monotonic() - self._bought.get(name, (0, 0.0))[1]
+            beyond -= 0.0 if meter.run.ready_at else CREDIT
             bought = bool(mine) and beyond > BOUGHT_SLACK and self._somebody_can_act(name)
             self._judge(
                 LATE, f"{name} (bought)", bought, 1.0, f"{beyond:.1f} s beyond what was bought"
