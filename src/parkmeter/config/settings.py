@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping
 from datetime import timedelta
 from decimal import Decimal
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, ClassVar, Self
 
@@ -24,6 +25,8 @@ from parkmeter.core.reserved import RESERVED
 
 ENDPOINT_NAME = "[a-zA-Z0-9](-*[a-zA-Z0-9]){0,62}"
 """SageMaker's rule for endpoint names, so that a configuration can move there."""
+
+_HOST = r"(\*\.)?[A-Za-z0-9_]([A-Za-z0-9._-]{0,252}[A-Za-z0-9_])?"
 
 PATH_SEGMENT = "[A-Za-z0-9][A-Za-z0-9._~-]{0,62}"
 
@@ -202,6 +205,49 @@ class GatewaySettings(Section):
         description="Public URL of the gateway for links in messages, such as "
         "https://meter.example.org/prod. Default: its own address, valid on this machine only.",
     )
+    allowed_hosts: tuple[str, ...] = Field(
+        (),
+        description="Further names under which the gateway is called without a token while it "
+        "listens on this machine only; *.example.org stands for all below it. Known without: "
+        "localhost, addresses, and the host of public_url.",
+        examples=[["meter.example.org"]],
+    )
+    trusted_proxies: tuple[str, ...] = Field(
+        (),
+        description="Addresses or networks of proxies whose X-Forwarded-For is believed. Default: "
+        "none, not even on this machine.",
+        examples=[["127.0.0.1", "10.0.0.0/8"]],
+    )
+    max_connections: int | None = Field(
+        None,
+        ge=16,
+        description="Most client connections; the one idle for longest is closed for a new one. "
+        "Default: what the limit on file descriptors allows, at most 10,000.",
+    )
+    max_connections_per_peer: int | None = Field(
+        None,
+        ge=8,
+        description="Most connections of one address on which no valid token has come; trusted "
+        "proxies have no such limit. Default: a quarter of max_connections.",
+    )
+
+    @field_validator("allowed_hosts")
+    @classmethod
+    def _check_hosts(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for name in value:
+            if not re.fullmatch(_HOST, name):
+                raise ValueError(f"{name!r} must be a host without scheme, port and path")
+        return value
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _check_proxies(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for network in value:
+            try:
+                ip_network(network, strict=False)
+            except ValueError:
+                raise ValueError(f"{network!r} is neither an address nor a network") from None
+        return value
 
     @field_validator("public_url")
     @classmethod

@@ -23,6 +23,16 @@ from parkmeter.drivers.process import Launch, ProcessDriver
 from parkmeter.drivers.process_logs import ProcessLogs
 from parkmeter.errors import StoreBusyError
 from parkmeter.gateway.clock import LocalClock
+from parkmeter.gateway.edge_settings import configure_edge, edge_counts
+from parkmeter.gateway.health import (
+    ControlThreads,
+    HealthMonitor,
+    descriptor_check,
+    disk_check,
+    disk_free,
+    store_check,
+    thread_check,
+)
 from parkmeter.gateway.metrics import add_metrics_route
 from parkmeter.gateway.notifications import EventSource, receivers
 from parkmeter.notify.dispatcher import DeliveryContext, Dispatcher
@@ -30,6 +40,7 @@ from parkmeter.notify.log import LogNotifier
 from parkmeter.notify.top_up_counter import TopUpCounter
 from parkmeter.ports import Store
 from parkmeter.proxy.data_plane import DataPlane
+from parkmeter.proxy.edge import Edge
 from parkmeter.proxy.gate import LocalGate
 from parkmeter.proxy.request_counter import RequestCounter
 from parkmeter.proxy.waker import Waker
@@ -79,6 +90,9 @@ class Parts:
     requests: RequestCounter
     feed: Feed[Snapshot]
     dispatcher: Dispatcher
+    edge: Edge
+    threads: ControlThreads
+    health: HealthMonitor
     new_token: str | None
     models: Path
 
@@ -100,10 +114,16 @@ class Parts:
         self.driver.launches = launches(settings, self.models)
         self.service.configure(settings.specs())
         self.data_plane.routes = routes(settings)
+        configure_edge(self.edge, settings.gateway)
         busy = [name for name, one in settings.endpoints.items() if not self._provision(name, one)]
         self.service.begin()
         self.feed.notify()  # prices and hours are in no view of the gate
         return busy
+
+    def begin_requests(self) -> None:
+        """Begin to count requests. On the loop of the requests."""
+        self.requests.start()
+        self.threads.begin()
 
     def end_requests(self) -> None:
         """Start shutdown: end event streams, answer held requests. On the loop of the requests."""
@@ -141,8 +161,19 @@ def wire(settings: Settings, folder: StateFolder, url: str) -> Parts:
     counter = TopUpCounter(LogNotifier(), dispatcher)
     service = MeterService({}, store=store, driver=driver, clock=clock, gate=gate, notifier=counter)
     waker = Waker(lambda name, token: service.wake(name, actor_of(token)))
-    data_plane = DataPlane(Routes(), book, gate, clock.now, waker=waker)
+    edge = Edge()
+    data_plane = DataPlane(Routes(), book, gate, clock.now, waker=waker, edge=edge)
     requests = RequestCounter(data_plane.traffic, store.requests, clock.now)
+    threads = ControlThreads()
+    health = HealthMonitor(
+        [
+            store_check(store.probe),
+            disk_check(folder.path),
+            descriptor_check(),
+            thread_check(threads.busy),
+        ],
+        lambda: {**edge_counts(edge), "disk_free_bytes": disk_free(folder.path)},
+    )
     control = ApiContext(
         service,
         book,
@@ -151,6 +182,9 @@ def wire(settings: Settings, folder: StateFolder, url: str) -> Parts:
         clock.alive,
         requests=requests,
         invocations=in_force.invocations_of,
+        faults=health.faults,
+        figures=health.figures,
+        token_refused=edge.refuse_token,
     )
     feed = feed_of(control)
     application = control_app(control)
@@ -164,7 +198,14 @@ def wire(settings: Settings, folder: StateFolder, url: str) -> Parts:
     add_log_routes(application, control, ProcessLogs(folder.endpoints), lambda: gate.shutting_down)
     add_event_routes(application, control, feed)
     add_extend_routes(application, control, lambda: link_secret, store.entry)
-    add_metrics_route(application, control, gate, data_plane.traffic, counter.bought)
+    add_metrics_route(
+        application,
+        control,
+        gate,
+        data_plane.traffic,
+        counter.bought,
+        house=lambda: edge_counts(edge),
+    )
     return Parts(
         in_force=in_force,
         service=service,
@@ -176,6 +217,9 @@ def wire(settings: Settings, folder: StateFolder, url: str) -> Parts:
         requests=requests,
         feed=feed,
         dispatcher=dispatcher,
+        edge=edge,
+        threads=threads,
+        health=health,
         new_token=new_token,
         models=folder.models,
     )

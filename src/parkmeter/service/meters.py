@@ -25,6 +25,7 @@ from parkmeter.core.receipt import Receipt
 from parkmeter.core.report import Report
 from parkmeter.core.status import View
 from parkmeter.errors import (
+    DriverError,
     ExpiryMovedError,
     InvalidRequestError,
     LimitExceededError,
@@ -294,7 +295,9 @@ class MeterService:
     def park(self) -> list[str]:
         """Stop all endpoints, leave their meters as they are; return the names not stopped yet."""
         present = []
-        for name, spec in (self._unconfigured.specs | self._specs).items():
+        # Also those that the configuration lacked already when this process began.
+        found = {name: Spec(name) for name in self._owned()}
+        for name, spec in (found | self._unconfigured.specs | self._specs).items():
             try:
                 stopped = self._reconciler.reconcile(spec, self._park) is None
             except Exception:
@@ -318,6 +321,14 @@ class MeterService:
         if spec is None:
             raise UnknownEndpointError(name, self._specs)
         return spec
+
+    def _owned(self) -> list[str]:
+        """Return the endpoints that exist; none if they cannot be listed now."""
+        try:
+            return sorted(self._driver.owned())
+        except DriverError as error:
+            log.warning("the endpoints cannot be listed: %s", error)
+            return []
 
     def _park(self, spec: Spec, meter: Meter, observed: Observed) -> Decision:
         return park(spec, meter, observed, PARKED, self._clock.now())

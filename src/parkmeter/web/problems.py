@@ -49,6 +49,7 @@ _STATUS = {
     "store_busy": 503,
     "key_busy": 503,
     "clock_stopped": 503,
+    "unhealthy": 503,
     "too_many_listeners": 503,
     "upstream_timeout": 504,
 }
