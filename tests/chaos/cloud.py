@@ -248,7 +248,7 @@ def main() -> None:
     """Run as the command line says, and print the table."""
     flags = argparse.ArgumentParser(prog="python -m tests.chaos.cloud", description=__doc__)
     flags.add_argument("--seed", type=int, default=random.randrange(1 << 32))
-    flags.add_argument("--hours", type=float, default=24)
+    flags.add_argument("--hours", type=float, default=4)
     given = flags.parse_args()
     command = f"python -m tests.chaos.cloud --seed {given.seed} --hours {given.hours:g}"
     print(f"{datetime.now(UTC):%Y-%m-%d}, {machine()}: {command}", flush=True)

@@ -70,10 +70,11 @@ def port_taken(world: World, _chance: random.Random, seconds: float) -> Iterator
         taken.bind(("127.0.0.1", world.port))
         taken.listen(0)
         world.start()
-        wait_for(lambda: world.process.poll() is not None, 10)
+        world.may_end()
+        if not wait_for(lambda: world.process.poll() is not None, 60):
+            world.kill()
         time.sleep(seconds)
-    if world.process.poll() is not None:
-        world.start()
+    world.start()
     yield
 
 

@@ -15,7 +15,7 @@ from tests.chaos.load import Load
 from tests.chaos.watch import Watcher
 from tests.chaos.world import World, wait_for
 
-RECOVERED_WITHIN = 60.0
+RECOVERED_WITHIN = 120.0
 GONE_WITHIN = 5.0
 """Seconds after the orderly end of the gateway."""
 

@@ -136,6 +136,10 @@ class World:
         self.starts += 1
         self._down_on_purpose.clear()
 
+    def may_end(self) -> None:
+        """Expect this start of the gateway to end by itself."""
+        self._down_on_purpose.set()
+
     def kill(self) -> None:
         """Kill -9 the gateway."""
         self._down_on_purpose.set()
