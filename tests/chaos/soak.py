@@ -50,6 +50,8 @@ class Figures:
 
     memory: list[float] = field(default_factory=list)
     descriptors: list[float] = field(default_factory=list)
+    connections: list[float] = field(default_factory=list)
+    """Those of the clients, each of which takes one descriptor."""
     answers: Counter[str] = field(default_factory=Counter)
 
     def change(self, name: str) -> tuple[float, float, float]:
@@ -66,16 +68,19 @@ class Figures:
             f"{n} times {what}" for what, n in self.answers.items() if not what.endswith(" 200")
         ]
         found += [f"no {kind} request" for kind in KINDS if not self.answers[f"{kind} 200"]]
-        for name in ("memory", "descriptors"):
-            first, last, change = self.change(name)
-            if abs(change) > FLAT:
-                found.append(f"{name}: {first:.1f} to {last:.1f}")
+        first, last, change = self.change("memory")
+        if abs(change) > FLAT:
+            found.append(f"memory: {first:.1f} to {last:.1f}")
+        before, after, _ = self.change("connections")
+        first, last, _ = self.change("descriptors")
+        if abs((last - after) - (first - before)) > FLAT * first:
+            found.append(f"descriptors beyond connections: {first - before} to {last - after}")
         return found
 
     def table(self) -> str:
         """Return the figures as a table in Markdown."""
         lines = ["| figure | after warm-up | at the end | change |", "|---|---|---|---|"]
-        for name, unit in (("memory", " MiB"), ("descriptors", "")):
+        for name, unit in (("memory", " MiB"), ("descriptors", ""), ("connections", "")):
             first, last, change = self.change(name)
             lines.append(f"| {name} | {first:.1f}{unit} | {last:.1f}{unit} | {change:+.1%} |")
         answers = ", ".join(f"{count:,} {what}" for what, count in self.answers.most_common())
@@ -89,6 +94,7 @@ class Clients:
         self._port = port
         self._crowd = crowd
         self._figures = figures
+        self._open = 0
 
     async def run(self, world: World, seconds: float) -> None:
         works = (
@@ -109,6 +115,7 @@ class Clients:
             status = (proc / "status").read_text()
             resident = status.partition("VmRSS:")[2].split(maxsplit=1)[0]
             self._figures.memory.append(int(resident) / 1024)
+            self._figures.connections.append(self._open)
             self._figures.descriptors.append(len(list((proc / "fd").iterdir())))
         for task in tasks:
             task.cancel()
@@ -118,11 +125,13 @@ class Clients:
         await asyncio.sleep(random.uniform(0, spread))
         while True:
             reader, writer = await asyncio.open_connection("127.0.0.1", self._port)
+            self._open += 1
             try:
                 await work(reader, writer)
             except (OSError, asyncio.IncompleteReadError) as error:
                 self._figures.answers[type(error).__name__] += 1
             finally:
+                self._open -= 1
                 writer.close()
 
     async def _idle(self, reader, writer) -> None:
@@ -172,7 +181,7 @@ def soak(folder: Path, seconds: float, crowd: Crowd) -> Figures:
     """Keep a crowd on a gateway in an empty folder for so long; return what was seen."""
     raise_own_limit()
     figures = Figures()
-    with World(folder, Ledger(), descriptors=None) as world:
+    with World(folder, Ledger(), descriptors=None, patience=120) as world:
         with closing(Client(world.port)) as client:
             wait_for(lambda: ready(client), 60)
         asyncio.run(Clients(world.port, crowd, figures).run(world, seconds))

@@ -73,17 +73,17 @@ class Watcher:
             close = latest_close(meter)
             over = (self._world.now() - close).total_seconds()
             late = bool(mine) and over > DRAIN + GRACE
-            self._judge(LATE, name, late and self._somebody_can_act(name), SLACK, f"{over:.1f} s")
+            self._judge(LATE, name, late and self._is_guarded(name), SLACK, f"{over:.1f} s")
             beyond = time.monotonic() - self._bought.get(name, (0, 0.0))[1]
             beyond -= 0.0 if meter.run.ready_at else CREDIT
-            bought = bool(mine) and beyond > BOUGHT_SLACK and self._somebody_can_act(name)
+            bought = bool(mine) and beyond > BOUGHT_SLACK and self._is_guarded(name)
             self._judge(
                 LATE, f"{name} (bought)", bought, 1.0, f"{beyond:.1f} s beyond what was bought"
             )
             self._look_for_orphans(name, mine)
             self._look_at_deadline(name, meter, close)
 
-    def _somebody_can_act(self, name: str) -> bool:
+    def _is_guarded(self, name: str) -> bool:
         leash = self._world.leash_of(name)
         return self._gateway_serves() or (leash is not None and not _is_stopped(leash))
 

@@ -42,8 +42,8 @@ startup_credit_minutes = 0.1
 start_timeout_seconds = 10
 stop_grace_seconds = 1
 drain_seconds = 1
-first_byte_timeout_seconds = 3
-idle_timeout_seconds = 3
+first_byte_timeout_seconds = {patience}
+idle_timeout_seconds = {patience}
 """
 
 
@@ -70,6 +70,8 @@ class World:
     ledger: Ledger
     descriptors: int | None = 512
     """Most descriptors that the gateway may have; None: as many as this process."""
+    patience: float = 3
+    """Seconds that a server may take to answer."""
     flags: tuple[str, ...] = ()
     """Further flags of the servers."""
     port: int = field(default_factory=free_port)
@@ -113,7 +115,7 @@ class World:
             command = [sys.executable, "-I", "-S", str(SERVER), "{port}"]
             command += ["--mark", f"{self.mark}/{name}", "--mood-file", str(self.moods / name)]
             command += self.flags
-            text += CONFIG.format(name=name, command=json.dumps(command))
+            text += CONFIG.format(name=name, command=json.dumps(command), patience=self.patience)
         (self.folder / "parkmeter.toml").write_text(text)
 
     # ── The process ──────────────────────────────────────────────────────────────────────────────
