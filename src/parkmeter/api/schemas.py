@@ -273,8 +273,8 @@ _MEANING: Mapping[int, str] = {
     410: "The endpoint is being removed with its deployment.",
     413: "Body too large.",
     422: "Over a limit; with the limit and what would still fit.",
-    429: "The token's minutes for today or its share of the places are used up, or it changes "
-    "meters too fast; see `code`.",
+    429: "The token has used up its minutes for today, its rate of changes, or its share of the "
+    "places; see `code`.",
     502: "The model server did not answer.",
     503: "Not now; `Retry-After` has the seconds to wait, if known.",
     504: "The model server took too long.",
