@@ -8,7 +8,8 @@ from parkmeter.config.settings import Settings
 from parkmeter.core.time_text import utc
 from parkmeter.doctor.finding import Finding, good, note, wrong
 from parkmeter.drivers.process_state import Snapshot, State, take_snapshot
-from parkmeter.leash.files import Files, boot_id, read_json
+from parkmeter.leash.elapsed import boot_id
+from parkmeter.leash.files import Files, read_json
 from parkmeter.state_folder import StateFolder
 
 

@@ -26,6 +26,7 @@ from parkmeter.config.settings import Settings
 from parkmeter.core.report import Report
 from parkmeter.errors import ConfigError, ParkmeterError
 from parkmeter.gateway import systemd
+from parkmeter.gateway.protection import protect
 from parkmeter.gateway.reload import Reloader
 from parkmeter.gateway.wiring import Parts, wire
 from parkmeter.proxy.client_protocol import protocol_for
@@ -76,6 +77,7 @@ class Gateway:
         assert gateway.state is not None  # noqa: S101 (load_settings names one)
         folder = StateFolder(gateway.state.expanduser().absolute())
         folder.lock()
+        protect()
         try:
             with contextlib.closing(_bound(gateway.host, gateway.port)) as listener:
                 url = _url(gateway.host, listener.getsockname()[1])
