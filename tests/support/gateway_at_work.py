@@ -166,6 +166,7 @@ class Gateway:
         timeouts: Timeouts,
         pool: UpstreamPool,
         wake: Callable[[str, Token], object] | None = None,
+        **settings: Any,
     ) -> None:
         self.clock = WoundClock()
         self.idle: list[str] = []
@@ -180,11 +181,16 @@ class Gateway:
                 limits,
                 timeouts,
                 wakes=wake is not None,
+                **settings,
             ),
             Route("other", "other", "/v1/completions?a=b", None, limits, timeouts),
         ]
         waker = Waker(wake) if wake is not None else None
-        self.plane = DataPlane(Routes(routes), book(), self.gate, self.clock.now, pool, waker=waker)
+        self.tokens = tokens()
+        self.book = TokenBook(self.tokens)
+        self.plane = DataPlane(
+            Routes(routes), self.book, self.gate, self.clock.now, pool, waker=waker
+        )
         self.port = 0
         self.connections: list[Any] = []
         """The gateway's ends of its clients' connections, those that are over too."""
@@ -224,22 +230,27 @@ class Gateway:
 
 
 def book() -> TokenBook:
-    """One token of each kind; each secret is `t-` and its id."""
+    """Return a book with one token of each kind."""
+    return TokenBook(tokens())
+
+
+def tokens() -> list[Token]:
+    """Return one token of each kind; each secret is `t-` and its id."""
 
     def token(id_: str, *scopes: Scope, endpoints: frozenset[str] | None = None) -> Token:
         digest = digest_of(f"t-{id_}")
         expires_at = NOON - timedelta(days=1) if id_ == "late" else None
         return Token(id_, digest, id_, NOON, frozenset(scopes), endpoints, expires_at)
 
-    return TokenBook(
-        [
-            token("invoke", Scope.INVOKE),
-            token("late", Scope.INVOKE),
-            token("purse", Scope.TOP_UP),
-            token("ada", Scope.INVOKE, Scope.TOP_UP),
-            token("elsewhere", Scope.INVOKE, endpoints=frozenset({"other"})),
-        ]
-    )
+    return [
+        token("invoke", Scope.INVOKE),
+        token("late", Scope.INVOKE),
+        token("purse", Scope.TOP_UP),
+        token("ada", Scope.INVOKE, Scope.TOP_UP),
+        token("bob", Scope.INVOKE),
+        token("admin", Scope.INVOKE, Scope.ADMIN),
+        token("elsewhere", Scope.INVOKE, endpoints=frozenset({"other"})),
+    ]
 
 
 @asynccontextmanager
@@ -287,12 +298,15 @@ async def gateway(
     timeouts: Timeouts | None = None,
     pool: UpstreamPool | None = None,
     wake: Callable[[str, Token], object] | None = None,
+    **settings: Any,
 ) -> AsyncIterator[Gateway]:
     """Yield a running gateway; with an address its endpoint serves there for another hour.
 
-    `wake` tops up its closed meter when a prompt comes.
+    `wake` tops up its closed meter when a prompt comes; `settings` are further ones of its route.
     """
-    made = Gateway(limits or Limits(), timeouts or Timeouts(), pool or UpstreamPool(), wake)
+    made = Gateway(
+        limits or Limits(), timeouts or Timeouts(), pool or UpstreamPool(), wake, **settings
+    )
     if address is not None:
         made.show(address=address)
     speak: Any = protocol_for(made.plane)

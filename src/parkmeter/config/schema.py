@@ -10,6 +10,7 @@ from parkmeter.config.settings import (
     ENDPOINT_NAME,
     OF_THE_ENVIRONMENT,
     PATH_SEGMENT,
+    SERVER_PATH,
     Settings,
 )
 
@@ -32,6 +33,7 @@ def config_schema() -> dict[str, Any]:
     endpoint["properties"]["command"] |= {"minItems": 1, "contains": {"pattern": r"\{port\}"}}
     endpoint["properties"]["stop_command"]["minItems"] = 1
     endpoint["properties"]["api_resource"]["pattern"] = f"^({PATH_SEGMENT})?$"
+    endpoint["properties"]["paths"]["items"]["pattern"] = f"^({SERVER_PATH})$"
     for path in ("health", "invocations_path"):
         endpoint["properties"][path]["pattern"] = r"^/[!-~]*$"
     document["$defs"]["WebhookSettings"]["properties"]["url"]["pattern"] = _ADDRESS

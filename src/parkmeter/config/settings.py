@@ -31,6 +31,9 @@ PATH_SEGMENT = "[A-Za-z0-9][A-Za-z0-9._~-]{0,62}"
 OF_THE_ENVIRONMENT = ("bootstrap_token", "environment_read")
 """Fields of `Settings` that no file has."""
 
+SERVER_PATH = r"/|(/(\*|(?!\.{1,2}(/|$))[A-Za-z0-9._~!$&'()+,=:@-]+))+/?"
+"""A path of a model server, decoded; a segment may be `*`."""
+
 _A_WEEK = 604_800
 Seconds = Annotated[float, Field(gt=0, le=_A_WEEK, allow_inf_nan=False)]
 SecondsOrZero = Annotated[float, Field(ge=0, le=_A_WEEK, allow_inf_nan=False)]
@@ -126,7 +129,26 @@ class EndpointSettings(Section):
     max_wait_seconds: Seconds = Field(
         120, description="Most seconds that `Prefer: wait` holds a request."
     )
-    max_waiting: int = Field(64, ge=0, description="Most requests held at once.")
+    max_waiting: int = Field(
+        64, ge=0, description="Most requests held at once, shared fairly among tokens."
+    )
+    max_in_flight: Annotated[int, Field(gt=0)] | None = Field(
+        None,
+        description="Most requests being answered at once, shared fairly among tokens. Default: "
+        "no limit.",
+    )
+    paths: tuple[str, ...] = Field(
+        ("/*",),
+        description="Paths of the server that a token with invoke reaches, beside the one for "
+        "prompts; /* at the end stands for all that follows. Others need admin, and so do engine "
+        "controls that are not named in full. Default: all paths but engine controls.",
+        examples=[["/v1/*", "/tokenize"]],
+    )
+    cookies: bool = Field(
+        default=False,
+        description="Whether cookies pass to and from the server. They are shared by all "
+        "applications on the host.",
+    )
     first_byte_timeout_seconds: Seconds = Field(
         600, description="Seconds until the first byte of an answer."
     )
@@ -139,6 +161,13 @@ class EndpointSettings(Section):
     def _check_path(cls, value: str) -> str:
         if not value.startswith("/") or re.search(r"[\x00-\x20\x7f-\uffff]", value):
             raise ValueError("must be a path that begins with / and has no spaces")
+        return value
+
+    @field_validator("paths")
+    @classmethod
+    def _check_paths(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if not all(re.fullmatch(SERVER_PATH, path) for path in value):
+            raise ValueError("must be decoded paths that begin with /, such as /v1/* or /tokenize")
         return value
 
     @field_validator("command", "stop_command")

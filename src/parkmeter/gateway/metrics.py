@@ -136,8 +136,14 @@ FAMILIES: Sequence[Family] = (
     Family(
         "parkmeter_requests_held",
         Type.GAUGE,
-        "Requests waiting for the endpoint to serve (Prefer: wait).",
+        "Requests waiting (Prefer: wait) for the endpoint to serve, or for a place in flight.",
         _one(lambda present: present.held),
+    ),
+    Family(
+        "parkmeter_requests_limited_total",
+        Type.COUNTER,
+        "Requests refused (429) for want of a place: max_in_flight, or a token's share.",
+        _one(lambda present: present.traffic.limited),
     ),
     Family(
         "parkmeter_request_first_byte_seconds",

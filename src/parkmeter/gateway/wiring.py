@@ -231,10 +231,13 @@ def routes(settings: Settings) -> Routes:
             price_per_hour=None if made_up else endpoint.price_per_hour,
             suggested_minutes=min(30.0, endpoint.max_top_up_minutes),
             wakes=endpoint.wake_minutes is not None,
+            paths=endpoint.paths,
+            cookies=endpoint.cookies,
             limits=Limits(
                 max_body_bytes=endpoint.max_body_bytes,
                 max_wait_seconds=math.ceil(endpoint.max_wait_seconds),
                 max_waiting=endpoint.max_waiting,
+                max_in_flight=endpoint.max_in_flight,
             ),
             timeouts=Timeouts(
                 first_byte_seconds=endpoint.first_byte_timeout_seconds,

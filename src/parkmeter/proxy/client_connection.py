@@ -102,6 +102,11 @@ class ClientConnection(HttpToolsProtocol):
             self._active.client_free()
         self._begin_next()
 
+    def cut(self, token_id: str) -> None:
+        """End the prompt that is being answered or held, if it is of this token."""
+        if isinstance(self._active, Relay):
+            self._active.cut(token_id)
+
     # ── ClientSide ──────────────────────────────────────────────────────────────────────────────
 
     def write(self, data: bytes) -> None:

@@ -117,7 +117,10 @@ class GatewayProtocol(ClientConnection):
         if self.transport.is_closing():
             raise _EndOfReadingError  # its answer could not be sent
         request = self._request_head()
-        target = self._plane.routes.match(request.location.path)
+        routes = self._plane.routes
+        if request.routes is not routes:
+            request.routes, request.target = routes, routes.match(request.location.path)
+        target = request.target
         self._earlier_size = 0
         if target is None:
             self._pass_to_application(request)

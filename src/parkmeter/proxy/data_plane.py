@@ -13,6 +13,7 @@ from parkmeter.proxy.traffic import TrafficByEndpoint
 from parkmeter.proxy.upstream_pool import UpstreamPool
 from parkmeter.proxy.waker import WakeAttempt, Waker
 from parkmeter.web.auth import CachedToken, TokenBook
+from parkmeter.web.refusals import PathClosedError
 from parkmeter.web.routes import Route, Routes, Target
 
 
@@ -65,6 +66,14 @@ class DataPlane:
             require(token, Scope.INVOKE, target.name)
             cached.invokes.add(target.name)
         return target.route
+
+    def require_admin(self, route: Route, cached: CachedToken) -> None:
+        """Raise PathClosedError unless the token has `admin`, which alone its path is open to.
+
+        `cached`: the token as `authorize` keeps it.
+        """
+        if cached.token is None or not cached.token.may(Scope.ADMIN, route.name):
+            raise PathClosedError(route.name)
 
     def wake_call(self, route: Route, token: Token | None) -> Callable[[], WakeAttempt] | None:
         """Return a callable that tops up the closed meter for this token, or None if it may not."""

@@ -29,7 +29,7 @@ _log = logging.getLogger(__name__)
 AHEAD_LIMIT = 64 * 1024
 """Bytes of a body that are read before they can be forwarded."""
 
-REPLAYED_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
+REPLAYED_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 """Methods that may be sent twice when a kept-alive connection turns out closed before a byte of the
 answer: only those that change nothing by definition (RFC 9110, 9.2.1), and only with the whole body
 at hand. A POST may have run already; its client gets 502 and decides."""
@@ -103,6 +103,7 @@ class Exchange:
         "_client",
         "_connecting",
         "_connection",
+        "_cookies",
         "_first",
         "_head",
         "_head_at",
@@ -127,6 +128,8 @@ class Exchange:
     """What was sent first, as long as it may be sent again."""
     _chunked: bool
     """The answer goes to the client in chunks."""
+    _cookies: bool
+    """Cookies pass, in both directions."""
     _address: Address
     _timeouts: Timeouts
     _connecting: asyncio.Task[None] | None
@@ -284,7 +287,12 @@ class Exchange:
         self._timeout_error = refusals.answer_stalled
         self._head_at = perf_counter()
         status = connection.status
-        head = answer_head(status, connection.headers) + self._meter_headers()
+        head = (
+            answer_head(
+                status, connection.headers, cookies=self._cookies, document=connection.document
+            )
+            + self._meter_headers()
+        )
         if not (connection.has_length or self._request.method == "HEAD" or status in BODILESS):
             if self._request.http11:
                 self._chunked = True

@@ -8,7 +8,8 @@ from datetime import datetime
 from time import perf_counter
 
 from parkmeter.core.status import View
-from parkmeter.errors import MeterClosedError, NotServingError, ParkmeterError
+from parkmeter.core.tokens import Token
+from parkmeter.errors import MeterClosedError, NotServingError, ParkmeterError, TokenRefusedError
 from parkmeter.proxy.data_plane import DataPlane
 from parkmeter.proxy.exchange import ClientSide, Exchange, Stage
 from parkmeter.proxy.gate import Permit, Standing, standing
@@ -18,7 +19,7 @@ from parkmeter.proxy.request_head import RequestHead
 from parkmeter.proxy.upstream_pool import address_of
 from parkmeter.web import refusals
 from parkmeter.web.meter_headers import meter_header_lines
-from parkmeter.web.problems import Problem, problem_answer
+from parkmeter.web.problems import Problem, problem_answer, problem_of
 from parkmeter.web.routes import Route, Target
 
 _log = logging.getLogger(__name__)
@@ -45,7 +46,7 @@ class Relay(Exchange):
     visibly, for nothing else can be sent.
     """
 
-    __slots__ = ("_held", "_permit", "_permitted", "_route")
+    __slots__ = ("_held", "_permit", "_permitted", "_route", "_token")
 
     def __init__(
         self,
@@ -64,6 +65,7 @@ class Relay(Exchange):
             length, awaits_continue=request.http11 and request.expects_continue
         )
         self._held: HeldRequest | None = None
+        self._token: Token | None = None
         self._permit: Permit | None = None
         self._connecting = None
         self._connection = None
@@ -87,6 +89,11 @@ class Relay(Exchange):
         """Act on the timer: the present stage took longer than it may."""
         self._guarded(self._recheck if self._stage is _HELD else self._raise_timeout)
 
+    def cut(self, token_id: str) -> None:
+        """End the request, answered or not, if it is of this token: it was revoked."""
+        if self._holder() == token_id:
+            self.refuse(problem_of(TokenRefusedError()))
+
     def refuse(self, problem: Problem) -> None:
         """End, for a reason the client's connection found in the rest of the request."""
         self.keep_alive = False
@@ -101,11 +108,17 @@ class Relay(Exchange):
             request.check_names()
         cached_token = self._client.cached_token
         self._route = route = plane.authorize(target, request.authorization, cached_token)
+        self._token = cached_token.token
         self._permitted = True
         if not checked:
             request.check_form(target)
+        if request.needs_admin:
+            plane.require_admin(route, cached_token)
         self._body.frame(request.named, route.limits.max_body_bytes)
-        permit = plane.gate.admit(route.name, prompt=request.prompt)
+        if route.limits.max_in_flight is None:
+            permit = plane.gate.admit(route.name, prompt=request.prompt)
+        else:
+            permit = self._limited(route.limits.max_in_flight)
         if permit is not None:
             self._admit(permit)
             return
@@ -113,7 +126,9 @@ class Relay(Exchange):
         wake = plane.wake_call(route, cached_token.token) if request.prompt else None
         if not seconds and wake is None:
             raise self._not_admitted()
-        self._held = HeldRequest(plane.gate, route, seconds, plane.now, self._view_changed, wake)
+        self._held = HeldRequest(
+            plane.gate, route, self._holder(), seconds, plane.now, self._view_changed, wake
+        )
         self._stage = _HELD
         self._recheck()
 
@@ -129,20 +144,46 @@ class Relay(Exchange):
             self._client.timer.restart(left)
             return
         self._held.release()
-        permit = self._plane.gate.admit(self._route.name, prompt=self._request.prompt)
+        self._check_again()
+        limit = self._route.limits.max_in_flight
+        if limit is None:
+            permit = self._plane.gate.admit(self._route.name, prompt=self._request.prompt)
+        else:
+            permit = self._limited(limit)
         if permit is None:
             raise self._not_admitted()
         self._admit(permit)
         self._client.resume()
         self._proceed()
 
+    def _check_again(self) -> None:
+        """Ask for the token again: it may have been revoked while the request was held."""
+        request, plane, cached_token = self._request, self._plane, self._client.cached_token
+        self._permitted = False
+        plane.authorize(self._target, request.authorization, cached_token)
+        if request.needs_admin:
+            plane.require_admin(self._route, cached_token)
+        self._token = cached_token.token
+        self._permitted = True
+
+    def _limited(self, limit: int) -> Permit | None:
+        """Return a permit if there is a place for this token."""
+        gate, prompt = self._plane.gate, self._request.prompt
+        return gate.admit_share(self._route.name, self._holder(), limit, prompt=prompt)
+
+    def _holder(self) -> str:
+        return "" if self._token is None else self._token.id
+
     def _wait_seconds(self) -> int:
         """Return how long this request may be held."""
         return min(self._request.prefer.wait or 0, self._route.limits.max_wait_seconds)
 
     def _not_admitted(self) -> ParkmeterError:
-        view = self._plane.gate.view(self._route.name)
-        return not_admitted(self._route, view, self._plane.now(), self._request.base)
+        route, now = self._route, self._plane.now()
+        view = self._plane.gate.view(route.name)
+        if route.limits.max_in_flight is not None and standing(view, now) is Standing.SERVING:
+            return refusals.too_many_in_flight(route)
+        return not_admitted(route, view, now, self._request.base)
 
     def _admit(self, permit: Permit) -> None:
         self._permit = permit
@@ -151,7 +192,10 @@ class Relay(Exchange):
         self._admitted_at = perf_counter()
         self._timeouts = self._route.timeouts
         self._address = address_of(permit.address)
-        self._head = self._request.head_for(self._target.path, self._address.authority)
+        self._cookies = cookies = self._route.cookies
+        self._head = self._request.head_for(
+            self._target.path, self._address.authority, cookies=cookies
+        )
         if self._body.awaits_continue:
             self._body.awaits_continue = False
             self._client.write(_CONTINUE)

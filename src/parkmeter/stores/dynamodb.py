@@ -17,6 +17,7 @@ from botocore.exceptions import ClientError
 
 from parkmeter.core.device import Claim
 from parkmeter.core.journal import KEY_LIFETIME, Entry, Kind
+from parkmeter.core.ledger import Mark, PricedRun
 from parkmeter.core.meter import Meter
 from parkmeter.core.tokens import Token
 from parkmeter.errors import OverBudgetError, StoreBusyError
@@ -35,6 +36,7 @@ from parkmeter.stores.dynamodb_items import (
     write_entry,
     write_meter,
 )
+from parkmeter.stores.dynamodb_marks import DynamoMarks
 from parkmeter.stores.dynamodb_outbox import write_posted
 from parkmeter.stores.dynamodb_tokens import id_of, item_of, presented_token, token_in
 
@@ -90,6 +92,7 @@ class DynamoStore:
         self._posts = posts
         self._pause = pause
         self._ticks = ticks
+        self._marks = DynamoMarks(client, self._tables.meters, self.journal)
 
     def load(self, name: str) -> Meter:
         """See `ports.Store`."""
@@ -169,6 +172,18 @@ class DynamoStore:
         )["Items"]
         return [entry_from(item) for item in items]
 
+    def marks(self, name: str, moment: datetime | None) -> tuple[Mark | None, Mark | None]:
+        """See `ports.Store`."""
+        return self._marks.marks(name, moment)
+
+    def past_runs(self, name: str, begin: datetime, end: datetime) -> list[PricedRun]:
+        """See `ports.Store`."""
+        return self._marks.past_runs(name, begin, end)
+
+    def add_marks(self, name: str, marks: Sequence[Mark], last: int) -> bool:
+        """See `ports.Store`."""
+        return self._marks.add_marks(name, marks, last)
+
     def tokens(self) -> list[Token]:
         """See `ports.Store`. A pass code put there by hand is a token like others.
 
@@ -208,7 +223,9 @@ class DynamoStore:
             raise StaleError(meter.name)
         first = int(present["lines"]) + 1 if present else 1
         committed = replace(meter, version=meter.version + 1)
-        writes = [write_meter(self._tables.meters, committed, lines=first - 1 + len(entries))]
+        marks, marked = self._marks.follow(present, entries, first)
+        lines = first - 1 + len(entries)
+        writes = [write_meter(self._tables.meters, committed, lines, marked)]
         if claim is not None:
             writes += write_claim(self._tables.meters, claim, meter.name)
         conditional = len(writes)  # if one of these conditions fails, the meter is stale
@@ -216,6 +233,7 @@ class DynamoStore:
             writes += write_entry(self._tables.meters, entry, number)
             if entry.kind in self._posts:
                 writes.append(write_posted(self._tables.meters, entry, number))
+        writes += marks
         if budget is not None:
             writes.append(write_budget(self._tables.meters, budget))
         try:

@@ -13,12 +13,14 @@ from pathlib import Path
 
 from parkmeter.core.device import Claim
 from parkmeter.core.journal import KEY_LIFETIME, Entry
+from parkmeter.core.ledger import Mark, PricedRun
 from parkmeter.core.meter import Meter
 from parkmeter.core.tokens import Token
 from parkmeter.errors import OverBudgetError
 from parkmeter.ports import Budget, DuplicateError, Posted, StaleError
 from parkmeter.stores.records import read, written
 from parkmeter.stores.sqlite_file import SqliteFile
+from parkmeter.stores.sqlite_marks import SqliteMarks, last_number, mark_after, sortable
 from parkmeter.stores.sqlite_requests import SqliteRequests
 
 _SPENT_KEPT = timedelta(days=2)
@@ -48,6 +50,7 @@ class SqliteStore:
 
     def __init__(self, path: Path) -> None:
         self._file = SqliteFile(path)
+        self._marks = SqliteMarks(self._file)
         self.requests = SqliteRequests(self._file)
 
     def load(self, name: str) -> Meter:
@@ -114,6 +117,26 @@ class SqliteStore:
         )
         return [_entry(*row) for row in rows]
 
+    def marks(self, name: str, moment: datetime | None) -> tuple[Mark | None, Mark | None]:
+        """See `ports.Store`."""
+        return self._marks.marks(name, moment)
+
+    def past_runs(self, name: str, begin: datetime, end: datetime) -> list[PricedRun]:
+        """See `ports.Store`."""
+        return self._marks.past_runs(name, begin, end)
+
+    def add_marks(self, name: str, marks: Sequence[Mark], last: int) -> bool:
+        """See `ports.Store`."""
+        return self._marks.add_marks(name, marks, last)
+
+    def close_days(self, name: str, days: Sequence[Mark], base: Mark) -> bool:
+        """See `service.journal_keeper.Shortened`."""
+        return self._marks.close_days(name, days, base)
+
+    def forget(self, name: str, upto: int, limit: int) -> int:
+        """See `service.journal_keeper.Shortened`."""
+        return self._marks.forget(name, upto, limit)
+
     def follow(self, followers: Collection[str]) -> dict[str, int]:
         """See `ports.Outbox`."""
         names = list(dict.fromkeys(followers))
@@ -154,7 +177,7 @@ class SqliteStore:
 
     def put_token(self, token: Token) -> None:
         """See `ports.Store`."""
-        row = token.id, _sortable(token.created_at), written(token)
+        row = token.id, sortable(token.created_at), written(token)
         query = "INSERT OR REPLACE INTO tokens (id, created_at, body) VALUES (?, ?, ?)"
         self._file.write(lambda connection: connection.execute(query, row))
 
@@ -237,16 +260,14 @@ def _spend(connection: sqlite3.Connection, budget: Budget) -> None:
 
 
 def _append(connection: sqlite3.Connection, entry: Entry) -> None:
-    (last,) = connection.execute(
-        "SELECT coalesce(max(number), 0) FROM journal WHERE endpoint = ?", (entry.endpoint,)
-    ).fetchone()
+    last = last_number(connection, entry.endpoint)
     connection.execute(
         "INSERT INTO journal (endpoint, number, body) VALUES (?, ?, ?)",
         (entry.endpoint, last + 1, written(entry)),
     )
     connection.execute(
         "INSERT OR REPLACE INTO keys (endpoint, key, at, number) VALUES (?, ?, ?, ?)",
-        (entry.endpoint, entry.key, _sortable(entry.at), last + 1),
+        (entry.endpoint, entry.key, sortable(entry.at), last + 1),
     )
     posted = connection.execute(
         "INSERT INTO posted (endpoint, number) VALUES (?, ?)", (entry.endpoint, last + 1)
@@ -256,16 +277,12 @@ def _append(connection: sqlite3.Connection, entry: Entry) -> None:
     connection.execute(
         "DELETE FROM keys WHERE (endpoint, key) IN"
         " (SELECT endpoint, key FROM keys WHERE at <= ? ORDER BY at LIMIT 4)",
-        (_sortable(entry.at - KEY_LIFETIME),),
+        (sortable(entry.at - KEY_LIFETIME),),
     )
+    mark_after(connection, entry, last + 1)
 
 
 # ── Rows ────────────────────────────────────────────────────────────────────────────────────────
-
-
-def _sortable(moment: datetime) -> str:
-    """Return the moment in a fixed width, so that text order is time order."""
-    return moment.isoformat(timespec="microseconds")
 
 
 def _meter(body: str, version: int) -> Meter:
@@ -278,7 +295,7 @@ def _entry_of_key(
     row = connection.execute(
         "SELECT journal.body, number FROM keys JOIN journal USING (endpoint, number)"
         " WHERE keys.endpoint = ? AND keys.key = ? AND keys.at > ?",
-        (name, key, _sortable(since)),
+        (name, key, sortable(since)),
     ).fetchone()
     return _entry(*row) if row else None
 

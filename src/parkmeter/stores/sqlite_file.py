@@ -91,6 +91,18 @@ _MIGRATIONS = (
     ) STRICT, WITHOUT ROWID;
     CREATE INDEX requests_by_age ON requests (minute);
     """,
+    """
+    CREATE TABLE marks (
+        endpoint TEXT NOT NULL,
+        at TEXT NOT NULL,
+        number INTEGER NOT NULL,
+        lasting INTEGER NOT NULL,
+        body TEXT NOT NULL,
+        runs TEXT,
+        PRIMARY KEY (endpoint, at, number)
+    ) STRICT;
+    CREATE INDEX marks_with_runs ON marks (endpoint, at) WHERE runs IS NOT NULL;
+    """,
 )
 """Each migrates the file from its index to the next (`PRAGMA user_version`). Never edited."""
 

@@ -41,6 +41,7 @@ _STATUS = {
     "limit_exceeded": 422,
     "price_unknown": 422,
     "over_budget": 429,
+    "too_many_in_flight": 429,
     "upstream_unreachable": 502,
     "model_failed": 502,
     "driver_failed": 502,
