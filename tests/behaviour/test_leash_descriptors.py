@@ -12,7 +12,7 @@ import pytest
 from parkmeter.core.journal import Kind
 from parkmeter.core.meter import Phase, Spec
 from parkmeter.core.money import Minutes
-from parkmeter.descriptors import DescriptorReserve, is_exhausted
+from parkmeter.descriptor_reserve import DescriptorReserve, is_exhausted
 from parkmeter.drivers.process import ProcessDriver
 from parkmeter.errors import EndpointUnreachableError
 from parkmeter.leash.files import has_reader, read_json

@@ -33,6 +33,14 @@ def _examine(
     match seen.state:
         case State.NOTHING | State.STARTING | State.STOPPING | State.FAILED:
             return
+        case State.RUNNING if seen.record.get("damaged"):
+            yield note(
+                "servers",
+                f"{name} runs, but the record of its run is damaged",
+                "The gateway stops it and starts it again."
+                if running
+                else "Start the gateway, which stops it: parkmeter up",
+            )
         case State.RUNNING:
             if not running:
                 yield note(

@@ -16,7 +16,7 @@ from typing import TypeVar, assert_never
 
 from parkmeter.core.decision import Observed
 from parkmeter.core.meter import Phase, Spec
-from parkmeter.descriptors import DescriptorReserve
+from parkmeter.descriptor_reserve import DescriptorReserve
 from parkmeter.drivers.process_health import PATIENCE, HealthCheck
 from parkmeter.drivers.process_launch import Launch, child_settings, environment_for
 from parkmeter.drivers.process_leash_client import start_leash

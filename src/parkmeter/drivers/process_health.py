@@ -6,7 +6,7 @@ import threading
 import time
 from dataclasses import dataclass, field
 
-from parkmeter.descriptors import DescriptorReserve
+from parkmeter.descriptor_reserve import DescriptorReserve
 
 PATIENCE = 0.5
 """Seconds that a call waits for an answer. The clock observes all endpoints, and one that hangs or

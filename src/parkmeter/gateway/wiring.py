@@ -20,7 +20,7 @@ from parkmeter.client_file import ClientFile
 from parkmeter.config.settings import EndpointSettings, Settings
 from parkmeter.core.meter import MAKE_BELIEVE
 from parkmeter.core.tokens import Scope, Token, digest_of, new_secret
-from parkmeter.descriptors import DescriptorReserve
+from parkmeter.descriptor_reserve import DescriptorReserve
 from parkmeter.drivers.process import ProcessDriver
 from parkmeter.drivers.process_launch import Launch
 from parkmeter.drivers.process_logs import ProcessLogs
