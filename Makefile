@@ -4,6 +4,9 @@
 PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/pip --disable-pip-version-check --quiet
+# Exact versions, checked by their hashes; `make run PINNED=no` takes the newest that fit instead.
+PINNED ?= yes
+PINS := packaging/requirements-run.txt
 # Some tests wait more than they work.
 WORKERS ?= $(shell echo $$(($$(getconf _NPROCESSORS_ONLN) * 3 / 2)))
 
@@ -28,6 +31,7 @@ check: .venv/.developing       ## style, types, layers, language, generated refe
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python -m tools.language
+	$(BIN)/python -m tools.pins --check
 	$(BIN)/pytest -q tests/stacks/test_review.py
 	$(BIN)/python -m tools.reference --check
 
@@ -51,9 +55,15 @@ clean:                         ## remove what the verbs made
 	@echo "Setting up Python in .venv …"
 	@$(PYTHON) -m venv .venv
 
-.venv/.installed: pyproject.toml | .venv/bin/python
+.venv/.installed: pyproject.toml $(PINS) | .venv/bin/python
 	@echo "Installing parkmeter into .venv (about half a minute, once) …"
+ifeq ($(PINNED),no)
 	@$(PIP) install --editable .
+else
+	@$(PIP) install --require-hashes --requirement $(PINS) \
+	  || { echo "Without exact versions: make run PINNED=no"; exit 1; }
+	@$(PIP) install --no-deps --no-build-isolation --editable .
+endif
 	@touch $@
 
 # Not compiled: most of it is never imported, and what is, Python compiles then.

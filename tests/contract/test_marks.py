@@ -60,8 +60,10 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
             yield DynamoStore(client, make_tables(client))
 
 
-def write(store: Store, name: str, chance: random.Random) -> None:
+def write(store: Store, name: str, chance: random.Random, *, ordered: bool = False) -> None:
     meter, left = Meter(name), [replace(line, endpoint=name) for line in any_journal(chance)]
+    if ordered:
+        left.sort(key=lambda line: line.at)
     while left:
         piece = [left.pop(0) for _ in range(min(len(left), chance.choice([1, 2, 5])))]
         meter = store.commit(meter, piece)
@@ -88,7 +90,7 @@ def test_commits_mark_the_journal_and_late_lines_undo_marks(store):
 
 
 def test_a_mark_comes_back_as_it_was_written(store):
-    write(store, "flan-t5", random.Random(1))
+    write(store, "flan-t5", random.Random(1), ordered=True)
     newest, after = store.marks("flan-t5", None)
     assert newest is not None
     assert after is None
@@ -114,7 +116,7 @@ def test_a_journal_of_an_older_version_gets_its_marks_later(store, monkeypatch):
         for module in ("stores.memory", "stores.sqlite_marks", "stores.dynamodb_marks"):
             older.setattr(f"parkmeter.{module}.is_due", lambda _number, _newest: False)
         chance = random.Random(2)
-        write(store, "flan-t5", chance)
+        write(store, "flan-t5", chance, ordered=True)
     assert store.marks("flan-t5", None) == (None, None)
     keeper = JournalKeeper(store)
     while keeper.tend("flan-t5", 10):
@@ -130,7 +132,7 @@ def test_a_journal_of_an_older_version_gets_its_marks_later(store, monkeypatch):
 
 
 def test_marks_of_a_journal_that_has_grown_meanwhile_are_not_added(store):
-    write(store, "flan-t5", random.Random(3))
+    write(store, "flan-t5", random.Random(3), ordered=True)
     newest, _ = store.marks("flan-t5", None)
     assert newest is not None
     last = store.journal("flan-t5", 1)[0].number

@@ -4,6 +4,8 @@ import re
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from parkmeter.errors import InvalidRequestError
 from parkmeter.web.routes import EVERY_PATH
@@ -110,6 +112,40 @@ def test_everything_else_is_open_by_default(path):
 )
 def test_an_endpoint_names_the_paths_that_are_open(paths, path, closed):
     assert needs_admin(paths, "POST", path) is closed
+
+
+_WORD = st.sampled_from([path for path in ALL if "*" not in path])
+
+
+@given(_WORD, st.data())
+def test_no_way_of_writing_engine_control_is_open(path, data):
+    """Whatever a server would decode to such a path is refused, or needs `admin`."""
+
+    def written(letter: str) -> str:
+        forms = [letter, letter.upper(), f"%{ord(letter):02x}", f"%{ord(letter):02X}"]
+        forms += [f"%25{ord(letter):02x}", f"%2525{ord(letter):02x}"]
+        if letter == "/":
+            forms += ["//", "/./", "/x/../", "/%2e/", "/;a/", "\\", "%5c", "/.;b=c/"]
+        return data.draw(st.sampled_from(forms))
+
+    tail = data.draw(st.sampled_from(["", "/", "//", ";", ";a=b", "%3f", "%23x", "/.", "%00", "#"]))
+    raw = ("/" + "".join(map(written, path[1:])) + tail).encode()
+    try:
+        plain = plain_path(raw)
+    except InvalidRequestError:
+        return
+    assert needs_admin(EVERY_PATH, "POST", plain), raw
+
+
+@given(st.binary(max_size=40))
+def test_every_path_has_a_plain_form_or_is_refused(path):
+    try:
+        plain = plain_path(b"/" + path)
+    except InvalidRequestError:
+        return
+    assert plain.startswith("/")
+    assert not {"", ".", ".."} & set(plain.split("/")[1:] if plain != "/" else [])
+    assert plain == plain.lower()
 
 
 def test_the_page_lists_all_engine_control():

@@ -96,6 +96,6 @@ def guess_content_type(text: str) -> str:
     """Return a content type for a text whose own is lost: JSON or plain text."""
     try:
         json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return "text/plain; charset=utf-8"
     return "application/json"

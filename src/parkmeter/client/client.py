@@ -330,7 +330,7 @@ class Client:
 def _made(make: Callable[[Any], Answer], response: httpx2.Response) -> Answer:
     try:
         return make(document_of(response))
-    except (LookupError, TypeError, ValueError, AttributeError) as error:
+    except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
         raise unexpected(response.status_code, str(response.request.url)) from error
 
 

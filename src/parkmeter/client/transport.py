@@ -199,5 +199,5 @@ def unexpected(status: int, url: str) -> ParkmeterProblem:
 def _document(response: httpx2.Response) -> Any:
     try:
         return response.json(parse_float=Written)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None

@@ -10,14 +10,14 @@ from datetime import datetime
 from typing import Protocol
 
 from parkmeter.core.journal import Entry
-from parkmeter.core.ledger import Mark, Position, Price, PricedRun, Stretch, Sums
+from parkmeter.core.ledger import EVERY, Mark, Position, Price, PricedRun, Stretch, Sums
 from parkmeter.core.meter import NEVER
 from parkmeter.core.receipt import Receipt, receipt_between
 from parkmeter.core.status_history import NOT_YET, Showing
 from parkmeter.core.timeline import leaves_stopped
 
-_PAGE, _FEW = 500, 50
-"""Entries read at once: of a whole period, of the last minutes."""
+_PAGE, _TAIL, _FEW = 500, EVERY, 50
+"""Entries read at once: of a period, after the last mark, of the last minutes."""
 
 MOST_LINES = 20_000
 """Lines of one timeline, a day of a line every four seconds; a longer one begins later."""
@@ -43,7 +43,7 @@ def lines_between(
     found: list[Entry] = []
     before = None if upto is None else upto + 1
     while before is None or before > after + 1:
-        limit = _PAGE if before is None else min(_PAGE, before - after - 1)
+        limit = _TAIL if before is None else min(_PAGE, before - after - 1)
         page = store.journal(name, limit, before)
         found += (entry for entry in page if entry.number > after)
         if not page or page[-1].number <= after or len(found) >= (most or len(found) + 1):

@@ -162,7 +162,11 @@ class Gateway:
             timeout_graceful_shutdown=round(self._settings.gateway.shutdown_seconds),
         )
         self._server = _Server(
-            config, starting=parts.requests.start, started=started, ending=parts.end_requests
+            config,
+            starting=parts.requests.start,
+            started=started,
+            ending=parts.end_requests,
+            watchdog=systemd.Watchdog(parts.clock.alive),
         )
         reloader.start()
         try:
@@ -242,8 +246,10 @@ class _Server(uvicorn.Server):
         starting: Callable[[], None],
         started: Callable[[], None],
         ending: Callable[[], None],
+        watchdog: systemd.Watchdog,
     ) -> None:
         super().__init__(config)
+        self._watchdog = watchdog
         self._on_starting = starting
         self._on_started = started
         self._on_ending = ending
@@ -253,6 +259,7 @@ class _Server(uvicorn.Server):
         self._on_starting()
         await super().startup(sockets)
         systemd.notify(systemd.READY)
+        self._watchdog.start()
         asyncio.get_running_loop().run_in_executor(None, self._on_started)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:

@@ -125,7 +125,7 @@ def _read(path: str) -> Content | None:
         return None
     try:
         content = json.loads(os.read(handle, 1_000_000))
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     finally:
         os.close(handle)

@@ -108,10 +108,6 @@ class LocalGate:
         """Return the state of this endpoint's meter now."""
         return standing(self.view(name), self._now())
 
-    def serves(self, slot: "_Slot") -> bool:
-        """Return whether an endpoint serves now."""
-        return standing(slot.view, self._now()) is _SERVING
-
     def admit(self, name: str, *, prompt: bool = True) -> "Permit | None":
         """Return a permit for one request, in flight until it is released; None if not serving.
 
@@ -141,10 +137,11 @@ class LocalGate:
         """
         slot = self._slot(name)
         if slot.places is None:
-            slot.places = _Places(self, slot)
+            slot.places = _Places(slot, self._now)
         places = slot.places
         places.limit = limit
-        if not self.serves(slot) or not places.take(holder):
+        places.fill()  # those that wait come first
+        if not places.serves() or not places.take(holder):
             return None
         permit = self.admit(name, prompt=prompt)
         if permit is None:
@@ -240,15 +237,18 @@ class SharedPermit(Permit):
 class _Places:
     """The limited places of one endpoint."""
 
-    __slots__ = ("_filling", "_gate", "_retry", "_slot", "limit", "shares")
+    __slots__ = ("_filling", "_now", "_retry", "_slot", "limit", "shares")
 
-    def __init__(self, gate: LocalGate, slot: "_Slot") -> None:
-        self._gate = gate
+    def __init__(self, slot: "_Slot", now: Callable[[], datetime]) -> None:
         self._slot = slot
+        self._now = now
         self._filling = False
         self._retry: asyncio.TimerHandle | None = None
         self.shares = FairShares()
         self.limit = 1
+
+    def serves(self) -> bool:
+        return standing(self._slot.view, self._now()) is _SERVING
 
     def take(self, holder: str) -> bool:
         return self.shares.take(holder, self.limit, time.monotonic())
@@ -264,7 +264,7 @@ class _Places:
             return  # a request that ends at once comes here again: the loop below goes on
         self._filling = True
         try:
-            while line and self._gate.serves(self._slot):
+            while line and self.serves():
                 waiter = line.pop_next(self._allows)
                 if waiter is None:
                     break
@@ -276,7 +276,7 @@ class _Places:
 
     def fill_later(self) -> None:
         """Try again where free places are kept for a refused holder, which may never come back."""
-        free = self.shares.taken < self.limit and self._gate.serves(self._slot)
+        free = self.shares.taken < self.limit and self.serves()
         if free and self._slot.line and self._retry is None:
             loop = asyncio.get_running_loop()
             self._retry = loop.call_later(PATIENCE_SECONDS, self._fill_again)
