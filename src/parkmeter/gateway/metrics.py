@@ -100,6 +100,13 @@ FAMILIES: Sequence[Family] = (
         _one(_overdue),
     ),
     Family(
+        "parkmeter_endpoint_trouble",
+        Type.GAUGE,
+        "1 while the endpoint cannot be observed, or a deadline or stop is not delivered or not "
+        "recorded; normally 0.",
+        _one(lambda present: float(present.report.meter.run.trouble != "")),
+    ),
+    Family(
         "parkmeter_top_ups_total",
         Type.COUNTER,
         "Top-ups, the first provisioning included.",

@@ -48,6 +48,7 @@ _STATUS = {
     "driver_failed": 502,
     "not_serving": 503,
     "store_busy": 503,
+    "endpoint_unreachable": 503,
     "key_busy": 503,
     "clock_stopped": 503,
     "unhealthy": 503,
