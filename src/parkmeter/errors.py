@@ -5,7 +5,7 @@ what to do next, and its `data`. An error that only one module raises is defined
 status of each code is in `web.problems`; this module knows nothing of parkmeter.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Any, ClassVar
 
@@ -306,6 +306,18 @@ class StoreBusyError(ParkmeterError):
     retry_after = 1
 
 
+class EndpointUnreachableError(ParkmeterError):
+    """Raised when a change cannot be passed on to its endpoint; nothing was changed."""
+
+    code = "endpoint_unreachable"
+    title = "The endpoint cannot be reached"
+    text = (
+        "The change could not be passed on to the endpoint. {why} Nothing was changed; send the "
+        "same request with the same Idempotency-Key again."
+    )
+    retry_after = 1
+
+
 class ClockStoppedError(ParkmeterError):
     """Raised when the clock no longer calls reconcile: this gateway does not watch its meters."""
 
@@ -316,6 +328,16 @@ class ClockStoppedError(ParkmeterError):
         "in time. Restart the gateway; until then the leashes keep to the deadlines they have. On "
         "AWS, read the log of the clock's function."
     )
+
+
+class UnhealthyError(ParkmeterError):
+    """Raised when the gateway answers but cannot do all of its work; `reasons` are stable codes."""
+
+    code = "unhealthy"
+    title = "The gateway cannot do all of its work"
+
+    def __init__(self, faults: Mapping[str, str], **data: Any) -> None:
+        super().__init__(" ".join(faults.values()), reasons=list(faults), **data)
 
 
 class LogsElsewhereError(ParkmeterError):

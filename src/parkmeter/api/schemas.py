@@ -187,6 +187,9 @@ class Health(Shape):
 
     status: str = Field(examples=["ok"])
     version: str = Field(examples=["0.1.0"])
+    figures: dict[str, Any] | None = Field(
+        None, description="With ?verbose, for a token with admin for all endpoints."
+    )
 
 
 class Problem(BaseModel):

@@ -25,7 +25,9 @@ from parkmeter.config.diff import compare
 from parkmeter.config.settings import Settings
 from parkmeter.core.report import Report
 from parkmeter.errors import ConfigError, ParkmeterError
-from parkmeter.gateway import systemd
+from parkmeter.gateway import descriptors, systemd
+from parkmeter.gateway.addresses import is_local, reached_at
+from parkmeter.gateway.protection import protect
 from parkmeter.gateway.reload import Reloader
 from parkmeter.gateway.wiring import Parts, wire
 from parkmeter.proxy.client_protocol import protocol_for
@@ -76,6 +78,8 @@ class Gateway:
         assert gateway.state is not None  # noqa: S101 (load_settings names one)
         folder = StateFolder(gateway.state.expanduser().absolute())
         folder.lock()
+        descriptors.raise_limit()
+        protect()
         try:
             with contextlib.closing(_bound(gateway.host, gateway.port)) as listener:
                 url = _url(gateway.host, listener.getsockname()[1])
@@ -162,17 +166,19 @@ class Gateway:
         )
         self._server = _Server(
             config,
-            starting=parts.requests.start,
+            starting=parts.begin_requests,
             started=started,
             ending=parts.end_requests,
             watchdog=systemd.Watchdog(parts.clock.alive),
         )
         reloader.start()
+        parts.health.start()
         try:
             with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
                 runner.run(self._server.serve(sockets=[listener]))
         finally:
             reloader.stop()
+            parts.health.stop()
             parts.upkeep.stop()
             parts.clock.stop()
             parts.data_plane.join()  # no top-up may come after the parking
@@ -211,6 +217,9 @@ class Started:
         self.settings = settings
         self.new_token = parts.new_token
         self.token_file = folder.token_file
+        host = settings.gateway.host
+        self.open_at = [] if is_local(host) else reached_at(host) or [host]
+        """Addresses other machines reach it at; empty if only this one does."""
         self._parts = parts
 
     def reports(self) -> list[Report]:

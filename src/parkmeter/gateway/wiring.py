@@ -2,6 +2,7 @@
 
 import logging
 import math
+import os
 import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -14,16 +15,28 @@ from parkmeter.api.dependencies import ApiContext, actor_of
 from parkmeter.api.event_routes import Snapshot, add_event_routes, feed_of
 from parkmeter.api.extend_routes import add_extend_routes
 from parkmeter.api.feed import Feed
+from parkmeter.api.lanes import Lanes
 from parkmeter.api.log_routes import add_log_routes
 from parkmeter.api.token_routes import add_token_routes
 from parkmeter.client_file import ClientFile
 from parkmeter.config.settings import EndpointSettings, Settings
 from parkmeter.core.meter import MAKE_BELIEVE
 from parkmeter.core.tokens import Scope, Token, digest_of, new_secret
-from parkmeter.drivers.process import Launch, ProcessDriver
+from parkmeter.descriptor_reserve import DescriptorReserve
+from parkmeter.drivers.process import ProcessDriver
+from parkmeter.drivers.process_launch import Launch
 from parkmeter.drivers.process_logs import ProcessLogs
 from parkmeter.errors import StoreBusyError
-from parkmeter.gateway.clock import LocalClock
+from parkmeter.gateway.clock import LocalClock, elapsed_now
+from parkmeter.gateway.edge_settings import configure_edge, edge_counts
+from parkmeter.gateway.health import (
+    HealthMonitor,
+    descriptor_check,
+    disk_check,
+    disk_free,
+    store_check,
+    thread_check,
+)
 from parkmeter.gateway.metrics import add_metrics_route
 from parkmeter.gateway.notifications import EventSource, receivers
 from parkmeter.gateway.upkeep import JournalUpkeep
@@ -32,6 +45,7 @@ from parkmeter.notify.log import LogNotifier
 from parkmeter.notify.top_up_counter import TopUpCounter
 from parkmeter.ports import Store
 from parkmeter.proxy.data_plane import DataPlane
+from parkmeter.proxy.edge import Edge
 from parkmeter.proxy.gate import LocalGate
 from parkmeter.proxy.request_counter import RequestCounter
 from parkmeter.proxy.waker import Waker
@@ -39,6 +53,7 @@ from parkmeter.service.meters import MeterService
 from parkmeter.service.tokens import TokenService
 from parkmeter.state_folder import StateFolder
 from parkmeter.stores.sqlite import SqliteStore
+from parkmeter.stores.unrecorded import EjectFile
 from parkmeter.web.asgi import Application
 from parkmeter.web.auth import TokenBook
 from parkmeter.web.routes import Limits, Route, Routes, Timeouts
@@ -91,6 +106,8 @@ class Parts:
     requests: RequestCounter
     feed: Feed[Snapshot]
     dispatcher: Dispatcher
+    edge: Edge
+    health: HealthMonitor
     upkeep: JournalUpkeep
     new_token: str | None
     models: Path
@@ -111,12 +128,22 @@ class Parts:
         self.dispatcher.configure(receivers(settings.notify, self.clock.now))
         self.in_force.settings = settings
         self.driver.launches = launches(settings, self.models)
+        if secret := settings.held_back(os.environ):
+            log.warning(
+                "not passed on to model servers: %s; environment_from passes them on",
+                ", ".join(sorted(secret)),
+            )
         self.service.configure(settings.specs())
         self.data_plane.routes = routes(settings)
+        configure_edge(self.edge, settings.gateway)
         busy = [name for name, one in settings.endpoints.items() if not self._provision(name, one)]
         self.service.begin()
         self.feed.notify()  # prices and hours are in no view of the gate
         return busy
+
+    def begin_requests(self) -> None:
+        """Begin to count requests. On the loop of the requests."""
+        self.requests.start()
 
     def end_requests(self) -> None:
         """Start shutdown: end event streams, answer held requests. On the loop of the requests."""
@@ -147,15 +174,35 @@ def wire(settings: Settings, folder: StateFolder, url: str) -> Parts:
     new_token = _owner_token(settings, folder, store, clock, url)
     book = TokenBook(store.tokens())
     in_force = InForce(settings)
-    driver = ProcessDriver(folder.endpoints, {})
+    driver = ProcessDriver(folder.endpoints, {}, DescriptorReserve())
     link_secret = folder.link_secret()
     events = EventSource(store, lambda: in_force.settings, url, link_secret)
     dispatcher = Dispatcher(DeliveryContext(store, events.event, clock.now))
     counter = TopUpCounter(LogNotifier(), dispatcher)
-    service = MeterService({}, store=store, driver=driver, clock=clock, gate=gate, notifier=counter)
+    service = MeterService(
+        {},
+        store=store,
+        driver=driver,
+        clock=clock,
+        gate=gate,
+        notifier=counter,
+        elapsed=elapsed_now,
+        ejects=EjectFile(folder.unrecorded_file),
+    )
     waker = Waker(lambda name, token: service.wake(name, actor_of(token)))
-    data_plane = DataPlane(Routes(), book, gate, clock.now, waker=waker)
+    edge = Edge()
+    data_plane = DataPlane(Routes(), book, gate, clock.now, waker=waker, edge=edge)
     requests = RequestCounter(data_plane.traffic, store.requests, clock.now)
+    lanes = Lanes()
+    health = HealthMonitor(
+        [
+            store_check(store.probe),
+            disk_check(folder.path),
+            descriptor_check(),
+            thread_check(lanes.busy),
+        ],
+        lambda: {**edge_counts(edge), "disk_free_bytes": disk_free(folder.path)},
+    )
     control = ApiContext(
         service,
         book,
@@ -163,8 +210,12 @@ def wire(settings: Settings, folder: StateFolder, url: str) -> Parts:
         clock.now,
         clock.alive,
         requests=requests,
+        lanes=lanes,
         rate=ChangeRate(in_force.changes),
         invocations=in_force.invocations_of,
+        faults=health.faults,
+        figures=health.figures,
+        token_refused=edge.refuse_token,
     )
     feed = feed_of(control)
     application = control_app(control)
@@ -178,7 +229,14 @@ def wire(settings: Settings, folder: StateFolder, url: str) -> Parts:
     add_log_routes(application, control, ProcessLogs(folder.endpoints), lambda: gate.shutting_down)
     add_event_routes(application, control, feed)
     add_extend_routes(application, control, lambda: link_secret, store.entry)
-    add_metrics_route(application, control, gate, data_plane.traffic, counter.bought)
+    add_metrics_route(
+        application,
+        control,
+        gate,
+        data_plane.traffic,
+        counter.bought,
+        house=lambda: edge_counts(edge),
+    )
     return Parts(
         in_force=in_force,
         service=service,
@@ -190,6 +248,8 @@ def wire(settings: Settings, folder: StateFolder, url: str) -> Parts:
         requests=requests,
         feed=feed,
         dispatcher=dispatcher,
+        edge=edge,
+        health=health,
         upkeep=JournalUpkeep(store, lambda: service.names, in_force.kept, clock.now),
         new_token=new_token,
         models=folder.models,
@@ -206,7 +266,11 @@ def launches(settings: Settings, models: Path) -> dict[str, Launch]:
             health_timeout=timedelta(seconds=endpoint.health_timeout_seconds),
             start_timeout=timedelta(seconds=endpoint.start_timeout_seconds),
             stop_grace=timedelta(seconds=endpoint.stop_grace_seconds),
+            liveness=_seconds(endpoint.liveness_seconds),
             environment=endpoint.environment,
+            environment_from=endpoint.environment_from,
+            environment_read=settings.environment_read,
+            user=endpoint.user,
         )
         for name, endpoint in settings.endpoints.items()
     }
@@ -239,6 +303,10 @@ def routes(settings: Settings) -> Routes:
         )
         for name, endpoint in settings.endpoints.items()
     )
+
+
+def _seconds(seconds: float | None) -> timedelta | None:
+    return None if seconds is None else timedelta(seconds=seconds)
 
 
 def _embedded(endpoint: EndpointSettings, models: Path) -> tuple[str, ...]:

@@ -7,7 +7,8 @@ from collections.abc import Callable
 from datetime import datetime
 
 from parkmeter.core.tokens import Scope, Token, require
-from parkmeter.errors import TokenRefusedError, UnknownEndpointError
+from parkmeter.errors import ParkmeterError, TokenRefusedError, UnknownEndpointError
+from parkmeter.proxy.edge import Edge
 from parkmeter.proxy.gate import LocalGate, Standing
 from parkmeter.proxy.traffic import TrafficByEndpoint
 from parkmeter.proxy.upstream_pool import UpstreamPool
@@ -22,7 +23,7 @@ class DataPlane:
 
     `routes` may be replaced at any time, from any thread; requests under way keep what they began
     with. `now` reads the clock (aware, UTC). `traffic` counts the outcomes of requests for known
-    endpoints; to be read on the loop.
+    endpoints; to be read on the loop. `edge`: the rules for requests without a valid token.
     """
 
     def __init__(  # noqa: PLR0913 (what prompts share)
@@ -34,12 +35,14 @@ class DataPlane:
         pool: UpstreamPool | None = None,
         *,
         waker: Waker | None = None,
+        edge: Edge | None = None,
     ) -> None:
         self.routes = routes
         self.gate = gate
         self.now = now
         self.pool = pool or UpstreamPool()
         self.traffic = TrafficByEndpoint()
+        self.edge = edge or Edge()
         self._book = book
         self._waker = waker
 
@@ -66,6 +69,21 @@ class DataPlane:
             require(token, Scope.INVOKE, target.name)
             cached.invokes.add(target.name)
         return target.route
+
+    def recognize(self, header: bytes, cached: CachedToken) -> bool:
+        """Return True if this Authorization header has a valid token; it is cached as well."""
+        if not header:
+            return False
+        now, edition = self.now(), self._book.edition
+        token = cached.token
+        if token is not None and cached.header == header and cached.edition is edition:
+            return token.alive(now)
+        try:
+            token = self._book.check(header.decode("latin-1"), now)
+        except ParkmeterError:
+            return False
+        cached.remember(header, edition, token)
+        return True
 
     def require_admin(self, route: Route, cached: CachedToken) -> None:
         """Raise PathClosedError unless the token has `admin`, which alone its path is open to.

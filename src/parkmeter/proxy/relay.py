@@ -9,9 +9,16 @@ from time import perf_counter
 
 from parkmeter.core.status import View
 from parkmeter.core.tokens import Token
-from parkmeter.errors import MeterClosedError, NotServingError, ParkmeterError, TokenRefusedError
+from parkmeter.errors import (
+    MeterClosedError,
+    NotServingError,
+    ParkmeterError,
+    TokenMissingError,
+    TokenRefusedError,
+)
+from parkmeter.proxy.client_side import ClientSide
 from parkmeter.proxy.data_plane import DataPlane
-from parkmeter.proxy.exchange import ClientSide, Exchange, Stage
+from parkmeter.proxy.exchange import Exchange, Stage
 from parkmeter.proxy.gate import Permit, Standing, standing
 from parkmeter.proxy.held_request import HeldRequest
 from parkmeter.proxy.request_body import RequestBody
@@ -25,7 +32,7 @@ from parkmeter.web.routes import Route, Target
 _log = logging.getLogger(__name__)
 
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
-_NEW, _HELD, _READING = Stage.NEW, Stage.HELD, Stage.READING
+_NEW, _DENIED, _HELD, _READING = Stage.NEW, Stage.DENIED, Stage.HELD, Stage.READING
 _ANSWERING, _OVER = Stage.ANSWERING, Stage.OVER
 
 
@@ -41,12 +48,17 @@ class Relay(Exchange):
                                                   └──── found closed ───────┘              ▼
          refused, broken, late, or either side gone: from every stage ──────────────────▶ OVER
 
-    NEW lasts while an earlier request of the connection is unanswered. In flight from READING on.
+    NEW lasts while an earlier request of the connection is unanswered. One that is refused by its
+    head alone is DENIED until the read that brought it is taken in: its connection is kept only if
+    the body has come too. In flight from READING on.
     A failure before ANSWERING is answered with a problem; after that the answer must break off
     visibly, for nothing else can be sent.
     """
 
-    __slots__ = ("_held", "_permit", "_permitted", "_route", "_token")
+    __slots__ = ("_delay", "_held", "_permit", "_permitted", "_refusal", "_route", "_token")
+
+    _delay: float
+    """Seconds that a refusal has to wait."""
 
     def __init__(
         self,
@@ -87,6 +99,10 @@ class Relay(Exchange):
 
     def timed_out(self) -> None:
         """Act on the timer: the present stage took longer than it may."""
+        if self._stage is _DENIED:
+            self._delay = 0
+            self._send_refusal()
+            return
         self._guarded(self._recheck if self._stage is _HELD else self._raise_timeout)
 
     def cut(self, token_id: str) -> None:
@@ -107,7 +123,11 @@ class Relay(Exchange):
         if not checked:
             request.check_names()
         cached_token = self._client.cached_token
-        self._route = route = plane.authorize(target, request.authorization, cached_token)
+        try:
+            self._route = route = plane.authorize(target, request.authorization, cached_token)
+        except (TokenMissingError, TokenRefusedError) as error:
+            self._refuse_token(error)
+            return
         self._token = cached_token.token
         self._permitted = True
         if not checked:
@@ -131,6 +151,17 @@ class Relay(Exchange):
         )
         self._stage = _HELD
         self._recheck()
+
+    def _refuse_token(self, error: TokenMissingError | TokenRefusedError) -> None:
+        edge, request, delay = self._plane.edge, self._request, 0.0
+        if isinstance(error, TokenRefusedError):
+            delay = edge.refuse_token(request.peer.client, request.fields)
+        try:
+            edge.check_host(request.named.get(b"host", b""))
+        except refusals.Refusal as refusal:
+            self._refuse_later(refusal.problem, delay)
+        else:
+            self._refuse_later(problem_of(error), delay)
 
     def _view_changed(self) -> None:
         if self._stage is _HELD:
@@ -189,7 +220,7 @@ class Relay(Exchange):
         self._permit = permit
         self._stage = _READING
         self._plane.traffic[self._target.name].admitted += 1
-        self._admitted_at = perf_counter()
+        self._admitted_at = self._upload_from = perf_counter()
         self._timeouts = self._route.timeouts
         self._address = address_of(permit.address)
         self._cookies = cookies = self._route.cookies
@@ -214,6 +245,11 @@ class Relay(Exchange):
         name, client = self._target.name, self._client
         if self._stage is _OVER:
             return
+        if self._stage is _NEW:
+            self._refuse_later(problem, 0)
+            return
+        if self._stage is _DENIED:
+            problem = self._refusal  # the first fault of a request is the one it is answered with
         if self._stage is _ANSWERING:
             _log.warning("an answer of %s broke off: %s", name, problem.body.decode())
             self._plane.traffic[name].broken += 1
@@ -222,12 +258,26 @@ class Relay(Exchange):
             return
         if self._target.route is not None:  # any client can make names up; each would be kept
             self._plane.traffic[name].refused(problem.status)
-        awaits_continue = self._body.awaits_continue
-        keep = self.keep_alive and not awaits_continue and "Connection" not in problem.headers
+        # A body that is still to come may never come: its end is not waited for.
+        keep = self.keep_alive and self._body.complete and "Connection" not in problem.headers
         headless = self._request.method == "HEAD"
         client.write(problem_answer(problem, self._meter_headers(), keep=keep, headless=headless))
         self._release()
         client.answered(keep=keep)
+
+    def _refuse_later(self, problem: Problem, delay: float) -> None:
+        """Send the problem once the present read is taken in, at the earliest after `delay`."""
+        self._stage = _DENIED
+        self._refusal = problem
+        self._delay = delay
+
+    def _send_refusal(self) -> None:
+        if self._delay:
+            self._client.pause()
+            self._client.timer.restart(self._delay)
+        else:
+            self._client.resume()
+            self._fail(self._refusal)
 
     def _release(self) -> None:
         self._stage = _OVER

@@ -53,6 +53,10 @@ class SqliteStore:
         self._marks = SqliteMarks(self._file)
         self.requests = SqliteRequests(self._file)
 
+    def probe(self) -> None:
+        """Go through an empty change; raise StoreBusyError if none could be committed now."""
+        self._file.write(lambda _connection: None)
+
     def load(self, name: str) -> Meter:
         """See `ports.Store`."""
         row = self._file.one("SELECT body, version FROM meters WHERE name = ?", name)

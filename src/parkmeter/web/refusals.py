@@ -177,6 +177,13 @@ def upload_not_taken(seconds: float) -> UpstreamTimeoutError:
     )
 
 
+def upload_too_slow(_seconds: float) -> UploadStalledError:
+    """Return a 408: the body comes, but too slowly."""
+    return UploadStalledError(
+        "The request's body arrived too slowly. Send at least 1,000 bytes a second."
+    )
+
+
 def no_connection(seconds: float) -> UpstreamTimeoutError:
     """Return a 504: the connection to the model server was neither accepted nor refused."""
     return UpstreamTimeoutError(
@@ -224,6 +231,28 @@ def head_too_large(limit: int) -> Refusal:
         "Headers too large",
         f"A request's line and headers may have at most {limit:,} bytes together.",
         limit_bytes=limit,
+    )
+
+
+def misdirected() -> Refusal:
+    """Return a 421: without a valid token, under a name that is not the gateway's."""
+    return _refusal(
+        421,
+        "unknown_host",
+        "Not the host that was called",
+        "Without a valid token the gateway answers to its own names only. Send a token, or add "
+        "this request's Host to allowed_hosts in the [gateway] section of the configuration.",
+    )
+
+
+def too_many_connections() -> Refusal:
+    """Return a 503: every connection that may be open is, and each is being answered."""
+    return _refusal(
+        503,
+        "too_many_connections",
+        "Too many connections",
+        "As many connections as allowed are open, and each has a request. Try again in a moment.",
+        headers={"Retry-After": "1"},
     )
 
 
