@@ -7,7 +7,6 @@ cached, so a revoked token may work for up to 60 seconds more.
 from typing import Annotated
 
 from fastapi import FastAPI, Path, Request, Response
-from starlette.concurrency import run_in_threadpool as in_thread
 
 from parkmeter.api.dependencies import ApiContext, token_of
 from parkmeter.api.request_body import parsed, read_json, takes
@@ -21,13 +20,14 @@ TokenId = Annotated[str, Path(description="As listed.", examples=["5f0c1b2a"])]
 
 def add_token_routes(app: FastAPI, context: ApiContext, service: TokenService) -> None:
     """Add the routes to an application; all need the scope `admin` for all endpoints."""
-    known_token = token_of(context)
+    known_token, lanes = token_of(context), context.lanes
 
     @app.get("/tokens", tags=["tokens"])
-    def tokens(token: Token = known_token) -> SeenTokens:
+    async def tokens(token: Token = known_token) -> SeenTokens:
         """Return all tokens and their rights. Secrets are not stored, so they are not shown."""
         require_administrator(token)
-        return SeenTokens(tokens=[SeenToken.of(one) for one in service.tokens()])
+        found = await lanes.reads.run(token.id, service.tokens)
+        return SeenTokens(tokens=[SeenToken.of(one) for one in found])
 
     @app.post(
         "/tokens",
@@ -53,17 +53,17 @@ def add_token_routes(app: FastAPI, context: ApiContext, service: TokenService) -
             expires_at=body.expires_at,
             minutes_per_day=body.minutes_per_day,
         )
-        issued, secret = await in_thread(service.issue, new)
+        issued, secret = await lanes.writes.run(token.id, service.issue, new)
         response.headers["Cache-Control"] = "no-store"
         return IssuedToken.of(issued, token=secret)
 
     @app.delete(
         "/tokens/{token_id}", tags=["tokens"], status_code=204, responses=problems(404, 409, 503)
     )
-    def revoke(token_id: TokenId, token: Token = known_token) -> None:
+    async def revoke(token_id: TokenId, token: Token = known_token) -> None:
         """Revoke a token, also the caller's own; the last `admin` for all endpoints is kept.
 
         Requests in progress continue. On AWS a revoked token works for up to 60 seconds more.
         """
         require_administrator(token)
-        service.revoke(token_id)
+        await lanes.writes.run(token.id, service.revoke, token_id)

@@ -27,6 +27,7 @@ from parkmeter.core.report import Report
 from parkmeter.errors import ConfigError, ParkmeterError
 from parkmeter.gateway import descriptors, systemd
 from parkmeter.gateway.addresses import is_local, reached_at
+from parkmeter.gateway.protection import protect
 from parkmeter.gateway.reload import Reloader
 from parkmeter.gateway.wiring import Parts, wire
 from parkmeter.proxy.client_protocol import protocol_for
@@ -78,6 +79,7 @@ class Gateway:
         folder = StateFolder(gateway.state.expanduser().absolute())
         folder.lock()
         descriptors.raise_limit()
+        protect()
         try:
             with contextlib.closing(_bound(gateway.host, gateway.port)) as listener:
                 url = _url(gateway.host, listener.getsockname()[1])
@@ -143,6 +145,7 @@ class Gateway:
     ) -> "Ended":
         parts.configure(self._settings)
         parts.clock.start(parts.service.reconcile, parts.service.sweep, parts.service.clock_jumped)
+        parts.upkeep.start()
         config = uvicorn.Config(
             _Front(parts.control),
             http=protocol_for(parts.data_plane),
@@ -176,6 +179,7 @@ class Gateway:
         finally:
             reloader.stop()
             parts.health.stop()
+            parts.upkeep.stop()
             parts.clock.stop()
             parts.data_plane.join()  # no top-up may come after the parking
             parts.requests.finish()

@@ -2,6 +2,7 @@
 
 import logging
 import math
+import os
 import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from parkmeter.api.app import control_app
+from parkmeter.api.change_rate import ChangeRate
 from parkmeter.api.dependencies import ApiContext, actor_of
 from parkmeter.api.event_routes import Snapshot, add_event_routes, feed_of
 from parkmeter.api.extend_routes import add_extend_routes
@@ -19,10 +21,12 @@ from parkmeter.client_file import ClientFile
 from parkmeter.config.settings import EndpointSettings, Settings
 from parkmeter.core.meter import MAKE_BELIEVE
 from parkmeter.core.tokens import Scope, Token, digest_of, new_secret
-from parkmeter.drivers.process import Launch, ProcessDriver
+from parkmeter.descriptor_reserve import DescriptorReserve
+from parkmeter.drivers.process import ProcessDriver
+from parkmeter.drivers.process_launch import Launch
 from parkmeter.drivers.process_logs import ProcessLogs
 from parkmeter.errors import StoreBusyError
-from parkmeter.gateway.clock import LocalClock
+from parkmeter.gateway.clock import LocalClock, elapsed_now
 from parkmeter.gateway.edge_settings import configure_edge, edge_counts
 from parkmeter.gateway.health import (
     ControlThreads,
@@ -35,6 +39,7 @@ from parkmeter.gateway.health import (
 )
 from parkmeter.gateway.metrics import add_metrics_route
 from parkmeter.gateway.notifications import EventSource, receivers
+from parkmeter.gateway.upkeep import JournalUpkeep
 from parkmeter.notify.dispatcher import DeliveryContext, Dispatcher
 from parkmeter.notify.log import LogNotifier
 from parkmeter.notify.top_up_counter import TopUpCounter
@@ -48,6 +53,7 @@ from parkmeter.service.meters import MeterService
 from parkmeter.service.tokens import TokenService
 from parkmeter.state_folder import StateFolder
 from parkmeter.stores.sqlite import SqliteStore
+from parkmeter.stores.unrecorded import EjectFile
 from parkmeter.web.asgi import Application
 from parkmeter.web.auth import TokenBook
 from parkmeter.web.routes import Limits, Route, Routes, Timeouts
@@ -75,6 +81,16 @@ class InForce:
         endpoint = self.settings.endpoints.get(name)
         return endpoint.invocations_path if endpoint is not None else None
 
+    def changes(self) -> tuple[int, float]:
+        """Return the burst of changes of one token, and its refill per second."""
+        gateway = self.settings.gateway
+        return gateway.changes_burst, gateway.changes_per_second
+
+    def kept(self) -> timedelta | None:
+        """Return the age at which lines of a journal may go; None: never."""
+        days = self.settings.gateway.journal_days
+        return None if days is None else timedelta(days=days)
+
 
 @dataclass(frozen=True, slots=True)
 class Parts:
@@ -93,6 +109,7 @@ class Parts:
     edge: Edge
     threads: ControlThreads
     health: HealthMonitor
+    upkeep: JournalUpkeep
     new_token: str | None
     models: Path
 
@@ -112,6 +129,11 @@ class Parts:
         self.dispatcher.configure(receivers(settings.notify, self.clock.now))
         self.in_force.settings = settings
         self.driver.launches = launches(settings, self.models)
+        if secret := settings.held_back(os.environ):
+            log.warning(
+                "not passed on to model servers: %s; environment_from passes them on",
+                ", ".join(sorted(secret)),
+            )
         self.service.configure(settings.specs())
         self.data_plane.routes = routes(settings)
         configure_edge(self.edge, settings.gateway)
@@ -154,12 +176,21 @@ def wire(settings: Settings, folder: StateFolder, url: str) -> Parts:
     new_token = _owner_token(settings, folder, store, clock, url)
     book = TokenBook(store.tokens())
     in_force = InForce(settings)
-    driver = ProcessDriver(folder.endpoints, {})
+    driver = ProcessDriver(folder.endpoints, {}, DescriptorReserve())
     link_secret = folder.link_secret()
     events = EventSource(store, lambda: in_force.settings, url, link_secret)
     dispatcher = Dispatcher(DeliveryContext(store, events.event, clock.now))
     counter = TopUpCounter(LogNotifier(), dispatcher)
-    service = MeterService({}, store=store, driver=driver, clock=clock, gate=gate, notifier=counter)
+    service = MeterService(
+        {},
+        store=store,
+        driver=driver,
+        clock=clock,
+        gate=gate,
+        notifier=counter,
+        elapsed=elapsed_now,
+        ejects=EjectFile(folder.unrecorded_file),
+    )
     waker = Waker(lambda name, token: service.wake(name, actor_of(token)))
     edge = Edge()
     data_plane = DataPlane(Routes(), book, gate, clock.now, waker=waker, edge=edge)
@@ -181,6 +212,7 @@ def wire(settings: Settings, folder: StateFolder, url: str) -> Parts:
         clock.now,
         clock.alive,
         requests=requests,
+        rate=ChangeRate(in_force.changes),
         invocations=in_force.invocations_of,
         faults=health.faults,
         figures=health.figures,
@@ -220,6 +252,7 @@ def wire(settings: Settings, folder: StateFolder, url: str) -> Parts:
         edge=edge,
         threads=threads,
         health=health,
+        upkeep=JournalUpkeep(store, lambda: service.names, in_force.kept, clock.now),
         new_token=new_token,
         models=folder.models,
     )
@@ -235,7 +268,11 @@ def launches(settings: Settings, models: Path) -> dict[str, Launch]:
             health_timeout=timedelta(seconds=endpoint.health_timeout_seconds),
             start_timeout=timedelta(seconds=endpoint.start_timeout_seconds),
             stop_grace=timedelta(seconds=endpoint.stop_grace_seconds),
+            liveness=_seconds(endpoint.liveness_seconds),
             environment=endpoint.environment,
+            environment_from=endpoint.environment_from,
+            environment_read=settings.environment_read,
+            user=endpoint.user,
         )
         for name, endpoint in settings.endpoints.items()
     }
@@ -268,6 +305,10 @@ def routes(settings: Settings) -> Routes:
         )
         for name, endpoint in settings.endpoints.items()
     )
+
+
+def _seconds(seconds: float | None) -> timedelta | None:
+    return None if seconds is None else timedelta(seconds=seconds)
 
 
 def _embedded(endpoint: EndpointSettings, models: Path) -> tuple[str, ...]:
