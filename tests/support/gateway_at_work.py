@@ -184,7 +184,10 @@ class Gateway:
             Route("other", "other", "/v1/completions?a=b", None, limits, timeouts),
         ]
         waker = Waker(wake) if wake is not None else None
-        self.plane = DataPlane(Routes(routes), book(), self.gate, self.clock.now, pool, waker=waker)
+        self.book = book()
+        self.plane = DataPlane(
+            Routes(routes), self.book, self.gate, self.clock.now, pool, waker=waker
+        )
         self.port = 0
         self.connections: list[Any] = []
         """The gateway's ends of its clients' connections, those that are over too."""
@@ -204,6 +207,11 @@ class Gateway:
         self._version += 1
         close = self.clock.now() + timedelta(minutes=minutes)
         self.gate.show(View(name, self._version, close, close, status, reason, address, retry_at))
+
+    def revoke(self, token_id: str) -> None:
+        """Revoke a token, as a request to the gateway does."""
+        self.book.replace([token for token in tokens() if token.id != token_id])
+        self.gate.recheck()
 
     async def client(self) -> Client:
         made = Client(*await asyncio.open_connection("127.0.0.1", self.port))
@@ -225,21 +233,24 @@ class Gateway:
 
 def book() -> TokenBook:
     """One token of each kind; each secret is `t-` and its id."""
+    return TokenBook(tokens())
+
+
+def tokens() -> list[Token]:
+    """Return the tokens of `book`."""
 
     def token(id_: str, *scopes: Scope, endpoints: frozenset[str] | None = None) -> Token:
         digest = digest_of(f"t-{id_}")
         expires_at = NOON - timedelta(days=1) if id_ == "late" else None
         return Token(id_, digest, id_, NOON, frozenset(scopes), endpoints, expires_at)
 
-    return TokenBook(
-        [
-            token("invoke", Scope.INVOKE),
-            token("late", Scope.INVOKE),
-            token("purse", Scope.TOP_UP),
-            token("ada", Scope.INVOKE, Scope.TOP_UP),
-            token("elsewhere", Scope.INVOKE, endpoints=frozenset({"other"})),
-        ]
-    )
+    return [
+        token("invoke", Scope.INVOKE),
+        token("late", Scope.INVOKE),
+        token("purse", Scope.TOP_UP),
+        token("ada", Scope.INVOKE, Scope.TOP_UP),
+        token("elsewhere", Scope.INVOKE, endpoints=frozenset({"other"})),
+    ]
 
 
 @asynccontextmanager
@@ -302,6 +313,7 @@ async def gateway(
         return made.connections[-1]
 
     async with served(not_found, http=seen, part=made.part) as made.port:
+        made.plane.serve(made.connections)
         yield made
     made.plane.close()
     assert made.gate.in_flight("flan-t5") == 0

@@ -96,7 +96,12 @@ def _add_gateway_routes(app: FastAPI, context: ApiContext) -> None:
 
     @app.get("/health", tags=["gateway"], responses=problems(503))
     async def health() -> Health:
-        """Return 200 if the gateway answers and its clock runs. Needs no token."""
+        """Return 200 if the gateway answers, its clock runs and its store is sound.
+
+        Needs no token.
+        """
+        if (fault := context.fault()) is not None:
+            raise fault
         if not context.alive():
             raise ClockStoppedError
         return Health(status="ok", version=__version__)

@@ -6,6 +6,7 @@ connection, prompts and their top-ups finish, endpoints are stopped, the store i
 
 import asyncio
 import contextlib
+import functools
 import os
 import signal
 import socket
@@ -23,12 +24,17 @@ import uvloop
 
 from parkmeter.config.diff import compare
 from parkmeter.config.settings import Settings
+from parkmeter.core.audit import Action
+from parkmeter.core.meter import Spec
 from parkmeter.core.report import Report
-from parkmeter.errors import ConfigError, ParkmeterError
+from parkmeter.drivers.process import ProcessDriver
+from parkmeter.errors import ConfigError, DriverError, ParkmeterError
 from parkmeter.gateway import systemd
 from parkmeter.gateway.reload import Reloader
+from parkmeter.gateway.state_guard import StateGuard
 from parkmeter.gateway.wiring import Parts, wire
 from parkmeter.proxy.client_protocol import protocol_for
+from parkmeter.service.audit import BY_HAND
 from parkmeter.state_folder import StateFolder
 from parkmeter.web.asgi import Application, Message, Receive, Scope, Send
 from parkmeter.web.stage import locate
@@ -80,12 +86,14 @@ class Gateway:
             with contextlib.closing(_bound(gateway.host, gateway.port)) as listener:
                 url = _url(gateway.host, listener.getsockname()[1])
                 parts = wire(self._settings, folder, url)
+                folder.watch(folder.store)
+                guard = StateGuard(folder, parts.store.refuse_changes, self.stop)
                 reloader = Reloader(folder, lambda: self._reload(parts))
                 with self._hangups(reloader):
                     folder.write_holder(url, self._config)
                     try:
                         facts = Started(url, self._settings, parts, folder)
-                        return self._serve(parts, reloader, listener, lambda: started(facts))
+                        return self._serve(parts, reloader, listener, guard, lambda: started(facts))
                     finally:
                         parts.store.close()
         finally:
@@ -103,14 +111,24 @@ class Gateway:
             ConfigError, ReloadRefusedError: nothing was changed.
 
         """
-        settings = self._reread()
-        changes = compare(self._settings, settings)
-        busy = parts.configure(settings)
+        lines = []
+        if parts.link_secret.refresh():
+            lines.append("links: the secret is new; links sent before no longer work")
+            parts.audit.note(Action.LINKS_ROTATED, BY_HAND, "links sent before no longer work")
+        try:
+            settings = self._reread()
+            changes = compare(self._settings, settings)
+            busy = parts.configure(settings)
+        except ParkmeterError as error:
+            parts.audit.note(Action.RELOAD_REFUSED, BY_HAND, error.title)
+            raise
         self._settings = settings
         if self._server is not None:
             self._server.config.timeout_graceful_shutdown = round(settings.gateway.shutdown_seconds)
         retry = "its first minutes could not be written; reload again"
-        return changes.lines() + [f"{name}: {retry}" for name in busy]
+        lines += changes.lines() + [f"{name}: {retry}" for name in busy]
+        parts.audit.note(Action.RELOADED, BY_HAND, "; ".join(lines))
+        return lines
 
     @contextlib.contextmanager
     def _hangups(self, reloader: Reloader) -> Iterator[None]:
@@ -137,10 +155,12 @@ class Gateway:
         parts: Parts,
         reloader: Reloader,
         listener: socket.socket,
+        guard: StateGuard,
         started: Callable[[], None],
     ) -> "Ended":
         parts.configure(self._settings)
-        parts.clock.start(parts.service.reconcile, parts.service.sweep, parts.service.clock_jumped)
+        service = parts.service
+        parts.clock.start(service.reconcile, service.sweep, service.clock_jumped, watch=guard.check)
         config = uvicorn.Config(
             _Front(parts.control),
             http=protocol_for(parts.data_plane),
@@ -159,20 +179,28 @@ class Gateway:
             timeout_keep_alive=75,
             timeout_graceful_shutdown=round(self._settings.gateway.shutdown_seconds),
         )
-        self._server = _Server(
-            config, starting=parts.requests.start, started=started, ending=parts.end_requests
+
+        def starting() -> None:
+            parts.requests.start()
+            parts.data_plane.serve(server.server_state.connections)
+
+        self._server = server = _Server(
+            config, starting=starting, started=started, ending=parts.end_requests
         )
         reloader.start()
+        parts.backups.start()
         try:
             with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
                 runner.run(self._server.serve(sockets=[listener]))
         finally:
             reloader.stop()
+            parts.backups.stop()
             parts.clock.stop()
             parts.data_plane.join()  # no top-up may come after the parking
             parts.requests.finish()
-            stopping = [] if self._keep else self._park(parts)
-            ended = Ended(stopping, _closes(parts))
+            # Without its folder nothing can be recorded: the servers are left to their leashes.
+            stopping = [] if self._keep or guard.lost else self._park(parts)
+            ended = Ended(stopping, _closes(parts), guard.lost)
             parts.dispatcher.stop(_DELIVERY_SECONDS)
         return ended
 
@@ -180,7 +208,10 @@ class Gateway:
         """Stop every endpoint; meters keep their expiry. Slow ones are left to their leashes."""
         graces = [endpoint.stop_grace_seconds for endpoint in self._settings.endpoints.values()]
         give_up = time.monotonic() + max(graces) + _PARKING_SECONDS
-        while (present := parts.service.park()) and time.monotonic() < give_up:
+        park = parts.service.park
+        if parts.store.fault is not None:
+            park = functools.partial(_stop_unrecorded, parts.driver)
+        while (present := park()) and time.monotonic() < give_up:
             time.sleep(0.02)
         return present
 
@@ -190,11 +221,13 @@ class Ended:
     """State at the end of a run.
 
     `stopping`: endpoints that were not gone in time, left to their leashes. `closes`: the close of
-    each meter that still holds time, which goes on running out.
+    each meter that still holds time, which goes on running out. `lost`: why the state folder could
+    no longer be used, which ended the run; empty otherwise.
     """
 
     stopping: list[str]
     closes: dict[str, datetime]
+    lost: str = ""
 
 
 class Started:
@@ -274,6 +307,16 @@ class _Server(uvicorn.Server):
 
     def _signalled(self, number: int, frame: FrameType | None) -> None:
         self.handle_exit(signal.SIGINT if self.should_exit else number, frame)
+
+
+def _stop_unrecorded(driver: ProcessDriver) -> list[str]:
+    """Stop every endpoint without its meter, which cannot be written; return those present."""
+    with contextlib.suppress(DriverError):
+        present = list(driver.owned())
+        for name in present:
+            driver.stop(Spec(name))
+        return present
+    return []
 
 
 def _closes(parts: Parts) -> dict[str, datetime]:

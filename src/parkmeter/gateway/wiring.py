@@ -14,15 +14,18 @@ from parkmeter.api.event_routes import Snapshot, add_event_routes, feed_of
 from parkmeter.api.extend_routes import add_extend_routes
 from parkmeter.api.feed import Feed
 from parkmeter.api.log_routes import add_log_routes
-from parkmeter.api.token_routes import add_token_routes
+from parkmeter.api.token_routes import add_audit_route, add_token_routes
 from parkmeter.client_file import ClientFile
 from parkmeter.config.settings import EndpointSettings, Settings
+from parkmeter.core.audit import Action, rights_text
 from parkmeter.core.meter import MAKE_BELIEVE
 from parkmeter.core.tokens import Scope, Token, digest_of, new_secret
 from parkmeter.drivers.process import Launch, ProcessDriver
 from parkmeter.drivers.process_logs import ProcessLogs
 from parkmeter.errors import StoreBusyError
+from parkmeter.gateway.backups import DailyBackups
 from parkmeter.gateway.clock import LocalClock
+from parkmeter.gateway.links import LinkSecret
 from parkmeter.gateway.metrics import add_metrics_route
 from parkmeter.gateway.notifications import EventSource, receivers
 from parkmeter.notify.dispatcher import DeliveryContext, Dispatcher
@@ -33,10 +36,12 @@ from parkmeter.proxy.data_plane import DataPlane
 from parkmeter.proxy.gate import LocalGate
 from parkmeter.proxy.request_counter import RequestCounter
 from parkmeter.proxy.waker import Waker
+from parkmeter.service.audit import BY_ITSELF, Audit, EjectAudit, announce
 from parkmeter.service.meters import MeterService
 from parkmeter.service.tokens import TokenService
 from parkmeter.state_folder import StateFolder
 from parkmeter.stores.sqlite import SqliteStore
+from parkmeter.stores.sqlite_backup import BackupError, copy_before_upgrade
 from parkmeter.web.asgi import Application
 from parkmeter.web.auth import TokenBook
 from parkmeter.web.routes import Limits, Route, Routes, Timeouts
@@ -72,13 +77,16 @@ class Parts:
     in_force: InForce
     service: MeterService
     clock: LocalClock
-    store: Store
+    store: SqliteStore
     driver: ProcessDriver
     control: Application
     data_plane: DataPlane
     requests: RequestCounter
     feed: Feed[Snapshot]
     dispatcher: Dispatcher
+    audit: Audit
+    link_secret: LinkSecret
+    backups: DailyBackups
     new_token: str | None
     models: Path
 
@@ -130,15 +138,16 @@ def wire(settings: Settings, folder: StateFolder, url: str) -> Parts:
     """
     clock = LocalClock()
     gate = LocalGate(clock.now, on_idle=clock.wake, on_change=lambda: feed.notify())  # noqa: PLW0108 (made below)
-    store = SqliteStore(folder.store)
-    new_token = _owner_token(settings, folder, store, clock, url)
+    store = _opened_store(folder)
+    audit = Audit(store, clock.now)
+    new_token = _owner_token(settings, folder, store, audit, url)
     book = TokenBook(store.tokens())
     in_force = InForce(settings)
     driver = ProcessDriver(folder.endpoints, {})
-    link_secret = folder.link_secret()
+    link_secret = LinkSecret(folder)
     events = EventSource(store, lambda: in_force.settings, url, link_secret)
     dispatcher = Dispatcher(DeliveryContext(store, events.event, clock.now))
-    counter = TopUpCounter(LogNotifier(), dispatcher)
+    counter = TopUpCounter(EjectAudit(audit, LogNotifier(), dispatcher))
     service = MeterService({}, store=store, driver=driver, clock=clock, gate=gate, notifier=counter)
     waker = Waker(lambda name, token: service.wake(name, actor_of(token)))
     data_plane = DataPlane(Routes(), book, gate, clock.now, waker=waker)
@@ -149,6 +158,7 @@ def wire(settings: Settings, folder: StateFolder, url: str) -> Parts:
         in_force.resource_of,
         clock.now,
         clock.alive,
+        lambda: store.fault,
         requests=requests,
         invocations=in_force.invocations_of,
     )
@@ -157,13 +167,26 @@ def wire(settings: Settings, folder: StateFolder, url: str) -> Parts:
 
     def tokens_changed(tokens: Iterable[Token]) -> None:
         book.replace(tokens)
+        gate.recheck()  # refuses the held prompts of a revoked token
         feed.notify()  # ends the streams of a revoked token
 
-    issuing = TokenService(store, lambda: service.names, clock.now, changed=tokens_changed)
-    add_token_routes(application, control, issuing)
+    def rotated(before: Token, secret: str) -> None:
+        known = folder.client()
+        if known is not None and digest_of(known.token) == before.digest:
+            folder.write_client(ClientFile(url, secret))
+
+    def fixed(token: Token) -> bool:
+        bootstrap = in_force.settings.bootstrap_token
+        return bootstrap is not None and token.digest == digest_of(bootstrap)
+
+    issuing = TokenService(
+        store, lambda: service.names, clock.now, tokens_changed, rotated=rotated, fixed=fixed
+    )
+    add_token_routes(application, control, issuing, data_plane.cut)
+    add_audit_route(application, control, audit)
     add_log_routes(application, control, ProcessLogs(folder.endpoints), lambda: gate.shutting_down)
     add_event_routes(application, control, feed)
-    add_extend_routes(application, control, lambda: link_secret, store.entry)
+    add_extend_routes(application, control, link_secret, store.entry)
     add_metrics_route(application, control, gate, data_plane.traffic, counter.bought)
     return Parts(
         in_force=in_force,
@@ -176,6 +199,11 @@ def wire(settings: Settings, folder: StateFolder, url: str) -> Parts:
         requests=requests,
         feed=feed,
         dispatcher=dispatcher,
+        audit=audit,
+        link_secret=link_secret,
+        backups=DailyBackups(
+            folder.store, lambda: in_force.settings.gateway.backup_days, clock.now
+        ),
         new_token=new_token,
         models=folder.models,
     )
@@ -231,14 +259,26 @@ def _embedded(endpoint: EndpointSettings, models: Path) -> tuple[str, ...]:
     return (*server, *model, "--port", "{port}")
 
 
+def _opened_store(folder: StateFolder) -> SqliteStore:
+    """Open the store; one of an older version is copied before it is migrated."""
+    try:
+        copy = copy_before_upgrade(folder.store)
+    except BackupError as error:
+        log.warning("the store is migrated without a copy of its older form: %s", error)
+    else:
+        if copy is not None:
+            log.warning("the store is migrated; its older form is kept in %s", copy)
+    return SqliteStore(folder.store)
+
+
 def _owner_token(
-    settings: Settings, folder: StateFolder, store: Store, clock: LocalClock, url: str
+    settings: Settings, folder: StateFolder, store: Store, audit: Audit, url: str
 ) -> str | None:
     """Make the owner's token if no valid token may issue tokens; return a generated secret.
 
     A bootstrap token becomes the owner's and replaces an older one. `client.json` is updated.
     """
-    tokens, now = store.tokens(), clock.now()
+    tokens, now = store.tokens(), audit.now()
     owner = next((token for token in tokens if token.id in {_OWNER, "first"}), None)
     secret = settings.bootstrap_token
     # Not whenever the owner's is missing: a revoked one would return at the next start.
@@ -251,13 +291,15 @@ def _owner_token(
     folder.write_client(ClientFile(url, secret))
     if owner is not None and owner.digest == digest_of(secret):
         return None
-    store.put_token(
-        Token(
-            id=_OWNER if owner is None else owner.id,
-            digest=digest_of(secret),
-            name=_OWNER if owner is None else owner.name,
-            created_at=now,
-            scopes=frozenset(Scope),
-        )
+    token = Token(
+        id=_OWNER if owner is None else owner.id,
+        digest=digest_of(secret),
+        name=_OWNER if owner is None else owner.name,
+        created_at=now,
+        scopes=frozenset(Scope),
     )
+    action = Action.TOKEN_ISSUED if owner is None else Action.TOKEN_ROTATED
+    record = audit.record(action, BY_ITSELF, rights_text(token), subject=token.id)
+    store.put_token(token, record)
+    announce(record)
     return secret if settings.bootstrap_token is None else None

@@ -15,6 +15,7 @@ from datetime import datetime, timedelta
 
 from parkmeter.core.events import Event
 from parkmeter.core.journal import Entry
+from parkmeter.errors import StoreBusyError
 from parkmeter.notify.receiver import GoneError, Receiver
 from parkmeter.ports import Outbox, Posted
 
@@ -173,6 +174,8 @@ class _Follower:
             self._check_cancelled()
             try:
                 return self._context.outbox.posted(self._place, _BATCH)
+            except StoreBusyError as error:
+                log.warning("%s: cannot read the journal; retrying: %s", self._name, error.title)
             except Exception:
                 log.exception("%s: cannot read the journal; retrying", self._name)
             self._pause(FIRST_PAUSE)

@@ -134,6 +134,11 @@ class LocalGate:
         slot = self._slot(name)
         return Waiter(slot, changed) if len(slot.waiters) < at_most else None
 
+    def recheck(self) -> None:
+        """Have every held request look again, as after a new view; from any thread."""
+        for slot in tuple(self._slots.values()):
+            slot.notify()
+
     def shut_down(self) -> None:
         """Stop holding requests: notify all held ones, which find `shutting_down` set."""
         self.shutting_down = True
