@@ -25,7 +25,7 @@ def test_fifty_meters_in_one_account_live_and_end(
     names = _started(life, 50)
     assert len(life.there()) == 50
     # In pages: more than one of ListEndpoints, as with its default of ten.
-    monkeypatch.setattr(sagemaker, "PAGE", 10)
+    monkeypatch.setattr(sagemaker, "_PAGE", 10)
     listed = len(life.calls("ListEndpoints"))
     life.clock().run({"kind": "sweep"})
     assert life.calls("ListEndpoints")[listed:] == [""] * 5

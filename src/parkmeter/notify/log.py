@@ -17,7 +17,7 @@ class LogNotifier:
     def send(self, entry: Entry) -> None:
         """Log one entry; see `ports.Notifier`."""
         loud = entry.kind in (Kind.FAILURE, Kind.WARNING, Kind.CLOCK)
-        added = f"{entry.amount / _MINUTE:+.10g} min " if entry.amount else ""
+        added = f"{round(entry.amount / _MINUTE, 2):+g} min " if entry.amount else ""
         log.log(
             logging.WARNING if loud else logging.INFO,
             "%s %s by %s: %s; expires %s",
