@@ -1,9 +1,12 @@
 # Fixed verbs; each works from a bare clone with Python 3.11 or newer and make.
-.PHONY: help run test test-all check bench docs cloud clean
+.PHONY: help run test test-all check soak bench docs cloud clean
 
 PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/pip --disable-pip-version-check --quiet
+# Exact versions, checked by their hashes; `make run PINNED=no` takes the newest that fit instead.
+PINNED ?= yes
+PINS := packaging/requirements-run.txt
 # Some tests wait more than they work.
 WORKERS ?= $(shell echo $$(($$(getconf _NPROCESSORS_ONLN) * 3 / 2)))
 
@@ -28,8 +31,12 @@ check: .venv/.developing       ## style, types, layers, language, generated refe
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python -m tools.language
+	$(BIN)/python -m tools.pins --check
 	$(BIN)/pytest -q tests/stacks/test_review.py
 	$(BIN)/python -m tools.reference --check
+
+soak: .venv/.developing        ## a simulated deployment: 210,000 steps, faults at every call, one seed a history
+	$(BIN)/python -m tests.simulation --soak
 
 bench: .venv/.developing       ## every benchmark, one table, written to benchmarks/RESULTS.md
 	$(BIN)/python -m benchmarks
@@ -51,9 +58,15 @@ clean:                         ## remove what the verbs made
 	@echo "Setting up Python in .venv …"
 	@$(PYTHON) -m venv .venv
 
-.venv/.installed: pyproject.toml | .venv/bin/python
+.venv/.installed: pyproject.toml $(PINS) | .venv/bin/python
 	@echo "Installing parkmeter into .venv (about half a minute, once) …"
+ifeq ($(PINNED),no)
 	@$(PIP) install --editable .
+else
+	@$(PIP) install --require-hashes --requirement $(PINS) \
+	  || { echo "Without exact versions: make run PINNED=no"; exit 1; }
+	@$(PIP) install --no-deps --no-build-isolation --editable .
+endif
 	@touch $@
 
 # Not compiled: most of it is never imported, and what is, Python compiles then.

@@ -1,10 +1,12 @@
-"""The distribution of tests over processes: one by one, except files that share a fixture."""
+"""The distribution of tests over processes, and the count of random cases."""
 
 import contextlib
 import signal
 from typing import Any
 
 import pytest
+
+from tests.support.case_count import print_counts
 
 # A shell ignores these for its background jobs, and every child would inherit that.
 with contextlib.suppress(ValueError):  # not in the main thread
@@ -33,3 +35,8 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
             return file if file.startswith(TOGETHER) else nodeid
 
     return ByFile(config, log)
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """Print how many random cases were tried."""
+    print_counts(terminalreporter)

@@ -30,7 +30,7 @@ def default_state(environment: Mapping[str, str] = os.environ) -> Path:
 
 def read_client_file(state: Path) -> ClientFile | None:
     """Return the file of this state folder; None if it is missing or unreadable."""
-    with suppress(OSError, ValueError, KeyError, TypeError):
+    with suppress(OSError, ValueError, KeyError, TypeError, RecursionError):
         document = json.loads((state / NAME).read_text(encoding="utf-8"))
         return ClientFile(url=str(document["url"]), token=str(document["token"]))
     return None

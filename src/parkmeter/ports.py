@@ -6,7 +6,7 @@ One contract suite per port runs over every adapter (`tests/contract`). Imports 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from parkmeter.core.audit import Record
 from parkmeter.core.decision import Observed
@@ -16,6 +16,9 @@ from parkmeter.core.meter import Meter, Spec
 from parkmeter.core.request_counts import Count
 from parkmeter.core.status import View
 from parkmeter.core.tokens import Token
+
+if TYPE_CHECKING:  # who imports a port need not load what receipts are made of
+    from parkmeter.core.ledger import Mark, PricedRun
 
 
 class StaleError(Exception):
@@ -88,6 +91,19 @@ class Store(Protocol):
 
     def journal(self, name: str, limit: int, before: int | None = None) -> list[Entry]:
         """Return the newest `limit` entries, newest first; only those numbered below `before`."""
+
+    def marks(self, name: str, moment: datetime | None) -> "tuple[Mark | None, Mark | None]":
+        """Return the last mark of an earlier moment, and the first one of `moment` or later.
+
+        None: the newest mark, and None. Commits add and drop marks; see `core.ledger`. There may
+        be fewer than a journal should have, but each is of all lines up to its own.
+        """
+
+    def past_runs(self, name: str, begin: datetime, end: datetime) -> "list[PricedRun]":
+        """Return the runs that the marks from `begin` on and before `end` have, in order."""
+
+    def add_marks(self, name: str, marks: "Sequence[Mark]", last: int) -> bool:
+        """Add marks; return False, and add none, if `last` is not the last entry's number."""
 
     def tokens(self) -> list[Token]:
         """Return every token, oldest first."""

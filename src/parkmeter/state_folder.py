@@ -234,8 +234,8 @@ def _locked(handle: int, kind: int, within: float = 0.0) -> bool:
 
 
 def _holder_in(handle: int) -> LockHolder | None:
-    with suppress(ValueError, KeyError, TypeError):
-        document = json.loads(os.pread(handle, _LONGEST_NOTE, 0))
+    with suppress(ValueError, LookupError, TypeError, OverflowError, RecursionError):
+        document = dict(json.loads(os.pread(handle, _LONGEST_NOTE, 0)))
         config = document.get("config")
         return LockHolder(
             url=str(document["url"]),

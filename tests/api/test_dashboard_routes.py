@@ -103,6 +103,7 @@ def test_our_files_fetch_nothing_from_others_and_make_no_markup_of_text(file):
     assert not re.search(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\(", text)
     assert "localStorage" not in text
     assert "cookie" not in text.replace("no cookie", "")
+    assert len(re.findall(r"\bfetch\(", text)) == len(re.findall(r'credentials: "omit"', text))
     for imported in re.findall(r'from "([^"]+)"', text):
         assert (FILES / imported).is_file(), imported
 

@@ -2,15 +2,18 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import unquote
 
 import pytest
 import schemathesis
-from hypothesis import HealthCheck, given, settings
 from schemathesis.checks import not_a_server_error
 from schemathesis.generation import GenerationMode
 from schemathesis.specs.openapi.checks import response_schema_conformance, status_code_conformance
 
+from parkmeter.core.reserved import RESERVED
+from tests.support.case_count import CASES
 from tests.support.gateway_process import TOKEN, GatewayProcess, ping_config
+from tests.support.random_input import try_cases
 
 CHECKS = [not_a_server_error, status_code_conformance, response_schema_conformance]
 OPERATIONS = [
@@ -70,15 +73,31 @@ TRIALS = [
 ]
 
 
-@pytest.mark.parametrize(("method", "path", "mode"), TRIALS)
-def test_what_fits_the_document_and_what_breaks_it_gets_no_5xx(document, method, path, mode):
-    operation = document[path][method]
+def tried(
+    document: schemathesis.BaseSchema, trial: tuple[str, str, GenerationMode], cases: int
+) -> int:
+    """Send this number of requests to one operation; return how many there were."""
+    method, path, mode = trial
 
-    @given(case=operation.as_strategy(generation_mode=mode))
-    @settings(
-        max_examples=25, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck)
-    )
-    def each(case: schemathesis.Case) -> None:
+    def check(case: schemathesis.Case) -> None:
+        if (case.query or {}).get("follow"):
+            return  # never ends
+        resource = str((case.path_parameters or {}).get("api_resource", "x"))
+        if unquote(resource).strip() in {"", *RESERVED}:
+            return  # another operation
         case.call_and_validate(headers={"Authorization": TOKEN}, checks=CHECKS)
 
-    each()
+    return try_cases(check, document[path][method].as_strategy(generation_mode=mode), cases)
+
+
+@pytest.mark.parametrize("trial", TRIALS, ids="-".join)
+def test_what_fits_the_document_and_what_breaks_it_gets_no_5xx(document, trial, record_property):
+    record_property(CASES + "the HTTP routes", tried(document, trial, 25))
+
+
+@pytest.mark.extended
+@pytest.mark.timeout(1800)
+def test_two_thousand_requests_that_fit_or_break_it_get_no_5xx(document, record_property):
+    count = sum(tried(document, trial, 120) for trial in TRIALS)
+    record_property(CASES + "the HTTP routes", count)
+    assert count >= 2_000

@@ -250,6 +250,15 @@ def test_a_result_that_is_no_text_comes_byte_by_byte(cloud: Cloud) -> None:
     assert (said.headers["content-type"], said.body) == ("image/png", bytes(range(256)))
 
 
+def test_a_result_that_a_browser_could_run_is_sandboxed(cloud: Cloud) -> None:
+    prompt_id = cloud.accepted()
+    cloud.put(cloud.jobs[0].output_location, b"<svg/>", "image/svg+xml")
+    said = cloud.look(prompt_id)
+    assert (said.headers["content-type"], said.body) == ("image/svg+xml", b"<svg/>")
+    assert said.headers["content-security-policy"] == "sandbox"
+    assert said.headers["x-content-type-options"] == "nosniff"
+
+
 def test_a_result_of_four_megabytes_fits_through_lambda_whatever_its_characters(
     cloud: Cloud,
 ) -> None:

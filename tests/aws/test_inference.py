@@ -1,6 +1,7 @@
 """Prompts on AWS: API Gateway's events in, over a meter on moto and a model on the simulator."""
 
 import base64
+import io
 import json
 import subprocess
 import sys
@@ -136,6 +137,38 @@ def test_body_and_types_reach_the_model_untouched(prompts: Prompts) -> None:
         ).document["seen"]
         assert seen["body"] == '{"text_inputs":  "Grüße"} '
         assert (seen["content_type"], seen["accept"]) == ("text/x", "a/b")
+
+
+class PageRuntime:
+    """A runtime whose model answers with a page; it keeps what it was called with."""
+
+    def __init__(self) -> None:
+        self.arguments: dict[str, Any] = {}
+
+    def invoke_endpoint(self, **arguments: Any) -> dict[str, Any]:
+        self.arguments = arguments
+        return {"Body": io.BytesIO(b"<script></script>"), "ContentType": "text/html; charset=utf-8"}
+
+
+def test_no_cookie_and_no_report_of_a_proxy_reaches_the_model(prompts: Prompts) -> None:
+    prompts.serve()
+    runtime = PageRuntime()
+    prompts.function = replace(prompts.function, runtime=runtime)
+    headers = {"Cookie": "secret", "X-Real-IP": "secret", "Forwarded": "for=secret"}
+    assert prompts.prompt(Content_Type="a/b", **headers).status == 200
+    assert set(runtime.arguments) == {"EndpointName", "Body", "ContentType"}
+    assert "secret" not in str(runtime.arguments)
+
+
+def test_a_page_of_a_model_runs_nothing_in_the_gateway_s_origin(prompts: Prompts) -> None:
+    prompts.serve()
+    assert "Content-Security-Policy" not in prompts.prompt(Content_Type="application/json").headers
+    prompts.function = replace(prompts.function, runtime=PageRuntime())
+    said = prompts.prompt()
+    assert said.headers["Content-Type"] == "text/html; charset=utf-8"
+    assert said.headers["X-Content-Type-Options"] == "nosniff"
+    assert said.headers["Content-Security-Policy"] == "sandbox"
+    assert said.body == b"<script></script>"
 
 
 def test_what_the_model_itself_refuses_comes_with_its_own_status_and_body(

@@ -103,7 +103,7 @@ def test_a_store_that_is_damaged_while_it_is_used_answers_503_and_health_says_so
 
     eventually(damaged)
     health = gateway.request("GET", "/health")
-    assert (health.status, health.json["code"]) == (503, "store_damaged")
+    assert (health.status, health.json["reasons"][0]) == (503, "store_damaged")
     assert "Traceback" not in gateway.output()
 
 

@@ -156,6 +156,7 @@ def test_every_alert_asks_for_what_there_is(gateway):
         "ParkmeterGatewayDown",
         "ParkmeterClockStandsStill",
         "EndpointFailed",
+        "ParkmeterRefusesTokens",
     }
     for rule in alerts.values():
         assert set(rule) == {"alert", "expr", "for", "labels", "annotations"}

@@ -2,7 +2,7 @@
 
 import re
 
-from playwright.sync_api import Route, expect
+from playwright.sync_api import Request, Route, expect
 
 from tests.support.dashboard import NAME
 from tests.support.gateway_process import TOKEN, eventually
@@ -40,6 +40,20 @@ def test_a_token_stays_in_the_tab_and_nowhere_else(meters):
     expect(page.get_by_label("Token", exact=True)).to_be_focused()
     assert page.evaluate("sessionStorage.length") == 0
     expect(meters.card()).to_have_count(0)
+
+
+def test_the_page_sends_no_cookie_of_another_application(meters, gateway):
+    page = meters.page
+    page.context.add_cookies([{"name": "session", "value": "of-another", "url": gateway.url}])
+    asked: list[Request] = []
+    page.on("request", lambda request: asked.append(request))  # noqa: PLW0108 (Playwright marks it)
+    page.reload()
+    expect(meters.card()).to_be_visible()
+    sent = [request.all_headers() for request in asked]
+    calls = [headers for headers in sent if "authorization" in headers]
+    assert calls
+    assert not [headers for headers in calls if "cookie" in headers]
+    page.context.clear_cookies()
 
 
 def test_the_page_works_below_the_stage_with_and_without_a_slash(visit):

@@ -25,6 +25,7 @@ SCHEMA_OF = {
     models.Health: schemas.Health,
 }
 RAW_ONLY = {
+    models.Health: {"figures"},
     # For the dashboard; a program finds them in `raw`.
     models.Endpoint: {
         "cause",

@@ -31,6 +31,8 @@ def fits(text: str) -> tuple[bool, bool]:
         '[endpoints.a]\nmodel = "demo"\nenvironment = { A = "1" }\nhealth = "/a?b=1"',
         '[endpoints.a]\nmodel = "demo"\nhours = "Mon-Fri 09:00-17:00 Etc/GMT+1"\nidle_minutes = 1',
         '[endpoints.a]\nmodel = "demo"\nhours = ["Sat,Sun 22:00-06:00 UTC"]\nwake_minutes = 5',
+        '[endpoints.a]\nmodel = "demo"\nmax_in_flight = 8\ncookies = true\npaths = ["/v1/*", "/"]',
+        '[endpoints.a]\nmodel = "demo"\npaths = []',
         (
             '[endpoints.a]\nmodel = "demo"\n[notify]\napprise = ["slack://x"]\nevents = ["stop"]\n'
             '[[notify.webhooks]]\nurl = "https://x.org"\nsecret = "of-16-characters"'
@@ -54,6 +56,10 @@ def test_what_is_right_fits(text):
         '[endpoints.a]\nmodel = "demo"\nhours = "9 to 5"',
         '[endpoints.a]\nmodel = "demo"\nidle_minutes = 0',
         '[endpoints.a]\nmodel = "demo"\nmax_waiting = true',
+        '[endpoints.a]\nmodel = "demo"\nmax_in_flight = 0',
+        '[endpoints.a]\nmodel = "demo"\npaths = ["/a/../b"]',
+        '[endpoints.a]\nmodel = "demo"\npaths = ["/v1*"]',
+        '[endpoints.a]\nmodel = "demo"\ncookies = "no"',
         '[endpoints.a]\nmodel = "demo"\napi_resource = "a/b"',
         '[endpoints."a b"]\nmodel = "demo"',
         'bootstrap_token = "a-token-of-16-characters"\n[endpoints.a]\nmodel = "demo"',

@@ -30,6 +30,17 @@ def test_without_a_file_there_is_one_endpoint_with_the_shipped_model():
     assert (settings.gateway.host, settings.gateway.port) == ("127.0.0.1", 8080)
 
 
+def test_hosts_and_proxies_are_lists_of_names_and_networks(write):
+    file = write(
+        '[gateway]\nallowed_hosts = ["meter.example.org", "*.lan"]\n'
+        'trusted_proxies = ["127.0.0.1", "10.0.0.0/8", "::1"]\n[endpoints.a]\nmodel = "demo"'
+    )
+    gateway = load_settings(config=file, environment={}).gateway
+    assert gateway.allowed_hosts == ("meter.example.org", "*.lan")
+    assert gateway.trusted_proxies == ("127.0.0.1", "10.0.0.0/8", "::1")
+    assert gateway.max_connections is None
+
+
 def test_the_price_of_the_demo_is_marked_as_make_believe():
     price = Price(Decimal("1.20"), "make-believe price of the demo")
     assert load_settings(environment={}).spec("flan-t5").prices == {LOCAL: price}
@@ -130,8 +141,20 @@ def _hook(url: str = "https://example.org/pass-word", secret: str = "of-16-chara
         (f"{_NOTIFY}events = ['started']", "must be one of 'warning', 'start'"),
         (f"[gateway]\npublic_url = 'meter.example.org'\n{_A}", "gateway.public_url"),
         (f"[gateway]\npublic_url = 'https://x/?a=1'\n{_A}", "must not contain ? or #"),
+        (f"[gateway]\nallowed_hosts = ['http://x']\n{_A}", "without scheme, port and path"),
+        (f"[gateway]\nallowed_hosts = ['x:80']\n{_A}", "without scheme, port and path"),
+        (f"[gateway]\ntrusted_proxies = ['near']\n{_A}", "neither an address nor a network"),
+        (f"[gateway]\nmax_connections = 1\n{_A}", "gateway.max_connections: must be 16 or more"),
         (f"{_A}extend_minutes = 0", "endpoints.a.extend_minutes: must be more than 0"),
         (f"{_A}api_resource = 'extend'", "the gateway's own"),
+        (f"{_A}paths = ['v1/*']", "must be decoded paths that begin with /"),
+        (f"{_A}paths = ['/v1/../x']", "must be decoded paths that begin with /"),
+        (f"{_A}paths = ['/v1/%70ause']", "must be decoded paths that begin with /"),
+        (f"{_A}paths = ['/v1*']", "must be decoded paths that begin with /"),
+        (f"{_A}paths = '/v1/*'", "must be a list"),
+        (f"{_A}cookies = 'no'", "endpoints.a.cookies: must be true or false"),
+        (f"{_A}max_in_flight = true", "must not be true or false"),
+        (f"{_A}max_in_flight = 0", "endpoints.a.max_in_flight"),
         ('[gateways]\nport = 1\n[endpoints.a]\nmodel = "demo"', "gateways"),
     ],
 )

@@ -1,18 +1,15 @@
 """Properties of every receipt, for any journal: nothing is lost in the parts."""
 
-import random
 from datetime import timedelta
 from decimal import Decimal
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from parkmeter.core import journal_reader as history
 from parkmeter.core.journal import Entry, Kind
-from parkmeter.core.meter import ZERO, Meter
+from parkmeter.core.meter import ZERO
 from parkmeter.core.money import Minutes
 from parkmeter.core.receipt import Receipt, receipt
-from parkmeter.stores.memory import MemoryStore
 from tests.support.world import ADA, BOB, NOON, SECOND, World, spec
 
 A_UNIT = Decimal("0.0001")
@@ -92,44 +89,6 @@ def test_a_period_cut_in_two_adds_up(lines, moments):
             for found in (first, second, whole)
         ]
         assert bought[0] + bought[1] == bought[2]
-
-
-def a_week(chance: random.Random) -> list[Entry]:
-    """Entries in the order of time, except that the clock is set back by some hours at times."""
-    moments = sorted(NOON + chance.randrange(WEEK) * SECOND for _ in range(25))
-    return [
-        Entry(
-            endpoint="flan-t5",
-            kind=(kind := chance.choice(list(Kind))),
-            at=at - chance.choice([0, 0, chance.randrange(20)]) * HOUR,
-            who=chance.choice("ab"),
-            why="",
-            key=f"{number}",
-            expires_at=chance.choice(moments),
-            amount=chance.randrange(5) * HOUR,
-            status="stopped" if kind is Kind.STOP else "",
-            price_per_hour=Decimal(chance.randrange(9)),
-        )
-        for number, at in enumerate(moments)
-    ]
-
-
-def test_the_lines_after_a_period_that_are_not_read_would_not_change_its_receipt(monkeypatch):
-    monkeypatch.setattr(history, "_PAGE", 3)
-    spared = 0
-    for seed in range(1000):
-        chance = random.Random(seed)
-        store = MemoryStore()
-        store.commit(Meter("flan-t5"), a_week(chance))
-        lines = store.journal("flan-t5", 100)[::-1]
-        end = NOON + chance.randrange(WEEK) * SECOND
-        begin = end - chance.randrange(48) * HOUR
-        read = history.lines_of(store, "flan-t5", NOON - timedelta(days=30), end)
-        assert read == lines[: len(read)]
-        asked = ("flan-t5", None, begin, end)
-        assert receipt(read, *asked) == receipt(lines, *asked)
-        spared += len(lines) - len(read)
-    assert spared > 1000
 
 
 STEPS = st.lists(

@@ -18,7 +18,8 @@ def world() -> World:
 
 def history(world: World, begin=NOON, end=None) -> list[StatusInterval]:
     end = end or world.now
-    return status_intervals(lines_of(world.store, "flan-t5", begin, end), begin, end)
+    found = lines_of(world.store, "flan-t5", begin, end)
+    return status_intervals(found.entries, begin, end, found.showing)
 
 
 def test_a_meter_that_was_never_used_was_stopped_all_the_time(world):
@@ -128,6 +129,6 @@ def test_top_ups_are_those_that_added_time_in_the_period(world):
     world.top_up(10)
     world.wind(MINUTE)
     world.top_up(5)
-    lines = lines_of(world.store, "flan-t5", NOON, world.now)
+    lines = lines_of(world.store, "flan-t5", NOON, world.now).entries
     assert [one.amount for one in top_ups(lines, NOON, NOON + MINUTE)] == [10 * MINUTE]
     assert len(top_ups(lines, NOON, NOON + 2 * MINUTE)) == 2

@@ -46,3 +46,11 @@ def test_a_meter_that_cannot_be_written_is_reported_and_the_others_are_provision
 
 def test_a_closed_meter_shows_no_make_believe_price() -> None:
     assert routes(DemoSettings()).match(b"/flan").route.price_per_hour is None
+
+
+def test_limits_and_paths_of_an_endpoint_reach_its_route() -> None:
+    endpoint = {"model": "demo", "max_in_flight": 3, "paths": ["/v1/*"], "cookies": True}
+    route = routes(Settings.model_validate({"endpoints": {"a": endpoint}})).match(b"/a").route
+    assert (route.limits.max_in_flight, route.paths, route.cookies) == (3, ("/v1/*",), True)
+    route = routes(settings()).match(b"/a").route
+    assert (route.limits.max_in_flight, route.paths, route.cookies) == (None, ("/*",), False)

@@ -16,7 +16,18 @@ from tests.support.gateway_process import GatewayProcess, ping_config
 
 ROOT = Path(__file__).parents[2]
 KNOWN = {
-    *("CMD", "COPY", "ENTRYPOINT", "ENV", "EXPOSE", "FROM", "HEALTHCHECK", "RUN", "STOPSIGNAL"),
+    *(
+        "ARG",
+        "CMD",
+        "COPY",
+        "ENTRYPOINT",
+        "ENV",
+        "EXPOSE",
+        "FROM",
+        "HEALTHCHECK",
+        "RUN",
+        "STOPSIGNAL",
+    ),
     *("USER", "VOLUME", "WORKDIR"),
 }
 
@@ -34,7 +45,19 @@ def last(instructions: list[tuple[str, str]], word: str) -> str:
 
 def test_it_has_known_instructions_only_and_begins_with_an_image(instructions):
     assert {word for word, _ in instructions} <= KNOWN
-    assert instructions[0][0] == "FROM"
+    assert [word for word, _ in instructions[:2]] == ["ARG", "FROM"]
+
+
+def test_all_its_stages_have_the_one_base_image_whose_digest_can_be_set(instructions):
+    assert [rest.partition("=")[0] for word, rest in instructions if word == "ARG"] == ["BASE"]
+    stages = [rest.split()[0] for word, rest in instructions if word == "FROM"]
+    assert stages == ["${BASE}", "${BASE}"]
+
+
+def test_what_it_installs_is_pinned_by_hashes(instructions):
+    runs = [rest for word, rest in instructions if word == "RUN" and "pip install" in rest]
+    assert ["--require-hashes" in run for run in runs] == [True, False]
+    assert {"--no-deps", "--no-build-isolation"} <= set(runs[1].split())
 
 
 def test_what_it_copies_is_in_the_repository_or_in_the_first_stage(instructions):
@@ -57,7 +80,12 @@ def test_its_shell_commands_are_valid(instructions):
 def test_it_runs_without_privileges_on_a_state_folder_of_its_own(instructions):
     environment = dict(pair.split("=", 1) for pair in shlex.split(last(instructions, "ENV")))
     settings = load_settings(environment=environment).gateway
-    assert last(instructions, "USER") == "parkmeter"
+    user, group = last(instructions, "USER").split(":")
+    assert user.isdigit()
+    assert group.isdigit()
+    accounts = next(rest for word, rest in instructions if "useradd" in rest)
+    assert f"--uid {user} " in accounts
+    assert f"--gid {group} " in accounts
     assert str(settings.state) == last(instructions, "VOLUME")
     assert str(settings.port) == last(instructions, "EXPOSE")
     assert settings.host == "0.0.0.0"
@@ -83,3 +111,25 @@ def test_its_health_check_detects_a_gateway_that_does_not_answer(instructions, t
     assert checked() == 0
     gateway.stop()
     assert checked() != 0
+
+
+def test_podman_is_asked_for_the_format_that_has_a_health_check_or_given_another(tmp_path):
+    page = (ROOT / "packaging" / "README.md").read_text(encoding="utf-8")
+    assert re.search(r"^podman build --format docker ", page, re.MULTILINE)
+    (command,) = re.findall(r"--health-cmd '(.*?)'", page)
+    program, *words = shlex.split(command)
+    assert program == "parkmeter"
+    with GatewayProcess(tmp_path / "state", ping_config()).start() as gateway:
+
+        def checked() -> int:
+            return subprocess.run(
+                [sys.executable, "-m", "parkmeter", *words],
+                env={"PARKMETER_STATE": str(gateway.state)},
+                capture_output=True,
+                timeout=30,
+                check=False,
+            ).returncode
+
+        assert checked() == 0
+        gateway.stop()
+        assert checked() != 0

@@ -297,7 +297,9 @@ async def test_an_answer_means_the_same_wherever_it_is_cut(case):
 
 @on_both_loops
 async def test_pipelined_requests_are_answered_in_order_wherever_they_are_cut():
-    stream = HEAD + FIVE + READ["chunks"][0] + READ["no body"][0] + LINE + HOST + FIVE + HEAD + FIVE
+    before = HEAD + FIVE + READ["chunks"][0] + READ["no body"][0]
+    refused = LINE + HOST + b"Content-Length: 0\r\n\r\n"
+    stream = before + refused + HEAD + FIVE
     model = Model()
     async with upstream(model) as served, gateway(served.address) as meter:
         for cut in (0, -1, *range(1, len(stream), 3)):
@@ -309,6 +311,25 @@ async def test_pipelined_requests_are_answered_in_order_wherever_they_are_cut():
             client.leave()
             assert [read.line.split()[0] for read in model.read] == ["POST", "POST", "GET", "POST"]
             model.read.clear()
+
+
+@on_both_loops
+async def test_a_connection_ends_with_a_refusal_whose_body_is_still_to_come():
+    request = LINE + HOST + FIVE
+    head = request.index(b"\r\n\r\n") + 4
+    async with upstream(Model()) as served, gateway(served.address) as meter:
+        for cut in range(1, len(request)):
+            client = await meter.client()
+            await client.send(request[:cut])
+            await turn()
+            await client.send(request[cut:])
+            reply = await client.reply()
+            ends = head <= cut
+            assert (reply.status, reply.fields.get("connection")) == (
+                401,
+                "close" if ends else None,
+            )
+            client.leave()
 
 
 @on_both_loops

@@ -218,3 +218,33 @@ def test_a_top_up_moves_the_deadline_before_it_is_answered(world):
     world.top_up(10)
     kept = [call for call in world.driver.calls if call.method == "keep"][-1]
     assert kept.until == world.store.load("flan-t5").expires_at
+
+
+def during_the_start(world, change):
+    """Have `change` made between the commit of a start and its call."""
+    start = world.driver.start
+
+    def slow(*arguments):
+        world.driver.start = start
+        change()
+        start(*arguments)
+
+    world.driver.start = slow
+
+
+def test_a_top_up_while_the_start_is_called_reaches_the_leash_before_the_next_look(leashed):
+    leashed.top_up(10)
+    during_the_start(leashed, lambda: leashed.top_up(20))
+    leashed.service.reconcile("flan-t5")
+    leashed.clock.due.clear()  # killed: nothing looks again
+    leashed.wind(45 * MINUTE)
+    assert leashed.driver.owned() == ["flan-t5"]
+
+
+def test_an_eject_while_the_start_is_called_reaches_the_leash_before_the_next_look(leashed):
+    leashed.top_up(10)
+    during_the_start(leashed, lambda: leashed.service.eject("flan-t5", ADA))
+    leashed.service.reconcile("flan-t5")
+    leashed.clock.due.clear()  # killed: nothing looks again
+    leashed.wind(2 * MINUTE)
+    assert leashed.driver.owned() == []

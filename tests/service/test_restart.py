@@ -146,3 +146,23 @@ def test_an_endpoint_no_longer_configured_is_settled(world):
         world.wind(10 * MINUTE)
     assert list(world.store.unsettled()) == []
     assert world.store.journal("flan-t5", 1)[0].kind is Kind.STOP
+
+
+def test_an_orderly_end_also_stops_what_was_removed_from_the_configuration_before_the_start(world):
+    world.top_up(10)
+    world.wind(2 * SECOND)
+    world.specs = {"falcon": Spec("falcon")}
+    world.service = world.another_service()
+    while world.service.park():
+        world.clock.time += SECOND
+    assert list(world.driver.owned()) == []
+    assert world.store.load("flan-t5").run.reason == "the gateway was stopped"
+
+
+def test_an_orderly_end_stops_every_configured_endpoint_if_the_others_cannot_be_listed(world):
+    world.top_up(10)
+    world.wind(2 * SECOND)
+    world.driver.refuse("owned", times=100)
+    while world.service.park():
+        world.clock.time += SECOND
+    assert world.driver.calls[-1].method == "stop"

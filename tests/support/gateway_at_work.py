@@ -166,6 +166,7 @@ class Gateway:
         timeouts: Timeouts,
         pool: UpstreamPool,
         wake: Callable[[str, Token], object] | None = None,
+        **settings: Any,
     ) -> None:
         self.clock = WoundClock()
         self.idle: list[str] = []
@@ -180,11 +181,13 @@ class Gateway:
                 limits,
                 timeouts,
                 wakes=wake is not None,
+                **settings,
             ),
             Route("other", "other", "/v1/completions?a=b", None, limits, timeouts),
         ]
         waker = Waker(wake) if wake is not None else None
-        self.book = book()
+        self.tokens = tokens()
+        self.book = TokenBook(self.tokens)
         self.plane = DataPlane(
             Routes(routes), self.book, self.gate, self.clock.now, pool, waker=waker
         )
@@ -232,12 +235,12 @@ class Gateway:
 
 
 def book() -> TokenBook:
-    """One token of each kind; each secret is `t-` and its id."""
+    """Return a book with one token of each kind."""
     return TokenBook(tokens())
 
 
 def tokens() -> list[Token]:
-    """Return the tokens of `book`."""
+    """Return one token of each kind; each secret is `t-` and its id."""
 
     def token(id_: str, *scopes: Scope, endpoints: frozenset[str] | None = None) -> Token:
         digest = digest_of(f"t-{id_}")
@@ -249,6 +252,8 @@ def tokens() -> list[Token]:
         token("late", Scope.INVOKE),
         token("purse", Scope.TOP_UP),
         token("ada", Scope.INVOKE, Scope.TOP_UP),
+        token("bob", Scope.INVOKE),
+        token("admin", Scope.INVOKE, Scope.ADMIN),
         token("elsewhere", Scope.INVOKE, endpoints=frozenset({"other"})),
     ]
 
@@ -298,12 +303,15 @@ async def gateway(
     timeouts: Timeouts | None = None,
     pool: UpstreamPool | None = None,
     wake: Callable[[str, Token], object] | None = None,
+    **settings: Any,
 ) -> AsyncIterator[Gateway]:
     """Yield a running gateway; with an address its endpoint serves there for another hour.
 
-    `wake` tops up its closed meter when a prompt comes.
+    `wake` tops up its closed meter when a prompt comes; `settings` are further ones of its route.
     """
-    made = Gateway(limits or Limits(), timeouts or Timeouts(), pool or UpstreamPool(), wake)
+    made = Gateway(
+        limits or Limits(), timeouts or Timeouts(), pool or UpstreamPool(), wake, **settings
+    )
     if address is not None:
         made.show(address=address)
     speak: Any = protocol_for(made.plane)

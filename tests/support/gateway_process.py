@@ -55,7 +55,8 @@ class GatewayProcess:
     """`parkmeter up` on a free port, in `folder`; as a context manager it leaves nothing behind.
 
     `config` is the text of its parkmeter.toml. `source`: the folder its `parkmeter` is imported
-    from, in place of the installed one.
+    from, in place of the installed one. `through`: the beginning of its command line, a program
+    that becomes it.
     """
 
     state: Path
@@ -64,6 +65,7 @@ class GatewayProcess:
     environment: dict[str, str] = field(default_factory=dict)
     folder: Path | None = None
     source: Path | None = None
+    through: tuple[str, ...] = ()
     process: subprocess.Popen[bytes] | None = field(default=None, init=False)
 
     def __enter__(self) -> Self:
@@ -83,7 +85,7 @@ class GatewayProcess:
         (self.state / "client.json").unlink(missing_ok=True)
         with (self.state / "gateway.out").open("ab") as log:
             self.process = subprocess.Popen(
-                [*arguments, "--state", str(self.state)],
+                [*self.through, *arguments, "--state", str(self.state)],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

@@ -4,9 +4,9 @@ Routes only translate: HTTP to a use case, its result to a schema. The rules are
 become problems in `error_handlers`.
 """
 
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import FastAPI, Request
+from fastapi import FastAPI, Query, Request
 from fastapi.responses import HTMLResponse, JSONResponse
 
 from parkmeter._version import __version__
@@ -21,8 +21,8 @@ from parkmeter.api.legacy_routes import add_legacy_routes
 from parkmeter.api.openapi import complete_document
 from parkmeter.api.schemas import Health, problems
 from parkmeter.api.token_schemas import WhoAmI
-from parkmeter.core.tokens import Token
-from parkmeter.errors import ClockStoppedError
+from parkmeter.core.tokens import Token, require_administrator
+from parkmeter.errors import ClockStoppedError, UnhealthyError
 from parkmeter.web.asgi import Application, Message, Receive, Scope, Send
 from parkmeter.web.stage import STAGE
 
@@ -37,6 +37,9 @@ Send your token as `Authorization: <token>` or `Authorization: Bearer <token>`. 
 A top-up or an eject repeated with the same `Idempotency-Key` is done once and gets the first
 answer, with `Idempotency-Replayed: true`. Errors are RFC 9457 problems with a stable `code`.
 """
+
+
+Verbose = Annotated[str | None, Query(description="Add the figures; needs `admin`.")]
 
 
 def control_app(context: ApiContext) -> FastAPI:
@@ -93,18 +96,27 @@ class HeadMiddleware:
 
 def _add_gateway_routes(app: FastAPI, context: ApiContext) -> None:
     known_token = token_of(context)
+    known = known_token.dependency
 
-    @app.get("/health", tags=["gateway"], responses=problems(503))
-    async def health() -> Health:
-        """Return 200 if the gateway answers, its clock runs and its store is sound.
+    @app.get("/health", tags=["gateway"], responses=problems(503), response_model_exclude_none=True)
+    async def health(request: Request, verbose: Verbose = None) -> Health:
+        """Return 200 if the gateway can do its work, 503 with `reasons` if not. Needs no token.
 
-        Needs no token.
+        `?verbose` adds the figures, for a token with `admin` for all endpoints.
         """
+        figures = None
+        if verbose is not None:
+            require_administrator(await known(request, request.headers.get("authorization")))
+            figures = dict(context.figures())
+        faults = dict(context.faults())
         if (fault := context.fault()) is not None:
-            raise fault
+            faults = {fault.code: fault.detail, **faults}
+        shown: dict[str, Any] = {} if figures is None else {"figures": figures}
         if not context.alive():
-            raise ClockStoppedError
-        return Health(status="ok", version=__version__)
+            raise ClockStoppedError(None, reasons=["clock_stopped", *faults], **shown)
+        if faults:
+            raise UnhealthyError(faults, **shown)
+        return Health(status="ok", version=__version__, figures=figures)
 
     @app.get("/whoami", tags=["gateway"])
     def who_am_i(token: Token = known_token) -> WhoAmI:

@@ -1,22 +1,24 @@
 """Dependencies shared by all control routes: the use cases, the token, an endpoint's schema."""
 
-from collections.abc import Callable
+import asyncio
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Annotated, Any
 
-from fastapi import Depends, Header, Path, Response, Security
+from fastapi import Depends, Header, Path, Request, Response, Security
 from fastapi.security import APIKeyHeader
 
 from parkmeter.api.schemas import Endpoint
 from parkmeter.core.report import Report
 from parkmeter.core.tokens import Token
-from parkmeter.errors import ParkmeterError, ScopeMissingError
+from parkmeter.errors import ParkmeterError, ScopeMissingError, TokenRefusedError
 from parkmeter.ports import RequestCounts
 from parkmeter.service.changes import Actor, ChangeResult
 from parkmeter.service.meters import MeterService
 from parkmeter.service.run_stats import RunStats
 from parkmeter.web.auth import Book
+from parkmeter.web.headers import Fields
 
 _header = APIKeyHeader(name="Authorization", scheme_name="token", auto_error=False)
 
@@ -47,7 +49,9 @@ class ApiContext:
     store takes no change any more, None while it is sound. `whole_servers`:
     prompts are streamed, wait as long as they ask, and reach every path of a model server; on AWS
     they wait for some seconds at most and reach one path. `requests`: counts of the requests that
-    endpoints let in, where known.
+    endpoints let in, where known. `faults`: what is wrong with the gateway, by code; `figures`: the
+    numbers behind it; both return at once. `token_refused` takes note of a refused token, with the
+    TCP peer and the header fields, and returns the seconds its answer has to wait.
     """
 
     service: MeterService
@@ -59,6 +63,9 @@ class ApiContext:
     whole_servers: bool = True
     requests: RequestCounts = field(default_factory=_Uncounted)
     invocations: Callable[[str], str | None] = lambda _name: None
+    faults: Callable[[], Mapping[str, str]] = dict
+    figures: Callable[[], Mapping[str, object]] = dict
+    token_refused: Callable[[str, Fields], float] = lambda _address, _fields: 0.0
     run_stats: RunStats = field(init=False)
 
     def __post_init__(self) -> None:
@@ -73,8 +80,17 @@ class ApiContext:
 def token_of(context: ApiContext) -> Any:
     """Return the dependency that gives a route the caller's Token, or refuses the request."""
 
-    async def check(authorization: Annotated[str | None, Security(_header)]) -> Token:
-        return context.book.check(authorization, context.now())
+    async def check(
+        request: Request, authorization: Annotated[str | None, Security(_header)]
+    ) -> Token:
+        try:
+            return context.book.check(authorization, context.now())
+        except TokenRefusedError:
+            client = request.client
+            address = client.host if client is not None else ""
+            if delay := context.token_refused(address, request.scope["headers"]):
+                await asyncio.sleep(delay)
+            raise
 
     return Depends(check)
 

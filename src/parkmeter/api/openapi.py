@@ -92,6 +92,9 @@ def _describe_our_answers(operation: dict[str, Any]) -> None:
         operation["responses"].setdefault(str(status), answer)
 
 
+_REFUSALS = (400, 401, 402, 403, 404, 408, 413, 429, 502, 503, 504)
+
+
 def _prompt(
     description: str, parameter: str, example: str, headers: list[dict[str, Any]]
 ) -> dict[str, Any]:
@@ -100,10 +103,7 @@ def _prompt(
             "description": "The model's answer.",
             "content": {"application/json": {"example": {"generated_texts": ["…"]}}},
         },
-        **{
-            str(status): answer
-            for status, answer in problems(400, 401, 402, 403, 404, 408, 413, 502, 503, 504).items()
-        },
+        **{str(status): answer for status, answer in problems(*_REFUSALS).items()},
     }
     return {
         "tags": ["prompts"],

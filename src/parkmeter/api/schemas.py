@@ -187,6 +187,9 @@ class Health(Shape):
 
     status: str = Field(examples=["ok"])
     version: str = Field(examples=["0.1.0"])
+    figures: dict[str, Any] | None = Field(
+        None, description="With ?verbose, for a token with admin for all endpoints."
+    )
 
 
 class Problem(BaseModel):
@@ -267,7 +270,7 @@ _MEANING: Mapping[int, str] = {
     410: "The endpoint is being removed with its deployment.",
     413: "Body too large.",
     422: "Over a limit; with the limit and what would still fit.",
-    429: "The token's minutes for today are used up.",
+    429: "The token's minutes for today are used up, or its share of the places; see `code`.",
     502: "The model server did not answer.",
     503: "Not now; `Retry-After` has the seconds to wait, if known.",
     504: "The model server took too long.",

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from parkmeter.errors import InvalidRequestError, ParkmeterError, TooLargeError
+from parkmeter.web.headers import document_fields
 from parkmeter.web.problems import problem_of
 
 LARGEST = 4 * 2**20
@@ -85,7 +86,7 @@ def answer(status: int, body: bytes, headers: Mapping[str, str]) -> Answer:
     # Always base64: the API is configured to treat every type as binary.
     return {
         "statusCode": status,
-        "headers": dict(headers),
+        "headers": {**headers, **document_fields(headers.get("Content-Type", ""))},
         "body": base64.b64encode(body).decode("ascii"),
         "isBase64Encoded": True,
     }
@@ -95,6 +96,6 @@ def guess_content_type(text: str) -> str:
     """Return a content type for a text whose own is lost: JSON or plain text."""
     try:
         json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return "text/plain; charset=utf-8"
     return "application/json"

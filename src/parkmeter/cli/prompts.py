@@ -122,9 +122,14 @@ def _texts(events: Iterator["Event"]) -> Iterator[str]:
         piece = _piece(document)
         if piece is not None:
             begun = True
-            yield piece
+            yield _printable(piece)
         elif event.whole or not begun:
-            yield _whole(document)
+            yield _printable(_whole(document))
+
+
+def _printable(text: str) -> str:
+    """Return the text with a question mark for half a surrogate pair, which no output takes."""
+    return text.encode("utf-8", "replace").decode()
 
 
 def _piece(document: Any) -> str | None:
@@ -156,7 +161,7 @@ def _whole(document: Any) -> str:
 def _model_failed(data: str) -> None:
     try:
         document = json.loads(data)
-    except ValueError:
+    except (ValueError, RecursionError):
         document = {}
     detail = document.get("detail") if isinstance(document, dict) else None
     err.print(

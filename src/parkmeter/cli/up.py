@@ -79,7 +79,7 @@ def _banner(started: Started) -> None:
         _commands(started, reports, token),
         datetime.now(UTC).astimezone(),
     )
-    for line in lines:
+    for line in [*lines, *open_lines(started.open_at)]:
         out.print(line)
     # From here on the journal is printed; before, it would have split the lines above.
     for stream in ("parkmeter.journal", "parkmeter.audit"):
@@ -114,6 +114,19 @@ def banner_lines(
         Text(token),
         *(Text(f"  {command}") for command in commands),
         Text(f"all routes, with examples: {url}/docs", "dim"),
+    ]
+
+
+def open_lines(addresses: Sequence[str]) -> list[Text]:
+    """Return the warning of a gateway that other machines reach; nothing for any other."""
+    if not addresses:
+        return []
+    return [
+        Text(
+            f"It listens on {', '.join(addresses)}: other machines reach it there, and tokens "
+            "cross the network in clear unless TLS is in front.",
+            "yellow",
+        )
     ]
 
 

@@ -31,7 +31,7 @@ def made(make: Callable[[Any], Answer], response: httpx2.Response) -> Answer:
     """Return the value of an answer; raise ParkmeterProblem if it is none of this API."""
     try:
         return make(document_of(response))
-    except (LookupError, TypeError, ValueError, AttributeError) as error:
+    except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
         raise unexpected(response.status_code, str(response.request.url)) from error
 
 

@@ -82,7 +82,7 @@ class _Answer:
         """Return the value of the API's JSON; `known` fields are not in the JSON.
 
         Raises:
-            LookupError, TypeError, ValueError: this is not the API's JSON.
+            LookupError, TypeError, ValueError, ArithmeticError: this is not the API's JSON.
 
         """
         values = dict(known)

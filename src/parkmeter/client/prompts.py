@@ -46,7 +46,7 @@ class Reply:
             ValueError: it is not JSON.
 
         """
-        return json.loads(self.body)
+        return _json(self.body)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +64,7 @@ class Event:
             ValueError: it is not JSON, such as OpenAI's last, `[DONE]`.
 
         """
-        return json.loads(self.data)
+        return _json(self.data)
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +136,13 @@ class Prompts:
             return response.read()
         except httpx2.TransportError as error:
             raise self._transport.failure(error) from error
+
+
+def _json(text: str | bytes) -> Any:
+    try:
+        return json.loads(text)
+    except RecursionError:
+        raise ValueError("it is nested too deep") from None
 
 
 def _reply(response: httpx2.Response, body: bytes) -> Reply:

@@ -12,12 +12,7 @@ import httpx2
 
 from parkmeter._version import __version__
 from parkmeter.client.address import Address
-from parkmeter.client.errors import (
-    NotServingProblem,
-    ParkmeterProblem,
-    UnreachableError,
-    problem_of,
-)
+from parkmeter.client.errors import ParkmeterProblem, UnreachableError, problem_of
 from parkmeter.client.models import Written
 from parkmeter.errors import ParkmeterError
 
@@ -45,11 +40,12 @@ def if_unsent(error: ParkmeterError) -> bool:
 
 def if_not_forwarded(error: ParkmeterError) -> bool:
     """Return whether the model has not seen the prompt: the gateway holds or never got it."""
-    waits = isinstance(error, NotServingProblem) and error.code == NOT_SERVING
+    waits = isinstance(error, ParkmeterProblem) and error.code in _NOT_FORWARDED
     return waits or if_unsent(error)
 
 
 NOT_SERVING = "not_serving"
+_NOT_FORWARDED = frozenset({NOT_SERVING, "too_many_in_flight"})
 
 
 def timeout_of(seconds: float | None) -> httpx2.Timeout:
@@ -203,5 +199,5 @@ def unexpected(status: int, url: str) -> ParkmeterProblem:
 def _document(response: httpx2.Response) -> Any:
     try:
         return response.json(parse_float=Written)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None

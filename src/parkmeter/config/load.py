@@ -86,6 +86,9 @@ def _read(file: Path) -> str:
 def _parsed(text: str, file: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(text)
+    except RecursionError:
+        message = "cannot be read as TOML: it is nested too deep"
+        raise error_of([Mistake(str(file), None, "", message)]) from None
     except tomllib.TOMLDecodeError as error:
         what, _, where = str(error).removesuffix(")").rpartition(" (at line ")
         line = int(number) if (number := where.partition(",")[0]).isdigit() else None

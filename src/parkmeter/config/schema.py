@@ -6,7 +6,7 @@ Rules across sections (two endpoints under one path) are checked by `parkmeter c
 from typing import Any
 
 from parkmeter.config.notify import APPRISE
-from parkmeter.config.settings import ENDPOINT_NAME, PATH_SEGMENT, Settings
+from parkmeter.config.settings import ENDPOINT_NAME, PATH_SEGMENT, SERVER_PATH, Settings
 
 _ADDRESS = "^https?://[!-~]+$"
 
@@ -26,6 +26,7 @@ def config_schema() -> dict[str, Any]:
     endpoint["properties"]["command"] |= {"minItems": 1, "contains": {"pattern": r"\{port\}"}}
     endpoint["properties"]["stop_command"]["minItems"] = 1
     endpoint["properties"]["api_resource"]["pattern"] = f"^({PATH_SEGMENT})?$"
+    endpoint["properties"]["paths"]["items"]["pattern"] = f"^({SERVER_PATH})$"
     for path in ("health", "invocations_path"):
         endpoint["properties"][path]["pattern"] = r"^/[!-~]*$"
     document["$defs"]["WebhookSettings"]["properties"]["url"]["pattern"] = _ADDRESS

@@ -3,7 +3,7 @@
 import re
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, field_validator
+from pydantic import BaseModel, ConfigDict, ValidationInfo, field_validator
 
 
 class Section(BaseModel):
@@ -13,10 +13,11 @@ class Section(BaseModel):
 
     @field_validator("*", mode="before")
     @classmethod
-    def _no_booleans(cls, value: object) -> object:
-        # No setting is a boolean, and pydantic would take true for 1.
-        if isinstance(value, bool):
-            raise ValueError("must not be true or false")  # noqa: TRY004 (pydantic's own error)
+    def _check_booleans(cls, value: object, info: ValidationInfo) -> object:
+        # pydantic would take true for 1 where a number is due, and "no" for false.
+        wanted = info.field_name and cls.model_fields[info.field_name].annotation is bool
+        if isinstance(value, bool) != wanted:
+            raise ValueError("must be true or false" if wanted else "must not be true or false")
         return value
 
 

@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping
 from datetime import timedelta
 from decimal import Decimal
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, ClassVar, Self
 
@@ -25,7 +26,12 @@ from parkmeter.core.reserved import RESERVED
 ENDPOINT_NAME = "[a-zA-Z0-9](-*[a-zA-Z0-9]){0,62}"
 """SageMaker's rule for endpoint names, so that a configuration can move there."""
 
+_HOST = r"(\*\.)?[A-Za-z0-9_]([A-Za-z0-9._-]{0,252}[A-Za-z0-9_])?"
+
 PATH_SEGMENT = "[A-Za-z0-9][A-Za-z0-9._~-]{0,62}"
+
+SERVER_PATH = r"/|(/(\*|(?!\.{1,2}(/|$))[A-Za-z0-9._~!$&'()+,=:@-]+))+/?"
+"""A path of a model server, decoded; a segment may be `*`."""
 
 _A_WEEK = 604_800
 Seconds = Annotated[float, Field(gt=0, le=_A_WEEK, allow_inf_nan=False)]
@@ -106,7 +112,26 @@ class EndpointSettings(Section):
     max_wait_seconds: Seconds = Field(
         120, description="Most seconds that `Prefer: wait` holds a request."
     )
-    max_waiting: int = Field(64, ge=0, description="Most requests held at once.")
+    max_waiting: int = Field(
+        64, ge=0, description="Most requests held at once, shared fairly among tokens."
+    )
+    max_in_flight: Annotated[int, Field(gt=0)] | None = Field(
+        None,
+        description="Most requests being answered at once, shared fairly among tokens. Default: "
+        "no limit.",
+    )
+    paths: tuple[str, ...] = Field(
+        ("/*",),
+        description="Paths of the server that a token with invoke reaches, beside the one for "
+        "prompts; /* at the end stands for all that follows. Others need admin, and so do engine "
+        "controls that are not named in full. Default: all paths but engine controls.",
+        examples=[["/v1/*", "/tokenize"]],
+    )
+    cookies: bool = Field(
+        default=False,
+        description="Whether cookies pass to and from the server. They are shared by all "
+        "applications on the host.",
+    )
     first_byte_timeout_seconds: Seconds = Field(
         600, description="Seconds until the first byte of an answer."
     )
@@ -119,6 +144,13 @@ class EndpointSettings(Section):
     def _check_path(cls, value: str) -> str:
         if not value.startswith("/") or re.search(r"[\x00-\x20\x7f-\uffff]", value):
             raise ValueError("must be a path that begins with / and has no spaces")
+        return value
+
+    @field_validator("paths")
+    @classmethod
+    def _check_paths(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if not all(re.fullmatch(SERVER_PATH, path) for path in value):
+            raise ValueError("must be decoded paths that begin with /, such as /v1/* or /tokenize")
         return value
 
     @field_validator("command", "stop_command")
@@ -179,6 +211,49 @@ class GatewaySettings(Section):
         description="Public URL of the gateway for links in messages, such as "
         "https://meter.example.org/prod. Default: its own address, valid on this machine only.",
     )
+    allowed_hosts: tuple[str, ...] = Field(
+        (),
+        description="Further names under which the gateway is called without a token while it "
+        "listens on this machine only; *.example.org stands for all below it. Known without: "
+        "localhost, addresses, and the host of public_url.",
+        examples=[["meter.example.org"]],
+    )
+    trusted_proxies: tuple[str, ...] = Field(
+        (),
+        description="Addresses or networks of proxies whose X-Forwarded-For is believed. Default: "
+        "none, not even on this machine.",
+        examples=[["127.0.0.1", "10.0.0.0/8"]],
+    )
+    max_connections: int | None = Field(
+        None,
+        ge=16,
+        description="Most client connections; the one idle for longest is closed for a new one. "
+        "Default: what the limit on file descriptors allows, at most 10,000.",
+    )
+    max_connections_per_peer: int | None = Field(
+        None,
+        ge=8,
+        description="Most connections of one address on which no valid token has come; trusted "
+        "proxies have no such limit. Default: a quarter of max_connections.",
+    )
+
+    @field_validator("allowed_hosts")
+    @classmethod
+    def _check_hosts(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for name in value:
+            if not re.fullmatch(_HOST, name):
+                raise ValueError(f"{name!r} must be a host without scheme, port and path")
+        return value
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _check_proxies(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for network in value:
+            try:
+                ip_network(network, strict=False)
+            except ValueError:
+                raise ValueError(f"{network!r} is neither an address nor a network") from None
+        return value
 
     @field_validator("public_url")
     @classmethod

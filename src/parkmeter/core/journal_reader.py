@@ -1,44 +1,55 @@
-"""The part of a journal that a receipt needs, however long the journal is."""
+"""The parts of a journal that a question needs, however long the journal is.
 
-from collections.abc import Iterator
-from datetime import datetime, timedelta
+Every function reads the marks beside the moments in question and the lines between them; see
+`ledger`. Without marks, in a journal that has none yet, it reads all lines.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Protocol
 
 from parkmeter.core.journal import Entry
+from parkmeter.core.ledger import EVERY, Mark, Position, Price, PricedRun, Stretch, Sums
+from parkmeter.core.meter import NEVER
+from parkmeter.core.receipt import Receipt, receipt_between
+from parkmeter.core.status_history import NOT_YET, Showing
 from parkmeter.core.timeline import leaves_stopped
 
-_PAGE, _FEW = 500, 50
-"""Entries read at once: of a whole period, of the last minutes."""
+_PAGE, _TAIL, _FEW = 500, EVERY, 50
+"""Entries read at once: of a period, after the last mark, of the last minutes."""
 
-_SET_BACK = timedelta(days=1)
-"""The most by which an entry may be of an earlier moment than the one before it: a clock may be set
-back."""
+MOST_LINES = 20_000
+"""Lines of one timeline, a day of a line every four seconds; a longer one begins later."""
 
 
 class Journal(Protocol):
-    """The source of entries: a store, or the service over it."""
+    """The source of entries: a store, or the service over it; see `ports.Store`."""
 
-    def journal(self, name: str, limit: int, before: int | None = None) -> list[Entry]:
-        """See `ports.Store`."""
+    def journal(self, name: str, limit: int, before: int | None = None) -> list[Entry]: ...  # noqa: D102
+
+    def marks(self, name: str, moment: datetime | None) -> tuple[Mark | None, Mark | None]: ...  # noqa: D102
+
+    def past_runs(self, name: str, begin: datetime, end: datetime) -> Sequence[PricedRun]: ...  # noqa: D102
 
 
-def lines_of(store: Journal, name: str, begin: datetime, end: datetime) -> list[Entry]:
-    """Return the entries that concern an endpoint from `begin` to `end`, oldest first.
+def lines_between(
+    store: Journal, name: str, after: int, upto: int | None, most: int | None = None
+) -> list[Entry]:
+    """Return the entries numbered above `after` up to `upto`, oldest first.
 
-    They go back to the last entry before `begin` that left the endpoint stopped, or to the first,
-    and forward to the first such entry well after `end`, or to the last. So the amount read is
-    bounded by the period and the runs that reach out of it.
+    `upto` None: up to the last one. With `most` only the newest of them.
     """
-    lines: list[Entry] = []
-    before = _end_of_interest(store, name, end + _SET_BACK)
-    while before != 1:
-        page = store.journal(name, _PAGE, before)
-        for entry in page:
-            lines.append(entry)
-            if entry.at < begin and leaves_stopped(entry):
-                return lines[::-1]
-        before = page[-1].number if page else 1
-    return lines[::-1]
+    found: list[Entry] = []
+    before = None if upto is None else upto + 1
+    while before is None or before > after + 1:
+        limit = _TAIL if before is None else min(_PAGE, before - after - 1)
+        page = store.journal(name, limit, before)
+        found += (entry for entry in page if entry.number > after)
+        if not page or page[-1].number <= after or len(found) >= (most or len(found) + 1):
+            break
+        before = page[-1].number
+    return found[:most][::-1]
 
 
 def lines_after(store: Journal, name: str, number: int) -> Iterator[Entry]:
@@ -52,24 +63,78 @@ def lines_after(store: Journal, name: str, number: int) -> Iterator[Entry]:
         before = page[-1].number
 
 
-def _end_of_interest(store: Journal, name: str, after: datetime) -> int | None:
-    """Return the number of the first entry after which none concerns a time before `after`.
+def position(store: Journal, name: str, moment: datetime, price: Price) -> Position:
+    """Return the sums of a journal up to a moment. `price`: used where no entry has one.
 
-    None: there is none. It follows an entry that left the endpoint stopped at `after` or later:
-    later entries belong to later runs.
+    Where the lines of a day are gone, its sums are all there is: the position is at its end.
     """
-    newest = store.journal(name, 1)
-    if not newest or newest[0].at < after:
-        return None
-    low, high = 0, newest[0].number
-    # By halves, because times follow numbers except for a clock's step.
-    while high - low > 1:
-        middle = (low + high) // 2
-        (line,) = store.journal(name, 1, middle + 1)
-        low, high = (low, middle) if line.at >= after else (middle, high)
-    while high <= newest[0].number:
-        for entry in reversed(store.journal(name, _PAGE, high + _PAGE)):
-            if entry.at >= after and leaves_stopped(entry):
-                return entry.number + 1
-        high += _PAGE
-    return None
+    before, after = store.marks(name, moment)
+    if _lines_gone(before, after):
+        if after is None or moment <= after.origin:
+            origin = moment if after is None else after.origin
+            return Position(moment, origin, Sums(), None, (), price)
+        return Position(after.at, after.origin, after.sums, after.run, after.runs, price)
+    lines = lines_between(store, name, _number(before), None if after is None else after.number)
+    return Stretch(before, lines, price).position(moment)
+
+
+def receipt_of(
+    store: Journal, name: str, price: Price, begin: datetime | None, end: datetime
+) -> Receipt:
+    """Return the receipt from `begin` (None, or before it: the first entry) to `end`.
+
+    A begin or an end in a day whose lines are gone is moved to the end of that day.
+    """
+    last = position(store, name, end, price)
+    origin = last.at if last.origin == NEVER else min(last.origin, last.at)
+    first = position(store, name, origin if begin is None else max(begin, origin), price)
+    ended = [*store.past_runs(name, first.at, last.at), *last.ended]
+    return receipt_between(name, price, first, last, ended)
+
+
+def lived_before(store: Journal, entry: Entry) -> Sums:
+    """Return the sums up to an entry by what was known then: from earlier entries and itself."""
+    before = _replayed_from(store.marks(entry.endpoint, entry.at)[0])
+    upto = entry.number - 1 if leaves_stopped(entry) else entry.number
+    lines = lines_between(store, entry.endpoint, _number(before), upto)
+    return Stretch(before, lines, entry.price_per_hour).position(entry.at).sums
+
+
+@dataclass(frozen=True, slots=True)
+class Lines:
+    """The lines that concern a period, oldest first, and what was shown before them.
+
+    `begin`: that of the period, or later if not all lines could be had.
+    """
+
+    begin: datetime
+    showing: Showing
+    entries: Sequence[Entry]
+
+
+def lines_of(store: Journal, name: str, begin: datetime, end: datetime) -> Lines:
+    """Return the entries that concern an endpoint from `begin` to `end`, `MOST_LINES` at most."""
+    before, after = store.marks(name, end)
+    if _lines_gone(before, after):
+        return Lines(end, NOT_YET, ())
+    upto = None if after is None else after.number
+    before = _replayed_from(store.marks(name, begin)[0])
+    entries = lines_between(store, name, _number(before), upto, MOST_LINES)
+    if entries and entries[0].number > _number(before) + 1:
+        return Lines(max(begin, min(entries[0].at, end)), NOT_YET, entries)
+    return Lines(begin, NOT_YET if before is None else before.showing, entries)
+
+
+def _lines_gone(before: Mark | None, after: Mark | None) -> bool:
+    """Return whether the lines between two neighbouring marks are gone."""
+    if before is None:
+        return after is not None and after.lasting
+    return before.standing is None
+
+
+def _replayed_from(mark: Mark | None) -> Mark | None:
+    return None if mark is None or mark.standing is None else mark
+
+
+def _number(mark: Mark | None) -> int:
+    return 0 if mark is None else mark.number

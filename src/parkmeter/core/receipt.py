@@ -4,19 +4,19 @@ Money is calculated exactly and rounded once, to $0.0001; parts are rounded so t
 up. An unknown price makes a total unknown, never smaller.
 """
 
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
 from typing import TypeVar
 
-from parkmeter.core.journal import Entry, Kind
+from parkmeter.core.journal import Entry
+from parkmeter.core.ledger import Position, Price, PricedRun, Stretch, Times
 from parkmeter.core.meter import ZERO
 from parkmeter.core.money import UNITS_IN_A_DOLLAR, dollars_from, units_of
-from parkmeter.core.timeline import Interval, RunSpan, intervals
 
-_Whose = TypeVar("_Whose", bound=Hashable)
+_Key = TypeVar("_Key", bound=Hashable)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +79,7 @@ def receipt(
     begin: datetime,
     end: datetime,
 ) -> Receipt:
-    """Return the receipt from `begin` to `end`, which must not be before it.
+    """Return the receipt from `begin` to `end`, which must not be before it, from all its entries.
 
     `price`: the present one, in dollars per hour; every entry has that of its own moment.
     `entries`: this endpoint's, in the order of their numbers, from the last one before `begin` that
@@ -87,117 +87,138 @@ def receipt(
     `end`. The receipts of a period cut in two add up to that of the whole: time exactly, money up
     to the rounding of each.
     """
-    lines = list(entries)
-    period = intervals(lines, price, begin, end)
-    on = [interval for interval in period if interval.run is not None]
-    cost = _dollars(units_on(on))
-    priced = [interval for interval in on if interval.price is not None]
+    stretch = Stretch(None, list(entries), price, origin=begin)
+    last = stretch.position(end)
+    return receipt_between(endpoint, price, stretch.position(begin), last, last.ended)
+
+
+def receipt_between(
+    endpoint: str,
+    price: Decimal | None,
+    first: Position,
+    last: Position,
+    ended: Iterable[PricedRun],
+) -> Receipt:
+    """Return the receipt from one position to a later one.
+
+    `ended`: the runs that ended between them, in order; earlier ones are passed over. Buyers come
+    in the order in which they first had time, ever.
+    """
+    on, whole = _less(last.sums.on, first.sums.on), _less(last.sums.whole, first.sums.whole)
+    by_price = between(first, last)
+    by_buyer: dict[str, dict[Price, timedelta]] = {}
+    for (who, of_price), time in on.items():
+        by_buyer.setdefault(who, {})[of_price] = time
+    cost, unpriced = _dollars(units(by_price)), by_price.get(None, ZERO)
+    priced = {of_price: time for of_price, time in by_price.items() if of_price is not None}
     return Receipt(
         endpoint=endpoint,
-        begin=begin,
-        end=end,
-        time_on=_length(on),
-        unpriced=_length([interval for interval in on if interval.price is None]),
+        begin=first.at,
+        end=last.at,
+        time_on=_total(by_price),
+        unpriced=unpriced,
         price_per_hour=price,
         cost=cost,
-        known_cost=_dollars(units_on(priced)) if priced else cost,
-        always_on_cost=_dollars(units_on(period)),
-        parts=_parts(on, _bought(lines, begin, end), cost),
-        runs=_runs(on, cost, end),
+        known_cost=_dollars(units(priced)) if priced else cost,
+        always_on_cost=_dollars(units(whole)),
+        parts=_parts(by_buyer, _less(last.sums.bought, first.sums.bought), cost),
+        runs=_runs(first, last, ended, cost),
     )
 
 
+def between(first: Position, last: Position) -> Times:
+    """Return the time on from one position to a later one, by price."""
+    by_price: dict[Price, timedelta] = {}
+    for (_, price), time in _less(last.sums.on, first.sums.on).items():
+        by_price[price] = by_price.get(price, ZERO) + time
+    return by_price
+
+
 def _parts(
-    on: Sequence[Interval], bought: dict[str, timedelta], cost: Decimal | None
+    by_buyer: Mapping[str, Times], bought: Mapping[str, timedelta], cost: Decimal | None
 ) -> tuple[Part, ...]:
-    by_buyer = _grouped(on, lambda interval: interval.who)
     names = list(dict.fromkeys([*by_buyer, *bought]))
-    owned = [by_buyer.get(name, []) for name in names]
+    owned = [by_buyer.get(name, {}) for name in names]
     return tuple(
-        Part(name, _length(own), share, bought.get(name, ZERO))
+        Part(name, _total(own), share, bought.get(name, ZERO))
         for name, own, share in zip(names, owned, _shares(owned, cost), strict=True)
     )
 
 
-def _runs(on: Sequence[Interval], cost: Decimal | None, end: datetime) -> tuple[PastRun, ...]:
-    def run_of(interval: Interval) -> RunSpan | None:
-        return interval.run
-
-    by_run = _grouped(on, run_of)
-    shares = _shares(list(by_run.values()), cost)
+def _runs(
+    first: Position, last: Position, ended: Iterable[PricedRun], cost: Decimal | None
+) -> tuple[PastRun, ...]:
+    """Return the runs between two positions, each with its time between them."""
+    found = [run for run in ended if run.span.ended is not None and run.span.ended > first.at]
+    if last.run is not None:
+        found.append(PricedRun(last.run, last.sums.run))
+    times = [run.time for run in found]
+    if found and first.run is not None and first.run.started == found[0].span.started:
+        times[0] = _less(times[0], first.sums.run)
+    runs = [(run.span, time) for run, time in zip(found, times, strict=True) if _total(time)]
+    shares = _shares([time for _, time in runs], cost)
     return tuple(
         PastRun(
-            started=run.started,
-            ended=run.ended if run.ended is not None and run.ended <= end else None,
-            variant=run.variant,
-            time_on=_length(own),
+            started=span.started,
+            ended=span.ended if span.ended is not None and span.ended <= last.at else None,
+            variant=span.variant,
+            time_on=_total(time),
             cost=share,
         )
-        for (run, own), share in zip(by_run.items(), shares, strict=True)
-        if run is not None
+        for (span, time), share in zip(runs, shares, strict=True)
     )
 
 
-def _bought(lines: Iterable[Entry], begin: datetime, end: datetime) -> dict[str, timedelta]:
-    """Return the time that each buyer put on the meter, from `begin` on and before `end`."""
-    found: dict[str, timedelta] = {}
-    for line in lines:
-        adds = line.kind in {Kind.TOP_UP, Kind.EDIT} and line.amount > ZERO
-        if adds and begin <= line.at < end:
-            found[line.who] = found.get(line.who, ZERO) + line.amount
-    return found
+def _less(
+    sums: Mapping[_Key, timedelta], earlier: Mapping[_Key, timedelta]
+) -> dict[_Key, timedelta]:
+    """Return what was added to sums since earlier ones."""
+    return {key: left for key, time in sums.items() if (left := time - earlier.get(key, ZERO))}
 
 
-def _grouped(
-    on: Iterable[Interval], whose: Callable[[Interval], _Whose]
-) -> dict[_Whose, list[Interval]]:
-    groups: dict[_Whose, list[Interval]] = {}
-    for interval in on:
-        groups.setdefault(whose(interval), []).append(interval)
-    return groups
-
-
-def _length(parts: Iterable[Interval]) -> timedelta:
-    return sum((interval.end - interval.begin for interval in parts), ZERO)
+def _total(times: Times) -> timedelta:
+    return sum(times.values(), ZERO)
 
 
 # ── Money ───────────────────────────────────────────────────────────────────────────────────────
 
 
-def units_on(parts: Iterable[Interval]) -> Fraction | None:
-    """Return the exact cost of these intervals, in units of $0.0001; no time costs zero.
+def units(times: Times) -> Fraction | None:
+    """Return the exact cost of these times, in units of $0.0001; no time costs zero.
 
     None if there is time whose price is unknown.
     """
-    by_price: dict[Decimal, timedelta] = {}
-    for interval in parts:
-        if interval.price is None:
-            return None
-        length = interval.end - interval.begin
-        by_price[interval.price] = by_price.get(interval.price, ZERO) + length
     total = Fraction(0)
-    for price, length in by_price.items():
-        total += units_of(length, price)
+    for price, length in times.items():
+        if price is None and length:
+            return None
+        if price is not None:
+            total += units_of(length, price)
     return total
 
 
-def _dollars(units: Fraction | None) -> Decimal | None:
-    return None if units is None else dollars_from(units)
+def cost_of_times(times: Times) -> Decimal | None:
+    """Return the cost of these times in dollars, rounded to $0.0001; None if it is unknown."""
+    return _dollars(units(times))
 
 
-def _shares(groups: Sequence[Sequence[Interval]], whole: Decimal | None) -> list[Decimal | None]:
+def _dollars(cost: Fraction | None) -> Decimal | None:
+    return None if cost is None else dollars_from(cost)
+
+
+def _shares(groups: Sequence[Times], whole: Decimal | None) -> list[Decimal | None]:
     """Return the cost of each group; those that lost most by rounding down make up for the whole.
 
     Where the whole is unknown, each is rounded by itself as far as it is known. It is unknown for a
     group without time too: its share of an unknown whole is not known to be nothing.
     """
-    costs = [units_on(group) if group or whole is not None else None for group in groups]
+    costs = [units(group) if group or whole is not None else None for group in groups]
     known = [cost for cost in costs if cost is not None]
     if whole is None or len(known) != len(costs):
         return [_dollars(cost) for cost in costs]
-    units = [int(cost) for cost in known]
-    missing = int(whole * UNITS_IN_A_DOLLAR) - sum(units)
-    most_lost = sorted(range(len(known)), key=lambda index: units[index] - known[index])
+    rounded = [int(cost) for cost in known]
+    missing = int(whole * UNITS_IN_A_DOLLAR) - sum(rounded)
+    most_lost = sorted(range(len(known)), key=lambda index: rounded[index] - known[index])
     for index in most_lost[:missing]:
-        units[index] += 1
-    return [dollars_from(count) for count in units]
+        rounded[index] += 1
+    return [dollars_from(count) for count in rounded]

@@ -29,15 +29,38 @@ class StatusInterval:
     reason: str
 
 
+@dataclass(frozen=True, slots=True)
+class Showing:
+    """The status shown `since` some line, why, and when its meter closes as of that line."""
+
+    since: datetime = NEVER
+    status: Status = Status.STOPPED
+    reason: str = ""
+    closes: datetime = NEVER
+
+
+NOT_YET = Showing()
+"""Before the first line."""
+
+
+def left_showing(before: Showing, line: Entry) -> Showing:
+    """Return what a line leaves shown, after what was shown before it."""
+    if not line.status:
+        return before
+    # With time on the meter it is about to start, but not while the gateway is off.
+    status = Status.STOPPED if line.kind is Kind.STOP else Status(line.status)
+    return Showing(max(line.at, before.since), status, line.why, line.at + line.left)
+
+
 def status_intervals(
-    lines: Iterable[Entry], begin: datetime, end: datetime
+    lines: Iterable[Entry], begin: datetime, end: datetime, before: Showing = NOT_YET
 ) -> list[StatusInterval]:
     """Return the intervals from `begin` to `end` without a gap; neighbours differ in status.
 
-    `lines`: as from `journal_reader.lines_of` for `begin`.
+    `lines`: from the last one before `begin` on, or from the one that left `before`.
     """
     found: list[StatusInterval] = []
-    for interval in _whole(lines, end):
+    for interval in _whole(lines, end, before):
         cut = replace(interval, begin=max(interval.begin, begin), end=min(interval.end, end))
         if cut.begin >= cut.end:
             continue
@@ -48,29 +71,23 @@ def status_intervals(
     return found
 
 
-def _whole(lines: Iterable[Entry], end: datetime) -> Iterator[StatusInterval]:
-    """Yield the interval of every entry up to `end`, the first one from the beginning of time.
+def _whole(lines: Iterable[Entry], end: datetime, showing: Showing) -> Iterator[StatusInterval]:
+    """Yield the interval of every entry up to `end`, the first one from what was shown before.
 
     Where entries of one status follow each other, each begins an interval.
     """
-    since, status, reason, closes = NEVER, Status.STOPPED, "", NEVER
     for line in lines:
-        at = max(line.at, since)
-        if not line.status:
-            continue
-        yield from _until(StatusInterval(status, since, at, reason), closes)
-        since, status, reason, closes = at, _left_behind(line), line.why, line.at + line.left
-    yield from _until(StatusInterval(status, since, max(since, end), reason), closes)
+        after = left_showing(showing, line)
+        if line.status:
+            yield from _until(showing, after.since)
+        showing = after
+    yield from _until(showing, max(showing.since, end))
 
 
-def _left_behind(line: Entry) -> Status:
-    # With time on the meter it is about to start, but not while the gateway is off.
-    return Status.STOPPED if line.kind is Kind.STOP else Status(line.status)
-
-
-def _until(interval: StatusInterval, closes: datetime) -> Iterator[StatusInterval]:
+def _until(showing: Showing, end: datetime) -> Iterator[StatusInterval]:
     """Yield an interval, in two if the meter closed in it."""
-    after = _AFTER_THE_CLOSE.get(interval.status)
+    interval = StatusInterval(showing.status, showing.since, end, showing.reason)
+    after, closes = _AFTER_THE_CLOSE.get(interval.status), showing.closes
     if after is None or closes >= interval.end:
         yield interval
         return

@@ -32,7 +32,7 @@ def examine(settings: Settings) -> Iterator[Finding]:
 
 
 def _demo(what: str) -> Finding:
-    reinstall = "Reinstall parkmeter: pip install --force-reinstall parkmeter"
+    reinstall = "Install parkmeter again from its clone or wheel, as packaging/README.md says"
     if not (DEMO / "model.bin").is_file():
         return wrong(what, f"the shipped model is not in {DEMO}", reinstall)
     try:

@@ -5,7 +5,7 @@
 would count under a lock, and counting is on the way of every prompt (see `proxy.traffic`).
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
@@ -129,8 +129,14 @@ FAMILIES: Sequence[Family] = (
     Family(
         "parkmeter_requests_held",
         Type.GAUGE,
-        "Requests waiting for the endpoint to serve (Prefer: wait).",
+        "Requests waiting (Prefer: wait) for the endpoint to serve, or for a place in flight.",
         _one(lambda present: present.held),
+    ),
+    Family(
+        "parkmeter_requests_limited_total",
+        Type.COUNTER,
+        "Requests refused (429) for want of a place: max_in_flight, or a token's share.",
+        _one(lambda present: present.traffic.limited),
     ),
     Family(
         "parkmeter_request_first_byte_seconds",
@@ -160,20 +166,47 @@ HOUSE = (
         "Always 1; the version of parkmeter as a label.",
         labels=("version",),
     ),
+    Family(
+        "parkmeter_tokens_refused_total",
+        Type.COUNTER,
+        "Requests with a token that is unknown, expired or revoked.",
+    ),
+    Family("parkmeter_connections", Type.GAUGE, "Open connections of clients."),
+    Family("parkmeter_connections_limit", Type.GAUGE, "Most connections of clients."),
+    Family(
+        "parkmeter_connections_closed_total",
+        Type.COUNTER,
+        "Idle connections closed for new ones.",
+    ),
+    Family(
+        "parkmeter_connections_refused_total",
+        Type.COUNTER,
+        "Connections refused because all others had a request.",
+    ),
+    Family("parkmeter_descriptors", Type.GAUGE, "Open files and connections of the gateway."),
+    Family("parkmeter_descriptors_limit", Type.GAUGE, "Most of them."),
 )
 """The gateway's own, without the label `endpoint`."""
 
 
-def page(endpoints: Sequence[Present], *, clock_alive: bool) -> str:
-    """Return all metrics of these endpoints and of the gateway, as Prometheus reads them."""
+def page(
+    endpoints: Sequence[Present], *, clock_alive: bool, house: Mapping[str, float] | None = None
+) -> str:
+    """Return all metrics of these endpoints and of the gateway, as Prometheus reads them.
+
+    `house`: values of the gateway's own metrics, by name; those without one are left out.
+    """
     lines: list[str] = []
     for family in FAMILIES:
         lines += _head(family)
         for present in endpoints:
             lines += _lines(family, present)
-    alive, build = HOUSE
+    alive, build, *others = HOUSE
     lines += [*_head(alive), f"{alive.name} {clock_alive:d}"]
     lines += [*_head(build), f'{build.name}{{version="{__version__}"}} 1']
+    for family in others:
+        if house is not None and family.name in house:
+            lines += [*_head(family), f"{family.name} {house[family.name]:.15g}"]
     return "\n".join(lines) + "\n"
 
 
@@ -201,10 +234,19 @@ Bought = Callable[[str], tuple[int, timedelta]]
 """Maps an endpoint's name to the number of its top-ups and the time they added."""
 
 
-def add_metrics_route(
-    app: FastAPI, control: ApiContext, gate: LocalGate, traffic: TrafficByEndpoint, bought: Bought
+def add_metrics_route(  # noqa: PLR0913 (all that is measured)
+    app: FastAPI,
+    control: ApiContext,
+    gate: LocalGate,
+    traffic: TrafficByEndpoint,
+    bought: Bought,
+    *,
+    house: Callable[[], Mapping[str, float]] = dict,
 ) -> None:
-    """Add `GET /metrics` to an application that runs on the event loop of the data plane."""
+    """Add `GET /metrics` to an application that runs on the event loop of the data plane.
+
+    `house` returns values of the gateway's own metrics, by name.
+    """
     known_token = token_of(control)
 
     @app.get("/metrics", tags=["gateway"], response_class=PlainTextResponse)
@@ -222,5 +264,5 @@ def add_metrics_route(
             for report in reports
             if token.covers(name := report.spec.name)
         ]
-        text = page(present, clock_alive=control.alive())
+        text = page(present, clock_alive=control.alive(), house=house())
         return Response(text, media_type=CONTENT_TYPE)

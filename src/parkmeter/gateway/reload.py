@@ -140,7 +140,8 @@ def _send_hangup(folder: StateFolder, holder: LockHolder) -> None:
 
 
 def _read(folder: StateFolder) -> Outcome | None:
-    with contextlib.suppress(OSError, ValueError, TypeError):
+    with contextlib.suppress(OSError, ValueError, TypeError, LookupError, RecursionError):
         document = json.loads(folder.reload_file.read_text())
-        return Outcome(**document | {"lines": tuple(document["lines"])})
+        lines = tuple(map(str, document["lines"]))
+        return Outcome(**document | {"lines": lines, "began": float(document["began"])})
     return None

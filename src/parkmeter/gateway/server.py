@@ -28,8 +28,10 @@ from parkmeter.core.audit import Action
 from parkmeter.core.meter import Spec
 from parkmeter.core.report import Report
 from parkmeter.drivers.process import ProcessDriver
-from parkmeter.errors import ConfigError, DriverError, ParkmeterError
-from parkmeter.gateway import systemd
+from parkmeter.errors import DriverError, ParkmeterError
+from parkmeter.gateway import descriptors, systemd
+from parkmeter.gateway.addresses import is_local, reached_at
+from parkmeter.gateway.listener import bound, url_of
 from parkmeter.gateway.reload import Reloader
 from parkmeter.gateway.state_guard import StateGuard
 from parkmeter.gateway.wiring import Parts, wire
@@ -82,9 +84,10 @@ class Gateway:
         assert gateway.state is not None  # noqa: S101 (load_settings names one)
         folder = StateFolder(gateway.state.expanduser().absolute())
         folder.lock()
+        descriptors.raise_limit()
         try:
-            with contextlib.closing(_bound(gateway.host, gateway.port)) as listener:
-                url = _url(gateway.host, listener.getsockname()[1])
+            with contextlib.closing(bound(gateway.host, gateway.port)) as listener:
+                url = url_of(gateway.host, listener.getsockname()[1])
                 parts = wire(self._settings, folder, url)
                 folder.watch(folder.store)
                 guard = StateGuard(folder, parts.store.refuse_changes, self.stop)
@@ -181,13 +184,18 @@ class Gateway:
         )
 
         def starting() -> None:
-            parts.requests.start()
+            parts.begin_requests()
             parts.data_plane.serve(server.server_state.connections)
 
         self._server = server = _Server(
-            config, starting=starting, started=started, ending=parts.end_requests
+            config,
+            starting=starting,
+            started=started,
+            ending=parts.end_requests,
+            watchdog=systemd.Watchdog(parts.clock.alive),
         )
         reloader.start()
+        parts.health.start()
         parts.backups.start()
         try:
             with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
@@ -195,6 +203,7 @@ class Gateway:
         finally:
             reloader.stop()
             parts.backups.stop()
+            parts.health.stop()
             parts.clock.stop()
             parts.data_plane.join()  # no top-up may come after the parking
             parts.requests.finish()
@@ -238,6 +247,9 @@ class Started:
         self.settings = settings
         self.new_token = parts.new_token
         self.token_file = folder.token_file
+        host = settings.gateway.host
+        self.open_at = [] if is_local(host) else reached_at(host) or [host]
+        """Addresses other machines reach it at; empty if only this one does."""
         self._parts = parts
 
     def reports(self) -> list[Report]:
@@ -273,8 +285,10 @@ class _Server(uvicorn.Server):
         starting: Callable[[], None],
         started: Callable[[], None],
         ending: Callable[[], None],
+        watchdog: systemd.Watchdog,
     ) -> None:
         super().__init__(config)
+        self._watchdog = watchdog
         self._on_starting = starting
         self._on_started = started
         self._on_ending = ending
@@ -284,6 +298,7 @@ class _Server(uvicorn.Server):
         self._on_starting()
         await super().startup(sockets)
         systemd.notify(systemd.READY)
+        self._watchdog.start()
         asyncio.get_running_loop().run_in_executor(None, self._on_started)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
@@ -325,30 +340,3 @@ def _closes(parts: Parts) -> dict[str, datetime]:
     except ParkmeterError:  # a store that cannot be read must not hinder the end
         return {}
     return {report.spec.name: report.closes_at for report in reports if report.left}
-
-
-def _bound(host: str, port: int) -> socket.socket:
-    try:
-        family, kind, protocol, _, address = socket.getaddrinfo(
-            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )[0]
-        listener = socket.socket(family, kind, protocol)
-    except OSError as error:
-        raise ConfigError(f"The gateway cannot listen on {host}: {error.strerror}.") from error
-    try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind(address)
-        listener.listen(2048)
-    except OSError as error:
-        listener.close()
-        raise ConfigError(
-            f"The gateway cannot listen on {host} port {port}: {error.strerror}. "
-            "Name another port with --port or PARKMETER_PORT."
-        ) from error
-    listener.set_inheritable(False)
-    return listener
-
-
-def _url(host: str, port: int) -> str:
-    shown = "127.0.0.1" if host in ("", "0.0.0.0", "::") else host  # noqa: S104 (compared only)
-    return f"http://[{shown}]:{port}" if ":" in shown else f"http://{shown}:{port}"

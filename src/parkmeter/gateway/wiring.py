@@ -17,26 +17,36 @@ from parkmeter.api.log_routes import add_log_routes
 from parkmeter.api.token_routes import add_audit_route, add_token_routes
 from parkmeter.client_file import ClientFile
 from parkmeter.config.settings import EndpointSettings, Settings
-from parkmeter.core.audit import Action, rights_text
 from parkmeter.core.meter import MAKE_BELIEVE
-from parkmeter.core.tokens import Scope, Token, digest_of, new_secret
+from parkmeter.core.tokens import Token, digest_of
 from parkmeter.drivers.process import Launch, ProcessDriver
 from parkmeter.drivers.process_logs import ProcessLogs
 from parkmeter.errors import StoreBusyError
 from parkmeter.gateway.backups import DailyBackups
 from parkmeter.gateway.clock import LocalClock
+from parkmeter.gateway.edge_settings import configure_edge, edge_counts
+from parkmeter.gateway.health import (
+    ControlThreads,
+    HealthMonitor,
+    descriptor_check,
+    disk_check,
+    disk_free,
+    store_check,
+    thread_check,
+)
 from parkmeter.gateway.links import LinkSecret
 from parkmeter.gateway.metrics import add_metrics_route
 from parkmeter.gateway.notifications import EventSource, receivers
+from parkmeter.gateway.owner_token import owner_token
 from parkmeter.notify.dispatcher import DeliveryContext, Dispatcher
 from parkmeter.notify.log import LogNotifier
 from parkmeter.notify.top_up_counter import TopUpCounter
-from parkmeter.ports import Store
 from parkmeter.proxy.data_plane import DataPlane
+from parkmeter.proxy.edge import Edge
 from parkmeter.proxy.gate import LocalGate
 from parkmeter.proxy.request_counter import RequestCounter
 from parkmeter.proxy.waker import Waker
-from parkmeter.service.audit import BY_ITSELF, Audit, EjectAudit, announce
+from parkmeter.service.audit import Audit, EjectAudit
 from parkmeter.service.meters import MeterService
 from parkmeter.service.tokens import TokenService
 from parkmeter.state_folder import StateFolder
@@ -47,9 +57,6 @@ from parkmeter.web.auth import TokenBook
 from parkmeter.web.routes import Limits, Route, Routes, Timeouts
 
 log = logging.getLogger(__name__)
-
-_OWNER = "owner"
-"""Id and name of the token made at the first start; databases of older versions have `first`."""
 
 
 class InForce:
@@ -87,6 +94,9 @@ class Parts:
     audit: Audit
     link_secret: LinkSecret
     backups: DailyBackups
+    edge: Edge
+    threads: ControlThreads
+    health: HealthMonitor
     new_token: str | None
     models: Path
 
@@ -108,10 +118,16 @@ class Parts:
         self.driver.launches = launches(settings, self.models)
         self.service.configure(settings.specs())
         self.data_plane.routes = routes(settings)
+        configure_edge(self.edge, settings.gateway)
         busy = [name for name, one in settings.endpoints.items() if not self._provision(name, one)]
         self.service.begin()
         self.feed.notify()  # prices and hours are in no view of the gate
         return busy
+
+    def begin_requests(self) -> None:
+        """Begin to count requests. On the loop of the requests."""
+        self.requests.start()
+        self.threads.begin()
 
     def end_requests(self) -> None:
         """Start shutdown: end event streams, answer held requests. On the loop of the requests."""
@@ -140,7 +156,7 @@ def wire(settings: Settings, folder: StateFolder, url: str) -> Parts:
     gate = LocalGate(clock.now, on_idle=clock.wake, on_change=lambda: feed.notify())  # noqa: PLW0108 (made below)
     store = _opened_store(folder)
     audit = Audit(store, clock.now)
-    new_token = _owner_token(settings, folder, store, audit, url)
+    new_token = owner_token(settings, folder, store, audit, url)
     book = TokenBook(store.tokens())
     in_force = InForce(settings)
     driver = ProcessDriver(folder.endpoints, {})
@@ -150,8 +166,19 @@ def wire(settings: Settings, folder: StateFolder, url: str) -> Parts:
     counter = TopUpCounter(EjectAudit(audit, LogNotifier(), dispatcher))
     service = MeterService({}, store=store, driver=driver, clock=clock, gate=gate, notifier=counter)
     waker = Waker(lambda name, token: service.wake(name, actor_of(token)))
-    data_plane = DataPlane(Routes(), book, gate, clock.now, waker=waker)
+    edge = Edge()
+    data_plane = DataPlane(Routes(), book, gate, clock.now, waker=waker, edge=edge)
     requests = RequestCounter(data_plane.traffic, store.requests, clock.now)
+    threads = ControlThreads()
+    health = HealthMonitor(
+        [
+            store_check(store.probe),
+            disk_check(folder.path),
+            descriptor_check(),
+            thread_check(threads.busy),
+        ],
+        lambda: {**edge_counts(edge), "disk_free_bytes": disk_free(folder.path)},
+    )
     control = ApiContext(
         service,
         book,
@@ -161,6 +188,9 @@ def wire(settings: Settings, folder: StateFolder, url: str) -> Parts:
         lambda: store.fault,
         requests=requests,
         invocations=in_force.invocations_of,
+        faults=health.faults,
+        figures=health.figures,
+        token_refused=edge.refuse_token,
     )
     feed = feed_of(control)
     application = control_app(control)
@@ -187,7 +217,14 @@ def wire(settings: Settings, folder: StateFolder, url: str) -> Parts:
     add_log_routes(application, control, ProcessLogs(folder.endpoints), lambda: gate.shutting_down)
     add_event_routes(application, control, feed)
     add_extend_routes(application, control, link_secret, store.entry)
-    add_metrics_route(application, control, gate, data_plane.traffic, counter.bought)
+    add_metrics_route(
+        application,
+        control,
+        gate,
+        data_plane.traffic,
+        counter.bought,
+        house=lambda: edge_counts(edge),
+    )
     return Parts(
         in_force=in_force,
         service=service,
@@ -204,6 +241,9 @@ def wire(settings: Settings, folder: StateFolder, url: str) -> Parts:
         backups=DailyBackups(
             folder.store, lambda: in_force.settings.gateway.backup_days, clock.now
         ),
+        edge=edge,
+        threads=threads,
+        health=health,
         new_token=new_token,
         models=folder.models,
     )
@@ -237,10 +277,13 @@ def routes(settings: Settings) -> Routes:
             price_per_hour=None if made_up else endpoint.price_per_hour,
             suggested_minutes=min(30.0, endpoint.max_top_up_minutes),
             wakes=endpoint.wake_minutes is not None,
+            paths=endpoint.paths,
+            cookies=endpoint.cookies,
             limits=Limits(
                 max_body_bytes=endpoint.max_body_bytes,
                 max_wait_seconds=math.ceil(endpoint.max_wait_seconds),
                 max_waiting=endpoint.max_waiting,
+                max_in_flight=endpoint.max_in_flight,
             ),
             timeouts=Timeouts(
                 first_byte_seconds=endpoint.first_byte_timeout_seconds,
@@ -269,37 +312,3 @@ def _opened_store(folder: StateFolder) -> SqliteStore:
         if copy is not None:
             log.warning("the store is migrated; its older form is kept in %s", copy)
     return SqliteStore(folder.store)
-
-
-def _owner_token(
-    settings: Settings, folder: StateFolder, store: Store, audit: Audit, url: str
-) -> str | None:
-    """Make the owner's token if no valid token may issue tokens; return a generated secret.
-
-    A bootstrap token becomes the owner's and replaces an older one. `client.json` is updated.
-    """
-    tokens, now = store.tokens(), audit.now()
-    owner = next((token for token in tokens if token.id in {_OWNER, "first"}), None)
-    secret = settings.bootstrap_token
-    # Not whenever the owner's is missing: a revoked one would return at the next start.
-    if secret is None and not any(token.administers() and token.alive(now) for token in tokens):
-        secret = new_secret()
-    if secret is None:
-        if (known := folder.client()) is not None:
-            folder.write_client(ClientFile(url, known.token))
-        return None
-    folder.write_client(ClientFile(url, secret))
-    if owner is not None and owner.digest == digest_of(secret):
-        return None
-    token = Token(
-        id=_OWNER if owner is None else owner.id,
-        digest=digest_of(secret),
-        name=_OWNER if owner is None else owner.name,
-        created_at=now,
-        scopes=frozenset(Scope),
-    )
-    action = Action.TOKEN_ISSUED if owner is None else Action.TOKEN_ROTATED
-    record = audit.record(action, BY_ITSELF, rights_text(token), subject=token.id)
-    store.put_token(token, record)
-    announce(record)
-    return secret if settings.bootstrap_token is None else None

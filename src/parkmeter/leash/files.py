@@ -87,7 +87,7 @@ def read_json(path: str) -> Content | None:
         return None
     try:
         content = json.loads(os.read(handle, 1_000_000))
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     finally:
         os.close(handle)

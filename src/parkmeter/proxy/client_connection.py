@@ -15,11 +15,13 @@ from typing import Any, ClassVar
 from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from parkmeter.proxy.connections import Connections
 from parkmeter.proxy.lazy_timer import LazyTimer
 from parkmeter.proxy.relay import Relay
 from parkmeter.web.asgi import ABORT, Application, Message, Receive, Scope, Send
 from parkmeter.web.auth import CachedToken
 from parkmeter.web.problems import Problem, problem_answer
+from parkmeter.web.refusals import too_many_connections
 
 _NO_LINGER = struct.pack("ii", 1, 0)
 
@@ -34,6 +36,7 @@ class Reading(Enum):
 
 
 _HEAD, _STOPPED = Reading.HEAD, Reading.STOPPED
+_FRAMING = frozenset({b"content-length", b"transfer-encoding"})
 
 
 class ClientConnection(HttpToolsProtocol):
@@ -57,12 +60,23 @@ class ClientConnection(HttpToolsProtocol):
     the slowest line, and it takes no token to make us wait so long."""
 
     LINGER_SECONDS: ClassVar[float] = 30.0
-    """For a client to take what is left of an answer when its connection ends."""
+    """For a client to take what is left of an answer when its connection ends, and to stop sending.
+    Set once: with each byte that comes it would last for as long as a client likes."""
 
-    def __init__(self, *arguments: Any, **named: Any) -> None:
+    DRAIN_LIMIT: ClassVar[int] = 32 * 1024 * 1024
+    """Bytes that are read and dropped behind the last answer; three of the largest bodies allowed
+    by default, for a client that reads its answer only after its last byte."""
+
+    TAKING_SECONDS: ClassVar[float] = 60.0
+    """For a client to take some of an answer of the application, which has no limit of its own."""
+
+    def __init__(self, connections: Connections, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
         self.timer = LazyTimer(self.loop, self._timed_out)
-        self.cached_token = CachedToken()
+        self.cached_token = CachedToken(lambda: connections.recognize(self))
+        self.address = ""
+        self.made_at = 0.0
+        self._connections = connections
         self._reading = Reading.BETWEEN
         self._active: Any = None
         self._last_problem: Problem | None = None
@@ -77,10 +91,19 @@ class ClientConnection(HttpToolsProtocol):
         super().connection_made(transport)
         self.flow = _Flow(transport, self.pipeline)
         self.timer.restart(self.HEAD_SECONDS)
+        self.address = self.client[0] if self.client else ""
+        self.made_at = self.loop.time()
+        if not self._connections.add(self):
+            self.write(problem_answer(too_many_connections().problem, keep=False))
+            self._reading = _STOPPED
+            self._ended = True
+            transport.close()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """See uvicorn, which would notify the last request read, not the one being answered."""
         self.timer.close()
+        self._connections.remove(self)
+        self.cached_token = CachedToken()  # the old one refers to this connection
         self.pipeline.clear()
         active, self._active = self._active, None
         if isinstance(active, Relay):
@@ -94,13 +117,38 @@ class ClientConnection(HttpToolsProtocol):
         super().pause_writing()
         if isinstance(self._active, Relay):
             self._active.client_full()
+        else:
+            self.timer.restart(self.TAKING_SECONDS)
 
     def resume_writing(self) -> None:
         """See uvicorn."""
         super().resume_writing()
         if isinstance(self._active, Relay):
             self._active.client_free()
+        elif self._active is not None:
+            self.timer.stop()
         self._begin_next()
+
+    def cut(self, token_id: str) -> None:
+        """End the prompt that is being answered or held, if it is of this token."""
+        if isinstance(self._active, Relay):
+            self._active.cut(token_id)
+
+    # ── Connection ──────────────────────────────────────────────────────────────────────────────
+
+    @property
+    def active(self) -> bool:
+        """See `Connection`."""
+        return self._active is not None
+
+    @property
+    def ends_at(self) -> float:
+        """See `Connection`."""
+        return self.timer.deadline
+
+    def drop(self) -> None:
+        """See `Connection`."""
+        self.transport.abort()
 
     # ── ClientSide ──────────────────────────────────────────────────────────────────────────────
 
@@ -169,6 +217,8 @@ class ClientConnection(HttpToolsProtocol):
         self.timer.stop()
         cycle.scope["extensions"] = {ABORT: self.transport.abort}
         cycle.transport = _Outlet(self.transport, partial(self.disconnect, at_once=False))
+        if any(name in _FRAMING for name, _ in cycle.scope["headers"]):
+            app = _closing_if_early(cycle, app)
         if cycle.scope["http_version"] == "1.0":
             app = _without_chunks(cycle, app)
         super()._start_asgi_task(cycle, app)
@@ -228,6 +278,26 @@ class _Outlet:
         self.write = transport.write
         self.is_closing = transport.is_closing
         self.close = close
+
+
+def _closing_if_early(cycle: Any, app: Application) -> Application:
+    """Return the application with `Connection: close` on an answer that precedes the body's end.
+
+    The rest of that body is not waited for: it may never come. `cycle` is uvicorn's request.
+    """
+
+    async def run(scope: Scope, receive: Receive, send: Send) -> None:
+        async def send_closing(message: Message) -> None:
+            if message["type"] == "http.response.start" and cycle.more_body:
+                others = (
+                    field for field in message["headers"] if field[0].lower() != b"connection"
+                )
+                message["headers"] = [*others, (b"connection", b"close")]
+            await send(message)
+
+        await app(scope, receive, send_closing)
+
+    return run
 
 
 def _without_chunks(cycle: Any, app: Application) -> Application:

@@ -18,7 +18,7 @@ from parkmeter.proxy.relay import Relay
 from parkmeter.proxy.request_head import Peer, RequestHead
 from parkmeter.web.headers import HEAD_LIMIT
 from parkmeter.web.problems import Problem, problem_answer, problem_of
-from parkmeter.web.refusals import head_stalled, head_too_large, malformed
+from parkmeter.web.refusals import Refusal, head_stalled, head_too_large, malformed
 from parkmeter.web.routes import Target
 
 
@@ -34,7 +34,7 @@ class GatewayProtocol(ClientConnection):
     """Reads requests one after the other; the states are drawn at `ClientConnection`."""
 
     def __init__(self, plane: DataPlane, *arguments: Any, **named: Any) -> None:
-        super().__init__(*arguments, **named)
+        super().__init__(plane.edge.connections, *arguments, **named)
         self._plane = plane
         self._peer = Peer("", None, "http")
         self._head_problem: Problem | None = None
@@ -44,7 +44,7 @@ class GatewayProtocol(ClientConnection):
         self._read_size = 0
         """Bytes of the present read."""
         self._earlier_size = 0
-        """Bytes of the head, or of what follows a body, in reads before it."""
+        """Bytes of the head, of what follows a body, or of what is dropped, in reads before it."""
         self._head_began = self._body_came = False
         """Of the present read."""
 
@@ -53,11 +53,12 @@ class GatewayProtocol(ClientConnection):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """See uvicorn."""
         super().connection_made(transport)
-        self._peer = Peer(self.client[0] if self.client else "", self.server, self.scheme or "http")
+        self._peer = Peer(self.address, self.server, self.scheme or "http")
 
     def data_received(self, data: bytes) -> None:
         """Read on; a prompt is notified once of everything that came for it."""
         if self._reading is _STOPPED:
+            self._drain(len(data))
             return
         before = self._reading
         self._head_began = self._body_came = False
@@ -78,9 +79,8 @@ class GatewayProtocol(ClientConnection):
         elif reading is _HEAD or (reading is _BODY and before is _BODY and not self._body_came):
             # Not only header by header: one without an end is never complete. Nor is a trailer.
             self._earlier_size += len(data)
-        elif not self._busy:
-            # The rest of a body that was answered already, or empty lines.
-            self.timer.restart(self.timeout_keep_alive)
+        # Else the rest of a body that was answered already, or empty lines: neither is given more
+        # time than was left, or a byte a minute would hold the connection for ever.
         if self._earlier_size > HEAD_LIMIT:
             self._refuse(head_too_large(HEAD_LIMIT).problem)
 
@@ -123,7 +123,10 @@ class GatewayProtocol(ClientConnection):
         if self.transport.is_closing():
             raise _EndOfReadingError  # its answer could not be sent
         request = self._request_head()
-        target = self._plane.routes.match(request.location.path)
+        routes = self._plane.routes
+        if request.routes is not routes:
+            request.routes, request.target = routes, routes.match(request.location.path)
+        target = request.target
         self._earlier_size = 0
         if target is None:
             self._pass_to_application(request)
@@ -197,10 +200,16 @@ class GatewayProtocol(ClientConnection):
 
     def _pass_to_application(self, request: RequestHead) -> None:
         """Let uvicorn read the head again, and go on as it does."""
+        plane = self._plane
         try:
             request.check_names()
+            if not plane.recognize(request.authorization, self.cached_token):
+                plane.edge.check_host(request.named.get(b"host", b""))
         except InvalidRequestError as error:
             self._head_problem = problem_of(error)
+            raise _EndOfReadingError from None
+        except Refusal as refusal:
+            self._head_problem = refusal.problem
             raise _EndOfReadingError from None
         url, headers = self.url, self.headers
         super().on_message_begin()
@@ -222,12 +231,18 @@ class GatewayProtocol(ClientConnection):
     def _timed_out(self) -> None:
         if isinstance(self._active, Relay):
             self._active.timed_out()
-        elif self.transport.is_closing():
-            self.transport.abort()
+        elif self.transport.is_closing() or self.flow.write_paused:
+            self.transport.abort()  # nothing that is written now would be taken either
         elif self._reading is _HEAD:
             self._refuse(head_stalled(self.HEAD_SECONDS).problem)
         else:
             self.disconnect(at_once=False)
+
+    def _drain(self, size: int) -> None:
+        """Drop what comes behind the last answer; end the connection if it is too much."""
+        self._earlier_size += size
+        if self._earlier_size > self.DRAIN_LIMIT:
+            self.transport.abort()
 
     def _refuse(self, problem: Problem) -> None:
         """Stop reading, and answer with the problem: in its turn, and once for each request."""

@@ -9,12 +9,14 @@ from datetime import datetime
 from typing import Any
 
 from parkmeter.core.tokens import Scope, Token, require
-from parkmeter.errors import TokenRefusedError, UnknownEndpointError
+from parkmeter.errors import ParkmeterError, TokenRefusedError, UnknownEndpointError
+from parkmeter.proxy.edge import Edge
 from parkmeter.proxy.gate import LocalGate, Standing
 from parkmeter.proxy.traffic import TrafficByEndpoint
 from parkmeter.proxy.upstream_pool import UpstreamPool
 from parkmeter.proxy.waker import WakeAttempt, Waker
 from parkmeter.web.auth import CachedToken, TokenBook
+from parkmeter.web.refusals import PathClosedError
 from parkmeter.web.routes import Route, Routes, Target
 
 
@@ -23,7 +25,7 @@ class DataPlane:
 
     `routes` may be replaced at any time, from any thread; requests under way keep what they began
     with. `now` reads the clock (aware, UTC). `traffic` counts the outcomes of requests for known
-    endpoints; to be read on the loop.
+    endpoints; to be read on the loop. `edge`: the rules for requests without a valid token.
     """
 
     def __init__(  # noqa: PLR0913 (what prompts share)
@@ -35,12 +37,14 @@ class DataPlane:
         pool: UpstreamPool | None = None,
         *,
         waker: Waker | None = None,
+        edge: Edge | None = None,
     ) -> None:
         self.routes = routes
         self.gate = gate
         self.now = now
         self.pool = pool or UpstreamPool()
         self.traffic = TrafficByEndpoint()
+        self.edge = edge or Edge()
         self._book = book
         self._waker = waker
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -69,6 +73,29 @@ class DataPlane:
             require(token, Scope.INVOKE, target.name)
             cached.invokes.add(target.name)
         return target.route
+
+    def recognize(self, header: bytes, cached: CachedToken) -> bool:
+        """Return True if this Authorization header has a valid token; it is cached as well."""
+        if not header:
+            return False
+        now, edition = self.now(), self._book.edition
+        token = cached.token
+        if token is not None and cached.header == header and cached.edition is edition:
+            return token.alive(now)
+        try:
+            token = self._book.check(header.decode("latin-1"), now)
+        except ParkmeterError:
+            return False
+        cached.remember(header, edition, token)
+        return True
+
+    def require_admin(self, route: Route, cached: CachedToken) -> None:
+        """Raise PathClosedError unless the token has `admin`, which alone its path is open to.
+
+        `cached`: the token as `authorize` keeps it.
+        """
+        if cached.token is None or not cached.token.may(Scope.ADMIN, route.name):
+            raise PathClosedError(route.name)
 
     def wake_call(self, route: Route, token: Token | None) -> Callable[[], WakeAttempt] | None:
         """Return a callable that tops up the closed meter for this token, or None if it may not."""

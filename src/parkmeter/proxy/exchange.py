@@ -9,17 +9,15 @@ import logging
 from collections.abc import Callable
 from enum import Enum, auto
 from time import perf_counter
-from typing import Protocol
 
 from parkmeter.errors import ParkmeterError, UpstreamError
+from parkmeter.proxy.client_side import ClientSide
 from parkmeter.proxy.data_plane import DataPlane
-from parkmeter.proxy.lazy_timer import LazyTimer
 from parkmeter.proxy.request_body import LAST_CHUNK, RequestBody, chunk
 from parkmeter.proxy.request_head import RequestHead
 from parkmeter.proxy.upstream_connection import State, UpstreamConnection
 from parkmeter.proxy.upstream_pool import Address
 from parkmeter.web import refusals
-from parkmeter.web.auth import CachedToken
 from parkmeter.web.headers import BODILESS, answer_head
 from parkmeter.web.problems import Problem, problem_of
 from parkmeter.web.routes import Target, Timeouts
@@ -29,7 +27,7 @@ _log = logging.getLogger(__name__)
 AHEAD_LIMIT = 64 * 1024
 """Bytes of a body that are read before they can be forwarded."""
 
-REPLAYED_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
+REPLAYED_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 """Methods that may be sent twice when a kept-alive connection turns out closed before a byte of the
 answer: only those that change nothing by definition (RFC 9110, 9.2.1), and only with the whole body
 at hand. A POST may have run already; its client gets 502 and decides."""
@@ -45,6 +43,7 @@ class Stage(Enum):
     """Stage of a request; see `Relay`."""
 
     NEW = auto()
+    DENIED = auto()
     HELD = auto()
     READING = auto()
     CONNECTING = auto()
@@ -53,37 +52,9 @@ class Stage(Enum):
     OVER = auto()
 
 
-_READING, _CONNECTING = Stage.READING, Stage.CONNECTING
+_DENIED, _READING, _CONNECTING = Stage.DENIED, Stage.READING, Stage.CONNECTING
 _REQUESTED, _ANSWERING, _OVER = Stage.REQUESTED, Stage.ANSWERING, Stage.OVER
 _DONE = State.DONE
-
-
-class ClientSide(Protocol):
-    """The client's connection, as one of its requests sees it.
-
-    `timer` belongs to the active request; `cached_token` to the connection.
-    """
-
-    timer: LazyTimer
-    cached_token: CachedToken
-
-    def write(self, data: bytes) -> None:
-        """Send."""
-
-    def pause(self) -> None:
-        """Stop reading for now."""
-
-    def resume(self) -> None:
-        """Read on."""
-
-    def answered(self, *, keep: bool) -> None:
-        """Take note that the answer is complete; without `keep` the connection ends with it."""
-
-    def disconnect(self, *, at_once: bool) -> None:
-        """End the connection, so that half an answer cannot be taken for a whole one.
-
-        `at_once` discards what was not sent yet.
-        """
 
 
 class Exchange:
@@ -103,6 +74,7 @@ class Exchange:
         "_client",
         "_connecting",
         "_connection",
+        "_cookies",
         "_first",
         "_head",
         "_head_at",
@@ -112,6 +84,7 @@ class Exchange:
         "_target",
         "_timeout_error",
         "_timeouts",
+        "_upload_from",
         "keep_alive",
         "response_complete",
     )
@@ -127,6 +100,8 @@ class Exchange:
     """What was sent first, as long as it may be sent again."""
     _chunked: bool
     """The answer goes to the client in chunks."""
+    _cookies: bool
+    """Cookies pass, in both directions."""
     _address: Address
     _timeouts: Timeouts
     _connecting: asyncio.Task[None] | None
@@ -134,6 +109,8 @@ class Exchange:
     _allowed_seconds: float
     _timeout_error: Callable[[float], Exception]
     _admitted_at: float
+    _upload_from: float
+    """Time from which the body's least rate counts."""
     _head_at: float
     keep_alive: bool
     response_complete: bool
@@ -189,7 +166,8 @@ class Exchange:
         """See `Requester`."""
         self._client.resume()
         if self._stage is _REQUESTED and not self._body.complete:
-            self._allow(self._timeouts.upload_seconds, refusals.upload_stalled)
+            self._upload_from = perf_counter()  # it was not the client that was slow
+            self._await_body()
 
     # ── The request ─────────────────────────────────────────────────────────────────────────────
 
@@ -203,7 +181,9 @@ class Exchange:
             if body.waiting or body.complete:
                 self._connect(self._plane.pool.reuse(self._address))
             else:
-                self._allow(self._timeouts.upload_seconds, refusals.upload_stalled)
+                self._await_body()
+        elif stage is _DENIED:
+            self._send_refusal()
         elif body.waiting > AHEAD_LIMIT and not body.complete:
             self._client.pause()  # not if it is complete: the client's leaving would go unseen
 
@@ -233,7 +213,7 @@ class Exchange:
             self._first = first if self._request.method in REPLAYED_METHODS else b""
             self._allow(self._timeouts.first_byte_seconds, refusals.no_answer)
         else:
-            self._allow(self._timeouts.upload_seconds, refusals.upload_stalled)
+            self._await_body()
             self._client.resume()
         self._connection = connection
         self._stage = _REQUESTED
@@ -251,7 +231,7 @@ class Exchange:
             if body.complete:
                 self._allow(self._timeouts.first_byte_seconds, refusals.no_answer)
             else:
-                self._allow(self._timeouts.upload_seconds, refusals.upload_stalled)
+                self._await_body()
         if refused:
             body.discard()  # read all the same: many clients listen only after their last byte
         else:
@@ -284,7 +264,12 @@ class Exchange:
         self._timeout_error = refusals.answer_stalled
         self._head_at = perf_counter()
         status = connection.status
-        head = answer_head(status, connection.headers) + self._meter_headers()
+        head = (
+            answer_head(
+                status, connection.headers, cookies=self._cookies, document=connection.document
+            )
+            + self._meter_headers()
+        )
         if not (connection.has_length or self._request.method == "HEAD" or status in BODILESS):
             if self._request.http11:
                 self._chunked = True
@@ -331,11 +316,24 @@ class Exchange:
         self._timeout_error = error
         self._client.timer.restart(seconds)
 
+    def _await_body(self) -> None:
+        """Limit the wait for more of the body: for its next piece, and by the least rate."""
+        seconds = self._timeouts.upload_seconds
+        left = self._body.time_left(perf_counter() - self._upload_from)
+        if left < seconds:
+            self._allow(max(left, 0), refusals.upload_too_slow)
+        else:
+            self._allow(seconds, refusals.upload_stalled)
+
     def _raise_timeout(self) -> None:
         raise self._timeout_error(self._allowed_seconds)
 
     def _fail(self, problem: Problem) -> None:
         """Send the problem, or break off visibly if the answer has begun."""
+        raise NotImplementedError
+
+    def _send_refusal(self) -> None:
+        """Send the problem of a request that its head alone had refused."""
         raise NotImplementedError
 
     def _release(self) -> None:

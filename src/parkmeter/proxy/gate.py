@@ -1,11 +1,12 @@
 """The gate of one process: which meters are open, where their endpoints are, what is in flight.
 
 Control code shows it views from any thread; the data plane asks it on its event loop and never
-waits for the core. It may not know HTTP, tokens or prices.
+waits for the core. It may not know HTTP, tokens or prices; a request's token is to it a holder.
 """
 
 import asyncio
 import threading
+import time
 from collections.abc import Callable
 from datetime import datetime
 from enum import Enum, auto
@@ -13,6 +14,8 @@ from typing import Self
 
 from parkmeter.core.meter import Status
 from parkmeter.core.status import View
+from parkmeter.proxy.fair_shares import PATIENCE_SECONDS, FairShares
+from parkmeter.proxy.waiting_line import Waiter, WaitingLine
 
 
 class Standing(Enum):
@@ -99,7 +102,7 @@ class LocalGate:
     def waiting(self, name: str) -> int:
         """Return the number of requests being held."""
         slot = self._slots.get(name)
-        return len(slot.waiters) if slot is not None else 0
+        return len(slot.line) if slot is not None else 0
 
     def standing(self, name: str) -> Standing:
         """Return the state of this endpoint's meter now."""
@@ -125,14 +128,43 @@ class LocalGate:
         self._release(slot)
         return None
 
-    def add_waiter(self, name: str, at_most: int, changed: Callable[[], None]) -> "Waiter | None":
-        """Return a waiter for one held request; None if there are `at_most` already.
+    def admit_share(
+        self, name: str, holder: str, limit: int, *, prompt: bool = True
+    ) -> "Permit | None":
+        """Return a permit as `admit` does, where at most `limit` requests are in flight.
 
-        `changed` is called on the loop after each new view of this endpoint until the waiter is
-        released. Check the standing after this call: an earlier view causes no notification.
+        Holders share the places fairly; None also if there is none for this one.
         """
         slot = self._slot(name)
-        return Waiter(slot, changed) if len(slot.waiters) < at_most else None
+        if slot.places is None:
+            slot.places = _Places(slot, self._now)
+        places = slot.places
+        places.limit = limit
+        places.fill()  # those that wait come first
+        if not places.serves() or not places.take(holder):
+            return None
+        permit = self.admit(name, prompt=prompt)
+        if permit is None:
+            places.shares.give_back(holder)
+            return None
+        return SharedPermit(self, slot, permit.address, prompt=prompt, holder=holder)
+
+    def add_waiter(
+        self, name: str, at_most: int, changed: Callable[[], None], holder: str = ""
+    ) -> Waiter | None:
+        """Return a waiter for one held request; None if there are `at_most` already.
+
+        Where the line is full, a holder with fewer waiters than another displaces one of them.
+        `changed` is called on the loop after each new view of this endpoint until the waiter is
+        released, when its turn comes, and when it is displaced. Check the standing after this call:
+        an earlier view causes no notification.
+        """
+        slot = self._slot(name)
+        slot.loop = asyncio.get_running_loop()
+        waiter = slot.line.add(holder, at_most, changed)
+        if slot.places is not None:
+            slot.places.fill_later()
+        return waiter
 
     def recheck(self) -> None:
         """Have every held request look again, as after a new view; from any thread."""
@@ -188,39 +220,99 @@ class Permit:
             self._gate._release(self._slot, prompt=self._prompt)  # noqa: SLF001
 
 
-class Waiter:
-    """One held request; it counts until it is released. Releasing twice counts once."""
+class SharedPermit(Permit):
+    """A permit that takes one of a limited number of places."""
 
-    __slots__ = ("_slot", "changed")
+    __slots__ = ("_holder",)
 
-    def __init__(self, slot: "_Slot", changed: Callable[[], None]) -> None:
-        self._slot = slot
-        self.changed = changed
-        slot.waiters.add(self)
-        slot.loop = asyncio.get_running_loop()
+    def __init__(
+        self, gate: LocalGate, slot: "_Slot", address: str, *, prompt: bool, holder: str
+    ) -> None:
+        super().__init__(gate, slot, address, prompt=prompt)
+        self._holder = holder
 
     def release(self) -> None:
-        """Wait no longer."""
-        self._slot.waiters.discard(self)
+        """Give permit and place back; the next held request gets the place."""
+        if not self._released:
+            super().release()
+            if (places := self._slot.places) is not None:
+                places.give_back(self._holder)
+
+
+class _Places:
+    """The limited places of one endpoint."""
+
+    __slots__ = ("_filling", "_now", "_retry", "_slot", "limit", "shares")
+
+    def __init__(self, slot: "_Slot", now: Callable[[], datetime]) -> None:
+        self._slot = slot
+        self._now = now
+        self._filling = False
+        self._retry: asyncio.TimerHandle | None = None
+        self.shares = FairShares()
+        self.limit = 1
+
+    def serves(self) -> bool:
+        return standing(self._slot.view, self._now()) is _SERVING
+
+    def take(self, holder: str) -> bool:
+        return self.shares.take(holder, self.limit, time.monotonic())
+
+    def give_back(self, holder: str) -> None:
+        self.shares.give_back(holder)
+        self.fill()
+
+    def fill(self) -> None:
+        """Let held requests go on as far as there are places, one holder after the other."""
+        line = self._slot.line
+        if self._filling or not line:
+            return  # a request that ends at once comes here again: the loop below goes on
+        self._filling = True
+        try:
+            while line and self.serves():
+                waiter = line.pop_next(self._allows)
+                if waiter is None:
+                    break
+                waiter.turn = True
+                waiter.changed()
+        finally:
+            self._filling = False
+        self.fill_later()
+
+    def fill_later(self) -> None:
+        """Try again where free places are kept for a refused holder, which may never come back."""
+        free = self.shares.taken < self.limit and self.serves()
+        if free and self._slot.line and self._retry is None:
+            loop = asyncio.get_running_loop()
+            self._retry = loop.call_later(PATIENCE_SECONDS, self._fill_again)
+
+    def _fill_again(self) -> None:
+        self._retry = None
+        self.fill()
+
+    def _allows(self, holder: str) -> bool:
+        return self.shares.allows(holder, self.limit, time.monotonic())
 
 
 class _Slot:
     """State of one endpoint. The counts are changed on the loop only."""
 
-    __slots__ = ("in_flight", "loop", "prompts", "used_at", "view", "waiters")
+    __slots__ = ("in_flight", "line", "loop", "places", "prompts", "used_at", "view")
 
     def __init__(self) -> None:
         self.view: View | None = None
         self.in_flight = 0
         self.prompts = 0
         self.used_at: datetime | None = None
-        self.waiters: set[Waiter] = set()
+        self.line = WaitingLine()
+        self.places: _Places | None = None
+        """None where the number of requests in flight is not limited."""
         self.loop: asyncio.AbstractEventLoop | None = None
 
     def notify(self) -> None:
         """Call the waiters on the loop; from any thread."""
         loop = self.loop
-        if not self.waiters or loop is None or loop.is_closed():
+        if not self.line or loop is None or loop.is_closed():
             return
         try:
             loop.call_soon_threadsafe(self._call_waiters)
@@ -229,6 +321,8 @@ class _Slot:
             return
 
     def _call_waiters(self) -> None:
-        for waiter in tuple(self.waiters):
-            if waiter in self.waiters:
+        if self.places is not None:
+            self.places.fill()
+        for waiter in self.line:
+            if waiter in self.line:
                 waiter.changed()

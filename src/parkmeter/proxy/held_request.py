@@ -1,4 +1,4 @@
-"""One request that waits until its endpoint serves, or for a top-up. It is not in flight."""
+"""One request that waits until its endpoint serves, for a top-up, or for a place in flight."""
 
 import asyncio
 from collections.abc import Callable
@@ -20,26 +20,29 @@ class HeldRequest:
     after which `changed` is called too.
 
     Raises at construction:
-        NotServingError: the limit of held requests is reached.
+        NotServingError, TooManyInFlightError: the limit of held requests is reached.
     """
 
-    __slots__ = ("_attempt", "_gate", "_loop", "_name", "_now", "_seconds", "_until", "_waiter")
+    __slots__ = ("_attempt", "_gate", "_loop", "_now", "_route", "_seconds", "_until", "_waiter")
 
     def __init__(  # noqa: PLR0913, PLR0917 (all it may wait for)
         self,
         gate: LocalGate,
         route: Route,
+        holder: str,
         seconds: float,
         now: Callable[[], datetime],
         changed: Callable[[], None],
         wake: Callable[[], WakeAttempt] | None = None,
     ) -> None:
-        waiter = gate.add_waiter(route.name, route.limits.max_waiting, changed)
+        waiter = gate.add_waiter(route.name, route.limits.max_waiting, changed, holder)
         if waiter is None:
+            if gate.standing(route.name) is Standing.SERVING:
+                raise refusals.too_many_in_flight(route)
             raise refusals.too_many_waiting(route, gate.view(route.name))
         self._waiter = waiter
         self._gate = gate
-        self._name = route.name
+        self._route = route
         self._now = now
         self._loop = asyncio.get_running_loop()
         self._seconds = seconds
@@ -52,20 +55,30 @@ class HeldRequest:
         """Return the seconds until the next check; 0 or less when there is nothing to wait for.
 
         Raises:
-            ParkmeterError: the top-up failed, and why.
+            ParkmeterError: the top-up failed, and why, or another token got its place.
 
         """
-        gate = self._gate
-        if self._attempt is not None and not gate.shutting_down:
+        gate, name = self._gate, self._route.name
+        if self._waiter.displaced:
+            raise refusals.place_taken(self._route)
+        if gate.shutting_down or self._waiter.turn:
+            return 0
+        if self._attempt is not None:
             if not self._attempt.done():
                 return TIMEOUT_SECONDS
             attempt, self._attempt = self._attempt, None
             self._until = self._loop.time() + self._seconds
             attempt.result()
-        if gate.shutting_down or gate.standing(self._name) is not Standing.WAITING:
-            return 0
+        limited = self._route.limits.max_in_flight is not None
+        match gate.standing(name):
+            case Standing.CLOSED:
+                return 0
+            case Standing.SERVING if not limited:
+                return 0
+            case Standing.SERVING | Standing.WAITING:
+                pass  # until its turn comes
         left = self._until - self._loop.time()
-        view = gate.view(self._name)
+        view = gate.view(name)
         if view is not None:
             # It closes at that time, also if no new view comes.
             closes = (view.open_until - self._now()).total_seconds()

@@ -21,6 +21,11 @@ class LazyTimer:
         self._deadline = self._at = _NEVER
         self._timer: asyncio.TimerHandle | None = None
 
+    @property
+    def deadline(self) -> float:
+        """Time of the loop at which it fires; infinite while it is stopped."""
+        return self._deadline
+
     def restart(self, seconds: float) -> None:
         """Fire `seconds` from now, replacing the previous deadline."""
         self._deadline = deadline = self._loop.time() + seconds

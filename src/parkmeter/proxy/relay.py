@@ -8,9 +8,17 @@ from datetime import datetime
 from time import perf_counter
 
 from parkmeter.core.status import View
-from parkmeter.errors import MeterClosedError, NotServingError, ParkmeterError
+from parkmeter.core.tokens import Token
+from parkmeter.errors import (
+    MeterClosedError,
+    NotServingError,
+    ParkmeterError,
+    TokenMissingError,
+    TokenRefusedError,
+)
+from parkmeter.proxy.client_side import ClientSide
 from parkmeter.proxy.data_plane import DataPlane
-from parkmeter.proxy.exchange import ClientSide, Exchange, Stage
+from parkmeter.proxy.exchange import Exchange, Stage
 from parkmeter.proxy.gate import Permit, Standing, standing
 from parkmeter.proxy.held_request import HeldRequest
 from parkmeter.proxy.request_body import RequestBody
@@ -18,13 +26,13 @@ from parkmeter.proxy.request_head import RequestHead
 from parkmeter.proxy.upstream_pool import address_of
 from parkmeter.web import refusals
 from parkmeter.web.meter_headers import meter_header_lines
-from parkmeter.web.problems import Problem, problem_answer
+from parkmeter.web.problems import Problem, problem_answer, problem_of
 from parkmeter.web.routes import Route, Target
 
 _log = logging.getLogger(__name__)
 
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
-_NEW, _HELD, _READING = Stage.NEW, Stage.HELD, Stage.READING
+_NEW, _DENIED, _HELD, _READING = Stage.NEW, Stage.DENIED, Stage.HELD, Stage.READING
 _ANSWERING, _OVER = Stage.ANSWERING, Stage.OVER
 
 
@@ -40,12 +48,17 @@ class Relay(Exchange):
                                                   └──── found closed ───────┘              ▼
          refused, broken, late, or either side gone: from every stage ──────────────────▶ OVER
 
-    NEW lasts while an earlier request of the connection is unanswered. In flight from READING on.
+    NEW lasts while an earlier request of the connection is unanswered. One that is refused by its
+    head alone is DENIED until the read that brought it is taken in: its connection is kept only if
+    the body has come too. In flight from READING on.
     A failure before ANSWERING is answered with a problem; after that the answer must break off
     visibly, for nothing else can be sent.
     """
 
-    __slots__ = ("_held", "_permit", "_permitted", "_route")
+    __slots__ = ("_delay", "_held", "_permit", "_permitted", "_refusal", "_route", "_token")
+
+    _delay: float
+    """Seconds that a refusal has to wait."""
 
     def __init__(
         self,
@@ -64,6 +77,7 @@ class Relay(Exchange):
             length, awaits_continue=request.http11 and request.expects_continue
         )
         self._held: HeldRequest | None = None
+        self._token: Token | None = None
         self._permit: Permit | None = None
         self._connecting = None
         self._connection = None
@@ -85,7 +99,16 @@ class Relay(Exchange):
 
     def timed_out(self) -> None:
         """Act on the timer: the present stage took longer than it may."""
+        if self._stage is _DENIED:
+            self._delay = 0
+            self._send_refusal()
+            return
         self._guarded(self._recheck if self._stage is _HELD else self._raise_timeout)
+
+    def cut(self, token_id: str) -> None:
+        """End the request, answered or not, if it is of this token: it was revoked."""
+        if self._holder() == token_id:
+            self.refuse(problem_of(TokenRefusedError()))
 
     def refuse(self, problem: Problem) -> None:
         """End, for a reason the client's connection found in the rest of the request."""
@@ -100,12 +123,22 @@ class Relay(Exchange):
         if not checked:
             request.check_names()
         cached_token = self._client.cached_token
-        self._route = route = plane.authorize(target, request.authorization, cached_token)
+        try:
+            self._route = route = plane.authorize(target, request.authorization, cached_token)
+        except (TokenMissingError, TokenRefusedError) as error:
+            self._refuse_token(error)
+            return
+        self._token = cached_token.token
         self._permitted = True
         if not checked:
             request.check_form(target)
+        if request.needs_admin:
+            plane.require_admin(route, cached_token)
         self._body.frame(request.named, route.limits.max_body_bytes)
-        permit = plane.gate.admit(route.name, prompt=request.prompt)
+        if route.limits.max_in_flight is None:
+            permit = plane.gate.admit(route.name, prompt=request.prompt)
+        else:
+            permit = self._limited(route.limits.max_in_flight)
         if permit is not None:
             self._admit(permit)
             return
@@ -113,9 +146,22 @@ class Relay(Exchange):
         wake = plane.wake_call(route, cached_token.token) if request.prompt else None
         if not seconds and wake is None:
             raise self._not_admitted()
-        self._held = HeldRequest(plane.gate, route, seconds, plane.now, self._view_changed, wake)
+        self._held = HeldRequest(
+            plane.gate, route, self._holder(), seconds, plane.now, self._view_changed, wake
+        )
         self._stage = _HELD
         self._recheck()
+
+    def _refuse_token(self, error: TokenMissingError | TokenRefusedError) -> None:
+        edge, request, delay = self._plane.edge, self._request, 0.0
+        if isinstance(error, TokenRefusedError):
+            delay = edge.refuse_token(request.peer.client, request.fields)
+        try:
+            edge.check_host(request.named.get(b"host", b""))
+        except refusals.Refusal as refusal:
+            self._refuse_later(refusal.problem, delay)
+        else:
+            self._refuse_later(problem_of(error), delay)
 
     def _view_changed(self) -> None:
         if self._stage is _HELD:
@@ -133,29 +179,58 @@ class Relay(Exchange):
             self._client.timer.restart(left)
             return
         self._held.release()
-        permit = self._plane.gate.admit(self._route.name, prompt=self._request.prompt)
+        self._check_again()
+        limit = self._route.limits.max_in_flight
+        if limit is None:
+            permit = self._plane.gate.admit(self._route.name, prompt=self._request.prompt)
+        else:
+            permit = self._limited(limit)
         if permit is None:
             raise self._not_admitted()
         self._admit(permit)
         self._client.resume()
         self._proceed()
 
+    def _check_again(self) -> None:
+        """Ask for the token again: it may have been revoked while the request was held."""
+        request, plane, cached_token = self._request, self._plane, self._client.cached_token
+        self._permitted = False
+        plane.authorize(self._target, request.authorization, cached_token)
+        if request.needs_admin:
+            plane.require_admin(self._route, cached_token)
+        self._token = cached_token.token
+        self._permitted = True
+
+    def _limited(self, limit: int) -> Permit | None:
+        """Return a permit if there is a place for this token."""
+        gate, prompt = self._plane.gate, self._request.prompt
+        return gate.admit_share(self._route.name, self._holder(), limit, prompt=prompt)
+
+    def _holder(self) -> str:
+        return "" if self._token is None else self._token.id
+
     def _wait_seconds(self) -> int:
         """Return how long this request may be held."""
         return min(self._request.prefer.wait or 0, self._route.limits.max_wait_seconds)
 
     def _not_admitted(self) -> ParkmeterError:
-        view = self._plane.gate.view(self._route.name)
-        return not_admitted(self._route, view, self._plane.now(), self._request.base)
+        route, now = self._route, self._plane.now()
+        view = self._plane.gate.view(route.name)
+        if route.limits.max_in_flight is not None and standing(view, now) is Standing.SERVING:
+            return refusals.too_many_in_flight(route)
+        return not_admitted(route, view, now, self._request.base)
 
     def _admit(self, permit: Permit) -> None:
         self._permit = permit
         self._stage = _READING
         self._plane.traffic[self._target.name].admitted += 1
-        self._admitted_at = perf_counter()
+        self._admitted_at = self._upload_from = perf_counter()
         self._timeouts = self._route.timeouts
         self._address = address_of(permit.address)
-        self._head = self._request.head_for(self._target.path, self._address.authority)
+        self._cookies = cookies = self._route.cookies
+        self._head = self._request.head_for(
+            self._target.path, self._address.authority, cookies=cookies
+        )
         if self._body.awaits_continue:
             self._body.awaits_continue = False
             self._client.write(_CONTINUE)
@@ -174,6 +249,11 @@ class Relay(Exchange):
         name, client = self._target.name, self._client
         if self._stage is _OVER:
             return
+        if self._stage is _NEW:
+            self._refuse_later(problem, 0)
+            return
+        if self._stage is _DENIED:
+            problem = self._refusal  # the first fault of a request is the one it is answered with
         if self._stage is _ANSWERING:
             _log.warning("an answer of %s broke off: %s", name, problem.body.decode())
             self._plane.traffic[name].broken += 1
@@ -182,12 +262,26 @@ class Relay(Exchange):
             return
         if self._target.route is not None:  # any client can make names up; each would be kept
             self._plane.traffic[name].refused(problem.status)
-        awaits_continue = self._body.awaits_continue
-        keep = self.keep_alive and not awaits_continue and "Connection" not in problem.headers
+        # A body that is still to come may never come: its end is not waited for.
+        keep = self.keep_alive and self._body.complete and "Connection" not in problem.headers
         headless = self._request.method == "HEAD"
         client.write(problem_answer(problem, self._meter_headers(), keep=keep, headless=headless))
         self._release()
         client.answered(keep=keep)
+
+    def _refuse_later(self, problem: Problem, delay: float) -> None:
+        """Send the problem once the present read is taken in, at the earliest after `delay`."""
+        self._stage = _DENIED
+        self._refusal = problem
+        self._delay = delay
+
+    def _send_refusal(self) -> None:
+        if self._delay:
+            self._client.pause()
+            self._client.timer.restart(self._delay)
+        else:
+            self._client.resume()
+            self._fail(self._refusal)
 
     def _release(self) -> None:
         self._stage = _OVER

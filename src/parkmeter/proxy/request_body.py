@@ -9,6 +9,11 @@ from collections.abc import Mapping
 from parkmeter.errors import InvalidRequestError, TooLargeError
 from parkmeter.web.refusals import unknown_coding
 
+GRACE_SECONDS = 120.0
+LEAST_RATE = 1000.0
+"""Bytes a second, after the grace; the slowest line still in use has several times as many. A body
+that drips would hold a permit, and keep an endpoint from being idle, for as long as it likes."""
+
 
 class RequestBody:
     """Takes pieces as the client sends them and frames them for the model server.
@@ -100,6 +105,13 @@ class RequestBody:
             return data
         framed = chunk(data) if data else b""  # an empty chunk would end it
         return framed + LAST_CHUNK if self.complete else framed
+
+    def time_left(self, elapsed: float) -> float:
+        """Return the seconds in which more of an incomplete body has to come, after `elapsed`.
+
+        It is bought by what came, at `LEAST_RATE`, beyond the grace that every body has.
+        """
+        return GRACE_SECONDS + self._received / LEAST_RATE - elapsed
 
     def discard(self) -> None:
         """Drop what came and was not taken."""

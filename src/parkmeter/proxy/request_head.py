@@ -4,7 +4,6 @@ What follows from the head alone is computed once: on a kept connection most req
 head as the one before, but for the length of their body, which is therefore not part of it.
 """
 
-import re
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -22,10 +21,11 @@ from parkmeter.web.headers import (
     request_head,
     wants_upgrade,
 )
-from parkmeter.web.routes import Target
+from parkmeter.web.routes import Routes, Target
+from parkmeter.web.server_paths import SHORT, needs_admin, needs_admin_cached, plain_path
 from parkmeter.web.stage import Location, locate
 
-_DOT_SEGMENT = re.compile(rb"/(?:\.|%2e){1,2}(?:/|$)", re.IGNORECASE)
+_NOT_FORWARDED = frozenset({"CONNECT", "TRACE"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,9 +41,11 @@ class RequestHead:
     """A request's line and headers: names in lower case, without Content-Length.
 
     `named`: by name; the last one of a header that came more than once. `http11`: an answer may be
-    chunked and its connection kept. `checked_for`: the target it was checked for. `prompt`: it has
-    the model work. Prompts are posted; a request that only reads (`GET /v1/models`, a probe) must
-    neither buy time nor keep an endpoint from being idle.
+    chunked and its connection kept. `target`: its target in `routes`, as its reader found it.
+    `checked_for`: the target it was checked for, and `needs_admin` what came of it: the path is
+    open to `admin` only. `prompt`: it has the model work. Prompts are
+    posted; a request that only reads (`GET /v1/models`, a probe) must neither buy time nor keep an
+    endpoint from being idle.
     """
 
     def __init__(
@@ -59,7 +61,10 @@ class RequestHead:
         self.authorization = self.named.get(b"authorization", b"")
         self.expects_continue = self.named.get(b"expect", b"").lower() == b"100-continue"
         self.checked_for: Target | None = None
-        self._head_key: tuple[bytes, bytes] = (b"", b"")
+        self.needs_admin = False
+        self.routes: Routes | None = None
+        self.target: Target | None = None
+        self._head_key: tuple[bytes, bytes, bool] = (b"", b"", False)
         self._head = b""
 
     def check_names(self) -> None:
@@ -82,16 +87,22 @@ class RequestHead:
             InvalidRequestError: its path is ambiguous.
 
         """
+        closed = False
         if target.prompt:
             if self.method != "POST":
                 raise refusals.method_not_allowed()
-        elif _DOT_SEGMENT.search(target.path):
-            raise InvalidRequestError(
-                "A path with . or .. means different things to different servers; send the path "
-                "they stand for."
+        elif self.method in _NOT_FORWARDED:
+            raise refusals.method_not_forwarded()
+        elif (route := target.route) is not None:
+            path = target.path
+            closed = (
+                needs_admin_cached(route.paths, self.method, path)
+                if len(path) <= SHORT
+                else needs_admin(route.paths, self.method, plain_path(path))
             )
         if b"upgrade" in self.named and wants_upgrade(self.fields):
             raise refusals.no_upgrade()
+        self.needs_admin = closed
         self.checked_for = target
 
     @cached_property
@@ -114,15 +125,18 @@ class RequestHead:
         """The address the client called, up to our own paths: with its stage, if any."""
         return base_url(self.peer.scheme, self.host, self.location.stage)
 
-    def head_for(self, path: bytes, authority: bytes) -> bytes:
+    def head_for(self, path: bytes, authority: bytes, *, cookies: bool) -> bytes:
         """Return the head for `path` at the model server `authority`, open for the body's framing.
+
+        `cookies`: the client's cookies are among its headers.
 
         Raises:
             InvalidRequestError: a header holds a byte that no header may hold.
             Refusal: it is larger than model servers accept.
 
         """
-        if self._head_key == (path, authority):
+        key = (path, authority, cookies)
+        if self._head_key == key:
             return self._head
         whole = path
         if query := self.location.query:
@@ -132,8 +146,8 @@ class RequestHead:
         if self.prefer.rest:
             own.append(b"Prefer: %b\r\n" % self.prefer.rest)
         line = b"%b %b HTTP/1.1\r\n" % (self.method.encode("ascii"), whole)
-        head = request_head(line, self.fields, self.named, own)
+        head = request_head(line, self.fields, self.named, own, cookies=cookies)
         if len(head) > HEAD_LIMIT:
             raise refusals.head_too_large(HEAD_LIMIT)
-        self._head_key, self._head = (path, authority), head
+        self._head_key, self._head = key, head
         return head

@@ -12,6 +12,10 @@ BOUNDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 12
 """Seconds; upper edges of the histograms' buckets, from a small model to the longest timeout."""
 
 
+TOO_MANY = 429
+"""Status of a request that finds no place."""
+
+
 class Outcome(StrEnum):
     """Outcome of a request that has no status."""
 
@@ -36,17 +40,19 @@ class Traffic:
 
     `admitted` counts requests when they get their permit; everything else is counted at the end,
     refused requests included, with a token or without. `statuses` counts answers by the first digit
-    of their status. Durations are of complete answers of the model, in seconds from the permit:
-    waiting for an endpoint to start says nothing of the model.
+    of their status; `limited` those refused for want of a place. Durations are of complete answers
+    of the model, in seconds from the permit: waiting for an endpoint to start says nothing of the
+    model.
     """
 
-    __slots__ = ("admitted", "broken", "first_byte", "gone", "statuses", "whole")
+    __slots__ = ("admitted", "broken", "first_byte", "gone", "limited", "statuses", "whole")
 
     def __init__(self) -> None:
         self.admitted = 0
         self.statuses = [0] * 10
         self.gone = 0
         self.broken = 0
+        self.limited = 0
         self.first_byte = Histogram()
         self.whole = Histogram()
 
@@ -63,6 +69,8 @@ class Traffic:
     def refused(self, status: int) -> None:
         """Count an answer of the gateway itself."""
         self.statuses[status // 100] += 1
+        if status == TOO_MANY:
+            self.limited += 1
 
     def requests(self) -> dict[str, int]:
         """Return the number of requests by outcome."""

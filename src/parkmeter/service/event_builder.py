@@ -11,10 +11,9 @@ from decimal import Decimal
 from parkmeter.core.events import EVENTS, Event, Extension, already_published
 from parkmeter.core.extend_link import link_of, offer_for
 from parkmeter.core.journal import SYSTEM, Entry, Kind, is_close_warning
-from parkmeter.core.journal_reader import lines_of
+from parkmeter.core.journal_reader import lived_before
 from parkmeter.core.meter import EJECTED, Spec
-from parkmeter.core.receipt import receipt
-from parkmeter.core.timeline import run_spans
+from parkmeter.core.receipt import cost_of_times
 from parkmeter.ports import Store
 
 _LOOK_BACK = 100
@@ -59,13 +58,8 @@ class EventBuilder:
 
     def _spent(self, entry: Entry) -> Decimal | None:
         """Return dollars since the last stop; None if unknown or nothing was started since."""
-        lines = lines_of(self.store, entry.endpoint, entry.at, entry.at)
-        lines = [line for line in lines if line.number <= entry.number]
-        lived = run_spans(lines)
-        if not lived or lived[0].started > entry.at:
-            return None
-        begin, price = lived[0].started, entry.price_per_hour
-        return receipt(lines, entry.endpoint, price, begin, entry.at).cost
+        lived = lived_before(self.store, entry).lived
+        return None if lived is None else cost_of_times(lived)
 
 
 def extension_of(warning: Entry, spec: Spec, address: str, secret: bytes) -> Extension:

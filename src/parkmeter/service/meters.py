@@ -17,14 +17,15 @@ from parkmeter.core.decide_closed import PARKED, park
 from parkmeter.core.decision import Decision, Observed
 from parkmeter.core.extend_link import Offer, check_offer
 from parkmeter.core.journal import Entry, Kind, fingerprint
-from parkmeter.core.journal_reader import lines_after, lines_of
+from parkmeter.core.journal_reader import Lines, lines_after, lines_of, position, receipt_of
+from parkmeter.core.ledger import Position, Price
 from parkmeter.core.meter import Meter, Spec
 from parkmeter.core.money import Dollars, Minutes
 from parkmeter.core.receipt import Receipt
-from parkmeter.core.receipt import receipt as receipt_of
 from parkmeter.core.report import Report
 from parkmeter.core.status import View
 from parkmeter.errors import (
+    DriverError,
     ExpiryMovedError,
     InvalidRequestError,
     LimitExceededError,
@@ -197,7 +198,8 @@ class MeterService:
         """Return what an endpoint cost from `begin` (None: the first entry) to `end` (None: now).
 
         The period is cut to what has happened: a later end is now, an earlier begin is the first
-        entry, because an endpoint that did not exist saved nothing.
+        entry, because an endpoint that did not exist saved nothing. Where the journal was made
+        shorter, it begins and ends with whole days (UTC).
 
         Raises:
             UnknownEndpointError, InvalidRequestError: refused.
@@ -207,11 +209,15 @@ class MeterService:
         end = report.at if end is None else min(end, report.at)
         if begin is not None and begin > end:
             raise InvalidRequestError("The receipt must begin before it ends.", field="from")
-        first = self._store.journal(name, 1, before=2)
-        known_since = min(first[0].at, end) if first else end
-        begin = known_since if begin is None else max(begin, known_since)
-        lines = lines_of(self._store, name, begin, end)
-        return receipt_of(lines, name, report.price.per_hour, begin, end)
+        return receipt_of(self._store, name, report.price.per_hour, begin, end)
+
+    def position(self, name: str, moment: datetime, price: Price) -> Position:
+        """Return the sums of an endpoint's journal up to a moment; see `journal_reader`."""
+        return position(self._store, self._spec(name).name, moment, price)
+
+    def lines(self, name: str, begin: datetime, end: datetime) -> Lines:
+        """Return the entries that concern a period. Raises UnknownEndpointError."""
+        return lines_of(self._store, self._spec(name).name, begin, end)
 
     def provision(self, name: str, initial: timedelta) -> None:
         """Put the first time on a meter; see `auto_top_ups.provision`."""
@@ -289,7 +295,9 @@ class MeterService:
     def park(self) -> list[str]:
         """Stop all endpoints, leave their meters as they are; return the names not stopped yet."""
         present = []
-        for name, spec in (self._unconfigured.specs | self._specs).items():
+        # Also those that the configuration lacked already when this process began.
+        found = {name: Spec(name) for name in self._owned()}
+        for name, spec in (found | self._unconfigured.specs | self._specs).items():
             try:
                 stopped = self._reconciler.reconcile(spec, self._park) is None
             except Exception:
@@ -313,6 +321,14 @@ class MeterService:
         if spec is None:
             raise UnknownEndpointError(name, self._specs)
         return spec
+
+    def _owned(self) -> list[str]:
+        """Return the endpoints that exist; none if they cannot be listed now."""
+        try:
+            return sorted(self._driver.owned())
+        except DriverError as error:
+            log.warning("the endpoints cannot be listed: %s", error)
+            return []
 
     def _park(self, spec: Spec, meter: Meter, observed: Observed) -> Decision:
         return park(spec, meter, observed, PARKED, self._clock.now())

@@ -87,6 +87,8 @@ class Reconciler:
                 with self._deadline_first(spec, meter, decision.meter):
                     committed = self._record(meter, decision, claim)
                 refused = self._act(spec, committed, decision.action)
+                if isinstance(decision.action, Start):
+                    self._keep_newest(spec, committed)
                 if refused is not None:
                     self._record(committed, refused)
                 elif seen and committed.run.trouble:
@@ -169,6 +171,15 @@ class Reconciler:
         except DriverError as error:
             # The time is on the meter; the next reconcile keeps it again.
             log.warning("%s: the new expiry has not reached the endpoint: %s", spec.name, error)
+
+    def _keep_newest(self, spec: Spec, started: Meter) -> None:
+        """Pass on a deadline that moved while the start was called: `keep` found no endpoint then.
+
+        Left to the next look, it would be lost if the gateway was killed first.
+        """
+        newest = self.store.load(spec.name)
+        if newest.version != started.version:
+            self._keep(spec, latest_close(newest), newest.version)
 
     @contextmanager
     def _deadline_first(self, spec: Spec, read: Meter, changed: Meter) -> Iterator[None]:

@@ -10,14 +10,14 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
 from statistics import median
+from typing import Protocol
 
 from parkmeter.core.journal import Entry, Kind
-from parkmeter.core.journal_reader import Journal, lines_of
+from parkmeter.core.ledger import Position, Price
 from parkmeter.core.meter import Status
 from parkmeter.core.money import dollars_from, units_of
-from parkmeter.core.receipt import units_on
+from parkmeter.core.receipt import between, units
 from parkmeter.core.report import Report
-from parkmeter.core.timeline import intervals
 
 _LAST_STARTS = 9
 _LINES = 200
@@ -46,6 +46,14 @@ class _Spent:
     price: Decimal | None
 
 
+class Journal(Protocol):
+    """The source of the figures; see `service.meters`."""
+
+    def journal(self, name: str, limit: int, before: int | None = None) -> list[Entry]: ...  # noqa: D102
+
+    def position(self, name: str, moment: datetime, price: Price) -> Position: ...  # noqa: D102
+
+
 class RunStats:
     """The figures of all endpoints of one journal. From any thread: at worst it reads twice."""
 
@@ -67,10 +75,13 @@ class RunStats:
         end = max(begin, report.at)
         spent = self._spent.get(name)
         if spent is None or spent.version != meter.version or spent.at > end:
-            lines = lines_of(self._journal, name, begin, end)
-            period = [one for one in intervals(lines, present, begin, end) if one.run]
-            price = period[-1].price if period else present
-            spent = _Spent(meter.version, end, units_on(period), price)
+            last = self._journal.position(name, end, present)
+            if last.run is not None and last.run.started == begin:
+                cost = units(last.sums.run)
+            else:
+                cost = units(between(self._journal.position(name, begin, present), last))
+            price = present if last.run is None else last.price
+            spent = _Spent(meter.version, end, cost, price)
             self._spent[name] = spent
         if spent.units is None or spent.price is None:
             return None

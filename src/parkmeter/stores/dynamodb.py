@@ -18,6 +18,7 @@ from botocore.exceptions import ClientError
 from parkmeter.core.audit import Record
 from parkmeter.core.device import Claim
 from parkmeter.core.journal import KEY_LIFETIME, Entry, Kind
+from parkmeter.core.ledger import Mark, PricedRun
 from parkmeter.core.meter import Meter
 from parkmeter.core.tokens import Token
 from parkmeter.errors import OverBudgetError, StoreBusyError
@@ -37,6 +38,7 @@ from parkmeter.stores.dynamodb_items import (
     write_entry,
     write_meter,
 )
+from parkmeter.stores.dynamodb_marks import DynamoMarks
 from parkmeter.stores.dynamodb_outbox import write_posted
 from parkmeter.stores.dynamodb_tokens import presented_token
 
@@ -82,6 +84,7 @@ class DynamoStore:
         self._access = DynamoAccess(
             client, self._tables.meters, self._tables.auth, pause=pause, ticks=ticks
         )
+        self._marks = DynamoMarks(client, self._tables.meters, self.journal)
 
     def load(self, name: str) -> Meter:
         """See `ports.Store`."""
@@ -161,6 +164,18 @@ class DynamoStore:
         )["Items"]
         return [entry_from(item) for item in items]
 
+    def marks(self, name: str, moment: datetime | None) -> tuple[Mark | None, Mark | None]:
+        """See `ports.Store`."""
+        return self._marks.marks(name, moment)
+
+    def past_runs(self, name: str, begin: datetime, end: datetime) -> list[PricedRun]:
+        """See `ports.Store`."""
+        return self._marks.past_runs(name, begin, end)
+
+    def add_marks(self, name: str, marks: Sequence[Mark], last: int) -> bool:
+        """See `ports.Store`."""
+        return self._marks.add_marks(name, marks, last)
+
     def tokens(self) -> list[Token]:
         """See `ports.Store`."""
         return self._access.tokens()
@@ -200,7 +215,9 @@ class DynamoStore:
             raise StaleError(meter.name)
         first = int(present["lines"]) + 1 if present else 1
         committed = replace(meter, version=meter.version + 1)
-        writes = [write_meter(self._tables.meters, committed, lines=first - 1 + len(entries))]
+        marks, marked = self._marks.follow(present, entries, first)
+        lines = first - 1 + len(entries)
+        writes = [write_meter(self._tables.meters, committed, lines, marked)]
         if claim is not None:
             writes += write_claim(self._tables.meters, claim, meter.name)
         conditional = len(writes)  # if one of these conditions fails, the meter is stale
@@ -208,6 +225,7 @@ class DynamoStore:
             writes += write_entry(self._tables.meters, entry, number)
             if entry.kind in self._posts:
                 writes.append(write_posted(self._tables.meters, entry, number))
+        writes += marks
         if budget is not None:
             writes.append(write_budget(self._tables.meters, budget))
         try:

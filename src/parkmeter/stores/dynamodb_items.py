@@ -25,8 +25,13 @@ METER = "meter"
 # ── Writing ─────────────────────────────────────────────────────────────────────────────────────
 
 
-def write_meter(table: str, committed: Meter, lines: int) -> dict[str, Any]:
-    """Return the write of a meter over its previous version. `lines`: its journal's new length."""
+def write_meter(
+    table: str, committed: Meter, lines: int, marked: str | None = None
+) -> dict[str, Any]:
+    """Return the write of a meter over its previous version.
+
+    `lines`: its journal's new length; `marked`: see `dynamodb_marks`.
+    """
     item = {
         "pk": committed.name,
         "sk": METER,
@@ -35,6 +40,8 @@ def write_meter(table: str, committed: Meter, lines: int) -> dict[str, Any]:
         "expires_at": committed.expires_at.isoformat(),
         "body": written(committed),
     }
+    if marked is not None:
+        item["marked"] = marked
     if not committed.settled:
         item[UNSETTLED] = 1
     put: dict[str, Any] = {"TableName": table, "Item": item}

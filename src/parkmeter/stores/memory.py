@@ -1,6 +1,7 @@
 """The store in memory, for tests and demos, with the full behaviour of a store."""
 
 import threading
+from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
@@ -9,6 +10,7 @@ from datetime import date, datetime
 from parkmeter.core.audit import Record
 from parkmeter.core.device import Claim
 from parkmeter.core.journal import KEY_LIFETIME, Entry
+from parkmeter.core.ledger import Mark, PricedRun, is_due, next_mark
 from parkmeter.core.meter import Meter
 from parkmeter.core.tokens import Token
 from parkmeter.errors import OverBudgetError
@@ -22,6 +24,7 @@ class MemoryStore:
         self._lock = threading.Lock()
         self._meters: dict[str, Meter] = {}
         self._journal: defaultdict[str, list[Entry]] = defaultdict(list)
+        self._marks: defaultdict[str, list[Mark]] = defaultdict(list)
         self._keys: dict[tuple[str, str], Entry] = {}
         self._spent: defaultdict[tuple[str, date], float] = defaultdict(float)
         self._tokens: dict[str, Token] = {}
@@ -84,6 +87,7 @@ class MemoryStore:
                 lines.append(numbered)
                 self._keys[entry.endpoint, entry.key] = numbered
                 self._posted.append(Posted(len(self._posted) + 1, numbered))
+                self._mark_after(numbered)
             return committed
 
     def entry(self, name: str, key: str, since: datetime) -> Entry | None:
@@ -98,6 +102,29 @@ class MemoryStore:
             lines = self._journal.get(name, [])
             upto = len(lines) if before is None else max(0, min(len(lines), before - 1))
             return lines[max(0, upto - limit) : upto][::-1]
+
+    def marks(self, name: str, moment: datetime | None) -> tuple[Mark | None, Mark | None]:
+        """See `ports.Store`."""
+        with self._lock:
+            marks = self._marks[name]
+            place = bisect_left(marks, moment, key=lambda mark: mark.at) if moment else len(marks)
+            before = marks[place - 1] if place else None
+            return before, marks[place] if place < len(marks) else None
+
+    def past_runs(self, name: str, begin: datetime, end: datetime) -> list[PricedRun]:
+        """See `ports.Store`."""
+        with self._lock:
+            marks = [mark for mark in self._marks[name] if begin <= mark.at < end]
+        return [run for mark in marks for run in mark.runs]
+
+    def add_marks(self, name: str, marks: Sequence[Mark], last: int) -> bool:
+        """See `ports.Store`."""
+        with self._lock:
+            if len(self._journal[name]) != last:
+                return False
+            known = {(mark.at, mark.number): mark for mark in (*self._marks[name], *marks)}
+            self._marks[name] = [known[key] for key in sorted(known)]
+            return True
 
     def follow(self, followers: Collection[str]) -> dict[str, int]:
         """See `ports.Outbox`."""
@@ -160,6 +187,17 @@ class MemoryStore:
     def _append(self, record: Record | None) -> None:
         if record is not None:
             self._audit.append(replace(record, number=len(self._audit) + 1))
+
+    def _mark_after(self, entry: Entry) -> None:
+        """Keep the marks in step with an entry that was added."""
+        name = entry.endpoint
+        marks = [mark for mark in self._marks[name] if mark.at <= entry.at or mark.lasting]
+        newest = marks[-1] if marks else None
+        if is_due(entry.number, newest):
+            lines = self._journal[name][newest.number if newest is not None else 0 :]
+            mark = next_mark(newest, lines)
+            marks += [] if mark is None else [mark]
+        self._marks[name] = marks
 
     def _version(self, name: str) -> int:
         present = self._meters.get(name)

@@ -14,6 +14,7 @@ from pathlib import Path
 from parkmeter.core.audit import Record
 from parkmeter.core.device import Claim
 from parkmeter.core.journal import KEY_LIFETIME, Entry
+from parkmeter.core.ledger import Mark, PricedRun
 from parkmeter.core.meter import Meter
 from parkmeter.core.tokens import Token
 from parkmeter.errors import OverBudgetError, StoreBusyError
@@ -21,6 +22,7 @@ from parkmeter.ports import Budget, DuplicateError, Posted, StaleError
 from parkmeter.stores.records import written
 from parkmeter.stores.sqlite_access import SqliteAccess
 from parkmeter.stores.sqlite_file import SqliteFile
+from parkmeter.stores.sqlite_marks import SqliteMarks, last_number, mark_after
 from parkmeter.stores.sqlite_requests import SqliteRequests
 from parkmeter.stores.sqlite_rows import sortable, value_of
 
@@ -52,7 +54,12 @@ class SqliteStore:
     def __init__(self, path: Path) -> None:
         self._file = SqliteFile(path)
         self._access = SqliteAccess(self._file)
+        self._marks = SqliteMarks(self._file)
         self.requests = SqliteRequests(self._file)
+
+    def probe(self) -> None:
+        """Go through an empty change; raise StoreBusyError if none could be committed now."""
+        self._file.write(lambda _connection: None)
 
     def load(self, name: str) -> Meter:
         """See `ports.Store`."""
@@ -117,6 +124,26 @@ class SqliteStore:
             limit,
         )
         return [_entry(*row) for row in rows]
+
+    def marks(self, name: str, moment: datetime | None) -> tuple[Mark | None, Mark | None]:
+        """See `ports.Store`."""
+        return self._marks.marks(name, moment)
+
+    def past_runs(self, name: str, begin: datetime, end: datetime) -> list[PricedRun]:
+        """See `ports.Store`."""
+        return self._marks.past_runs(name, begin, end)
+
+    def add_marks(self, name: str, marks: Sequence[Mark], last: int) -> bool:
+        """See `ports.Store`."""
+        return self._marks.add_marks(name, marks, last)
+
+    def close_days(self, name: str, days: Sequence[Mark], base: Mark) -> bool:
+        """See `service.journal_keeper.Shortened`."""
+        return self._marks.close_days(name, days, base)
+
+    def forget(self, name: str, upto: int, limit: int) -> int:
+        """See `service.journal_keeper.Shortened`."""
+        return self._marks.forget(name, upto, limit)
 
     def follow(self, followers: Collection[str]) -> dict[str, int]:
         """See `ports.Outbox`."""
@@ -251,9 +278,7 @@ def _spend(connection: sqlite3.Connection, budget: Budget) -> None:
 
 
 def _append(connection: sqlite3.Connection, entry: Entry) -> None:
-    (last,) = connection.execute(
-        "SELECT coalesce(max(number), 0) FROM journal WHERE endpoint = ?", (entry.endpoint,)
-    ).fetchone()
+    last = last_number(connection, entry.endpoint)
     connection.execute(
         "INSERT INTO journal (endpoint, number, body) VALUES (?, ?, ?)",
         (entry.endpoint, last + 1, written(entry)),
@@ -272,6 +297,7 @@ def _append(connection: sqlite3.Connection, entry: Entry) -> None:
         " (SELECT endpoint, key FROM keys WHERE at <= ? ORDER BY at LIMIT 4)",
         (sortable(entry.at - KEY_LIFETIME),),
     )
+    mark_after(connection, entry, last + 1)
 
 
 # ── Rows ────────────────────────────────────────────────────────────────────────────────────────

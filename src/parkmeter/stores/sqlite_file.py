@@ -1,4 +1,4 @@
-"""One SQLite file: its schema, its connections, and its transactions, committed in groups.
+"""One SQLite file: its connections, and its transactions, committed in groups.
 
 Durable at every commit: what was acknowledged survives kill -9 and power loss (`synchronous=FULL`).
 Knows nothing of meters but their tables.
@@ -17,6 +17,7 @@ from typing import Any, Generic, TypeVar
 
 from parkmeter.errors import ConfigError, StoreBusyError
 from parkmeter.stores.backup_files import restore_advice
+from parkmeter.stores.sqlite_schema import MIGRATIONS as _MIGRATIONS
 from parkmeter.stores.store_faults import StateLostError, StoreDamagedError, damage_in, is_damage
 
 log = logging.getLogger(__name__)
@@ -34,79 +35,6 @@ _CHECKED_WHOLE = 64 * 2**20
 
 _CHECKED_ALWAYS = ("meters", "tokens", "devices")
 """Tables that are checked at the start of a larger file: without them nothing works."""
-
-_MIGRATIONS = (
-    """
-    CREATE TABLE meters (
-        name TEXT PRIMARY KEY,
-        version INTEGER NOT NULL,
-        settled INTEGER NOT NULL,
-        body TEXT NOT NULL
-    ) STRICT;
-    CREATE INDEX unsettled_meters ON meters (name) WHERE settled = 0;
-    CREATE TABLE journal (
-        endpoint TEXT NOT NULL,
-        number INTEGER NOT NULL,
-        body TEXT NOT NULL,
-        PRIMARY KEY (endpoint, number)
-    ) STRICT, WITHOUT ROWID;
-    CREATE TABLE keys (
-        endpoint TEXT NOT NULL,
-        key TEXT NOT NULL,
-        at TEXT NOT NULL,
-        number INTEGER NOT NULL,
-        PRIMARY KEY (endpoint, key)
-    ) STRICT, WITHOUT ROWID;
-    CREATE INDEX keys_by_age ON keys (at);
-    CREATE TABLE spent (
-        token_id TEXT NOT NULL,
-        day TEXT NOT NULL,
-        minutes REAL NOT NULL,
-        PRIMARY KEY (token_id, day)
-    ) STRICT, WITHOUT ROWID;
-    CREATE TABLE tokens (
-        id TEXT PRIMARY KEY,
-        created_at TEXT NOT NULL,
-        body TEXT NOT NULL
-    ) STRICT, WITHOUT ROWID;
-    """,
-    """
-    CREATE TABLE devices (
-        name TEXT PRIMARY KEY,
-        holder TEXT NOT NULL
-    ) STRICT, WITHOUT ROWID;
-    """,
-    """
-    CREATE INDEX spent_by_day ON spent (day);
-    """,
-    """
-    CREATE TABLE posted (
-        place INTEGER PRIMARY KEY,
-        endpoint TEXT NOT NULL,
-        number INTEGER NOT NULL
-    ) STRICT;
-    CREATE TABLE followers (
-        name TEXT PRIMARY KEY,
-        place INTEGER NOT NULL
-    ) STRICT, WITHOUT ROWID;
-    """,
-    """
-    CREATE TABLE requests (
-        endpoint TEXT NOT NULL,
-        minute INTEGER NOT NULL,
-        count INTEGER NOT NULL,
-        PRIMARY KEY (endpoint, minute)
-    ) STRICT, WITHOUT ROWID;
-    CREATE INDEX requests_by_age ON requests (minute);
-    """,
-    """
-    CREATE TABLE audit (
-        number INTEGER PRIMARY KEY AUTOINCREMENT,
-        body TEXT NOT NULL
-    ) STRICT;
-    """,
-)
-"""Each migrates the file from its index to the next (`PRAGMA user_version`). Never edited."""
 
 SCHEMA = len(_MIGRATIONS)
 """The schema number of this parkmeter."""

@@ -4,7 +4,7 @@ The token book holds every token in memory, so that the data plane never waits f
 gateway is the only writer of its store and updates the book with each change.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import datetime
 from typing import Protocol
 
@@ -58,12 +58,14 @@ class TokenBook:
 class CachedToken:
     """The token cached for one connection; requests on it usually repeat the header.
 
-    Valid for one `edition` of the token book.
+    Valid for one `edition` of the token book. `on_first` is called when the first valid one
+    comes.
     """
 
-    __slots__ = ("edition", "header", "invokes", "token")
+    __slots__ = ("_on_first", "edition", "header", "invokes", "token")
 
-    def __init__(self) -> None:
+    def __init__(self, on_first: Callable[[], None] = lambda: None) -> None:
+        self._on_first = on_first
         self.header = b""
         self.edition: object = None
         self.token: Token | None = None
@@ -71,6 +73,8 @@ class CachedToken:
 
     def remember(self, header: bytes, edition: object, token: Token) -> None:
         """Cache the token of a header; the endpoints it may prompt are checked again."""
+        if self.token is None:
+            self._on_first()
         self.header = header
         self.edition = edition
         self.token = token

@@ -43,18 +43,83 @@ _NOT_FORWARDED = _HOP_BY_HOP | {
     b"expect",
     b"http2-settings",
     b"prefer",
-    # A client must not be able to forge what a proxy reports about it.
-    b"forwarded",
-    b"x-forwarded-for",
-    b"x-forwarded-host",
-    b"x-forwarded-port",
-    b"x-forwarded-proto",
 }
+_REPORTED = frozenset(
+    {
+        # The caller, as proxies and content networks report it.
+        b"cf-connecting-ip",
+        b"cf-connecting-ipv6",
+        b"cf-pseudo-ipv4",
+        b"client-ip",
+        b"fastly-client-ip",
+        b"fly-client-ip",
+        b"forwarded",
+        b"remote-addr",
+        b"remote-user",
+        b"true-client-ip",
+        b"x-appengine-user-ip",
+        b"x-auth-request-access-token",
+        b"x-auth-request-email",
+        b"x-auth-request-groups",
+        b"x-auth-request-preferred-username",
+        b"x-auth-request-user",
+        b"x-azure-clientip",
+        b"x-azure-socketip",
+        b"x-client-cert",
+        b"x-client-ip",
+        b"x-cluster-client-ip",
+        b"x-envoy-external-address",
+        b"x-envoy-internal",
+        b"x-original-for",
+        b"x-original-forwarded-for",
+        b"x-originating-ip",
+        b"x-real-ip",
+        b"x-real-port",
+        b"x-remote-addr",
+        b"x-remote-ip",
+        b"x-remote-user",
+        b"x-ssl-client-cert",
+        b"x-ssl-client-dn",
+        b"x-ssl-client-verify",
+        b"x-webauth-user",
+        # Another path, host or method than the one that was checked here.
+        b"x-envoy-original-path",
+        b"x-forwarded",
+        b"x-host",
+        b"x-http-method",
+        b"x-http-method-override",
+        b"x-method-override",
+        b"x-original-host",
+        b"x-original-method",
+        b"x-original-proto",
+        b"x-original-uri",
+        b"x-original-url",
+        b"x-rewrite-url",
+        # The proxy of the server's own requests, where it runs as a CGI program.
+        b"proxy",
+    }
+)
+"""What a proxy in front reports, beside `X-Forwarded-*`: any client can write it, so none of it is
+passed on. `Forwarded` is written by us; of the others a server behind the gateway needs none."""
+
+_FORWARDED = b"x-forwarded-"
+_COOKIES = frozenset({b"cookie", b"cookie2"})
+_NOT_FORWARDED_WITH_COOKIES = _NOT_FORWARDED | _REPORTED
+_NOT_FORWARDED_AT_ALL = _NOT_FORWARDED_WITH_COOKIES | _COOKIES
+_COOKIES_SET = frozenset({b"clear-site-data", b"set-cookie", b"set-cookie2"})
 _NOT_RETURNED = _HOP_BY_HOP | {
     b"parkmeter-expires-at",
     b"parkmeter-seconds-left",
     b"preference-applied",
 }
+_NOT_RETURNED_NOR_COOKIES = _NOT_RETURNED | _COOKIES_SET
+_DOCUMENT = re.compile(rb"html|xml|xsl|x-mixed-replace", re.IGNORECASE)
+DOCUMENT_FIELDS = {"X-Content-Type-Options": "nosniff", "Content-Security-Policy": "sandbox"}
+"""Sent with an answer that a browser could run: a model's text is no page of the gateway's, so it
+gets an origin of its own and no scripts."""
+_DOCUMENT_LINES = "".join(
+    f"{name.lower()}: {value}\r\n" for name, value in DOCUMENT_FIELDS.items()
+).encode()
 BODILESS = frozenset({204, 304})
 """Statuses of answers without a body."""
 _ONCE = (b"authorization", b"content-length", b"transfer-encoding", b"expect", b"host")
@@ -162,21 +227,32 @@ def forwarded_value(client: str, host: str, scheme: str) -> bytes:
 
 
 def request_head(
-    line: bytes, fields: Fields, named: Mapping[bytes, bytes], own: Iterable[bytes]
+    line: bytes,
+    fields: Fields,
+    named: Mapping[bytes, bytes],
+    own: Iterable[bytes],
+    *,
+    cookies: bool = False,
 ) -> bytes:
     """Return the head of a request to the model server, without its framing and its last line.
 
     It has the request `line`, those `fields` that may pass (by name: `named`), and our `own` lines.
-    `line` and `own` include their line ends.
+    `line` and `own` include their line ends. Names with an underscore do not pass: many servers
+    cannot tell them from the same name with a hyphen.
 
     Raises:
         InvalidRequestError: a name or value has a byte that would break the head.
 
     """
-    dropped: frozenset[bytes] | set[bytes] = _NOT_FORWARDED
+    dropped: frozenset[bytes] | set[bytes]
+    dropped = _NOT_FORWARDED_WITH_COOKIES if cookies else _NOT_FORWARDED_AT_ALL
     if b"connection" in named:
         dropped = dropped | _listed(fields)
-    passing = [b"%b: %b\r\n" % field for field in fields if field[0] not in dropped]
+    passing = [
+        b"%b: %b\r\n" % (name, value)
+        for name, value in fields
+        if name not in dropped and b"_" not in name and name[:12] != _FORWARDED
+    ]
     parts = [line, *passing, *own]
     head = b"".join(parts)
     # Our parser already refuses these. Counting line ends keeps a line from being smuggled in
@@ -187,15 +263,33 @@ def request_head(
     return head
 
 
-def answer_head(status: int, fields: Fields) -> bytes:
-    """Return the status line and the header lines that may pass, without the last line."""
-    dropped: frozenset[bytes] | set[bytes] = _NOT_RETURNED
+def answer_head(
+    status: int, fields: Fields, *, cookies: bool = False, document: bool = False
+) -> bytes:
+    """Return the status line and the header lines that may pass, without the last line.
+
+    `document`: its type is one that a browser could run; see `is_document`.
+    """
+    dropped: frozenset[bytes] | set[bytes]
+    dropped = _NOT_RETURNED if cookies else _NOT_RETURNED_NOR_COOKIES
     if status in BODILESS:
         dropped = dropped | {b"content-length"}  # many clients would wait for a body
     lines = [b"%b: %b\r\n" % field for field in fields if field[0] not in dropped]
     if len(lines) != len(fields) and (listed := _listed(fields)):
         lines = [b"%b: %b\r\n" % field for field in fields if field[0] not in dropped | listed]
+    if document:
+        lines.append(_DOCUMENT_LINES)
     return STATUS_LINES[status] + b"".join(lines)
+
+
+def is_document(content_type: bytes) -> bool:
+    """Return whether a browser could run an answer of this type: HTML, SVG or any other XML."""
+    return _DOCUMENT.search(content_type) is not None
+
+
+def document_fields(content_type: str) -> Mapping[str, str]:
+    """Return the fields to send with an answer of this type, beside the model's own."""
+    return DOCUMENT_FIELDS if is_document(content_type.encode("latin-1", "replace")) else {}
 
 
 def _listed(fields: Fields) -> set[bytes]:

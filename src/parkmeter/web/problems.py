@@ -42,6 +42,7 @@ _STATUS = {
     "limit_exceeded": 422,
     "price_unknown": 422,
     "over_budget": 429,
+    "too_many_in_flight": 429,
     "upstream_unreachable": 502,
     "model_failed": 502,
     "driver_failed": 502,
@@ -51,6 +52,7 @@ _STATUS = {
     "store_damaged": 503,
     "key_busy": 503,
     "clock_stopped": 503,
+    "unhealthy": 503,
     "too_many_listeners": 503,
     "upstream_timeout": 504,
 }

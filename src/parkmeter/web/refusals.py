@@ -7,9 +7,12 @@ from typing import Any
 from parkmeter.core.meter import NEVER, Status
 from parkmeter.core.money import about, dollars_from, units_of, written
 from parkmeter.core.status import View
+from parkmeter.core.tokens import Scope
 from parkmeter.errors import (
     MeterClosedError,
     NotServingError,
+    ParkmeterError,
+    ScopeMissingError,
     UploadStalledError,
     UpstreamTimeoutError,
 )
@@ -26,6 +29,25 @@ class Refusal(Exception):  # noqa: N818 (an answer, not a fault)
     def __init__(self, answer: Problem) -> None:
         super().__init__(answer.status)
         self.problem = answer
+
+
+class TooManyInFlightError(ParkmeterError):
+    """Raised when an endpoint, or a token's share of it, has no place for one more request."""
+
+    code = "too_many_in_flight"
+    title = "Too many requests at once"
+    retry_after = 1
+
+
+class PathClosedError(ScopeMissingError):
+    """Raised when a path of a model server takes `admin`, and the token has not got it."""
+
+    def __init__(self, endpoint: str) -> None:
+        super().__init__(Scope.ADMIN, endpoint)
+        self.detail = (
+            f"This path of the server of {endpoint!r} takes the scope 'admin': it controls the "
+            "engine, or is not among the `paths` of the endpoint's configuration."
+        )
 
 
 def meter_closed(route: Route, view: View | None, base: str) -> MeterClosedError:
@@ -102,6 +124,25 @@ def too_many_waiting(route: Route, view: View | None) -> NotServingError:
     )
 
 
+def too_many_in_flight(route: Route) -> TooManyInFlightError:
+    """Return a 429: the endpoint answers as many requests as it may, or this token its share."""
+    return TooManyInFlightError(
+        f"{route.name!r} answers at most {route.limits.max_in_flight} requests at once, shared "
+        "fairly among the tokens that use it; now there is no place for this one. Send it again, "
+        "or with `Prefer: wait=60` to have it wait for a place.",
+        limit=route.limits.max_in_flight,
+    )
+
+
+def place_taken(route: Route) -> TooManyInFlightError:
+    """Return a 429: a held request of the token with most of them made room for another token's."""
+    return TooManyInFlightError(
+        f"{route.limits.max_waiting} requests may wait for {route.name!r}, and another token needs "
+        "one of the places: this token has more of them than its share. Send the request again.",
+        limit=route.limits.max_waiting,
+    )
+
+
 def method_not_allowed() -> Refusal:
     """Return a 405: prompts are sent with POST."""
     return _refusal(
@@ -110,6 +151,17 @@ def method_not_allowed() -> Refusal:
         "Method not allowed",
         "Send a prompt with POST.",
         headers={"Allow": "POST"},
+    )
+
+
+def method_not_forwarded() -> Refusal:
+    """Return a 405: a method that is never sent on to a model server."""
+    return _refusal(
+        405,
+        "method_not_allowed",
+        "Method not allowed",
+        "TRACE and CONNECT are not forwarded to a model server.",
+        headers={"Allow": "DELETE, GET, HEAD, OPTIONS, PATCH, POST, PUT"},
     )
 
 
@@ -122,6 +174,13 @@ def upload_not_taken(seconds: float) -> UpstreamTimeoutError:
     """Return a 504: the model server stopped reading the body."""
     return UpstreamTimeoutError(
         f"The model server stopped reading the body for {seconds:g} seconds."
+    )
+
+
+def upload_too_slow(_seconds: float) -> UploadStalledError:
+    """Return a 408: the body comes, but too slowly."""
+    return UploadStalledError(
+        "The request's body arrived too slowly. Send at least 1,000 bytes a second."
     )
 
 
@@ -172,6 +231,28 @@ def head_too_large(limit: int) -> Refusal:
         "Headers too large",
         f"A request's line and headers may have at most {limit:,} bytes together.",
         limit_bytes=limit,
+    )
+
+
+def misdirected() -> Refusal:
+    """Return a 421: without a valid token, under a name that is not the gateway's."""
+    return _refusal(
+        421,
+        "unknown_host",
+        "Not the host that was called",
+        "Without a valid token the gateway answers to its own names only. Send a token, or add "
+        "this request's Host to allowed_hosts in the [gateway] section of the configuration.",
+    )
+
+
+def too_many_connections() -> Refusal:
+    """Return a 503: every connection that may be open is, and each is being answered."""
+    return _refusal(
+        503,
+        "too_many_connections",
+        "Too many connections",
+        "As many connections as allowed are open, and each has a request. Try again in a moment.",
+        headers={"Retry-After": "1"},
     )
 
 

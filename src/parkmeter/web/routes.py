@@ -1,12 +1,16 @@
 """Paths of the data plane, and the settings of the endpoints behind them. Pure.
 
 Paths are raw bytes, as the client sent them, without the stage (`/prod`). They are not decoded, so
-that two readers of one request cannot arrive at different endpoints.
+that two readers of one request cannot arrive at different endpoints. (`server_paths` decodes, for
+what lies behind an endpoint.)
 """
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from decimal import Decimal
+
+EVERY_PATH = ("/*",)
+"""The default of `Route.paths`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +21,8 @@ class Limits:
     """The same as API Gateway's, so that a client has the same limit in both deployments."""
     max_wait_seconds: int = 120
     max_waiting: int = 64
+    max_in_flight: int | None = None
+    """Requests being answered at once; None: as many as come."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +54,10 @@ class Route:
     """The top-up that a 402 suggests; within the endpoint's limit."""
     wakes: bool = False
     """Whether a prompt to the closed meter tops it up."""
+    paths: tuple[str, ...] = EVERY_PATH
+    """The server's paths that `invoke` is enough for; see `server_paths`."""
+    cookies: bool = False
+    """Whether cookies pass: those of other applications on the gateway's host among them."""
 
 
 @dataclass(frozen=True, slots=True)

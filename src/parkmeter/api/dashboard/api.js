@@ -43,7 +43,7 @@ export class Api {
   /** Return the response to any call. Throws Problem for an error answer. */
   async ask(path, { headers = {}, ...rest } = {}) {
     const response = await fetch(Api.address(path), {
-      ...rest, cache: "no-store", headers: { ...headers, Authorization: `Bearer ${this.token}` },
+      ...rest, cache: "no-store", credentials: "omit", headers: { ...headers, Authorization: `Bearer ${this.token}` },
     });
     if (response.ok) return response;
     const document = await response.json().catch(() => ({}));

@@ -1,0 +1,43 @@
+"""The gateway's edge: what is decided of a client before its request has shown a valid token.
+
+Connections and their limits, refused tokens, the peer behind a trusted proxy, known host names. It
+may not know meters or model servers.
+"""
+
+from time import monotonic
+
+from parkmeter.proxy.connections import Connections
+from parkmeter.proxy.refused_tokens import RefusedTokens
+from parkmeter.web.headers import Fields
+from parkmeter.web.hosts import KnownHosts
+from parkmeter.web.peers import TrustedProxies
+from parkmeter.web.refusals import misdirected
+
+
+class Edge:
+    """The rules at the edge of one gateway, and their counts. One event loop.
+
+    Without `configure` nothing is limited and every host is known. `proxies` and `hosts` may be
+    replaced at any time, from any thread; `hosts` is None where any host will do.
+    """
+
+    def __init__(self) -> None:
+        self.proxies = TrustedProxies()
+        self.hosts: KnownHosts | None = None
+        self.connections = Connections(exempt=lambda address: self.proxies.trusts(address))  # noqa: PLW0108 (replaced)
+        self.refused_tokens = RefusedTokens()
+
+    def refuse_token(self, address: str, fields: Fields) -> float:
+        """Count a refused token from this TCP peer; return the seconds its answer has to wait."""
+        peer = self.proxies.peer_of(address, fields)
+        return self.refused_tokens.refuse(peer, monotonic())
+
+    def check_host(self, field: bytes) -> None:
+        """Check the Host of a request without a valid token.
+
+        Raises:
+            Refusal: it is not known here.
+
+        """
+        if self.hosts is not None and not self.hosts.knows(field):
+            raise misdirected()

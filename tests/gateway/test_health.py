@@ -1,0 +1,107 @@
+"""The health of a gateway: every fault is found, named, and never waited for."""
+
+import threading
+import time
+
+import pytest
+
+from parkmeter.errors import StoreBusyError
+from parkmeter.gateway.health import (
+    Check,
+    HealthMonitor,
+    descriptor_check,
+    disk_check,
+    store_check,
+    thread_check,
+)
+from tests.support.gateway_process import eventually
+
+
+class Patient:
+    """A check whose outcome a test sets."""
+
+    def __init__(self) -> None:
+        self.sound = True
+        self.go_on = threading.Event()
+        self.go_on.set()
+
+    def look(self) -> bool:
+        self.go_on.wait(20)
+        return self.sound
+
+
+@pytest.fixture
+def patient():
+    return Patient()
+
+
+@pytest.fixture
+def monitor(patient):
+    made = HealthMonitor([Check("ill", "It is ill.", patient.look)], dict, every=0.01)
+    made.start()
+    yield made
+    patient.go_on.set()
+    made.stop()
+
+
+def test_a_fault_is_named_until_it_is_over(monitor, patient, caplog):
+    assert monitor.faults() == {}
+    patient.sound = False
+    eventually(lambda: monitor.faults() == {"ill": "It is ill."})
+    patient.sound = True
+    eventually(lambda: monitor.faults() == {})
+    assert caplog.messages == ["health: ill: It is ill.", "health: ill is over"]
+
+
+def test_a_check_that_does_not_come_back_is_a_fault_that_is_not_waited_for(
+    monitor, patient, monkeypatch
+):
+    monkeypatch.setattr("parkmeter.gateway.health._PATIENCE_SECONDS", 0.1)
+    patient.go_on.clear()
+    eventually(lambda: monitor.faults() == {"ill": "It is ill."})
+    begun = time.monotonic()
+    monitor.faults()
+    assert time.monotonic() - begun < 0.05
+    patient.go_on.set()
+    eventually(lambda: monitor.faults() == {})
+
+
+def test_a_check_that_fails_is_a_fault():
+    def broken() -> bool:
+        raise OSError("no such folder")
+
+    monitor = HealthMonitor([Check("broken", "It broke.", broken)], dict, every=0.01)
+    monitor.start()
+    eventually(lambda: monitor.faults() == {"broken": "It broke."})
+    monitor.stop()
+
+
+def test_a_store_that_is_busy_is_not_sound():
+    def busy() -> None:
+        raise StoreBusyError
+
+    assert not store_check(busy).sound()
+    assert store_check(lambda: None).sound()
+
+
+def test_a_disk_with_less_than_a_megabyte_is_full(tmp_path, monkeypatch):
+    check = disk_check(tmp_path)
+    assert check.sound()
+    monkeypatch.setattr("parkmeter.gateway.health.disk_free", lambda _folder: 4096)
+    assert not check.sound()
+
+
+def test_a_few_descriptors_have_to_be_left(monkeypatch):
+    check = descriptor_check()
+    assert check.sound()
+    monkeypatch.setattr("parkmeter.gateway.descriptors.limit", lambda: 1024)
+    monkeypatch.setattr("parkmeter.gateway.descriptors.open_count", lambda: 1000)
+    assert not check.sound()
+
+
+def test_control_threads_may_all_be_busy_for_a_moment_but_not_for_long():
+    busy = (40, 40)
+    check = thread_check(lambda: busy)
+    assert [check.sound() for _ in range(4)] == [True, True, False, False]
+    busy = (39, 40)
+    assert [check.sound() for _ in range(2)] == [True, True]

@@ -1,0 +1,163 @@
+"""Header fields that do not pass: cookies, what proxies report; and those sent with a document."""
+
+import pytest
+
+from parkmeter.web.routes import Route, Routes
+from tests.support.gateway_at_work import gateway, on_both_loops
+from tests.support.scripted_upstream import OK, Received, ServerEnd, answering, upstream
+
+COOKIES = "Cookie: session=of-another-application\r\nCookie2: x\r\n"
+SETTING = (
+    b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nSet-Cookie: a=b; Path=/\r\nSet-Cookie2: c\r\n"
+    b'Clear-Site-Data: "cookies"\r\nContent-Type: application/json\r\n\r\n{}'
+)
+NOSNIFF, POLICY = "x-content-type-options", "content-security-policy"
+
+
+def keeping(asked: list[Received], answer: bytes = OK):
+    async def script(line: ServerEnd) -> None:
+        while True:
+            head, _ = await line.request()
+            asked.append(head)
+            await line.send(answer)
+
+    return script
+
+
+# ── Cookies ─────────────────────────────────────────────────────────────────────────────────────
+
+
+@on_both_loops
+async def test_cookies_pass_in_neither_direction():
+    asked: list[Received] = []
+    async with upstream(keeping(asked, SETTING)) as model, gateway(model.address) as meter:
+        for target in ("/flan", "/flan/v1/models"):
+            reply = await meter.exchange(target, fields=COOKIES)
+            assert not {"set-cookie", "set-cookie2", "clear-site-data"} & set(reply.fields)
+    assert [(head["Cookie"], head["Cookie2"]) for head in asked] == [(None, None)] * 2
+
+
+@on_both_loops
+async def test_cookies_pass_where_the_endpoint_says_so():
+    asked: list[Received] = []
+    async with (
+        upstream(keeping(asked, SETTING)) as model,
+        gateway(model.address, cookies=True) as meter,
+    ):
+        reply = await meter.exchange(fields=COOKIES)
+    assert reply.fields["set-cookie"] == "a=b; Path=/"
+    assert asked[0]["Cookie"] == "session=of-another-application"
+
+
+@on_both_loops
+async def test_a_reload_stops_cookies_also_on_a_connection_that_repeats_its_head():
+    asked: list[Received] = []
+    async with (
+        upstream(keeping(asked, SETTING)) as model,
+        gateway(model.address, cookies=True) as meter,
+    ):
+        client = await meter.client()
+        for _ in range(2):
+            assert "set-cookie" in (await client.exchange(fields=COOKIES)).fields
+        meter.plane.routes = Routes([Route("flan-t5", "flan")])
+        for _ in range(2):
+            assert "set-cookie" not in (await client.exchange(fields=COOKIES)).fields
+    assert [head["Cookie"] is None for head in asked] == [False, False, True, True]
+
+
+# ── What proxies report ─────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "X-Real-IP",
+        "X-Forwarded-For",
+        "X-Forwarded-Prefix",
+        "X-Forwarded-User",
+        "X-Forwarded",
+        "True-Client-IP",
+        "CF-Connecting-IP",
+        "X-Client-IP",
+        "X-Cluster-Client-IP",
+        "X-Original-URL",
+        "X-Rewrite-URL",
+        "X-HTTP-Method-Override",
+        "X-Remote-User",
+        "Remote-User",
+        "Proxy",
+        "X_Forwarded_For",
+        "Content_Length",
+        "X-Real_IP",
+        "_",
+    ],
+)
+@on_both_loops
+async def test_a_client_cannot_forge_what_a_proxy_reports(name):
+    asked: list[Received] = []
+    async with upstream(keeping(asked)) as model, gateway(model.address) as meter:
+        fields = f"{name}: 10.0.0.1\r\n{name.lower()}: 10.0.0.2\r\nX-Kept: 1\r\n"
+        assert (await meter.exchange(fields=fields)).status == 200
+    assert b"10.0.0." not in asked[0].raw
+    assert asked[0]["X-Kept"] == "1"
+    assert asked[0]["Forwarded"] == 'for=127.0.0.1;host="gateway.test:8080";proto=http'
+
+
+# ── Documents ───────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "text/html",
+        "TEXT/HTML; charset=utf-8",
+        "application/xhtml+xml",
+        "image/svg+xml",
+        "text/xml",
+        "application/xml; charset=utf-8",
+        "application/atom+xml",
+        "text/plain, text/html",
+        "multipart/x-mixed-replace; boundary=x",
+    ],
+)
+@on_both_loops
+async def test_a_document_of_a_model_runs_nothing_in_the_gateway_s_origin(kind):
+    body = b"<script>fetch('/prod/tokens')</script>"
+    answer = (
+        f"HTTP/1.1 200 OK\r\nContent-Type: {kind}\r\nETag: x\r\n"
+        f"Content-Security-Policy: img-src *\r\nContent-Length: {len(body)}\r\n\r\n"
+    ).encode() + body
+    async with upstream(answering(answer)) as model, gateway(model.address) as meter:
+        reply = await meter.exchange("/flan/index.html", None, method="GET")
+    assert reply.fields[NOSNIFF] == "nosniff"
+    assert reply.fields[POLICY] == "img-src *, sandbox"
+    assert (reply.body, reply.fields["content-type"], reply.fields["etag"]) == (body, kind, "x")
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "application/json",
+        "application/json; charset=utf-8",
+        "text/event-stream",
+        "text/plain",
+        "application/octet-stream",
+        "audio/mpeg",
+    ],
+)
+@on_both_loops
+async def test_any_other_answer_comes_as_the_model_gave_it(kind):
+    answer = f"HTTP/1.1 200 OK\r\nContent-Type: {kind}\r\nContent-Length: 2\r\n\r\n{{}}".encode()
+    async with upstream(answering(answer)) as model, gateway(model.address) as meter:
+        reply = await meter.exchange()
+    assert not {NOSNIFF, POLICY} & set(reply.fields)
+
+
+@on_both_loops
+async def test_a_document_on_a_connection_says_nothing_of_the_answers_behind_it():
+    page = b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 2\r\n\r\nhi"
+    async with upstream(answering(page, OK)) as model, gateway(model.address) as meter:
+        client = await meter.client()
+        assert POLICY in (await client.exchange()).fields
+        assert POLICY not in (await client.exchange()).fields
+        assert model.connections == 1
