@@ -213,7 +213,7 @@ class ScopeMissingError(ParkmeterError):
 
 
 class NameTakenError(ParkmeterError):
-    """Raised when a new token is given the name of another one."""
+    """Raised when a new token is given the name of another one, or one that looks like it."""
 
     code = "name_taken"
     title = "Another token has this name"
@@ -221,7 +221,7 @@ class NameTakenError(ParkmeterError):
     def __init__(self, name: str, token_id: str) -> None:
         super().__init__(
             f"The token {token_id} has the name {name!r}, and the journal tells people apart by "
-            "it. Choose another name, or revoke that token first.",
+            "names. Choose one that looks different, or revoke that token first.",
             id=token_id,
         )
 
@@ -303,7 +303,7 @@ class StoreBusyError(ParkmeterError):
         "The store could not take the change in time. Nothing was changed; send the same request "
         "with the same Idempotency-Key again."
     )
-    retry_after = 1
+    retry_after: int | None = 1
 
 
 class EndpointUnreachableError(ParkmeterError):

@@ -108,7 +108,9 @@ def _add_gateway_routes(app: FastAPI, context: ApiContext) -> None:
         if verbose is not None:
             require_administrator(await known(request, request.headers.get("authorization")))
             figures = dict(context.figures())
-        faults = context.faults()
+        faults = dict(context.faults())
+        if (fault := context.fault()) is not None:
+            faults = {fault.code: fault.detail, **faults}
         shown: dict[str, Any] = {} if figures is None else {"figures": figures}
         if not context.alive():
             raise ClockStoppedError(None, reasons=["clock_stopped", *faults], **shown)

@@ -235,6 +235,12 @@ class GatewaySettings(Section):
     shutdown_seconds: Seconds = Field(
         10, description="Seconds for requests in flight to finish when the gateway stops."
     )
+    backup_days: int = Field(
+        7,
+        ge=0,
+        le=3650,
+        description="Days whose backup of the store is kept in the state folder; 0: make none.",
+    )
     public_url: str | None = Field(
         None,
         description="Public URL of the gateway for links in messages, such as "
