@@ -63,10 +63,7 @@ class MeterService:
         ejects: UnrecordedEjects | None = None,
     ) -> None:
         self._specs = dict(specs)
-        self._store = store
-        self._driver = driver
-        self._clock = clock
-        self._gate = gate
+        self._store, self._driver, self._clock, self._gate = store, driver, clock, gate
         claims = DeviceClaims(store, lambda: self._specs)
         self._unfinished = Unfinished(ejects)
         self._reconciler = Reconciler(
