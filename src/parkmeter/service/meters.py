@@ -175,12 +175,7 @@ class MeterService:
             return unrecorded_eject.eject(self._reconciler, spec, wanted, busy)
 
     def adopt(self, name: str, seen: datetime, edit: Edit) -> datetime:
-        """Adopt an expiry that was set by hand; return the valid one; see `changes.adopt`.
-
-        Raises:
-            UnknownEndpointError, StoreBusyError: nothing changed.
-
-        """
+        """Adopt an expiry that was set by hand; return the valid one; see `changes.adopt`."""
         return changes.adopt(self._reconciler, self._spec(name), seen, edit)
 
     def warn(self, name: str, why: str, key: str) -> None:
