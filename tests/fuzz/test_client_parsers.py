@@ -8,7 +8,7 @@ import pytest
 from hypothesis import strategies as st
 
 from parkmeter.cli.prompts import _texts
-from parkmeter.client.client import _made
+from parkmeter.client.calls import made
 from parkmeter.client.errors import ParkmeterProblem, problem_of
 from parkmeter.client.models import Endpoint, JournalLine, NewToken, Receipt
 from parkmeter.client.prompts import Event
@@ -37,7 +37,7 @@ def test_an_answer_is_what_it_should_be_or_no_gateway_s(run, cases):
     def check(body: bytes) -> None:
         for model in MODELS:
             try:
-                _made(model, httpx2.Response(200, content=body, request=REQUEST))
+                made(model, httpx2.Response(200, content=body, request=REQUEST))
             except ParkmeterProblem as problem:
                 assert problem.code == "unexpected_answer"
 
@@ -50,7 +50,7 @@ def test_a_member_of_any_value_is_taken_or_no_gateway_s(run, cases):
     def check(changed: dict[str, Any]) -> None:
         body = json.dumps({**ENDPOINT, **changed}).encode()
         try:
-            _made(Endpoint.of, httpx2.Response(200, content=body, request=REQUEST))
+            made(Endpoint.of, httpx2.Response(200, content=body, request=REQUEST))
         except ParkmeterProblem as problem:
             assert problem.code == "unexpected_answer"
 

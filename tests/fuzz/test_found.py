@@ -6,7 +6,7 @@ import typer
 
 from parkmeter.aws.api_events import guess_content_type
 from parkmeter.cli.prompts import _model_failed, _texts
-from parkmeter.client.client import _made
+from parkmeter.client.calls import made
 from parkmeter.client.errors import ParkmeterProblem
 from parkmeter.client.models import Endpoint
 from parkmeter.client.prompts import Event, Reply
@@ -66,7 +66,7 @@ def test_a_configuration_nested_too_deep_is_refused_in_words(tmp_path):
 def test_an_answer_that_cannot_be_read_is_no_gateway_s(body):
     request = httpx2.Request("GET", "http://gateway.test/endpoints/a")
     with pytest.raises(ParkmeterProblem) as refused:
-        _made(Endpoint.of, httpx2.Response(200, content=body, request=request))
+        made(Endpoint.of, httpx2.Response(200, content=body, request=request))
     assert refused.value.code == "unexpected_answer"
 
 
