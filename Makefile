@@ -1,5 +1,5 @@
 # Fixed verbs; each works from a bare clone with Python 3.11 or newer and make.
-.PHONY: help run test test-all check soak bench docs cloud clean
+.PHONY: help run test test-all check bench chaos soak docs cloud clean
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -9,6 +9,9 @@ PINNED ?= yes
 PINS := packaging/requirements-run.txt
 # Some tests wait more than they work.
 WORKERS ?= $(shell echo $$(($$(getconf _NPROCESSORS_ONLN) * 3 / 2)))
+
+# How long `make chaos` and `make soak` have a real gateway.
+MINUTES ?= 10
 
 help:                          ## list the verbs
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' Makefile
@@ -35,8 +38,13 @@ check: .venv/.developing       ## style, types, layers, language, generated refe
 	$(BIN)/pytest -q tests/stacks/test_review.py
 	$(BIN)/python -m tools.reference --check
 
-soak: .venv/.developing        ## a simulated deployment: 210,000 steps, faults at every call, one seed a history
+soak: .venv/.developing        ## 210,000 simulated steps with faults; 2,300 connections on a real gateway for ten minutes
 	$(BIN)/python -m tests.simulation --soak
+	$(BIN)/python -m tests.chaos.soak --minutes $(MINUTES)
+
+chaos: .venv/.developing       ## random faults on a real gateway, for ten minutes, and on a simulated cloud; tables
+	$(BIN)/python -m tests.chaos --minutes $(MINUTES)
+	$(BIN)/python -m tests.chaos.cloud
 
 bench: .venv/.developing       ## every benchmark, one table, written to benchmarks/RESULTS.md
 	$(BIN)/python -m benchmarks

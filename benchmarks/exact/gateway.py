@@ -15,7 +15,8 @@ from benchmarks.exact.notes import Notes
 from parkmeter.config.load import load_settings
 from parkmeter.core.meter import Spec
 from parkmeter.drivers.fake import FakeDriver
-from parkmeter.drivers.process import Launch, ProcessDriver
+from parkmeter.drivers.process import ProcessDriver
+from parkmeter.drivers.process_launch import Launch
 from parkmeter.gateway import wiring
 from parkmeter.gateway.server import Gateway
 

@@ -306,6 +306,18 @@ class StoreBusyError(ParkmeterError):
     retry_after: int | None = 1
 
 
+class EndpointUnreachableError(ParkmeterError):
+    """Raised when a change cannot be passed on to its endpoint; nothing was changed."""
+
+    code = "endpoint_unreachable"
+    title = "The endpoint cannot be reached"
+    text = (
+        "The change could not be passed on to the endpoint. {why} Nothing was changed; send the "
+        "same request with the same Idempotency-Key again."
+    )
+    retry_after = 1
+
+
 class ClockStoppedError(ParkmeterError):
     """Raised when the clock no longer calls reconcile: this gateway does not watch its meters."""
 

@@ -252,6 +252,23 @@ class Clock(Protocol):
         """Have `name` reconciled at `at`, at once if None; from any thread, never blocks."""
 
 
+class UnrecordedEjects(Protocol):
+    """Ejects that were carried out and that the store could not record yet.
+
+    They outlive the process where anything can be written at all, so that a restart meanwhile does
+    not start the endpoint again.
+    """
+
+    def put(self, entry: Entry) -> None:
+        """Keep the journal entry that an eject will have; in memory at least."""
+
+    def of(self, name: str) -> Entry | None:
+        """Return the entry of an endpoint's eject that is still to be recorded, or None."""
+
+    def recorded(self, name: str) -> None:
+        """Drop the entry of an endpoint: the store has it, or needs it no longer."""
+
+
 class Gate(Protocol):
     """The gate of the data plane: views of the meters, and the requests in flight."""
 

@@ -89,6 +89,11 @@ class StateFolder:
         return self.path / "reload.json"
 
     @property
+    def unrecorded_file(self) -> Path:
+        """Return the file of ejects that the store could not record yet."""
+        return self.path / "unrecorded.json"
+
+    @property
     def lock_file(self) -> Path:
         """Return the file that is locked while a gateway works here, with a note of which one."""
         return self.path / "gateway.lock"

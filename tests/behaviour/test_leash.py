@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from parkmeter.core.meter import Phase, Spec
-from parkmeter.drivers.process import Launch
+from parkmeter.drivers.process_launch import Launch
 from parkmeter.drivers.process_leash_client import LEASH
 from parkmeter.leash.files import read_json, ring, write_json
 from parkmeter.leash.log import Log
@@ -68,7 +68,8 @@ GATEWAY = """
 import sys, time
 from datetime import datetime, timedelta, UTC
 from pathlib import Path
-from parkmeter.drivers.process import Launch, ProcessDriver
+from parkmeter.drivers.process import ProcessDriver
+from parkmeter.drivers.process_launch import Launch
 from parkmeter.core.meter import Spec
 
 folder, seconds, *command = sys.argv[1:]

@@ -153,6 +153,7 @@ def test_every_alert_asks_for_what_there_is(gateway):
     alerts = {rule["alert"]: rule for rule in group["rules"]}
     assert set(alerts) == {
         "EndpointOutlivesItsMeter",
+        "EndpointNotReached",
         "ParkmeterGatewayDown",
         "ParkmeterClockStandsStill",
         "EndpointFailed",

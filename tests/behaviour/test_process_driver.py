@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from parkmeter.core.meter import Phase, Spec
-from parkmeter.drivers.process import Launch, ProcessDriver
+from parkmeter.drivers.process import ProcessDriver
+from parkmeter.drivers.process_launch import Launch
 from parkmeter.drivers.process_logs import last_lines
 from parkmeter.errors import DriverError
 from parkmeter.leash.files import LOG_MARK, read_json

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from datetime import timedelta
 
-from tests.chaos.world import DESCRIPTORS, NAMES, World, wait_for
+from tests.chaos.world import NAMES, World, wait_for
 
 Fault = Callable[[World, random.Random, float], AbstractContextManager[None]]
 """Of a world, chance, and the seconds that the fault may last."""
@@ -70,10 +70,11 @@ def port_taken(world: World, _chance: random.Random, seconds: float) -> Iterator
         taken.bind(("127.0.0.1", world.port))
         taken.listen(0)
         world.start()
-        wait_for(lambda: world.process.poll() is not None, 10)
+        world.may_end()
+        if not wait_for(lambda: world.process.poll() is not None, 60):
+            world.kill()
         time.sleep(seconds)
-    if world.process.poll() is not None:
-        world.start()
+    world.start()
     yield
 
 
@@ -82,7 +83,7 @@ def descriptors_used_up(world: World, _chance: random.Random, seconds: float) ->
     """Open more connections than there are descriptors; all drip a body that was refused."""
     held: list[socket.socket] = []
     try:
-        for _ in range(DESCRIPTORS + 100):
+        for _ in range((world.descriptors or 0) + 100):
             with contextlib.suppress(OSError):
                 one = socket.create_connection(("127.0.0.1", world.port), timeout=0.2)
                 held.append(one)

@@ -3,7 +3,7 @@
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import timedelta
 
@@ -101,8 +101,11 @@ class Ledger:
 
     # ── Against the journal ──────────────────────────────────────────────────────────────────────
 
-    def check(self, journals: dict[str, list[Entry]]) -> None:
+    def check(self, read: Callable[[], dict[str, list[Entry]]]) -> None:
         """Compare the promises with the journals; each is complete and in its order."""
+        with self._lock:
+            promises = list(self.promises)  # first: what is acknowledged later may be read later
+        journals = read()
         self._check_replay(journals)
         known = {
             (endpoint, entry.key.partition(":")[2]): entry
@@ -110,8 +113,6 @@ class Ledger:
             for entry in entries
             if entry.kind is Kind.TOP_UP
         }
-        with self._lock:
-            promises = list(self.promises)
         for promise in promises:
             entry = known.get((promise.endpoint, promise.key))
             if entry is None:

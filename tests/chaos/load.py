@@ -14,8 +14,12 @@ from tests.chaos.world import NAMES, TOKEN, World
 PATIENCE = 20.0
 """Seconds a client waits for an answer."""
 
-SMALL = (0.02, 0.05, 0.1)
+SMALL = (0.02, 0.04, 0.1)
 """Minutes: meters close and open again all the time."""
+
+BUSY, *SPARSE = NAMES
+"""One endpoint is topped up and ejected all the time; the others get less time than passes, and
+give none up: their meters run out."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +80,13 @@ class Load:
         self._over = threading.Event()
         self.paused = threading.Event()
         """Set while no time may be given up."""
-        works = (*[self._top_up] * 2, self._eject, *[self._prompt] * 3, *[self._stream] * 2)
+        works = (
+            self._top_up,
+            self._top_up_sparsely,
+            self._eject,
+            *[self._prompt] * 3,
+            *[self._stream] * 2,
+        )
         self._threads = [
             threading.Thread(target=self._repeat, args=(work, random.Random(f"{seed}/{number}")))
             for number, work in enumerate((*works, self._look))
@@ -103,10 +113,14 @@ class Load:
 
     def _top_up(self, client: Client, chance: random.Random) -> None:
         """Top up; repeat it under its key until it is acknowledged or refused."""
-        name, minutes = chance.choice(NAMES), chance.choice(SMALL)
         key = f"{chance.getrandbits(64):x}"
-        self._until_acknowledged(client, name, minutes, key)
-        self._over.wait(chance.uniform(0.1, 0.6))
+        self._until_acknowledged(client, BUSY, chance.choice(SMALL), key)
+        self._over.wait(chance.uniform(0.05, 0.4))
+
+    def _top_up_sparsely(self, client: Client, chance: random.Random) -> None:
+        key = f"{chance.getrandbits(64):x}"
+        self._until_acknowledged(client, chance.choice(SPARSE), chance.choice(SMALL), key)
+        self._over.wait(chance.uniform(1, 4))
 
     def _until_acknowledged(self, client: Client, name: str, minutes: float, key: str) -> None:
         path, headers = f"/endpoints/{name}/top-ups", {"Idempotency-Key": key}
@@ -127,11 +141,11 @@ class Load:
 
     def _eject(self, client: Client, chance: random.Random) -> None:
         if not self.paused.is_set():
-            self._ask(client, "eject", "POST", f"/endpoints/{chance.choice(NAMES[:-1])}/eject")
+            self._ask(client, "eject", "POST", f"/endpoints/{BUSY}/eject")
         self._over.wait(chance.uniform(1, 5))
 
     def _look(self, client: Client, chance: random.Random) -> None:
-        paths = "/health", "/endpoints", "/metrics", f"/endpoints/{NAMES[0]}/receipt"
+        paths = "/health", "/endpoints", "/metrics", f"/endpoints/{BUSY}/receipt"
         self._ask(client, "look", "GET", chance.choice(paths))
 
     def _ask(self, client: Client, request: str, method: str, path: str) -> None:

@@ -30,7 +30,6 @@ TOKEN = "a-token-for-chaos-1234"
 NAMES = ("ant", "bee", "cat")
 SERVER = Path(__file__).parents[1] / "support" / "servers" / "moody.py"
 CLOCK = Path(__file__).with_name("clock.c")
-DESCRIPTORS = 512
 TMPFS_BYTES = 24 << 20
 DRAIN, GRACE, CREDIT = 1.0, 1.0, 6.0
 """Seconds: settings of every endpoint."""
@@ -43,8 +42,8 @@ startup_credit_minutes = 0.1
 start_timeout_seconds = 10
 stop_grace_seconds = 1
 drain_seconds = 1
-first_byte_timeout_seconds = 3
-idle_timeout_seconds = 3
+first_byte_timeout_seconds = {patience}
+idle_timeout_seconds = {patience}
 """
 
 
@@ -69,6 +68,12 @@ class World:
 
     folder: Path
     ledger: Ledger
+    descriptors: int | None = 512
+    """Most descriptors that the gateway may have; None: as many as this process."""
+    patience: float = 3
+    """Seconds that a server may take to answer."""
+    flags: tuple[str, ...] = ()
+    """Further flags of the servers."""
     port: int = field(default_factory=free_port)
     process: subprocess.Popen[bytes] | None = field(default=None, init=False)
     offset: timedelta = field(default=timedelta(0), init=False)
@@ -109,7 +114,8 @@ class World:
         for name in NAMES:
             command = [sys.executable, "-I", "-S", str(SERVER), "{port}"]
             command += ["--mark", f"{self.mark}/{name}", "--mood-file", str(self.moods / name)]
-            text += CONFIG.format(name=name, command=json.dumps(command))
+            command += self.flags
+            text += CONFIG.format(name=name, command=json.dumps(command), patience=self.patience)
         (self.folder / "parkmeter.toml").write_text(text)
 
     # ── The process ──────────────────────────────────────────────────────────────────────────────
@@ -126,9 +132,15 @@ class World:
             self.process = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=out, stderr=out, env=environment
             )
-        resource.prlimit(self.process.pid, resource.RLIMIT_NOFILE, (DESCRIPTORS, DESCRIPTORS))
+        if self.descriptors is not None:
+            limit = (self.descriptors, self.descriptors)
+            resource.prlimit(self.process.pid, resource.RLIMIT_NOFILE, limit)
         self.starts += 1
         self._down_on_purpose.clear()
+
+    def may_end(self) -> None:
+        """Expect this start of the gateway to end by itself."""
+        self._down_on_purpose.set()
 
     def kill(self) -> None:
         """Kill -9 the gateway."""

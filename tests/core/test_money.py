@@ -10,7 +10,7 @@ from decimal import Decimal
 from fractions import Fraction
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as some
 from pydantic import ValidationError
 
@@ -25,7 +25,7 @@ from parkmeter.service.run_stats import RunStats
 from parkmeter.web import refusals
 from parkmeter.web.problems import problem_of
 from parkmeter.web.routes import Route
-from tests.support.world import ADA, BOB, NOON, World, spec
+from tests.support.world import ADA, BOB, NOON, SECOND, World, spec
 
 prices = some.decimals("0.0001", "1000", places=4)
 sums = some.decimals("0.01", "100000", places=2)
@@ -41,13 +41,26 @@ def exact_cost(time: timedelta, price: Decimal) -> Fraction:
 
 @given(sums, prices)
 def test_what_dollars_buy_never_costs_more_and_at_most_a_microseconds_price_less(dollars, price):
+    assume(exact_cost(SECOND, price) <= dollars)
     bought = Dollars.of(dollars).buys(spec(price_per_hour=price), CLOSED)
     if bought < timedelta.max:
         assert exact_cost(bought, price) <= dollars < exact_cost(bought + MICROSECOND, price)
 
 
+def test_a_top_up_adds_a_second_or_more():
+    for tiny in (0.0000001, 1 / 60 - 1e-9, 0.01):
+        with pytest.raises(InvalidRequestError, match="at least 1/60"):
+            Minutes.of(tiny)
+    assert Minutes.of(1 / 60).amount == SECOND
+    priced = spec(price_per_hour=Decimal(36))
+    with pytest.raises(InvalidRequestError, match=r"less than a second.*\$36"):
+        Dollars.of("0.0099").buys(priced, CLOSED)
+    assert Dollars.of("0.01").buys(priced, CLOSED) == SECOND
+
+
 @given(sums, prices)
 def test_what_dollars_bought_is_shown_as_those_dollars(dollars, price):
+    assume(exact_cost(SECOND, price) <= dollars)
     bought = Dollars.of(dollars).buys(spec(price_per_hour=price), CLOSED)
     if bought < timedelta.max:
         assert cost_of(bought, price) == dollars

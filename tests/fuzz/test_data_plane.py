@@ -24,7 +24,7 @@ AT_ONCE = 8
 """Connections of one case: they are tried side by side."""
 
 FEW_AND_MANY = pytest.mark.parametrize(
-    "cases", [40, pytest.param(1_500, marks=[pytest.mark.extended, pytest.mark.timeout(1800)])]
+    "cases", [40, pytest.param(400, marks=[pytest.mark.extended, pytest.mark.timeout(1800)])]
 )
 QUIET = 0.03
 """Seconds without a byte after which a client leaves: much of what it sends is never answered."""

@@ -17,7 +17,7 @@ from parkmeter.state_folder import LockHolder, StateFolder, _holder_in
 from tests.support.random_input import JSON_PIECES, damaged, damaged_text
 
 SOME_AND_MANY = pytest.mark.parametrize(
-    "cases", [100, pytest.param(4_000, marks=[pytest.mark.extended, pytest.mark.timeout(900)])]
+    "cases", [100, pytest.param(1_500, marks=[pytest.mark.extended, pytest.mark.timeout(900)])]
 )
 ROOT = Path(__file__).parents[2]
 CONFIGURATIONS = [file.read_text("utf-8") for file in ROOT.glob("examples/**/*.toml")] + [

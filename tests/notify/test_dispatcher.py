@@ -10,7 +10,7 @@ import pytest
 from parkmeter.core.events import Event
 from parkmeter.core.journal import Kind
 from parkmeter.notify.dispatcher import GIVE_UP_AFTER, DeliveryContext, Dispatcher
-from parkmeter.notify.receiver import GoneError
+from parkmeter.notify.receiver import GoneError, ReadByPeople
 from parkmeter.service.event_builder import EventBuilder
 from parkmeter.stores.memory import MemoryStore
 from tests.contract.test_outbox import NOW, post
@@ -267,3 +267,47 @@ def test_entries_that_are_not_published_are_passed(delivery):
     delivery.commit("1", "2", kind=Kind.CREDIT)
     eventually(lambda: places(delivery, "inbox") == {"inbox": 2})
     assert inbox.tries == 0
+
+
+# ── Many top-ups, for people ─────────────────────────────────────────────────────────────────────
+
+
+class Mailbox(Inbox, ReadByPeople):
+    """An inbox that people read."""
+
+
+def test_many_top_ups_in_a_short_time_are_one_message_for_people_and_all_for_a_webhook(delivery):
+    mailbox, webhook = Mailbox(), Inbox()
+    delivery.dispatcher.configure({"mailbox": mailbox, "webhook": webhook})
+    delivery.commit(*map(str, range(50)), kind=Kind.TOP_UP)
+    eventually(lambda: len(webhook.got) == 50)
+    eventually(lambda: len(mailbox.got) == 1)
+    assert places(delivery, "mailbox", "webhook")["mailbox"] <= 1
+    delivery.age = timedelta(minutes=1)
+    delivery.commit("50", kind=Kind.TOP_UP)
+    eventually(lambda: len(mailbox.got) >= 2)
+    assert sum((event.added for event in mailbox.got), timedelta(0)) == sum(
+        (event.added for event in webhook.got), timedelta(0)
+    )
+    assert "top-ups" in mailbox.got[1].why
+    eventually(lambda: places(delivery, "mailbox", "webhook") == {"mailbox": 51, "webhook": 51})
+
+
+def test_what_is_no_top_up_comes_at_once_after_the_top_ups_before_it(delivery):
+    mailbox = Mailbox()
+    delivery.dispatcher.configure({"mailbox": mailbox})
+    delivery.commit("1", "2", "3", kind=Kind.TOP_UP)
+    delivery.commit("stop", kind=Kind.STOP)
+    eventually(lambda: len(mailbox.got) == 3)
+    assert [event.kind for event in mailbox.got] == [Kind.TOP_UP, Kind.TOP_UP, Kind.STOP]
+    assert mailbox.got[1].why == "2 top-ups at once"
+
+
+def test_top_ups_that_are_held_when_the_gateway_ends_are_sent(delivery):
+    mailbox = Mailbox()
+    delivery.dispatcher.configure({"mailbox": mailbox})
+    delivery.commit("1", "2", "3", kind=Kind.TOP_UP)
+    eventually(lambda: mailbox.got)
+    delivery.dispatcher.stop(within=2)
+    assert len(mailbox.got) == 2
+    assert places(delivery, "mailbox") == {"mailbox": 3}

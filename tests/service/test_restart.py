@@ -110,7 +110,7 @@ def test_parking_during_a_slow_start_does_not_eat_the_bought_time(world):
     assert world.lines()[-2:] == [Kind.CREDIT, Kind.STOP]
 
 
-def test_one_endpoint_that_cannot_be_parked_does_not_block_the_others():
+def test_one_endpoint_whose_end_cannot_be_recorded_is_stopped_as_the_others():
     world = World(Spec("a"), Spec("b"))
     for name in ("a", "b"):
         world.service.top_up(name, Minutes.of(10), ADA)
@@ -125,8 +125,20 @@ def test_one_endpoint_that_cannot_be_parked_does_not_block_the_others():
     world.store.commit = busy_for_a
     world.service.park()
     world.clock.time += 2 * SECOND
-    assert world.service.park() == ["a"]
+    assert world.service.park() == []
     assert world.status("b") == "starting"
+    assert list(world.driver.owned()) == []
+
+
+def test_one_endpoint_that_cannot_be_parked_does_not_block_the_others():
+    world = World(Spec("a"), Spec("b"))
+    for name in ("a", "b"):
+        world.service.top_up(name, Minutes.of(10), ADA)
+    world.wind(2 * SECOND)
+    world.driver.refuse("stop", "a", times=100)
+    world.service.park()
+    world.clock.time += 2 * SECOND
+    assert world.service.park() == ["a"]
     assert list(world.driver.owned()) == ["a"]
 
 

@@ -7,9 +7,7 @@ import pytest
 from parkmeter.core.decision import Cause
 from parkmeter.core.journal import Kind
 from parkmeter.core.meter import Phase, Spec
-from parkmeter.errors import (
-    DriverError,
-)
+from parkmeter.errors import DriverError, EndpointUnreachableError
 from parkmeter.stores.memory import MemoryStore
 from tests.support.world import MINUTE, SECOND, World, spec
 
@@ -127,6 +125,35 @@ def test_a_refused_keep_is_journaled_once_and_not_committed_every_tick(world):
     world.driver.refuse("keep", "flan-t5", times=0)
     world.wind(2 * SECOND)
     assert world.service.report("flan-t5").shown.reason == "serving"
+
+
+def test_a_top_up_that_could_not_be_delivered_is_refused(world):
+    world.top_up(10)
+    world.wind(2 * SECOND)
+    before = world.store.load("flan-t5")
+    world.driver.refuse("keep", "flan-t5", times=1, reason="Too many open files.")
+    with pytest.raises(EndpointUnreachableError, match="Too many open files"):
+        world.top_up(10)
+    assert world.store.load("flan-t5") == before
+
+
+def test_a_deadline_that_is_lost_after_the_commit_is_shown_and_delivered_later(world):
+    world.top_up(10)
+    world.wind(2 * SECOND)
+    keep, calls = world.driver.keep, []
+
+    def fails_twice(spec: Spec, until: object, version: int) -> None:
+        calls.append(until)
+        if 1 < len(calls) < 4:
+            raise DriverError("Too many open files.")
+        keep(spec, until, version)
+
+    world.driver.keep = fails_twice
+    entry = world.top_up(10)
+    assert "Too many open files" in world.service.report("flan-t5").shown.reason
+    world.wind(3 * SECOND)
+    assert world.service.report("flan-t5").shown.reason == "serving"
+    assert calls[-1] == entry.expires_at
 
 
 def test_the_drivers_own_reason_of_an_end_is_kept(world):

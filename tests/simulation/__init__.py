@@ -12,7 +12,7 @@ commits; at the end everything heals, and must come to rest.
 - `scheduler`: tasks that are interrupted at their port calls; `interposed`: the ports that do so
 - `world`: gateways, store, driver and time; `watched_driver`: the fake driver that reports
 - `rules`: every action and its weight; `requests`, `outbox`: people, and receivers of events
-- `invariants`, `receipts`: the promises; `runner`: one history, many, one fault at each call in turn
+- `invariants`, `receipts`: the promises; `runner`: one history, many, one fault at each call
 
 `make soak` runs 100,000 steps on memory and on SQLite, and 10,000 on a simulated DynamoDB.
 """

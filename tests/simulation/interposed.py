@@ -14,8 +14,9 @@ from parkmeter.core.decision import Observed
 from parkmeter.core.device import Claim
 from parkmeter.core.due_queue import DueQueue
 from parkmeter.core.journal import Entry
+from parkmeter.core.ledger import Mark, PricedRun
 from parkmeter.core.meter import Meter, Spec
-from parkmeter.core.view import View
+from parkmeter.core.status import View
 from parkmeter.drivers.fake import FakeDriver
 from parkmeter.errors import DriverError, StoreBusyError
 from parkmeter.ports import Budget, Gate, Store
@@ -132,6 +133,19 @@ class SimStore:
     def journal(self, name: str, limit: int, before: int | None = None) -> list[Entry]:
         return self._read(f"store.journal {name}", lambda: self._store.journal(name, limit, before))
 
+    def marks(self, name: str, moment: datetime | None) -> tuple[Mark | None, Mark | None]:
+        return self._read(f"store.marks {name}", lambda: self._store.marks(name, moment))
+
+    def past_runs(self, name: str, begin: datetime, end: datetime) -> list[PricedRun]:
+        return self._read(
+            f"store.past_runs {name}", lambda: self._store.past_runs(name, begin, end)
+        )
+
+    def add_marks(self, name: str, marks: Sequence[Mark], last: int) -> bool:
+        return self._read(
+            f"store.add_marks {name}", lambda: self._store.add_marks(name, marks, last)
+        )
+
     def commit(
         self,
         meter: Meter,
@@ -232,7 +246,7 @@ class CloudGate:
     def show(self, view: View) -> None:
         """Show nothing: each prompt reads the meter."""
 
-    def in_flight(self, name: str) -> int | None:  # noqa: PLR6301
+    def in_flight(self, name: str) -> int | None:
         return None
 
     def last_prompt(self, name: str) -> datetime | None:

@@ -1,4 +1,4 @@
-"""Promises of the meter, checked at each effect and after every step, beside the code that keeps them.
+"""Promises of the meter, checked at each effect and after every step.
 
 The ledger is a second, simple account: every commit that took effect, in order. What the store has
 must equal it; what the driver is asked for must follow from it.
@@ -17,6 +17,7 @@ from parkmeter.core.meter import ZERO, Meter, Phase, Spec, is_open, latest_close
 from parkmeter.drivers.fake import ALIVE
 from parkmeter.ports import Budget, Store
 from tests.simulation.scheduler import Crash, Scheduler
+from tests.simulation.watched_driver import WatchedDriver
 
 SECOND = timedelta(seconds=1)
 MICROSECOND = timedelta(microseconds=1)
@@ -241,8 +242,8 @@ class Invariants:
             bound += MOST_DRAIN if name not in specs else ZERO
             if elapsed - since > bound:
                 self.fail(
-                    f"{name}: {phase} although its meter closed at {latest_close(meter)} and nothing "
-                    f"has kept it from being stopped for {elapsed - since}"
+                    f"{name}: {phase} although its meter closed at {latest_close(meter)} and "
+                    f"nothing has kept it from being stopped for {elapsed - since}"
                 )
         self._judge_leashes(now, specs)
         for name in set(self._overdue_since) - set(self.driver.present()):

@@ -8,9 +8,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, TypeVar
-
-_Result = TypeVar("_Result")
+from typing import Any
 
 UNLIMITED = 1 << 30
 

@@ -3,6 +3,7 @@
 Nothing in it is random but what `chance` decides, so one seed is one history.
 """
 
+import itertools
 import logging
 import traceback
 from collections.abc import Callable
@@ -10,12 +11,14 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from random import Random
+from types import SimpleNamespace
 from typing import Any
 
 from parkmeter.core.meter import ZERO, Phase, Spec, is_open
 from parkmeter.errors import DriverError, StoreBusyError
 from parkmeter.ports import Store
 from parkmeter.proxy.gate import LocalGate, Permit
+from parkmeter.service import changes
 from parkmeter.service.meters import MeterService
 from tests.simulation.interposed import (
     CloudGate,
@@ -198,10 +201,15 @@ class World:
         self.gateways = [Gateway(self, name) for name in ("A" if local else "AB")]
         self._log = _Log(self.checks)
         logging.getLogger("parkmeter").addHandler(self._log)
+        # Keys that the service makes up are random; here they are numbers.
+        numbers = itertools.count(1)
+        self._secrets = changes.secrets
+        changes.secrets = SimpleNamespace(token_hex=lambda _size: f"made-up-{next(numbers)}")
 
     def close(self) -> None:
         """End the threads; the store stays open."""
         logging.getLogger("parkmeter").removeHandler(self._log)
+        changes.secrets = self._secrets
         for gateway in self.gateways:
             self.kill(gateway)
         self.scheduler.close()
@@ -339,7 +347,7 @@ class World:
         if lot >= self.chances.park + self.chances.fault:
             return Orders()
         then = Verdict.PARK if lot < self.chances.park else chance.choice(FAULTS)
-        if chance.random() < 0.5:  # noqa: PLR2004
+        if chance.random() < 0.5:
             return Orders(chance.randrange(10), then)
         return Orders(chance.choice((0, 0, 1)), then, chance.choice(EFFECTS))
 

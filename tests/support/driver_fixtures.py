@@ -18,7 +18,8 @@ from typing import Protocol
 from parkmeter.core.decision import Observed
 from parkmeter.core.meter import Phase, Spec
 from parkmeter.drivers.fake import FakeDriver
-from parkmeter.drivers.process import Launch, ProcessDriver
+from parkmeter.drivers.process import ProcessDriver
+from parkmeter.drivers.process_launch import Launch
 from parkmeter.leash.files import Files, read_json
 from parkmeter.ports import Driver
 

@@ -19,7 +19,7 @@ TOKEN = "a-token-for-tests-1234"
 PING_SERVER = Path(__file__).parent / "servers" / "ping.py"
 
 
-def eventually(holds: Callable[[], object], seconds: float = 20.0, every: float = 0.02) -> object:
+def eventually(holds: Callable[[], object], seconds: float = 90.0, every: float = 0.02) -> object:
     """Return what `holds` returns as soon as it is true; fail if it is not in time."""
     give_up = time.monotonic() + seconds
     while True:

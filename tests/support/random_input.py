@@ -1,6 +1,7 @@
 """Random input: valid texts that were damaged, pieces in any order, and the number of cases.
 
-All cases follow from one seed, so a failure comes again; `FUZZ_SEED=7 make test-all` has others.
+All cases follow from one seed, so a failure comes again; `FUZZ_SEED=7 make test-all` has others,
+and `FUZZ_TIMES=10` ten times as many.
 """
 
 import os
@@ -11,18 +12,19 @@ from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 
 SEED = int(os.environ.get("FUZZ_SEED", "13"))
+TIMES = int(os.environ.get("FUZZ_TIMES", "1"))
 
 _LONGEST = 16 * 1024
 """Bytes of one input."""
 
 
 def try_cases(check: Callable[[Any], None], values: st.SearchStrategy[Any], cases: int) -> int:
-    """Call `check` with this number of values; return the number that was really tried."""
+    """Call `check` with this number of values, `TIMES` over; return how many were really tried."""
     tried = 0
 
     @seed(SEED)
     @settings(
-        max_examples=cases,
+        max_examples=cases * TIMES,
         deadline=None,
         database=None,
         phases=[Phase.generate, Phase.shrink],

@@ -6,11 +6,11 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 from parkmeter.core.journal import Entry, Kind
-from parkmeter.core.meter import Price, Spec
+from parkmeter.core.meter import Elapsed, Price, Spec
 from parkmeter.core.money import Dollars, Minutes
 from parkmeter.core.status import View
 from parkmeter.drivers.fake import FakeDriver
-from parkmeter.ports import Store
+from parkmeter.ports import Store, UnrecordedEjects
 from parkmeter.service.changes import Actor
 from parkmeter.service.meters import MeterService
 from parkmeter.stores.memory import MemoryStore
@@ -27,10 +27,21 @@ class WoundClock:
     """`ports.Clock` that moves only when wound, from one due time to the next."""
 
     time: datetime = NOON
+    set_by: timedelta = timedelta(0)
+    boot: str = "first"
     due: dict[str, datetime] = field(default_factory=dict)
 
     def now(self) -> datetime:
         return self.time
+
+    def elapsed(self) -> Elapsed | None:
+        """Return the time since the boot, which setting the clock does not change."""
+        return Elapsed(self.boot, self.time - NOON - self.set_by) if self.boot else None
+
+    def set(self, by: timedelta) -> None:
+        """Set the wall clock."""
+        self.time += by
+        self.set_by += by
 
     def wake(self, name: str, at: datetime | None = None) -> None:
         when = at or self.time
@@ -74,7 +85,10 @@ class Memo:
 class World:
     """One deployment; `wind` lets time pass."""
 
-    def __init__(self, *specs: Spec, store: Store | None = None) -> None:
+    def __init__(
+        self, *specs: Spec, store: Store | None = None, ejects: UnrecordedEjects | None = None
+    ) -> None:
+        self.ejects = ejects
         self.clock = WoundClock()
         self.gate = TestGate(self.clock.now)
         self.notifier = Memo()
@@ -93,6 +107,8 @@ class World:
             clock=self.clock,
             gate=self.gate,
             notifier=self.notifier,
+            elapsed=self.clock.elapsed,
+            ejects=self.ejects,
         )
 
     @property

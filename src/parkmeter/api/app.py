@@ -119,7 +119,7 @@ def _add_gateway_routes(app: FastAPI, context: ApiContext) -> None:
         return Health(status="ok", version=__version__, figures=figures)
 
     @app.get("/whoami", tags=["gateway"])
-    def who_am_i(token: Token = known_token) -> WhoAmI:
+    async def who_am_i(token: Token = known_token) -> WhoAmI:
         """Return the name and the rights of this token."""
         return WhoAmI.of(token, events=context.whole_servers)
 

@@ -9,6 +9,8 @@ from typing import Annotated, Any
 from fastapi import Depends, Header, Path, Request, Response, Security
 from fastapi.security import APIKeyHeader
 
+from parkmeter.api.change_rate import ChangeRate
+from parkmeter.api.lanes import Lanes
 from parkmeter.api.schemas import Endpoint
 from parkmeter.core.report import Report
 from parkmeter.core.tokens import Token
@@ -51,7 +53,8 @@ class ApiContext:
     they wait for some seconds at most and reach one path. `requests`: counts of the requests that
     endpoints let in, where known. `faults`: what is wrong with the gateway, by code; `figures`: the
     numbers behind it; both return at once. `token_refused` takes note of a refused token, with the
-    TCP peer and the header fields, and returns the seconds its answer has to wait.
+    TCP peer and the header fields, and returns the seconds its answer has to wait. `rate`: that
+    of one token's changes; None: not limited here.
     """
 
     service: MeterService
@@ -62,6 +65,8 @@ class ApiContext:
     fault: Callable[[], ParkmeterError | None] = lambda: None
     whole_servers: bool = True
     requests: RequestCounts = field(default_factory=_Uncounted)
+    lanes: Lanes = field(default_factory=Lanes)
+    rate: ChangeRate | None = None
     invocations: Callable[[str], str | None] = lambda _name: None
     faults: Callable[[], Mapping[str, str]] = dict
     figures: Callable[[], Mapping[str, object]] = dict
@@ -70,6 +75,11 @@ class ApiContext:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "run_stats", RunStats(self.service))
+
+    def count_change(self, token: Token, kind: str = "change") -> None:
+        """Count a change that a token is about to make; raise TooManyChangesError if it may not."""
+        if self.rate is not None:
+            self.rate.take(token.id, kind)
 
     def shape(self, report: Report) -> Endpoint:
         """Return the JSON shape of an endpoint."""

@@ -1,7 +1,6 @@
 """`/endpoints`: status, top-up and eject. Translates only."""
 
 from fastapi import FastAPI, Request, Response
-from starlette.concurrency import run_in_threadpool as in_thread
 
 from parkmeter.api.dependencies import (
     ApiContext,
@@ -19,24 +18,23 @@ from parkmeter.core.tokens import Scope, Token, require
 
 def add_endpoint_routes(app: FastAPI, context: ApiContext) -> None:
     """Add the routes to an application."""
-    service, known_token = context.service, token_of(context)
+    service, known_token, lanes = context.service, token_of(context), context.lanes
 
-    @app.get("/endpoints", tags=["endpoints"])
-    def endpoints(token: Token = known_token) -> Endpoints:
+    @app.get("/endpoints", tags=["endpoints"], responses=problems(503))
+    async def endpoints(token: Token = known_token) -> Endpoints:
         """Return all endpoints: status, time left, price."""
-        return Endpoints(
-            endpoints=[
-                context.shape(report)
-                for report in service.reports()
-                if token.covers(report.spec.name)
-            ]
-        )
 
-    @app.get("/endpoints/{name}", tags=["endpoints"], responses=problems(404))
-    def endpoint(name: Name, token: Token = known_token) -> Endpoint:
+        def shapes() -> list[Endpoint]:
+            reports = service.reports()
+            return [context.shape(one) for one in reports if token.covers(one.spec.name)]
+
+        return Endpoints(endpoints=await lanes.reads.run(token.id, shapes))
+
+    @app.get("/endpoints/{name}", tags=["endpoints"], responses=problems(404, 503))
+    async def endpoint(name: Name, token: Token = known_token) -> Endpoint:
         """Return one endpoint: status, time left, price."""
         may_see(token, name)
-        return context.shape(service.report(name))
+        return await lanes.reads.run(token.id, lambda: context.shape(service.report(name)))
 
     @app.post(
         "/endpoints/{name}/top-ups",
@@ -59,8 +57,10 @@ def add_endpoint_routes(app: FastAPI, context: ApiContext) -> None:
         """
         require(token, Scope.TOP_UP, name)
         body = parsed(TopUp, await read_json(request))
-        result = await in_thread(
-            service.top_up, name, body.amount(), actor_of(token), idempotency_key(key)
+        key, amount = idempotency_key(key), body.amount()
+        context.count_change(token)
+        result = await lanes.writes.run(
+            token.id, service.top_up, name, amount, actor_of(token), key
         )
         mark_replayed(result, response)
         return Changed.of(result.entry)
@@ -68,7 +68,7 @@ def add_endpoint_routes(app: FastAPI, context: ApiContext) -> None:
     @app.post(
         "/endpoints/{name}/eject",
         tags=["endpoints"],
-        responses=problems(400, 404, 408, 409, 413, 503),
+        responses=problems(400, 404, 408, 409, 413, 429, 503),
         openapi_extra=takes(Eject),
     )
     async def eject(
@@ -86,8 +86,10 @@ def add_endpoint_routes(app: FastAPI, context: ApiContext) -> None:
         require(token, Scope.ADMIN, name)
         document = await read_json(request)
         body = Eject() if document is None else parsed(Eject, document)
-        result = await in_thread(
-            service.eject, name, actor_of(token), idempotency_key(key), body.expires_at
+        key = idempotency_key(key)
+        context.count_change(token, "eject")
+        result = await lanes.ejects.run(
+            token.id, service.eject, name, actor_of(token), key, body.expires_at
         )
         mark_replayed(result, response)
         return Changed.of(result.entry)

@@ -11,7 +11,6 @@ from datetime import timedelta
 
 from fastapi import FastAPI, Request, Response
 from fastapi.responses import StreamingResponse
-from starlette.concurrency import run_in_threadpool as in_thread
 
 from parkmeter.api.dependencies import ApiContext, token_of
 from parkmeter.api.feed import Feed, Subscription
@@ -68,7 +67,7 @@ def feed_of(context: ApiContext) -> Feed[Snapshot]:
         return shapes
 
     async def gather() -> Snapshot:
-        return await in_thread(snapshot)
+        return await context.lanes.feed.run("", snapshot)
 
     return Feed(gather)
 

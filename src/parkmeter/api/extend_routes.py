@@ -51,16 +51,16 @@ def add_extend_routes(
         }
         return HTMLResponse(refusal_page(error, report), problem.status, headers)
 
-    @app.get("/extend/{link}", include_in_schema=False)
-    def show(link: str) -> HTMLResponse:
+    def shown(link: str) -> HTMLResponse:
+        """Return the page of a link's offer."""
         try:
             offer, report = offered(link)
         except ParkmeterError as error:
             return refused(error)
         return HTMLResponse(offer_page(report, offer), headers=HEADERS)
 
-    @app.post("/extend/{link}", include_in_schema=False)
-    def extend(link: str) -> HTMLResponse:
+    def extended(link: str) -> HTMLResponse:
+        """Use a link; return the page that says so."""
         try:
             offer, _ = offered(link)
             answer = context.service.extend(offer, BY_LINK)
@@ -70,6 +70,14 @@ def add_extend_routes(
         except ParkmeterError as error:
             return refused(error)
         return HTMLResponse(done_page(report, answer.entry), headers=HEADERS)
+
+    @app.get("/extend/{link}", include_in_schema=False)
+    async def show(link: str) -> HTMLResponse:
+        return await context.lanes.reads.run(BY_LINK.id, shown, link)
+
+    @app.post("/extend/{link}", include_in_schema=False)
+    async def extend(link: str) -> HTMLResponse:
+        return await context.lanes.writes.run(BY_LINK.id, extended, link)
 
 
 def _used(entry: Entry) -> LinkUsedError:

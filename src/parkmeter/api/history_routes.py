@@ -13,9 +13,8 @@ from parkmeter.api.history_schemas import (
     Timeline,
     receipt_csv,
 )
-from parkmeter.api.schemas import problems
+from parkmeter.api.schemas import Shape, problems
 from parkmeter.core.journal import OPERATOR, SYSTEM
-from parkmeter.core.journal_reader import lines_of
 from parkmeter.core.request_counts import slot_of
 from parkmeter.core.status_history import status_intervals, top_ups
 from parkmeter.core.tokens import Scope, Token
@@ -35,10 +34,15 @@ To = Annotated[str | None, Query(alias="to", description=f"{_MOMENT} Default, an
 
 def add_history_routes(app: FastAPI, context: ApiContext) -> None:
     """Add the routes to an application."""
-    service, known_token = context.service, token_of(context)
+    service, known_token, lanes = context.service, token_of(context), context.lanes
 
-    @app.get("/endpoints/{name}/journal", tags=["endpoints"], responses=problems(400, 404))
-    def journal(
+    @app.get(
+        "/endpoints/{name}/journal",
+        tags=["endpoints"],
+        response_model=Journal,
+        responses=problems(400, 404, 503),
+    )
+    async def journal(
         name: Name,
         token: Token = known_token,
         limit: Annotated[int, Query(ge=1, le=500, description="Most lines.")] = _NEWEST,
@@ -46,77 +50,117 @@ def add_history_routes(app: FastAPI, context: ApiContext) -> None:
             int | None,
             Query(ge=1, le=_LARGEST_NUMBER, description="Only lines with a lower number."),
         ] = None,
-    ) -> Journal:
+    ) -> Response:
         """Return what happened, when, by whom and why, newest first.
 
         Without the scope `admin` only your own lines and parkmeter's; a page may then be short.
         """
         may_see(token, name)
-        entries = service.journal(name, limit, before)
         is_admin, visible = token.may(Scope.ADMIN, name), _visible_names(token)
-        lines = [JournalLine.of(entry) for entry in entries if is_admin or entry.who in visible]
-        more = len(entries) == limit and entries[-1].number > 1
-        return Journal(lines=lines, before=entries[-1].number if more else None)
 
-    @app.get("/endpoints/{name}/receipt", tags=["endpoints"], responses=problems(400, 404))
-    def receipt(
+        def page() -> Response:
+            entries = service.journal(name, limit, before)
+            lines = [JournalLine.of(entry) for entry in entries if is_admin or entry.who in visible]
+            more = len(entries) == limit and entries[-1].number > 1
+            return _answer(Journal(lines=lines, before=entries[-1].number if more else None))
+
+        return await lanes.heavy.run(token.id, page)
+
+    @app.get(
+        "/endpoints/{name}/receipt",
+        tags=["endpoints"],
+        response_model=EndpointReceipt,
+        responses=problems(400, 404, 503),
+    )
+    async def receipt(
         name: Name,
         token: Token = known_token,
         begin: From = None,
         end: To = None,
-    ) -> EndpointReceipt:
+    ) -> Response:
         """Return the hours on, their cost by buyer, and the cost of always-on."""
         may_see(token, name)
         period = _moment(begin, "from"), _moment(end, "to")
-        return EndpointReceipt.of(service.receipt(name, *period))
+        return await lanes.heavy.run(
+            token.id, lambda: _answer(EndpointReceipt.of(service.receipt(name, *period)))
+        )
 
     @app.get(
         "/endpoints/{name}/receipt.csv",
         tags=["endpoints"],
-        responses={200: _CSV, **problems(400, 404)},
+        responses={200: _CSV, **problems(400, 404, 503)},
         response_class=Response,
     )
-    def receipt_as_csv(
+    async def receipt_as_csv(
         name: Name, token: Token = known_token, begin: From = None, end: To = None
     ) -> Response:
         """Return the receipt for spreadsheets: a row for each buyer, then the total."""
         may_see(token, name)
-        found = service.receipt(name, _moment(begin, "from"), _moment(end, "to"))
-        file = f"{name}_{found.begin:%Y-%m-%d}_{found.end:%Y-%m-%d}.csv"
-        return Response(
-            receipt_csv(found),
-            media_type="text/csv; charset=utf-8; header=present",
-            headers={"Content-Disposition": f'attachment; filename="{file}"'},
-        )
+        period = _moment(begin, "from"), _moment(end, "to")
 
-    @app.get("/endpoints/{name}/timeline", tags=["endpoints"], responses=problems(400, 404))
-    def timeline(
+        def table() -> Response:
+            found = service.receipt(name, *period)
+            file = f"{name}_{found.begin:%Y-%m-%d}_{found.end:%Y-%m-%d}.csv"
+            return Response(
+                receipt_csv(found),
+                media_type="text/csv; charset=utf-8; header=present",
+                headers={"Content-Disposition": f'attachment; filename="{file}"'},
+            )
+
+        return await lanes.heavy.run(token.id, table)
+
+    @app.get(
+        "/endpoints/{name}/timeline",
+        tags=["endpoints"],
+        response_model=Timeline,
+        responses=problems(400, 404, 503),
+    )
+    async def timeline(
         name: Name,
         token: Token = known_token,
         begin: Annotated[
             str | None, Query(alias="from", description=f"{_MOMENT} Default: a day before the end.")
         ] = None,
         end: To = None,
-    ) -> Timeline:
+    ) -> Response:
         """Return the statuses, the top-ups and the number of requests let in.
 
         Requests are kept for 31 days: counted by the minute for periods up to a day, by five
-        minutes up to a week, else by the hour. Without the scope `admin` others are not named.
+        minutes up to a week, else by the hour. Without the scope `admin` others are not named. A
+        period of more than 20,000 journal lines begins later than asked; `from` has when.
         """
         may_see(token, name)
         now = context.now()
         until = min(_moment(end, "to") or now, now)
-        since = _moment(begin, "from") or until - _A_DAY
+        since = _moment(begin, "from") or _day_before(until)
         if since > until:
             raise InvalidRequestError("The timeline must begin before it ends.", field="from")
-        lines, slot = lines_of(service, name, since, until), slot_of(since, until, now)
-        return Timeline.of(
-            (since, until),
-            status_intervals(lines, since, until),
-            top_ups(lines, since, until),
-            (slot, context.requests.of(name, since, until, slot)),
-            names=None if token.may(Scope.ADMIN, name) else _visible_names(token),
-        )
+        names = None if token.may(Scope.ADMIN, name) else _visible_names(token)
+
+        def made() -> Response:
+            lines = service.lines(name, since, until)
+            period = (lines.begin, until)
+            slot = slot_of(*period, now)
+            statuses = status_intervals(lines.entries, *period, lines.showing)
+            counts = context.requests.of(name, *period, slot)
+            ticks = top_ups(lines.entries, *period)
+            return _answer(Timeline.of(period, statuses, ticks, (slot, counts), names=names))
+
+        return await lanes.heavy.run(token.id, made)
+
+
+def _answer(shape: Shape) -> Response:
+    """Return a shape as JSON, made on the thread: of a long receipt it takes a while."""
+    body = shape.model_dump_json(by_alias=True).encode() + b"\n"
+    return Response(body, media_type="application/json")
+
+
+def _day_before(moment: datetime) -> datetime:
+    """Return the moment a day earlier. Raises InvalidRequestError if there is none."""
+    try:
+        return moment - _A_DAY
+    except OverflowError:
+        raise _no_moment("to") from None
 
 
 def _visible_names(token: Token) -> frozenset[str]:
@@ -138,11 +182,15 @@ def _moment(value: str | None, field: str) -> datetime | None:
         # An offset can move the first and the last years out of datetime's range.
         return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
     except (ValueError, OverflowError):
-        raise InvalidRequestError(
-            f"{field} must be a date or a time in ISO 8601, for example 2026-06-22 or "
-            "2026-06-22T08:24:12Z (write a + in a URL as %2B).",
-            field=field,
-        ) from None
+        raise _no_moment(field) from None
+
+
+def _no_moment(field: str) -> InvalidRequestError:
+    return InvalidRequestError(
+        f"{field} must be a date or a time in ISO 8601, for example 2026-06-22 or "
+        "2026-06-22T08:24:12Z (write a + in a URL as %2B).",
+        field=field,
+    )
 
 
 _CSV = {

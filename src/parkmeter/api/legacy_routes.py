@@ -3,7 +3,6 @@
 from typing import Annotated, Any
 
 from fastapi import FastAPI, Query, Request, Response
-from starlette.concurrency import run_in_threadpool as in_thread
 
 from parkmeter.api.dependencies import (
     ApiContext,
@@ -37,10 +36,10 @@ _DOCUMENTED: dict[int | str, dict[str, Any]] = {
 
 def add_legacy_routes(app: FastAPI, context: ApiContext) -> None:
     """Add the routes to an application."""
-    service, known_token = context.service, token_of(context)
+    service, known_token, lanes = context.service, token_of(context), context.lanes
 
     @app.get("/endpoint-expiry", tags=["endpoint-expiry"], responses=_DOCUMENTED)
-    def endpoint_expiry(
+    async def endpoint_expiry(
         token: Token = known_token,
         name: Annotated[
             str | None, Query(alias="EndpointName", description="Selects one of several.")
@@ -49,11 +48,12 @@ def add_legacy_routes(app: FastAPI, context: ApiContext) -> None:
         """Return the expiry of each endpoint in the format of the AWS sample."""
         if name is not None:
             may_see(token, name)
-            return legacy_expiry(service.report(name))
-        if len(service.names) == 1 and token.covers(service.names[0]):
-            return legacy_expiry(service.report(service.names[0]))
-        covered = (report for report in service.reports() if token.covers(report.spec.name))
-        return [legacy_expiry(report) for report in covered]
+        elif len(service.names) == 1 and token.covers(service.names[0]):
+            name = service.names[0]
+        if name is not None:
+            return legacy_expiry(await lanes.reads.run(token.id, service.report, name))
+        reports = await lanes.reads.run(token.id, service.reports)
+        return [legacy_expiry(report) for report in reports if token.covers(report.spec.name)]
 
     @app.post(
         "/endpoint-expiry",
@@ -80,8 +80,10 @@ def add_legacy_routes(app: FastAPI, context: ApiContext) -> None:
                 )
             name = service.names[0]
         require(token, Scope.TOP_UP, name)
-        result = await in_thread(
-            service.top_up, name, body.amount(), actor_of(token), idempotency_key(key)
+        key, amount = idempotency_key(key), body.amount()
+        context.count_change(token)
+        result = await lanes.writes.run(
+            token.id, service.top_up, name, amount, actor_of(token), key
         )
         mark_replayed(result, response)
         return legacy_change(result.entry)

@@ -4,13 +4,12 @@ For admins only: servers may print the prompts they get.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from functools import partial
 from typing import Annotated
 
 from fastapi import FastAPI, Query, Request
 from fastapi.responses import StreamingResponse
-from starlette.concurrency import run_in_threadpool as in_thread
 
 from parkmeter.api.dependencies import ApiContext, Name, token_of
 from parkmeter.api.schemas import problems
@@ -23,6 +22,9 @@ from parkmeter.web.asgi import Receive, Scope, Send
 _MOST_LINES = 10_000
 _POLL = 0.25
 """Seconds between two polls for new lines, of which there is no event; people read no faster."""
+
+Run = Callable[[Callable[[], bytes]], Awaitable[bytes]]
+"""Runs a call on a thread of the lane of logs."""
 
 
 def add_log_routes(
@@ -52,14 +54,15 @@ def add_log_routes(
         A line from parkmeter separates the runs. Needs the scope `admin`.
         """
         require(token, TokenScope.ADMIN, name)
-        await in_thread(service.report, name)  # refuses an unknown name
-        log = await in_thread(partial(logs.open, name, lines, follow=follow))
+        await context.lanes.reads.run(token.id, service.report, name)  # refuses an unknown name
+        lane = context.lanes.logs
+        log = await lane.run(token.id, partial(logs.open, name, lines, follow=follow))
         header = request.headers.get("authorization")
 
         def cut_off() -> bool:
             return ended() or not _token_valid(context, header)
 
-        return _LogResponse(log, cut_off if follow else None)
+        return _LogResponse(partial(lane.run, token.id), log, cut_off if follow else None)
 
 
 _DOCUMENTED = {
@@ -71,9 +74,9 @@ _DOCUMENTED = {
 class _LogResponse(StreamingResponse):
     """Streams a log until the client disconnects, then closes it; for `cut_off` see `_pieces`."""
 
-    def __init__(self, log: Log, cut_off: Callable[[], bool] | None) -> None:
+    def __init__(self, run: Run, log: Log, cut_off: Callable[[], bool] | None) -> None:
         super().__init__(
-            _pieces(log, cut_off),
+            _pieces(run, log, cut_off),
             media_type="text/plain; charset=utf-8",
             # The text is a server's: a browser must not take it for a page.
             headers={"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"},
@@ -88,13 +91,13 @@ class _LogResponse(StreamingResponse):
             self._log.close()
 
 
-async def _pieces(log: Log, cut_off: Callable[[], bool] | None) -> AsyncIterator[bytes]:
+async def _pieces(run: Run, log: Log, cut_off: Callable[[], bool] | None) -> AsyncIterator[bytes]:
     """Yield the log up to its present end; with `cut_off`, follow it until that returns True.
 
     It is called after every piece, or a server that never stops printing would never be cut off.
     """
     while True:
-        piece = await in_thread(log.read)
+        piece = await run(log.read)
         if piece:
             yield piece
         elif cut_off is None:

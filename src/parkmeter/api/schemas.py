@@ -205,7 +205,7 @@ class Problem(BaseModel):
 
 
 class TopUp(Shape):
-    """Minutes to add, or dollars to spend on them: finite, greater than 0, fractions allowed."""
+    """Minutes to add, or dollars to spend on them: finite, a second or more, fractions allowed."""
 
     model_config = ConfigDict(
         json_schema_extra={"oneOf": [{"required": ["minutes"]}, {"required": ["dollars"]}]}
@@ -213,12 +213,15 @@ class TopUp(Shape):
 
     # Validated in the core, so that every edge refuses the same values.
     minutes: Any = Field(
-        None, json_schema_extra={"type": "number", "exclusiveMinimum": 0}, examples=[30]
+        None,
+        description="At least a second.",
+        json_schema_extra={"type": "number", "minimum": 1 / 60},
+        examples=[30],
     )
     dollars: Any = Field(
         None,
-        description="Adds the minutes that these buy at the present price, rounded down. A number "
-        "or text; at most 4 decimal places.",
+        description="Adds the minutes that these buy at the present price, rounded down, at least "
+        "a second. A number or text; at most 4 decimal places.",
         json_schema_extra={"type": ["number", "string"], "exclusiveMinimum": 0},
         examples=[5],
     )
@@ -231,7 +234,7 @@ class TopUp(Shape):
 class LegacyTopUp(BaseModel):
     """The body of the AWS sample; other keys are ignored, as there."""
 
-    minutes: Any = Field(json_schema_extra={"type": "number", "exclusiveMinimum": 0}, examples=[10])
+    minutes: Any = Field(json_schema_extra={"type": "number", "minimum": 1 / 60}, examples=[10])
     endpoint_name: str | None = Field(
         None, alias="EndpointName", description="Needed when there are several endpoints."
     )
@@ -270,7 +273,8 @@ _MEANING: Mapping[int, str] = {
     410: "The endpoint is being removed with its deployment.",
     413: "Body too large.",
     422: "Over a limit; with the limit and what would still fit.",
-    429: "The token's minutes for today are used up, or its share of the places; see `code`.",
+    429: "The token has used up its minutes for today, its rate of changes, or its share of the "
+    "places; see `code`.",
     502: "The model server did not answer.",
     503: "Not now; `Retry-After` has the seconds to wait, if known.",
     504: "The model server took too long.",

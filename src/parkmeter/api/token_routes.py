@@ -9,7 +9,6 @@ from collections.abc import Callable
 from typing import Annotated
 
 from fastapi import FastAPI, Path, Query, Request, Response
-from starlette.concurrency import run_in_threadpool as in_thread
 
 from parkmeter.api.dependencies import ApiContext, actor_of, token_of
 from parkmeter.api.request_body import parsed, read_json, takes
@@ -46,13 +45,14 @@ def add_token_routes(
 
     `cut` breaks off the requests of the token with this id, from any thread.
     """
-    known_token = token_of(context)
+    known_token, lanes = token_of(context), context.lanes
 
     @app.get("/tokens", tags=["tokens"])
-    def tokens(token: Token = known_token) -> SeenTokens:
+    async def tokens(token: Token = known_token) -> SeenTokens:
         """Return all tokens and their rights. Secrets are not stored, so they are not shown."""
         require_administrator(token)
-        return SeenTokens(tokens=[SeenToken.of(one) for one in service.tokens()])
+        found = await lanes.reads.run(token.id, service.tokens)
+        return SeenTokens(tokens=[SeenToken.of(one) for one in found])
 
     @app.post(
         "/tokens",
@@ -78,12 +78,12 @@ def add_token_routes(
             expires_at=body.expires_at,
             minutes_per_day=body.minutes_per_day,
         )
-        issued, secret = await in_thread(service.issue, new, actor_of(token))
+        issued, secret = await lanes.writes.run(token.id, service.issue, new, actor_of(token))
         response.headers["Cache-Control"] = "no-store"
         return IssuedToken.of(issued, token=secret)
 
     @app.post("/tokens/{token_id}/rotate", tags=["tokens"], responses=problems(404, 409, 503))
-    def rotate(
+    async def rotate(
         token_id: TokenId,
         response: Response,
         *,
@@ -96,7 +96,9 @@ def add_token_routes(
         with another token. On AWS the old secret works for up to 60 seconds more.
         """
         require_administrator(token)
-        rotated, secret = service.rotate(token_id, actor_of(token))
+        rotated, secret = await lanes.writes.run(
+            token.id, service.rotate, token_id, actor_of(token)
+        )
         if cut_off:
             cut(token_id)
         response.headers["Cache-Control"] = "no-store"
@@ -105,7 +107,7 @@ def add_token_routes(
     @app.delete(
         "/tokens/{token_id}", tags=["tokens"], status_code=204, responses=problems(404, 409, 503)
     )
-    def revoke(
+    async def revoke(
         token_id: TokenId, *, token: Token = known_token, cut_off: Annotated[bool, _CUT] = False
     ) -> None:
         """Revoke a token, also the caller's own; the last `admin` for all endpoints is kept.
@@ -114,17 +116,17 @@ def add_token_routes(
         On AWS a revoked token works for up to 60 seconds more.
         """
         require_administrator(token)
-        service.revoke(token_id, actor_of(token))
+        await lanes.writes.run(token.id, service.revoke, token_id, actor_of(token))
         if cut_off:
             cut(token_id)
 
 
 def add_audit_route(app: FastAPI, context: ApiContext, audit: Audit) -> None:
     """Add the route to an application; it needs the scope `admin` for all endpoints."""
-    known_token = token_of(context)
+    known_token, lanes = token_of(context), context.lanes
 
     @app.get("/audit", tags=["tokens"], responses=problems(400, 503))
-    def audit_lines(
+    async def audit_lines(
         token: Token = known_token,
         limit: Annotated[int, Query(ge=1, le=500, description="Most lines.")] = 50,
         before: Annotated[
@@ -134,7 +136,7 @@ def add_audit_route(app: FastAPI, context: ApiContext, audit: Audit) -> None:
     ) -> AuditLines:
         """Return who issued, rotated and revoked tokens, ejected and reloaded; newest first."""
         require_administrator(token)
-        records = audit.records(limit, before)
+        records = await lanes.reads.run(token.id, audit.records, limit, before)
         more = len(records) == limit
         return AuditLines(
             lines=[AuditLine.of(record) for record in records],

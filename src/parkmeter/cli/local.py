@@ -60,7 +60,15 @@ def check(
             typer.echo(error.detail, err=True)
         raise typer.Exit(1) from None
     if as_json:
-        _print_json({"file": str(named), "valid": True, **settings.model_dump(mode="json")})
+        document = settings.model_dump(mode="json")
+        _print_json(
+            {
+                "file": str(named),
+                "valid": True,
+                **document,
+                "held_back": settings.held_back(os.environ),
+            }
+        )
         return
     from rich import box
     from rich.console import Console
@@ -90,6 +98,9 @@ def check(
             console.print(f"{name}  {text}", markup=False)
     gateway = settings.gateway
     console.print(f"gateway  {gateway.host} port {gateway.port}, state in {gateway.state}")
+    if secret := settings.held_back(os.environ):
+        text = f"{', '.join(secret)}: not passed on to model servers; see environment_from"
+        console.print(f"secrets  {text}", markup=False)
     notify = settings.notify
     if count := len(notify.webhooks) + len(notify.apprise):
         console.print(f"notify   {count} receivers of {', '.join(notify.events)}")

@@ -13,12 +13,15 @@ AT_NEXT_START = frozenset(
         "command",
         "device",
         "environment",
+        "environment_from",
         "health",
         "health_timeout_seconds",
+        "liveness_seconds",
         "model",
         "start_timeout_seconds",
         "stop_command",
         "stop_grace_seconds",
+        "user",
     }
 )
 """Settings fixed for the length of a run: its leash received them at the start."""

@@ -6,7 +6,7 @@ The first of these that has a setting wins.
 import os
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +14,14 @@ from pydantic import ValidationError
 
 from parkmeter.client_file import default_state
 from parkmeter.config.diagnostics import Mistake, Origin, config_error, error_of
-from parkmeter.config.notify import NotifySettings, WebhookSettings
-from parkmeter.config.settings import DemoSettings, EndpointSettings, GatewaySettings, Settings
+from parkmeter.config.notify import FROM_ENVIRONMENT, NotifySettings, WebhookSettings
+from parkmeter.config.settings import (
+    OF_THE_ENVIRONMENT,
+    DemoSettings,
+    EndpointSettings,
+    GatewaySettings,
+    Settings,
+)
 from parkmeter.config.toml_lines import Lines
 from parkmeter.errors import ConfigError
 
@@ -45,6 +51,11 @@ def load_settings(
         message = "a token does not belong here; set PARKMETER_BOOTSTRAP_TOKEN"
         line = Lines(text).of(("bootstrap_token",))
         raise error_of([Mistake(origin.name, line, "bootstrap_token", message)])
+    if "environment_read" in document:
+        line = Lines(text).of(("environment_read",))
+        raise error_of(
+            [Mistake(origin.name, line, "environment_read", "is no setting of the file")]
+        )
     gateway = document.get("gateway", {})
     if isinstance(gateway, dict):
         gateway = {"state": state_folder(None, environment), **gateway, **given}
@@ -52,7 +63,13 @@ def load_settings(
     _check_token(token)
     try:
         return (Settings if file else DemoSettings).model_validate(
-            {**document, "gateway": gateway, "bootstrap_token": token}, context=environment
+            {
+                **document,
+                "gateway": gateway,
+                "bootstrap_token": token,
+                "environment_read": frozenset(_read_from_environment(document)),
+            },
+            context=environment,
         )
     except ValidationError as error:
         raise config_error(error.errors(include_url=False), origin, _settings_in) from None
@@ -114,6 +131,21 @@ def _overrides(
     return given, sources
 
 
+def _read_from_environment(part: object) -> Iterator[str]:
+    """Yield the names of the variables that a document reads with `env:`."""
+    match part:
+        case dict():
+            for value in part.values():
+                yield from _read_from_environment(value)
+        case list():
+            for value in part:
+                yield from _read_from_environment(value)
+        case str() if part.startswith(FROM_ENVIRONMENT):
+            yield part.removeprefix(FROM_ENVIRONMENT)
+        case _:
+            pass
+
+
 def _check_token(token: str | None) -> None:
     if token is None:
         return
@@ -137,7 +169,7 @@ def _settings_in(section: tuple[str, ...]) -> list[str]:
     """Return the names of the settings that a section may have."""
     match section:
         case ():
-            return [name for name in Settings.model_fields if name != "bootstrap_token"]
+            return [name for name in Settings.model_fields if name not in OF_THE_ENVIRONMENT]
         case ("gateway",):
             return list(GatewaySettings.model_fields)
         case ("notify",):

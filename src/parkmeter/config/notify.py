@@ -14,7 +14,7 @@ SHORTEST_SECRET = 16
 _MOST_RECEIVERS = 16
 """Of each kind: every receiver has a thread."""
 
-_FROM_ENVIRONMENT = "env:"
+FROM_ENVIRONMENT = "env:"
 
 APPRISE = "^[a-z][a-z0-9+.-]*://."
 """The start of an apprise address; apprise itself checks the rest."""
@@ -39,9 +39,9 @@ class WebhookSettings(Section):
     @field_validator("secret")
     @classmethod
     def _read_secret(cls, value: str, info: ValidationInfo) -> str:
-        if value.startswith(_FROM_ENVIRONMENT):
+        if value.startswith(FROM_ENVIRONMENT):
             environment: Mapping[str, str] = os.environ if info.context is None else info.context
-            name = value.removeprefix(_FROM_ENVIRONMENT)
+            name = value.removeprefix(FROM_ENVIRONMENT)
             value = environment.get(name, "")
             if not value:
                 raise ValueError(f"the environment variable {name!r} is not set")

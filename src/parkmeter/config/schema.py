@@ -6,7 +6,13 @@ Rules across sections (two endpoints under one path) are checked by `parkmeter c
 from typing import Any
 
 from parkmeter.config.notify import APPRISE
-from parkmeter.config.settings import ENDPOINT_NAME, PATH_SEGMENT, SERVER_PATH, Settings
+from parkmeter.config.settings import (
+    ENDPOINT_NAME,
+    OF_THE_ENVIRONMENT,
+    PATH_SEGMENT,
+    SERVER_PATH,
+    Settings,
+)
 
 _ADDRESS = "^https?://[!-~]+$"
 
@@ -14,7 +20,8 @@ _ADDRESS = "^https?://[!-~]+$"
 def config_schema() -> dict[str, Any]:
     """Return the schema as a JSON document (draft 2020-12)."""
     document = Settings.model_json_schema()
-    del document["properties"]["bootstrap_token"]
+    for of_the_environment in OF_THE_ENVIRONMENT:
+        del document["properties"][of_the_environment]
     endpoints = document["properties"]["endpoints"]
     endpoints["description"] = "Endpoints by name: [endpoints.NAME]."
     endpoints["propertyNames"] = {"pattern": f"^{ENDPOINT_NAME}$"}

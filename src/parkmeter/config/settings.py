@@ -4,7 +4,7 @@ Nothing here starts anything: `gateway.wiring` builds objects from settings.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from decimal import Decimal
 from ipaddress import ip_network
@@ -22,6 +22,7 @@ from parkmeter.core.hours import EXAMPLE, Hours
 from parkmeter.core.meter import LOCAL, MAKE_BELIEVE, Price, Spec
 from parkmeter.core.money import MOST_AN_HOUR, PRICE_PLACES
 from parkmeter.core.reserved import RESERVED
+from parkmeter.core.server_environment import PASSED_ON, held_back, is_gateways_own
 
 ENDPOINT_NAME = "[a-zA-Z0-9](-*[a-zA-Z0-9]){0,62}"
 """SageMaker's rule for endpoint names, so that a configuration can move there."""
@@ -29,6 +30,9 @@ ENDPOINT_NAME = "[a-zA-Z0-9](-*[a-zA-Z0-9]){0,62}"
 _HOST = r"(\*\.)?[A-Za-z0-9_]([A-Za-z0-9._-]{0,252}[A-Za-z0-9_])?"
 
 PATH_SEGMENT = "[A-Za-z0-9][A-Za-z0-9._~-]{0,62}"
+
+OF_THE_ENVIRONMENT = ("bootstrap_token", "environment_read")
+"""Fields of `Settings` that no file has."""
 
 SERVER_PATH = r"/|(/(\*|(?!\.{1,2}(/|$))[A-Za-z0-9._~!$&'()+,=:@-]+))+/?"
 """A path of a model server, decoded; a segment may be `*`."""
@@ -60,6 +64,17 @@ class EndpointSettings(Section):
         "reach, such as a container; {port} as in command.",
     )
     environment: dict[str, str] = Field({}, description="Added to the server's environment.")
+    environment_from: tuple[str, ...] = Field(
+        PASSED_ON,
+        description="Variables of the gateway's environment that the server gets although their "
+        "names end in _TOKEN, _SECRET, _PASSWORD or _KEY, or env: reads them. PARKMETER_* is never "
+        "passed on.",
+    )
+    user: Annotated[str, Field(min_length=1, max_length=63)] | None = Field(
+        None,
+        description="System user to run the server as; the gateway must run as root. Needs "
+        "command. Default: the gateway's own.",
+    )
     api_resource: str = Field("", description="Path for prompts, one segment. Default: the name.")
     health: str = Field("/ping", description="Path whose GET returns 200 once the server is ready.")
     health_timeout_seconds: Seconds = Field(
@@ -68,6 +83,11 @@ class EndpointSettings(Section):
     invocations_path: str = Field("/invocations", description="Path of the server for prompts.")
     start_timeout_seconds: Seconds = Field(
         600, description="Seconds until a server that is not ready counts as failed."
+    )
+    liveness_seconds: Annotated[float, Field(ge=5, le=_A_WEEK, allow_inf_nan=False)] | None = Field(
+        None,
+        description="Seconds without a passed health check after which a ready server counts as "
+        "failed and is started again. Default: never.",
     )
     stop_grace_seconds: Seconds = Field(10, description="Seconds from SIGTERM to SIGKILL.")
     initial_provision_time_minutes: Minutes = Field(
@@ -164,6 +184,8 @@ class EndpointSettings(Section):
     def _check_start(self) -> Self:
         if (self.model is None) == (self.command is None):
             raise ValueError("set either model or command")
+        if self.user is not None and self.command is None:
+            raise ValueError("user needs command: the embedded server reads the gateway's files")
         if self.command and not any("{port}" in word for word in self.command):
             raise ValueError("command must contain {port}, the port to listen on")
         return self
@@ -196,6 +218,19 @@ class GatewaySettings(Section):
         None,
         description="Folder of the store, logs and client.json. Default: "
         "$XDG_STATE_HOME/parkmeter or ~/.local/state/parkmeter.",
+    )
+    changes_burst: int = Field(
+        300, ge=1, le=1_000_000, description="Most changes at once with one token: 429 beyond."
+    )
+    changes_per_second: Annotated[float, Field(gt=0, le=1_000_000, allow_inf_nan=False)] = Field(
+        10, description="Changes a second by which that fills up again."
+    )
+    journal_days: int | None = Field(
+        None,
+        ge=400,
+        le=36_500,
+        description="Days after which lines of the journal are deleted, 400 or more; their sums by "
+        "day stay. Default: never.",
     )
     shutdown_seconds: Seconds = Field(
         10, description="Seconds for requests in flight to finish when the gateway stops."
@@ -273,6 +308,8 @@ class Settings(Section):
     notify: NotifySettings = NotifySettings()
     endpoints: dict[str, EndpointSettings]
     bootstrap_token: Annotated[str | None, Field(repr=False, exclude=True)] = None
+    environment_read: Annotated[frozenset[str], Field(repr=False, exclude=True)] = frozenset()
+    """Variables that this configuration reads with `env:`; not settings of the file."""
 
     price_source: ClassVar[str] = "configuration"
 
@@ -311,6 +348,19 @@ class Settings(Section):
         """Return the core's view of an endpoint; of one not configured, only its name."""
         endpoint = self.endpoints.get(name)
         return Spec(name) if endpoint is None else endpoint.spec(name, self.price_source)
+
+    def held_back(self, environment: Iterable[str]) -> dict[str, tuple[str, ...]]:
+        """Return, per variable that some server may expect and does not get, these endpoints.
+
+        The gateway's own variables are left out: no server gets or misses them.
+        """
+        found: dict[str, tuple[str, ...]] = {}
+        for name, endpoint in self.endpoints.items():
+            secret = held_back(environment, self.environment_read, endpoint.environment_from)
+            for variable in sorted(secret - endpoint.environment.keys()):
+                if not is_gateways_own(variable):
+                    found[variable] = (*found.get(variable, ()), name)
+        return found
 
     def specs(self) -> dict[str, Spec]:
         """Return the core's view of each endpoint."""

@@ -68,14 +68,7 @@ def position(store: Journal, name: str, moment: datetime, price: Price) -> Posit
 
     Where the lines of a day are gone, its sums are all there is: the position is at its end.
     """
-    before, after = store.marks(name, moment)
-    if _lines_gone(before, after):
-        if after is None or moment <= after.origin:
-            origin = moment if after is None else after.origin
-            return Position(moment, origin, Sums(), None, (), price)
-        return Position(after.at, after.origin, after.sums, after.run, after.runs, price)
-    lines = lines_between(store, name, _number(before), None if after is None else after.number)
-    return Stretch(before, lines, price).position(moment)
+    return _Reading(store, name, price).position(moment)
 
 
 def receipt_of(
@@ -85,11 +78,39 @@ def receipt_of(
 
     A begin or an end in a day whose lines are gone is moved to the end of that day.
     """
-    last = position(store, name, end, price)
+    reading = _Reading(store, name, price)
+    last = reading.position(end)
     origin = last.at if last.origin == NEVER else min(last.origin, last.at)
-    first = position(store, name, origin if begin is None else max(begin, origin), price)
+    first = reading.position(origin if begin is None else max(begin, origin))
     ended = [*store.past_runs(name, first.at, last.at), *last.ended]
     return receipt_between(name, price, first, last, ended)
+
+
+class _Reading:
+    """The positions of one journal; lines between the same marks are read once."""
+
+    def __init__(self, store: Journal, name: str, price: Price) -> None:
+        self._store = store
+        self._name = name
+        self._price = price
+        self._between: tuple[int, int | None] | None = None
+        self._stretch = Stretch(None, (), price)
+
+    def position(self, moment: datetime) -> Position:
+        """Return the sums up to a moment, or to the end of its day."""
+        before, after = self._store.marks(self._name, moment)
+        if _lines_gone(before, after):
+            if after is None or moment <= after.origin:
+                origin = moment if after is None else after.origin
+                return Position(moment, origin, Sums(), None, (), self._price)
+            sums, run, runs = after.sums, after.run, after.runs
+            return Position(after.at, after.origin, sums, run, runs, self._price)
+        between = (_number(before), None if after is None else after.number)
+        if between != self._between:
+            lines = lines_between(self._store, self._name, *between)
+            self._stretch = Stretch(before, lines, self._price)
+            self._between = between
+        return self._stretch.position(moment)
 
 
 def lived_before(store: Journal, entry: Entry) -> Sums:

@@ -88,6 +88,14 @@ class Spec:
 
 
 @dataclass(frozen=True, slots=True)
+class Elapsed:
+    """A moment of a clock that no one can set: the time since a boot, suspends included."""
+
+    boot: str
+    time: timedelta
+
+
+@dataclass(frozen=True, slots=True)
 class Run:
     """The present run of the endpoint. Only `decide` writes it.
 
@@ -125,8 +133,10 @@ class Meter:
     for good with its deployment; takes no more time. `windows_until`: the windows of `Spec.hours`
     up to here have had their turn; a meter ended before that is not opened by them again.
     `window_since`: from here to `windows_until` only a window put time on it; None: no time is a
-    window's. `ended`: the reason shown for an early end; emptied when it is opened. `version`: the
-    store's, as read.
+    window's. `ended`: the reason shown for an early end; emptied when it is opened. `limit`: the
+    close in elapsed time, which bounds what was bought; None: wall time alone counts. `set_back`:
+    how much sooner than by the wall time at the purchase it closes, because the clock was set back
+    since; see `core.elapsed`. `version`: the store's, as read.
     """
 
     name: str
@@ -139,6 +149,8 @@ class Meter:
     windows_until: datetime = NEVER
     window_since: datetime | None = None
     ended: str = ""
+    limit: Elapsed | None = None
+    set_back: timedelta = ZERO
     run: Run = field(default_factory=Run)
     version: int = 0
 

@@ -5,7 +5,7 @@ than they get, and costs to $0.0001. An unknown price is None, never zero.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal, InvalidOperation
@@ -22,6 +22,9 @@ PRICE_PLACES = 9
 """Dollars, and decimal places of a price. Within them a cost has at most 15 digits for a human
 lifetime, so as a number in JSON it reads back unchanged; and a microsecond costs less than half a
 unit, so the time that dollars bought is shown as those dollars."""
+
+LEAST = timedelta(seconds=1)
+"""The least time that is bought at once: each top-up is a journal entry that is kept for good."""
 
 _HOUR = timedelta(hours=1)
 _MICROSECOND = timedelta(microseconds=1)
@@ -42,7 +45,7 @@ class Minutes:
         """Return a number of minutes as an amount.
 
         Raises:
-            InvalidRequestError: not a finite number greater than zero, or too small to count.
+            InvalidRequestError: not a finite number, or less than a second.
 
         """
         if isinstance(value, bool) or not isinstance(value, int | float):
@@ -51,12 +54,12 @@ class Minutes:
             raise _invalid("minutes", "must be a finite number")
         if value <= 0:
             raise _invalid("minutes", "must be greater than 0")
+        if value < LEAST / timedelta(minutes=1):
+            raise _invalid("minutes", "must be at least 1/60: a top-up adds a second or more")
         try:
             amount = timedelta(minutes=value)
         except OverflowError:
             amount = timedelta.max
-        if not amount:
-            raise _invalid("minutes", "is too small to count")
         return cls(amount)
 
     def buys(self, _spec: Spec, _meter: Meter) -> timedelta:
@@ -112,7 +115,7 @@ class Dollars:
 
         Raises:
             PriceUnknownError: the price is not known.
-            InvalidRequestError: an hour costs nothing, or this buys less than a microsecond.
+            InvalidRequestError: an hour costs nothing, or this buys less than a second.
 
         """
         price = price_of(spec, meter).per_hour
@@ -124,8 +127,11 @@ class Dollars:
             )
         hours = Fraction(self.amount) / Fraction(price)
         microseconds = int(hours * (_HOUR // _MICROSECOND))
-        if not microseconds:
-            raise _invalid("dollars", "is too small to count")
+        if microseconds < LEAST // _MICROSECOND:
+            raise _invalid(
+                "dollars",
+                f"buy less than a second: an hour of {spec.name} costs {written(price)}",
+            )
         try:
             return timedelta(microseconds=microseconds)
         except OverflowError:
@@ -187,8 +193,18 @@ def parse_amount(asked: Mapping[str, object]) -> Minutes | Dollars:
 
 def units_of(time: timedelta, price_per_hour: Decimal) -> Fraction:
     """Return the exact cost of this time, in units of $0.0001."""
-    hours = Fraction(time // _MICROSECOND, _HOUR // _MICROSECOND)
-    return hours * Fraction(price_per_hour) * UNITS_IN_A_DOLLAR
+    return units_in([(time, price_per_hour)])
+
+
+def units_in(parts: Iterable[tuple[timedelta, Decimal]]) -> Fraction:
+    """Return the exact cost of times, each at its price per hour, in units of $0.0001."""
+    # In whole numbers, made a fraction once: a receipt has a sum for each of its runs.
+    above, below = 0, 1
+    for time, price in parts:
+        numerator, denominator = price.as_integer_ratio()
+        above = above * denominator + (time // _MICROSECOND) * numerator * below
+        below *= denominator
+    return Fraction(above * UNITS_IN_A_DOLLAR, below * (_HOUR // _MICROSECOND))
 
 
 def dollars_from(units: Fraction | int) -> Decimal:

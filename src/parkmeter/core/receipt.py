@@ -14,7 +14,7 @@ from typing import TypeVar
 from parkmeter.core.journal import Entry
 from parkmeter.core.ledger import Position, Price, PricedRun, Stretch, Times
 from parkmeter.core.meter import ZERO
-from parkmeter.core.money import UNITS_IN_A_DOLLAR, dollars_from, units_of
+from parkmeter.core.money import UNITS_IN_A_DOLLAR, dollars_from, units_in
 
 _Key = TypeVar("_Key", bound=Hashable)
 
@@ -110,7 +110,9 @@ def receipt_between(
     for (who, of_price), time in on.items():
         by_buyer.setdefault(who, {})[of_price] = time
     cost, unpriced = _dollars(units(by_price)), by_price.get(None, ZERO)
-    priced = {of_price: time for of_price, time in by_price.items() if of_price is not None}
+    priced: dict[Price, timedelta] = {
+        of_price: time for of_price, time in by_price.items() if of_price is not None
+    }
     return Receipt(
         endpoint=endpoint,
         begin=first.at,
@@ -188,13 +190,9 @@ def units(times: Times) -> Fraction | None:
 
     None if there is time whose price is unknown.
     """
-    total = Fraction(0)
-    for price, length in times.items():
-        if price is None and length:
-            return None
-        if price is not None:
-            total += units_of(length, price)
-    return total
+    if times.get(None):
+        return None
+    return units_in((time, price) for price, time in times.items() if price is not None)
 
 
 def cost_of_times(times: Times) -> Decimal | None:

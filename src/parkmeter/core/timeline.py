@@ -249,13 +249,13 @@ class _Bought:
                 self._take_back(line)
             case Kind.EJECT | Kind.REMOVE | Kind.EDIT:
                 self._give_up(line.expires_at)
-            case Kind.CREDIT:
+            case Kind.CREDIT | Kind.CLOCK:  # all of it moves; a clock that jumped moved nothing
                 self.queue = deque((who, until + line.amount) for who, until in self.queue)
             case Kind.START | Kind.FAILURE:
                 self.starting |= line.kind is Kind.START or _ended_it(line)
             case Kind.READY | Kind.STOP:
                 self.starting = False
-            case Kind.TOP_UP | Kind.WARNING | Kind.CLOCK:
+            case Kind.TOP_UP | Kind.WARNING:
                 pass
             case _:
                 assert_never(line.kind)

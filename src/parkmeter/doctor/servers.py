@@ -8,7 +8,8 @@ from parkmeter.config.settings import Settings
 from parkmeter.core.time_text import utc
 from parkmeter.doctor.finding import Finding, good, note, wrong
 from parkmeter.drivers.process_state import Snapshot, State, take_snapshot
-from parkmeter.leash.files import Files, boot_id, read_json
+from parkmeter.leash.elapsed import boot_id
+from parkmeter.leash.files import Files, read_json
 from parkmeter.state_folder import StateFolder
 
 
@@ -32,6 +33,14 @@ def _examine(
     match seen.state:
         case State.NOTHING | State.STARTING | State.STOPPING | State.FAILED:
             return
+        case State.RUNNING if seen.record.get("damaged"):
+            yield note(
+                "servers",
+                f"{name} runs, but the record of its run is damaged",
+                "The gateway stops it and starts it again."
+                if running
+                else "Start the gateway, which stops it: parkmeter up",
+            )
         case State.RUNNING:
             if not running:
                 yield note(

@@ -6,69 +6,54 @@ continue where another one ended. It knows nothing of meters.
 """
 
 import contextlib
-import os
 import threading
 import time
 import uuid
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, assert_never
+from typing import TypeVar, assert_never
 
 from parkmeter.core.decision import Observed
 from parkmeter.core.meter import Phase, Spec
+from parkmeter.descriptor_reserve import DescriptorReserve
 from parkmeter.drivers.process_health import PATIENCE, HealthCheck
+from parkmeter.drivers.process_launch import Launch, child_settings, environment_for
 from parkmeter.drivers.process_leash_client import start_leash
 from parkmeter.drivers.process_logs import last_lines
 from parkmeter.drivers.process_state import Snapshot, State, read_if_of_run, take_snapshot
+from parkmeter.drivers.process_stop import end_without_leash, remove_failed, request_stop
+from parkmeter.drivers.process_watch import LeashWatch, Watch
 from parkmeter.errors import DriverError
-from parkmeter.leash.files import (
-    FAILED,
-    REFUSED,
-    STUCK,
-    Content,
-    Files,
-    boot_id,
-    read_json,
-    remove,
-    ring,
-    take_lock,
-    write_json,
-)
+from parkmeter.leash.deadline import deadline_of, is_same
+from parkmeter.leash.elapsed import boot_id
+from parkmeter.leash.files import REFUSED, STUCK, Content, Files, read_json, ring, write_json
 
+_HUNG = "its supervisor does not respond"
 
-@dataclass(frozen=True, slots=True)
-class Launch:
-    """Commands and limits to start and stop one endpoint.
-
-    `{port}` in any argument of the commands becomes the port to listen on (127.0.0.1). Ready when
-    `GET health` answers 200 within `health_timeout`; failed if it does not within `start_timeout`.
-    To stop it, `stop_command` is run, or SIGTERM sent to its process group; after `stop_grace`,
-    SIGKILL. `environment` is added to the gateway's own.
-    """
-
-    command: tuple[str, ...]
-    stop_command: tuple[str, ...] | None = None
-    health: str = "/ping"
-    health_timeout: timedelta = timedelta(seconds=5)
-    start_timeout: timedelta = timedelta(minutes=10)
-    stop_grace: timedelta = timedelta(seconds=10)
-    environment: Mapping[str, str] = field(default_factory=dict)
-    working_folder: Path | None = None
+_Result = TypeVar("_Result")
 
 
 class ProcessDriver:
     """`ports.Driver` for local processes; may be used from any thread.
 
     Keeps its files below `folder`: `run/` and `logs/`. `launches` may be replaced at any time; an
-    endpoint that is no longer in it can still be seen, kept and stopped.
+    endpoint that is no longer in it can still be seen, kept and stopped. `reserve`: descriptors for
+    the time when the process has none left.
     """
 
-    def __init__(self, folder: Path, launches: Mapping[str, Launch]) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        launches: Mapping[str, Launch],
+        reserve: DescriptorReserve | None = None,
+    ) -> None:
         self.launches = launches
         self._folder = folder.absolute()
-        self._health = HealthCheck()
+        self._reserve = reserve or DescriptorReserve()
+        self._health = HealthCheck(self._reserve)
+        self._answers = Watch()
+        self._leashes = LeashWatch()
         self._deadline_lock = threading.Lock()
 
     # ── Observing ────────────────────────────────────────────────────────────────────────────────
@@ -81,25 +66,30 @@ class ProcessDriver:
 
         """
         files = self._files(spec.name)
-        with _as_driver_error("Its state cannot be read"):
-            seen = take_snapshot(files)
-            match seen.state:
-                case State.NOTHING:
-                    reason = seen.record.get("why", "")
-                    return Observed(Phase.ABSENT, reason, seen.time("ended_at"))
-                case State.STARTING:
-                    return Observed(Phase.STARTING, "starting")
-                case State.RUNNING:
-                    return self._observe_running(files, seen)
-                case State.STOPPING:
-                    return Observed(Phase.STOPPING, "stopping")
-                case State.FAILED:
-                    reason = _with_log(seen.record["why"], files)
-                    return Observed(Phase.FAILED, reason, seen.time("ended_at"))
-                case State.ORPHANED:
-                    return Observed(Phase.FAILED, _orphan_reason(seen.record))
-                case _:
-                    assert_never(seen.state)
+        return self._carry_out("Its state cannot be read", lambda: self._observe(files))
+
+    def _observe(self, files: Files) -> Observed:
+        seen = take_snapshot(files)
+        match seen.state:
+            case State.NOTHING:
+                return Observed(Phase.ABSENT, seen.record.get("why", ""), seen.time("ended_at"))
+            case State.STARTING:
+                return Observed(Phase.STARTING, "starting")
+            case State.RUNNING if seen.record.get("damaged"):
+                return Observed(Phase.FAILED, "the record of its run is damaged")
+            case State.RUNNING:
+                return self._observe_running(files, seen)
+            case State.STOPPING if self._leashes.is_given_up(files, seen):
+                return Observed(Phase.FAILED, _HUNG)
+            case State.STOPPING:
+                return Observed(Phase.STOPPING, "stopping")
+            case State.FAILED:
+                reason = _with_log(seen.record.get("why", "it failed"), files)
+                return Observed(Phase.FAILED, reason, seen.time("ended_at"))
+            case State.ORPHANED:
+                return Observed(Phase.FAILED, _orphan_reason(seen.record))
+            case _:
+                assert_never(seen.state)
 
     def _observe_running(self, files: Files, seen: Snapshot) -> Observed:
         record = seen.record
@@ -112,8 +102,11 @@ class ProcessDriver:
             with contextlib.suppress(OSError):  # a full disk must not stop the service
                 write_json(files.ready, ready)
         if ready is not None:
+            if late := self._liveness_failure(files, record):
+                return Observed(Phase.FAILED, _with_log(late, files))
             since = datetime.fromtimestamp(ready["at"], UTC)
-            return Observed(Phase.READY, "", since, address)
+            reason = _HUNG if self._leashes.is_hung(files, seen) else ""
+            return Observed(Phase.READY, reason, since, address)
         began, limit = seen.time("started_at"), float(record["start_timeout"])
         waited = time.time() - record["started_at"]
         if waited > limit:
@@ -127,15 +120,26 @@ class ProcessDriver:
         timeout = float(record.get("health_timeout", PATIENCE))
         return self._health.passes(record["run"], record["port"], record["health"], timeout)
 
+    def _liveness_failure(self, files: Files, record: Content) -> str:
+        """Return the reason why a ready server counts as hung; empty if it does not."""
+        limit = record.get("liveness")
+        if limit is None:
+            return ""
+        if self._passes(record):
+            self._answers.forget(files.record)
+        elif self._answers.silent_for(files.record, record["run"]) >= limit:
+            return f"no answer to its health check for {limit:g} s"
+        return ""
+
     def owned(self) -> list[str]:
         """Return the names of all endpoints with files in this folder that are not absent."""
-        with _as_driver_error("The endpoints cannot be listed"):
-            names = sorted(path.stem for path in (self._folder / "run").glob("*.lock"))
-            return [
-                name
-                for name in names
-                if take_snapshot(self._files(name)).state is not State.NOTHING
-            ]
+        return self._carry_out("The endpoints cannot be listed", self._owned)
+
+    def _owned(self) -> list[str]:
+        names = sorted(path.stem for path in (self._folder / "run").glob("*.lock"))
+        return [
+            name for name in names if take_snapshot(self._files(name)).state is not State.NOTHING
+        ]
 
     def log_file(self, name: str) -> Path:
         """Return the path of the endpoint's log, which may not exist."""
@@ -156,37 +160,44 @@ class ProcessDriver:
             DriverError: it is not configured or cannot be started; no process is left.
 
         """
-        files = self._files(spec.name)
-        with _as_driver_error("It could not be started"):
-            if take_snapshot(files).state is not State.NOTHING:
-                self.keep(spec, until, version)
-                return
-            launch = self.launches.get(spec.name)
-            if launch is None:
-                raise DriverError("It has no command in the configuration.")
-            files.make_folders()
-            with self._deadline_lock:
-                # Not compared with the version in the file, which belongs to an earlier run.
-                write_json(files.deadline, {"version": version, "until": until.timestamp()})
-            answer, why = start_leash(
-                spec.name,
-                {
-                    "do": "start",
-                    "folder": str(self._folder),
-                    "run": uuid.uuid4().hex,
-                    "command": launch.command,
-                    "stop_command": launch.stop_command,
-                    "stop_grace": launch.stop_grace.total_seconds(),
-                    "start_timeout": launch.start_timeout.total_seconds(),
-                    "health": launch.health,
-                    "health_timeout": launch.health_timeout.total_seconds(),
-                    "until": until.timestamp(),
-                    "version": version,
-                    **_child_settings(launch),
-                },
-            )
+        answer, why = self._carry_out(
+            "It could not be started", lambda: self._start(spec, until, version)
+        )
         if answer == REFUSED:
             raise DriverError(f"It could not be started: {why}.")
+
+    def _start(self, spec: Spec, until: datetime, version: int) -> tuple[str, str]:
+        files = self._files(spec.name)
+        if take_snapshot(files).state is not State.NOTHING:
+            self.keep(spec, until, version)
+            return "", ""
+        launch = self.launches.get(spec.name)
+        if launch is None:
+            raise DriverError("It has no command in the configuration.")
+        settings = child_settings(launch)
+        files.make_folders()
+        deadline = deadline_of(until.timestamp(), version)
+        with self._deadline_lock:
+            # Not compared with the version in the file, which belongs to an earlier run.
+            write_json(files.deadline, deadline)
+        return start_leash(
+            spec.name,
+            {
+                "do": "start",
+                "folder": str(self._folder),
+                "run": uuid.uuid4().hex,
+                "command": launch.command,
+                "stop_command": launch.stop_command,
+                "stop_grace": launch.stop_grace.total_seconds(),
+                "start_timeout": launch.start_timeout.total_seconds(),
+                "health": launch.health,
+                "health_timeout": launch.health_timeout.total_seconds(),
+                "liveness": launch.liveness.total_seconds() if launch.liveness else None,
+                **deadline,
+                **settings,
+            },
+            environment_for(launch),
+        )
 
     def keep(self, spec: Spec, until: datetime, version: int) -> None:
         """Move the leash's deadline, unless `version` is lower than that of the present one.
@@ -195,14 +206,19 @@ class ProcessDriver:
             DriverError: the deadline cannot be written; the previous one stays in force.
 
         """
-        files = self._files(spec.name)
-        deadline = {"version": version, "until": until.timestamp()}
-        with _as_driver_error("Its deadline could not be moved"), self._deadline_lock:
+        self._carry_out(
+            "Its deadline could not be moved", lambda: self._keep(spec.name, until, version)
+        )
+
+    def _keep(self, name: str, until: datetime, version: int) -> None:
+        files = self._files(name)
+        with self._deadline_lock:
             if take_snapshot(files).state in (State.NOTHING, State.FAILED):
                 return
-            known = read_json(files.deadline)
+            deadline = deadline_of(until.timestamp(), version)
+            known = read_json(files.deadline) or {}
             # The clock calls this every second; an unchanged deadline is not written.
-            if known is None or (known["version"] <= version and known != deadline):
+            if known.get("version", 0) <= version and not is_same(known, deadline):
                 write_json(files.deadline, deadline)
                 ring(files.bell, b"deadline\n")
 
@@ -210,57 +226,58 @@ class ProcessDriver:
         """Request the stop from the leash, or clear what a failed run left.
 
         Raises:
-            DriverError: the leftovers of a killed leash cannot be cleared now.
+            DriverError: the leash cannot be reached, or the leftovers of a killed leash cannot be
+                cleared now.
 
         """
-        files = self._files(spec.name)
-        with _as_driver_error("It could not be stopped"):
-            seen = take_snapshot(files)
-            match seen.state:
-                case State.NOTHING | State.STARTING:
-                    return
-                case State.RUNNING | State.STOPPING:
-                    run = seen.record["run"]
-                    # On a full disk the request cannot be written, but the bell still works.
-                    with contextlib.suppress(OSError):
-                        write_json(files.stop, {"run": run, "at": time.time()})
-                    ring(files.bell, run.encode())
-                case State.FAILED:
-                    _remove_failed(files)
-                case State.ORPHANED:
-                    settings = _child_settings(self.launches.get(spec.name))
-                    orders = {"do": "clear", "folder": str(self._folder), **settings}
-                    start_leash(spec.name, orders)
-                case _:
-                    assert_never(seen.state)
+        self._carry_out("It could not be stopped", lambda: self._stop(spec.name))
+
+    def _stop(self, name: str) -> None:
+        files = self._files(name)
+        seen = take_snapshot(files)
+        match seen.state:
+            case State.NOTHING | State.STARTING:
+                return
+            case State.RUNNING | State.STOPPING:
+                if self._leashes.is_given_up(files, seen):
+                    end_without_leash(files, seen.record)
+                else:
+                    request_stop(files, seen.record)
+            case State.FAILED:
+                remove_failed(files)
+            case State.ORPHANED:
+                self._clear(name)
+            case _:
+                assert_never(seen.state)
+
+    def _clear(self, name: str) -> None:
+        launch = self.launches.get(name)
+        try:
+            settings = child_settings(launch)
+        except DriverError:  # its user is gone, which must not keep its processes alive
+            settings = child_settings(None)
+        orders = {"do": "clear", "folder": str(self._folder), **settings}
+        start_leash(name, orders, environment_for(launch))
+
+    def _carry_out(self, failure: str, call: Callable[[], _Result]) -> _Result:
+        """Call it, with descriptors from the reserve if need be.
+
+        Raises:
+            DriverError: instead of an OSError.
+
+        """
+        with _as_driver_error(failure):
+            return self._reserve.run(call)
 
     def _files(self, name: str) -> Files:
         return Files(str(self._folder), name)
-
-
-def _remove_failed(files: Files) -> None:
-    """Remove the record of a failed run, unless a new leash has just replaced it."""
-    lock = take_lock(files.lock)
-    if lock is None:
-        return
-    record = read_json(files.record)
-    if record is not None and record["state"] == FAILED:
-        remove(files.record)
-    os.close(lock)
-
-
-def _child_settings(launch: Launch | None) -> dict[str, Any]:
-    return {
-        "environment": dict(launch.environment) if launch else {},
-        "working_folder": str(launch.working_folder) if launch and launch.working_folder else None,
-    }
 
 
 def _orphan_reason(record: Content) -> str:
     if record["boot"] != boot_id():
         return "the machine was restarted"
     if record["state"] == STUCK:
-        return str(record["why"])
+        return str(record.get("why", "stopped, but its port still answers"))
     return "its supervisor was killed"
 
 

@@ -6,6 +6,8 @@ import threading
 import time
 from dataclasses import dataclass, field
 
+from parkmeter.descriptor_reserve import DescriptorReserve
+
 PATIENCE = 0.5
 """Seconds that a call waits for an answer. The clock observes all endpoints, and one that hangs or
 drips must not delay the others, or the shutdown of the gateway, for longer. A slower answer is
@@ -33,9 +35,14 @@ class _Request:
 
 
 class HealthCheck:
-    """Health requests to local servers: the pending ones, and pauses. Thread-safe."""
+    """Health requests to local servers: the pending ones, and pauses. Thread-safe.
 
-    def __init__(self) -> None:
+    `reserve`: descriptors for the time when the process has none left, so that a server is not
+    taken for one that does not answer.
+    """
+
+    def __init__(self, reserve: DescriptorReserve | None = None) -> None:
+        self._reserve = reserve or DescriptorReserve(0)
         self._not_before: dict[str, float] = {}
         self._pending: dict[str, _Request] = {}
         self._lock = threading.Lock()
@@ -78,7 +85,8 @@ class HealthCheck:
 
     def _send(self, request: _Request, run: str, port: int, path: str, deadline: float) -> None:
         try:
-            request.passed = _OK.match(_first_line(port, path, deadline)) is not None
+            server = self._reserve.run(socket.socket)
+            request.passed = _OK.match(_first_line(server, port, path, deadline)) is not None
         except TimeoutError:
             with self._lock:
                 self._not_before[run] = time.monotonic() + PAUSE
@@ -89,7 +97,7 @@ class HealthCheck:
             request.answered.set()
 
 
-def _first_line(port: int, path: str, deadline: float) -> bytes:
+def _first_line(server: socket.socket, port: int, path: str, deadline: float) -> bytes:
     """Return the answer up to at least the end of its first line; less if it ends before.
 
     Raises:
@@ -99,7 +107,9 @@ def _first_line(port: int, path: str, deadline: float) -> bytes:
     """
     request = f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nConnection: close\r\n\r\n"
     line = b""
-    with socket.create_connection(("127.0.0.1", port), timeout=_left(deadline)) as server:
+    with server:
+        server.settimeout(_left(deadline))
+        server.connect(("127.0.0.1", port))
         server.sendall(request.encode())
         while b"\n" not in line and len(line) < _LONGEST_LINE:
             server.settimeout(_left(deadline))

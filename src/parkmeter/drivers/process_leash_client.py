@@ -20,18 +20,16 @@ may need seconds, and killing the leash too early would fail a start without nee
 
 LEASH = Path(parkmeter.leash.__file__).with_name("__main__.py")
 
-GATEWAY_ONLY = ("PARKMETER_BOOTSTRAP_TOKEN", "PARKMETER_TOKEN", "NOTIFY_SOCKET")
-"""Variables of the gateway that a model server must not see."""
 
-
-def start_leash(name: str, orders: dict[str, Any]) -> tuple[str, str]:
+def start_leash(name: str, orders: dict[str, Any], environment: dict[str, str]) -> tuple[str, str]:
     """Start a leash for `name` with these orders; return its answer and the reason, if any.
+
+    `environment`: the leash's, which its server inherits and may read.
 
     Raises:
         DriverError: the leash failed, or does not answer.
 
     """
-    environment = {key: value for key, value in os.environ.items() if key not in GATEWAY_ONLY}
     # The name is for readers of `ps`; all else goes through stdin: command lines are public.
     leash = subprocess.Popen(  # noqa: S603 (our own program)
         [sys.executable, "-I", "-S", str(LEASH), name],

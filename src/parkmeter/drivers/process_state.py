@@ -17,6 +17,7 @@ from parkmeter.leash.files import (
     has_reader,
     is_locked,
     read_json,
+    read_record,
 )
 
 
@@ -57,14 +58,14 @@ def take_snapshot(files: Files) -> Snapshot:
 def read_if_of_run(path: str, seen: Snapshot) -> Content | None:
     """Return the content of a file if it belongs to the run of the snapshot, else None."""
     content = read_json(path)
-    return content if content and content.get("run") == seen.record["run"] else None
+    return content if content and content.get("run") == seen.record["run"] != "" else None
 
 
 def _read_once(files: Files) -> Snapshot:
     held = is_locked(files.lock)
     # Read after the lock, so that all that a leash wrote before releasing it is seen.
-    record = read_json(files.record)
-    if record is None:
+    record = read_record(files.record)
+    if not record:
         return Snapshot(State.STARTING if held else State.NOTHING, {})
     state = record["state"]
     if state in FINAL:

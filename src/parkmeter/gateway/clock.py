@@ -14,7 +14,9 @@ from datetime import UTC, datetime, timedelta
 from queue import SimpleQueue
 
 from parkmeter.core.due_queue import DueQueue
+from parkmeter.core.meter import Elapsed
 from parkmeter.errors import StoreBusyError
+from parkmeter.leash.elapsed import boot_id, since_boot
 
 log = logging.getLogger(__name__)
 
@@ -40,6 +42,13 @@ _ALIVE_WITHIN = 5.0
 
 _STUCK_AFTER = 15.0
 """Seconds in one call. A store or a leash that does not answer is given up after ten."""
+
+
+def elapsed_now() -> Elapsed | None:
+    """Return the time since the boot; None where the system has no clock that counts suspends."""
+    seconds = since_boot()
+    return None if seconds is None else Elapsed(boot_id(), timedelta(seconds=seconds))
+
 
 _Work = tuple[Callable[..., None], tuple[object, ...]]
 

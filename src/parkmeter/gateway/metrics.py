@@ -13,7 +13,6 @@ from itertools import accumulate
 
 from fastapi import FastAPI
 from fastapi.responses import PlainTextResponse, Response
-from starlette.concurrency import run_in_threadpool as in_thread
 
 from parkmeter._version import __version__
 from parkmeter.api.dependencies import ApiContext, token_of
@@ -99,6 +98,13 @@ FAMILIES: Sequence[Family] = (
         Type.GAUGE,
         "Time the endpoint has outlived its meter and the drain; normally 0.",
         _one(_overdue),
+    ),
+    Family(
+        "parkmeter_endpoint_trouble",
+        Type.GAUGE,
+        "1 while the endpoint cannot be observed, or a deadline or stop is not delivered or not "
+        "recorded; normally 0.",
+        _one(lambda present: float(present.report.meter.run.trouble != "")),
     ),
     Family(
         "parkmeter_top_ups_total",
@@ -252,7 +258,7 @@ def add_metrics_route(  # noqa: PLR0913 (all that is measured)
     @app.get("/metrics", tags=["gateway"], response_class=PlainTextResponse)
     async def metrics(token: Token = known_token) -> Response:
         """Return the metrics of the endpoints this token covers, and of the gateway."""
-        reports = await in_thread(control.service.reports)
+        reports = await control.lanes.reads.run(token.id, control.service.reports)
         present = [
             Present(
                 report,

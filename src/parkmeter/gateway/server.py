@@ -32,6 +32,7 @@ from parkmeter.errors import DriverError, ParkmeterError
 from parkmeter.gateway import descriptors, systemd
 from parkmeter.gateway.addresses import is_local, reached_at
 from parkmeter.gateway.listener import bound, url_of
+from parkmeter.gateway.protection import protect
 from parkmeter.gateway.reload import Reloader
 from parkmeter.gateway.state_guard import StateGuard
 from parkmeter.gateway.wiring import Parts, wire
@@ -85,6 +86,7 @@ class Gateway:
         folder = StateFolder(gateway.state.expanduser().absolute())
         folder.lock()
         descriptors.raise_limit()
+        protect()
         try:
             with contextlib.closing(bound(gateway.host, gateway.port)) as listener:
                 url = url_of(gateway.host, listener.getsockname()[1])
@@ -164,6 +166,7 @@ class Gateway:
         parts.configure(self._settings)
         service = parts.service
         parts.clock.start(service.reconcile, service.sweep, service.clock_jumped, watch=guard.check)
+        parts.upkeep.start()
         config = uvicorn.Config(
             _Front(parts.control),
             http=protocol_for(parts.data_plane),
@@ -204,6 +207,7 @@ class Gateway:
             reloader.stop()
             parts.backups.stop()
             parts.health.stop()
+            parts.upkeep.stop()
             parts.clock.stop()
             parts.data_plane.join()  # no top-up may come after the parking
             parts.requests.finish()

@@ -2,6 +2,7 @@
 
 import logging
 import math
+import os
 import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from parkmeter.api.app import control_app
+from parkmeter.api.change_rate import ChangeRate
 from parkmeter.api.dependencies import ApiContext, actor_of
 from parkmeter.api.event_routes import Snapshot, add_event_routes, feed_of
 from parkmeter.api.extend_routes import add_extend_routes
@@ -19,11 +21,13 @@ from parkmeter.client_file import ClientFile
 from parkmeter.config.settings import EndpointSettings, Settings
 from parkmeter.core.meter import MAKE_BELIEVE
 from parkmeter.core.tokens import Token, digest_of
-from parkmeter.drivers.process import Launch, ProcessDriver
+from parkmeter.descriptor_reserve import DescriptorReserve
+from parkmeter.drivers.process import ProcessDriver
+from parkmeter.drivers.process_launch import Launch
 from parkmeter.drivers.process_logs import ProcessLogs
 from parkmeter.errors import StoreBusyError
-from parkmeter.gateway.backups import DailyBackups
-from parkmeter.gateway.clock import LocalClock
+from parkmeter.gateway.backups import DailyBackups, opened_store
+from parkmeter.gateway.clock import LocalClock, elapsed_now
 from parkmeter.gateway.edge_settings import configure_edge, edge_counts
 from parkmeter.gateway.health import (
     ControlThreads,
@@ -38,6 +42,7 @@ from parkmeter.gateway.links import LinkSecret
 from parkmeter.gateway.metrics import add_metrics_route
 from parkmeter.gateway.notifications import EventSource, receivers
 from parkmeter.gateway.owner_token import owner_token
+from parkmeter.gateway.upkeep import JournalUpkeep
 from parkmeter.notify.dispatcher import DeliveryContext, Dispatcher
 from parkmeter.notify.log import LogNotifier
 from parkmeter.notify.top_up_counter import TopUpCounter
@@ -51,7 +56,7 @@ from parkmeter.service.meters import MeterService
 from parkmeter.service.tokens import TokenService
 from parkmeter.state_folder import StateFolder
 from parkmeter.stores.sqlite import SqliteStore
-from parkmeter.stores.sqlite_backup import BackupError, copy_before_upgrade
+from parkmeter.stores.unrecorded import EjectFile
 from parkmeter.web.asgi import Application
 from parkmeter.web.auth import TokenBook
 from parkmeter.web.routes import Limits, Route, Routes, Timeouts
@@ -76,6 +81,16 @@ class InForce:
         endpoint = self.settings.endpoints.get(name)
         return endpoint.invocations_path if endpoint is not None else None
 
+    def changes(self) -> tuple[int, float]:
+        """Return the burst of changes of one token, and its refill per second."""
+        gateway = self.settings.gateway
+        return gateway.changes_burst, gateway.changes_per_second
+
+    def kept(self) -> timedelta | None:
+        """Return the age at which lines of a journal may go; None: never."""
+        days = self.settings.gateway.journal_days
+        return None if days is None else timedelta(days=days)
+
 
 @dataclass(frozen=True, slots=True)
 class Parts:
@@ -97,6 +112,7 @@ class Parts:
     edge: Edge
     threads: ControlThreads
     health: HealthMonitor
+    upkeep: JournalUpkeep
     new_token: str | None
     models: Path
 
@@ -116,6 +132,11 @@ class Parts:
         self.dispatcher.configure(receivers(settings.notify, self.clock.now))
         self.in_force.settings = settings
         self.driver.launches = launches(settings, self.models)
+        if secret := settings.held_back(os.environ):
+            log.warning(
+                "not passed on to model servers: %s; environment_from passes them on",
+                ", ".join(sorted(secret)),
+            )
         self.service.configure(settings.specs())
         self.data_plane.routes = routes(settings)
         configure_edge(self.edge, settings.gateway)
@@ -154,17 +175,26 @@ def wire(settings: Settings, folder: StateFolder, url: str) -> Parts:
     """
     clock = LocalClock()
     gate = LocalGate(clock.now, on_idle=clock.wake, on_change=lambda: feed.notify())  # noqa: PLW0108 (made below)
-    store = _opened_store(folder)
+    store = opened_store(folder.store)
     audit = Audit(store, clock.now)
     new_token = owner_token(settings, folder, store, audit, url)
     book = TokenBook(store.tokens())
     in_force = InForce(settings)
-    driver = ProcessDriver(folder.endpoints, {})
+    driver = ProcessDriver(folder.endpoints, {}, DescriptorReserve())
     link_secret = LinkSecret(folder)
     events = EventSource(store, lambda: in_force.settings, url, link_secret)
     dispatcher = Dispatcher(DeliveryContext(store, events.event, clock.now))
     counter = TopUpCounter(EjectAudit(audit, LogNotifier(), dispatcher))
-    service = MeterService({}, store=store, driver=driver, clock=clock, gate=gate, notifier=counter)
+    service = MeterService(
+        {},
+        store=store,
+        driver=driver,
+        clock=clock,
+        gate=gate,
+        notifier=counter,
+        elapsed=elapsed_now,
+        ejects=EjectFile(folder.unrecorded_file),
+    )
     waker = Waker(lambda name, token: service.wake(name, actor_of(token)))
     edge = Edge()
     data_plane = DataPlane(Routes(), book, gate, clock.now, waker=waker, edge=edge)
@@ -187,6 +217,7 @@ def wire(settings: Settings, folder: StateFolder, url: str) -> Parts:
         clock.alive,
         lambda: store.fault,
         requests=requests,
+        rate=ChangeRate(in_force.changes),
         invocations=in_force.invocations_of,
         faults=health.faults,
         figures=health.figures,
@@ -244,6 +275,7 @@ def wire(settings: Settings, folder: StateFolder, url: str) -> Parts:
         edge=edge,
         threads=threads,
         health=health,
+        upkeep=JournalUpkeep(store, lambda: service.names, in_force.kept, clock.now),
         new_token=new_token,
         models=folder.models,
     )
@@ -259,7 +291,11 @@ def launches(settings: Settings, models: Path) -> dict[str, Launch]:
             health_timeout=timedelta(seconds=endpoint.health_timeout_seconds),
             start_timeout=timedelta(seconds=endpoint.start_timeout_seconds),
             stop_grace=timedelta(seconds=endpoint.stop_grace_seconds),
+            liveness=_seconds(endpoint.liveness_seconds),
             environment=endpoint.environment,
+            environment_from=endpoint.environment_from,
+            environment_read=settings.environment_read,
+            user=endpoint.user,
         )
         for name, endpoint in settings.endpoints.items()
     }
@@ -294,21 +330,13 @@ def routes(settings: Settings) -> Routes:
     )
 
 
+def _seconds(seconds: float | None) -> timedelta | None:
+    return None if seconds is None else timedelta(seconds=seconds)
+
+
 def _embedded(endpoint: EndpointSettings, models: Path) -> tuple[str, ...]:
     """Return the command of the embedded model server, for `model = …`."""
     # -P: nothing is imported from the folder the gateway happens to be started in.
     server = (sys.executable, "-P", "-m", "parkmeter.model_server")
     model = ("--model", endpoint.model or "demo", "--cache", str(models))
     return (*server, *model, "--port", "{port}")
-
-
-def _opened_store(folder: StateFolder) -> SqliteStore:
-    """Open the store; one of an older version is copied before it is migrated."""
-    try:
-        copy = copy_before_upgrade(folder.store)
-    except BackupError as error:
-        log.warning("the store is migrated without a copy of its older form: %s", error)
-    else:
-        if copy is not None:
-            log.warning("the store is migrated; its older form is kept in %s", copy)
-    return SqliteStore(folder.store)

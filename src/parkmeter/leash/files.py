@@ -4,14 +4,17 @@ Knows the formats, not what follows from them. All times are seconds since 1970 
 wall time is authoritative, and it means the same in every process.
 """
 # pathlib would lengthen every start by a fifth.
-# ruff: noqa: PTH103, PTH105, PTH108, PTH116, PTH118, PTH120, PTH123
+# ruff: noqa: PTH103, PTH105, PTH108, PTH116, PTH118, PTH120
 
 import contextlib
+import errno
 import fcntl
 import json
 import os
 import time
 from typing import Any
+
+from parkmeter.leash.elapsed import boot_id
 
 RUNNING, STOPPING, STUCK = "running", "stopping", "stuck"
 STOPPED, FAILED = "stopped", "failed"
@@ -27,6 +30,8 @@ LOG_MARK = "--- parkmeter run "
 """Start of the line that separates the log of one run from that of the previous run."""
 
 Content = dict[str, Any]
+
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 
 
 class Files:
@@ -56,20 +61,33 @@ class Files:
 
     def make_folders(self) -> None:
         """Create the folders, without access for other users: logs may contain prompts."""
-        for path in (self.lock, self.log):
-            os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
+        for folder in map(os.path.dirname, (self.lock, self.log)):
+            # The parent too: `makedirs` applies a mode to the last folder only.
+            for path in (os.path.dirname(folder), folder):
+                os.makedirs(path, mode=0o700, exist_ok=True)
 
 
 def write_json(path: str, content: Content) -> None:
     """Replace a file atomically, readable to its owner only.
 
-    Without the fsync the file may be empty after a power loss.
+    Without the fsync the file may be empty after a power loss. On a full disk the present file is
+    written over in place, which needs no room: better not atomic than not at all.
     """
+    text = json.dumps(content).encode()
+    try:
+        _replace(path, text)
+    except OSError as error:
+        if error.errno not in _NO_ROOM or not _overwrite(path, text):
+            raise
+
+
+def _replace(path: str, text: bytes) -> None:
     temporary = f"{path}.{os.getpid()}.{time.monotonic_ns()}"
     handle = os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
     try:
         try:
-            os.write(handle, json.dumps(content).encode())
+            if os.write(handle, text) < len(text):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), path)
             os.fsync(handle)
         finally:
             os.close(handle)
@@ -79,8 +97,28 @@ def write_json(path: str, content: Content) -> None:
         raise
 
 
+def _overwrite(path: str, text: bytes) -> bool:
+    """Write into the blocks that a file has already; return whether all of it was written."""
+    with contextlib.suppress(OSError):
+        handle = os.open(path, os.O_WRONLY)
+        try:
+            # To the old length: JSON permits blanks at its end.
+            text = text.ljust(os.fstat(handle).st_size)
+            written = os.pwrite(handle, text, 0)
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+        return written == len(text)
+    return False
+
+
 def read_json(path: str) -> Content | None:
     """Return the content written by `write_json`; None if it is missing or not a JSON object."""
+    return _read(path) or None
+
+
+def _read(path: str) -> Content | None:
+    """Return the content of a file, empty if it is not a JSON object; None if it is missing."""
     try:
         handle = os.open(path, os.O_RDONLY)
     except FileNotFoundError:
@@ -88,10 +126,36 @@ def read_json(path: str) -> Content | None:
     try:
         content = json.loads(os.read(handle, 1_000_000))
     except (ValueError, RecursionError):
-        return None
+        return {}
     finally:
         os.close(handle)
-    return content if isinstance(content, dict) else None
+    return content if isinstance(content, dict) else {}
+
+
+_NEEDED = ("run", "state", "port", "started_at", "boot", "health", "start_timeout", "stop_grace")
+
+
+def read_record(path: str) -> Content:
+    """Return the record of a run; empty if there is none.
+
+    One that lacks a field (a power loss, a full disk, a hand) is completed, so that the run can
+    still be stopped: it counts as running, its id is empty, and it is marked as `damaged`.
+    """
+    record = _read(path)
+    if record is None:
+        return {}
+    if all(key in record for key in _NEEDED):
+        return record
+    known: Content = dict.fromkeys(_NEEDED) | {
+        "run": "",
+        "state": RUNNING,
+        "started_at": 0.0,
+        "boot": boot_id(),
+        "health": "/",
+        "start_timeout": 0.0,
+        "stop_grace": 10.0,
+    }
+    return known | record | {"damaged": True}
 
 
 def remove(*paths: str) -> None:
@@ -143,30 +207,41 @@ def open_bell(path: str) -> int:
 
 
 def has_reader(path: str) -> bool:
-    """Return whether a leash has this bell open, and so is alive."""
+    """Return whether a leash has this bell open, and so is alive.
+
+    Raises:
+        OSError: it cannot be known, for lack of descriptors, for example.
+
+    """
     try:
         handle = os.open(path, os.O_WRONLY | os.O_NONBLOCK)
-    except OSError:  # no bell, or no reader
+    except OSError as error:
+        if error.errno not in {errno.ENOENT, errno.ENXIO}:  # no bell, no reader
+            raise
         return False
     os.close(handle)
     return True
 
 
-def ring(path: str, message: bytes) -> None:
+def ring(path: str, message: bytes) -> bool:
     """Make the leash at this bell read its files; a message with the run's id stops the run.
 
-    Does nothing if the bell has no reader.
+    Return False if the message did not get into the bell: it has no reader, or is full.
+
+    Raises:
+        OSError: there was no descriptor for it.
+
     """
-    with contextlib.suppress(OSError):  # no reader, or the pipe is full of earlier rings
+    try:
         handle = os.open(path, os.O_WRONLY | os.O_NONBLOCK)
-        try:
-            os.write(handle, message)
-        finally:
-            os.close(handle)
-
-
-def boot_id() -> str:
-    """Return an id of the machine's current boot; empty where the system has none."""
-    with contextlib.suppress(OSError), open("/proc/sys/kernel/random/boot_id") as file:
-        return file.read().strip()
-    return ""
+    except OSError as error:
+        if error.errno in {errno.EMFILE, errno.ENFILE}:
+            raise
+        return False
+    try:
+        os.write(handle, message)
+    except OSError:
+        return False
+    finally:
+        os.close(handle)
+    return True

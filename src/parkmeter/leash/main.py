@@ -19,7 +19,7 @@ from parkmeter.leash.files import (
     STOPPED,
     Files,
     has_reader,
-    read_json,
+    read_record,
     take_lock,
 )
 from parkmeter.leash.supervise import SHORT_NAP, Leash
@@ -34,7 +34,7 @@ def main() -> None:
     files = Files(orders["folder"], orders["name"])
     clearing = orders["do"] == "clear"
     lock = _take_lock(files, clearing=clearing)
-    record = read_json(files.record) or {}
+    record = read_record(files.record)
     unfinished = record.get("state", STOPPED) not in FINAL
     if lock is None or clearing != unfinished:
         _answer(HELD)
@@ -70,9 +70,9 @@ def _take_lock(files: Files, *, clearing: bool) -> int | None:
     while (lock := take_lock(files.lock)) is None:
         if has_reader(files.bell) or time.monotonic() >= give_up:
             return None
-        if clearing and (record := read_json(files.record)):
+        if clearing and (record := read_record(files.record)):
             # A process that outlived its leash may have inherited the lock.
-            processes.kill_leftovers(record, lock_is_held=True)
+            processes.kill_leftovers(record, files.lock, lock_is_held=True)
         time.sleep(SHORT_NAP / 4)
     return lock
 

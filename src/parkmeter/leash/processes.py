@@ -4,7 +4,7 @@ On Linux no process escapes a living leash, which is the subreaper of its orphan
 that outlive a killed leash are found by their environment. Elsewhere only the group is known.
 """
 # pathlib would lengthen every start by a fifth.
-# ruff: noqa: PTH123, PTH208
+# ruff: noqa: PTH116, PTH123, PTH208
 
 import contextlib
 import ctypes
@@ -14,6 +14,7 @@ import sys
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
+from parkmeter.leash.control_group import kill_group
 from parkmeter.leash.files import Content
 
 RUN_VARIABLE = "PARKMETER_RUN"
@@ -62,16 +63,18 @@ def descendants() -> list[int]:
     return found
 
 
-def kill_leftovers(record: Content, *, lock_is_held: bool = False) -> bool:
+def kill_leftovers(record: Content, lock: str, *, lock_is_held: bool = False) -> bool:
     """Kill the processes left by a run whose leash is dead; return whether there were any.
 
-    They are found by their environment. Some programs overwrite theirs with a title for `ps`, hence
-    also by the server's session, unless its id has been reused by a younger process.
+    They are found by their control group, if the run has one, and by their environment. Some
+    programs overwrite theirs with a title for `ps`, hence also by the server's session, unless its
+    id has been reused by a younger process, and by the lock that they inherited.
     """
     run, server = f"{RUN_VARIABLE}={record['run']}".encode(), record.get("server")
     if sys.platform != "linux":
         # All that is known here: the lock is still held, and this was the process group.
         return lock_is_held and server is not None and signal_group(server, signal.SIGKILL)
+    grouped = kill_group(record["cgroup"]) if record.get("cgroup") else False
     everything = list(living())
     leader = next((process for process in everything if process.pid == server), None)
     same = leader is None or leader.start == record.get("server_start")
@@ -80,10 +83,49 @@ def kill_leftovers(record: Content, *, lock_is_held: bool = False) -> bool:
         process.pid
         for process in everything
         if process.pid != os.getpid()
-        and (process.session == session or run in _environment(process.pid))
+        and (
+            process.session == session
+            or (record["run"] and run in _environment(process.pid))
+            or (holds_lock(process.pid, lock) and not _is_leash(process.pid))
+        )
     ]
     kill(left)
-    return bool(left)
+    return grouped or bool(left)
+
+
+def holds_lock(pid: int, path: str) -> bool:
+    """Return whether a process has the locked file open that a leash has handed to its server.
+
+    One that only examines the lock has opened the file itself, and holds it shared at most.
+    """
+    try:
+        wanted = os.stat(path)
+        for number in os.listdir(f"/proc/{pid}/fd"):
+            with contextlib.suppress(OSError):
+                if os.path.samestat(os.stat(f"/proc/{pid}/fd/{number}"), wanted) and _is_exclusive(
+                    f"/proc/{pid}/fdinfo/{number}"
+                ):
+                    return True
+    except OSError:  # gone, or another user's process
+        pass
+    return False
+
+
+def _is_exclusive(fdinfo: str) -> bool:
+    with open(fdinfo, "rb") as file:
+        return any(b"FLOCK" in line and b"WRITE" in line for line in file)
+
+
+def _is_leash(pid: int) -> bool:
+    """Return whether this is a leash of this user: another one may be clearing the same run."""
+    try:
+        with open(f"/proc/{pid}/cmdline", "rb") as file:
+            words = file.read().split(b"\0")
+        return os.stat(f"/proc/{pid}").st_uid == os.geteuid() and any(
+            word.endswith(b"/leash/__main__.py") for word in words
+        )
+    except OSError:
+        return False
 
 
 def _environment(pid: int) -> list[bytes]:

@@ -15,6 +15,9 @@ import traceback
 from types import FrameType
 
 from parkmeter.leash import processes
+from parkmeter.leash.control_group import kill_group, make_group, remove_group
+from parkmeter.leash.deadline import Deadline
+from parkmeter.leash.elapsed import boot_id
 from parkmeter.leash.files import (
     FAILED,
     LOG_MARK,
@@ -24,7 +27,6 @@ from parkmeter.leash.files import (
     STUCK,
     Content,
     Files,
-    boot_id,
     is_in_place,
     open_bell,
     read_json,
@@ -32,6 +34,7 @@ from parkmeter.leash.files import (
     write_json,
 )
 from parkmeter.leash.log import Log
+from parkmeter.leash.spawn import Surroundings, spawn
 
 HEAD_START = 0.5
 """Seconds to wait after the deadline. At the close of the meter the gateway extends the deadline
@@ -40,6 +43,9 @@ for requests in flight; without this delay the leash would cut them off first.""
 LONGEST_NAP = 1.0
 """Seconds after which wall time and files are checked in any case: no timer survives a suspend of
 the machine or a change of its clock."""
+
+BEAT = 5.0
+"""Seconds between two touches of the record: a leash that hangs stops touching it."""
 
 SHORT_NAP = 0.02
 """Seconds between checks for events without a signal: exits of grandchildren, closed ports."""
@@ -69,9 +75,8 @@ class Leash:
         self._group: int | None = None  # process group of the server, until it is empty
         self._children: dict[int, subprocess.Popen[bytes]] = {}
         self._stop_request = ""
-        self._deadline = float(orders.get("until", 0))
-        self._version = int(orders.get("version", 0))
-        self._next_check = 0.0
+        self._deadline = Deadline(orders)
+        self._next_check = self._next_beat = 0.0
         # Handlers, not SIG_IGN: the server would inherit ignored signals.
         for number in (signal.SIGCHLD, signal.SIGHUP, signal.SIGINT, signal.SIGTERM):
             signal.signal(number, self._on_signal)
@@ -89,16 +94,21 @@ class Leash:
         """
         orders = self._orders
         port = _free_port()
+        leash = processes.process_of(os.getpid())
         self._record = {
             "run": orders["run"],
             "state": RUNNING,
             "leash": os.getpid(),
+            "leash_start": leash.start if leash else None,
+            "beats": True,
+            "cgroup": make_group(f"parkmeter-{orders['name']}-{orders['run'][:8]}"),
             "port": port,
             "started_at": time.time(),
             "boot": boot_id(),
             "health": orders["health"],
             "health_timeout": orders["health_timeout"],
             "start_timeout": orders["start_timeout"],
+            "liveness": orders.get("liveness"),
             "stop_command": _with_port(orders["stop_command"], port),
             "stop_grace": orders["stop_grace"],
         }
@@ -121,8 +131,7 @@ class Leash:
                 self._stop_gently(why)
                 self._finish(STOPPED, why)
                 return
-            nap = self._deadline + HEAD_START - time.time()
-            self._wait(max(0.0, min(nap, LONGEST_NAP)))
+            self._wait(max(0.0, min(self._deadline.left() + HEAD_START, LONGEST_NAP)))
         self._kill_all()
         if self._record["stop_command"]:
             # The client of a container may be gone while the container runs.
@@ -142,7 +151,7 @@ class Leash:
             return
         self._run_stop_command()
         nap = SHORT_NAP
-        while processes.kill_leftovers(self._record):
+        while processes.kill_leftovers(self._record, self._files.lock):
             self._wait(nap)
             nap = min(nap * 2, LONGEST_NAP)
         self._finish(STOPPED, "leftover processes were cleared")
@@ -162,11 +171,13 @@ class Leash:
         return ""
 
     def _is_time_used_up(self) -> bool:
-        due = time.time() >= self._deadline + HEAD_START
-        if due or time.monotonic() >= self._next_check:
+        if self._is_past_deadline() or time.monotonic() >= self._next_check:
             self._next_check = time.monotonic() + LONGEST_NAP
             self._read_files()
-        return time.time() >= self._deadline + HEAD_START
+        return self._is_past_deadline()
+
+    def _is_past_deadline(self) -> bool:
+        return self._deadline.left() + HEAD_START <= 0
 
     def _read_files(self) -> None:
         if not is_in_place(self._files.lock, self._lock):
@@ -176,9 +187,8 @@ class Leash:
         if stop is not None and stop.get("run") == self._record["run"]:
             self._stop_request = REQUESTED
         kept = read_json(self._files.deadline)
-        # The same version may have a new deadline: a drain moves it without a commit.
-        if kept is not None and kept["version"] >= self._version:
-            self._version, self._deadline = kept["version"], kept["until"]
+        if kept is not None:
+            self._deadline.adopt(kept)
 
     def _on_signal(self, number: int, _frame: FrameType | None) -> None:
         if number == signal.SIGTERM:
@@ -220,11 +230,14 @@ class Leash:
     def _kill_all(self) -> None:
         nap = SHORT_NAP / 4
         # A subreaper without children has no descendants.
-        while self._reap() or self._group is not None:
+        group = self._record.get("cgroup")
+        while self._reap() or self._group is not None or (group and kill_group(group)):
             self._signal_group(signal.SIGKILL)
             processes.kill(processes.descendants())
             self._wait(nap)
             nap = min(nap * 2, LONGEST_NAP)
+        if group:
+            remove_group(group)
 
     def _signal_group(self, number: int) -> bool:
         """Send a signal to the server's group; return False if the group is empty."""
@@ -237,8 +250,10 @@ class Leash:
         self._copy_output()
         if not self._is_port_closed():
             state, why = STUCK, f"stopped, but its port {self._record['port']} still answers"
-        self._write(state=state, why=why, ended_at=time.time())
+        written = self._write(state=state, why=why, ended_at=time.time())
         remove(self._files.stop, self._files.ready, self._files.deadline)
+        if not written:  # on a full disk, that has made room
+            self._write()
 
     def _is_port_closed(self) -> bool:
         port = self._record.get("port")
@@ -258,19 +273,15 @@ class Leash:
     # ── Children, waiting, record ────────────────────────────────────────────────────────────────
 
     def _spawn(self, command: list[str], *inherited: int) -> int:
-        run = {processes.RUN_VARIABLE: self._record["run"]}
-        leash = os.getpid()
-        child = subprocess.Popen(  # noqa: S603 (starting the configured command is the purpose)
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=self._output_end,
-            stderr=self._output_end,
-            pass_fds=inherited,
-            cwd=self._orders["working_folder"],
-            env=os.environ | self._orders["environment"] | run,
-            start_new_session=True,
-            preexec_fn=lambda: processes.die_with(leash),  # noqa: PLW1509 (one thread only)
+        orders, run = self._orders, {processes.RUN_VARIABLE: self._record["run"]}
+        around = Surroundings(
+            output=self._output_end,
+            folder=orders["working_folder"],
+            environment=os.environ | orders["environment"] | run,
+            user=orders.get("user"),
+            group=self._record.get("cgroup"),
         )
+        child = spawn(command, around, inherited)
         self._children[child.pid] = child
         return child.pid
 
@@ -292,6 +303,10 @@ class Leash:
 
     def _wait(self, seconds: float) -> None:
         """Handle the next events; wait for them for at most `seconds`."""
+        if time.monotonic() >= self._next_beat:
+            self._next_beat = time.monotonic() + BEAT
+            with contextlib.suppress(OSError):
+                os.utime(self._files.record)
         ready, _, _ = select.select([self._output, self._bell, self._wake], [], [], seconds)
         if self._output in ready:
             self._log.write(os.read(self._output, 65536))
@@ -307,11 +322,14 @@ class Leash:
             while text := os.read(self._output, 65536):
                 self._log.write(text)
 
-    def _write(self, **changes: object) -> None:
+    def _write(self, **changes: object) -> bool:
+        """Write the record; return False if it cannot be: a full disk must not stop the leash."""
         self._record |= changes
-        # A full disk must not stop the leash from working.
-        with contextlib.suppress(OSError):
+        try:
             write_json(self._files.record, self._record)
+        except OSError:
+            return False
+        return True
 
 
 def _free_port() -> int:

@@ -12,6 +12,7 @@ from typing import Any
 from parkmeter.core.events import Event, text, title
 from parkmeter.core.journal import Kind
 from parkmeter.errors import ConfigError
+from parkmeter.notify.receiver import ReadByPeople
 
 _TYPES = {
     Kind.WARNING: "warning",
@@ -24,7 +25,7 @@ class NotSentError(Exception):
     """Raised when apprise could not deliver; it gives the reason only in its log."""
 
 
-class AppriseReceiver:
+class AppriseReceiver(ReadByPeople):
     """Implements `Receiver` for one apprise address.
 
     Raises:

@@ -9,14 +9,15 @@ import logging
 import random
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from parkmeter.core.digest import WITHIN, digest, may_wait
 from parkmeter.core.events import Event
 from parkmeter.core.journal import Entry
 from parkmeter.errors import StoreBusyError
-from parkmeter.notify.receiver import GoneError, Receiver
+from parkmeter.notify.receiver import GoneError, ReadByPeople, Receiver
 from parkmeter.ports import Outbox, Posted
 
 log = logging.getLogger(__name__)
@@ -104,7 +105,8 @@ class _Follower:
     """One receiver's position in the journal, on its own thread.
 
     A place is saved after its entry was delivered; if killed between the two, the entry is
-    delivered again.
+    delivered again. Top-ups that people read may be held for a minute; everything else comes after
+    those before it.
     """
 
     def __init__(self, name: str, context: DeliveryContext, receiver: Receiver, place: int) -> None:
@@ -120,6 +122,9 @@ class _Follower:
         # A daemon: a receiver that hangs must not keep the gateway from ending.
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._failing_since: datetime | None = None
+        self._held: list[Entry] = []
+        self._told_at: dict[str, datetime] = {}
+        """When a message of a top-up was last sent, by endpoint."""
 
     def wake(self) -> None:
         """Have the journal read again; from any thread, never blocks."""
@@ -155,19 +160,52 @@ class _Follower:
                 self._woken.clear()  # before reading, so that nothing is missed
                 batch = self._read()
                 for posted in batch:
-                    if self._deliver(posted.entry):
-                        self._save(posted.place)
+                    if not self._hold(posted.entry):
+                        self._deliver_held()
+                        if self._deliver([posted.entry]):
+                            self._save(posted.place)
                     self._place = posted.place
-                if batch:
+                wait = self._seconds_held()
+                if wait is not None and (self._finishing or wait <= 0) and not batch:
+                    self._deliver_held()
                     self._save(self._place)
+                elif batch:
+                    if wait is None:  # or a kill would lose those that are held
+                        self._save(self._place)
                 elif self._finishing:
                     return
                 else:
-                    self._woken.wait()
+                    self._woken.wait(wait)
         except _CancelledError:
             return
         finally:
             self.ended = True
+
+    def _hold(self, entry: Entry) -> bool:
+        """Return whether a top-up is held: a message of its endpoint's was sent just now."""
+        if not (isinstance(self.receiver, ReadByPeople) and may_wait(entry)):
+            return False
+        now, told_at = self._context.now(), self._told_at.get(entry.endpoint)
+        if told_at is None or not timedelta(0) <= now - told_at < WITHIN:
+            self._told_at[entry.endpoint] = now
+            return False
+        self._held.append(entry)
+        return True
+
+    def _seconds_held(self) -> float | None:
+        """Return the seconds until the top-ups held are due; None without any."""
+        if not self._held:
+            return None
+        told_at = min(self._told_at[entry.endpoint] for entry in self._held)
+        left = told_at + WITHIN - self._context.now()
+        return min(left, WITHIN).total_seconds()  # not longer if the clock is set back
+
+    def _deliver_held(self) -> None:
+        """Deliver the top-ups held, those of one endpoint as one message."""
+        held, self._held = self._held, []
+        for endpoint in dict.fromkeys(entry.endpoint for entry in held):
+            self._told_at[endpoint] = self._context.now()
+            self._deliver([entry for entry in held if entry.endpoint == endpoint])
 
     def _read(self) -> list[Posted]:
         while True:
@@ -180,16 +218,19 @@ class _Follower:
                 log.exception("%s: cannot read the journal; retrying", self._name)
             self._pause(FIRST_PAUSE)
 
-    def _deliver(self, entry: Entry) -> bool:
-        """Return whether an event was sent; False if it is not published or was given up."""
-        pause = FIRST_PAUSE
+    def _deliver(self, entries: Sequence[Entry]) -> bool:
+        """Return whether an event was sent; False if it is not published or was given up.
+
+        Several entries are top-ups that are one message.
+        """
+        pause, entry = FIRST_PAUSE, entries[-1]
         while True:
             self._check_cancelled()
             self._reconfigured.clear()  # set during the attempt, it cuts short the pause after it
             try:
                 event = self._context.event_of(entry)
                 if event is not None:
-                    self.receiver.send(event)
+                    self.receiver.send(digest(event, entries))
             except GoneError as gone:
                 log.error("%s has unsubscribed: %s", self._name, gone)  # noqa: TRY400
                 self._unsubscribe()

@@ -9,6 +9,10 @@ class GoneError(Exception):
     """Raised by `Receiver.send` when a receiver has unsubscribed."""
 
 
+class ReadByPeople:
+    """A base of receivers for which many top-ups in a short time are one message."""
+
+
 class Receiver(Protocol):
     """Takes events out of parkmeter."""
 

@@ -3,6 +3,7 @@
 from typing import Any, Protocol
 
 from parkmeter.core.events import Event, text, title
+from parkmeter.notify.receiver import ReadByPeople
 
 _LONGEST_SUBJECT = 100
 """SNS accepts no longer ones, and only ASCII without control characters."""
@@ -14,7 +15,7 @@ class Topics(Protocol):
     def publish(self, **request: Any) -> Any: ...  # noqa: D102
 
 
-class SnsReceiver:
+class SnsReceiver(ReadByPeople):
     """Implements `Receiver`. Raises what boto3 raises."""
 
     def __init__(self, sns: Topics, topic_arn: str) -> None:

@@ -181,7 +181,7 @@ class Exchange:
             if body.waiting or body.complete:
                 self._connect(self._plane.pool.reuse(self._address))
             else:
-                self._await_body()
+                self._allow(self._timeouts.upload_seconds, refusals.upload_stalled)
         elif stage is _DENIED:
             self._send_refusal()
         elif body.waiting > AHEAD_LIMIT and not body.complete:
@@ -213,7 +213,7 @@ class Exchange:
             self._first = first if self._request.method in REPLAYED_METHODS else b""
             self._allow(self._timeouts.first_byte_seconds, refusals.no_answer)
         else:
-            self._await_body()
+            self._allow(self._timeouts.upload_seconds, refusals.upload_stalled)
             self._client.resume()
         self._connection = connection
         self._stage = _REQUESTED

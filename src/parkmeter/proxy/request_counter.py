@@ -24,6 +24,9 @@ _MINUTE = timedelta(minutes=1)
 _QUEUE_LIMIT = 1440
 """Minutes that wait for a store that cannot be written; then the oldest are dropped."""
 
+_TRIES = 3
+"""Of reading counts while minutes are written, once each."""
+
 
 class RequestCounter:
     """Implements `ports.RequestCounts` over the traffic of all endpoints.
@@ -42,6 +45,8 @@ class RequestCounter:
         self._counted: dict[str, int] = {}
         self._queue: list[tuple[datetime, Mapping[str, int]]] = []
         self._writing = threading.Lock()  # never taken on the loop
+        self._moved = 0
+        """Counts of minutes that went from the queue into the store."""
         self._timer: asyncio.TimerHandle | None = None
 
     def start(self) -> None:
@@ -86,15 +91,25 @@ class RequestCounter:
             del self._queue[:-_QUEUE_LIMIT]
             return False
         del self._queue[0]
+        self._moved += 1
         return True
 
     def of(self, name: str, begin: datetime, end: datetime, slot: timedelta) -> list[Count]:
         """See `ports.RequestCounts`."""
+        # Without a lock, or a reader would wait for a store that cannot be written. Read again if
+        # a minute was written meanwhile: it would count twice, or not at all.
+        for _ in range(_TRIES - 1):
+            moved = self._moved
+            counts = self._read(name, begin, end, slot)
+            if self._moved == moved:
+                return counts
+        return self._read(name, begin, end, slot)
+
+    def _read(self, name: str, begin: datetime, end: datetime, slot: timedelta) -> list[Count]:
+        written = self._book.of(name, begin, end, slot)
         fresh = Counter({self._minute: self._new(name)})
-        with self._writing:  # or what is being written would count twice, or not at all
-            for minute, counts in tuple(self._queue):
-                fresh[minute] += counts.get(name, 0)
-            written = self._book.of(name, begin, end, slot)
+        for minute, counts in tuple(self._queue):
+            fresh[minute] += counts.get(name, 0)
         unwritten = [Count(at, count) for at, count in fresh.items() if begin <= at < end]
         return in_slots([*written, *unwritten], slot)
 

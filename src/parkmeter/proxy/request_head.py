@@ -125,7 +125,7 @@ class RequestHead:
         """The address the client called, up to our own paths: with its stage, if any."""
         return base_url(self.peer.scheme, self.host, self.location.stage)
 
-    def head_for(self, path: bytes, authority: bytes, *, cookies: bool) -> bytes:
+    def head_for(self, path: bytes, authority: bytes, *, cookies: bool = False) -> bytes:
         """Return the head for `path` at the model server `authority`, open for the body's framing.
 
         `cookies`: the client's cookies are among its headers.

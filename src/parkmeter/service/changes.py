@@ -70,11 +70,11 @@ def change(reconciler: Reconciler, spec: Spec, wanted: Change) -> ChangeResult:
 
     Raises:
         KeyReusedError, OverBudgetError, DeviceBusyError, what the rule raises: refused.
-        StoreBusyError: nothing changed; may be sent again with the same key.
+        StoreBusyError, EndpointUnreachableError: nothing changed; may be sent again with the same
+            key.
 
     """
-    actor = wanted.actor
-    key = f"{actor.id}:{secrets.token_hex(16) if wanted.key is None else wanted.key}"
+    actor, key = wanted.actor, key_of(wanted)
 
     def step(meter: Meter, now: datetime) -> Update | ChangeResult:
         if wanted.key is not None:  # a generated one is in no journal
@@ -102,6 +102,12 @@ def change(reconciler: Reconciler, spec: Spec, wanted: Change) -> ChangeResult:
         return done
     reconciler.clock.wake(spec.name)
     return ChangeResult(done.entries[0])
+
+
+def key_of(wanted: Change) -> str:
+    """Return the journal's key of a change: its actor's, or a new one."""
+    own = secrets.token_hex(16) if wanted.key is None else wanted.key
+    return f"{wanted.actor.id}:{own}"
 
 
 def _replay(first: Entry, request: str) -> ChangeResult:

@@ -7,6 +7,7 @@ missing where a clock was set back: they are made here, from the lines. Where li
 
 import logging
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
@@ -84,9 +85,9 @@ class JournalKeeper:
         """
         cutoff = now - max(kept, SHORTEST_KEPT)
         base, _ = self._store.marks(name, cutoff)
+        if base is not None and not base.lasting:
+            base = self._close_days(store, name, base)
         if base is None or base.standing is None:
-            return 0
-        if not base.lasting and not self._close_days(store, name, base):
             return 0
         gone = 0
         for _ in range(_TIMES):
@@ -98,8 +99,11 @@ class JournalKeeper:
 
     # ── Inside ──────────────────────────────────────────────────────────────────────────────────
 
-    def _close_days(self, store: Shortened, name: str, base: Mark) -> bool:
-        """Mark the days up to a base; return whether it now stands for the lines before it."""
+    def _close_days(self, store: Shortened, name: str, base: Mark) -> Mark | None:
+        """Mark the days up to a base, or an earlier one if they are many.
+
+        Returns the one that now stands for the lines before it, None if there is none.
+        """
         last_day = self._last_day(name, base)
         since = base.origin if last_day is None else last_day.at
         midnight = (since.astimezone(UTC) + _DAY).replace(hour=0, minute=0, second=0, microsecond=0)
@@ -107,15 +111,18 @@ class JournalKeeper:
         while midnight <= base.at and len(days) < _DAYS_AT_ONCE:
             days.append(self._day(name, since, midnight, base))
             since, midnight = midnight, midnight + _DAY
-        if not days:
-            return False
         if midnight <= base.at:  # not all at once: up to the last of these days
             earlier, _ = self._store.marks(name, since)
             if earlier is None or earlier.standing is None or earlier.lasting:
-                return False
+                return None
             base = earlier
             days = [day for day in days if day.at <= base.at]
-        return bool(days) and store.close_days(name, days, base)
+        if not days:
+            return None
+        # The runs that ended before its own day are those of the days.
+        runs = tuple(run for run in base.runs if run.span.ended and run.span.ended > days[-1].at)
+        base = replace(base, lasting=True, runs=runs)
+        return base if store.close_days(name, days, base) else None
 
     def _day(self, name: str, since: datetime, end: datetime, base: Mark) -> Mark:
         """Return the mark of the day that ends then."""

@@ -8,7 +8,7 @@ lock here.
 """
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 
 from parkmeter.core import meter as rules
@@ -19,7 +19,7 @@ from parkmeter.core.extend_link import Offer, check_offer
 from parkmeter.core.journal import Entry, Kind, fingerprint
 from parkmeter.core.journal_reader import Lines, lines_after, lines_of, position, receipt_of
 from parkmeter.core.ledger import Position, Price
-from parkmeter.core.meter import Meter, Spec
+from parkmeter.core.meter import Elapsed, Meter, Spec
 from parkmeter.core.money import Dollars, Minutes
 from parkmeter.core.receipt import Receipt
 from parkmeter.core.report import Report
@@ -29,14 +29,16 @@ from parkmeter.errors import (
     ExpiryMovedError,
     InvalidRequestError,
     LimitExceededError,
+    StoreBusyError,
     UnknownEndpointError,
 )
-from parkmeter.ports import Clock, Driver, Gate, Notifier, Store
-from parkmeter.service import auto_top_ups, changes
+from parkmeter.ports import Clock, Driver, Gate, Notifier, Store, UnrecordedEjects
+from parkmeter.service import auto_top_ups, changes, unrecorded_eject
 from parkmeter.service.changes import Actor, Change, ChangeResult, Edit
 from parkmeter.service.device_claims import DeviceClaims
 from parkmeter.service.reconciler import Reconciler
 from parkmeter.service.unconfigured import UnconfiguredEndpoints
+from parkmeter.service.unfinished import Unfinished
 
 log = logging.getLogger(__name__)
 
@@ -57,6 +59,8 @@ class MeterService:
         clock: Clock,
         gate: Gate,
         notifier: Notifier,
+        elapsed: Callable[[], Elapsed | None] = lambda: None,
+        ejects: UnrecordedEjects | None = None,
     ) -> None:
         self._specs = dict(specs)
         self._store = store
@@ -64,7 +68,10 @@ class MeterService:
         self._clock = clock
         self._gate = gate
         claims = DeviceClaims(store, lambda: self._specs)
-        self._reconciler = Reconciler(store, driver, clock, gate, notifier, claims)
+        self._unfinished = Unfinished(ejects)
+        self._reconciler = Reconciler(
+            store, driver, clock, gate, notifier, claims, elapsed, self._unfinished
+        )
         self._unconfigured = UnconfiguredEndpoints(self._reconciler)
 
     @property
@@ -148,6 +155,9 @@ class MeterService:
     ) -> ChangeResult:
         """Give up the remaining time, once per key. A closed meter stays as it is.
 
+        If the store cannot record it, the endpoint is stopped all the same, and it is recorded
+        later.
+
         Raises:
             UnknownEndpointError, KeyReusedError: refused, nothing changed.
             ExpiryMovedError: the stored expiry is not the one that was `seen`.
@@ -161,8 +171,11 @@ class MeterService:
                 raise ExpiryMovedError(meter.expires_at)
             return schedule.end(spec, meter, now, rules.EJECTED), "given up"
 
-        request = fingerprint("eject", seen)
-        return changes.change(self._reconciler, spec, Change(Kind.EJECT, rule, who, key, request))
+        wanted = Change(Kind.EJECT, rule, who, key, fingerprint("eject", seen))
+        try:
+            return changes.change(self._reconciler, spec, wanted)
+        except StoreBusyError as busy:
+            return unrecorded_eject.eject(self._reconciler, spec, wanted, busy)
 
     def adopt(self, name: str, seen: datetime, edit: Edit) -> datetime:
         """Adopt an expiry that was set by hand; return the valid one; see `changes.adopt`.
@@ -180,13 +193,17 @@ class MeterService:
     def report(self, name: str) -> Report:
         """Return the report of one endpoint. Raises UnknownEndpointError."""
         spec = self._spec(name)
-        return Report.of(spec, self._store.load(name), self._clock.now())
+        meter = self._unfinished.shown(spec, self._store.load(name))
+        return Report.of(spec, meter, self._clock.now())
 
     def reports(self) -> list[Report]:
         """Return the reports of all endpoints, in configuration order, with one query."""
         specs = self._specs  # once: a reload replaces it
         meters, now = self._store.meters(specs), self._clock.now()
-        return [Report.of(spec, meters[name], now) for name, spec in specs.items()]
+        return [
+            Report.of(spec, self._unfinished.shown(spec, meters[name]), now)
+            for name, spec in specs.items()
+        ]
 
     def journal(self, name: str, limit: int, before: int | None = None) -> list[Entry]:
         """Return the newest entries, newest first. Raises UnknownEndpointError."""
@@ -248,7 +265,8 @@ class MeterService:
         """Show every meter to the gate, before the first prompt, and have each reconciled."""
         now = self._clock.now()
         for name, meter in self._store.meters(self._specs).items():
-            self._gate.show(View.of(meter, now))
+            shown = self._unfinished.shown(self._specs[name], meter)
+            self._gate.show(View.of(shown, now))
             self._clock.wake(name)
 
     # ── Calls of the clock ──────────────────────────────────────────────────────────────────────
@@ -300,6 +318,8 @@ class MeterService:
         for name, spec in (found | self._unconfigured.specs | self._specs).items():
             try:
                 stopped = self._reconciler.reconcile(spec, self._park) is None
+            except StoreBusyError:  # the end of one that is gone can be recorded later
+                stopped = name not in self._driver.owned()
             except Exception:
                 log.exception("%s: cannot be stopped", name)
                 stopped = False

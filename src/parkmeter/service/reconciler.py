@@ -6,17 +6,20 @@ The use cases go through here. Knows the ports and decides nothing itself.
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TypeVar, assert_never
 
 from parkmeter.core import decide as decisions
+from parkmeter.core import schedule
 from parkmeter.core.decision import Cause, Decision, Keep, Observed, Rest, Start, Stop
 from parkmeter.core.device import Claim
+from parkmeter.core.elapsed import at_set_clock, with_limit
 from parkmeter.core.journal import Entry, Kind, new_entry
-from parkmeter.core.meter import Meter, Phase, Spec, latest_close
+from parkmeter.core.meter import EJECTED, Elapsed, Meter, Phase, Spec, is_open, latest_close
+from parkmeter.core.pacing import INSIST
 from parkmeter.core.status import View
-from parkmeter.errors import DriverError, StoreBusyError
+from parkmeter.errors import DriverError, EndpointUnreachableError, StoreBusyError
 from parkmeter.ports import (
     Budget,
     Clock,
@@ -28,6 +31,7 @@ from parkmeter.ports import (
     Store,
 )
 from parkmeter.service.device_claims import DeviceClaims
+from parkmeter.service.unfinished import Unfinished
 
 log = logging.getLogger(__name__)
 
@@ -49,7 +53,10 @@ class Update:
 
 @dataclass(frozen=True, slots=True)
 class Reconciler:
-    """Optimistic updates of one meter at a time, over the ports."""
+    """Optimistic updates of one meter at a time, over the ports.
+
+    `elapsed` returns the time since the boot, None where the system has no such clock.
+    """
 
     store: Store
     driver: Driver
@@ -57,6 +64,8 @@ class Reconciler:
     gate: Gate
     notifier: Notifier
     device_claims: DeviceClaims
+    elapsed: Callable[[], Elapsed | None] = lambda: None
+    unfinished: Unfinished = field(default_factory=Unfinished)
 
     def reconcile(
         self,
@@ -74,29 +83,69 @@ class Reconciler:
 
         """
         for _ in range(_TRIES):
-            meter, read = read or self.store.load(spec.name), None
-            seen = True
             try:
-                decision = next_thing(spec, meter, self.driver.observe(spec))
-            except DriverError as error:
-                seen = False
-                decision = decisions.trouble(spec, meter, error.detail, self.clock.now())
-            now = self.clock.now()
-            decision, claim = self.device_claims.permitted(spec, meter, decision, now)
-            try:
-                with self._deadline_first(spec, meter, decision.meter):
-                    committed = self._record(meter, decision, claim)
+                meter = self.present(spec, read or self._load(spec))
+                seen, decision, claim = self._decided(spec, meter, next_thing)
+                try:
+                    with self._deadline_first(spec, meter, decision.meter):
+                        committed = self._record(meter, decision, claim)
+                except StoreBusyError as busy:
+                    return self._act_unrecorded(spec, decision, busy)
                 refused = self._act(spec, committed, decision.action)
                 if isinstance(decision.action, Start):
                     self._keep_newest(spec, committed)
                 if refused is not None:
                     self._record(committed, refused)
-                elif seen and committed.run.trouble:
-                    self.commit(decisions.untroubled(committed), [])
+                elif seen:
+                    self.unfinished.done(spec.name)
+                    if committed.run.trouble:
+                        self.commit(decisions.untroubled(committed), [])
             except StaleError:
+                read = None
                 continue
             return (refused or decision).check_at
         raise StoreBusyError
+
+    def _decided(
+        self, spec: Spec, meter: Meter, next_thing: Callable[[Spec, Meter, Observed], Decision]
+    ) -> tuple[bool, Decision, Claim | None]:
+        """Observe and decide; return whether the driver could see the endpoint, too."""
+        seen = True
+        try:
+            decision = next_thing(spec, meter, self.driver.observe(spec))
+        except DriverError as error:
+            seen = False
+            decision = decisions.trouble(spec, meter, error.detail, self.clock.now())
+        now = self.clock.now()
+        decision, claim = self.device_claims.permitted(spec, meter, decision, now)
+        limited = with_limit(meter, decision.meter, now, self.elapsed())
+        return seen, replace(decision, meter=limited), claim
+
+    def _load(self, spec: Spec) -> Meter:
+        """Return the meter as stored. An endpoint that was ejected is stopped even without it."""
+        try:
+            return self.store.load(spec.name)
+        except StoreBusyError:
+            if self.unfinished.eject_of(spec.name) is not None:
+                self._act(spec, Meter(spec.name), Stop())
+            raise
+
+    def _act_unrecorded(self, spec: Spec, decision: Decision, busy: StoreBusyError) -> datetime:
+        """Stop an endpoint that is to be gone, although the store cannot record that yet.
+
+        A top-up in between cannot have been recorded either.
+
+        Raises:
+            StoreBusyError: unrecorded changes are not kept here.
+
+        """
+        if isinstance(decision.action, Stop):
+            self._act(spec, decision.meter, decision.action)
+        if self.unfinished.ejects is None:
+            raise busy
+        self.unfinished.unrecorded(decision.meter)
+        self.gate.show(View.of(decision.meter, self.clock.now()))
+        return self.clock.now() + INSIST
 
     def update(
         self, spec: Spec, step: Callable[[Meter, datetime], Update | _Result]
@@ -111,22 +160,66 @@ class Reconciler:
         Raises:
             OverBudgetError, what `step` raises: nothing changed.
             StoreBusyError: nothing changed.
+            EndpointUnreachableError: nothing changed, because a longer time could not be delivered.
 
         """
         for _ in range(_TRIES):
-            meter, now = self.store.load(spec.name), self.clock.now()
-            made = step(meter, now)
-            if not isinstance(made, Update):
-                return made
             try:
-                with self._deadline_first(spec, meter, made.meter):
-                    committed = self.commit(made.meter, made.entries, made.budget, made.claim)
+                meter, now = self.present(spec, self.store.load(spec.name)), self.clock.now()
+                if self.unfinished.eject_of(spec.name) is not None:
+                    raise StoreBusyError
+                made = step(meter, now)
+                if not isinstance(made, Update):
+                    return made
+                changed = with_limit(meter, made.meter, now, self.elapsed())
+                if is_open(meter, now) and changed.expires_at > meter.expires_at:
+                    self._check_reach(spec, meter)
+                with self._deadline_first(spec, meter, changed):
+                    committed = self.commit(changed, made.entries, made.budget, made.claim)
             except (StaleError, DuplicateError):
                 continue
             if committed.expires_at != meter.expires_at:  # else a drain would be cut short
                 self._keep(spec, latest_close(committed), committed.version)
             return replace(made, meter=committed)
         raise StoreBusyError
+
+    def present(self, spec: Spec, meter: Meter) -> Meter:
+        """Return a meter as it is now, after an unrecorded eject and a set clock.
+
+        Both are recorded, if the store can; an eject that it cannot record is in force anyway.
+
+        Raises:
+            StaleError: the meter has changed.
+            StoreBusyError: the store cannot record that the clock was set.
+
+        """
+        if (entry := self.unfinished.eject_of(spec.name)) is not None:
+            meter = self._after_eject(spec, meter, entry)
+        moved = at_set_clock(spec, meter, self.clock.now(), self.elapsed())
+        return meter if moved is None else self.commit(moved[0], [moved[1]])
+
+    def _after_eject(self, spec: Spec, meter: Meter, entry: Entry) -> Meter:
+        if meter.opened_at > entry.at or not is_open(meter, entry.at):
+            self.unfinished.recorded(spec.name)  # opened since, or over before
+            return meter
+        ended = schedule.end(spec, meter, entry.at, EJECTED)
+        try:
+            committed = self.commit(with_limit(meter, ended, entry.at, self.elapsed()), [entry])
+        except StoreBusyError:
+            return ended
+        except DuplicateError:
+            self.unfinished.recorded(spec.name)
+            raise StaleError from None
+        self.unfinished.recorded(spec.name)
+        return committed
+
+    def _check_reach(self, spec: Spec, meter: Meter) -> None:
+        """Raise EndpointUnreachableError if a new deadline could not be delivered."""
+        try:
+            # A lower version changes nothing, but takes all that a delivery takes.
+            self.driver.keep(spec, latest_close(meter), meter.version - 1)
+        except DriverError as error:
+            raise EndpointUnreachableError(why=error.detail) from error
 
     def decide(self, spec: Spec, meter: Meter, observed: Observed) -> Decision:
         """Return the decision for a configured endpoint; see `core.decide`."""
@@ -169,8 +262,11 @@ class Reconciler:
         try:
             self.driver.keep(spec, until, version)
         except DriverError as error:
-            # The time is on the meter; the next reconcile keeps it again.
-            log.warning("%s: the new expiry has not reached the endpoint: %s", spec.name, error)
+            # The time is on the meter; every look from now on keeps it again.
+            self.unfinished.failed(
+                spec.name, f"the new expiry has not reached the endpoint: {error.detail}"
+            )
+            self.clock.wake(spec.name)
 
     def _keep_newest(self, spec: Spec, started: Meter) -> None:
         """Pass on a deadline that moved while the start was called: `keep` found no endpoint then.
@@ -234,6 +330,8 @@ class Reconciler:
                     assert_never(action)
         except DriverError as error:
             now = self.clock.now()
+            if not isinstance(action, Start):
+                self.unfinished.failed(spec.name, error.detail)
             if isinstance(action, Start):
                 cause = Cause.CAPACITY if error.capacity else Cause.OTHER
                 seen = Observed(Phase.FAILED, error.detail, cause=cause)

@@ -210,3 +210,22 @@ class MemoryStore:
         if self._holders.get(claim.device) != claim.held_by:
             return False
         return claim.held_by in (None, name) or self._version(claim.held_by) == claim.version
+
+
+class MemoryEjects:
+    """Implements `ports.UnrecordedEjects` for as long as this process lives."""
+
+    def __init__(self) -> None:
+        self._entries: dict[str, Entry] = {}
+
+    def put(self, entry: Entry) -> None:
+        """See `ports.UnrecordedEjects`."""
+        self._entries[entry.endpoint] = entry
+
+    def of(self, name: str) -> Entry | None:
+        """See `ports.UnrecordedEjects`."""
+        return self._entries.get(name)
+
+    def recorded(self, name: str) -> None:
+        """See `ports.UnrecordedEjects`."""
+        self._entries.pop(name, None)

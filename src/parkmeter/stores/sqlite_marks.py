@@ -74,19 +74,19 @@ class SqliteMarks:
         """See `service.journal_keeper.Shortened`."""
 
         def change(connection: sqlite3.Connection) -> bool:
-            kept = connection.execute(
-                "UPDATE marks SET lasting = 1 WHERE endpoint = ? AND at = ? AND number = ?",
+            known = connection.execute(
+                "SELECT 1 FROM marks WHERE endpoint = ? AND at = ? AND number = ?",
                 (name, sortable(base.at), base.number),
             )
-            if kept.rowcount != 1:
+            if known.fetchone() is None:
                 return False
             connection.execute(
                 "DELETE FROM marks WHERE endpoint = ? AND number > 0"
                 " AND (at < ? OR at = ? AND number < ?)",
                 (name, sortable(base.at), sortable(base.at), base.number),
             )
-            for day in days:
-                _put(connection, name, day)
+            for mark in (*days, base):
+                _put(connection, name, mark)
             return True
 
         return self._file.write(change)

@@ -42,6 +42,7 @@ _STATUS = {
     "limit_exceeded": 422,
     "price_unknown": 422,
     "over_budget": 429,
+    "too_many_changes": 429,
     "too_many_in_flight": 429,
     "upstream_unreachable": 502,
     "model_failed": 502,
@@ -50,10 +51,12 @@ _STATUS = {
     "state_lost": 503,
     "store_busy": 503,
     "store_damaged": 503,
+    "endpoint_unreachable": 503,
     "key_busy": 503,
     "clock_stopped": 503,
     "unhealthy": 503,
     "too_many_listeners": 503,
+    "gateway_busy": 503,
     "upstream_timeout": 504,
 }
 """By the code of each error."""

@@ -1,6 +1,7 @@
 """A model server whose behaviour follows a file: `ok`, `hang`, `garbage` or `cut`.
 
-GET is the health check; POST echoes `say`, or streams numbered pieces and then `end`. Standard
+GET is the health check; POST echoes `say`, with `more`
+blanks, or streams numbered pieces and then `end`. Standard
 library only. It has a worker in a session of its own, without an environment.
 """
 
@@ -16,7 +17,9 @@ flags = argparse.ArgumentParser()
 flags.add_argument("port", type=int)
 flags.add_argument("--mark", required=True, help="shown by `ps`, for this and its worker")
 flags.add_argument("--mood-file", type=Path, required=True)
+flags.add_argument("--seen-file", type=Path, help="gets a line for each prompt that arrived")
 given = flags.parse_args()
+seen = None if given.seen_file is None else given.seen_file.open("ab", buffering=0)
 
 SLEEP = [sys.executable, "-I", "-S", "-c", "import time; time.sleep(3600)", given.mark]
 os.posix_spawn(SLEEP[0], SLEEP, {}, setsid=True)
@@ -42,6 +45,9 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_POST(self):
         asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        if seen is not None:
+            seen.write(f"{asked.get('say')}\n".encode())
+        time.sleep(asked.get("takes", 0))
         if not self.usable():
             return
         if "pieces" in asked:
@@ -53,7 +59,7 @@ class Handler(BaseHTTPRequestHandler):
             self.wfile.write(b"half")
             self.close_connection = True
         else:
-            self.answer(json.dumps({"said": asked["say"]}).encode())
+            self.answer(json.dumps({"said": asked["say"]}).encode() + b" " * asked.get("more", 0))
 
     def usable(self) -> bool:
         """Hang or send garbage if in that mood; return True if the request is to be answered."""

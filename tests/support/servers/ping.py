@@ -25,6 +25,8 @@ flags.add_argument("--crash-after", type=float, help="seconds until it ends with
 flags.add_argument("--pid-file", type=Path)
 flags.add_argument("--worker-pid-file", type=Path, help="fork a worker in a session of its own")
 flags.add_argument("--wiped-worker-pid-file", type=Path, help="a worker without its environment")
+flags.add_argument("--escaped-worker-pid-file", type=Path, help="the same, in its own session")
+flags.add_argument("--lost-worker-pid-file", type=Path, help="the same, without open files")
 flags.add_argument("--environment-file", type=Path, help="writes its environment there")
 flags.add_argument("--device-file", type=Path, help="a GPU with memory for one: crashes if taken")
 given = flags.parse_args()
@@ -57,6 +59,14 @@ elif given.worker_pid_file:
 if given.wiped_worker_pid_file:
     command = [sys.executable, "-I", "-S", "-c", "import time; time.sleep(600)"]
     given.wiped_worker_pid_file.write_text(str(os.posix_spawn(command[0], command, {})))
+if given.escaped_worker_pid_file:
+    command = [sys.executable, "-I", "-S", "-c", "import time; time.sleep(600)"]
+    escaped = os.posix_spawn(command[0], command, {}, setsid=True)
+    given.escaped_worker_pid_file.write_text(str(escaped))
+if given.lost_worker_pid_file:
+    code = "import os, time; os.closerange(0, 256); time.sleep(600)"
+    command = [sys.executable, "-I", "-S", "-c", code]
+    given.lost_worker_pid_file.write_text(str(os.posix_spawn(command[0], command, {}, setsid=True)))
 if given.say:
     sys.stderr.write(f"{given.say}\n")
     sys.stderr.flush()

@@ -1,0 +1,152 @@
+"""A store that cannot be written: endpoints are stopped all the same, and it is recorded later."""
+
+import pytest
+
+from parkmeter.core.journal import Kind
+from parkmeter.errors import ExpiryMovedError, StoreBusyError
+from parkmeter.stores.memory import MemoryEjects, MemoryStore
+from tests.support.world import ADA, MINUTE, SECOND, World, spec
+
+
+class FullStore(MemoryStore):
+    """A store that takes nothing while it is `full`, and cannot be read while it is `lost`."""
+
+    full = False
+    lost = False
+
+    def commit(self, meter, entries, budget=None, claim=None):
+        if self.full:
+            raise StoreBusyError
+        return super().commit(meter, entries, budget, claim)
+
+    def load(self, name):
+        if self.lost:
+            raise StoreBusyError
+        return super().load(name)
+
+
+@pytest.fixture
+def world() -> World:
+    world = World(store=FullStore(), ejects=MemoryEjects())
+    world.top_up(10)
+    world.wind(2 * MINUTE)
+    assert world.status() == "running"
+    return world
+
+
+def test_an_eject_that_cannot_be_recorded_stops_the_endpoint(world):
+    world.store.full = True
+    answer = world.service.eject("flan-t5", ADA, "once")
+    assert answer.entry.kind is Kind.EJECT
+    world.wind(3 * SECOND)
+    assert list(world.driver.owned()) == []
+    shown = world.service.report("flan-t5").shown
+    assert "not recorded yet" in shown.reason
+    assert world.left() == 0 * SECOND
+
+
+def test_it_is_recorded_once_as_soon_as_there_is_room(world):
+    world.store.full = True
+    given_up = world.service.eject("flan-t5", ADA, "once").entry.amount
+    world.wind(MINUTE)
+    world.store.full = False
+    world.wind(3 * SECOND)
+    assert world.status() == "stopped"
+    assert world.service.report("flan-t5").shown.reason == "ejected: top up to start it"
+    (line,) = (one for one in world.service.journal("flan-t5", 99) if one.kind is Kind.EJECT)
+    assert line.amount == given_up
+    assert line.who == "ada"
+    assert world.ejects.of("flan-t5") is None
+    assert world.service.eject("flan-t5", ADA, "once").replayed
+
+
+def test_a_restart_meanwhile_does_not_start_it_again(world):
+    world.store.full = True
+    world.service.eject("flan-t5", ADA)
+    world.wind(3 * SECOND)
+    world.service = world.another_service()
+    world.store.full = False
+    world.service.begin()
+    world.wind(MINUTE)
+    assert world.status() == "stopped"
+    assert world.calls("start") == ["start"]
+    assert world.lines().count(Kind.EJECT) == 1
+
+
+def test_the_leash_has_the_deadline_without_this_process(world):
+    world.driver.leash = True
+    world.store.full = True
+    world.service.eject("flan-t5", ADA)
+    world.clock.time += world.specs["flan-t5"].drain + 3 * SECOND
+    assert list(world.driver.owned()) == []
+
+
+def test_a_top_up_waits_for_the_record_of_the_eject(world):
+    world.store.full = True
+    world.service.eject("flan-t5", ADA)
+    with pytest.raises(StoreBusyError):
+        world.top_up(5)
+    world.store.full = False
+    world.top_up(5)
+    assert world.left() == 5 * MINUTE
+    assert world.lines()[-2:] == [Kind.EJECT, Kind.TOP_UP]
+
+
+def test_an_eject_is_carried_out_even_if_the_store_cannot_be_read(world):
+    world.store.full = world.store.lost = True
+    world.service.eject("flan-t5", ADA)
+    world.clock.time += 3 * SECOND
+    assert list(world.driver.owned()) == []
+    world.store.full = world.store.lost = False
+    world.wind(3 * SECOND)
+    assert world.status() == "stopped"
+
+
+def test_an_eject_with_an_outdated_expiry_is_refused_all_the_same(world):
+    world.store.full = True
+    with pytest.raises(ExpiryMovedError):
+        world.service.eject("flan-t5", ADA, seen=world.now)
+    assert world.status() == "running"
+
+
+def test_an_eject_that_neither_store_nor_endpoint_takes_is_refused(world):
+    world.store.full = True
+    world.driver.refuse("keep", "flan-t5", times=100)
+    with pytest.raises(StoreBusyError):
+        world.service.eject("flan-t5", ADA)
+    world.driver.refuse("keep", "flan-t5", times=0)
+    world.store.full = False
+    world.wind(MINUTE)
+    assert world.status() == "running"
+
+
+def test_a_drain_is_kept_although_nothing_can_be_recorded(world):
+    world.gate.requests["flan-t5"] = 1
+    world.store.full = True
+    world.service.eject("flan-t5", ADA)
+    world.wind(10 * SECOND)
+    assert list(world.driver.owned()) == ["flan-t5"]
+    world.gate.requests["flan-t5"] = 0
+    world.wind(3 * SECOND)
+    assert list(world.driver.owned()) == []
+
+
+def test_an_endpoint_whose_time_is_used_up_is_stopped_without_a_record():
+    world = World(spec(warn_before=()), store=FullStore(), ejects=MemoryEjects())
+    world.top_up(10)
+    world.wind(2 * MINUTE)
+    world.store.full = True
+    world.wind(world.left() + 5 * SECOND)
+    assert list(world.driver.owned()) == []
+    assert "not recorded yet" in world.service.report("flan-t5").shown.reason
+    world.store.full = False
+    world.wind(3 * SECOND)
+    assert world.status() == "stopped"
+    assert world.lines().count(Kind.STOP) == 1
+
+
+def test_endpoints_are_stopped_with_the_gateway_although_nothing_can_be_recorded(world):
+    world.store.full = True
+    world.service.park()
+    world.clock.time += 3 * SECOND
+    assert list(world.driver.owned()) == []
