@@ -166,7 +166,7 @@ class Gateway:
         )
         self._server = _Server(
             config,
-            starting=parts.begin_requests,
+            starting=parts.requests.start,
             started=started,
             ending=parts.end_requests,
             watchdog=systemd.Watchdog(parts.clock.alive),

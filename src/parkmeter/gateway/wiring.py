@@ -15,6 +15,7 @@ from parkmeter.api.dependencies import ApiContext, actor_of
 from parkmeter.api.event_routes import Snapshot, add_event_routes, feed_of
 from parkmeter.api.extend_routes import add_extend_routes
 from parkmeter.api.feed import Feed
+from parkmeter.api.lanes import Lanes
 from parkmeter.api.log_routes import add_log_routes
 from parkmeter.api.token_routes import add_token_routes
 from parkmeter.client_file import ClientFile
@@ -29,7 +30,6 @@ from parkmeter.errors import StoreBusyError
 from parkmeter.gateway.clock import LocalClock, elapsed_now
 from parkmeter.gateway.edge_settings import configure_edge, edge_counts
 from parkmeter.gateway.health import (
-    ControlThreads,
     HealthMonitor,
     descriptor_check,
     disk_check,
@@ -107,7 +107,6 @@ class Parts:
     feed: Feed[Snapshot]
     dispatcher: Dispatcher
     edge: Edge
-    threads: ControlThreads
     health: HealthMonitor
     upkeep: JournalUpkeep
     new_token: str | None
@@ -141,11 +140,6 @@ class Parts:
         self.service.begin()
         self.feed.notify()  # prices and hours are in no view of the gate
         return busy
-
-    def begin_requests(self) -> None:
-        """Begin to count requests. On the loop of the requests."""
-        self.requests.start()
-        self.threads.begin()
 
     def end_requests(self) -> None:
         """Start shutdown: end event streams, answer held requests. On the loop of the requests."""
@@ -195,13 +189,13 @@ def wire(settings: Settings, folder: StateFolder, url: str) -> Parts:
     edge = Edge()
     data_plane = DataPlane(Routes(), book, gate, clock.now, waker=waker, edge=edge)
     requests = RequestCounter(data_plane.traffic, store.requests, clock.now)
-    threads = ControlThreads()
+    lanes = Lanes()
     health = HealthMonitor(
         [
             store_check(store.probe),
             disk_check(folder.path),
             descriptor_check(),
-            thread_check(threads.busy),
+            thread_check((lanes.reads, lanes.writes, lanes.ejects)),
         ],
         lambda: {**edge_counts(edge), "disk_free_bytes": disk_free(folder.path)},
     )
@@ -212,6 +206,7 @@ def wire(settings: Settings, folder: StateFolder, url: str) -> Parts:
         clock.now,
         clock.alive,
         requests=requests,
+        lanes=lanes,
         rate=ChangeRate(in_force.changes),
         invocations=in_force.invocations_of,
         faults=health.faults,
@@ -250,7 +245,6 @@ def wire(settings: Settings, folder: StateFolder, url: str) -> Parts:
         feed=feed,
         dispatcher=dispatcher,
         edge=edge,
-        threads=threads,
         health=health,
         upkeep=JournalUpkeep(store, lambda: service.names, in_force.kept, clock.now),
         new_token=new_token,
