@@ -50,6 +50,13 @@ class Lane:
         self._limiter = CapacityLimiter(math.inf)
         self._waiting: OrderedDict[str, deque[Event]] = OrderedDict()
         self._count = 0
+        self.finished = 0
+        """The number of calls that have returned, with a result or an error."""
+
+    @property
+    def full(self) -> bool:
+        """True while none of its threads is free."""
+        return not self._free
 
     def busy(self) -> tuple[int, int]:
         """Return the threads in use, and all there are; from any thread."""
@@ -80,6 +87,7 @@ class Lane:
         try:
             return await run_sync(partial(call, *args, **kwargs), limiter=self._limiter)
         finally:
+            self.finished += 1
             self._pass_on()
 
     async def _wait(self, who: str) -> None:
