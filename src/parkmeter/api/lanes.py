@@ -58,10 +58,6 @@ class Lane:
         """True while none of its threads is free."""
         return not self._free
 
-    def busy(self) -> tuple[int, int]:
-        """Return the threads in use, and all there are; from any thread."""
-        return self._threads - self._free, self._threads
-
     @property
     def waiting(self) -> int:
         """The number of requests that wait for a thread."""
@@ -143,10 +139,3 @@ class Lanes:
     writes: Lane = field(default_factory=lambda: Lane(16))
     ejects: Lane = field(default_factory=lambda: Lane(4))
     feed: Lane = field(default_factory=lambda: Lane(1))
-
-    def busy(self) -> tuple[int, int]:
-        """Return the threads in use and all of reads or of ejects, whichever has fewer left.
-
-        Without either no meter is seen or no endpoint stopped; the others may be full for a while.
-        """
-        return min((self.reads.busy(), self.ejects.busy()), key=lambda busy: busy[1] - busy[0])
