@@ -12,7 +12,7 @@ from parkmeter.api.app import control_app
 from parkmeter.api.dependencies import ApiContext
 from parkmeter.api.event_routes import add_event_routes, feed_of
 from parkmeter.api.log_routes import add_log_routes
-from parkmeter.api.token_routes import add_token_routes
+from parkmeter.api.token_routes import add_audit_route, add_token_routes
 from parkmeter.cli import app
 from parkmeter.config.schema import config_schema
 from parkmeter.core.meter import Status
@@ -24,6 +24,7 @@ from parkmeter.notify.log import LogNotifier
 from parkmeter.notify.top_up_counter import TopUpCounter
 from parkmeter.proxy.gate import LocalGate
 from parkmeter.proxy.traffic import BOUNDS, TrafficByEndpoint
+from parkmeter.service.audit import Audit
 from parkmeter.service.meters import MeterService
 from parkmeter.service.tokens import TokenService
 from parkmeter.stores.memory import MemoryStore
@@ -47,6 +48,7 @@ def openapi() -> str:
     control = ApiContext(service, TokenBook(), str, clock.now)
     app = control_app(control)
     add_token_routes(app, control, TokenService(store, list, clock.now))
+    add_audit_route(app, control, Audit(store, clock.now))
     add_log_routes(app, control, ProcessLogs(Path()))
     add_event_routes(app, control, feed_of(control))
     add_metrics_route(app, control, gate, TrafficByEndpoint(), counter.bought)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Protocol
 
+from parkmeter.core.audit import Record
 from parkmeter.core.decision import Observed
 from parkmeter.core.device import Claim
 from parkmeter.core.journal import Entry
@@ -107,11 +108,22 @@ class Store(Protocol):
     def tokens(self) -> list[Token]:
         """Return every token, oldest first."""
 
-    def put_token(self, token: Token) -> None:
-        """Add a token, or replace the one with the same id."""
+    def put_token(self, token: Token, record: Record | None = None) -> None:
+        """Add a token, or replace the one with the same id; with its record, or neither."""
 
-    def remove_token(self, token_id: str) -> bool:
-        """Remove a token for good; return False if there was none."""
+    def remove_token(self, token_id: str, record: Record | None = None) -> bool:
+        """Remove a token for good, with its record or neither; return False if there was none."""
+
+    def note(self, record: Record) -> None:
+        """Append a record to the audit; it gets the next number.
+
+        Raises:
+            StoreBusyError: it is not written.
+
+        """
+
+    def audit(self, limit: int, before: int | None = None) -> list[Record]:
+        """Return the newest `limit` records, newest first; only those numbered below `before`."""
 
     def close(self) -> None:
         """Close files and connections."""

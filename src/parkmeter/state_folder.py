@@ -1,7 +1,7 @@
 """The state folder of a local gateway: its lock, and the files that the command line reads.
 
 One gateway per folder: the lock is the operating system's, so it is gone with its process however
-that ended.
+that ended. The folder is its owner's alone; see `private_folder`.
 """
 
 import fcntl
@@ -15,6 +15,7 @@ from pathlib import Path
 
 from parkmeter.client_file import NAME, ClientFile, read_client_file
 from parkmeter.errors import ConfigError, ParkmeterError
+from parkmeter.private_folder import make_private
 
 _LOCK_WITHIN = 0.5
 """Seconds to try for a lock whose holder has not written its note: it may only be reading."""
@@ -50,6 +51,7 @@ class StateFolder:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._lock: int | None = None
+        self._watched: dict[Path, os.stat_result] = {}
 
     @property
     def store(self) -> Path:
@@ -65,6 +67,11 @@ class StateFolder:
     def models(self) -> Path:
         """Return the folder of downloaded and converted models."""
         return self.path / "models"
+
+    @property
+    def backups(self) -> Path:
+        """Return the folder of the store's backups."""
+        return self.path / "backups"
 
     @property
     def client_file(self) -> Path:
@@ -100,8 +107,10 @@ class StateFolder:
 
         """
         try:
-            self.path.mkdir(parents=True, exist_ok=True, mode=0o700)
-            handle = os.open(self.lock_file, os.O_RDWR | os.O_CREAT, 0o600)
+            older = [folder for folder in (self.models, self.backups) if folder.exists()]
+            files = self.endpoints, self.endpoints / "run", self.endpoints / "logs"
+            make_private(self.path, *files, *older)
+            handle = os.open(self.lock_file, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
         except OSError as error:
             raise ConfigError(
                 f"The state folder {self.path} cannot be used: {error.strerror}. "
@@ -118,6 +127,26 @@ class StateFolder:
         os.ftruncate(handle, 0)
         self._lock = handle
         self.reload_file.unlink(missing_ok=True)
+        self.watch(self.path, self.lock_file)
+
+    def watch(self, *paths: Path) -> None:
+        """Remember which files these are, for `missing`."""
+        self._watched |= {path: path.stat() for path in paths}
+
+    def missing(self) -> Path | None:
+        """Return a watched path at which there is nothing now, or another file; None if all are.
+
+        Raises:
+            OSError: that cannot be said now.
+
+        """
+        for path, known in self._watched.items():
+            try:
+                if not os.path.samestat(path.stat(), known):
+                    return path
+            except (FileNotFoundError, NotADirectoryError):
+                return path
+        return None
 
     def write_holder(self, url: str, config: Path | None = None) -> None:
         """Write the note of the gateway that has the folder; see `LockHolder`."""
@@ -150,18 +179,37 @@ class StateFolder:
             os.close(self._lock)
             self._lock = None
 
-    def link_secret(self) -> bytes:
-        """Return the secret that signs extend links, created at the first call.
+    @property
+    def link_secret_file(self) -> Path:
+        """Return the file of the secret that signs extend links."""
+        return self.path / "link-secret"
 
-        After `lock`. Removing the file makes all links that were sent invalid.
-        """
-        file = self.path / "link-secret"
+    def link_secret(self) -> bytes:
+        """Return the secret that signs extend links, created at the first call. After `lock`."""
         with suppress(OSError, ValueError):
-            known = bytes.fromhex(file.read_text())
+            known = bytes.fromhex(self.link_secret_file.read_text())
             if len(known) >= _SECRET_BYTES:
                 return known
+        return self._new_link_secret()
+
+    def rotate_link_secret(self) -> None:
+        """Replace the secret that signs extend links, so that those sent before work no more.
+
+        Raises:
+            ConfigError: there is no such folder, or it cannot be written.
+
+        """
+        try:
+            self._new_link_secret()
+        except OSError as error:
+            raise ConfigError(
+                f"{self.link_secret_file} cannot be written: {error.strerror}. "
+                "Name another folder with --state or PARKMETER_STATE."
+            ) from error
+
+    def _new_link_secret(self) -> bytes:
         made = secrets.token_bytes(_SECRET_BYTES)
-        write_private(file, made.hex() + "\n")
+        write_private(self.link_secret_file, made.hex() + "\n")
         return made
 
     def client(self) -> ClientFile | None:
@@ -205,7 +253,8 @@ def _holder_in(handle: int) -> LockHolder | None:
 def write_private(path: Path, text: str) -> None:
     """Replace a file in one piece, readable by its owner only."""
     new = path.with_suffix(".new")
-    with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW
+    with os.fdopen(os.open(new, flags, 0o600), "w") as file:
         file.write(text)
         file.flush()
         os.fsync(file.fileno())

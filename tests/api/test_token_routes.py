@@ -8,9 +8,10 @@ from starlette.testclient import TestClient
 
 from parkmeter.api.app import control_app
 from parkmeter.api.dependencies import ApiContext
-from parkmeter.api.token_routes import add_token_routes
+from parkmeter.api.token_routes import add_audit_route, add_token_routes
 from parkmeter.core.meter import Spec
 from parkmeter.core.tokens import Scope, Token, digest_of
+from parkmeter.service.audit import Audit
 from parkmeter.service.tokens import TokenService
 from parkmeter.web.auth import TokenBook
 from tests.support.world import NOON, World
@@ -33,7 +34,9 @@ class Front:
         issuing = TokenService(
             store, lambda: self.world.service.names, self.now, changed=book.replace
         )
-        add_token_routes(app, control, issuing)
+        self.cut: list[str] = []
+        add_token_routes(app, control, issuing, self.cut.append)
+        add_audit_route(app, control, Audit(store, self.now))
         self.client = TestClient(app, raise_server_exceptions=False)
 
     def now(self):
@@ -150,3 +153,42 @@ def test_an_admin_of_one_endpoint_cannot_issue_itself_the_others(front):
     refused = front.as_holder(secret, "/tokens", name="mine", scopes=["admin"])
     assert refused.status_code == 403
     assert refused.json()["detail"] == "The scope 'admin' is needed on all endpoints."
+
+
+def test_a_rotated_secret_replaces_the_one_before_at_once(front):
+    issued = front.issue(name="ada", minutes_per_day=20).json()
+    path = "/endpoints/falcon/top-ups"
+    assert front.as_holder(issued["token"], path, minutes=15).status_code == 201
+    answer = front.client.post(f"/tokens/{issued['id']}/rotate", headers=ADMIN)
+    assert (answer.status_code, answer.headers["cache-control"]) == (200, "no-store")
+    rotated = answer.json()
+    old, new = issued.pop("token"), rotated.pop("token")
+    assert rotated == issued
+    assert front.as_holder(old, path, minutes=1).json()["code"] == "token_refused"
+    assert front.as_holder(new, path, minutes=6).json()["left_minutes"] == 5, "the budget stays"
+    assert front.client.post("/tokens/none/rotate", headers=ADMIN).status_code == 404
+
+
+def test_requests_are_cut_only_where_that_is_asked_for(front):
+    ids = [front.issue(name=name).json()["id"] for name in ("a", "b", "c")]
+    front.client.delete(f"/tokens/{ids[0]}", headers=ADMIN)
+    front.client.delete(f"/tokens/{ids[1]}?cut=true", headers=ADMIN)
+    front.client.post(f"/tokens/{ids[2]}/rotate?cut=true", headers=ADMIN)
+    front.client.delete("/tokens/none?cut=true", headers=ADMIN)
+    assert front.cut == ids[1:]
+
+
+def test_the_audit_names_who_did_what_and_pages_backwards(front):
+    for name in ("a", "b", "c"):
+        front.issue(name=name)
+    first = front.client.get("/audit?limit=2", headers=ADMIN).json()
+    assert [line["what"].partition(":")[0] for line in first["lines"]] == ["c", "b"]
+    assert first["lines"][0] == first["lines"][0] | {
+        "at": "2026-06-22T12:00:00Z",
+        "action": "token.issued",
+        "by": "admin",
+        "by_id": "first",
+    }
+    rest = front.client.get(f"/audit?before={first['before']}", headers=ADMIN).json()
+    assert [line["what"].partition(":")[0] for line in rest["lines"]] == ["a"]
+    assert rest["before"] is None

@@ -410,6 +410,25 @@ def test_a_token_that_is_issued_is_known_to_the_table_by_its_digest(gateway: Gat
     assert gateway.ask("DELETE", path).document["code"] == "unknown_token"
 
 
+def test_the_audit_has_who_issued_and_rotated_tokens_and_who_ejected(gateway: Gateway) -> None:
+    issued = gateway.ask("POST", "/tokens", {"name": "cyd"}).document
+    rotated = gateway.ask("POST", f"/tokens/{issued['id']}/rotate")
+    assert rotated.status == 200
+    kept = {token.name: token for token in gateway.deployment.store.tokens()}
+    assert kept["cyd"].digest == digest_of(rotated.document["token"])
+    gateway.ask("POST", "/endpoints/flan-t5/top-ups", {"minutes": 5})
+    assert gateway.ask("POST", "/endpoints/flan-t5/eject").status == 200
+    answer = gateway.ask("GET", "/audit")
+    lines = [(line["action"], line["by"], line["subject"]) for line in answer.document["lines"]]
+    assert lines == [
+        ("endpoint.ejected", "ada", "flan-t5"),
+        ("token.rotated", "ada", issued["id"]),
+        ("token.issued", "ada", issued["id"]),
+    ]
+    assert issued["token"].encode() not in answer.body
+    assert gateway.ask("GET", "/audit", by=BOB).document["code"] == "scope_missing"
+
+
 def test_tokens_need_an_admin_of_every_endpoint(gateway: Gateway) -> None:
     assert gateway.ask("GET", "/tokens", by=BOB).document["code"] == "scope_missing"
     some = {**ADA, "endpoints": "flan-t5"}

@@ -71,7 +71,9 @@ ROUTES = [
     Asked("GET", "/{api_resource}-async/{id}", "invoke"),
     Asked("GET", "/tokens", ADMINISTRATOR),
     Asked("POST", "/tokens", ADMINISTRATOR, {}),
+    Asked("POST", "/tokens/{token_id}/rotate", ADMINISTRATOR),
     Asked("DELETE", "/tokens/{token_id}", ADMINISTRATOR),
+    Asked("GET", "/audit", ADMINISTRATOR),
 ]
 
 

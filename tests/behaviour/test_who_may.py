@@ -83,7 +83,9 @@ ROUTES = [
     Request("DELETE", "/{api_resource}/{path}", Scope.INVOKE),
     Request("GET", "/tokens", ADMINISTRATOR),
     Request("POST", "/tokens", ADMINISTRATOR, {}),
+    Request("POST", "/tokens/{token_id}/rotate", ADMINISTRATOR),
     Request("DELETE", "/tokens/{token_id}", ADMINISTRATOR),
+    Request("GET", "/audit", ADMINISTRATOR),
 ]
 
 DATA_PLANE = {"/{api_resource}", "/{api_resource}/{path}", "/endpoints/{name}/invocations"}

@@ -21,6 +21,7 @@ SCHEMA_OF = {
     models.ReceiptRun: history_schemas.ReceiptRun,
     models.Token: token_schemas.SeenToken,
     models.NewToken: token_schemas.IssuedToken,
+    models.AuditLine: token_schemas.AuditLine,
     models.Health: schemas.Health,
 }
 RAW_ONLY = {

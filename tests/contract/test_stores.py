@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from parkmeter.core.audit import Action, Record
 from parkmeter.core.device import Claim
 from parkmeter.core.journal import KEY_LIFETIME, Entry, Kind
 from parkmeter.core.meter import Meter, Phase, Run
@@ -310,6 +311,43 @@ def test_tokens_are_kept_replaced_and_removed(store):
     assert store.remove_token("t1")
     assert not store.remove_token("t1")
     assert store.tokens() == [later]
+
+
+def record(what: str, at: datetime = NOW) -> Record:
+    return Record(at, Action.RELOADED, "ada", what)
+
+
+def test_the_audit_is_newest_first_and_pages_backwards(store):
+    assert store.audit(5) == []
+    for number in range(5):
+        store.note(record(f"{number}", NOW + number * MINUTE))
+    newest = store.audit(2)
+    assert [line.what for line in newest] == ["4", "3"]
+    assert [line.what for line in store.audit(9, before=newest[-1].number)] == ["2", "1", "0"]
+    assert store.audit(9, before=store.audit(9)[-1].number) == []
+    assert newest[0] == replace(record("4", NOW + 4 * MINUTE), number=newest[0].number)
+
+
+def test_records_of_one_moment_are_all_kept(store):
+    threads = [threading.Thread(target=store.note, args=(record(f"{n}"),)) for n in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    lines = store.audit(20)
+    assert {line.what for line in lines} == {f"{number}" for number in range(8)}
+    assert len({line.number for line in lines}) == 8
+
+
+def test_a_token_and_its_record_are_written_together(store):
+    token = Token(id="t1", digest="sha256:00", name="ada", created_at=NOW)
+    store.put_token(token, record("issued"))
+    store.put_token(replace(token, digest="sha256:01"), record("rotated"))
+    assert [known.digest for known in store.tokens()] == ["sha256:01"]
+    assert store.remove_token("t1", record("revoked"))
+    assert not store.remove_token("t1", record("revoked again"))
+    assert store.tokens() == []
+    assert [line.what for line in store.audit(9)] == ["revoked", "rotated", "issued"]
 
 
 def test_eight_threads_lose_no_minute(store):

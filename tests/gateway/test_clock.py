@@ -351,3 +351,24 @@ def test_a_call_that_never_returns_does_not_keep_the_process_alive():
     began = time.monotonic()
     subprocess.run([sys.executable, "-c", STUCK], check=True, timeout=30)
     assert time.monotonic() - began < 20
+
+
+def test_it_watches_at_least_once_a_second_and_not_with_each_wake(calls):
+    made, watched = LocalClock(), []
+    made.start(
+        calls.reconcile,
+        calls.swept.set,
+        calls.jumps.append,
+        lambda: watched.append(time.monotonic()),
+    )
+    try:
+        for number in range(200):
+            made.wake(f"endpoint-{number}")
+        calls.until("endpoint-199", 1)
+        assert len(watched) <= 3
+        give_up = time.monotonic() + 10
+        while len(watched) < 4 and time.monotonic() < give_up:
+            time.sleep(0.01)
+    finally:
+        made.stop()
+    assert len(watched) >= 4

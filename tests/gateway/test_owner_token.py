@@ -3,10 +3,11 @@
 from pathlib import Path
 
 import pytest
+from starlette.testclient import TestClient
 
 from parkmeter.config.load import load_settings
 from parkmeter.core.tokens import Scope, Token, digest_of
-from parkmeter.gateway.wiring import wire
+from parkmeter.gateway.wiring import Parts, wire
 from parkmeter.service.tokens import TokenRequest, TokenService
 from parkmeter.state_folder import StateFolder
 from parkmeter.stores.sqlite import SqliteStore
@@ -21,10 +22,14 @@ class Deployment:
 
     def start(self, **environment: str) -> str | None:
         """Start a gateway; return the token that it generated, if it did."""
-        settings = load_settings(environment=environment, state=self.path)
-        parts = wire(settings, StateFolder(self.path), "http://127.0.0.1:8080")
+        parts = self.parts(**environment)
         parts.store.close()
         return parts.new_token
+
+    def parts(self, **environment: str) -> Parts:
+        """Return the parts of a gateway."""
+        settings = load_settings(environment=environment, state=self.path)
+        return wire(settings, StateFolder(self.path), "http://127.0.0.1:8080")
 
     def tokens(self) -> dict[str, str]:
         """Return ids by name."""
@@ -86,3 +91,36 @@ def test_a_database_of_an_older_version_keeps_its_first_token(deployment):
     assert deployment.tokens() == {"first": "first"}
     assert deployment.start(PARKMETER_BOOTSTRAP_TOKEN="sixteen-letters-long") is None
     assert deployment.tokens() == {"first": "first"}
+
+
+def test_the_first_start_is_in_the_audit(deployment):
+    deployment.start()
+    store = SqliteStore(deployment.path / "parkmeter.sqlite")
+    (record,) = store.audit(10)
+    store.close()
+    assert (record.action, record.who, record.subject) == ("token.issued", "parkmeter", "owner")
+
+
+def test_a_rotated_owners_token_is_in_the_files_of_the_state_folder(deployment):
+    parts = deployment.parts()
+    with TestClient(parts.control) as client:
+        headers = {"Authorization": parts.new_token}
+        secret = client.post("/tokens/owner/rotate", headers=headers).json()["token"]
+        other = {"Authorization": secret}
+        issued = client.post("/tokens", json={"name": "ada"}, headers=other).json()
+        client.post(f"/tokens/{issued['id']}/rotate", headers=other)
+    parts.store.close()
+    folder = StateFolder(deployment.path)
+    assert folder.client().token == secret
+    assert folder.token_file.read_text().strip() == secret
+    assert deployment.start() is None
+    assert StateFolder(deployment.path).client().token == secret
+
+
+def test_a_bootstrap_token_is_not_rotated_because_the_next_start_would_bring_it_back(deployment):
+    secret = "sixteen-letters-long"
+    parts = deployment.parts(PARKMETER_BOOTSTRAP_TOKEN=secret)
+    with TestClient(parts.control) as client:
+        answer = client.post("/tokens/owner/rotate", headers={"Authorization": secret})
+    parts.store.close()
+    assert (answer.status_code, answer.json()["code"]) == (409, "token_fixed")

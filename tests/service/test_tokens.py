@@ -1,9 +1,12 @@
 """The use cases of tokens, over a store in memory."""
 
+import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
+from parkmeter.core.audit import Action
 from parkmeter.core.tokens import DEFAULT_SCOPES, Scope, Token, digest_of
 from parkmeter.errors import (
     InvalidRequestError,
@@ -11,7 +14,8 @@ from parkmeter.errors import (
     NameTakenError,
     UnknownTokenError,
 )
-from parkmeter.service.tokens import TokenRequest, TokenService
+from parkmeter.service.changes import Actor
+from parkmeter.service.tokens import FixedTokenError, TokenRequest, TokenService
 from parkmeter.stores.memory import MemoryStore
 from tests.support.world import NOON
 
@@ -24,11 +28,15 @@ class Home:
         self.store = MemoryStore()
         self.store.put_token(Token("first", digest_of("one"), "first", NOON, frozenset(Scope)))
         self.notified: list[list[str]] = []
+        self.rotated: list[tuple[str, str]] = []
+        self.fixed = ""
         self.service = TokenService(
             self.store,
             lambda: ["flan-t5", "falcon"],
             lambda: self.time,
             changed=lambda tokens: self.notified.append([token.name for token in tokens]),
+            rotated=lambda before, secret: self.rotated.append((before.digest, secret)),
+            fixed=lambda token: token.id == self.fixed,
         )
 
     def issue(self, name: str = "ada", **order: object) -> Token:
@@ -81,6 +89,9 @@ def test_requested_properties_are_stored(home):
         ("name", {"name": "\ud800"}),
         ("name", {"name": "parkmeter"}),
         ("name", {"name": "Parkmeter "}),
+        ("name", {"name": "p\u0430rkmeter"}),
+        ("name", {"name": "operator\u200b"}),
+        ("name", {"name": "ada\ufe0f"}),
         ("endpoints", {"endpoints": frozenset()}),
         ("endpoints", {"endpoints": frozenset({"flan-t5", "llama"})}),
         ("expires_at", {"expires_at": NOON}),
@@ -126,3 +137,63 @@ def test_the_last_token_that_may_issue_others_stays(home):
     home.service.revoke("first")
     with pytest.raises(LastAdminError):
         home.service.revoke(other.id)
+
+
+@pytest.mark.parametrize("twin", ["ADA", "\u0430da", "\uff41da", "ada  "])
+def test_a_name_that_looks_like_another_is_taken(home, twin):
+    ada = home.issue()
+    with pytest.raises(NameTakenError) as refused:
+        home.issue(twin)
+    assert refused.value.data == {"id": ada.id}
+
+
+def test_a_rotated_token_has_a_new_secret_and_is_otherwise_the_same(home):
+    token, secret = home.service.issue(TokenRequest("ada", minutes_per_day=30.0))
+    rotated, fresh = home.service.rotate(token.id)
+    assert fresh != secret
+    assert rotated.digest == digest_of(fresh)
+    assert replace(rotated, digest=token.digest) == token
+    assert home.store.tokens()[-1] == rotated
+    assert home.rotated == [(token.digest, fresh)]
+    assert home.notified[-1] == ["first", "ada"]
+    with pytest.raises(UnknownTokenError):
+        home.service.rotate("unknown")
+
+
+def test_a_secret_that_is_set_from_outside_is_not_rotated(home):
+    home.fixed = "first"
+    with pytest.raises(FixedTokenError, match="PARKMETER_BOOTSTRAP_TOKEN"):
+        home.service.rotate("first")
+    assert home.store.tokens()[0].digest == digest_of("one")
+
+
+def test_each_change_of_a_token_is_in_the_audit_without_a_secret(home, caplog):
+    caplog.set_level("INFO", logger="parkmeter.audit")
+    owner = Actor("first", "first")
+    token, secret = home.service.issue(TokenRequest("ada", minutes_per_day=30.0), owner)
+    _, fresh = home.service.rotate(token.id, owner)
+    home.service.revoke(token.id, owner)
+    records = home.store.audit(10)[::-1]
+    assert [record.action for record in records] == [
+        Action.TOKEN_ISSUED,
+        Action.TOKEN_ROTATED,
+        Action.TOKEN_REVOKED,
+    ]
+    assert {(record.who, record.who_id, record.subject) for record in records} == {
+        ("first", "first", token.id)
+    }
+    assert records[0].what == (
+        "ada: scopes invoke, top-up; endpoints all; expires never; 30 minutes a day"
+    )
+    lines = [json.loads(record.message) for record in caplog.records]
+    assert [line["action"] for line in lines] == [record.action for record in records]
+    said = json.dumps(lines) + repr(records)
+    assert not any(part in said for part in (secret, fresh, token.digest))
+
+
+def test_a_change_that_is_refused_is_in_no_audit(home):
+    with pytest.raises(LastAdminError):
+        home.service.revoke("first")
+    with pytest.raises(NameTakenError):
+        home.issue("first")
+    assert home.store.audit(10) == []

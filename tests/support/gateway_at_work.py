@@ -211,6 +211,11 @@ class Gateway:
         close = self.clock.now() + timedelta(minutes=minutes)
         self.gate.show(View(name, self._version, close, close, status, reason, address, retry_at))
 
+    def revoke(self, token_id: str) -> None:
+        """Revoke a token, as a request to the gateway does."""
+        self.book.replace([token for token in tokens() if token.id != token_id])
+        self.gate.recheck()
+
     async def client(self) -> Client:
         made = Client(*await asyncio.open_connection("127.0.0.1", self.port))
         self._clients.append(made)
@@ -316,6 +321,7 @@ async def gateway(
         return made.connections[-1]
 
     async with served(not_found, http=seen, part=made.part) as made.port:
+        made.plane.serve(made.connections)
         yield made
     made.plane.close()
     assert made.gate.in_flight("flan-t5") == 0

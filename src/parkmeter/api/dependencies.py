@@ -14,7 +14,7 @@ from parkmeter.api.lanes import Lanes
 from parkmeter.api.schemas import Endpoint
 from parkmeter.core.report import Report
 from parkmeter.core.tokens import Token
-from parkmeter.errors import ScopeMissingError, TokenRefusedError
+from parkmeter.errors import ParkmeterError, ScopeMissingError, TokenRefusedError
 from parkmeter.ports import RequestCounts
 from parkmeter.service.changes import Actor, ChangeResult
 from parkmeter.service.meters import MeterService
@@ -47,7 +47,8 @@ class ApiContext:
     """Dependencies of the control routes.
 
     `resources`: api_resource by endpoint name. `invocations`: the path for prompts at an endpoint's
-    server, None where no other path is reached. `alive`: whether the clock runs. `whole_servers`:
+    server, None where no other path is reached. `alive`: whether the clock runs. `fault`: why the
+    store takes no change any more, None while it is sound. `whole_servers`:
     prompts are streamed, wait as long as they ask, and reach every path of a model server; on AWS
     they wait for some seconds at most and reach one path. `requests`: counts of the requests that
     endpoints let in, where known. `faults`: what is wrong with the gateway, by code; `figures`: the
@@ -61,6 +62,7 @@ class ApiContext:
     resources: Callable[[str], str]
     now: Callable[[], datetime]
     alive: Callable[[], bool] = lambda: True
+    fault: Callable[[], ParkmeterError | None] = lambda: None
     whole_servers: bool = True
     requests: RequestCounts = field(default_factory=_Uncounted)
     lanes: Lanes = field(default_factory=Lanes)

@@ -9,6 +9,8 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import Generic, TypeVar
 
+from parkmeter.errors import StoreBusyError
+
 log = logging.getLogger(__name__)
 
 SOONEST = 0.2
@@ -81,6 +83,10 @@ class Feed(Generic[Snapshot]):
             self._changed.clear()
             try:
                 snapshot = await self._gather()
+            except StoreBusyError as error:
+                log.warning("no snapshot for the subscribers of /events; retrying: %s", error.title)
+                await asyncio.sleep(_RETRY)
+                continue
             except Exception:
                 log.exception("no snapshot for the subscribers of /events; retrying")
                 await asyncio.sleep(_RETRY)

@@ -45,11 +45,15 @@ class Lane:
     """A number of threads, shared fairly by tokens. For one event loop."""
 
     def __init__(self, threads: int) -> None:
-        self._free = threads
+        self._threads = self._free = threads
         # Never waited for: a place is had first.
         self._limiter = CapacityLimiter(math.inf)
         self._waiting: OrderedDict[str, deque[Event]] = OrderedDict()
         self._count = 0
+
+    def busy(self) -> tuple[int, int]:
+        """Return the threads in use, and all there are; from any thread."""
+        return self._threads - self._free, self._threads
 
     @property
     def waiting(self) -> int:
@@ -131,3 +135,10 @@ class Lanes:
     writes: Lane = field(default_factory=lambda: Lane(16))
     ejects: Lane = field(default_factory=lambda: Lane(4))
     feed: Lane = field(default_factory=lambda: Lane(1))
+
+    def busy(self) -> tuple[int, int]:
+        """Return the threads in use and all of reads or of ejects, whichever has fewer left.
+
+        Without either no meter is seen or no endpoint stopped; the others may be full for a while.
+        """
+        return min((self.reads.busy(), self.ejects.busy()), key=lambda busy: busy[1] - busy[0])

@@ -1,4 +1,4 @@
-"""JSON schemas of `/tokens` and `/whoami`."""
+"""JSON schemas of `/tokens`, `/whoami` and `/audit`."""
 
 from datetime import datetime
 from typing import Annotated, Any, Self
@@ -6,6 +6,7 @@ from typing import Annotated, Any, Self
 from pydantic import AwareDatetime, Field
 
 from parkmeter.api.schemas import Shape
+from parkmeter.core.audit import Record
 from parkmeter.core.tokens import DEFAULT_SCOPES, Scope, Token
 
 
@@ -87,3 +88,41 @@ class NewToken(Shape):
         None,
         description="Most it may add in a day (UTC): greater than 0; null: no limit.",
     )
+
+
+class AuditLine(Shape):
+    """One act of a person or of the gateway itself."""
+
+    number: int
+    at: datetime
+    action: str = Field(examples=["token.issued"])
+    by: str = Field(
+        description="Name of the token, `operator` for what was done on the machine itself, "
+        "`parkmeter` for what the gateway did of its own.",
+        examples=["owner"],
+    )
+    by_id: str | None = Field(description="Id of that token; null if unknown.")
+    subject: str | None = Field(
+        description="Id of the token or name of the endpoint it was done to.", examples=["5f0c1b2a"]
+    )
+    what: str = Field(examples=["ada: scopes invoke, top-up; endpoints all; expires never"])
+
+    @classmethod
+    def of(cls, record: Record) -> Self:
+        """Return the shape of a record."""
+        return cls(
+            number=record.number,
+            at=record.at,
+            action=record.action,
+            by=record.who,
+            by_id=record.who_id or None,
+            subject=record.subject or None,
+            what=record.what,
+        )
+
+
+class AuditLines(Shape):
+    """A page of the audit, newest first; `before` leads to the next page, null: the last."""
+
+    lines: list[AuditLine]
+    before: int | None

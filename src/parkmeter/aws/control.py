@@ -22,7 +22,7 @@ from parkmeter.api.app import control_app
 from parkmeter.api.dependencies import ApiContext
 from parkmeter.api.extend_routes import add_extend_routes
 from parkmeter.api.log_routes import add_log_routes
-from parkmeter.api.token_routes import add_token_routes
+from parkmeter.api.token_routes import add_audit_route, add_token_routes
 from parkmeter.aws.async_inference.objects import s3_client
 from parkmeter.aws.async_inference.prompts import AsyncPrompts
 from parkmeter.aws.async_inference.routes import add_async_routes
@@ -45,6 +45,7 @@ from parkmeter.aws.wiring import (
 )
 from parkmeter.core.tokens import Token
 from parkmeter.errors import TokenMissingError, TokenRefusedError
+from parkmeter.service.audit import Audit
 from parkmeter.service.tokens import TokenService
 from parkmeter.stores.dynamodb import token_of
 from parkmeter.web.asgi import Application, Receive, Scope, Send
@@ -102,6 +103,7 @@ def control() -> "Control":
         app = control_app(context)
         names = tuple(found)
         add_token_routes(app, context, TokenService(ports.store, lambda: names, ports.clock.now))
+        add_audit_route(app, context, Audit(ports.store, ports.clock.now))
         add_extend_routes(app, context, link_secret, ports.store.entry)
         groups = {name: log_group(one.endpoint) for name, one in found.items()}
         add_log_routes(app, context, CloudWatchLogs(logs, groups, ports.clock.now))

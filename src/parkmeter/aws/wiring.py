@@ -28,6 +28,7 @@ from parkmeter.drivers.sagemaker import (
 )
 from parkmeter.notify.log import LogNotifier
 from parkmeter.ports import Clock, Gate, Notifier
+from parkmeter.service.audit import Audit, EjectAudit
 from parkmeter.service.meters import MeterService
 from parkmeter.stores.dynamodb import DynamoStore, Tables
 
@@ -149,13 +150,15 @@ class Ports:
     ) -> Self:
         """Return the ports of a function; entries it commits are logged, and posted for `mail`."""
         # Lambda shows only warnings and worse by default.
-        logging.getLogger("parkmeter.journal").setLevel(logging.INFO)
+        for stream in ("parkmeter.journal", "parkmeter.audit"):
+            logging.getLogger(stream).setLevel(logging.INFO)
+        store = DynamoStore(plain_dynamodb, environment.tables, posts=MAILED)
         return cls(
-            store=DynamoStore(plain_dynamodb, environment.tables, posts=MAILED),
+            store=store,
             sagemaker=control_plane(),
             clock=clock,
             gate=NoGate(last_use(plain_dynamodb, environment.tables.meters)),
-            notifier=LogNotifier(),
+            notifier=EjectAudit(Audit(store, clock.now), LogNotifier()),
             deployment=environment.prefix,
         )
 

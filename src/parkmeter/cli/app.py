@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from parkmeter._version import __version__
-from parkmeter.cli import history, local, meters, prompts, tokens
+from parkmeter.cli import backup, history, local, meters, prompts, tokens
 from parkmeter.cli.output import out
 
 _EXIT_CODES = (
@@ -75,4 +75,6 @@ app.command()(history.journal)
 app.command()(history.receipt)
 app.command()(history.logs)
 app.add_typer(tokens.app, name="token")
+app.command()(tokens.audit)
 local.register(app)
+backup.register(app)

@@ -1,4 +1,4 @@
-"""The commands `token create`, `token list` and `token revoke`."""
+"""The commands `token create`, `list`, `rotate` and `revoke`, and `audit`."""
 
 import re
 from datetime import UTC, datetime, timedelta
@@ -12,9 +12,13 @@ from parkmeter.cli.options import AsJson, State, Url, endpoint_names
 from parkmeter.cli.output import columns, day_time, err, local_now, out, plain_json
 
 if TYPE_CHECKING:  # importing it takes longer than `--help` may
-    from parkmeter.client import Client, Token
+    from parkmeter.client import AuditLine, Client, Token
 
-app = typer.Typer(no_args_is_help=True, help="Create, list and revoke tokens.")
+app = typer.Typer(no_args_is_help=True, help="Create, list, rotate and revoke tokens.")
+
+Cut = Annotated[
+    bool, typer.Option("--cut", help="Also break off what this token is being answered.")
+]
 
 
 @app.command()
@@ -81,9 +85,33 @@ def list_tokens(*, as_json: AsJson = False, url: Url = None, state: State = None
 
 
 @app.command()
+def rotate(
+    token: Annotated[str, typer.Argument(help="Id or name of the token.")],
+    *,
+    cut: Cut = False,
+    as_json: AsJson = False,
+    url: Url = None,
+    state: State = None,
+) -> None:
+    """Give a token a new secret and print it once; the old one stops working at once.
+
+    Its id, name and rights stay. If it is the one in the gateway's state folder, `client.json` and
+    the file `token` there get the new secret. Needs the scope admin.
+    """
+    with gateway(url, state, as_json=as_json) as client:
+        made = client.rotate_token(_find(client, token).id, cut=cut)
+        if as_json:
+            plain_json(made.raw)
+            return
+        out.print(made.secret, markup=False)
+        err.print(Text(f"New secret of {made.name} ({made.id}), shown only once.", "dim"))
+
+
+@app.command()
 def revoke(
     token: Annotated[str, typer.Argument(help="Id or name of the token.")],
     *,
+    cut: Cut = False,
     as_json: AsJson = False,
     url: Url = None,
     state: State = None,
@@ -91,11 +119,40 @@ def revoke(
     """Revoke a token at once."""
     with gateway(url, state, as_json=as_json) as client:
         found = _find(client, token)
-        client.revoke_token(found.id)
+        client.revoke_token(found.id, cut=cut)
         if as_json:
             plain_json(found.raw)
         else:
             out.print(f"{found.name} ({found.id}) is revoked.", markup=False)
+
+
+def audit(
+    *,
+    limit: Annotated[
+        int, typer.Option("--limit", "-n", min=1, max=500, help="Number of lines.")
+    ] = 50,
+    as_json: AsJson = False,
+    url: Url = None,
+    state: State = None,
+) -> None:
+    """Show who issued, rotated and revoked tokens, ejected endpoints and reloaded the gateway.
+
+    The newest line comes last. With --json: one line each. Needs the scope admin for all endpoints.
+    """
+    with gateway(url, state, as_json=as_json) as client:
+        lines = client.audit(limit)[::-1]
+        if as_json:
+            for line in lines:
+                plain_json(line.raw)
+            return
+        today = local_now()
+        cells = ([day_time(one.at, today), one.by, one.action, _subject(one)] for one in lines)
+        for text in columns(cells):
+            out.print(text)
+
+
+def _subject(line: "AuditLine") -> str:
+    return f"{line.subject}  {line.what}" if line.subject else line.what
 
 
 def _find(client: "Client", given: str) -> "Token":

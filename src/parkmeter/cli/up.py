@@ -43,6 +43,10 @@ def run(
     except ParkmeterError as error:
         err.print(Text.assemble(("parkmeter: ", "bold red"), error.detail))
         raise typer.Exit(1) from None
+    if ended.lost:
+        message = f"{ended.lost}. Nothing can be kept there, so it has ended; start it again."
+        err.print(Text.assemble(("parkmeter: ", "bold red"), message))
+        raise typer.Exit(1)
     out.print(farewell(ended, datetime.now(UTC).astimezone(), keep=keep))
 
 
@@ -78,7 +82,8 @@ def _banner(started: Started) -> None:
     for line in [*lines, *open_lines(started.open_at)]:
         out.print(line)
     # From here on the journal is printed; before, it would have split the lines above.
-    logging.getLogger("parkmeter.journal").setLevel(logging.INFO)
+    for stream in ("parkmeter.journal", "parkmeter.audit"):
+        logging.getLogger(stream).setLevel(logging.INFO)
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,5 +194,10 @@ def _log_to_stderr() -> None:
         format="%(asctime)s %(message)s",
         datefmt="%H:%M:%S",
     )
+    audit = logging.getLogger("parkmeter.audit")
+    audit.propagate = False  # each line is JSON, without a time before it
+    lines = logging.StreamHandler(sys.stderr)
+    lines.setFormatter(logging.Formatter("%(message)s"))
+    audit.handlers = [lines]
     # It warns of every malformed request, without its sender; the answer says what was wrong.
     logging.getLogger("uvicorn.error").setLevel(logging.ERROR)

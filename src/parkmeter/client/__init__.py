@@ -20,6 +20,7 @@ from parkmeter.client.errors import (
     UnreachableError,
 )
 from parkmeter.client.models import (
+    AuditLine,
     Change,
     Endpoint,
     Health,
@@ -34,6 +35,7 @@ from parkmeter.client.prompts import Event, Reply
 from parkmeter.errors import ParkmeterError
 
 __all__ = [
+    "AuditLine",
     "Change",
     "Client",
     "ConflictProblem",

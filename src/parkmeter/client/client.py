@@ -5,47 +5,31 @@ code, or the reason why there is no answer.
 """
 
 import uuid
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import closing
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from os import PathLike
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, TypeVar
-from urllib.parse import quote
+from typing import Any, Self
 
 import httpx2
 
+from parkmeter.client.access_calls import AccessCalls
 from parkmeter.client.address import address_of
+from parkmeter.client.calls import iso, made, quoted
 from parkmeter.client.errors import NotServingProblem
-from parkmeter.client.models import (
-    Change,
-    Endpoint,
-    Health,
-    JournalLine,
-    NewToken,
-    Receipt,
-    Token,
-)
+from parkmeter.client.models import Change, Endpoint, Health, JournalLine, Receipt
 from parkmeter.client.prompts import Event, Patience, Payload, Prompts, Reply
-from parkmeter.client.transport import (
-    Transport,
-    always,
-    document_of,
-    if_unsent,
-    timeout_of,
-    unexpected,
-)
+from parkmeter.client.transport import Transport, always, timeout_of
 from parkmeter.client.wait import wait_until_running
 
 _PAGE = 200
 """Lines of the journal in one request."""
 
-Answer = TypeVar("Answer")
 
-
-class Client:
+class Client(AccessCalls):
     """A gateway, local or on AWS. Thread-safe; close it, or use it in `with`.
 
     `url` is the gateway's address: on AWS with `/prod`, locally with or without. Defaults are
@@ -71,7 +55,7 @@ class Client:
         patience: float = 10.0,
     ) -> None:
         address = address_of(url, token, None if state is None else Path(state))
-        self._transport = Transport(address, timeout, patience)
+        super().__init__(Transport(address, timeout, patience))
         self._prompts = Prompts(self._transport)
 
     @property
@@ -148,7 +132,7 @@ class Client:
 
         """
         seen = expires_at or self.endpoint(name).expires_at
-        return self._change(name, "/eject", {} if seen is None else {"expires_at": _iso(seen)}, key)
+        return self._change(name, "/eject", {} if seen is None else {"expires_at": iso(seen)}, key)
 
     def wait_until_running(
         self,
@@ -200,7 +184,7 @@ class Client:
     ) -> Receipt:
         """Return the cost of a period; by default from the journal's first line until now."""
         limits = {"from": begin, "to": end}
-        query = {key: _iso(value) for key, value in limits.items() if value is not None}
+        query = {key: iso(value) for key, value in limits.items() if value is not None}
         return self._get(_of(name) + "/receipt", Receipt.of, query)
 
     def receipt_csv(
@@ -211,7 +195,7 @@ class Client:
     ) -> str:
         """Return the receipt as CSV (RFC 4180) with headings, for spreadsheets."""
         limits = {"from": begin, "to": end}
-        query = {key: _iso(value) for key, value in limits.items() if value is not None}
+        query = {key: iso(value) for key, value in limits.items() if value is not None}
         path = _of(name) + "/receipt.csv"
         return self._transport.send("GET", path, again=always, query=query).text
 
@@ -233,41 +217,6 @@ class Client:
                 yield from response.iter_lines()
             except httpx2.TransportError as error:
                 raise self._transport.failure(error) from error
-
-    # ── Tokens ──────────────────────────────────────────────────────────────────────────────────
-
-    def tokens(self) -> tuple[Token, ...]:
-        """Return all tokens, without their secrets."""
-        return self._get("/tokens", lambda raw: tuple(map(Token.of, raw["tokens"])))
-
-    def create_token(
-        self,
-        name: str,
-        *,
-        scopes: Iterable[str] | None = None,
-        endpoints: Iterable[str] | None = None,
-        expires_at: datetime | None = None,
-        minutes_per_day: float | None = None,
-    ) -> NewToken:
-        """Create a token; only this answer has its `secret`. The defaults are the gateway's.
-
-        Not retried: if the first answer were lost, its token would exist without a holder.
-        """
-        members = {
-            "name": name,
-            "scopes": None if scopes is None else list(scopes),
-            "endpoints": None if endpoints is None else list(endpoints),
-            "expires_at": None if expires_at is None else _iso(expires_at),
-            "minutes_per_day": minutes_per_day,
-        }
-        body = {key: value for key, value in members.items() if value is not None}
-        response = self._transport.send("POST", "/tokens", again=if_unsent, json=body)
-        return _made(NewToken.of, response)
-
-    def revoke_token(self, token_id: str) -> None:
-        """Revoke a token, at once."""
-        # Not retried: the second answer would be that there is no such token.
-        self._transport.send("DELETE", f"/tokens/{_quoted(token_id)}", again=if_unsent)
 
     # ── Prompts ─────────────────────────────────────────────────────────────────────────────────
 
@@ -310,40 +259,14 @@ class Client:
 
     # ── Requests ────────────────────────────────────────────────────────────────────────────────
 
-    def _get(
-        self,
-        path: str,
-        make: Callable[[Any], Answer],
-        query: Mapping[str, str | int] | None = None,
-    ) -> Answer:
-        return _made(make, self._transport.send("GET", path, again=always, query=query))
-
     def _change(self, name: str, path: str, body: Mapping[str, Any], key: str | None) -> Change:
         # Generated once: retries with the same key count once.
         headers = {"Idempotency-Key": key or uuid.uuid4().hex}
         response = self._transport.send(
             "POST", _of(name) + path, again=always, headers=headers, json=body
         )
-        return _made(Change.of, response)
-
-
-def _made(make: Callable[[Any], Answer], response: httpx2.Response) -> Answer:
-    try:
-        return make(document_of(response))
-    except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
-        raise unexpected(response.status_code, str(response.request.url)) from error
+        return made(Change.of, response)
 
 
 def _of(name: str) -> str:
-    return f"/endpoints/{_quoted(name)}"
-
-
-def _quoted(segment: str) -> str:
-    # An empty segment, or one of dots, would lead to another route.
-    return quote(segment, safe="").replace(".", "%2E") or "%20"
-
-
-def _iso(moment: datetime | date) -> str:
-    if isinstance(moment, datetime):
-        return moment.astimezone().isoformat() if moment.tzinfo is None else moment.isoformat()
-    return moment.isoformat()
+    return f"/endpoints/{quoted(name)}"

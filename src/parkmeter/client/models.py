@@ -243,6 +243,19 @@ class NewToken(Token):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AuditLine(_Answer):
+    """One act: `by` did `action` to `subject`, the id of a token or the name of an endpoint."""
+
+    number: int
+    at: Time
+    action: str
+    by: str
+    by_id: str | None = None
+    subject: str | None = None
+    what: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Health(_Answer):
     """The gateway is up."""
 

@@ -44,7 +44,8 @@ def _examine(state: StateFolder, settings: Settings | ConfigError) -> Iterator[F
     running = gateway.gateway_in(state) if exists else None
     yield from gateway.examine(state, running, usable)
     if exists:
-        yield from store.examine(state, now, running=running is not None)
+        days = None if usable is None else usable.gateway.backup_days
+        yield from store.examine(state, now, running=running is not None, backup_days=days)
         yield from servers.examine(state, usable, running=running is not None)
     if usable is not None:
         yield from models.examine(usable)

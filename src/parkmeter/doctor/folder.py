@@ -52,7 +52,8 @@ _SECRET = ("client.json", "token")
 def _open_to_others(state: StateFolder) -> Iterator[tuple[Path, int]]:
     """Yield the files with tokens, prompts or money that others can access, and their modes."""
     run, logs = state.endpoints / "run", state.endpoints / "logs"
-    private = [state.path, run, logs, state.client_file, state.token_file, state.lock_file]
+    private = [state.path, run, logs, state.backups, state.link_secret_file]
+    private += [state.client_file, state.token_file, state.lock_file]
     for path in (*private, *state.path.glob(f"{state.store.name}*")):
         try:
             mode = stat.S_IMODE(path.stat().st_mode)

@@ -3,7 +3,7 @@
 import sqlite3
 from collections.abc import Generator, Iterator
 from contextlib import closing
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from parkmeter.core.journal import Entry, Kind
 from parkmeter.core.meter import Meter, latest_close
@@ -12,6 +12,7 @@ from parkmeter.doctor.finding import Finding, good, note, wrong
 from parkmeter.drivers.process_state import State, take_snapshot
 from parkmeter.leash.files import Files
 from parkmeter.state_folder import StateFolder
+from parkmeter.stores.backup_files import newest, restore_advice
 from parkmeter.stores.records import read
 from parkmeter.stores.sqlite_file import SCHEMA
 
@@ -21,14 +22,16 @@ _AHEAD = timedelta(seconds=5)
 _OVERDUE = timedelta(minutes=1)
 """Beyond close and drain: a working gateway needs less."""
 
-_RESTORE = (
-    "Stop the gateway, keep a copy of the file, and try: sqlite3 FILE .recover | sqlite3 NEW. "
-    "Without a backup the meters start from zero; leashes stop running servers at their deadlines."
-)
+_BACKUP_DUE = timedelta(days=2)
 
 
-def examine(state: StateFolder, now: datetime, *, running: bool) -> Iterator[Finding]:
-    """Check the file, then its content; `running`: a gateway has it open."""
+def examine(
+    state: StateFolder, now: datetime, *, running: bool, backup_days: int | None
+) -> Iterator[Finding]:
+    """Check the file, its content and its backups.
+
+    `running`: a gateway has it open. `backup_days`: the setting, None if unknown.
+    """
     if not state.store.exists():
         yield note("store", f"{state.store} does not exist yet", "`parkmeter up` creates it.")
         return
@@ -39,8 +42,9 @@ def examine(state: StateFolder, now: datetime, *, running: bool) -> Iterator[Fin
             if usable:
                 yield from _journal(connection, now)
                 yield from _meters(state, connection, now, running=running)
+                yield _backups(state, now, running=running, days=backup_days)
     except sqlite3.Error as error:
-        yield wrong("store", f"{state.store} cannot be read: {error}", _RESTORE)
+        yield wrong("store", f"{state.store} cannot be read: {error}", restore_advice(state.store))
 
 
 def _file(state: StateFolder, connection: sqlite3.Connection) -> Generator[Finding, None, bool]:
@@ -55,7 +59,9 @@ def _file(state: StateFolder, connection: sqlite3.Connection) -> Generator[Findi
         return False
     faults = [text for (text,) in connection.execute("PRAGMA integrity_check(3)") if text != "ok"]
     if faults:
-        yield wrong("store", f"{state.store} is damaged: {'; '.join(faults)}", _RESTORE)
+        yield wrong(
+            "store", f"{state.store} is damaged: {'; '.join(faults)}", restore_advice(state.store)
+        )
         return False
     if schema < SCHEMA:
         yield note("store", f"intact, older schema ({schema})", "The next start upgrades it.")
@@ -102,6 +108,19 @@ def _meters(
             yield _overdue(state, name, close, running=running)
     if not late:
         yield good("meters", "none past its close is still unsettled")
+
+
+def _backups(state: StateFolder, now: datetime, *, running: bool, days: int | None) -> Finding:
+    backup = newest(state.backups)
+    if backup is None:
+        if running and days:
+            return good("backup", "none yet; the gateway makes one each day")
+        return note("backup", "there is none", "Make one: parkmeter backup")
+    made = datetime.fromtimestamp(backup.stat().st_mtime, UTC)
+    if running and days and now - made > _BACKUP_DUE:
+        do = "The gateway's log says why there is no newer one. Now: parkmeter backup"
+        return wrong("backup", f"the newest is of {utc(made)}", do)
+    return good("backup", f"the newest is of {utc(made)}")
 
 
 def _overdue(state: StateFolder, name: str, close: datetime, *, running: bool) -> Finding:

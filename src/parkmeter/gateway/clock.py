@@ -15,12 +15,16 @@ from queue import SimpleQueue
 
 from parkmeter.core.due_queue import DueQueue
 from parkmeter.core.meter import Elapsed
+from parkmeter.errors import StoreBusyError
 from parkmeter.leash.elapsed import boot_id, since_boot
 
 log = logging.getLogger(__name__)
 
 _LONGEST_SLEEP = 1.0
 """Seconds. A suspended laptop or a set clock is noticed this soon."""
+
+_WATCH_EVERY = 0.25
+"""Seconds at least between two calls of `watch`; at most the longest sleep."""
 
 _JUMP = timedelta(seconds=5)
 _SWEEP_EVERY = timedelta(minutes=1)
@@ -56,6 +60,7 @@ class _Calls:
     reconcile: Callable[[str], datetime | None]
     sweep: Callable[[], None]
     jumped: Callable[[timedelta], None]
+    watch: Callable[[], None]
 
 
 class LocalClock:
@@ -76,6 +81,7 @@ class LocalClock:
         self._busy_since: list[float | None] = [None] * _WORKERS
         self._wall = self._next_sweep = self.now()
         self._ticks = self._ticked_at = time.monotonic()
+        self._watched_at = 0.0
 
     def now(self) -> datetime:
         """See `ports.Clock`."""
@@ -92,12 +98,16 @@ class LocalClock:
         reconcile: Callable[[str], datetime | None],
         sweep: Callable[[], None],
         jumped: Callable[[timedelta], None],
+        watch: Callable[[], None] = lambda: None,
     ) -> None:
-        """Begin to call `reconcile` per name, `sweep` every minute, `jumped` after a jump."""
+        """Begin to call `reconcile` per name, `sweep` every minute, `jumped` after a jump.
+
+        `watch` is called on the clock's own thread at least once a second; it must return at once.
+        """
         self._running = True
         self._wall = self._next_sweep = self.now()
         self._ticks = self._ticked_at = time.monotonic()
-        calls = _Calls(reconcile, sweep, jumped)
+        calls = _Calls(reconcile, sweep, jumped, watch)
         self._threads = [
             threading.Thread(target=self._serve, args=(number,), name=f"reconcile-{number}")
             for number in range(_WORKERS)
@@ -155,6 +165,9 @@ class LocalClock:
 
     def _check_time(self, calls: _Calls) -> None:
         now, ticks = self.now(), time.monotonic()
+        if ticks >= self._watched_at + _WATCH_EVERY:
+            self._watched_at = ticks
+            calls.watch()
         jump = (now - self._wall) - timedelta(seconds=ticks - self._ticks)
         if abs(jump) > _JUMP:
             log.warning("the wall clock jumped by %.1f s", jump.total_seconds())
@@ -213,7 +226,10 @@ class LocalClock:
 
 def _logged(call: Callable[..., None], *arguments: object) -> None:
     """Run a call and log its failure, which must not end the clock: the next tick comes."""
+    name = getattr(call, "__name__", call)
     try:
         call(*arguments)
+    except StoreBusyError as error:
+        log.error("%s: %s; it will be retried", name, error.title)  # noqa: TRY400 (no fault of it)
     except Exception:
-        log.exception("%s failed; it will be retried", getattr(call, "__name__", call))
+        log.exception("%s failed; it will be retried", name)

@@ -12,8 +12,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from anyio import CapacityLimiter, to_thread
-
 from parkmeter.errors import StoreBusyError
 from parkmeter.gateway import descriptors
 
@@ -162,22 +160,6 @@ def thread_check(busy: Callable[[], tuple[int, int]]) -> Check:
         return rounds < _ROUNDS_WITHOUT_A_THREAD
 
     return Check("no_control_thread", "Every thread for control requests is busy.", sound)
-
-
-class ControlThreads:
-    """The threads of control requests, as anyio lends them; `begin` on the event loop."""
-
-    def __init__(self) -> None:
-        self._limiter: CapacityLimiter | None = None
-
-    def begin(self) -> None:
-        """Take note of the limiter of this event loop."""
-        self._limiter = to_thread.current_default_thread_limiter()
-
-    def busy(self) -> tuple[int, int]:
-        """Return the threads in use, and all there are; from any thread."""
-        limiter = self._limiter
-        return (0, 1) if limiter is None else (limiter.borrowed_tokens, int(limiter.total_tokens))
 
 
 def disk_free(folder: Path) -> int:

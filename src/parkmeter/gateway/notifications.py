@@ -21,13 +21,13 @@ from parkmeter.service.event_builder import EventBuilder, extension_of
 class EventSource:
     """Events of journal entries, by the settings in force at that moment.
 
-    `address`: the gateway's own, for links where no public one is set; `secret` signs them.
+    `address`: the gateway's own, for links where no public one is set; `secret()` signs them.
     """
 
     store: Store
     settings: Callable[[], Settings]
     address: str
-    secret: bytes
+    secret: Callable[[], bytes]
 
     def event(self, entry: Entry) -> Event | None:
         """Return the event for an entry; None if events of its kind are not wanted."""
@@ -39,7 +39,7 @@ class EventSource:
     def _link(self, warning: Entry) -> Extension:
         settings = self.settings()
         address = settings.gateway.public_url or self.address
-        return extension_of(warning, settings.spec(warning.endpoint), address, self.secret)
+        return extension_of(warning, settings.spec(warning.endpoint), address, self.secret())
 
 
 def receivers(notify: NotifySettings, now: Callable[[], datetime]) -> dict[str, Receiver]:

@@ -6,6 +6,7 @@ connection, prompts and their top-ups finish, endpoints are stopped, the store i
 
 import asyncio
 import contextlib
+import functools
 import os
 import signal
 import socket
@@ -23,14 +24,20 @@ import uvloop
 
 from parkmeter.config.diff import compare
 from parkmeter.config.settings import Settings
+from parkmeter.core.audit import Action
+from parkmeter.core.meter import Spec
 from parkmeter.core.report import Report
-from parkmeter.errors import ConfigError, ParkmeterError
+from parkmeter.drivers.process import ProcessDriver
+from parkmeter.errors import DriverError, ParkmeterError
 from parkmeter.gateway import descriptors, systemd
 from parkmeter.gateway.addresses import is_local, reached_at
+from parkmeter.gateway.listener import bound, url_of
 from parkmeter.gateway.protection import protect
 from parkmeter.gateway.reload import Reloader
+from parkmeter.gateway.state_guard import StateGuard
 from parkmeter.gateway.wiring import Parts, wire
 from parkmeter.proxy.client_protocol import protocol_for
+from parkmeter.service.audit import BY_HAND
 from parkmeter.state_folder import StateFolder
 from parkmeter.web.asgi import Application, Message, Receive, Scope, Send
 from parkmeter.web.stage import locate
@@ -81,15 +88,17 @@ class Gateway:
         descriptors.raise_limit()
         protect()
         try:
-            with contextlib.closing(_bound(gateway.host, gateway.port)) as listener:
-                url = _url(gateway.host, listener.getsockname()[1])
+            with contextlib.closing(bound(gateway.host, gateway.port)) as listener:
+                url = url_of(gateway.host, listener.getsockname()[1])
                 parts = wire(self._settings, folder, url)
+                folder.watch(folder.store)
+                guard = StateGuard(folder, parts.store.refuse_changes, self.stop)
                 reloader = Reloader(folder, lambda: self._reload(parts))
                 with self._hangups(reloader):
                     folder.write_holder(url, self._config)
                     try:
                         facts = Started(url, self._settings, parts, folder)
-                        return self._serve(parts, reloader, listener, lambda: started(facts))
+                        return self._serve(parts, reloader, listener, guard, lambda: started(facts))
                     finally:
                         parts.store.close()
         finally:
@@ -107,14 +116,24 @@ class Gateway:
             ConfigError, ReloadRefusedError: nothing was changed.
 
         """
-        settings = self._reread()
-        changes = compare(self._settings, settings)
-        busy = parts.configure(settings)
+        lines = []
+        if parts.link_secret.refresh():
+            lines.append("links: the secret is new; links sent before no longer work")
+            parts.audit.note(Action.LINKS_ROTATED, BY_HAND, "links sent before no longer work")
+        try:
+            settings = self._reread()
+            changes = compare(self._settings, settings)
+            busy = parts.configure(settings)
+        except ParkmeterError as error:
+            parts.audit.note(Action.RELOAD_REFUSED, BY_HAND, error.title)
+            raise
         self._settings = settings
         if self._server is not None:
             self._server.config.timeout_graceful_shutdown = round(settings.gateway.shutdown_seconds)
         retry = "its first minutes could not be written; reload again"
-        return changes.lines() + [f"{name}: {retry}" for name in busy]
+        lines += changes.lines() + [f"{name}: {retry}" for name in busy]
+        parts.audit.note(Action.RELOADED, BY_HAND, "; ".join(lines))
+        return lines
 
     @contextlib.contextmanager
     def _hangups(self, reloader: Reloader) -> Iterator[None]:
@@ -141,10 +160,12 @@ class Gateway:
         parts: Parts,
         reloader: Reloader,
         listener: socket.socket,
+        guard: StateGuard,
         started: Callable[[], None],
     ) -> "Ended":
         parts.configure(self._settings)
-        parts.clock.start(parts.service.reconcile, parts.service.sweep, parts.service.clock_jumped)
+        service = parts.service
+        parts.clock.start(service.reconcile, service.sweep, service.clock_jumped, watch=guard.check)
         parts.upkeep.start()
         config = uvicorn.Config(
             _Front(parts.control),
@@ -164,27 +185,35 @@ class Gateway:
             timeout_keep_alive=75,
             timeout_graceful_shutdown=round(self._settings.gateway.shutdown_seconds),
         )
-        self._server = _Server(
+
+        def starting() -> None:
+            parts.begin_requests()
+            parts.data_plane.serve(server.server_state.connections)
+
+        self._server = server = _Server(
             config,
-            starting=parts.begin_requests,
+            starting=starting,
             started=started,
             ending=parts.end_requests,
             watchdog=systemd.Watchdog(parts.clock.alive),
         )
         reloader.start()
         parts.health.start()
+        parts.backups.start()
         try:
             with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
                 runner.run(self._server.serve(sockets=[listener]))
         finally:
             reloader.stop()
+            parts.backups.stop()
             parts.health.stop()
             parts.upkeep.stop()
             parts.clock.stop()
             parts.data_plane.join()  # no top-up may come after the parking
             parts.requests.finish()
-            stopping = [] if self._keep else self._park(parts)
-            ended = Ended(stopping, _closes(parts))
+            # Without its folder nothing can be recorded: the servers are left to their leashes.
+            stopping = [] if self._keep or guard.lost else self._park(parts)
+            ended = Ended(stopping, _closes(parts), guard.lost)
             parts.dispatcher.stop(_DELIVERY_SECONDS)
         return ended
 
@@ -192,7 +221,10 @@ class Gateway:
         """Stop every endpoint; meters keep their expiry. Slow ones are left to their leashes."""
         graces = [endpoint.stop_grace_seconds for endpoint in self._settings.endpoints.values()]
         give_up = time.monotonic() + max(graces) + _PARKING_SECONDS
-        while (present := parts.service.park()) and time.monotonic() < give_up:
+        park = parts.service.park
+        if parts.store.fault is not None:
+            park = functools.partial(_stop_unrecorded, parts.driver)
+        while (present := park()) and time.monotonic() < give_up:
             time.sleep(0.02)
         return present
 
@@ -202,11 +234,13 @@ class Ended:
     """State at the end of a run.
 
     `stopping`: endpoints that were not gone in time, left to their leashes. `closes`: the close of
-    each meter that still holds time, which goes on running out.
+    each meter that still holds time, which goes on running out. `lost`: why the state folder could
+    no longer be used, which ended the run; empty otherwise.
     """
 
     stopping: list[str]
     closes: dict[str, datetime]
+    lost: str = ""
 
 
 class Started:
@@ -294,36 +328,19 @@ class _Server(uvicorn.Server):
         self.handle_exit(signal.SIGINT if self.should_exit else number, frame)
 
 
+def _stop_unrecorded(driver: ProcessDriver) -> list[str]:
+    """Stop every endpoint without its meter, which cannot be written; return those present."""
+    with contextlib.suppress(DriverError):
+        present = list(driver.owned())
+        for name in present:
+            driver.stop(Spec(name))
+        return present
+    return []
+
+
 def _closes(parts: Parts) -> dict[str, datetime]:
     try:
         reports = parts.service.reports()
     except ParkmeterError:  # a store that cannot be read must not hinder the end
         return {}
     return {report.spec.name: report.closes_at for report in reports if report.left}
-
-
-def _bound(host: str, port: int) -> socket.socket:
-    try:
-        family, kind, protocol, _, address = socket.getaddrinfo(
-            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )[0]
-        listener = socket.socket(family, kind, protocol)
-    except OSError as error:
-        raise ConfigError(f"The gateway cannot listen on {host}: {error.strerror}.") from error
-    try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind(address)
-        listener.listen(2048)
-    except OSError as error:
-        listener.close()
-        raise ConfigError(
-            f"The gateway cannot listen on {host} port {port}: {error.strerror}. "
-            "Name another port with --port or PARKMETER_PORT."
-        ) from error
-    listener.set_inheritable(False)
-    return listener
-
-
-def _url(host: str, port: int) -> str:
-    shown = "127.0.0.1" if host in ("", "0.0.0.0", "::") else host  # noqa: S104 (compared only)
-    return f"http://[{shown}]:{port}" if ":" in shown else f"http://{shown}:{port}"

@@ -1,9 +1,7 @@
 """From settings to a working gateway: the only module that knows every adapter."""
 
 import logging
-import math
 import os
-import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import timedelta
@@ -15,21 +13,21 @@ from parkmeter.api.dependencies import ApiContext, actor_of
 from parkmeter.api.event_routes import Snapshot, add_event_routes, feed_of
 from parkmeter.api.extend_routes import add_extend_routes
 from parkmeter.api.feed import Feed
+from parkmeter.api.lanes import Lanes
 from parkmeter.api.log_routes import add_log_routes
-from parkmeter.api.token_routes import add_token_routes
+from parkmeter.api.token_routes import add_audit_route, add_token_routes
 from parkmeter.client_file import ClientFile
 from parkmeter.config.settings import EndpointSettings, Settings
-from parkmeter.core.meter import MAKE_BELIEVE
-from parkmeter.core.tokens import Scope, Token, digest_of, new_secret
+from parkmeter.core.tokens import Token, digest_of
 from parkmeter.descriptor_reserve import DescriptorReserve
 from parkmeter.drivers.process import ProcessDriver
-from parkmeter.drivers.process_launch import Launch
 from parkmeter.drivers.process_logs import ProcessLogs
 from parkmeter.errors import StoreBusyError
+from parkmeter.gateway.backups import DailyBackups
 from parkmeter.gateway.clock import LocalClock, elapsed_now
 from parkmeter.gateway.edge_settings import configure_edge, edge_counts
+from parkmeter.gateway.from_settings import launches, routes
 from parkmeter.gateway.health import (
-    ControlThreads,
     HealthMonitor,
     descriptor_check,
     disk_check,
@@ -37,31 +35,31 @@ from parkmeter.gateway.health import (
     store_check,
     thread_check,
 )
+from parkmeter.gateway.links import LinkSecret
 from parkmeter.gateway.metrics import add_metrics_route
 from parkmeter.gateway.notifications import EventSource, receivers
+from parkmeter.gateway.owner_token import owner_token
 from parkmeter.gateway.upkeep import JournalUpkeep
 from parkmeter.notify.dispatcher import DeliveryContext, Dispatcher
 from parkmeter.notify.log import LogNotifier
 from parkmeter.notify.top_up_counter import TopUpCounter
-from parkmeter.ports import Store
 from parkmeter.proxy.data_plane import DataPlane
 from parkmeter.proxy.edge import Edge
 from parkmeter.proxy.gate import LocalGate
 from parkmeter.proxy.request_counter import RequestCounter
 from parkmeter.proxy.waker import Waker
+from parkmeter.service.audit import Audit, EjectAudit
 from parkmeter.service.meters import MeterService
 from parkmeter.service.tokens import TokenService
 from parkmeter.state_folder import StateFolder
 from parkmeter.stores.sqlite import SqliteStore
+from parkmeter.stores.sqlite_backup import BackupError, copy_before_upgrade
 from parkmeter.stores.unrecorded import EjectFile
 from parkmeter.web.asgi import Application
 from parkmeter.web.auth import TokenBook
-from parkmeter.web.routes import Limits, Route, Routes, Timeouts
+from parkmeter.web.routes import Routes
 
 log = logging.getLogger(__name__)
-
-_OWNER = "owner"
-"""Id and name of the token made at the first start; databases of older versions have `first`."""
 
 
 class InForce:
@@ -99,15 +97,17 @@ class Parts:
     in_force: InForce
     service: MeterService
     clock: LocalClock
-    store: Store
+    store: SqliteStore
     driver: ProcessDriver
     control: Application
     data_plane: DataPlane
     requests: RequestCounter
     feed: Feed[Snapshot]
     dispatcher: Dispatcher
+    audit: Audit
+    link_secret: LinkSecret
+    backups: DailyBackups
     edge: Edge
-    threads: ControlThreads
     health: HealthMonitor
     upkeep: JournalUpkeep
     new_token: str | None
@@ -145,7 +145,6 @@ class Parts:
     def begin_requests(self) -> None:
         """Begin to count requests. On the loop of the requests."""
         self.requests.start()
-        self.threads.begin()
 
     def end_requests(self) -> None:
         """Start shutdown: end event streams, answer held requests. On the loop of the requests."""
@@ -172,15 +171,16 @@ def wire(settings: Settings, folder: StateFolder, url: str) -> Parts:
     """
     clock = LocalClock()
     gate = LocalGate(clock.now, on_idle=clock.wake, on_change=lambda: feed.notify())  # noqa: PLW0108 (made below)
-    store = SqliteStore(folder.store)
-    new_token = _owner_token(settings, folder, store, clock, url)
+    store = _opened_store(folder)
+    audit = Audit(store, clock.now)
+    new_token = owner_token(settings, folder, store, audit, url)
     book = TokenBook(store.tokens())
     in_force = InForce(settings)
     driver = ProcessDriver(folder.endpoints, {}, DescriptorReserve())
-    link_secret = folder.link_secret()
+    link_secret = LinkSecret(folder)
     events = EventSource(store, lambda: in_force.settings, url, link_secret)
     dispatcher = Dispatcher(DeliveryContext(store, events.event, clock.now))
-    counter = TopUpCounter(LogNotifier(), dispatcher)
+    counter = TopUpCounter(EjectAudit(audit, LogNotifier(), dispatcher))
     service = MeterService(
         {},
         store=store,
@@ -195,13 +195,13 @@ def wire(settings: Settings, folder: StateFolder, url: str) -> Parts:
     edge = Edge()
     data_plane = DataPlane(Routes(), book, gate, clock.now, waker=waker, edge=edge)
     requests = RequestCounter(data_plane.traffic, store.requests, clock.now)
-    threads = ControlThreads()
+    lanes = Lanes()
     health = HealthMonitor(
         [
             store_check(store.probe),
             disk_check(folder.path),
             descriptor_check(),
-            thread_check(threads.busy),
+            thread_check(lanes.busy),
         ],
         lambda: {**edge_counts(edge), "disk_free_bytes": disk_free(folder.path)},
     )
@@ -211,7 +211,9 @@ def wire(settings: Settings, folder: StateFolder, url: str) -> Parts:
         in_force.resource_of,
         clock.now,
         clock.alive,
+        lambda: store.fault,
         requests=requests,
+        lanes=lanes,
         rate=ChangeRate(in_force.changes),
         invocations=in_force.invocations_of,
         faults=health.faults,
@@ -223,13 +225,26 @@ def wire(settings: Settings, folder: StateFolder, url: str) -> Parts:
 
     def tokens_changed(tokens: Iterable[Token]) -> None:
         book.replace(tokens)
+        gate.recheck()  # refuses the held prompts of a revoked token
         feed.notify()  # ends the streams of a revoked token
 
-    issuing = TokenService(store, lambda: service.names, clock.now, changed=tokens_changed)
-    add_token_routes(application, control, issuing)
+    def rotated(before: Token, secret: str) -> None:
+        known = folder.client()
+        if known is not None and digest_of(known.token) == before.digest:
+            folder.write_client(ClientFile(url, secret))
+
+    def fixed(token: Token) -> bool:
+        bootstrap = in_force.settings.bootstrap_token
+        return bootstrap is not None and token.digest == digest_of(bootstrap)
+
+    issuing = TokenService(
+        store, lambda: service.names, clock.now, tokens_changed, rotated=rotated, fixed=fixed
+    )
+    add_token_routes(application, control, issuing, data_plane.cut)
+    add_audit_route(application, control, audit)
     add_log_routes(application, control, ProcessLogs(folder.endpoints), lambda: gate.shutting_down)
     add_event_routes(application, control, feed)
-    add_extend_routes(application, control, lambda: link_secret, store.entry)
+    add_extend_routes(application, control, link_secret, store.entry)
     add_metrics_route(
         application,
         control,
@@ -249,8 +264,12 @@ def wire(settings: Settings, folder: StateFolder, url: str) -> Parts:
         requests=requests,
         feed=feed,
         dispatcher=dispatcher,
+        audit=audit,
+        link_secret=link_secret,
+        backups=DailyBackups(
+            folder.store, lambda: in_force.settings.gateway.backup_days, clock.now
+        ),
         edge=edge,
-        threads=threads,
         health=health,
         upkeep=JournalUpkeep(store, lambda: service.names, in_force.kept, clock.now),
         new_token=new_token,
@@ -258,94 +277,13 @@ def wire(settings: Settings, folder: StateFolder, url: str) -> Parts:
     )
 
 
-def launches(settings: Settings, models: Path) -> dict[str, Launch]:
-    """Return how the process driver starts each endpoint."""
-    return {
-        name: Launch(
-            command=endpoint.command or _embedded(endpoint, models),
-            stop_command=endpoint.stop_command,
-            health=endpoint.health,
-            health_timeout=timedelta(seconds=endpoint.health_timeout_seconds),
-            start_timeout=timedelta(seconds=endpoint.start_timeout_seconds),
-            stop_grace=timedelta(seconds=endpoint.stop_grace_seconds),
-            liveness=_seconds(endpoint.liveness_seconds),
-            environment=endpoint.environment,
-            environment_from=endpoint.environment_from,
-            environment_read=settings.environment_read,
-            user=endpoint.user,
-        )
-        for name, endpoint in settings.endpoints.items()
-    }
-
-
-def routes(settings: Settings) -> Routes:
-    """Return the data plane's routes to all endpoints."""
-    made_up = settings.price_source == MAKE_BELIEVE
-    return Routes(
-        Route(
-            name=name,
-            api_resource=settings.resource_of(name),
-            invocations_path=endpoint.invocations_path,
-            # A 402 has no place for the source of a price, so it shows real ones only.
-            price_per_hour=None if made_up else endpoint.price_per_hour,
-            suggested_minutes=min(30.0, endpoint.max_top_up_minutes),
-            wakes=endpoint.wake_minutes is not None,
-            paths=endpoint.paths,
-            cookies=endpoint.cookies,
-            limits=Limits(
-                max_body_bytes=endpoint.max_body_bytes,
-                max_wait_seconds=math.ceil(endpoint.max_wait_seconds),
-                max_waiting=endpoint.max_waiting,
-                max_in_flight=endpoint.max_in_flight,
-            ),
-            timeouts=Timeouts(
-                first_byte_seconds=endpoint.first_byte_timeout_seconds,
-                idle_seconds=endpoint.idle_timeout_seconds,
-            ),
-        )
-        for name, endpoint in settings.endpoints.items()
-    )
-
-
-def _seconds(seconds: float | None) -> timedelta | None:
-    return None if seconds is None else timedelta(seconds=seconds)
-
-
-def _embedded(endpoint: EndpointSettings, models: Path) -> tuple[str, ...]:
-    """Return the command of the embedded model server, for `model = …`."""
-    # -P: nothing is imported from the folder the gateway happens to be started in.
-    server = (sys.executable, "-P", "-m", "parkmeter.model_server")
-    model = ("--model", endpoint.model or "demo", "--cache", str(models))
-    return (*server, *model, "--port", "{port}")
-
-
-def _owner_token(
-    settings: Settings, folder: StateFolder, store: Store, clock: LocalClock, url: str
-) -> str | None:
-    """Make the owner's token if no valid token may issue tokens; return a generated secret.
-
-    A bootstrap token becomes the owner's and replaces an older one. `client.json` is updated.
-    """
-    tokens, now = store.tokens(), clock.now()
-    owner = next((token for token in tokens if token.id in {_OWNER, "first"}), None)
-    secret = settings.bootstrap_token
-    # Not whenever the owner's is missing: a revoked one would return at the next start.
-    if secret is None and not any(token.administers() and token.alive(now) for token in tokens):
-        secret = new_secret()
-    if secret is None:
-        if (known := folder.client()) is not None:
-            folder.write_client(ClientFile(url, known.token))
-        return None
-    folder.write_client(ClientFile(url, secret))
-    if owner is not None and owner.digest == digest_of(secret):
-        return None
-    store.put_token(
-        Token(
-            id=_OWNER if owner is None else owner.id,
-            digest=digest_of(secret),
-            name=_OWNER if owner is None else owner.name,
-            created_at=now,
-            scopes=frozenset(Scope),
-        )
-    )
-    return secret if settings.bootstrap_token is None else None
+def _opened_store(folder: StateFolder) -> SqliteStore:
+    """Open the store; one of an older version is copied before it is migrated."""
+    try:
+        copy = copy_before_upgrade(folder.store)
+    except BackupError as error:
+        log.warning("the store is migrated without a copy of its older form: %s", error)
+    else:
+        if copy is not None:
+            log.warning("the store is migrated; its older form is kept in %s", copy)
+    return SqliteStore(folder.store)

@@ -16,6 +16,7 @@ from datetime import datetime, timedelta
 from parkmeter.core.digest import WITHIN, digest, may_wait
 from parkmeter.core.events import Event
 from parkmeter.core.journal import Entry
+from parkmeter.errors import StoreBusyError
 from parkmeter.notify.receiver import GoneError, ReadByPeople, Receiver
 from parkmeter.ports import Outbox, Posted
 
@@ -211,6 +212,8 @@ class _Follower:
             self._check_cancelled()
             try:
                 return self._context.outbox.posted(self._place, _BATCH)
+            except StoreBusyError as error:
+                log.warning("%s: cannot read the journal; retrying: %s", self._name, error.title)
             except Exception:
                 log.exception("%s: cannot read the journal; retrying", self._name)
             self._pause(FIRST_PAUSE)

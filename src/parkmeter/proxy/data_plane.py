@@ -3,8 +3,10 @@
 It asks only the gate and the token book, both in memory, and never waits for the core.
 """
 
-from collections.abc import Callable
+import asyncio
+from collections.abc import Callable, Collection
 from datetime import datetime
+from typing import Any
 
 from parkmeter.core.tokens import Scope, Token, require
 from parkmeter.errors import ParkmeterError, TokenRefusedError, UnknownEndpointError
@@ -45,6 +47,8 @@ class DataPlane:
         self.edge = edge or Edge()
         self._book = book
         self._waker = waker
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._connections: Collection[Any] = ()
 
     def authorize(self, target: Target, header: bytes, cached: CachedToken) -> Route:
         """Return the route to a target, if the token in this Authorization header may use it.
@@ -103,6 +107,20 @@ class DataPlane:
         if not token.may(Scope.TOP_UP, route.name):
             return None
         return lambda: waker.wake(route.name, token)
+
+    def serve(self, connections: Collection[Any]) -> None:
+        """Use this collection of the clients' connections, as it is filled. On the loop."""
+        self._loop = asyncio.get_running_loop()
+        self._connections = connections
+
+    def cut(self, token_id: str) -> None:
+        """Break off what the token with this id is being answered; from any thread."""
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(self._cut, token_id)
+
+    def _cut(self, token_id: str) -> None:
+        for connection in tuple(self._connections):
+            connection.cut(token_id)
 
     def close(self) -> None:
         """Start shutdown: answer held requests with 503, stop reusing connections. On the loop.

@@ -166,6 +166,11 @@ class LocalGate:
             slot.places.fill_later()
         return waiter
 
+    def recheck(self) -> None:
+        """Have every held request look again, as after a new view; from any thread."""
+        for slot in tuple(self._slots.values()):
+            slot.notify()
+
     def shut_down(self) -> None:
         """Stop holding requests: notify all held ones, which find `shutting_down` set."""
         self.shutting_down = True

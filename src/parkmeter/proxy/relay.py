@@ -168,9 +168,13 @@ class Relay(Exchange):
             self.timed_out()
 
     def _recheck(self) -> None:
-        """Hold on, or let go: it serves, its meter closed, or the time is over."""
+        """Hold on, or let go: it serves, its meter closed, the time is over, or the token is."""
         if self._held is None:
             return
+        # Minutes may have passed: a token that was revoked meanwhile gets no permit.
+        self._permitted = False
+        self._plane.authorize(self._target, self._request.authorization, self._client.cached_token)
+        self._permitted = True
         if (left := self._held.left()) > 0:
             self._client.timer.restart(left)
             return

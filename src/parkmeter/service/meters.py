@@ -61,10 +61,7 @@ class MeterService:
         ejects: UnrecordedEjects | None = None,
     ) -> None:
         self._specs = dict(specs)
-        self._store = store
-        self._driver = driver
-        self._clock = clock
-        self._gate = gate
+        self._store, self._driver, self._clock, self._gate = store, driver, clock, gate
         claims = DeviceClaims(store, lambda: self._specs)
         self._unfinished = Unfinished(ejects)
         self._reconciler = Reconciler(
@@ -176,12 +173,7 @@ class MeterService:
             return unrecorded_eject.eject(self._reconciler, spec, wanted, busy)
 
     def adopt(self, name: str, seen: datetime, edit: Edit) -> datetime:
-        """Adopt an expiry that was set by hand; return the valid one; see `changes.adopt`.
-
-        Raises:
-            UnknownEndpointError, StoreBusyError: nothing changed.
-
-        """
+        """Adopt an expiry that was set by hand; return the valid one; see `changes.adopt`."""
         return changes.adopt(self._reconciler, self._spec(name), seen, edit)
 
     def warn(self, name: str, why: str, key: str) -> None:
@@ -213,8 +205,7 @@ class MeterService:
         """Return what an endpoint cost from `begin` (None: the first entry) to `end` (None: now).
 
         The period is cut to what has happened: a later end is now, an earlier begin is the first
-        entry, because an endpoint that did not exist saved nothing. Where the journal was made
-        shorter, it begins and ends with whole days (UTC).
+        entry. Where lines of the journal are gone, it begins and ends with whole days (UTC).
 
         Raises:
             UnknownEndpointError, InvalidRequestError: refused.
@@ -235,7 +226,7 @@ class MeterService:
         return lines_of(self._store, self._spec(name).name, begin, end)
 
     def provision(self, name: str, initial: timedelta) -> None:
-        """Put the first time on a meter; see `auto_top_ups.provision`."""
+        """Put the first time on a meter; see `auto_top_ups`."""
         auto_top_ups.provision(self._reconciler, self._spec(name), initial)
 
     def wake(self, name: str, who: Actor) -> Entry | None:

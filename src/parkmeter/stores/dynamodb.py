@@ -8,13 +8,14 @@ meters the clock must look at. Table `auth` holds the tokens under the ancestor'
 
 import random
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
 from botocore.exceptions import ClientError
 
+from parkmeter.core.audit import Record
 from parkmeter.core.device import Claim
 from parkmeter.core.journal import KEY_LIFETIME, Entry, Kind
 from parkmeter.core.ledger import Mark, PricedRun
@@ -22,6 +23,7 @@ from parkmeter.core.meter import Meter
 from parkmeter.core.tokens import Token
 from parkmeter.errors import OverBudgetError, StoreBusyError
 from parkmeter.ports import Budget, DuplicateError, StaleError
+from parkmeter.stores.dynamodb_access import TRANSIENT, DynamoAccess
 from parkmeter.stores.dynamodb_items import (
     METER,
     UNSETTLED,
@@ -38,26 +40,13 @@ from parkmeter.stores.dynamodb_items import (
 )
 from parkmeter.stores.dynamodb_marks import DynamoMarks
 from parkmeter.stores.dynamodb_outbox import write_posted
-from parkmeter.stores.dynamodb_tokens import id_of, item_of, presented_token, token_in
+from parkmeter.stores.dynamodb_tokens import presented_token
 
 _BATCH = 100
 """The limit of BatchGetItem (AWS)."""
 
 _GIVE_UP_SECONDS = 10.0
 """Time for which transient errors are retried, with jitter."""
-
-_TRANSIENT = frozenset(
-    {
-        "ProvisionedThroughputExceeded",
-        "ProvisionedThroughputExceededException",
-        "RequestLimitExceeded",
-        "ThrottlingError",
-        "ThrottlingException",
-        "TransactionConflict",
-        "TransactionInProgressException",
-    }
-)
-"""Another transaction on the same items, or too much at once (DynamoDB, TransactWriteItems)."""
 
 _LONGEST_PAUSE_SECONDS = 0.2
 
@@ -92,6 +81,9 @@ class DynamoStore:
         self._posts = posts
         self._pause = pause
         self._ticks = ticks
+        self._access = DynamoAccess(
+            client, self._tables.meters, self._tables.auth, pause=pause, ticks=ticks
+        )
         self._marks = DynamoMarks(client, self._tables.meters, self.journal)
 
     def load(self, name: str) -> Meter:
@@ -185,24 +177,24 @@ class DynamoStore:
         return self._marks.add_marks(name, marks, last)
 
     def tokens(self) -> list[Token]:
-        """See `ports.Store`. A pass code put there by hand is a token like others.
-
-        An invalid item must not hide the others: it is left out, and is no valid credential.
-        """
-        found = [token for item in self._token_items() if (token := token_in(item)) is not None]
-        return sorted(found, key=lambda token: (token.created_at, token.id))
-
-    def put_token(self, token: Token) -> None:
         """See `ports.Store`."""
-        old = self._token_keys(token.id) - {token.digest}
-        self._client.put_item(TableName=self._tables.auth, Item=item_of(token))
-        self._delete_tokens(old)
+        return self._access.tokens()
 
-    def remove_token(self, token_id: str) -> bool:
+    def put_token(self, token: Token, record: Record | None = None) -> None:
         """See `ports.Store`."""
-        keys = self._token_keys(token_id)
-        self._delete_tokens(keys)
-        return bool(keys)
+        self._access.put_token(token, record)
+
+    def remove_token(self, token_id: str, record: Record | None = None) -> bool:
+        """See `ports.Store`."""
+        return self._access.remove_token(token_id, record)
+
+    def note(self, record: Record) -> None:
+        """See `ports.Store`."""
+        self._access.note(record)
+
+    def audit(self, limit: int, before: int | None = None) -> list[Record]:
+        """See `ports.Store`."""
+        return self._access.audit(limit, before)
 
     def close(self) -> None:
         """See `ports.Store`: boto3 holds none."""
@@ -241,7 +233,7 @@ class DynamoStore:
         except self._client.exceptions.TransactionCanceledException as error:
             self._explain(error, meter, entries, budget, conditional)
         except ClientError as error:
-            if error.response["Error"]["Code"] in _TRANSIENT:
+            if error.response["Error"]["Code"] in TRANSIENT:
                 raise _ConflictError from error
             raise
         return committed
@@ -256,7 +248,7 @@ class DynamoStore:
     ) -> None:
         """Raise the error that the reasons of a cancelled transaction mean."""
         codes = [reason.get("Code") for reason in error.response["CancellationReasons"]]
-        if not _TRANSIENT.isdisjoint(codes):
+        if not TRANSIENT.isdisjoint(codes):
             raise _ConflictError from error
         for entry in entries:
             self._refuse_duplicate(entry)
@@ -285,17 +277,6 @@ class DynamoStore:
         )
         item: dict[str, Any] | None = found.get("Item")
         return item
-
-    def _delete_tokens(self, keys: Iterable[str]) -> None:
-        for key in keys:
-            self._client.delete_item(TableName=self._tables.auth, Key={"token": key})
-
-    def _token_keys(self, token_id: str) -> set[str]:
-        return {item["token"] for item in self._token_items() if id_of(item) == token_id}
-
-    def _token_items(self) -> Iterator[dict[str, Any]]:
-        # Consistent, so that a token issued a moment ago can be revoked.
-        return _pages(self._client.scan, TableName=self._tables.auth, ConsistentRead=True)
 
 
 class _ConflictError(Exception):

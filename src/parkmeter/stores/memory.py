@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 from datetime import date, datetime
 
+from parkmeter.core.audit import Record
 from parkmeter.core.device import Claim
 from parkmeter.core.journal import KEY_LIFETIME, Entry
 from parkmeter.core.ledger import Mark, PricedRun, is_due, next_mark
@@ -30,6 +31,7 @@ class MemoryStore:
         self._holders: dict[str, str] = {}
         self._posted: list[Posted] = []
         self._followers: dict[str, int] = {}
+        self._audit: list[Record] = []
 
     def load(self, name: str) -> Meter:
         """See `ports.Store`."""
@@ -152,20 +154,39 @@ class MemoryStore:
         with self._lock:
             return sorted(self._tokens.values(), key=lambda token: token.created_at)
 
-    def put_token(self, token: Token) -> None:
+    def put_token(self, token: Token, record: Record | None = None) -> None:
         """See `ports.Store`."""
         with self._lock:
             self._tokens[token.id] = token
+            self._append(record)
 
-    def remove_token(self, token_id: str) -> bool:
+    def remove_token(self, token_id: str, record: Record | None = None) -> bool:
         """See `ports.Store`."""
         with self._lock:
-            return self._tokens.pop(token_id, None) is not None
+            if self._tokens.pop(token_id, None) is None:
+                return False
+            self._append(record)
+            return True
+
+    def note(self, record: Record) -> None:
+        """See `ports.Store`."""
+        with self._lock:
+            self._append(record)
+
+    def audit(self, limit: int, before: int | None = None) -> list[Record]:
+        """See `ports.Store`."""
+        with self._lock:
+            upto = len(self._audit) if before is None else max(0, before - 1)
+            return self._audit[:upto][::-1][:limit]
 
     def close(self) -> None:
         """See `ports.Store`: there are none."""
 
     # ── Under the lock ──────────────────────────────────────────────────────────────────────────
+
+    def _append(self, record: Record | None) -> None:
+        if record is not None:
+            self._audit.append(replace(record, number=len(self._audit) + 1))
 
     def _mark_after(self, entry: Entry) -> None:
         """Keep the marks in step with an entry that was added."""

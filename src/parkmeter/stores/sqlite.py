@@ -11,17 +11,20 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
+from parkmeter.core.audit import Record
 from parkmeter.core.device import Claim
 from parkmeter.core.journal import KEY_LIFETIME, Entry
 from parkmeter.core.ledger import Mark, PricedRun
 from parkmeter.core.meter import Meter
 from parkmeter.core.tokens import Token
-from parkmeter.errors import OverBudgetError
+from parkmeter.errors import OverBudgetError, StoreBusyError
 from parkmeter.ports import Budget, DuplicateError, Posted, StaleError
-from parkmeter.stores.records import read, written
+from parkmeter.stores.records import written
+from parkmeter.stores.sqlite_access import SqliteAccess
 from parkmeter.stores.sqlite_file import SqliteFile
-from parkmeter.stores.sqlite_marks import SqliteMarks, last_number, mark_after, sortable
+from parkmeter.stores.sqlite_marks import SqliteMarks, last_number, mark_after
 from parkmeter.stores.sqlite_requests import SqliteRequests
+from parkmeter.stores.sqlite_rows import sortable, value_of
 
 _SPENT_KEPT = timedelta(days=2)
 """A token's minutes of a day are needed on that day, or the next if the clock is set back."""
@@ -44,12 +47,13 @@ class SqliteStore:
     `requests` is a `ports.RequestBook` on the same file.
 
     Raises:
-        ConfigError: a newer parkmeter wrote the file, or it is no SQLite file.
+        ConfigError: a newer parkmeter wrote the file, it is no SQLite file, or it is damaged.
 
     """
 
     def __init__(self, path: Path) -> None:
         self._file = SqliteFile(path)
+        self._access = SqliteAccess(self._file)
         self._marks = SqliteMarks(self._file)
         self.requests = SqliteRequests(self._file)
 
@@ -176,22 +180,32 @@ class SqliteStore:
 
     def tokens(self) -> list[Token]:
         """See `ports.Store`."""
-        rows = self._file.all("SELECT body FROM tokens ORDER BY created_at, id")
-        return [read(Token, body) for (body,) in rows]
+        return self._access.tokens()
 
-    def put_token(self, token: Token) -> None:
+    def put_token(self, token: Token, record: Record | None = None) -> None:
         """See `ports.Store`."""
-        row = token.id, sortable(token.created_at), written(token)
-        query = "INSERT OR REPLACE INTO tokens (id, created_at, body) VALUES (?, ?, ?)"
-        self._file.write(lambda connection: connection.execute(query, row))
+        self._access.put_token(token, record)
 
-    def remove_token(self, token_id: str) -> bool:
+    def remove_token(self, token_id: str, record: Record | None = None) -> bool:
         """See `ports.Store`."""
+        return self._access.remove_token(token_id, record)
 
-        def change(connection: sqlite3.Connection) -> int:
-            return connection.execute("DELETE FROM tokens WHERE id = ?", (token_id,)).rowcount
+    def note(self, record: Record) -> None:
+        """See `ports.Store`."""
+        self._access.note(record)
 
-        return self._file.write(change) == 1
+    def audit(self, limit: int, before: int | None = None) -> list[Record]:
+        """See `ports.Store`."""
+        return self._access.audit(limit, before)
+
+    @property
+    def fault(self) -> StoreBusyError | None:
+        """Return the reason why no change is made any more; None while the file is sound."""
+        return self._file.fault
+
+    def refuse_changes(self, fault: type[StoreBusyError], why: str) -> None:
+        """Make no further change, from any thread; see `SqliteFile.refuse`."""
+        self._file.refuse(fault, why)
 
     def close(self) -> None:
         """See `ports.Store`."""
@@ -290,7 +304,7 @@ def _append(connection: sqlite3.Connection, entry: Entry) -> None:
 
 
 def _meter(body: str, version: int) -> Meter:
-    return read(Meter, body, version=version)
+    return value_of(Meter, body, version=version)
 
 
 def _entry_of_key(
@@ -305,4 +319,4 @@ def _entry_of_key(
 
 
 def _entry(body: str, number: int) -> Entry:
-    return read(Entry, body, number=number)
+    return value_of(Entry, body, number=number)

@@ -1,4 +1,4 @@
-"""One SQLite file: its schema, its connections, and its transactions, committed in groups.
+"""One SQLite file: its connections, and its transactions, committed in groups.
 
 Durable at every commit: what was acknowledged survives kill -9 and power loss (`synchronous=FULL`).
 Knows nothing of meters but their tables.
@@ -11,11 +11,14 @@ import sqlite3
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from parkmeter.errors import ConfigError, StoreBusyError
+from parkmeter.stores.backup_files import restore_advice
+from parkmeter.stores.sqlite_schema import MIGRATIONS as _MIGRATIONS
+from parkmeter.stores.store_faults import StateLostError, StoreDamagedError, damage_in, is_damage
 
 log = logging.getLogger(__name__)
 
@@ -27,84 +30,11 @@ _MOST_IDLE = 8
 _BUSY_SECONDS = 10.0
 """Time a writer waits for other processes before the store counts as busy."""
 
-_MIGRATIONS = (
-    """
-    CREATE TABLE meters (
-        name TEXT PRIMARY KEY,
-        version INTEGER NOT NULL,
-        settled INTEGER NOT NULL,
-        body TEXT NOT NULL
-    ) STRICT;
-    CREATE INDEX unsettled_meters ON meters (name) WHERE settled = 0;
-    CREATE TABLE journal (
-        endpoint TEXT NOT NULL,
-        number INTEGER NOT NULL,
-        body TEXT NOT NULL,
-        PRIMARY KEY (endpoint, number)
-    ) STRICT, WITHOUT ROWID;
-    CREATE TABLE keys (
-        endpoint TEXT NOT NULL,
-        key TEXT NOT NULL,
-        at TEXT NOT NULL,
-        number INTEGER NOT NULL,
-        PRIMARY KEY (endpoint, key)
-    ) STRICT, WITHOUT ROWID;
-    CREATE INDEX keys_by_age ON keys (at);
-    CREATE TABLE spent (
-        token_id TEXT NOT NULL,
-        day TEXT NOT NULL,
-        minutes REAL NOT NULL,
-        PRIMARY KEY (token_id, day)
-    ) STRICT, WITHOUT ROWID;
-    CREATE TABLE tokens (
-        id TEXT PRIMARY KEY,
-        created_at TEXT NOT NULL,
-        body TEXT NOT NULL
-    ) STRICT, WITHOUT ROWID;
-    """,
-    """
-    CREATE TABLE devices (
-        name TEXT PRIMARY KEY,
-        holder TEXT NOT NULL
-    ) STRICT, WITHOUT ROWID;
-    """,
-    """
-    CREATE INDEX spent_by_day ON spent (day);
-    """,
-    """
-    CREATE TABLE posted (
-        place INTEGER PRIMARY KEY,
-        endpoint TEXT NOT NULL,
-        number INTEGER NOT NULL
-    ) STRICT;
-    CREATE TABLE followers (
-        name TEXT PRIMARY KEY,
-        place INTEGER NOT NULL
-    ) STRICT, WITHOUT ROWID;
-    """,
-    """
-    CREATE TABLE requests (
-        endpoint TEXT NOT NULL,
-        minute INTEGER NOT NULL,
-        count INTEGER NOT NULL,
-        PRIMARY KEY (endpoint, minute)
-    ) STRICT, WITHOUT ROWID;
-    CREATE INDEX requests_by_age ON requests (minute);
-    """,
-    """
-    CREATE TABLE marks (
-        endpoint TEXT NOT NULL,
-        at TEXT NOT NULL,
-        number INTEGER NOT NULL,
-        lasting INTEGER NOT NULL,
-        body TEXT NOT NULL,
-        runs TEXT,
-        PRIMARY KEY (endpoint, at, number)
-    ) STRICT;
-    CREATE INDEX marks_with_runs ON marks (endpoint, at) WHERE runs IS NOT NULL;
-    """,
-)
-"""Each migrates the file from its index to the next (`PRAGMA user_version`). Never edited."""
+_CHECKED_WHOLE = 64 * 2**20
+"""Bytes up to which the whole file is checked at the start; this takes some tenths of a second."""
+
+_CHECKED_ALWAYS = ("meters", "tokens", "devices")
+"""Tables that are checked at the start of a larger file: without them nothing works."""
 
 SCHEMA = len(_MIGRATIONS)
 """The schema number of this parkmeter."""
@@ -140,29 +70,65 @@ class _Write(Generic[_Result]):
             if not connection.in_transaction:
                 raise
             connection.execute("ROLLBACK TO change")
-            self.refusal = _store_error(error)
+            self.refusal = error
         connection.execute("RELEASE change")
 
 
 class SqliteFile:
     """A file of the current schema, created with mode 0600; from any thread.
 
+    A change is acknowledged only while the file is still at its path: one that was removed is
+    written to for nothing. After damage or a removal was seen, no further change is made.
+
     Raises:
-        ConfigError: a newer parkmeter wrote the file, or it is no SQLite file.
+        ConfigError: a newer parkmeter wrote the file, it is no SQLite file, or it is damaged.
 
     """
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        self._fault: type[StoreBusyError] | None = None
         # Last in, first out, so that few are ever open.
         self._idle: queue.LifoQueue[sqlite3.Connection] = queue.LifoQueue(_MOST_IDLE)
         self._waiting: deque[_Write[Any]] = deque()
         self._writing = threading.Lock()
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+        handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+        self._identity = os.fstat(handle)
+        os.close(handle)
         try:
+            _check(path)
             self._migrate()
-        except sqlite3.DatabaseError as error:
-            raise ConfigError(f"{path} cannot be used as parkmeter's store: {error}.") from error
+        except (sqlite3.DatabaseError, StoreDamagedError) as error:
+            why = error.__cause__ or error
+            raise ConfigError(
+                f"{path} cannot be used as parkmeter's store: {why}. {restore_advice(path)}"
+            ) from error
+
+    @property
+    def fault(self) -> StoreBusyError | None:
+        """Return the reason why no change is made any more; None while the file is sound."""
+        return None if self._fault is None else self._fault()
+
+    def refuse(self, fault: type[StoreBusyError], why: str) -> None:
+        """Make no further change; the first reason given stays, and `why` is logged."""
+        if self._fault is None:
+            self._fault = fault
+            log.critical("%s takes no further change: %s", self._path, why)
+
+    def is_in_place(self) -> bool:
+        """Return whether the file is still the one at its path.
+
+        Raises:
+            StoreBusyError: that cannot be said now.
+
+        """
+        try:
+            return os.path.samestat(os.stat(self._path), self._identity)  # noqa: PTH116
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+        except OSError as error:
+            log.warning("store %s: %s", self._path, error)
+            raise StoreBusyError from error
 
     def one(self, query: str, *values: object) -> Any:
         """Return the first row of a result, None without any.
@@ -203,14 +169,19 @@ class SqliteFile:
     @contextmanager
     def connection(self) -> Iterator[sqlite3.Connection]:
         """Return a connection for exclusive use; readers never wait for the writer (WAL)."""
+        if self._fault is StateLostError:
+            raise StateLostError
         try:
             connection = self._idle.get_nowait()
         except queue.Empty:
             connection = self._open()
         try:
             yield connection
-        except sqlite3.OperationalError as error:
-            raise _store_error(error) from error
+        except sqlite3.DatabaseError as error:
+            translated = self._translated(error)
+            if translated is error:
+                raise
+            raise translated from error
         finally:
             self._give_back(connection)
 
@@ -225,15 +196,21 @@ class SqliteFile:
         """One transaction for every write that waits now; afterwards all of them are over."""
         writes = [self._waiting.popleft() for _ in range(len(self._waiting))]
         try:
+            if self._fault is not None:
+                raise self._fault  # noqa: TRY301
             with self.connection() as connection, _transaction(connection):
                 for write in writes:
                     write.apply(connection)
+            if not self.is_in_place():
+                self.refuse(StateLostError, "it was removed or replaced")
+                raise StateLostError  # noqa: TRY301
         except Exception as error:  # noqa: BLE001 (every write raises it to its own caller)
             for write in writes:
                 write.error = _copy(error)
         else:
             for write in writes:
-                write.error = write.refusal
+                refusal = write.refusal
+                write.error = refusal if refusal is None else self._translated(refusal)
         finally:
             for write in writes:
                 write.done = True
@@ -247,8 +224,8 @@ class SqliteFile:
             )
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = FULL")
-        except sqlite3.OperationalError as error:
-            raise _store_error(error) from error
+        except sqlite3.DatabaseError as error:
+            raise self._translated(error) from error
         return connection
 
     def _give_back(self, connection: sqlite3.Connection) -> None:
@@ -260,6 +237,16 @@ class SqliteFile:
             self._idle.put_nowait(connection)
         except queue.Full:
             connection.close()
+
+    def _translated(self, error: Exception) -> Exception:
+        """Return the error for the caller: what SQLite cannot do now may be retried."""
+        if is_damage(error):
+            self.refuse(StoreDamagedError, f"{error}. {restore_advice(self._path)}")
+            return StoreDamagedError()
+        if isinstance(error, sqlite3.OperationalError):
+            log.warning("store: %s", error)
+            return StoreBusyError()
+        return error
 
     def _migrate(self) -> None:
         with self.connection() as connection, _transaction(connection):
@@ -273,6 +260,23 @@ class SqliteFile:
                 for statement in filter(str.strip, script.split(";")):
                     connection.execute(statement)
                 connection.execute(f"PRAGMA user_version = {number}")
+
+
+def _check(path: Path) -> None:
+    """Check the structure of a file: all of a small one, the vital tables of a large one.
+
+    Raises:
+        sqlite3.DatabaseError: it is damaged, or cannot be read.
+
+    """
+    with closing(sqlite3.connect(path, timeout=_BUSY_SECONDS)) as connection:
+        tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master")}
+        checks = [f"quick_check({name})" for name in _CHECKED_ALWAYS if name in tables]
+        if path.stat().st_size <= _CHECKED_WHOLE:
+            checks = ["quick_check(3)"]
+        for check in checks:
+            if damage := damage_in(connection, check):
+                raise sqlite3.DatabaseError(damage)
 
 
 @contextmanager
@@ -293,11 +297,3 @@ def _copy(error: Exception) -> Exception:
     other.__dict__.update(error.__dict__)
     other.__cause__ = error
     return other
-
-
-def _store_error(error: Exception) -> Exception:
-    """Return the error for the caller: what SQLite cannot do now may be retried."""
-    if isinstance(error, sqlite3.OperationalError):
-        log.warning("store: %s", error)
-        return StoreBusyError()
-    return error

@@ -12,6 +12,7 @@ from parkmeter.core.ledger import EVERY, Mark, PricedRun, is_due, next_mark
 from parkmeter.stores.marks import body_of, read_mark, read_runs, runs_of
 from parkmeter.stores.records import read
 from parkmeter.stores.sqlite_file import SqliteFile
+from parkmeter.stores.sqlite_rows import sortable
 
 _COLUMNS = "SELECT body, runs, lasting FROM marks WHERE endpoint = ?"
 _NEWEST = f"{_COLUMNS} ORDER BY at DESC, number DESC LIMIT 1"
@@ -125,11 +126,6 @@ def last_number(connection: sqlite3.Connection, name: str) -> int:
         "SELECT coalesce(max(number), 0) FROM journal WHERE endpoint = ?", (name,)
     ).fetchone()
     return int(last)
-
-
-def sortable(moment: datetime) -> str:
-    """Return the moment in a fixed width, so that text order is time order."""
-    return moment.isoformat(timespec="microseconds")
 
 
 def _put(connection: sqlite3.Connection, name: str, mark: Mark) -> None:

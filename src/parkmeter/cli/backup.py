@@ -1,0 +1,156 @@
+"""The commands for the files of a state folder: `backup`, `restore`, `links rotate`.
+
+They need neither token nor address: who may write the folder may run them.
+"""
+
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from parkmeter.cli.options import AsJson, State
+
+if TYPE_CHECKING:  # importing it takes longer than `--help` may
+    from parkmeter.state_folder import StateFolder
+
+Config = Annotated[
+    Path | None,
+    typer.Option(
+        help="parkmeter.toml that names the state folder. Also PARKMETER_CONFIG.",
+        show_default=False,
+    ),
+]
+
+links = typer.Typer(no_args_is_help=True, help="The links in warnings.")
+
+
+def register(app: typer.Typer) -> None:
+    """Add these commands to the command line."""
+    app.command()(backup)
+    app.command()(restore)
+    app.add_typer(links, name="links")
+
+
+def backup(
+    file: Annotated[
+        Path | None,
+        typer.Argument(help="[STATE/backups/parkmeter-TIME.sqlite]", show_default=False),
+    ] = None,
+    *,
+    state: State = None,
+    config: Config = None,
+    as_json: AsJson = False,
+) -> None:
+    """Copy the store of a gateway, which may go on working meanwhile.
+
+    The copy has everything that was acknowledged before. It holds meters, journal, audit and the
+    digests of tokens, no secret. FILE may be a folder.
+    """
+    from parkmeter.stores.backup_files import folder_of, manual_name
+    from parkmeter.stores.sqlite_backup import back_up
+
+    folder, name = _folder(state, config), manual_name(datetime.now(UTC))
+    target = folder_of(folder.store) / name if file is None else file
+    if target.is_dir():
+        target /= name
+    with _errors(as_json=as_json):
+        size = back_up(folder.store, target)
+    if as_json:
+        typer.echo(json.dumps({"file": str(target), "bytes": size}, ensure_ascii=False))
+    else:
+        typer.echo(f"{target} ({size / 1_000_000:.1f} MB)")
+
+
+def restore(
+    file: Annotated[Path, typer.Argument(help="A backup.")],
+    *,
+    state: State = None,
+    config: Config = None,
+    as_json: AsJson = False,
+) -> None:
+    """Put a backup in the place of the store. Refused while a gateway works in the folder.
+
+    The file that was there is kept beside it. What happened after the backup is not in it: time
+    bought since then is missing, and tokens revoked since then work again.
+    """
+    from parkmeter.stores.sqlite_backup import restore as put_back
+
+    folder = _folder(state, config)
+    with _errors(as_json=as_json):
+        folder.lock()
+        try:
+            kept = put_back(file, folder.store, datetime.now(UTC))
+        finally:
+            folder.release()
+    if as_json:
+        document = {"file": str(folder.store), "kept": None if kept is None else str(kept)}
+        typer.echo(json.dumps(document, ensure_ascii=False))
+        return
+    typer.echo(f"Restored {file} to {folder.store}.")
+    if kept is not None:
+        typer.echo(f"The file that was there: {kept}")
+    typer.echo("Tokens revoked or rotated since the backup have their old state again:")
+    typer.echo("  parkmeter token list")
+
+
+@links.command("rotate")
+def rotate_links(*, state: State = None, config: Config = None, as_json: AsJson = False) -> None:
+    """Change the secret that signs the links in warnings: links sent before stop working.
+
+    Warnings that are sent from now on have working links.
+    """
+    from parkmeter.errors import NoGatewayError
+    from parkmeter.gateway.reload import reload_gateway
+
+    folder = _folder(state, config)
+    with _errors(as_json=as_json):
+        folder.rotate_link_secret()
+        running = folder.holder() is not None
+        if running:
+            try:
+                reload_gateway(folder)  # takes up the secret, whatever else it makes of its file
+            except NoGatewayError:
+                running = folder.holder() is not None
+                if running:
+                    raise
+    if as_json:
+        typer.echo(json.dumps({"rotated": True, "running": running}))
+    else:
+        typer.echo("Links sent before now no longer work; the next warnings have new ones.")
+
+
+@contextmanager
+def _errors(*, as_json: bool) -> Iterator[None]:
+    """Print an error as the other commands do, and end the command."""
+    from parkmeter.errors import ParkmeterError
+
+    try:
+        yield
+    except ParkmeterError as error:
+        if as_json:
+            document = {"title": error.title, "detail": error.detail, "code": error.code}
+            typer.echo(json.dumps(document, ensure_ascii=False), err=True)
+        else:
+            typer.echo(f"parkmeter: {error.detail}", err=True)
+        raise typer.Exit(1) from None
+
+
+def _folder(state: Path | None, config: Path | None) -> "StateFolder":
+    """Return the state folder: the one named, else that of the configuration, else the default."""
+    from parkmeter.config.load import load_settings, state_folder
+    from parkmeter.errors import ConfigError
+    from parkmeter.state_folder import StateFolder
+
+    folder = state_folder(state)
+    if state is None and (config or os.environ.get("PARKMETER_CONFIG")):
+        try:
+            folder = load_settings(config=config).gateway.state or folder
+        except ConfigError as error:
+            typer.echo(error.detail, err=True)
+            raise typer.Exit(1) from None
+    return StateFolder(folder.expanduser().absolute())
