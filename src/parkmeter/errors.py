@@ -5,7 +5,7 @@ what to do next, and its `data`. An error that only one module raises is defined
 status of each code is in `web.problems`; this module knows nothing of parkmeter.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Any, ClassVar
 
@@ -316,28 +316,6 @@ class EndpointUnreachableError(ParkmeterError):
         "same request with the same Idempotency-Key again."
     )
     retry_after = 1
-
-
-class ClockStoppedError(ParkmeterError):
-    """Raised when the clock no longer calls reconcile: this gateway does not watch its meters."""
-
-    code = "clock_stopped"
-    title = "The clock has stopped"
-    text = (
-        "Requests are answered, but the clock is not running, so no endpoint is started or stopped "
-        "in time. Restart the gateway; until then the leashes keep to the deadlines they have. On "
-        "AWS, read the log of the clock's function."
-    )
-
-
-class UnhealthyError(ParkmeterError):
-    """Raised when the gateway answers but cannot do all of its work; `reasons` are stable codes."""
-
-    code = "unhealthy"
-    title = "The gateway cannot do all of its work"
-
-    def __init__(self, faults: Mapping[str, str], **data: Any) -> None:
-        super().__init__(" ".join(faults.values()), reasons=list(faults), **data)
 
 
 class LogsElsewhereError(ParkmeterError):

@@ -227,7 +227,7 @@ def deployment(moto: str, network: Network) -> Iterator[Life]:
 
 
 def run(seed: int, hours: float) -> tuple[Ledger, Counter[str], Counter[str]]:
-    """Run so many simulated hours; return the ledger, the epochs of each fault, and its hits."""
+    """Run for these simulated hours; return the ledger, the epochs of each fault, and its hits."""
     ledger, epochs, chance = Ledger(), Counter[str](), random.Random(seed)
     network = Network(random.Random(f"{seed}/calls"))
     with moto_server() as moto, deployment(moto, network) as life:

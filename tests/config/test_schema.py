@@ -6,8 +6,9 @@ import jsonschema
 import pytest
 from pydantic import ValidationError
 
+from parkmeter.config.gateway import GatewaySettings
 from parkmeter.config.schema import config_schema
-from parkmeter.config.settings import EndpointSettings, GatewaySettings, Settings
+from parkmeter.config.settings import EndpointSettings, Settings
 
 SCHEMA = jsonschema.Draft202012Validator(config_schema())
 

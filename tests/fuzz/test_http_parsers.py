@@ -47,6 +47,7 @@ VALUES = damaged(
     [b",", b";", b'"', b"\\", b"=", b" ", b"\t", b"wait", b"close", b"host", b"h2c", b"upgrade"],
 )
 BREAKING = (b"\r", b"\n", b"\0")
+READABLE = frozenset(b"\t\r\n\0") | frozenset(range(0x20, 0x100)) - {0x7F}
 
 
 @FEW_AND_MANY
@@ -78,7 +79,7 @@ def test_a_path_has_one_plain_form_however_it_is_encoded(run, cases):
         assert found is None or found.startswith("/")
         assert found is None or {".", ".."}.isdisjoint(found.split("/"))
         at %= len(path)
-        if path[at] not in b"%":
+        if found is not None and path[at] not in b"%":
             assert plain(path[:at] + b"%%%02x" % path[at] + path[at + 1 :]) == found
 
     paths = damaged(
@@ -118,15 +119,12 @@ def test_a_head_for_a_model_server_is_one_request_without_what_is_ours(run, case
 
     def check(case: tuple[bytes, list[tuple[bytes, bytes]], bool]) -> None:
         url, fields, cookies = case
-        # The client's own parser reads neither line ends nor most control bytes in a value.
+        # Other control bytes are refused by the parser of the client's connection.
         fields = [
-            (name, bytes(byte for byte in value if byte >= 0x20 or byte == 9).strip())
-            if not any(breaking in value for breaking in BREAKING)
-            else (name, value)
+            (name, bytes(filter(READABLE.__contains__, value)))
             for name, value in fields
             if name == b"authorization" or SECRET not in value
         ]
-        fields = [(name, value.replace(b"\x7f", b"")) for name, value in fields]
         request = RequestHead("POST", url, fields, PEER, http11=True)
         try:
             request.check_names()

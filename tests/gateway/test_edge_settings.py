@@ -2,7 +2,7 @@
 
 import pytest
 
-from parkmeter.config.settings import GatewaySettings
+from parkmeter.config.gateway import GatewaySettings
 from parkmeter.gateway.edge_settings import configure_edge, edge_counts
 from parkmeter.proxy.edge import Edge
 

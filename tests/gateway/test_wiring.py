@@ -6,7 +6,8 @@ import pytest
 
 from parkmeter.config.settings import DemoSettings, Settings
 from parkmeter.errors import StoreBusyError
-from parkmeter.gateway.wiring import Parts, routes, wire
+from parkmeter.gateway.from_settings import routes
+from parkmeter.gateway.wiring import Parts, wire
 from parkmeter.state_folder import StateFolder
 
 

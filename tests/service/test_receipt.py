@@ -335,3 +335,14 @@ def test_parts_are_rounded_so_that_they_add_up():
     found = receipt(lines, "flan-t5", PRICE, NOON, NOON + HOUR)
     assert found.cost == Decimal("0.0008")
     assert sum(part.cost for part in found.parts) == found.cost
+
+
+def test_a_receipt_has_what_was_bought_before_the_clock_was_set_back_past_the_first_entry(world):
+    world.top_up(30)
+    world.wind(HOUR)
+    world.clock.time -= 5 * HOUR
+    world.service.sweep()
+    world.top_up(10)
+    world.wind(HOUR)
+    world.clock.time += 5 * HOUR
+    assert world.service.receipt("flan-t5").parts[0].bought >= 30 * MINUTE

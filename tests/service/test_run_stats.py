@@ -1,11 +1,12 @@
 """Figures from the journal: the cost of the present run, the usual start time."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 
 import pytest
 
 from parkmeter.core.journal import Entry
+from parkmeter.core.ledger import Position
 from parkmeter.service.run_stats import RunStats
 from tests.support.world import ADA, MINUTE, NOON, SECOND, World, spec
 
@@ -22,6 +23,10 @@ class Reads:
     def journal(self, name: str, limit: int, before: int | None = None) -> list[Entry]:
         self.count += 1
         return self.world.store.journal(name, limit, before)
+
+    def position(self, name: str, moment: datetime, price: Decimal | None) -> Position:
+        self.count += 1
+        return self.world.service.position(name, moment, price)
 
 
 @pytest.fixture

@@ -30,6 +30,8 @@ class WatchedDriver(FakeDriver):
         self._next_failures.clear()
         for name, endpoint in self._endpoints.items():
             endpoint.stuck = False
+            if endpoint.then_at is not None:  # not delayed by a clock that was set back
+                endpoint.then_at = min(endpoint.then_at, self.now() + self.start_takes)
             if self.phase(name) is Phase.BUSY:
                 self.show(name, Phase.READY)
         self.calls.clear()

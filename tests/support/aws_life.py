@@ -37,6 +37,7 @@ from parkmeter.notify.log import LogNotifier
 from parkmeter.notify.sns import SnsReceiver
 from parkmeter.service.changes import Actor
 from parkmeter.service.event_builder import extension_of
+from parkmeter.service.journal_keeper import JournalKeeper
 from parkmeter.service.meters import MeterService
 from parkmeter.stores.dynamodb_outbox import DynamoOutbox
 from simulator.deployment import Deployed, deployed
@@ -179,6 +180,7 @@ class Life:
             hours=self.hours,
             heartbeat=self.heartbeat,
             mailer=self.mailer,
+            journals=JournalKeeper(self.ports.store),
             now=self.wound.now,
             pause=self.timeline.sleep,
             emit=lambda text: self.heard.append(json.loads(text)),

@@ -16,13 +16,13 @@ from parkmeter.api.docs_page import HEADERS as DOCS_HEADERS
 from parkmeter.api.docs_page import docs_page
 from parkmeter.api.endpoint_routes import add_endpoint_routes
 from parkmeter.api.error_handlers import add_error_handlers
+from parkmeter.api.health_errors import ClockStoppedError, UnhealthyError
 from parkmeter.api.history_routes import add_history_routes
 from parkmeter.api.legacy_routes import add_legacy_routes
 from parkmeter.api.openapi import complete_document
 from parkmeter.api.schemas import Health, problems
 from parkmeter.api.token_schemas import WhoAmI
 from parkmeter.core.tokens import Token, require_administrator
-from parkmeter.errors import ClockStoppedError, UnhealthyError
 from parkmeter.web.asgi import Application, Message, Receive, Scope, Send
 from parkmeter.web.stage import STAGE
 

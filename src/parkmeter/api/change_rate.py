@@ -1,4 +1,4 @@
-"""The rate of changes that one token may make: a bucket of so many, refilled steadily.
+"""The rate of changes that one token may make: a bucket, refilled steadily.
 
 Every change is a journal entry that is kept for good, also one that adds a second.
 """

@@ -45,11 +45,18 @@ class Lane:
     """A number of threads, shared fairly by tokens. For one event loop."""
 
     def __init__(self, threads: int) -> None:
-        self._free = threads
+        self._threads = self._free = threads
         # Never waited for: a place is had first.
         self._limiter = CapacityLimiter(math.inf)
         self._waiting: OrderedDict[str, deque[Event]] = OrderedDict()
         self._count = 0
+        self.finished = 0
+        """The number of calls that have returned, with a result or an error."""
+
+    @property
+    def full(self) -> bool:
+        """True while none of its threads is free."""
+        return not self._free
 
     @property
     def waiting(self) -> int:
@@ -76,6 +83,7 @@ class Lane:
         try:
             return await run_sync(partial(call, *args, **kwargs), limiter=self._limiter)
         finally:
+            self.finished += 1
             self._pass_on()
 
     async def _wait(self, who: str) -> None:

@@ -96,9 +96,8 @@ def add_token_routes(
         with another token. On AWS the old secret works for up to 60 seconds more.
         """
         require_administrator(token)
-        rotated, secret = await lanes.writes.run(
-            token.id, service.rotate, token_id, actor_of(token)
-        )
+        actor = actor_of(token)
+        rotated, secret = await lanes.writes.run(token.id, service.rotate, token_id, actor)
         if cut_off:
             cut(token_id)
         response.headers["Cache-Control"] = "no-store"

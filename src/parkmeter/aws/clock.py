@@ -29,12 +29,16 @@ from parkmeter.aws.wiring import PATIENCE, Environment, Ports, dynamodb, service
 from parkmeter.core.meter import NEVER, ZERO, Meter, Phase, Spec, is_open, latest_close, overdue
 from parkmeter.drivers.sagemaker import SageMakerDriver
 from parkmeter.errors import DriverError
+from parkmeter.service.journal_keeper import JournalKeeper
 from parkmeter.service.meters import MeterService
 
 log = logging.getLogger(__name__)
 
 LOOK_AHEAD = timedelta(seconds=75)
 """A run waits for what falls due within it: ticks come every minute, but not to the second."""
+
+_LINES_A_SWEEP = 2000
+"""Of each journal, to mark what an older version wrote; some seconds of reading."""
 
 _NOT_IN_THIS_RUN = timedelta(hours=1)
 
@@ -66,6 +70,7 @@ def meter_clock() -> "MeterClock":
         expiries=ExpiryParameters(ssm, environment.expiry_path),
         hours=HoursParameters(ssm, environment.hours_path),
         heartbeat=Heartbeat(plain, environment.tables.meters),
+        journals=JournalKeeper(ports.store),
         mailer=mailer_of(ports, plain, environment.tables, ssm, find),
     )
 
@@ -84,6 +89,7 @@ class MeterClock:
     hours: HoursParameters
     heartbeat: Heartbeat
     mailer: Mailer
+    journals: JournalKeeper
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
     pause: Callable[[float], None] = time.sleep
     emit: Callable[[str], None] = print
@@ -145,7 +151,13 @@ class MeterClock:
         except (BotoCoreError, ClientError):
             log.exception("the sweep continues without published expiries")
             failed.add("the published expiries")
-        _raise_for(failed | self._reconcile(names).failed)
+        failed |= self._reconcile(names).failed
+        for name in sorted(names):
+            try:
+                self.journals.tend(name, _LINES_A_SWEEP)
+            except Exception:
+                log.exception("%s: its journal could not be marked; the next sweep goes on", name)
+        _raise_for(failed)
 
     def _by_name(self, name: str | None) -> None:
         """Reconcile one meter; many such runs may overlap, so none stays to watch progress."""

@@ -14,12 +14,12 @@ from pydantic import ValidationError
 
 from parkmeter.client_file import default_state
 from parkmeter.config.diagnostics import Mistake, Origin, config_error, error_of
+from parkmeter.config.gateway import GatewaySettings
 from parkmeter.config.notify import FROM_ENVIRONMENT, NotifySettings, WebhookSettings
 from parkmeter.config.settings import (
     OF_THE_ENVIRONMENT,
     DemoSettings,
     EndpointSettings,
-    GatewaySettings,
     Settings,
 )
 from parkmeter.config.toml_lines import Lines

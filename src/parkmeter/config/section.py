@@ -1,9 +1,16 @@
-"""The base of every section of the configuration, and the check of web addresses they share."""
+"""The base of every section of the configuration, and the kinds of values they share."""
 
 import re
+from typing import Annotated
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, ValidationInfo, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
+
+_A_WEEK = 604_800
+Seconds = Annotated[float, Field(gt=0, le=_A_WEEK, allow_inf_nan=False)]
+SecondsOrZero = Annotated[float, Field(ge=0, le=_A_WEEK, allow_inf_nan=False)]
+Minutes = Annotated[float, Field(ge=0, le=525_600, allow_inf_nan=False)]
+MinutesAboveZero = Annotated[float, Field(gt=0, le=525_600, allow_inf_nan=False)]
 
 
 class Section(BaseModel):

@@ -7,17 +7,16 @@ import re
 from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from decimal import Decimal
-from ipaddress import ip_network
-from pathlib import Path
 from typing import Annotated, ClassVar, Self
 
 from pydantic import Field, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
 from parkmeter.config.diagnostics import NO_ENDPOINT, SEVERAL_MISTAKES
+from parkmeter.config.gateway import GatewaySettings
 from parkmeter.config.hours import HoursTexts, too_long
 from parkmeter.config.notify import NotifySettings
-from parkmeter.config.section import Section, check_address
+from parkmeter.config.section import Minutes, MinutesAboveZero, Seconds, SecondsOrZero, Section
 from parkmeter.core.hours import EXAMPLE, Hours
 from parkmeter.core.meter import LOCAL, MAKE_BELIEVE, Price, Spec
 from parkmeter.core.money import MOST_AN_HOUR, PRICE_PLACES
@@ -27,8 +26,6 @@ from parkmeter.core.server_environment import PASSED_ON, held_back, is_gateways_
 ENDPOINT_NAME = "[a-zA-Z0-9](-*[a-zA-Z0-9]){0,62}"
 """SageMaker's rule for endpoint names, so that a configuration can move there."""
 
-_HOST = r"(\*\.)?[A-Za-z0-9_]([A-Za-z0-9._-]{0,252}[A-Za-z0-9_])?"
-
 PATH_SEGMENT = "[A-Za-z0-9][A-Za-z0-9._~-]{0,62}"
 
 OF_THE_ENVIRONMENT = ("bootstrap_token", "environment_read")
@@ -37,11 +34,6 @@ OF_THE_ENVIRONMENT = ("bootstrap_token", "environment_read")
 SERVER_PATH = r"/|(/(\*|(?!\.{1,2}(/|$))[A-Za-z0-9._~!$&'()+,=:@-]+))+/?"
 """A path of a model server, decoded; a segment may be `*`."""
 
-_A_WEEK = 604_800
-Seconds = Annotated[float, Field(gt=0, le=_A_WEEK, allow_inf_nan=False)]
-SecondsOrZero = Annotated[float, Field(ge=0, le=_A_WEEK, allow_inf_nan=False)]
-Minutes = Annotated[float, Field(ge=0, le=525_600, allow_inf_nan=False)]
-MinutesAboveZero = Annotated[float, Field(gt=0, le=525_600, allow_inf_nan=False)]
 _PRICE = Field(ge=0, le=MOST_AN_HOUR, decimal_places=PRICE_PLACES, allow_inf_nan=False)
 
 
@@ -84,7 +76,7 @@ class EndpointSettings(Section):
     start_timeout_seconds: Seconds = Field(
         600, description="Seconds until a server that is not ready counts as failed."
     )
-    liveness_seconds: Annotated[float, Field(ge=5, le=_A_WEEK, allow_inf_nan=False)] | None = Field(
+    liveness_seconds: Annotated[Seconds, Field(ge=5)] | None = Field(
         None,
         description="Seconds without a passed health check after which a ready server counts as "
         "failed and is started again. Default: never.",
@@ -207,98 +199,6 @@ class EndpointSettings(Section):
             wake=_span(self.wake_minutes),
             extend_by=timedelta(minutes=self.extend_minutes),
         )
-
-
-class GatewaySettings(Section):
-    """The gateway itself: `[gateway]`."""
-
-    host: str = Field("127.0.0.1", description="Address to listen on.")
-    port: int = Field(8080, ge=0, le=65535, description="Port to listen on; 0: any free one.")
-    state: Path | None = Field(
-        None,
-        description="Folder of the store, logs and client.json. Default: "
-        "$XDG_STATE_HOME/parkmeter or ~/.local/state/parkmeter.",
-    )
-    changes_burst: int = Field(
-        300, ge=1, le=1_000_000, description="Most changes at once with one token: 429 beyond."
-    )
-    changes_per_second: Annotated[float, Field(gt=0, le=1_000_000, allow_inf_nan=False)] = Field(
-        10, description="Changes a second by which that fills up again."
-    )
-    journal_days: int | None = Field(
-        None,
-        ge=400,
-        le=36_500,
-        description="Days after which lines of the journal are deleted, 400 or more; their sums by "
-        "day stay. Default: never.",
-    )
-    shutdown_seconds: Seconds = Field(
-        10, description="Seconds for requests in flight to finish when the gateway stops."
-    )
-    backup_days: int = Field(
-        7,
-        ge=0,
-        le=3650,
-        description="Days whose backup of the store is kept in the state folder; 0: make none.",
-    )
-    public_url: str | None = Field(
-        None,
-        description="Public URL of the gateway for links in messages, such as "
-        "https://meter.example.org/prod. Default: its own address, valid on this machine only.",
-    )
-    allowed_hosts: tuple[str, ...] = Field(
-        (),
-        description="Further names under which the gateway is called without a token while it "
-        "listens on this machine only; *.example.org stands for all below it. Known without: "
-        "localhost, addresses, and the host of public_url.",
-        examples=[["meter.example.org"]],
-    )
-    trusted_proxies: tuple[str, ...] = Field(
-        (),
-        description="Addresses or networks of proxies whose X-Forwarded-For is believed. Default: "
-        "none, not even on this machine.",
-        examples=[["127.0.0.1", "10.0.0.0/8"]],
-    )
-    max_connections: int | None = Field(
-        None,
-        ge=16,
-        description="Most client connections; the one idle for longest is closed for a new one. "
-        "Default: what the limit on file descriptors allows, at most 10,000.",
-    )
-    max_connections_per_peer: int | None = Field(
-        None,
-        ge=8,
-        description="Most connections of one address on which no valid token has come; trusted "
-        "proxies have no such limit. Default: a quarter of max_connections.",
-    )
-
-    @field_validator("allowed_hosts")
-    @classmethod
-    def _check_hosts(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        for name in value:
-            if not re.fullmatch(_HOST, name):
-                raise ValueError(f"{name!r} must be a host without scheme, port and path")
-        return value
-
-    @field_validator("trusted_proxies")
-    @classmethod
-    def _check_proxies(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        for network in value:
-            try:
-                ip_network(network, strict=False)
-            except ValueError:
-                raise ValueError(f"{network!r} is neither an address nor a network") from None
-        return value
-
-    @field_validator("public_url")
-    @classmethod
-    def _check_public_url(cls, value: str | None) -> str | None:
-        if value is None:
-            return None
-        check_address(value, "https://meter.example.org/prod")
-        if "?" in value or "#" in value:
-            raise ValueError("must not contain ? or #: paths are appended to it")
-        return value.rstrip("/")
 
 
 class Settings(Section):

@@ -10,7 +10,7 @@ from parkmeter.core.meter import ZERO
 from parkmeter.core.time_text import rounded
 
 WITHIN = timedelta(minutes=1)
-"""After a message of a top-up the next ones are collected for so long, and are one message."""
+"""After a message of a top-up the next ones are collected for this long, and are one message."""
 
 _NAMES = 3
 """People named; the journal has them all."""

@@ -2,7 +2,7 @@
 
 from urllib.parse import urlsplit
 
-from parkmeter.config.settings import GatewaySettings
+from parkmeter.config.gateway import GatewaySettings
 from parkmeter.gateway import descriptors
 from parkmeter.gateway.addresses import is_local
 from parkmeter.proxy.edge import Edge

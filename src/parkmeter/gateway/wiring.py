@@ -1,9 +1,7 @@
 """From settings to a working gateway: the only module that knows every adapter."""
 
 import logging
-import math
 import os
-import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import timedelta
@@ -15,22 +13,21 @@ from parkmeter.api.dependencies import ApiContext, actor_of
 from parkmeter.api.event_routes import Snapshot, add_event_routes, feed_of
 from parkmeter.api.extend_routes import add_extend_routes
 from parkmeter.api.feed import Feed
+from parkmeter.api.lanes import Lanes
 from parkmeter.api.log_routes import add_log_routes
 from parkmeter.api.token_routes import add_audit_route, add_token_routes
 from parkmeter.client_file import ClientFile
 from parkmeter.config.settings import EndpointSettings, Settings
-from parkmeter.core.meter import MAKE_BELIEVE
 from parkmeter.core.tokens import Token, digest_of
 from parkmeter.descriptor_reserve import DescriptorReserve
 from parkmeter.drivers.process import ProcessDriver
-from parkmeter.drivers.process_launch import Launch
 from parkmeter.drivers.process_logs import ProcessLogs
 from parkmeter.errors import StoreBusyError
 from parkmeter.gateway.backups import DailyBackups, opened_store
 from parkmeter.gateway.clock import LocalClock, elapsed_now
 from parkmeter.gateway.edge_settings import configure_edge, edge_counts
+from parkmeter.gateway.from_settings import launches, routes
 from parkmeter.gateway.health import (
-    ControlThreads,
     HealthMonitor,
     descriptor_check,
     disk_check,
@@ -59,7 +56,7 @@ from parkmeter.stores.sqlite import SqliteStore
 from parkmeter.stores.unrecorded import EjectFile
 from parkmeter.web.asgi import Application
 from parkmeter.web.auth import TokenBook
-from parkmeter.web.routes import Limits, Route, Routes, Timeouts
+from parkmeter.web.routes import Routes
 
 log = logging.getLogger(__name__)
 
@@ -110,7 +107,6 @@ class Parts:
     link_secret: LinkSecret
     backups: DailyBackups
     edge: Edge
-    threads: ControlThreads
     health: HealthMonitor
     upkeep: JournalUpkeep
     new_token: str | None
@@ -144,11 +140,6 @@ class Parts:
         self.service.begin()
         self.feed.notify()  # prices and hours are in no view of the gate
         return busy
-
-    def begin_requests(self) -> None:
-        """Begin to count requests. On the loop of the requests."""
-        self.requests.start()
-        self.threads.begin()
 
     def end_requests(self) -> None:
         """Start shutdown: end event streams, answer held requests. On the loop of the requests."""
@@ -199,13 +190,13 @@ def wire(settings: Settings, folder: StateFolder, url: str) -> Parts:
     edge = Edge()
     data_plane = DataPlane(Routes(), book, gate, clock.now, waker=waker, edge=edge)
     requests = RequestCounter(data_plane.traffic, store.requests, clock.now)
-    threads = ControlThreads()
+    lanes = Lanes()
     health = HealthMonitor(
         [
             store_check(store.probe),
             disk_check(folder.path),
             descriptor_check(),
-            thread_check(threads.busy),
+            thread_check((lanes.reads, lanes.writes, lanes.ejects)),
         ],
         lambda: {**edge_counts(edge), "disk_free_bytes": disk_free(folder.path)},
     )
@@ -217,6 +208,7 @@ def wire(settings: Settings, folder: StateFolder, url: str) -> Parts:
         clock.alive,
         lambda: store.fault,
         requests=requests,
+        lanes=lanes,
         rate=ChangeRate(in_force.changes),
         invocations=in_force.invocations_of,
         faults=health.faults,
@@ -273,70 +265,8 @@ def wire(settings: Settings, folder: StateFolder, url: str) -> Parts:
             folder.store, lambda: in_force.settings.gateway.backup_days, clock.now
         ),
         edge=edge,
-        threads=threads,
         health=health,
         upkeep=JournalUpkeep(store, lambda: service.names, in_force.kept, clock.now),
         new_token=new_token,
         models=folder.models,
     )
-
-
-def launches(settings: Settings, models: Path) -> dict[str, Launch]:
-    """Return how the process driver starts each endpoint."""
-    return {
-        name: Launch(
-            command=endpoint.command or _embedded(endpoint, models),
-            stop_command=endpoint.stop_command,
-            health=endpoint.health,
-            health_timeout=timedelta(seconds=endpoint.health_timeout_seconds),
-            start_timeout=timedelta(seconds=endpoint.start_timeout_seconds),
-            stop_grace=timedelta(seconds=endpoint.stop_grace_seconds),
-            liveness=_seconds(endpoint.liveness_seconds),
-            environment=endpoint.environment,
-            environment_from=endpoint.environment_from,
-            environment_read=settings.environment_read,
-            user=endpoint.user,
-        )
-        for name, endpoint in settings.endpoints.items()
-    }
-
-
-def routes(settings: Settings) -> Routes:
-    """Return the data plane's routes to all endpoints."""
-    made_up = settings.price_source == MAKE_BELIEVE
-    return Routes(
-        Route(
-            name=name,
-            api_resource=settings.resource_of(name),
-            invocations_path=endpoint.invocations_path,
-            # A 402 has no place for the source of a price, so it shows real ones only.
-            price_per_hour=None if made_up else endpoint.price_per_hour,
-            suggested_minutes=min(30.0, endpoint.max_top_up_minutes),
-            wakes=endpoint.wake_minutes is not None,
-            paths=endpoint.paths,
-            cookies=endpoint.cookies,
-            limits=Limits(
-                max_body_bytes=endpoint.max_body_bytes,
-                max_wait_seconds=math.ceil(endpoint.max_wait_seconds),
-                max_waiting=endpoint.max_waiting,
-                max_in_flight=endpoint.max_in_flight,
-            ),
-            timeouts=Timeouts(
-                first_byte_seconds=endpoint.first_byte_timeout_seconds,
-                idle_seconds=endpoint.idle_timeout_seconds,
-            ),
-        )
-        for name, endpoint in settings.endpoints.items()
-    )
-
-
-def _seconds(seconds: float | None) -> timedelta | None:
-    return None if seconds is None else timedelta(seconds=seconds)
-
-
-def _embedded(endpoint: EndpointSettings, models: Path) -> tuple[str, ...]:
-    """Return the command of the embedded model server, for `model = …`."""
-    # -P: nothing is imported from the folder the gateway happens to be started in.
-    server = (sys.executable, "-P", "-m", "parkmeter.model_server")
-    model = ("--model", endpoint.model or "demo", "--cache", str(models))
-    return (*server, *model, "--port", "{port}")

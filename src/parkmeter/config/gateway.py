@@ -1,0 +1,104 @@
+"""The settings of the gateway itself: `[gateway]` of parkmeter.toml."""
+
+import re
+from ipaddress import ip_network
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field, field_validator
+
+from parkmeter.config.section import Seconds, Section, check_address
+
+_HOST = r"(\*\.)?[A-Za-z0-9_]([A-Za-z0-9._-]{0,252}[A-Za-z0-9_])?"
+
+
+class GatewaySettings(Section):
+    """The gateway itself: `[gateway]`."""
+
+    host: str = Field("127.0.0.1", description="Address to listen on.")
+    port: int = Field(8080, ge=0, le=65535, description="Port to listen on; 0: any free one.")
+    state: Path | None = Field(
+        None,
+        description="Folder of the store, logs and client.json. Default: "
+        "$XDG_STATE_HOME/parkmeter or ~/.local/state/parkmeter.",
+    )
+    changes_burst: int = Field(
+        300, ge=1, le=1_000_000, description="Most changes at once with one token: 429 beyond."
+    )
+    changes_per_second: Annotated[float, Field(gt=0, le=1_000_000, allow_inf_nan=False)] = Field(
+        10, description="Changes a second by which that fills up again."
+    )
+    journal_days: int | None = Field(
+        None,
+        ge=400,
+        le=36_500,
+        description="Days after which lines of the journal are deleted, 400 or more; their sums by "
+        "day stay. Default: never.",
+    )
+    shutdown_seconds: Seconds = Field(
+        10, description="Seconds for requests in flight to finish when the gateway stops."
+    )
+    backup_days: int = Field(
+        7,
+        ge=0,
+        le=3650,
+        description="Days whose backup of the store is kept in the state folder; 0: make none.",
+    )
+    public_url: str | None = Field(
+        None,
+        description="Public URL of the gateway for links in messages, such as "
+        "https://meter.example.org/prod. Default: its own address, valid on this machine only.",
+    )
+    allowed_hosts: tuple[str, ...] = Field(
+        (),
+        description="Further names under which the gateway is called without a token while it "
+        "listens on this machine only; *.example.org stands for all below it. Known without: "
+        "localhost, addresses, and the host of public_url.",
+        examples=[["meter.example.org"]],
+    )
+    trusted_proxies: tuple[str, ...] = Field(
+        (),
+        description="Addresses or networks of proxies whose X-Forwarded-For is believed. Default: "
+        "none, not even on this machine.",
+        examples=[["127.0.0.1", "10.0.0.0/8"]],
+    )
+    max_connections: int | None = Field(
+        None,
+        ge=16,
+        description="Most client connections; the one idle for longest is closed for a new one. "
+        "Default: what the limit on file descriptors allows, at most 10,000.",
+    )
+    max_connections_per_peer: int | None = Field(
+        None,
+        ge=8,
+        description="Most connections of one address on which no valid token has come; trusted "
+        "proxies have no such limit. Default: a quarter of max_connections.",
+    )
+
+    @field_validator("allowed_hosts")
+    @classmethod
+    def _check_hosts(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for name in value:
+            if not re.fullmatch(_HOST, name):
+                raise ValueError(f"{name!r} must be a host without scheme, port and path")
+        return value
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _check_proxies(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for network in value:
+            try:
+                ip_network(network, strict=False)
+            except ValueError:
+                raise ValueError(f"{network!r} is neither an address nor a network") from None
+        return value
+
+    @field_validator("public_url")
+    @classmethod
+    def _check_public_url(cls, value: str | None) -> str | None:
+        if value is None:
+            return None
+        check_address(value, "https://meter.example.org/prod")
+        if "?" in value or "#" in value:
+            raise ValueError("must not contain ? or #: paths are appended to it")
+        return value.rstrip("/")
