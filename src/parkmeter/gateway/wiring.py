@@ -142,10 +142,6 @@ class Parts:
         self.feed.notify()  # prices and hours are in no view of the gate
         return busy
 
-    def begin_requests(self) -> None:
-        """Begin to count requests. On the loop of the requests."""
-        self.requests.start()
-
     def end_requests(self) -> None:
         """Start shutdown: end event streams, answer held requests. On the loop of the requests."""
         self.feed.close()
@@ -201,7 +197,7 @@ def wire(settings: Settings, folder: StateFolder, url: str) -> Parts:
             store_check(store.probe),
             disk_check(folder.path),
             descriptor_check(),
-            thread_check(lanes.busy),
+            thread_check((lanes.reads, lanes.writes, lanes.ejects)),
         ],
         lambda: {**edge_counts(edge), "disk_free_bytes": disk_free(folder.path)},
     )
