@@ -148,8 +148,8 @@ class World:
         self.process.kill()
         self.process.wait()
 
-    def end(self, seconds: float = 30.0) -> None:
-        """End the gateway in order."""
+    def end(self, seconds: float = 60.0) -> None:
+        """End the gateway in order; a locked store delays that by three waits of ten seconds."""
         self._down_on_purpose.set()
         if self.process.poll() is None:
             self.process.terminate()

@@ -1,10 +1,12 @@
 """The health of a gateway: every fault is found, named, and never waited for."""
 
+import asyncio
 import threading
 import time
 
 import pytest
 
+from parkmeter.api.lanes import Lane
 from parkmeter.errors import StoreBusyError
 from parkmeter.gateway.health import (
     Check,
@@ -14,6 +16,7 @@ from parkmeter.gateway.health import (
     store_check,
     thread_check,
 )
+from tests.support.gateway_at_work import on_both_loops, until
 from tests.support.gateway_process import eventually
 
 
@@ -99,9 +102,18 @@ def test_a_few_descriptors_have_to_be_left(monkeypatch):
     assert not check.sound()
 
 
-def test_control_threads_may_all_be_busy_for_a_moment_but_not_for_long():
-    busy = (40, 40)
-    check = thread_check(lambda: busy)
-    assert [check.sound() for _ in range(4)] == [True, True, False, False]
-    busy = (39, 40)
-    assert [check.sound() for _ in range(2)] == [True, True]
+@on_both_loops
+async def test_a_lane_in_which_every_call_hangs_is_a_fault_and_one_that_gets_on_is_not():
+    lane, go_on = Lane(1), threading.Event()
+    check = thread_check([lane])
+    hanging = asyncio.create_task(lane.run("ada", go_on.wait, 20))
+    await until(lambda: lane.full)
+    assert [check.sound() for _ in range(4)] == [True, True, True, False]
+    go_on.set()
+    await hanging
+    assert check.sound()
+    for _ in range(5):
+        await lane.run("ada", int)
+        lane._free, free = 0, lane._free  # full at every look, but calls return
+        assert check.sound()
+        lane._free = free

@@ -1,5 +1,6 @@
 """The start and end of a gateway: first provisioning, adoption, sweep, park."""
 
+import threading
 from datetime import timedelta
 
 import pytest
@@ -178,3 +179,19 @@ def test_an_orderly_end_stops_every_configured_endpoint_if_the_others_cannot_be_
     while world.service.park():
         world.clock.time += SECOND
     assert world.driver.calls[-1].method == "stop"
+
+
+def test_a_store_that_is_locked_delays_the_end_of_a_gateway_once_and_not_per_endpoint():
+    names = [f"e{number}" for number in range(3)]
+    world = World(*map(Spec, names))
+    for name in names:
+        world.service.top_up(name, Minutes.of(10), ADA)
+    world.wind(2 * MINUTE)
+    at_once, commit = threading.Barrier(len(names), timeout=10), world.store.commit
+
+    def waits(*arguments, **named):
+        at_once.wait()  # passed only by all of them together
+        return commit(*arguments, **named)
+
+    world.store.commit = waits
+    assert set(world.service.park()) == set(names)

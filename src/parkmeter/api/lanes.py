@@ -50,10 +50,13 @@ class Lane:
         self._limiter = CapacityLimiter(math.inf)
         self._waiting: OrderedDict[str, deque[Event]] = OrderedDict()
         self._count = 0
+        self.finished = 0
+        """The number of calls that have returned, with a result or an error."""
 
-    def busy(self) -> tuple[int, int]:
-        """Return the threads in use, and all there are; from any thread."""
-        return self._threads - self._free, self._threads
+    @property
+    def full(self) -> bool:
+        """True while none of its threads is free."""
+        return not self._free
 
     @property
     def waiting(self) -> int:
@@ -80,6 +83,7 @@ class Lane:
         try:
             return await run_sync(partial(call, *args, **kwargs), limiter=self._limiter)
         finally:
+            self.finished += 1
             self._pass_on()
 
     async def _wait(self, who: str) -> None:
@@ -135,10 +139,3 @@ class Lanes:
     writes: Lane = field(default_factory=lambda: Lane(16))
     ejects: Lane = field(default_factory=lambda: Lane(4))
     feed: Lane = field(default_factory=lambda: Lane(1))
-
-    def busy(self) -> tuple[int, int]:
-        """Return the threads in use and all of reads or of ejects, whichever has fewer left.
-
-        Without either no meter is seen or no endpoint stopped; the others may be full for a while.
-        """
-        return min((self.reads.busy(), self.ejects.busy()), key=lambda busy: busy[1] - busy[0])

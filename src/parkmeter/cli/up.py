@@ -67,7 +67,11 @@ def farewell(ended: Ended, now: datetime, *, keep: bool = False) -> str:
 
 
 def _banner(started: Started) -> None:
-    reports = _settled_reports(started)
+    try:
+        reports = _settled_reports(started)
+    except ParkmeterError as error:
+        err.print(Text(f"The endpoints cannot be shown: {error.detail}"))
+        return
     show_token = started.new_token is not None and out.is_terminal
     token = f"'Authorization: {started.new_token}'" if show_token else '"Authorization: $TOKEN"'
     lines = banner_lines(

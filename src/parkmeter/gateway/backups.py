@@ -8,7 +8,8 @@ from datetime import datetime
 from pathlib import Path
 
 from parkmeter.stores.backup_files import daily_backups, daily_name, folder_of
-from parkmeter.stores.sqlite_backup import BackupError, back_up
+from parkmeter.stores.sqlite import SqliteStore
+from parkmeter.stores.sqlite_backup import BackupError, back_up, copy_before_upgrade
 
 log = logging.getLogger(__name__)
 
@@ -76,3 +77,15 @@ class DailyBackups:
             except Exception:
                 log.exception("the backup of the day failed; retrying")
             wait = _EVERY
+
+
+def opened_store(store: Path) -> SqliteStore:
+    """Open the store; one of an older version is copied before it is migrated."""
+    try:
+        copy = copy_before_upgrade(store)
+    except BackupError as error:
+        log.warning("the store is migrated without a copy of its older form: %s", error)
+    else:
+        if copy is not None:
+            log.warning("the store is migrated; its older form is kept in %s", copy)
+    return SqliteStore(store)

@@ -8,10 +8,11 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from parkmeter.api.lanes import Lane
 from parkmeter.errors import StoreBusyError
 from parkmeter.gateway import descriptors
 
@@ -22,7 +23,7 @@ _PATIENCE_SECONDS = 3.0
 """For one check. A store that another process has locked answers after ten."""
 
 _ROUNDS_WITHOUT_A_THREAD = 3
-"""In a row; a moment in which all are busy is no fault."""
+"""In a row, and without a call that returned meanwhile."""
 
 _LEAST_DISK = 1 << 20
 """Bytes. With less the next change of a meter may not be written."""
@@ -149,17 +150,20 @@ def descriptor_check() -> Check:
     return Check("descriptors_used_up", "Hardly any file descriptor is left.", sound)
 
 
-def thread_check(busy: Callable[[], tuple[int, int]]) -> Check:
-    """Return the check that a control thread was free lately; `busy`: threads in use, and all."""
-    rounds = 0
+def thread_check(lanes: Iterable[Lane]) -> Check:
+    """Return the check that control requests of every kind get on.
+
+    Lanes that are full but get on are busy, and no fault.
+    """
+    rounds = dict.fromkeys(lanes, (0, -1))
 
     def sound() -> bool:
-        nonlocal rounds
-        used, most = busy()
-        rounds = rounds + 1 if used >= most else 0
-        return rounds < _ROUNDS_WITHOUT_A_THREAD
+        for lane, (count, finished) in rounds.items():
+            stuck = lane.full and lane.finished == finished
+            rounds[lane] = count + 1 if stuck else 0, lane.finished
+        return all(count < _ROUNDS_WITHOUT_A_THREAD for count, _ in rounds.values())
 
-    return Check("no_control_thread", "Every thread for control requests is busy.", sound)
+    return Check("no_control_thread", "Every thread for control requests of a kind hangs.", sound)
 
 
 def disk_free(folder: Path) -> int:

@@ -187,7 +187,7 @@ class Gateway:
         )
 
         def starting() -> None:
-            parts.begin_requests()
+            parts.requests.start()
             parts.data_plane.serve(server.server_state.connections)
 
         self._server = server = _Server(

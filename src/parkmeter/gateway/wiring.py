@@ -23,7 +23,7 @@ from parkmeter.descriptor_reserve import DescriptorReserve
 from parkmeter.drivers.process import ProcessDriver
 from parkmeter.drivers.process_logs import ProcessLogs
 from parkmeter.errors import StoreBusyError
-from parkmeter.gateway.backups import DailyBackups
+from parkmeter.gateway.backups import DailyBackups, opened_store
 from parkmeter.gateway.clock import LocalClock, elapsed_now
 from parkmeter.gateway.edge_settings import configure_edge, edge_counts
 from parkmeter.gateway.from_settings import launches, routes
@@ -53,7 +53,6 @@ from parkmeter.service.meters import MeterService
 from parkmeter.service.tokens import TokenService
 from parkmeter.state_folder import StateFolder
 from parkmeter.stores.sqlite import SqliteStore
-from parkmeter.stores.sqlite_backup import BackupError, copy_before_upgrade
 from parkmeter.stores.unrecorded import EjectFile
 from parkmeter.web.asgi import Application
 from parkmeter.web.auth import TokenBook
@@ -142,10 +141,6 @@ class Parts:
         self.feed.notify()  # prices and hours are in no view of the gate
         return busy
 
-    def begin_requests(self) -> None:
-        """Begin to count requests. On the loop of the requests."""
-        self.requests.start()
-
     def end_requests(self) -> None:
         """Start shutdown: end event streams, answer held requests. On the loop of the requests."""
         self.feed.close()
@@ -171,7 +166,7 @@ def wire(settings: Settings, folder: StateFolder, url: str) -> Parts:
     """
     clock = LocalClock()
     gate = LocalGate(clock.now, on_idle=clock.wake, on_change=lambda: feed.notify())  # noqa: PLW0108 (made below)
-    store = _opened_store(folder)
+    store = opened_store(folder.store)
     audit = Audit(store, clock.now)
     new_token = owner_token(settings, folder, store, audit, url)
     book = TokenBook(store.tokens())
@@ -201,7 +196,7 @@ def wire(settings: Settings, folder: StateFolder, url: str) -> Parts:
             store_check(store.probe),
             disk_check(folder.path),
             descriptor_check(),
-            thread_check(lanes.busy),
+            thread_check((lanes.reads, lanes.writes, lanes.ejects)),
         ],
         lambda: {**edge_counts(edge), "disk_free_bytes": disk_free(folder.path)},
     )
@@ -275,15 +270,3 @@ def wire(settings: Settings, folder: StateFolder, url: str) -> Parts:
         new_token=new_token,
         models=folder.models,
     )
-
-
-def _opened_store(folder: StateFolder) -> SqliteStore:
-    """Open the store; one of an older version is copied before it is migrated."""
-    try:
-        copy = copy_before_upgrade(folder.store)
-    except BackupError as error:
-        log.warning("the store is migrated without a copy of its older form: %s", error)
-    else:
-        if copy is not None:
-            log.warning("the store is migrated; its older form is kept in %s", copy)
-    return SqliteStore(folder.store)

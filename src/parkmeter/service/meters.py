@@ -13,8 +13,6 @@ from datetime import datetime, timedelta
 
 from parkmeter.core import meter as rules
 from parkmeter.core import schedule
-from parkmeter.core.decide_closed import PARKED, park
-from parkmeter.core.decision import Decision, Observed
 from parkmeter.core.extend_link import Offer, check_offer
 from parkmeter.core.journal import Entry, Kind, fingerprint
 from parkmeter.core.journal_reader import Lines, lines_after, lines_of, position, receipt_of
@@ -25,7 +23,6 @@ from parkmeter.core.receipt import Receipt
 from parkmeter.core.report import Report
 from parkmeter.core.status import View
 from parkmeter.errors import (
-    DriverError,
     ExpiryMovedError,
     InvalidRequestError,
     LimitExceededError,
@@ -36,6 +33,7 @@ from parkmeter.ports import Clock, Driver, Gate, Notifier, Store, UnrecordedEjec
 from parkmeter.service import auto_top_ups, changes, unrecorded_eject
 from parkmeter.service.changes import Actor, Change, ChangeResult, Edit
 from parkmeter.service.device_claims import DeviceClaims
+from parkmeter.service.parking import park_all
 from parkmeter.service.reconciler import Reconciler
 from parkmeter.service.unconfigured import UnconfiguredEndpoints
 from parkmeter.service.unfinished import Unfinished
@@ -303,20 +301,7 @@ class MeterService:
 
     def park(self) -> list[str]:
         """Stop all endpoints, leave their meters as they are; return the names not stopped yet."""
-        present = []
-        # Also those that the configuration lacked already when this process began.
-        found = {name: Spec(name) for name in self._owned()}
-        for name, spec in (found | self._unconfigured.specs | self._specs).items():
-            try:
-                stopped = self._reconciler.reconcile(spec, self._park) is None
-            except StoreBusyError:  # the end of one that is gone can be recorded later
-                stopped = name not in self._driver.owned()
-            except Exception:
-                log.exception("%s: cannot be stopped", name)
-                stopped = False
-            if not stopped:
-                present.append(name)
-        return present
+        return park_all(self._reconciler, self._unconfigured.specs | self._specs)
 
     def clock_jumped(self, by: timedelta) -> None:
         """Journal a jump of the wall clock on every unsettled meter."""
@@ -332,14 +317,3 @@ class MeterService:
         if spec is None:
             raise UnknownEndpointError(name, self._specs)
         return spec
-
-    def _owned(self) -> list[str]:
-        """Return the endpoints that exist; none if they cannot be listed now."""
-        try:
-            return sorted(self._driver.owned())
-        except DriverError as error:
-            log.warning("the endpoints cannot be listed: %s", error)
-            return []
-
-    def _park(self, spec: Spec, meter: Meter, observed: Observed) -> Decision:
-        return park(spec, meter, observed, PARKED, self._clock.now())
