@@ -55,7 +55,7 @@ PINNED = (
     Pinned(_HERE / "requirements" / "pydantic.txt", frozenset({"pydantic"})),
     Pinned(
         _HERE / "requirements" / "web.txt",
-        frozenset({"pydantic", "fastapi", "starlette", "mangum"}),
+        frozenset({"anyio", "pydantic", "fastapi", "starlette", "mangum"}),
     ),
 )
 """Smallest first: a function gets the first one with everything it imports."""
