@@ -394,7 +394,7 @@ def test_what_is_no_http_and_odd_bytes_are_problems_too(gateway):
         assert b"application/problem+json" in head
         return int(answer.split()[1]), answer
 
-    close = b"Host: x\r\nConnection: close\r\n\r\n"
+    close = b"Host: localhost\r\nConnection: close\r\n\r\n"
     assert raw(b"\x16\x03\x01nonsense\r\n\r\n")[0] == 400
     assert raw(b"GET /endpoints HTTP/1.1\r\nAuthorization: a\x00b\r\n" + close)[0] == 400
     assert raw(b"GET /endpoints HTTP/1.1\r\nAuthorization: \xff\xfe\r\n" + close)[0] == 403
