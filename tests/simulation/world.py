@@ -173,7 +173,7 @@ class Gateway:
 
 @dataclass
 class World:
-    """Everything of one history. `calm`: nothing fails and nothing is held up any more."""
+    """Everything of one history. `calm`: nothing fails and nothing is delayed."""
 
     chance: Random
     store: Store

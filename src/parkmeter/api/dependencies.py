@@ -48,7 +48,7 @@ class ApiContext:
 
     `resources`: api_resource by endpoint name. `invocations`: the path for prompts at an endpoint's
     server, None where no other path is reached. `alive`: whether the clock runs. `fault`: why the
-    store takes no change any more, None while it is sound. `whole_servers`:
+    store no longer takes changes, None while it is sound. `whole_servers`:
     prompts are streamed, wait as long as they ask, and reach every path of a model server; on AWS
     they wait for some seconds at most and reach one path. `requests`: counts of the requests that
     endpoints let in, where known. `faults`: what is wrong with the gateway, by code; `figures`: the

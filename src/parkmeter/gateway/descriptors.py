@@ -14,7 +14,7 @@ _RESERVE = 256
 
 _MOST_CONNECTIONS = 10_000
 _PER_PEER = 4
-"""Part of all connections that one peer may have without a valid token: one in so many."""
+"""Part of all connections that one peer may have without a valid token: one divided by this."""
 
 _FOLDERS = ("/proc/self/fd", "/dev/fd")
 

@@ -200,7 +200,7 @@ class SqliteStore:
 
     @property
     def fault(self) -> StoreBusyError | None:
-        """Return the reason why no change is made any more; None while the file is sound."""
+        """Return the reason why changes are refused; None while the file is sound."""
         return self._file.fault
 
     def refuse_changes(self, fault: type[StoreBusyError], why: str) -> None:

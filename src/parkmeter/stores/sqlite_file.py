@@ -106,7 +106,7 @@ class SqliteFile:
 
     @property
     def fault(self) -> StoreBusyError | None:
-        """Return the reason why no change is made any more; None while the file is sound."""
+        """Return the reason why changes are refused; None while the file is sound."""
         return None if self._fault is None else self._fault()
 
     def refuse(self, fault: type[StoreBusyError], why: str) -> None:
