@@ -134,6 +134,13 @@ def test_an_eject_and_a_reload_are_in_the_audit_and_its_log_stream(gateway):
     assert [line["action"] for line in stream[-2:]] == ["endpoint.ejected", "config.reloaded"]
 
 
+def test_the_audit_stream_does_not_wait_for_the_first_screen(tmp_path):
+    with GatewayProcess(tmp_path / "state", ping_config("--ready-after", "60")) as gateway:
+        gateway.start()
+        assert gateway.request("POST", "/endpoints/flan-t5/eject").status == 200
+        assert '"endpoint.ejected"' in gateway.output()
+
+
 def test_a_token_gets_a_new_secret_by_its_name(gateway):
     made = run(gateway, "token", "create", "ada").stdout.strip()
     fresh = run(gateway, "token", "rotate", "ada", "--cut").stdout.strip()
