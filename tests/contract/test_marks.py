@@ -96,7 +96,7 @@ def test_a_mark_comes_back_as_it_was_written(store):
     assert newest is not None
     assert after is None
     lines = store.journal("flan-t5", 1000)[::-1]
-    again = ledger.Stretch(None, lines[: newest.number], None).mark()
+    again = ledger.Segment(None, lines[: newest.number], None).mark()
     assert again is not None
     assert (newest.sums.on, newest.sums.whole, newest.sums.bought) == (
         again.sums.on,

@@ -5,7 +5,7 @@ from datetime import datetime
 from decimal import Decimal
 
 from parkmeter.core.journal import Entry
-from parkmeter.core.ledger import Stretch
+from parkmeter.core.ledger import Segment
 from parkmeter.core.receipt import Receipt, receipt_between
 
 
@@ -17,6 +17,6 @@ def receipt(
     end: datetime,
 ) -> Receipt:
     """Return the receipt from `begin` to `end` from all entries of an endpoint, in their order."""
-    stretch = Stretch(None, list(entries), price, origin=begin)
-    last = stretch.position(end)
-    return receipt_between(endpoint, price, stretch.position(begin), last, last.ended)
+    segment = Segment(None, list(entries), price, origin=begin)
+    last = segment.position(end)
+    return receipt_between(endpoint, price, segment.position(begin), last, last.ended)
