@@ -71,3 +71,20 @@ async def test_a_prompt_without_an_answer_yet_is_refused_when_it_is_cut():
         reply = await client.reply()
         assert (reply.status, reply.fields["connection"]) == (403, "close")
         await meter.at_rest()
+
+
+@on_both_loops
+async def test_a_stream_is_cut_by_its_own_token_and_not_by_that_of_a_request_behind_it():
+    async with upstream(answering(STREAM)) as model, gateway(model.address) as meter:
+        client = await meter.client()
+        await client.ask()
+        assert (await client.head())[0] == 200
+        assert await client.chunk() == b"first"
+        await client.ask("/control", None, method="GET", token="t-ada")
+        (line,) = meter.connections
+        await until(lambda: len(line.pipeline) == 1)
+        line.cut("ada")
+        in_flight = meter.gate.in_flight("flan-t5")
+        line.cut("invoke")
+        assert (in_flight, meter.gate.in_flight("flan-t5")) == (1, 0)
+        assert await client.reader.read() == b"", "broken off, without the last chunk"
