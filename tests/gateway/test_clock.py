@@ -14,7 +14,7 @@ from parkmeter.gateway.clock import LocalClock
 
 MILLISECOND = timedelta(milliseconds=1)
 SOON = 600 * MILLISECOND
-"""Later than on any machine, and sooner than by the sleep of a second that a lost wake would leave."""
+"""Ample on a busy machine, and sooner than the sleep of a second that a lost wake would leave."""
 
 
 class Calls:
