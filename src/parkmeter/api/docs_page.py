@@ -1,10 +1,10 @@
 """`/docs`: the OpenAPI document as one page with calls to copy; no script, nothing loaded."""
 
-import base64
-import hashlib
 import json
 from html import escape
 from typing import Any
+
+from parkmeter.api.page_headers import page_headers, style_of
 
 _STYLE = """
 :root { color-scheme: light dark; --line: #8884; --soft: #8881; --accent: #0a7d5a; }
@@ -21,15 +21,8 @@ td { border-top: 1px solid var(--line); padding: .3rem .6rem .3rem 0; vertical-a
 td:first-child { white-space: nowrap; font: .875rem/1.6 ui-monospace, monospace }
 """
 
-_STYLE_HASH = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
-
-HEADERS = {
-    # The dashboard keeps a token on this origin, so nothing foreign may run or load here.
-    "Content-Security-Policy": f"default-src 'none'; style-src 'sha256-{_STYLE_HASH}'; "
-    "img-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
-    "Referrer-Policy": "no-referrer",
-    "X-Content-Type-Options": "nosniff",
-}
+# The dashboard keeps a token on this origin, so nothing foreign may run or load here.
+HEADERS = page_headers(style_of(_STYLE), "img-src 'self'", "form-action 'none'")
 
 
 def docs_page(document: dict[str, Any], base_url: str) -> str:

@@ -155,6 +155,11 @@ class Meter:
     version: int = 0
 
 
+def span_of(minutes: float | None) -> timedelta | None:
+    """Return a number of minutes as a span; None, for what is turned off, stays None."""
+    return None if minutes is None else timedelta(minutes=minutes)
+
+
 def price_of(spec: Spec, meter: Meter) -> Price:
     """Return the hourly price of the variant that runs, or would be started next.
 

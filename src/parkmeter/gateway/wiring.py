@@ -208,7 +208,8 @@ def wire(settings: Settings, folder: StateFolder, url: str) -> Parts:
             descriptor_check(),
             thread_check((lanes.reads, lanes.writes, lanes.ejects)),
         ],
-        lambda: {**edge_counts(edge), "disk_free_bytes": disk_free(folder.path)},
+        lambda: {"disk_free_bytes": disk_free(folder.path)},
+        lambda: edge_counts(edge),
     )
     control = ApiContext(
         service,
