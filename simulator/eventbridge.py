@@ -5,6 +5,7 @@ Knows the patterns that our templates use, equality and prefix, and raises on an
 
 import contextlib
 import json
+import logging
 import queue
 import threading
 import uuid
@@ -15,19 +16,24 @@ from unittest import mock
 
 from moto.ssm.models import SimpleSystemManagerBackend
 
-from simulator.cloudformation.stacks import Stacks
+from simulator.cloudformation.stacks import Resource, Stacks
 from simulator.lambda_runtime.functions import UnknownFunctionError
 from simulator.sagemaker.account import ACCOUNT, REGION
 
+_LOG = logging.getLogger(__name__)
+
 Event = dict[str, Any]
 Start = Callable[[str, bytes], None]
+MayInvoke = Callable[[str, str], bool]
+"""Returns whether a rule (its ARN) may invoke a function."""
 
 
 class EventBus:
     """The default bus. Calls `start(function, payload)` for each target, in the order of events."""
 
-    def __init__(self, stacks: Stacks, start: Start) -> None:
+    def __init__(self, stacks: Stacks, start: Start, may_invoke: MayInvoke) -> None:
         self._stacks = stacks
+        self._may_invoke = may_invoke
         self._start = start
         self._queue: queue.SimpleQueue[Event | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._deliver, name="events", daemon=True)
@@ -47,7 +53,7 @@ class EventBus:
         return sum(
             self._start_targets(rule, scheduled)
             for rule in self._rules()
-            if rule.get("ScheduleExpression")
+            if rule.properties.get("ScheduleExpression")
         )
 
     def put(self, event: Event) -> None:
@@ -94,21 +100,26 @@ class EventBus:
     def _deliver(self) -> None:
         while (event := self._queue.get()) is not None:
             for rule in self._rules():
-                pattern = rule.get("EventPattern")
+                pattern = rule.properties.get("EventPattern")
                 if pattern and matches(pattern, event):
                     self._start_targets(rule, event)
 
-    def _start_targets(self, rule: dict[str, Any], event: Event) -> int:
-        for target in rule["Targets"]:
+    def _start_targets(self, rule: Resource, event: Event) -> int:
+        targets = rule.properties["Targets"]
+        arn = rule.created.get_cfn_attribute("Arn")
+        for target in targets:
+            if not self._may_invoke(arn, target["Arn"]):
+                _LOG.warning("%s may not invoke %s", arn, target["Arn"])
+                continue
             payload = target["Input"].encode() if "Input" in target else json.dumps(event).encode()
             # A destroyed function may go before its rule.
             with contextlib.suppress(UnknownFunctionError):
                 self._start(target["Arn"], payload)
-        return len(rule["Targets"])
+        return len(targets)
 
-    def _rules(self) -> list[dict[str, Any]]:
+    def _rules(self) -> list[Resource]:
         return [
-            resource.properties
+            resource
             for resource in self._stacks.all()
             if resource.kind == "AWS::Events::Rule"
             and resource.properties.get("State") != "DISABLED"

@@ -16,7 +16,7 @@ from botocore.exceptions import ClientError
 from moto.backends import get_backend
 from moto.cloudformation import parsing
 
-from simulator.sagemaker.account import ACCOUNT, REGION
+from simulator.sagemaker.account import ACCOUNT, REGION, Account
 
 ENDPOINT_TIMEOUT = 180.0
 """Seconds for an endpoint to be in service, or deleted."""
@@ -213,16 +213,42 @@ _SAGEMAKER = {
 }
 
 
+class ScalableTargetKind(StoredKind):
+    """Scalable targets, registered with SageMaker's account."""
+
+    def __init__(self, account: Account) -> None:
+        self._account = account
+
+    def create(self, declared: Declared) -> PhysicalResource:
+        resource = declared.properties["ResourceId"]
+        with self._account.lock:
+            self._account.scalable.register(resource)
+        dimension = declared.properties["ScalableDimension"]
+        return PhysicalResource(declared, f"{resource}|{dimension}|sagemaker")
+
+    def delete(self, _created: PhysicalResource, declared: Declared) -> None:
+        with self._account.lock:
+            self._account.scalable.deregister(declared.properties["ResourceId"])
+
+
 class ResourceKinds:
     """The implementation of each kind; `custom` takes all kinds that begin with `Custom::`."""
 
-    def __init__(self, moto: ResourceKind, sagemaker: ResourceKind, custom: ResourceKind) -> None:
+    def __init__(
+        self,
+        moto: ResourceKind,
+        sagemaker: ResourceKind,
+        custom: ResourceKind,
+        scalable: ResourceKind,
+    ) -> None:
         self._moto, self._sagemaker, self._custom = moto, sagemaker, custom
-        self._stored = StoredKind()
+        self._scalable, self._stored = scalable, StoredKind()
 
     def __call__(self, kind: str) -> ResourceKind:
         if kind.startswith("Custom::") or kind == "AWS::CloudFormation::CustomResource":
             return self._custom
         if kind in _SAGEMAKER:
             return self._sagemaker
+        if kind == "AWS::ApplicationAutoScaling::ScalableTarget":
+            return self._scalable
         return self._moto if kind in parsing.get_model_map() else self._stored

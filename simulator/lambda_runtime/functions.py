@@ -15,12 +15,13 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, Self
+from typing import Any, Protocol, Self
 from urllib.parse import unquote
 
 from moto.awslambda.exceptions import UnknownFunctionException
 from werkzeug.wrappers import Request, Response
 
+from simulator.iam.calls import Call
 from simulator.lambda_runtime.process import FunctionProcess, Outcome, Settings, link_runtime
 from simulator.moto_services import MotoServices
 
@@ -33,6 +34,16 @@ MAX_LOG_LINES = 5000
 _LOG = logging.getLogger(__name__)
 
 
+class Roles(Protocol):
+    """IAM, as far as Lambda needs it."""
+
+    def session(self, role: str, name: str) -> str:
+        """Return the access key of a role's session."""
+
+    def permits(self, role: str, name: str, call: Call) -> bool:
+        """Return whether the session may make a call."""
+
+
 class UnknownFunctionError(Exception):
     """Raised when no function has this name."""
 
@@ -40,17 +51,21 @@ class UnknownFunctionError(Exception):
 class Functions:
     """All functions of the cloud; `environment` is added to each one's own variables.
 
-    `log` receives a function's name and each line that it prints.
+    Each runs with the credentials of its role, from `roles`; its output is kept only if the role
+    may write it to the function's log group. `log` receives a function's name and each line that
+    it prints.
     """
 
     def __init__(
         self,
         services: MotoServices,
         environment: Mapping[str, str],
+        roles: Roles,
         log: Callable[[str, str], None] = lambda _name, _line: None,
     ) -> None:
         self._services = services
         self._environment = environment
+        self._roles = roles
         self._log = log
         self._folder = TemporaryDirectory(prefix="simulated-lambda-")
         self._pools: dict[str, _Pool] = {}
@@ -146,7 +161,8 @@ class Functions:
             pool = self._pools.get(name)
             if pool is not None and pool.settings == settings:
                 return pool
-            new = _Pool(settings, self._runtime, partial(self._record_output, name))
+            log = partial(self._record_output, name) if self._may_log(settings) else _discard
+            new = _Pool(settings, self._runtime, log)
             self._pools[name] = new
         if pool is not None:
             pool.retire()
@@ -166,8 +182,21 @@ class Functions:
                 timeout=float(function.timeout),
                 memory=int(function.memory_size),
                 folder=folder,
-                environment={**function.environment_vars, **self._environment},
+                role=function.role,
+                environment={
+                    **function.environment_vars,
+                    **self._environment,
+                    "AWS_ACCESS_KEY_ID": self._roles.session(function.role, name),
+                },
             )
+
+    def _may_log(self, settings: Settings) -> bool:
+        group = {"logGroupName": f"/aws/lambda/{settings.name}"}
+        stream = {**group, "logStreamName": f"$LATEST/{settings.name}"}
+        return all(
+            self._roles.permits(settings.role, settings.name, Call("logs", operation, stream))
+            for operation in ("CreateLogStream", "PutLogEvents")
+        )
 
     def _unpacked(self, function: Any) -> Path:
         """Unpack its package once, with the services' `lock` held: no reader sees a part of it."""
@@ -177,6 +206,10 @@ class Functions:
             with zipfile.ZipFile(io.BytesIO(function.code_bytes)) as package:
                 package.extractall(folder)
         return folder
+
+
+def _discard(_line: str) -> None:
+    """Lose a line, as Lambda does where a role may not write logs."""
 
 
 class _Pool:

@@ -9,10 +9,16 @@ import json
 from collections.abc import Callable
 from typing import Any
 
+from simulator.iam import calls as iam
 from simulator.sagemaker.account import Account
 from simulator.sagemaker.endpoint import SERVING, Endpoint
 from simulator.sagemaker.messages import Answer, Call, Request
-from simulator.sagemaker.refusals import RefusedError, invalid
+from simulator.sagemaker.refusals import (
+    RefusedError,
+    denied_by_iam,
+    invalid,
+    scalable_target_in_the_way,
+)
 from simulator.sagemaker.service_model import errors_of, hold_to_model, mistakes_of, plain, service
 
 CONTENT_TYPE = "application/x-amz-json-1.1"
@@ -63,6 +69,7 @@ class ControlPlane:
             request.must_be_signed()
             operation = self._operation(request)
             members = self._valid(operation, request)
+            self._authorize(request.access_key, operation, members)
             self._account.faults.before(operation)
             with self._account.lock:
                 answer = self._operations[operation](members)
@@ -86,6 +93,14 @@ class ControlPlane:
             raise RefusedError("NotSimulated", f"The simulator has no {name}.", status=501)
         return name
 
+    def _authorize(self, access_key: str, operation: str, members: Json) -> None:
+        try:
+            self._account.access.check(access_key, iam.Call("sagemaker", operation, members))
+        except iam.DeniedError as denied:
+            if "DeregisterScalableTarget" in str(denied):
+                raise scalable_target_in_the_way() from None
+            raise denied_by_iam(str(denied)) from None
+
     def _valid(self, operation: str, request: Request) -> Json:
         try:
             members = json.loads(request.body)
@@ -100,7 +115,7 @@ class ControlPlane:
     # ── Models and configs ───────────────────────────────────────────────────────────────────────
 
     def _create_model(self, request: Json) -> Json:
-        return {"ModelArn": self._account.create_model(request["ModelName"])}
+        return {"ModelArn": self._account.create_model(request["ModelName"], request)}
 
     def _delete_model(self, request: Json) -> Json:
         self._account.delete_model(request["ModelName"])

@@ -51,6 +51,16 @@ NOT_HEALTHY = (
     "Please check CloudWatch logs for this endpoint."
 )
 
+NO_IMAGE = (
+    "Please make sure all images included in the model for the production variant {variant} exist, "
+    "and that the execution role used to create the model has permissions to access them."
+)
+NO_DATA = (
+    "Failed to download model data for production variant {variant}. Please ensure that there is "
+    "an object located at the URL and that the role passed to CreateModel has permissions to "
+    "download the model."
+)
+
 
 @dataclass(frozen=True)
 class Delays:

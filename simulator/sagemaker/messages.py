@@ -1,9 +1,10 @@
 """HTTP requests and responses of both protocols, and the records of calls and jobs."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
+from simulator.iam.wire import signature_of
 from simulator.sagemaker.refusals import unsigned
 
 
@@ -14,6 +15,12 @@ class Request:
     path: str
     headers: Mapping[str, str]
     body: bytes
+
+    @property
+    def access_key(self) -> str:
+        """Return the key that signed it; empty if there is none."""
+        signature = signature_of(self.headers.get("Authorization", ""), "")
+        return "" if signature is None else signature.access_key
 
     def must_be_signed(self) -> None:
         """Check for a signature for SageMaker; its value is not verified.
@@ -51,7 +58,7 @@ class AsyncJob:
     """A job that InvokeEndpointAsync accepted, run by `AsyncInference` or by a test.
 
     `container` (host:port) takes `POST /invocations` with `headers`; the input is `body`, or the
-    object at `input_location`.
+    object at `input_location`. `role` is the container's; `topics` are those of its config.
     """
 
     endpoint: str
@@ -62,3 +69,5 @@ class AsyncJob:
     input_location: str | None
     output_location: str
     failure_location: str
+    role: str = ""
+    topics: Mapping[str, str] = field(default_factory=dict)
