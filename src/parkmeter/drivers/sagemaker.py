@@ -139,7 +139,8 @@ class SageMakerDriver:
         address = found["EndpointName"]
         match status:
             case "Creating":
-                return Observed(Phase.STARTING, f"starting{_on(variant)}", created)
+                reason = f"starting{_on(variant)}"
+                return Observed(Phase.STARTING, reason, created, locked=True)
             case "InService":
                 return Observed(Phase.READY, "", modified, address)
             case "UpdateRollbackFailed":
@@ -147,10 +148,11 @@ class SageMakerDriver:
                 reason = "serving, but its last update could be neither completed nor rolled back"
                 return Observed(Phase.READY, reason, modified, address)
             case "Updating" | "RollingBack":
-                return Observed(Phase.BUSY, "serving; it is being updated", modified, address)
+                reason = "serving; it is being updated"
+                return Observed(Phase.BUSY, reason, modified, address, locked=True)
             case "SystemUpdating":
                 reason = "serving; under maintenance by AWS, during which it cannot be stopped"
-                return Observed(Phase.BUSY, reason, modified, address)
+                return Observed(Phase.BUSY, reason, modified, address, locked=True)
             case "Deleting":
                 self._deleting.add(name)
                 return Observed(Phase.STOPPING, "stopping", modified)
