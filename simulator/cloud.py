@@ -17,6 +17,7 @@ from typing import Any, Self
 
 import boto3
 
+from simulator.account_limits import AccountLimits
 from simulator.api_gateway.server import ApiGateway
 from simulator.cdk import Cdk
 from simulator.cloudformation.custom_resources import CustomResources
@@ -40,10 +41,11 @@ from simulator.iam.account import (
 from simulator.iam.enforcement import Iam
 from simulator.lambda_runtime.functions import Functions
 from simulator.moto_services import MotoServices
-from simulator.sagemaker.account import ACCOUNT, REGION, Poller
+from simulator.sagemaker.account import ACCOUNT, REGION
 from simulator.sagemaker.async_inference import AsyncInference
 from simulator.sagemaker.containers import Launch, embedded_model
 from simulator.sagemaker.endpoint import Delays
+from simulator.sagemaker.poller import Poller
 from simulator.sagemaker.simulator import SageMakerSimulator
 
 _LOG = logging.getLogger(__name__)
@@ -101,7 +103,9 @@ class SimulatedCloud:
                 custom,
                 ScalableTargetKind(sagemaker.account),
             )
-            services.handlers += [MotoGate(iam), self.functions.handle, custom.handle]
+            self.limits = AccountLimits(sagemaker.faults.quotas)
+            handlers = (MotoGate(iam), self.limits.handle, self.functions.handle, custom.handle)
+            services.handlers += handlers
             services.after_request = stacks.settle
             stacks.on_change = iam.observe_roles
             started.enter_context(patched_moto(stacks))

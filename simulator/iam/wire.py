@@ -14,7 +14,7 @@ from xml.etree import ElementTree as ET
 
 from simulator.iam.calls import Call, UncheckedCallError
 
-_CREDENTIAL = re.compile(r"Credential=([^/,\s]+)/\d{8}/[^/]+/([^/]+)/aws4_request")
+_CREDENTIAL = re.compile(r"Credential=([^/,\s]+)/\d{8}/([^/]+)/([^/]+)/aws4_request")
 _INVOCATION_PATH = re.compile(r"/2015-03-31/functions/([^/]+)/invocations$")
 
 
@@ -32,9 +32,10 @@ class HttpRequest:
 
 @dataclass(frozen=True, slots=True)
 class Signature:
-    """The access key that signed a request, and the service for which it did."""
+    """The access key that signed a request, and the region and service for which it did."""
 
     access_key: str
+    region: str
     service: str
 
 
@@ -42,7 +43,7 @@ def signature_of(authorization: str, query: str) -> Signature | None:
     """Return the signature in a header, or in a presigned address; None if there is none."""
     presigned = dict(parse_qsl(query)).get("X-Amz-Credential", "")
     found = _CREDENTIAL.search(authorization or f"Credential={presigned}")
-    return None if found is None else Signature(found[1], found[2])
+    return None if found is None else Signature(found[1], found[2], found[3])
 
 
 def call_of(request: HttpRequest, service: str) -> Call:

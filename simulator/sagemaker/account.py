@@ -8,7 +8,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterable
 from datetime import datetime
-from typing import Any, Self
+from typing import Any
 
 from simulator.iam.calls import Call as ApiCall
 from simulator.sagemaker import refusals
@@ -84,13 +84,21 @@ class Account:
             arn = self.arn("model", name)
             if arn in self._models:
                 raise refusals.exists_already("model", arn)
-            model = Model(name, arn, request)
+            model = Model(name, arn, {**request, "ModelArn": arn, "CreationTime": self.now()})
             if not self.access.may_assume("sagemaker.amazonaws.com", model.role):
                 raise refusals.role_not_assumable(model.role)
             if model.image and not image_exists(model.image, self.images, ACCOUNT, REGION):
                 raise refusals.image_not_found(model.image)
             self._models[arn] = model
             return arn
+
+    def model(self, name: str) -> dict[str, Any]:
+        """Return a model as DescribeModel does."""
+        with self.lock:
+            arn = self.arn("model", name)
+            if arn not in self._models:
+                raise refusals.missing("model", arn)
+            return {key: value for key, value in self._models[arn].request.items() if key != "Tags"}
 
     def delete_model(self, name: str) -> None:
         """Delete a model, used or not."""
@@ -316,31 +324,3 @@ class Account:
     ) -> None:
         endpoint.set_state(status, at, failure)
         self.notify(state_change(endpoint, ACCOUNT, REGION))
-
-
-class Poller:
-    """A thread that polls the account while it is entered.
-
-    An account advances its endpoints only when it is read: without polling, the event of an
-    endpoint that gets ready by itself would come late.
-    """
-
-    INTERVAL = 0.2
-    """Seconds."""
-
-    def __init__(self, account: Account) -> None:
-        self._account = account
-        self._closing = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="endpoint poller")
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_error: object) -> None:
-        self._closing.set()
-        self._thread.join()
-
-    def _run(self) -> None:
-        while not self._closing.wait(self.INTERVAL):
-            self._account.endpoints()

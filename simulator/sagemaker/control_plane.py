@@ -52,6 +52,7 @@ class ControlPlane:
             "DeleteModel": self._delete_model,
             "DescribeEndpoint": self._describe_endpoint,
             "DescribeEndpointConfig": self._describe_config,
+            "DescribeModel": self._describe_model,
             "ListEndpoints": self._list_endpoints,
             "ListTags": self._list_tags,
             "UpdateEndpoint": self._update_endpoint,
@@ -69,7 +70,7 @@ class ControlPlane:
             request.must_be_signed()
             operation = self._operation(request)
             members = self._valid(operation, request)
-            self._authorize(request.access_key, operation, members)
+            self._authorize(request, operation, members)
             self._account.faults.before(operation)
             with self._account.lock:
                 answer = self._operations[operation](members)
@@ -93,9 +94,11 @@ class ControlPlane:
             raise RefusedError("NotSimulated", f"The simulator has no {name}.", status=501)
         return name
 
-    def _authorize(self, access_key: str, operation: str, members: Json) -> None:
+    def _authorize(self, request: Request, operation: str, members: Json) -> None:
         try:
-            self._account.access.check(access_key, iam.Call("sagemaker", operation, members))
+            self._account.access.check(
+                request.access_key, iam.Call("sagemaker", operation, members)
+            )
         except iam.DeniedError as denied:
             if "DeregisterScalableTarget" in str(denied):
                 raise scalable_target_in_the_way() from None
@@ -116,6 +119,9 @@ class ControlPlane:
 
     def _create_model(self, request: Json) -> Json:
         return {"ModelArn": self._account.create_model(request["ModelName"], request)}
+
+    def _describe_model(self, request: Json) -> Json:
+        return self._account.model(request["ModelName"])
 
     def _delete_model(self, request: Json) -> Json:
         self._account.delete_model(request["ModelName"])

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from simulator.iam.wire import signature_of
+from simulator.iam.wire import Signature, signature_of
 from simulator.sagemaker.refusals import unsigned
 
 
@@ -16,12 +16,6 @@ class Request:
     headers: Mapping[str, str]
     body: bytes
 
-    @property
-    def access_key(self) -> str:
-        """Return the key that signed it; empty if there is none."""
-        signature = signature_of(self.headers.get("Authorization", ""), "")
-        return "" if signature is None else signature.access_key
-
     def must_be_signed(self) -> None:
         """Check for a signature for SageMaker; its value is not verified.
 
@@ -32,6 +26,16 @@ class Request:
         signed = self.headers.get("Authorization", "")
         if not signed.startswith("AWS4-HMAC-SHA256 ") or "/sagemaker/aws4_request" not in signed:
             raise unsigned()
+
+    @property
+    def signature(self) -> Signature | None:
+        """Who signed it, and for which region; None without a signature."""
+        return signature_of(self.headers.get("Authorization", ""), "")
+
+    @property
+    def access_key(self) -> str:
+        """The key that signed it; empty without a signature."""
+        return "" if self.signature is None else self.signature.access_key
 
 
 @dataclass(frozen=True)

@@ -61,7 +61,7 @@ class Runtime:
             asked.must_be_signed()
             operation, name = self._operation(asked)
             request = self._valid(operation, name, asked)
-            self._authorize(asked.access_key, operation, name)
+            self._authorize(asked, operation, name)
             self._account.faults.before(operation)
             answer = self._invoke(operation, request)
             self._account.faults.after(operation)
@@ -85,10 +85,10 @@ class Runtime:
             raise RefusedError("ValidationError", mistakes)
         return request
 
-    def _authorize(self, access_key: str, operation: str, name: str) -> None:
+    def _authorize(self, request: Request, operation: str, name: str) -> None:
         try:
             call = iam.Call("sagemaker", operation, {"EndpointName": name})
-            self._account.access.check(access_key, call)
+            self._account.access.check(request.access_key, call)
         except iam.DeniedError as denied:
             raise refusals.denied_by_iam(str(denied)) from None
 
