@@ -54,7 +54,11 @@ class Grants:
 
     def see_log_streams(self, group: str) -> Grant:
         """Describe log streams, as SageMaker's containers do first (guide, CreateModel roles)."""
-        return Grant(("logs:DescribeLogStreams",), (self.arn("logs", f"log-group:{group}"),))
+        return Grant(
+            ("logs:DescribeLogStreams",),
+            (self.arn("logs", f"log-group:{group}:*"),),
+            because="the streams of this one log group",
+        )
 
     # ── Meters and tokens ───────────────────────────────────────────────────────────────────────
 
@@ -77,12 +81,7 @@ class Grants:
     def keep_meters(self) -> Grant:
         """Read and commit meters and journal, but not the secret that signs links."""
         return Grant(
-            (
-                "dynamodb:ConditionCheckItem",
-                "dynamodb:GetItem",
-                "dynamodb:PutItem",
-                "dynamodb:Query",
-            ),
+            ("dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:Query"),
             (self._table(self._names.meters_table),),
             {"ForAllValues:StringNotEquals": {"dynamodb:LeadingKeys": [SECRET_PARTITION]}},
         )
@@ -131,11 +130,8 @@ class Grants:
 
     def find_endpoints(self) -> Grant:
         """List the definitions that the metered stacks wrote."""
-        return Grant(
-            ("ssm:GetParametersByPath",),
-            self._below(self._names.endpoints_path),
-            because="one parameter for each endpoint; which ones exist is only known at run time",
-        )
+        # IAM checks the path as it is sent, without a slash at its end, and no parameter below it.
+        return Grant(("ssm:GetParametersByPath",), self._below(self._names.endpoints_path)[:1])
 
     def read_endpoints(self) -> Grant:
         """Read definitions by name."""
@@ -152,11 +148,7 @@ class Grants:
 
     def read_hours(self) -> Grant:
         """List the schedules of endpoints with hours."""
-        return Grant(
-            ("ssm:GetParametersByPath",),
-            self._below(self._names.hours_path),
-            because="one parameter for each endpoint; which ones exist is only known at run time",
-        )
+        return Grant(("ssm:GetParametersByPath",), self._below(self._names.hours_path)[:1])
 
     def find_address(self) -> Grant:
         """Read the address of the API."""
@@ -206,6 +198,13 @@ class Grants:
                 (ours,),
                 tagged,
                 "the endpoints of this deployment all begin with its prefix and bear its tag",
+            ),
+            # Autoscaling that someone put on an endpoint by hand is removed with it, by SageMaker
+            # and on this permission; without it the endpoint could not be deleted.
+            Grant(
+                ("application-autoscaling:DeregisterScalableTarget",),
+                (self.arn("application-autoscaling", "scalable-target/*"),),
+                because="AWS chooses the names of scalable targets; this removes only autoscaling",
             ),
             Grant(
                 ("sagemaker:DescribeEndpoint", "sagemaker:ListTags"),

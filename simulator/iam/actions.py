@@ -83,6 +83,9 @@ ACTIONS: dict[str, Action] = {
         _RESOURCE_TAG,
         lower=True,
     ),
+    **_actions(
+        "sagemaker", "DescribeEndpointConfig", [_ENDPOINT_CONFIG], _RESOURCE_TAG, lower=True
+    ),
     **_actions("sagemaker", "ListEndpoints", [ANY_RESOURCE]),
     **_actions("lambda", "InvokeFunction", [ARN + "function:+"]),
     **_actions("sns", "Publish", [ARN + "+"]),
@@ -90,14 +93,22 @@ ACTIONS: dict[str, Action] = {
     **_actions("cloudwatch", "PutMetricData", [ANY_RESOURCE], ("cloudwatch:namespace",)),
     **_actions("pricing", "GetProducts", [ANY_RESOURCE]),
     **_actions(
-        "logs", "CreateLogStream DescribeLogStreams FilterLogEvents PutLogEvents", [_STREAM]
+        "logs",
+        "CreateLogGroup CreateLogStream DescribeLogStreams FilterLogEvents PutLogEvents",
+        [_STREAM],
     ),
-    **_actions("logs", "CreateLogGroup", [ARN + "log-group:+"]),
     **_actions("s3", "GetObject PutObject DeleteObject", [_OBJECT], _S3),
     **_actions("s3", "ListBucket", [_BUCKET], (*_S3, "s3:prefix")),
     **_actions("ecr", "GetAuthorizationToken", [ANY_RESOURCE]),
     **_actions(
         "ecr", "BatchCheckLayerAvailability BatchGetImage GetDownloadUrlForLayer", [_REPOSITORY]
+    ),
+    **_actions(
+        "ec2",
+        "CreateNetworkInterface CreateNetworkInterfacePermission DeleteNetworkInterface "
+        "DeleteNetworkInterfacePermission DescribeDhcpOptions DescribeNetworkInterfaces "
+        "DescribeSecurityGroups DescribeSubnets DescribeVpcs",
+        [ANY_RESOURCE],
     ),
     **_actions(
         "application-autoscaling",

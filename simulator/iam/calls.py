@@ -15,6 +15,19 @@ from simulator.iam.reach import Place
 
 Parameters = Mapping[str, Any]
 
+NETWORK_OPERATIONS = (
+    "CreateNetworkInterface",
+    "CreateNetworkInterfacePermission",
+    "DeleteNetworkInterface",
+    "DeleteNetworkInterfacePermission",
+    "DescribeDhcpOptions",
+    "DescribeNetworkInterfaces",
+    "DescribeSecurityGroups",
+    "DescribeSubnets",
+    "DescribeVpcs",
+)
+"""EC2's operations by which SageMaker connects instances to a VPC (guide, execution roles)."""
+
 
 @dataclass(frozen=True, slots=True)
 class Call:
@@ -207,6 +220,11 @@ def _delete_endpoint(request: _Request) -> Needs:
         yield Need("application-autoscaling:DeregisterScalableTarget", target)
 
 
+def _endpoint_config(request: _Request) -> Needs:
+    arn = _sagemaker(request, "endpoint-config", request.parameters["EndpointConfigName"])
+    yield Need(f"sagemaker:{request.call.operation}", arn)
+
+
 def _list_endpoints(_request: _Request) -> Needs:
     yield Need("sagemaker:ListEndpoints")
 
@@ -297,6 +315,7 @@ _OPERATIONS: dict[tuple[str, str], Callable[[_Request], Needs]] = {
     ("sagemaker", "CreateEndpoint"): _create_endpoint,
     ("sagemaker", "DeleteEndpoint"): _delete_endpoint,
     ("sagemaker", "ListEndpoints"): _list_endpoints,
+    ("sagemaker", "DescribeEndpointConfig"): _endpoint_config,
     **{
         ("sagemaker", name): _endpoint
         for name in (
@@ -312,7 +331,13 @@ _OPERATIONS: dict[tuple[str, str], Callable[[_Request], Needs]] = {
     ("sns", "Publish"): _publish,
     **{
         ("logs", name): _log_stream
-        for name in ("CreateLogStream", "DescribeLogStreams", "FilterLogEvents", "PutLogEvents")
+        for name in (
+            "CreateLogGroup",
+            "CreateLogStream",
+            "DescribeLogStreams",
+            "FilterLogEvents",
+            "PutLogEvents",
+        )
     },
     ("s3", "GetObject"): _object("GetObject"),
     ("s3", "HeadObject"): _object("GetObject"),
@@ -325,6 +350,7 @@ _OPERATIONS: dict[tuple[str, str], Callable[[_Request], Needs]] = {
         ("ecr", name): _repository
         for name in ("BatchCheckLayerAvailability", "BatchGetImage", "GetDownloadUrlForLayer")
     },
+    **{("ec2", name): _without_resource(f"ec2:{name}") for name in NETWORK_OPERATIONS},
     ("monitoring", "GetMetricData"): _without_resource("cloudwatch:GetMetricData"),
     ("monitoring", "PutMetricData"): _put_metric,
     ("pricing", "GetProducts"): _without_resource("pricing:GetProducts"),

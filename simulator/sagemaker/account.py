@@ -34,6 +34,7 @@ from simulator.sagemaker.models import (
     image_calls,
     image_exists,
     log_calls,
+    network_calls,
 )
 from simulator.sagemaker.scalable_targets import ScalableTargets
 from simulator.sagemaker.state_events import state_change
@@ -183,7 +184,7 @@ class Account:
             for reason, calls in ((NO_IMAGE, image_calls(model)), (NO_DATA, data_calls(model))):
                 if not self._role_may(model, calls):
                     return reason.format(variant=variant["VariantName"])
-            self._role_may(model, log_calls(endpoint))
+            self._role_may(model, (*network_calls(model), *log_calls(endpoint)))
         return None
 
     def _role_may(self, model: Model, calls: Iterable[ApiCall]) -> bool:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
-from simulator.iam.calls import Call
+from simulator.iam.calls import NETWORK_OPERATIONS, Call
 
 ROLE = "arn:aws:iam::111122223333:role/sagemaker"
 """The role of models that tests create without a stack."""
@@ -114,11 +114,19 @@ def data_calls(model: Model) -> Iterator[Call]:
         yield Call("s3", "GetObject", {"Bucket": bucket, "Key": key or "any"})
 
 
+def network_calls(model: Model) -> Iterator[Call]:
+    """Yield the calls that connect instances to the model's VPC, if it has one."""
+    if "VpcConfig" in model.request:
+        for operation in NETWORK_OPERATIONS:
+            yield Call("ec2", operation, {})
+
+
 def log_calls(endpoint: str) -> Iterator[Call]:
     """Yield the calls that bring a container's lines and metrics to CloudWatch."""
     group = {"logGroupName": f"/aws/sagemaker/Endpoints/{endpoint}"}
     stream = {**group, "logStreamName": "AllTraffic/i-0123456789abcdef0"}
     yield Call("logs", "DescribeLogStreams", group)
+    yield Call("logs", "CreateLogGroup", group)
     yield Call("logs", "CreateLogStream", stream)
     yield Call("logs", "PutLogEvents", stream)
     yield Call("monitoring", "PutMetricData", {"Namespace": "/aws/sagemaker/Endpoints"})
