@@ -11,8 +11,8 @@ from stacks.bundling import LambdaPackages
 from stacks.project import add_stacks
 from stacks.settings import Container, Endpoint, JumpStart, Settings
 
-# Endpoints to choose from. Instance types: best first. Prices: dollars per hour in us-east-1; the
-# others are looked up in AWS's Price List when the stack is deployed.
+# Endpoints to choose from. Instance types: best first. Prices: dollars per hour in their region;
+# others, and all in another region, are looked up in AWS's Price List when the stack is deployed.
 
 FLAN_T5_XXL = Endpoint(
     name="flan-t5",
@@ -21,6 +21,7 @@ FLAN_T5_XXL = Endpoint(
     instance_types=("ml.g5.12xlarge", "ml.g5.24xlarge"),
     api_resource="flan",
     price_per_hour={"ml.g5.12xlarge": Decimal("7.09"), "ml.g5.24xlarge": Decimal("10.18")},
+    price_region="us-east-1",
 )
 
 FALCON_7B = Endpoint(

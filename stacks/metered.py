@@ -107,7 +107,8 @@ class MeteredStack(Stack):
 
     def _prices(self, deployment: Deployment, endpoint: Endpoint) -> dict[str, tuple[str, str]]:
         """Return dollars per hour and their source by instance type; empty if unknown."""
-        named = {kind: (f"{price:f}", "configuration") for kind, price in endpoint.prices.items()}
+        configured = endpoint.prices_in(deployment.settings.region)
+        named = {kind: (f"{price:f}", "configuration") for kind, price in configured.items()}
         others = [kind for kind in endpoint.instance_types if kind not in named]
         listed = self._listed(deployment, endpoint, others) if others else {}
         return {kind: (named | listed)[kind] for kind in endpoint.instance_types}

@@ -73,11 +73,12 @@ class Endpoint:
 
     `instance_types`: best first; where AWS has no capacity the next one is tried.
     `price_per_hour`: dollars by type, or one number for the first. Others are looked up in the
-    Price List on deploy; one that is not listed is unknown, never zero. `hours`: its schedule, such
-    as `("Mon-Fri 09:00-17:00 Europe/London",)`. `idle_minutes`: time after the last prompt until it
-    is ejected, up to two minutes late; None: never. `wake_minutes`: what a prompt to the closed
-    meter buys, if its token may top up; None: nothing. `extend_minutes`: what the link in a warning
-    adds.
+    Price List on deploy; one that is not listed is unknown, never zero. `price_region`: where these
+    prices hold; in another region all are looked up. None: wherever it is deployed. `hours`: its
+    schedule, such as `("Mon-Fri 09:00-17:00 Europe/London",)`. `idle_minutes`: time after the last
+    prompt until it is ejected, up to two minutes late; None: never. `wake_minutes`: what a prompt
+    to the closed meter buys, if its token may top up; None: nothing. `extend_minutes`: what the
+    link in a warning adds.
     """
 
     name: str
@@ -85,6 +86,7 @@ class Endpoint:
     instance_types: tuple[str, ...]
     api_resource: str = ""
     price_per_hour: Mapping[str, Decimal] | Decimal | None = None
+    price_region: str | None = None
     initial_provision_time_minutes: float | None = None
     startup_timeout_seconds: int = 1800
     startup_credit_minutes: float = 30
@@ -117,6 +119,10 @@ class Endpoint:
     def resource(self) -> str:
         """The path segment under which prompts reach it."""
         return self.api_resource or self.name
+
+    def prices_in(self, region: str) -> Mapping[str, Decimal]:
+        """Return the configured prices that hold in a region."""
+        return self.prices if self.price_region in (None, region) else {}
 
     @property
     def prices(self) -> Mapping[str, Decimal]:

@@ -1,4 +1,4 @@
-"""The record of grants and of the calls that used them, and the table made of both.
+"""The record of grants, of the calls that used them and of those that were denied.
 
 Thread-safe. Knows policies as values; not where they come from.
 """
@@ -18,17 +18,6 @@ _HASH = re.compile(r"[0-9A-F]{8}$")
 def role_name(stack: str, logical_id: str) -> str:
     """Return the name of a role in the table: its stack, and its logical id without CDK's hash."""
     return f"{stack} {_HASH.sub('', logical_id)}"
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One grant in the table: an action on a resource; `used`: it has allowed a call."""
-
-    role: str
-    action: str
-    resource: str
-    condition: str
-    used: bool
 
 
 @dataclass
@@ -57,8 +46,6 @@ class Ledger:
         with self._lock:
             self._denied[principal, need.action, need.resource] += 1
 
-    # ── The table ───────────────────────────────────────────────────────────────────────────────
-
     def missing(self) -> list[str]:
         """Return the calls that no grant allowed."""
         with self._lock:
@@ -70,25 +57,14 @@ class Ledger:
 
     def unmatched(self, place: Place) -> list[str]:
         """Return what of the grants could never match."""
-        with self._lock:
-            statements = [(role, one) for role, known in self._grants.items() for one in known]
         return sorted(
-            f"{role}: {reason}" for role, one in statements for reason in unreachable(one, place)
+            f"{role}: {reason}" for role, one in self.grants() for reason in unreachable(one, place)
         )
 
-    def rows(self) -> list[Row]:
-        """Return the table of all grants."""
+    def grants(self) -> list[tuple[str, Statement]]:
+        """Return all statements that a role had, each with the role's name."""
         with self._lock:
-            return sorted(
-                (
-                    Row(role, action, resource, _conditions(one), (action, resource) in used)
-                    for role, known in self._grants.items()
-                    for one, used in known.items()
-                    for action in one.actions
-                    for resource in one.resources
-                ),
-                key=lambda row: (row.role, row.action, row.resource, row.condition),
-            )
+            return [(role, one) for role, known in self._grants.items() for one in known]
 
     def _unused(self) -> Iterator[str]:
         with self._lock:
@@ -100,9 +76,3 @@ class Ledger:
                         yield f"{role}: {action} on {', '.join(statement.resources)}"
                     for resource in set(statement.resources) - resources if used else ():
                         yield f"{role}: {resource} by {', '.join(statement.actions)}"
-
-
-def _conditions(statement: Statement) -> str:
-    return "; ".join(
-        f"{one.operator} {one.key} {', '.join(one.values)}" for one in statement.conditions
-    )

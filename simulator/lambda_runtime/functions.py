@@ -11,7 +11,7 @@ import logging
 import threading
 import zipfile
 from collections import defaultdict, deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -73,6 +73,7 @@ class Functions:
         self._logs: dict[str, deque[str]] = defaultdict(lambda: deque(maxlen=MAX_LOG_LINES))
         self._running: set[threading.Thread] = set()
         self._closing = False
+        self._suspended: set[str] = set()
 
     def __enter__(self) -> Self:
         self._runtime.mkdir()
@@ -94,7 +95,10 @@ class Functions:
             UnknownFunctionError: there is no such function.
 
         """
-        pool = self._pool(name.rpartition(":function:")[2] or name)
+        name = name.rpartition(":function:")[2] or name
+        if name in self._suspended:
+            return Outcome.failed("Rate Exceeded.", "TooManyRequestsException")
+        pool = self._pool(name)
         return Outcome.failed("the cloud is closing") if self._closing else pool.invoke(payload)
 
     def start(self, name: str, payload: bytes) -> None:
@@ -104,13 +108,33 @@ class Functions:
             UnknownFunctionError: there is no such function.
 
         """
-        self._pool(name.rpartition(":function:")[2] or name)
+        name = name.rpartition(":function:")[2] or name
+        if name in self._suspended:
+            return
+        self._pool(name)
         thread = threading.Thread(target=self._run, args=(name, payload), name=f"start {name}")
         with self._lock:
             if self._closing:
                 return
             self._running.add(thread)
         thread.start()
+
+    @contextlib.contextmanager
+    def suspended(self, name: str) -> Iterator[None]:
+        """Run a function not at all, as with a reserved concurrency of 0.
+
+        Its processes end now. Invocations that wait for an answer are throttled; the others are
+        lost, as after their retries.
+        """
+        self._suspended.add(name)
+        with self._lock:
+            pool = self._pools.pop(name, None)
+        if pool is not None:
+            pool.close()
+        try:
+            yield
+        finally:
+            self._suspended.discard(name)
 
     def logs(self, name: str) -> list[str]:
         """Return the last lines of a function's output."""

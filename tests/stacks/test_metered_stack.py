@@ -84,9 +84,9 @@ def test_only_what_has_no_price_is_looked_up(several: Templates, seed: Templates
     looked_up = {
         f"{endpoint.title}MeteredStack"
         for endpoint in app.EXAMPLES
-        if endpoint.price_per_hour is None
+        if not endpoint.prices_in(several.settings.region)
     }
-    assert looked_up
+    assert len(looked_up) == len(app.EXAMPLES)  # of us-east-1 are the only prices
     for endpoint in app.EXAMPLES:
         stack = f"{endpoint.title}MeteredStack"
         assert len(several.of_type(stack, PRICE)) == (stack in looked_up)
@@ -207,6 +207,19 @@ def test_one_price_is_that_of_the_first_type_and_the_others_are_looked_up(
     first, second = json.loads(flat(parameter["Value"]))["variants"]
     assert (first["price_per_hour"], first["price_source"]) == ("7.09", "configuration")
     assert second["price_per_hour"] == f"<{logical_id}.ml.g5.24xlarge.PricePerHour>"
+
+
+def test_prices_of_one_region_do_not_follow_into_another(several: Templates, seed: Templates):
+    variants = {
+        region.settings.region: json.loads(
+            flat(region.one(STACK, "AWS::SSM::Parameter")["Properties"]["Value"])
+        )["variants"]
+        for region in (several, seed)
+    }
+    assert {one["price_source"] for one in variants["us-east-1"]} == {"configuration"}
+    assert "configuration" not in {one["price_source"] for one in variants["eu-west-1"]}
+    anywhere = dataclasses.replace(app.FLAN_T5_XXL, price_region=None)
+    assert anywhere.prices_in("eu-west-1") == anywhere.prices
 
 
 def test_the_definition_of_most_types_fits_into_a_parameter(
