@@ -7,9 +7,11 @@ import contextlib
 import json
 import logging
 import queue
+import random
 import threading
 import uuid
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Self
 from unittest import mock
@@ -28,10 +30,35 @@ MayInvoke = Callable[[str, str], bool]
 """Returns whether a rule (its ARN) may invoke a function."""
 
 
+@dataclass
+class EventFaults:
+    """The share of events (0 to 1) that are lost, come twice, or come at the next tick only.
+
+    EventBridge delivers at least once, in no order, and gives up after a time.
+    """
+
+    lost: float = 0.0
+    doubled: float = 0.0
+    late: float = 0.0
+    random: random.Random = field(default_factory=lambda: random.Random(7))
+
+    def deliveries(self) -> tuple[int, int]:
+        """Return how often an event comes now, and how often at the next tick."""
+        if self.random.random() < self.lost:
+            return 0, 0
+        copies = 2 if self.random.random() < self.doubled else 1
+        return (0, copies) if self.random.random() < self.late else (copies, 0)
+
+
 class EventBus:
-    """The default bus. Calls `start(function, payload)` for each target, in the order of events."""
+    """The default bus. Calls `start(function, payload)` for each target, in the order of events.
+
+    `faults`: none by default.
+    """
 
     def __init__(self, stacks: Stacks, start: Start, may_invoke: MayInvoke) -> None:
+        self.faults = EventFaults()
+        self._late: list[Event] = []
         self._stacks = stacks
         self._may_invoke = may_invoke
         self._start = start
@@ -48,6 +75,9 @@ class EventBus:
 
     def tick(self) -> int:
         """Fire every schedule once; return the number of targets."""
+        late, self._late = self._late, []
+        for event in late:
+            self._queue.put(event)
         when = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
         scheduled = new_event("aws.events", "Scheduled Event", {}, time=when)
         return sum(
@@ -58,7 +88,10 @@ class EventBus:
 
     def put(self, event: Event) -> None:
         """Queue an event. Does not wait; may be called with any lock held."""
-        self._queue.put(event)
+        now, later = self.faults.deliveries()
+        for _ in range(now):
+            self._queue.put(event)
+        self._late += [event] * later
 
     @contextlib.contextmanager
     def parameter_changes(self) -> Iterator[None]:

@@ -17,7 +17,7 @@ from simulator.api_gateway import proxy_integration, routes
 from simulator.api_gateway.authorizers import Authorizer, function_of
 from simulator.api_gateway.gateway_responses import GatewayError, GatewayResponses, Response
 from simulator.cloudformation.stacks import Resource, Stacks
-from simulator.lambda_runtime.functions import Functions, UnknownFunctionError
+from simulator.lambda_runtime.functions import Functions, TooLargeError, UnknownFunctionError
 from simulator.sagemaker.account import ACCOUNT, REGION
 
 MAX_BODY = 10 * 1024 * 1024
@@ -99,6 +99,9 @@ class RestApi:
             raise GatewayError("INTEGRATION_TIMEOUT") from None
         except UnknownFunctionError:
             raise GatewayError("API_CONFIGURATION_ERROR") from None
+        except TooLargeError:
+            # That Lambda's refusal becomes this response is an assumption.
+            raise GatewayError("REQUEST_TOO_LARGE") from None
         if outcome.error:
             raise GatewayError("DEFAULT_5XX")
         return proxy_integration.response(outcome.payload, request.request_id, binary=self._binary)

@@ -28,6 +28,9 @@ from simulator.moto_services import MotoServices
 MAX_PROCESSES = 4
 """Per function; AWS starts a thousand. Further invocations wait for a free one."""
 
+MAX_PAYLOAD = 6 * 1024 * 1024
+"""Bytes of a request that waits for its response, and of the response (Lambda's quotas)."""
+
 MAX_LOG_LINES = 5000
 """Lines of output kept for each function."""
 
@@ -46,6 +49,10 @@ class Roles(Protocol):
 
 class UnknownFunctionError(Exception):
     """Raised when no function has this name."""
+
+
+class TooLargeError(Exception):
+    """Raised for a request of more than MAX_PAYLOAD."""
 
 
 class Functions:
@@ -93,13 +100,22 @@ class Functions:
 
         Raises:
             UnknownFunctionError: there is no such function.
+            TooLargeError: the payload exceeds Lambda's limit.
 
         """
         name = name.rpartition(":function:")[2] or name
         if name in self._suspended:
             return Outcome.failed("Rate Exceeded.", "TooManyRequestsException")
         pool = self._pool(name)
-        return Outcome.failed("the cloud is closing") if self._closing else pool.invoke(payload)
+        if len(payload) > MAX_PAYLOAD:
+            raise TooLargeError
+        if self._closing:
+            return Outcome.failed("the cloud is closing")
+        outcome = pool.invoke(payload)
+        if len(outcome.payload) > MAX_PAYLOAD:
+            why = f"Response payload size exceeded the maximum of {MAX_PAYLOAD} bytes."
+            return Outcome.failed(why, "Function.ResponseSizeTooLarge")
+        return outcome
 
     def start(self, name: str, payload: bytes) -> None:
         """Invoke a function without waiting. A failed invocation is logged, not retried.
@@ -155,6 +171,13 @@ class Functions:
             error = {"Type": "User", "Message": f"Function not found: {name}"}
             headers = {"x-amzn-ErrorType": "ResourceNotFoundException"}
             return Response(json.dumps(error), 404, headers, mimetype="application/json")
+        except TooLargeError:
+            why = (
+                f"Request must be smaller than {MAX_PAYLOAD} bytes for the InvokeFunction operation"
+            )
+            headers = {"x-amzn-ErrorType": "RequestTooLargeException"}
+            body = json.dumps({"Type": "User", "message": why})
+            return Response(body, 413, headers, mimetype="application/json")
         headers = {"X-Amz-Executed-Version": "$LATEST"}
         if outcome.error:
             headers["X-Amz-Function-Error"] = outcome.error

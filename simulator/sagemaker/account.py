@@ -71,6 +71,7 @@ class Account:
         self.scalable = ScalableTargets(ACCOUNT, REGION)
         self._configs: dict[str, EndpointConfig] = {}
         self._endpoints: dict[str, Endpoint] = {}
+        self._gone: list[tuple[Endpoint, datetime]] = []
 
     @staticmethod
     def arn(kind: str, name: str) -> str:
@@ -224,6 +225,14 @@ class Account:
         with self.lock:
             return self._advance()
 
+    def listed(self) -> list[Endpoint]:
+        """Return all endpoints as ListEndpoints knows them: new ones late, deleted ones longer."""
+        with self.lock:
+            known = self.now() - self.delays.listing
+            present = [one for one in self._advance() if one.created <= known]
+            self._gone = [(one, at) for one, at in self._gone if at > known]
+            return present + [one for one, _ in self._gone]
+
     def delete_endpoint(self, name: str) -> None:
         """Start to delete an endpoint that is not in progress."""
         with self.lock:
@@ -314,6 +323,7 @@ class Account:
             while endpoint.due(now):
                 if endpoint.next_status is None:
                     del self._endpoints[endpoint.arn]
+                    self._gone.append((endpoint, endpoint.next_at or now))
                     break
                 if not endpoint.advance(now, self.delays):
                     break

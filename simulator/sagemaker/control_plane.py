@@ -71,7 +71,7 @@ class ControlPlane:
             operation = self._operation(request)
             members = self._valid(operation, request)
             self._authorize(request, operation, members)
-            self._account.faults.before(operation)
+            self._account.faults.before(operation, self._account.now())
             with self._account.lock:
                 answer = self._operations[operation](members)
             hold_to_model(answer, self._model.operation_model(operation))
@@ -182,7 +182,7 @@ class ControlPlane:
             return [str(plain(_summary(endpoint)[_SORT_MEMBER[by]])), endpoint.name]
 
         chosen = sorted(
-            (one for one in self._account.endpoints() if _matches(one, request)),
+            (one for one in self._account.listed() if _matches(one, request)),
             key=key,
             reverse=descending,
         )

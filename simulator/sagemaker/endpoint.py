@@ -67,7 +67,8 @@ class Delays:
     """Durations of each state change.
 
     `health_check`: after `create`, until a container without an answer fails its endpoint;
-    `config`: until CreateEndpoint finds a new EndpointConfig.
+    `config`: until CreateEndpoint finds a new EndpointConfig; `listing`: how far ListEndpoints is
+    behind DescribeEndpoint.
     """
 
     create: timedelta = timedelta(minutes=3)
@@ -76,6 +77,7 @@ class Delays:
     update: timedelta = timedelta(minutes=3)
     delete: timedelta = timedelta(seconds=20)
     config: timedelta = timedelta(0)
+    listing: timedelta = timedelta(0)
 
 
 @dataclass(frozen=True)

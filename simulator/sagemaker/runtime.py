@@ -62,7 +62,7 @@ class Runtime:
             operation, name = self._operation(asked)
             request = self._valid(operation, name, asked)
             self._authorize(asked, operation, name)
-            self._account.faults.before(operation)
+            self._account.faults.before(operation, self._account.now())
             answer = self._invoke(operation, request)
             self._account.faults.after(operation)
         except RefusedError as refusal:
