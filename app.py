@@ -48,6 +48,8 @@ SMOLLM = Endpoint(
         environment={"HF_MODEL_ID": "HuggingFaceTB/SmolLM2-1.7B-Instruct", "SM_NUM_GPUS": "1"},
     ),
     instance_types=("ml.g5.xlarge", "ml.g5.2xlarge"),
+    # The image has CUDA 12; SageMaker's default driver for ml.g5 is one for CUDA 11.4.
+    inference_ami_version="al2-ami-sagemaker-inference-gpu-2",
 )
 
 EXAMPLES = (FLAN_T5_XXL, FALCON_7B, QWEN_7B, SMOLLM)

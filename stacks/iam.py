@@ -52,12 +52,22 @@ class Grants:
             because="the streams of this one log group; their names are chosen at run time",
         )
 
-    def see_log_streams(self, group: str) -> Grant:
-        """Describe log streams, as SageMaker's containers do first (guide, CreateModel roles)."""
+    def write_container_logs(self, group: str) -> Grant:
+        """Write into a container's log group as SageMaker's agent does (guide, CreateModel roles).
+
+        It describes the streams first and creates the group, which exists: where either is denied,
+        a container that fails at its start may leave no log.
+        """
         return Grant(
-            ("logs:DescribeLogStreams",),
+            (
+                "logs:CreateLogGroup",
+                "logs:CreateLogStream",
+                "logs:DescribeLogStreams",
+                "logs:PutLogEvents",
+            ),
             (self.arn("logs", f"log-group:{group}:*"),),
-            because="the streams of this one log group",
+            because="the group of this one endpoint; IAM checks these actions against its streams, "
+            "whose names are chosen at run time",
         )
 
     # ── Meters and tokens ───────────────────────────────────────────────────────────────────────
@@ -278,6 +288,23 @@ class Grants:
                 tuple(f"{arn}/{each}/*" for each in (ASYNC_INPUTS, ASYNC_RESULTS, ASYNC_FAILURES)),
                 ours,
                 _ONE_FOR_EACH,
+            ),
+        ]
+
+    def see_scaling(self, endpoint: str) -> list[Grant]:
+        """See the present instance type of an endpoint, and whether its scaling is registered."""
+        because = "CloudFormation chooses the names of EndpointConfigs; reading only"
+        return [
+            Grant(("sagemaker:DescribeEndpoint",), (self.sagemaker("endpoint", endpoint),)),
+            Grant(
+                ("sagemaker:DescribeEndpointConfig",),
+                (self.sagemaker("endpoint-config", "*"),),
+                because=because,
+            ),
+            Grant(
+                ("application-autoscaling:DescribeScalableTargets",),
+                ("*",),
+                because="DescribeScalableTargets has no resource (AWS); reading only",
             ),
         ]
 

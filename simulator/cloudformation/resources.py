@@ -150,10 +150,10 @@ class SageMakerKind:
     def create(self, declared: Declared) -> PhysicalResource:
         noun, name_key = _SAGEMAKER[declared.kind]
         name = declared.properties.get(name_key) or declared.generated_name
+        request = {**declared.properties, name_key: name, "Tags": _tags(declared)}
+        request.pop(_OF_UPDATES, None)
         try:
-            response = getattr(self._client, f"create_{noun}")(
-                **{**declared.properties, name_key: name, "Tags": _tags(declared)}
-            )
+            response = getattr(self._client, f"create_{noun}")(**request)
         except ClientError as error:
             raise ResourceError(str(error)) from error
         arn = next(value for key, value in response.items() if key.endswith("Arn"))
@@ -173,8 +173,12 @@ class SageMakerKind:
             # Immutable: a new one replaces it, under a new name.
             return self.create(declared)
         name = created.get_cfn_attribute(name_key)
-        config = declared.properties["EndpointConfigName"]
-        self._client.update_endpoint(EndpointName=name, EndpointConfigName=config)
+        members = ("EndpointConfigName", _OF_UPDATES)
+        given = {key: declared.properties[key] for key in members if key in declared.properties}
+        try:
+            self._client.update_endpoint(EndpointName=name, **given)
+        except ClientError as error:
+            raise ResourceError(str(error)) from error
         self._wait_until_settled(name)
         return created
 
@@ -213,6 +217,9 @@ def _tags(declared: Declared) -> list[dict[str, str]]:
     tags |= {tag["Key"]: tag["Value"] for tag in declared.properties.get("Tags", ())}
     return [{"Key": key, "Value": value} for key, value in tags.items()]
 
+
+_OF_UPDATES = "RetainAllVariantProperties"
+"""A property of an endpoint that CloudFormation passes on when it updates one."""
 
 _SAGEMAKER = {
     "AWS::SageMaker::Model": ("model", "ModelName"),

@@ -138,6 +138,15 @@ def test_a_start_makes_the_variants_config_an_endpoint_with_our_tag(here, contro
     assert tags == [{"Key": "parkmeter:deployment", "Value": "parkmeter"}]
 
 
+def test_the_deployments_tags_are_on_the_endpoint_and_never_in_place_of_ours(here, control):
+    given = {"team": "search", TAG: "another"}
+    here.driver.hostings = {FLAN.name: Hosting(THERE, {A100: "on-a100"}, given)}
+    here.start(A100)
+    arn = control.describe_endpoint(EndpointName=THERE)["EndpointArn"]
+    tags = {one["Key"]: one["Value"] for one in control.list_tags(ResourceArn=arn)["Tags"]}
+    assert tags == {"team": "search", TAG: "parkmeter"}
+
+
 def test_a_start_whose_answer_was_lost_may_be_repeated(here, sagemaker):
     sagemaker.faults.lose_answers("CreateEndpoint")
     with pytest.raises(DriverError, match="no answer from SageMaker"):

@@ -233,7 +233,9 @@ def test_the_definition_of_most_types_fits_into_a_parameter(
         price_per_hour=None,
         hours=("Mon,Wed,Fri 09:00-12:00 America/Argentina/Buenos_Aires",) * 10,
     )
-    made = synthesized(dataclasses.replace(app.SETTINGS, endpoints=(endpoint,)), tmp_path, context)
+    tags = {f"tag-{number}": "x" * 75 for number in range(10)}
+    settings = dataclasses.replace(app.SETTINGS, endpoints=(endpoint,), tags=tags)
+    made = synthesized(settings, tmp_path, context)
     stack = f"{endpoint.title}MeteredStack"
     parameter = made.one(
         stack, "AWS::SSM::Parameter", Name=f"/parkmeter/endpoints/{endpoint.name}"

@@ -171,7 +171,18 @@ def test_only_clock_may_create_and_only_clock_and_lifecycle_may_delete(several: 
             "InferenceRole",
             LOGS | {"dynamodb:GetItem", "sagemaker:InvokeEndpoint", "ssm:GetParameter"},
         ),
-        ("FlanT5AsyncStack", "BucketFunctionRole", LOGS | {"s3:DeleteObject", "s3:ListBucket"}),
+        (
+            "FlanT5AsyncStack",
+            "BucketFunctionRole",
+            LOGS
+            | {
+                "application-autoscaling:DescribeScalableTargets",
+                "s3:DeleteObject",
+                "s3:ListBucket",
+                "sagemaker:DescribeEndpoint",
+                "sagemaker:DescribeEndpointConfig",
+            },
+        ),
     ],
 )
 def test_each_role_may_do_this_and_no_more(
@@ -250,9 +261,34 @@ def test_roles_that_serve_all_endpoints_do_not_grow_with_them(seed: Templates, s
         assert len(json.dumps(several.statements(stack, role))) < 10_240
 
 
-def test_a_container_may_write_to_its_log_group_but_not_make_it_again(several: Templates):
+def test_a_container_may_do_with_its_log_group_what_sagemaker_does_with_its_role(
+    several: Templates,
+):
+    for stack, endpoint in (
+        ("FlanT5MeteredStack", "acme-flan-t5"),
+        ("FlanT5AsyncStack", "acme-flan-t5-async"),
+    ):
+        (logs,) = (
+            statement
+            for statement in several.statements(stack, "Role")
+            if any(action.startswith("logs:") for action in statement["Action"])
+        )
+        assert set(logs["Action"]) == {
+            "logs:CreateLogGroup",
+            "logs:CreateLogStream",
+            "logs:DescribeLogStreams",
+            "logs:PutLogEvents",
+        }
+        # Without the last two characters the actions on streams match nothing.
+        assert flat(logs["Resource"]).endswith(f"/aws/sagemaker/Endpoints/{endpoint}:*")
+
+
+def test_a_function_may_not_create_its_log_group_which_would_outlive_the_stack(
+    several: Templates,
+):
     for where, statement, _ in _documents(several):
-        assert "logs:CreateLogGroup" not in listed(statement["Action"]), where
+        if "logs:CreateLogGroup" in listed(statement["Action"]):
+            assert re.search(r"(Metered|Async)Stack Role[0-9A-F]{8}$", where), where
 
 
 def test_no_role_has_a_managed_policy_of_somebody_else(several: Templates):

@@ -10,7 +10,7 @@ which SageMaker distinguishes by their message only, are in `sagemaker_errors`.
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
@@ -67,10 +67,12 @@ class Hosting:
     """Names of one endpoint on SageMaker.
 
     `endpoint`: its name there. `configs`: the EndpointConfig of each variant (instance type).
+    `tags`: given to it beside parkmeter's own.
     """
 
     endpoint: str
     configs: Mapping[str, str]
+    tags: Mapping[str, str] = field(default_factory=dict)
 
     def variant_of(self, config: str | None) -> str | None:
         """Return the variant of a config; None for one from an earlier deployment."""
@@ -217,7 +219,8 @@ class SageMakerDriver:
                 where another variant may be available.
 
         """
-        config = self._hosting(spec.name).configs.get(variant)
+        hosting = self._hosting(spec.name)
+        config = hosting.configs.get(variant)
         if config is None:
             raise DriverError(
                 f"It has no endpoint configuration for {variant!r}. Deploy its stack."
@@ -225,9 +228,12 @@ class SageMakerDriver:
         with _as_driver_error("It could not be started"):
             try:
                 self._sagemaker.create_endpoint(
-                    EndpointName=self._hosting(spec.name).endpoint,
+                    EndpointName=hosting.endpoint,
                     EndpointConfigName=config,
-                    Tags=[{"Key": TAG, "Value": self._deployment}],
+                    Tags=[
+                        {"Key": key, "Value": value}
+                        for key, value in {**hosting.tags, TAG: self._deployment}.items()
+                    ],
                 )
             except ClientError as error:
                 if classify(error) is not Refusal.EXISTS:
