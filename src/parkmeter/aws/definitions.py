@@ -7,7 +7,7 @@ one too.
 import json
 import logging
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any, Protocol
@@ -55,7 +55,7 @@ class Definition:
     """The hosting and metering of one endpoint.
 
     `endpoint`: its name on SageMaker. `configs`: the EndpointConfig of each instance type, the
-    preferred one first.
+    preferred one first. `tags`: of the endpoint, beside parkmeter's own.
     """
 
     spec: Spec
@@ -63,6 +63,7 @@ class Definition:
     configs: Mapping[str, str]
     api_resource: str
     queue: Queue | None = None
+    tags: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def suggested_minutes(self) -> float:
@@ -182,6 +183,7 @@ def definition_from(document: str, parameter: str) -> Definition:
             configs=configs,
             api_resource=fields["api_resource"],
             queue=None if queued is None else Queue(name, **queued),
+            tags=dict(fields.get("tags", {})),
         )
     except (ArithmeticError, AttributeError, KeyError, TypeError, ValueError) as error:
         raise ConfigError(
