@@ -24,11 +24,15 @@ Start = Callable[[str, bytes], None]
 
 
 class EventBus:
-    """The default bus. Calls `start(function, payload)` for each target, in the order of events."""
+    """The default bus. Calls `start(target, payload)` for each target, in the order of events.
+
+    `listeners` get every event too, rule or not, in the bus's thread.
+    """
 
     def __init__(self, stacks: Stacks, start: Start) -> None:
         self._stacks = stacks
         self._start = start
+        self.listeners: list[Callable[[Event], None]] = []
         self._queue: queue.SimpleQueue[Event | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._deliver, name="events", daemon=True)
 
@@ -93,6 +97,8 @@ class EventBus:
 
     def _deliver(self) -> None:
         while (event := self._queue.get()) is not None:
+            for listener in self.listeners:
+                listener(event)
             for rule in self._rules():
                 pattern = rule.get("EventPattern")
                 if pattern and matches(pattern, event):
