@@ -30,6 +30,7 @@ POLL = 1.0
 
 DRAIN = timedelta(seconds=5)
 EXPIRES_IN = timedelta(seconds=20)
+EXPIRY = f"/endpoint-expiry?EndpointName={FLAN}"
 FORMAT = "%d-%m-%Y-%H-%M-%S"
 
 PROMPT = {
@@ -148,13 +149,13 @@ class Story:
     def _first_call(self) -> str:
         self._api = Api(self.run, self.log)
         self._api.put_token()
-        answer = self._api.get("/endpoint-expiry")
+        answer = self._api.get(EXPIRY)
         _expect(answer.status == 200 and "EndpointExpiry " in answer.document, answer)
         return answer.text
 
     def _top_up(self) -> str:
-        before = _expiry(self._api.get("/endpoint-expiry").document)
-        answer = self._api.post("/endpoint-expiry", {"minutes": 10})
+        before = _expiry(self._api.get(EXPIRY).document)
+        answer = self._api.post("/endpoint-expiry", {"EndpointName": FLAN, "minutes": 10})
         _expect(answer.status == 200, answer)
         added = _expiry(answer.document) - before
         _expect(timedelta(minutes=9) < added < timedelta(minutes=11), added)
