@@ -60,7 +60,10 @@ def test_brackets_in_the_text_of_others_are_not_markup():
     assert columns([["[red]boom[/red]"]])[0].plain == "[red]boom[/red]"
 
 
-CODES = "\x1b[1;31mred\x1b[0m\x1b]52;c;ZXZpbA==\x07\x1b]0;t\x1b\\\x1b[2J\x1b[1A\x1bc\x9b2J\x08\x00\ttab\x1b"
+CODES = (
+    "\x1b[1;31mred\x1b[0m\x1b]52;c;ZXZpbA==\x07\x1b]0;t\x1b\\"
+    "\x1b[2J\x1b[1A\x1bc\x9b2J\x08\x00\ttab\x1b"
+)
 
 
 def test_of_what_a_model_writes_only_colours_reach_a_terminal(monkeypatch):

@@ -171,6 +171,15 @@ def test_an_eject_after_a_set_clock_ends_it(world):
     assert world.status() == "stopped"
 
 
+def test_the_warnings_that_are_still_ahead_come_after_a_clock_was_set_back(world):
+    world.wind(world.left() - 5 * MINUTE)  # past the first one
+    world.clock.set(-FIVE_HOURS)
+    look(world)
+    world.wind(6 * MINUTE)
+    lines = world.service.journal("flan-t5", 99)[::-1]
+    assert [round(one.left / MINUTE) for one in lines if one.kind is Kind.WARNING] == [10, 2]
+
+
 @pytest.mark.parametrize("by", [-4, 4])
 def test_small_corrections_of_the_clock_change_nothing(world, by):
     before = world.store.load("flan-t5").expires_at

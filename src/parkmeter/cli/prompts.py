@@ -164,9 +164,6 @@ def _model_failed(data: str) -> None:
     except (ValueError, RecursionError):
         document = {}
     detail = document.get("detail") if isinstance(document, dict) else None
-    err.print(
-        Text.assemble(
-            ("\nThe model stopped with an error: ", "bold red"), harmless(str(detail or data))
-        )
-    )
+    why = harmless(str(detail or data))
+    err.print(Text.assemble(("\nThe model stopped with an error: ", "bold red"), why))
     raise typer.Exit(Exit.ERROR)

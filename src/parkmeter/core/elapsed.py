@@ -60,17 +60,22 @@ def at_set_clock(
 
 
 def _shifted(meter: Meter, shift: timedelta, now: datetime) -> Meter:
+    """Return the meter with its expiry, and what is measured by it, moved with the clock."""
+    run = meter.run
+    if run.warned_at is not None:  # or warnings that are ahead would count as given
+        run = replace(run, warned_at=run.warned_at + shift)
     moved = replace(
         meter,
         expires_at=meter.expires_at + shift,
         set_at=now,
         set_back=meter.set_back - shift,
+        run=run,
     )
     if start_awaited_since(meter) is None:
         return moved
     # The wait for a start goes on: its beginning moves with the clock.
-    began = meter.run.started_at
-    run = replace(meter.run, started_at=None if began is None else began + shift)
+    if run.started_at is not None:
+        run = replace(run, started_at=run.started_at + shift)
     return replace(moved, opened_at=meter.opened_at + shift, run=run)
 
 

@@ -14,7 +14,7 @@ from typing import TypeVar
 from parkmeter.core.journal import Entry
 from parkmeter.core.ledger import Position, Price, PricedRun, Stretch, Times
 from parkmeter.core.meter import ZERO
-from parkmeter.core.money import UNITS_IN_A_DOLLAR, dollars_from, units_in
+from parkmeter.core.money import UNITS_IN_A_DOLLAR, dollars_from, parts_of_units, units_in
 
 _Key = TypeVar("_Key", bound=Hashable)
 
@@ -157,17 +157,19 @@ def _runs(
     times = [run.time for run in found]
     if found and first.run is not None and first.run.started == found[0].span.started:
         times[0] = _less(times[0], first.sums.run)
-    runs = [(run.span, time) for run, time in zip(found, times, strict=True) if _total(time)]
-    shares = _shares([time for _, time in runs], cost)
+    runs = [
+        (run.span, time, on) for run, time in zip(found, times, strict=True) if (on := _total(time))
+    ]
+    shares = _shares([time for _, time, _ in runs], cost)
     return tuple(
         PastRun(
             started=span.started,
             ended=span.ended if span.ended is not None and span.ended <= last.at else None,
             variant=span.variant,
-            time_on=_total(time),
+            time_on=on,
             cost=share,
         )
-        for (span, time), share in zip(runs, shares, strict=True)
+        for (span, _, on), share in zip(runs, shares, strict=True)
     )
 
 
@@ -192,7 +194,7 @@ def units(times: Times) -> Fraction | None:
     """
     if times.get(None):
         return None
-    return units_in((time, price) for price, time in times.items() if price is not None)
+    return units_in(times)
 
 
 def cost_of_times(times: Times) -> Decimal | None:
@@ -210,13 +212,16 @@ def _shares(groups: Sequence[Times], whole: Decimal | None) -> list[Decimal | No
     Where the whole is unknown, each is rounded by itself as far as it is known. It is unknown for a
     group without time too: its share of an unknown whole is not known to be nothing.
     """
-    costs = [units(group) if group or whole is not None else None for group in groups]
-    known = [cost for cost in costs if cost is not None]
-    if whole is None or len(known) != len(costs):
-        return [_dollars(cost) for cost in costs]
-    rounded = [int(cost) for cost in known]
+    if whole is None or any(group.get(None) for group in groups):
+        return [_dollars(units(group)) if group or whole is not None else None for group in groups]
+    parts, parts_in_a_unit = parts_of_units(groups)
+    rounded, lost = [], []
+    for part in parts:
+        count, rest = divmod(part, parts_in_a_unit)
+        rounded.append(count)
+        lost.append(rest)
     missing = int(whole * UNITS_IN_A_DOLLAR) - sum(rounded)
-    most_lost = sorted(range(len(known)), key=lambda index: rounded[index] - known[index])
+    most_lost = sorted(range(len(parts)), key=lost.__getitem__, reverse=True)
     for index in most_lost[:missing]:
         rounded[index] += 1
     return [dollars_from(count) for count in rounded]
