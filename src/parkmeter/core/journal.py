@@ -23,6 +23,9 @@ SYSTEM = "parkmeter"
 OPERATOR = "operator"
 """The `who` of a change made by hand around parkmeter, where no name is known."""
 
+LINK = "link in a warning"
+"""The `who` of a top-up by such a link, which needs no token."""
+
 
 class Kind(StrEnum):
     """The kind of change that an entry records."""
