@@ -151,7 +151,7 @@ class World:
         self.process.wait()
 
     def end(self, seconds: float = 60.0) -> None:
-        """End the gateway in order; a locked store delays that by three waits of ten seconds."""
+        """End the gateway in order."""
         self._down_on_purpose.set()
         if self.process.poll() is None:
             self.process.terminate()

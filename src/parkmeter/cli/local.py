@@ -67,6 +67,7 @@ def check(
                 "valid": True,
                 **document,
                 "held_back": settings.held_back(os.environ),
+                "by_name_only": settings.by_name_only,
             }
         )
         return
@@ -96,6 +97,9 @@ def check(
     for name, endpoint in settings.endpoints.items():
         if text := _automation(endpoint):
             console.print(f"{name}  {text}", markup=False)
+    for name, resource in settings.by_name_only.items():
+        text = f"{name}  /{resource} is the gateway's own path now; set another api_resource"
+        console.print(text, markup=False)
     gateway = settings.gateway
     console.print(f"gateway  {gateway.host} port {gateway.port}, state in {gateway.state}")
     if secret := settings.held_back(os.environ):

@@ -20,7 +20,7 @@ from parkmeter.config.section import Minutes, MinutesAboveZero, Seconds, Seconds
 from parkmeter.core.hours import EXAMPLE, Hours
 from parkmeter.core.meter import LOCAL, MAKE_BELIEVE, Price, Spec
 from parkmeter.core.money import MOST_AN_HOUR, PRICE_PLACES
-from parkmeter.core.reserved import RESERVED
+from parkmeter.core.reserved import RESERVED, RESERVED_LATER, path_of_prompts
 from parkmeter.core.server_environment import PASSED_ON, held_back, is_gateways_own
 
 ENDPOINT_NAME = "[a-zA-Z0-9](-*[a-zA-Z0-9]){0,62}"
@@ -241,8 +241,17 @@ class Settings(Section):
         return self
 
     def resource_of(self, name: str) -> str:
-        """Return the path segment for prompts to an endpoint."""
-        return self.endpoints[name].api_resource or name
+        """Return the path for prompts to an endpoint, one segment but for `by_name_only`."""
+        return path_of_prompts(name, self.endpoints[name].api_resource or name)
+
+    @property
+    def by_name_only(self) -> dict[str, str]:
+        """The endpoints whose `api_resource` has become a path of the gateway's own, with it.
+
+        Of their servers only prompts are reached, at `/endpoints/NAME/invocations`.
+        """
+        resources = {name: one.api_resource or name for name, one in self.endpoints.items()}
+        return {name: path for name, path in resources.items() if path in RESERVED_LATER}
 
     def spec(self, name: str) -> Spec:
         """Return the core's view of an endpoint; of one not configured, only its name."""
