@@ -17,6 +17,7 @@ from typing import Any, Self
 
 import boto3
 
+from simulator.account_limits import AccountLimits
 from simulator.api_gateway.server import ApiGateway
 from simulator.cdk import Cdk
 from simulator.cloudformation.custom_resources import CustomResources
@@ -79,7 +80,9 @@ class SimulatedCloud:
             stacks.kinds = ResourceKinds(
                 MotoKind(services.lock), SageMakerKind(sagemaker.client()), custom
             )
-            services.handlers += [self.functions.handle, custom.handle]
+            self.limits = AccountLimits(sagemaker.faults.quotas)
+            limits = self.limits.handle
+            services.handlers += [limits, self.functions.handle, custom.handle]
             services.after_request = stacks.settle
             started.enter_context(patched_moto(stacks))
             self.events = started.enter_context(EventBus(stacks, self.functions.start))

@@ -152,7 +152,7 @@ class SageMakerKind:
         name = declared.properties.get(name_key) or declared.generated_name
         try:
             response = getattr(self._client, f"create_{noun}")(
-                **{**declared.properties, name_key: name}
+                **{**declared.properties, name_key: name, "Tags": _tags(declared)}
             )
         except ClientError as error:
             raise ResourceError(str(error)) from error
@@ -204,6 +204,14 @@ class SageMakerKind:
                 raise ResourceError(endpoint["FailureReason"])
             time.sleep(0.1)
         raise ResourceError(f"endpoint {name} did not settle in {ENDPOINT_TIMEOUT:.0f} s")
+
+
+def _tags(declared: Declared) -> list[dict[str, str]]:
+    """Return a resource's own tags, its stack's, and the one that CloudFormation adds."""
+    tags = {"aws:cloudformation:stack-name": declared.stack_map["AWS::StackName"]}
+    tags |= declared.stack_map.tags
+    tags |= {tag["Key"]: tag["Value"] for tag in declared.properties.get("Tags", ())}
+    return [{"Key": key, "Value": value} for key, value in tags.items()]
 
 
 _SAGEMAKER = {

@@ -51,7 +51,7 @@ class Account:
         self.notify: Callable[[dict[str, Any]], None] = lambda _event: None
         self._launch = launch
         self.lock = threading.RLock()
-        self._models: dict[str, str] = {}
+        self._models: dict[str, dict[str, Any]] = {}
         self._configs: dict[str, EndpointConfig] = {}
         self._endpoints: dict[str, Endpoint] = {}
 
@@ -62,14 +62,22 @@ class Account:
 
     # ── Models and configs ───────────────────────────────────────────────────────────────────────
 
-    def create_model(self, name: str) -> str:
+    def create_model(self, name: str, request: dict[str, Any]) -> str:
         """Create a model and return its ARN."""
         with self.lock:
             arn = self.arn("model", name)
             if arn in self._models:
                 raise refusals.exists_already("model", arn)
-            self._models[arn] = name
+            self._models[arn] = {**request, "ModelArn": arn, "CreationTime": self.now()}
             return arn
+
+    def model(self, name: str) -> dict[str, Any]:
+        """Return a model as DescribeModel does."""
+        with self.lock:
+            arn = self.arn("model", name)
+            if arn not in self._models:
+                raise refusals.missing("model", arn)
+            return {key: value for key, value in self._models[arn].items() if key != "Tags"}
 
     def delete_model(self, name: str) -> None:
         """Delete a model, used or not."""

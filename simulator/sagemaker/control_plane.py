@@ -46,6 +46,7 @@ class ControlPlane:
             "DeleteModel": self._delete_model,
             "DescribeEndpoint": self._describe_endpoint,
             "DescribeEndpointConfig": self._describe_config,
+            "DescribeModel": self._describe_model,
             "ListEndpoints": self._list_endpoints,
             "ListTags": self._list_tags,
             "UpdateEndpoint": self._update_endpoint,
@@ -100,7 +101,10 @@ class ControlPlane:
     # ── Models and configs ───────────────────────────────────────────────────────────────────────
 
     def _create_model(self, request: Json) -> Json:
-        return {"ModelArn": self._account.create_model(request["ModelName"])}
+        return {"ModelArn": self._account.create_model(request["ModelName"], request)}
+
+    def _describe_model(self, request: Json) -> Json:
+        return self._account.model(request["ModelName"])
 
     def _delete_model(self, request: Json) -> Json:
         self._account.delete_model(request["ModelName"])

@@ -1,10 +1,13 @@
 """HTTP requests and responses of both protocols, and the records of calls and jobs."""
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
 from simulator.sagemaker.refusals import unsigned
+
+_SCOPE = re.compile(r"Credential=[^/]+/\d+/([a-z0-9-]+)/")
 
 
 @dataclass(frozen=True)
@@ -25,6 +28,12 @@ class Request:
         signed = self.headers.get("Authorization", "")
         if not signed.startswith("AWS4-HMAC-SHA256 ") or "/sagemaker/aws4_request" not in signed:
             raise unsigned()
+
+    @property
+    def region(self) -> str | None:
+        """The region that the request was signed for; None without a signature."""
+        scope = _SCOPE.search(self.headers.get("Authorization", ""))
+        return scope and scope[1]
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from typing import Any
 import boto3
 import pytest
 
-from parkmeter.aws.invocation_clock import WORKERS
+from parkmeter.aws import invocation_clock
 from parkmeter.core.events import Event
 from parkmeter.core.journal import Kind
 from parkmeter.core.meter import Meter, is_open
@@ -19,13 +19,14 @@ from tests.support.aws_life import FLAN, SECOND, Life
 HOSTED = "parkmeter-flan-t5"
 
 
-def test_fifty_meters_in_one_account_live_and_end(
-    life: Life, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("meters", [10, pytest.param(50, marks=pytest.mark.extended)])
+def test_many_meters_in_one_account_live_and_end(
+    life: Life, monkeypatch: pytest.MonkeyPatch, meters: int
 ) -> None:
-    names = _started(life, 50)
-    assert len(life.there()) == 50
-    # In pages: more than one of ListEndpoints, as with its default of ten.
-    monkeypatch.setattr(sagemaker, "_PAGE", 10)
+    names = _started(life, meters)
+    assert len(life.there()) == meters
+    # In five pages: more than one of ListEndpoints, as with its default of ten.
+    monkeypatch.setattr(sagemaker, "_PAGE", meters // 5)
     listed = len(life.calls("ListEndpoints"))
     life.clock().run({"kind": "sweep"})
     assert life.calls("ListEndpoints")[listed:] == [""] * 5
@@ -36,7 +37,7 @@ def test_fifty_meters_in_one_account_live_and_end(
     assert life.there() == {}
     assert life.failures == []
     deleted = life.moments("DeleteEndpoint")
-    assert len(deleted) == 50
+    assert len(deleted) == meters
     drained = max(closes.values()) + timedelta(seconds=30)
     assert drained <= min(deleted) <= max(deleted) <= drained + SECOND
 
@@ -72,7 +73,8 @@ def test_settled_meters_cost_a_tick_nothing(running: Life) -> None:
 def test_a_call_that_hangs_keeps_no_other_endpoint_from_being_stopped(
     life: Life, monkeypatch: pytest.MonkeyPatch, hanging: str
 ) -> None:
-    names = _started(life, WORKERS + 4)
+    monkeypatch.setattr(invocation_clock, "WORKERS", 4)
+    names = _started(life, 6)
     life.wound.time = max(life.meter(name).expires_at for name in names) + timedelta(seconds=31)
     answered, others = threading.Event(), threading.Semaphore(0)
     control, stuck = life.sagemaker.client(), f"parkmeter-{names[0]}"

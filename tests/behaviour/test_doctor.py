@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 
 from parkmeter.config.settings import Settings
+from parkmeter.core.finding import Finding, Level
 from parkmeter.doctor.examine import examine
-from parkmeter.doctor.finding import Finding, Level
 from tests.support.gateway_process import GatewayProcess, alive, eventually, ping_config
 
 

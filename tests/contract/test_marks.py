@@ -82,8 +82,9 @@ def check(store: Store, name: str, chance: random.Random) -> None:
         assert found.runs == replayed.runs
 
 
-def test_commits_mark_the_journal_and_late_lines_undo_marks(store):
-    for seed in range(6):
+@pytest.mark.parametrize("seeds", [2, pytest.param(6, marks=pytest.mark.extended)])
+def test_commits_mark_the_journal_and_late_lines_undo_marks(store, seeds):
+    for seed in range(seeds):
         chance = random.Random(seed)
         write(store, f"e{seed}", chance)
         check(store, f"e{seed}", chance)

@@ -12,7 +12,8 @@ import pytest
 from simulator.cloud import SimulatedCloud
 from tests.support.version_before import export
 
-pytestmark = pytest.mark.timeout(900)
+# tests/stacks/test_version_before.py holds in short that an update replaces nothing.
+pytestmark = [pytest.mark.extended, pytest.mark.timeout(900)]
 
 TOKEN = "a pass code of the deployment before"
 ENDPOINT = "parkmeter-flan-t5"

@@ -10,7 +10,7 @@ import urllib.request
 from collections.abc import Iterator
 
 from parkmeter.config.settings import Settings
-from parkmeter.doctor.finding import Finding, good, note, wrong
+from parkmeter.core.finding import Finding, good, note, wrong
 from parkmeter.state_folder import LockHolder, StateFolder
 
 _TIMEOUT = 3.0

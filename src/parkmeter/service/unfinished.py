@@ -54,6 +54,10 @@ class Unfinished:
         self._meters[meter.name] = meter
         self.failed(meter.name, UNRECORDED)
 
+    def is_unrecorded(self, name: str) -> bool:
+        """Return whether the last decision about an endpoint could not be committed."""
+        return name in self._meters
+
     def done(self, name: str) -> None:
         """Forget the failures of an endpoint; an unrecorded eject stays one."""
         if self.eject_of(name) is None:
