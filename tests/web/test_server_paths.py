@@ -129,7 +129,18 @@ def test_no_way_of_writing_engine_control_is_open(path, data):
         forms = [letter, letter.upper(), f"%{ord(letter):02x}", f"%{ord(letter):02X}"]
         forms += [f"%25{ord(letter):02x}", f"%2525{ord(letter):02x}"]
         if letter == "/":
-            forms += ["//", "/./", "/x/../", "/x%3f/../", "/x%2523/../", "/%2e/", "/;a/", "\\", "%5c", "/.;b=c/"]
+            forms += [
+                "//",
+                "/./",
+                "/x/../",
+                "/x%3f/../",
+                "/x%2523/../",
+                "/%2e/",
+                "/;a/",
+                "\\",
+                "%5c",
+                "/.;b=c/",
+            ]
         return data.draw(st.sampled_from(forms))
 
     tail = data.draw(st.sampled_from(["", "/", "//", ";", ";a=b", "%3f", "%23x", "/.", "%00", "#"]))
