@@ -166,7 +166,7 @@ def test_a_waker_that_is_closed_can_be_waited_for():
 
     waker = asyncio.run(story())
     threading.Timer(0.05, may.set).start()
-    waker.join()
+    waker.join(10)
     assert len(put) == 4  # those that had begun
 
 
