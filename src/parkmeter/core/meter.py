@@ -202,12 +202,20 @@ def latest_close(meter: Meter) -> datetime:
 
 def is_open(meter: Meter, now: datetime) -> bool:
     """Return whether the endpoint may run. Expiry is exclusive: at its close a meter is closed."""
-    return now < closes_at(meter, now)
+    return not is_over(meter) and now < closes_at(meter, now)
+
+
+def is_over(meter: Meter) -> bool:
+    """Return whether it has closed and stays so, even if the clock is set to before its close.
+
+    A window of `hours` is wall time: it is on again, unless it was ended early.
+    """
+    return meter.settled and (meter.window_since is None or bool(meter.ended))
 
 
 def time_left(meter: Meter, now: datetime) -> timedelta:
     """Return the usable time on the meter, never negative."""
-    return max(ZERO, closes_at(meter, now) - now)
+    return closes_at(meter, now) - now if is_open(meter, now) else ZERO
 
 
 def top_up(spec: Spec, meter: Meter, amount: timedelta, now: datetime) -> Meter:
