@@ -1,5 +1,5 @@
 # Fixed verbs; each works from a bare clone with Python 3.11 or newer and make.
-.PHONY: help run test test-all check bench chaos soak docs cloud clean
+.PHONY: help run test test-all check bench chaos soak docs cloud smoke-aws clean
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -7,8 +7,10 @@ PIP := $(BIN)/pip --disable-pip-version-check --quiet
 # Exact versions, checked by their hashes; `make run PINNED=no` takes the newest that fit instead.
 PINNED ?= yes
 PINS := packaging/requirements-run.txt
-# Some tests wait more than they work.
+# Some tests wait more than they work, those of behaviour most.
 WORKERS ?= $(shell echo $$(($$(getconf _NPROCESSORS_ONLN) * 3 / 2)))
+WAITERS ?= $(shell echo $$(($$(getconf _NPROCESSORS_ONLN) * 5 / 2)))
+REVIEW := tests/stacks/test_review.py
 
 # How long `make chaos` and `make soak` have a real gateway.
 MINUTES ?= 10
@@ -19,14 +21,15 @@ help:                          ## list the verbs
 run: .venv/.installed          ## all set-up, then the gateway with the embedded model
 	@exec $(BIN)/parkmeter up
 
-# The behaviour of real processes in real time is tested last, beside nothing that computes much.
+# The behaviour of real processes in real time is tested last, beside nothing that computes much; most
+# of it waits. The review of the templates is a test of `make check`.
 test: .venv/.developing .venv/cdk  ## all set-up, then the tests that hold what the README promises
-	$(BIN)/pytest -n $(WORKERS) -m "not extended" --ignore=tests/behaviour
-	$(BIN)/pytest -n $(WORKERS) -m "not extended" tests/behaviour
+	$(BIN)/pytest -n $(WORKERS) -m "not extended" --ignore=tests/behaviour --ignore=$(REVIEW)
+	$(BIN)/pytest -n $(WAITERS) -m "not extended" tests/behaviour
 
 test-all: .venv/.developing .venv/cdk  ## all set-up, then every test
 	$(BIN)/pytest -n $(WORKERS) --ignore=tests/behaviour
-	$(BIN)/pytest -n $(WORKERS) tests/behaviour
+	$(BIN)/pytest -n $(WAITERS) tests/behaviour
 
 check: .venv/.developing       ## style, types, layers, language, generated references, templates
 	$(BIN)/ruff check
@@ -35,7 +38,7 @@ check: .venv/.developing       ## style, types, layers, language, generated refe
 	$(BIN)/lint-imports
 	$(BIN)/python -m tools.language
 	$(BIN)/python -m tools.pins --check
-	$(BIN)/pytest -q tests/stacks/test_review.py
+	$(BIN)/pytest -q $(REVIEW)
 	$(BIN)/python -m tools.reference --check
 
 soak: .venv/.developing        ## 210,000 simulated steps with faults; 2,300 connections on a real gateway for ten minutes
@@ -56,6 +59,9 @@ docs: .venv/.developing        ## write the generated references and pictures
 
 cloud: .venv/.developing .venv/cdk ## all set-up, then the AWS stacks on a simulated cloud
 	@exec $(BIN)/python -m simulator
+
+smoke-aws: .venv/.developing .venv/cdk ## try a real AWS account for at most $0.50: asks, deploys, uses, removes, reports
+	@exec $(BIN)/python -m tools.smoke_aws $(ARGS)
 
 clean:                         ## remove what the verbs made
 	rm -rf .venv build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -11,6 +11,7 @@ import threading
 import uuid
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Self
 
@@ -23,10 +24,10 @@ from simulator.sagemaker.control_plane import ControlPlane
 from simulator.sagemaker.endpoint import Delays
 from simulator.sagemaker.faults import Faults
 from simulator.sagemaker.messages import Answer, Request
+from simulator.sagemaker.models import ROLE
 from simulator.sagemaker.refusals import DroppedError
 from simulator.sagemaker.runtime import Runtime
 
-ROLE = f"arn:aws:iam::{ACCOUNT}:role/sagemaker"
 IMAGE = f"{ACCOUNT}.dkr.ecr.{REGION}.amazonaws.com/model:1"
 CREDENTIALS = {"aws_access_key_id": "simulated", "aws_secret_access_key": "simulated"}
 
@@ -51,8 +52,11 @@ class SageMakerSimulator:
     ) -> None:
         self.faults = Faults()
         self.account = Account(now, launch, delays, self.faults)
+        self.account.images.add(IMAGE)
         self.bugs: list[Exception] = []
         self._control = ControlPlane(self.account)
+        self._elsewhere: dict[str, Account] = {}
+        self._new_account = partial(Account, now, launch, delays)
         self._runtime = Runtime(self.account, answer_within)
         self._clients: dict[tuple[str, Config], Any] = {}
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
@@ -70,7 +74,8 @@ class SageMakerSimulator:
             client.close()
         self._server.shutdown()
         self._server.server_close()
-        self.account.close()
+        for account in (self.account, *self._elsewhere.values()):
+            account.close()
 
     @property
     def url(self) -> str:
@@ -93,6 +98,10 @@ class SageMakerSimulator:
             client = _session().client(service, endpoint_url=self.url, config=config)
             self._clients[service, config] = client
         return self._clients[service, config]
+
+    def elsewhere(self, region: str) -> Account:
+        """Return the account's endpoints in another region, none at first."""
+        return self._elsewhere.setdefault(region, self._new_account(Faults()))
 
     def add_config(self, name: str, instance_type: str, **more: Any) -> None:
         """Create a model and an EndpointConfig that hosts it, as a stack does."""
@@ -117,6 +126,9 @@ class SageMakerSimulator:
         """
         try:
             if "X-Amz-Target" in request.headers:
+                signature = request.signature
+                if signature is not None and signature.region != REGION:
+                    return ControlPlane(self.elsewhere(signature.region)).answer(request)
                 return self._control.answer(request)
             return self._runtime.answer(request)
         except DroppedError:

@@ -96,6 +96,7 @@ def test_a_slow_topic_does_not_hold_its_run_until_lambda_ends_it(life: Life) -> 
 
     for _ in range(9):
         life.top_up(5)
+        life.wound.wind(minutes=2)
     topic = Slow()
     mailer = replace(life.mailer, topic=topic)
     assert mailer.deliver() is True
@@ -103,6 +104,43 @@ def test_a_slow_topic_does_not_hold_its_run_until_lambda_ends_it(life: Life) -> 
     while mailer.deliver():
         pass
     assert topic.sent == 9
+
+
+def test_many_top_ups_in_a_short_time_are_one_mail(life: Life) -> None:
+    class Topic:
+        def __init__(self) -> None:
+            self.got: list[Event] = []
+
+        def send(self, event: Event) -> None:
+            self.got.append(event)
+
+    topic = Topic()
+    mailer = replace(life.mailer, topic=topic)
+    for _ in range(9):
+        life.top_up(5)
+        life.wound.wind(seconds=2)
+        assert mailer.deliver() is False
+    assert [event.added for event in topic.got] == [timedelta(minutes=5)]
+    life.wound.wind(minutes=1)
+    mailer.deliver()
+    (_, rest) = topic.got
+    assert rest.added == timedelta(minutes=40)
+    assert rest.why == "8 top-ups in 14 seconds"
+    assert life.mailer.outbox.unsent(life.now, 100) == []
+
+
+def test_a_top_up_soon_after_another_is_mailed_by_a_tick_with_no_further_event(
+    running: Life,
+) -> None:
+    running.wind(minutes=2)
+    running.mails()
+    running.top_up(5)
+    running.wind(seconds=1)
+    running.top_up(7)
+    running.wind(seconds=1)
+    assert running.mails() == ["parkmeter: ada added 5 minutes to flan-t5"]
+    running.wind(minutes=2, seconds=5)
+    assert running.mails() == ["parkmeter: ada added 7 minutes to flan-t5"]
 
 
 def test_a_mail_that_is_refused_keeps_back_no_other(life: Life) -> None:

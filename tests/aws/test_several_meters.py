@@ -1,5 +1,6 @@
 """Several meters of one deployment: a failure of one does not affect the others."""
 
+import itertools
 import threading
 from dataclasses import replace
 from datetime import timedelta
@@ -8,7 +9,8 @@ from typing import Any
 import boto3
 import pytest
 
-from parkmeter.aws.invocation_clock import WORKERS
+from parkmeter.aws import invocation_clock
+from parkmeter.aws.expiry_parameter import published
 from parkmeter.core.events import Event
 from parkmeter.core.journal import Kind
 from parkmeter.core.meter import Meter, is_open
@@ -19,13 +21,14 @@ from tests.support.aws_life import FLAN, SECOND, Life
 HOSTED = "parkmeter-flan-t5"
 
 
-def test_fifty_meters_in_one_account_live_and_end(
-    life: Life, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("meters", [10, pytest.param(50, marks=pytest.mark.extended)])
+def test_many_meters_in_one_account_live_and_end(
+    life: Life, monkeypatch: pytest.MonkeyPatch, meters: int
 ) -> None:
-    names = _started(life, 50)
-    assert len(life.there()) == 50
-    # In pages: more than one of ListEndpoints, as with its default of ten.
-    monkeypatch.setattr(sagemaker, "_PAGE", 10)
+    names = _started(life, meters)
+    assert len(life.there()) == meters
+    # In five pages: more than one of ListEndpoints, as with its default of ten.
+    monkeypatch.setattr(sagemaker, "_PAGE", meters // 5)
     listed = len(life.calls("ListEndpoints"))
     life.clock().run({"kind": "sweep"})
     assert life.calls("ListEndpoints")[listed:] == [""] * 5
@@ -36,7 +39,7 @@ def test_fifty_meters_in_one_account_live_and_end(
     assert life.there() == {}
     assert life.failures == []
     deleted = life.moments("DeleteEndpoint")
-    assert len(deleted) == 50
+    assert len(deleted) == meters
     drained = max(closes.values()) + timedelta(seconds=30)
     assert drained <= min(deleted) <= max(deleted) <= drained + SECOND
 
@@ -58,6 +61,27 @@ def test_a_tick_reads_meters_and_parameters_many_at_once_and_sees_each_endpoint_
     }
 
 
+def test_many_expiries_are_published_below_the_rate_that_ssm_takes(
+    life: Life, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = _started(life, 12)
+    put, written = life.deployment.ssm.put_parameter, []
+
+    def note(**request: Any) -> Any:
+        written.append((life.now, request["Name"]))
+        return put(**request)
+
+    monkeypatch.setattr(life.deployment.ssm, "put_parameter", note)
+    for name in names:
+        life.top_up(5, name)
+    life.run_alone({"kind": "tick"})
+    assert len(written) == len(names)
+    moments = [at for at, _ in written]
+    assert min(b - a for a, b in itertools.pairwise(moments)) >= timedelta(milliseconds=400)
+    for name in names:
+        assert life.published(name) == published(life.meter(name).expires_at)
+
+
 def test_settled_meters_cost_a_tick_nothing(running: Life) -> None:
     with running.counted() as before:
         running.run_alone({"kind": "tick"})
@@ -72,7 +96,8 @@ def test_settled_meters_cost_a_tick_nothing(running: Life) -> None:
 def test_a_call_that_hangs_keeps_no_other_endpoint_from_being_stopped(
     life: Life, monkeypatch: pytest.MonkeyPatch, hanging: str
 ) -> None:
-    names = _started(life, WORKERS + 4)
+    monkeypatch.setattr(invocation_clock, "WORKERS", 4)
+    names = _started(life, 6)
     life.wound.time = max(life.meter(name).expires_at for name in names) + timedelta(seconds=31)
     answered, others = threading.Event(), threading.Semaphore(0)
     control, stuck = life.sagemaker.client(), f"parkmeter-{names[0]}"

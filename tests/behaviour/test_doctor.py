@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 
 from parkmeter.config.settings import Settings
+from parkmeter.core.finding import Finding, Level
 from parkmeter.doctor.examine import examine
-from parkmeter.doctor.finding import Finding, Level
 from parkmeter.state_folder import StateFolder
 from tests.support.contract_server import ContractServer, problem
 from tests.support.gateway_process import GatewayProcess, alive, eventually, ping_config

@@ -227,12 +227,13 @@ def _starts(gateway: GatewayProcess) -> int:
 
 
 @pytest.mark.timeout(400)  # twenty starts of a gateway, on a machine that may be busy
-def test_a_killed_gateway_loses_no_acknowledged_minute_and_adopts_its_server(gateway):
+@pytest.mark.parametrize("rounds", [6, pytest.param(20, marks=pytest.mark.extended)])
+def test_a_killed_gateway_loses_no_acknowledged_minute_and_adopts_its_server(gateway, rounds):
     gateway.start()
     gateway.until("running")
     pid = server_pid(gateway)
     expected = datetime.fromisoformat(gateway.endpoint()["expires_at"])
-    for round_number in range(20):
+    for round_number in range(rounds):
         acknowledged, sent = _top_ups_until_killed(gateway, round_number)
         gateway.start()
         gateway.until("running")

@@ -19,7 +19,7 @@ from parkmeter.stores.records import written
 from parkmeter.stores.sqlite import SqliteStore
 from tests.support.gateway_process import GatewayProcess, eventually, ping_config
 
-LINES = 60_000
+LINES = 20_000
 LOOKER = "a-token-that-may-only-look"
 SECONDS = 10.0
 """For any answer while forty clients ask for receipts; before, they timed out after 20 s."""

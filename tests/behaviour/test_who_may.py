@@ -1,7 +1,7 @@
 """Every route of a real gateway by every kind of token: a forgotten check fails here."""
 
 import contextlib
-import http.client
+import itertools
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -133,16 +133,23 @@ def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GatewayProcess
         yield made
 
 
+HOSTS = itertools.cycle(range(2, 255))
+
+
 def ask(gateway: GatewayProcess, asked: Request, secret: str | None, prefix: str = ""):
+    # Each time from another address: after ten refusals those of one are answered seconds later.
+    peer = f"127.0.0.{next(HOSTS)}"
     headers = {"Authorization": secret} if secret is not None else {"Authorization": ""}
     if asked.route == "/events":
-        return first_event(gateway, prefix + asked.path, headers)
-    return gateway.request(asked.method, prefix + asked.path, asked.body, headers)
+        return first_event(gateway, prefix + asked.path, headers, peer)
+    return gateway.request(asked.method, prefix + asked.path, asked.body, headers, peer=peer)
 
 
-def first_event(gateway: GatewayProcess, path: str, headers: dict[str, str]) -> Answer:
+def first_event(
+    gateway: GatewayProcess, path: str, headers: dict[str, str], peer: str = ""
+) -> Answer:
     """Return the answer up to the end of the first event: it has no end of its own."""
-    with contextlib.closing(http.client.HTTPConnection(*gateway.address, timeout=20)) as connection:
+    with contextlib.closing(gateway.connection(20, peer)) as connection:
         connection.request("GET", path, headers=headers)
         response = connection.getresponse()
         body = response.read() if response.status != 200 else b""

@@ -2,6 +2,7 @@
 
 import argparse
 import random
+import shlex
 import sys
 import tempfile
 import time
@@ -20,7 +21,8 @@ flags.add_argument("--longest", type=float, default=8, help="seconds of one faul
 flags.add_argument("--pairs", type=float, default=0.25, help="share of two faults at once")
 given = flags.parse_args()
 
-command = f"python -m tests.chaos --seed {given.seed} --minutes {given.minutes:g}"
+asked = sys.argv[1:] if "--seed" in sys.argv else ["--seed", str(given.seed), *sys.argv[1:]]
+command = shlex.join(["python", "-m", "tests.chaos", *asked])
 print(f"{datetime.now(UTC):%Y-%m-%d}, {machine()}: {command}", flush=True)
 began = time.monotonic()
 plan = Plan(

@@ -9,13 +9,21 @@ import socket
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
 from datetime import timedelta
 
+from tests.chaos.ledger import DIED
+from tests.chaos.load import NOTHING_CAME, Client
 from tests.chaos.world import NAMES, World, wait_for
 
 Fault = Callable[[World, random.Random, float], AbstractContextManager[None]]
 """Of a world, chance, and the seconds that the fault may last."""
+
+HANGS_FOR = 90.0
+"""Seconds that a leash is stopped at most; the watcher judges when it should have been ended."""
+
+ENDS_WITHIN = 60.0
+"""Seconds for a gateway without its state folder to end in order."""
 
 BODIES = b"POST /ant HTTP/1.1\r\nHost: x\r\nAuthorization: wrong\r\nContent-Length: 100000\r\n\r\n"
 
@@ -122,6 +130,27 @@ def leash_stopped(world: World, chance: random.Random, seconds: float) -> Iterat
 
 
 @contextmanager
+def leash_hung(world: World, chance: random.Random, _seconds: float) -> Iterator[None]:
+    """Stop a leash for good: past the end of its meter the gateway must end it with its server."""
+    name = chance.choice(NAMES)
+    leash = world.leash_of(name)
+    _signal(leash, signal.SIGSTOP)
+    try:
+        yield
+        with closing(Client(world.port)) as client:
+
+            def ended() -> bool:
+                """Close the meter, which may be topped up; return whether its leash is gone."""
+                with contextlib.suppress(*NOTHING_CAME):
+                    client.ask("POST", f"/endpoints/{name}/eject")
+                return world.leash_of(name) != leash
+
+            wait_for(ended, HANGS_FOR, every=1.0)
+    finally:
+        _signal(leash, signal.SIGCONT)
+
+
+@contextmanager
 def gateway_and_leash_killed(world: World, chance: random.Random, seconds: float) -> Iterator[None]:
     leash = world.leash_of(chance.choice(NAMES))
     world.kill()
@@ -174,7 +203,7 @@ def disk_full(world: World, _chance: random.Random, seconds: float) -> Iterator[
     if not world.small_disk:
         yield
         return
-    ballast = world.state / "ballast"
+    ballast = world.disk / "ballast"
     try:
         with ballast.open("ab", buffering=0) as file:
             _fill(file)
@@ -192,6 +221,35 @@ def _fill(file) -> None:
         with contextlib.suppress(OSError):
             while file.write(b"\0" * size):
                 pass
+
+
+@contextmanager
+def state_moved_away(world: World, chance: random.Random, seconds: float) -> Iterator[None]:
+    """Take the state folder from under a gateway, which must end; put it back for the next one.
+
+    It is moved, not removed: so nothing that was acknowledged meanwhile may be missing in it.
+    """
+    away = world.disk / "away"
+    with closing(Client(world.port)) as client:
+        wait_for(lambda: not world.up or _answers(client), ENDS_WITHIN)  # it knows its folder then
+    world.may_end()
+    world.state.rename(away)
+    try:
+        wait_for(lambda: not world.up, ENDS_WITHIN)
+        if world.up:
+            world.ledger.breaks(DIED, f"it served {ENDS_WITHIN:g} s without its state folder")
+        world.kill()
+        time.sleep(chance.uniform(0, seconds))
+    finally:
+        away.rename(world.state)
+    world.start()
+    yield
+
+
+def _answers(client: Client) -> bool:
+    with contextlib.suppress(*NOTHING_CAME):
+        return client.ask("GET", "/health").status != 0
+    return False
 
 
 @contextmanager
@@ -224,6 +282,7 @@ FAULTS: dict[str, Fault] = {
     "descriptors used up": descriptors_used_up,
     "leash killed -9": leash_killed,
     "leash stopped": leash_stopped,
+    "leash hung until its end": leash_hung,
     "gateway and leash killed -9": gateway_and_leash_killed,
     "server killed": server_killed,
     "server stopped": server_stopped,
@@ -232,6 +291,7 @@ FAULTS: dict[str, Fault] = {
     "model breaks off": _in_mood("cut"),
     "disk full": disk_full,
     "store locked": store_locked,
+    "state folder moved away": state_moved_away,
     "clock set": clock_set,
 }
 

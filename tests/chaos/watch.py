@@ -17,8 +17,8 @@ from tests.chaos.world import CREDIT, DRAIN, GRACE, NAMES, Running, World
 SLACK = 8.0
 """Seconds for a leash on a busy machine to act after head start, drain and grace."""
 
-BOUGHT_SLACK = DRAIN + GRACE + SLACK
-"""Seconds of life beyond what was bought, and the credit of a start: the drain, and the stop."""
+HUNG_SLACK = SLACK + 30.0
+"""Seconds for the gateway instead, if the leash is stopped: 20 s of silence show that it hangs."""
 
 DELIVERED_WITHIN = 8.0
 """Seconds for the deadline of a running server to follow its meter."""
@@ -73,19 +73,22 @@ class Watcher:
             close = latest_close(meter)
             over = (self._world.now() - close).total_seconds()
             late = bool(mine) and over > DRAIN + GRACE
-            self._judge(LATE, name, late and self._is_guarded(name), SLACK, f"{over:.1f} s")
+            self._judge_late(name, "", late, f"{over:.1f} s")
             beyond = time.monotonic() - self._bought.get(name, (0, 0.0))[1]
             beyond -= 0.0 if meter.run.ready_at else CREDIT
-            bought = bool(mine) and beyond > BOUGHT_SLACK and self._is_guarded(name)
-            self._judge(
-                LATE, f"{name} (bought)", bought, 1.0, f"{beyond:.1f} s beyond what was bought"
-            )
+            late = bool(mine) and beyond > DRAIN + GRACE
+            self._judge_late(name, " (bought)", late, f"{beyond:.1f} s beyond what was bought")
             self._look_for_orphans(name, mine)
             self._look_at_deadline(name, meter, close)
 
-    def _is_guarded(self, name: str) -> bool:
+    def _judge_late(self, name: str, which: str, late: object, details: str) -> None:
+        """Allow the leash its time, or, where it is stopped, the gateway; if neither runs, all."""
         leash = self._world.leash_of(name)
-        return self._gateway_serves() or (leash is not None and not _is_stopped(leash))
+        hung = leash is not None and _is_stopped(leash)
+        acts = leash is not None and not hung
+        late = bool(late) and (acts or self._gateway_serves())
+        self._judge(LATE, f"{name}{which}", late and not hung, SLACK, details)
+        self._judge(LATE, f"{name}{which}, leash stopped", late and hung, HUNG_SLACK, details)
 
     def _gateway_serves(self) -> bool:
         """Return whether the gateway is up, and not just on its way."""

@@ -81,7 +81,8 @@ class World:
 
     def __post_init__(self) -> None:
         self.mark = f"chaos-{secrets.token_hex(6)}"
-        self.state = self.folder / "state"
+        self.disk = self.folder / "disk"
+        self.state = self.disk / "state"
         self.moods = self.folder / "moods"
         self.out = self.folder / "gateway.out"
         self.small_disk = self.can_set_clock = False
@@ -90,9 +91,10 @@ class World:
         self._down_on_purpose = threading.Event()
 
     def __enter__(self) -> Self:
-        for made in (self.state, self.moods):
+        for made in (self.disk, self.moods):
             made.mkdir(mode=0o700)
-        self.small_disk = _mount(self.state)
+        self.small_disk = _mount(self.disk)
+        self.state.mkdir(mode=0o700)
         self._write_config()
         self.set_clock(timedelta(0))
         self.can_set_clock = _compile_clock(self.folder)
@@ -107,7 +109,7 @@ class World:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(one.pid, signal.SIGKILL)
             if self.small_disk:
-                subprocess.run(["umount", "--lazy", str(self.state)], check=True)
+                subprocess.run(["umount", "--lazy", str(self.disk)], check=True)
 
     def _write_config(self) -> None:
         text = ""
@@ -149,7 +151,7 @@ class World:
         self.process.wait()
 
     def end(self, seconds: float = 60.0) -> None:
-        """End the gateway in order; a locked store delays that by three waits of ten seconds."""
+        """End the gateway in order."""
         self._down_on_purpose.set()
         if self.process.poll() is None:
             self.process.terminate()

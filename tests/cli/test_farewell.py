@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 
 from parkmeter.cli.up import farewell
-from parkmeter.gateway.server import Ended
+from parkmeter.gateway.shutdown import Ended
 
 NOW = datetime(2026, 6, 22, 8, 0, tzinfo=UTC)
 CLOSES = {"qwen": NOW + timedelta(minutes=43), "falcon": NOW + timedelta(days=1)}

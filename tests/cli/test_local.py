@@ -59,6 +59,16 @@ def test_config_check_shows_what_starts_and_stops_an_endpoint_automatically(file
     assert "flan starts" not in output
 
 
+def test_config_check_warns_of_a_path_that_has_become_the_gateways_own(file):
+    file.write_text('[endpoints.audit]\nmodel = "demo"')
+    done = run("config", "check", file)
+    assert done.exit_code == 0
+    assert "audit  /audit is the gateway's own path now; set another api_resource" in done.stdout
+    assert "/endpoints/audit/invocations" in done.stdout
+    document = json.loads(run("config", "check", file, "--json").stdout)
+    assert document["by_name_only"] == {"audit": "audit"}
+
+
 def test_config_check_finds_the_file_by_the_variable_or_in_this_folder(file, monkeypatch):
     assert "There is no configuration file parkmeter.toml" in run("config", "check").stderr
     file.write_text(RIGHT)

@@ -212,15 +212,40 @@ def test_the_next_window_is_after_now_and_nothing_is_left_out(hours, now):
     assert hours.window(following.begin) == following
 
 
-@settings(max_examples=30, deadline=None)
-@given(some_hours, st.integers(2020, 2030))
-@example(Hours.of(["Sun 01:00-02:00 Europe/London", "Sat 23:30-01:30 Europe/London"]), 2026)
-def test_the_windows_of_a_year_never_overlap(hours, year):
-    found = hours.within(date(year, 1, 1), 366)[:-1]  # the last may go on with the next year's
+def windows_in(hours: Hours, year: int) -> list[Window]:
+    """Return the windows that begin in a year (UTC), whatever day it is in their zones."""
+    margin = 2 * LONGEST  # the first one may go back by the longest, and a day is another elsewhere
+    found = hours.within(date(year, 1, 1) - margin, 366 + 2 * margin.days)
+    return [window for window in found if window.begin.year == year]
+
+
+def follow_each_other(hours: Hours, year: int) -> None:
+    found = windows_in(hours, year)
     assert all(window.begin < window.end for window in found)
     for one, following in pairwise(found):
         assert one.end < following.begin
         assert hours.next_window(one.begin) == following
+
+
+@settings(max_examples=30, deadline=None)
+@given(some_hours, st.integers(2020, 2030))
+@example(Hours.of(["Sun 01:00-02:00 Europe/London", "Sat 23:30-01:30 Europe/London"]), 2026)
+def test_the_windows_of_a_year_never_overlap(hours, year):
+    follow_each_other(hours, year)
+
+
+def test_windows_of_several_zones_follow_each_other_over_new_year():
+    # Found at random: the first day of the year is not on in all zones at once.
+    hours = Hours.of(
+        [
+            "Tue 20:15-19:45 Asia/Kolkata",
+            "Thu,Mon,Wed 06:45-14:00 Australia/Lord_Howe",
+            "Wed,Sun,Tue 03:15-02:00 UTC",
+        ]
+    )
+    for year in (2024, 2025):
+        follow_each_other(hours, year)
+    assert windows_in(hours, 2025)[0] == Window(utc("2025-01-05 03:15"), utc("2025-01-06 03:00"))
 
 
 @settings(deadline=None)

@@ -1,5 +1,7 @@
 """Requests under way while their token is revoked: held ones are refused, others can be cut."""
 
+import asyncio
+
 from parkmeter.core.meter import Status
 from tests.support.gateway_at_work import gateway, on_both_loops, until, waiting
 from tests.support.scripted_upstream import OK, ServerEnd, answering, upstream
@@ -71,3 +73,21 @@ async def test_a_prompt_without_an_answer_yet_is_refused_when_it_is_cut():
         reply = await client.reply()
         assert (reply.status, reply.fields["connection"]) == (403, "close")
         await meter.at_rest()
+
+
+@on_both_loops
+async def test_a_request_with_another_token_behind_it_saves_no_stream_from_being_cut():
+    async with upstream(answering(STREAM)) as model, gateway(model.address) as meter:
+        client = await meter.client()
+        await client.ask()
+        assert (await client.head())[0] == 200
+        assert await client.chunk() == b"first"
+        await client.ask("/health", None, method="GET", token="t-ada")
+        (connection,) = meter.connections
+        await until(lambda: connection.cached_token.token.id == "ada")
+        meter.plane.cut("ada")
+        meter.plane.cut("nobody")
+        await asyncio.sleep(0)
+        assert meter.gate.in_flight("flan-t5") == 1
+        meter.plane.cut("invoke")
+        assert await client.reader.read() == b"", "broken off, without the last chunk"

@@ -3,19 +3,30 @@
 import pytest
 
 from parkmeter.core.journal import Kind
-from parkmeter.errors import ExpiryMovedError, StoreBusyError
+from parkmeter.errors import ExpiryMovedError, KeyReusedError, StoreBusyError
 from parkmeter.stores.memory import MemoryEjects, MemoryStore
-from tests.support.world import ADA, MINUTE, SECOND, World, spec
+from tests.support.world import ADA, BOB, MINUTE, SECOND, World, spec
 
 
 class FullStore(MemoryStore):
-    """A store that takes nothing while it is `full`, and cannot be read while it is `lost`."""
+    """A store that takes nothing while it is `full`, and cannot be read while it is `lost`.
+
+    `busy`: the number of commits that it refuses before it takes one again. `last`: called before
+    the first refusal, while it takes commits.
+    """
 
     full = False
     lost = False
+    busy = 0
+    last = None
 
     def commit(self, meter, entries, budget=None, claim=None):
-        if self.full:
+        if self.full and self.last is not None:
+            last, self.last, self.full = self.last, None, False
+            last()
+            self.full = True
+        if self.full or self.busy:
+            self.busy = max(0, self.busy - 1)
             raise StoreBusyError
         return super().commit(meter, entries, budget, claim)
 
@@ -60,6 +71,33 @@ def test_it_is_recorded_once_as_soon_as_there_is_room(world):
     assert world.service.eject("flan-t5", ADA, "once").replayed
 
 
+@pytest.mark.parametrize("refused", [1, 2, 3, 4])
+def test_an_eject_is_in_the_journal_at_whatever_commit_the_store_recovers(world, refused):
+    world.store.busy = refused
+    eject = world.service.eject("flan-t5", ADA, "once").entry
+    world.wind(5 * SECOND)
+    assert world.status() == "stopped"
+    (line,) = (one for one in world.service.journal("flan-t5", 99) if one.kind is Kind.EJECT)
+    assert (line.at, line.who, line.amount) == (eject.at, "ada", eject.amount)
+    assert world.lines()[-2:] == [Kind.EJECT, Kind.STOP]
+
+
+def test_an_eject_that_is_sent_again_before_its_record_is_the_first_one(world):
+    world.store.full = True
+    first = world.service.eject("flan-t5", ADA, "once")
+    world.wind(10 * SECOND)
+    again = world.service.eject("flan-t5", ADA, "once")
+    assert (again.entry, again.replayed) == (first.entry, True)
+    with pytest.raises(KeyReusedError):
+        world.service.eject("flan-t5", ADA, "once", seen=world.now)
+    with pytest.raises(StoreBusyError):
+        world.service.eject("flan-t5", BOB)
+    world.store.full = False
+    world.wind(3 * SECOND)
+    (line,) = (one for one in world.service.journal("flan-t5", 99) if one.kind is Kind.EJECT)
+    assert (line.at, line.who) == (first.entry.at, "ada")
+
+
 def test_a_restart_meanwhile_does_not_start_it_again(world):
     world.store.full = True
     world.service.eject("flan-t5", ADA)
@@ -100,6 +138,8 @@ def test_an_eject_is_carried_out_even_if_the_store_cannot_be_read(world):
     world.store.full = world.store.lost = False
     world.wind(3 * SECOND)
     assert world.status() == "stopped"
+    (line,) = (one for one in world.service.journal("flan-t5", 99) if one.kind is Kind.EJECT)
+    assert line.amount < -7 * MINUTE, "what was given up is known once the meter can be read"
 
 
 def test_an_eject_with_an_outdated_expiry_is_refused_all_the_same(world):
@@ -145,8 +185,21 @@ def test_an_endpoint_whose_time_is_used_up_is_stopped_without_a_record():
     assert world.lines().count(Kind.STOP) == 1
 
 
+def test_a_top_up_right_before_a_stop_that_cannot_be_recorded_keeps_the_endpoint():
+    world = World(spec(warn_before=()), store=FullStore(), ejects=MemoryEjects())
+    world.top_up(10)
+    world.wind(2 * MINUTE)
+    world.wind(world.left() - SECOND)
+    world.store.full, world.store.last = True, lambda: world.top_up(10)
+    world.wind(5 * SECOND)
+    assert world.store.last is None
+    assert list(world.driver.owned()) == ["flan-t5"]
+    assert "stop" not in [call.method for call in world.driver.calls]
+
+
 def test_endpoints_are_stopped_with_the_gateway_although_nothing_can_be_recorded(world):
     world.store.full = True
-    world.service.park()
+    assert world.service.park() == ["flan-t5"]
     world.clock.time += 3 * SECOND
     assert list(world.driver.owned()) == []
+    assert world.service.park() == [], "the gateway must not wait for the record of an end"

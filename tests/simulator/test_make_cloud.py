@@ -86,6 +86,7 @@ def test_a_port_that_is_taken_is_told():
     assert f"The simulated cloud cannot start: port {port} is in use" in done.stderr
 
 
+@pytest.mark.extended  # tests/simulator/test_cloud.py deploys app.py, tests/stacks other names
 def test_what_app_py_says_is_what_is_deployed(tmp_path: Path):
     """With another prefix and name: `make cloud` does not depend on the default ones."""
     app = (PROJECT / "app.py").read_text()

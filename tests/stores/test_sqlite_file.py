@@ -68,6 +68,30 @@ def test_a_store_that_another_writer_holds_for_too_long_is_busy(tmp_path, monkey
     store.close()
 
 
+def test_writers_that_wait_for_another_process_give_up_as_soon_as_none_may_wait(tmp_path):
+    store, failed = SqliteStore(tmp_path / "store.sqlite"), threading.Event()
+
+    def commit() -> None:
+        with contextlib.suppress(StoreBusyError):
+            store.commit(Meter("flan-t5"), [])
+            return
+        failed.set()
+
+    with contextlib.closing(sqlite3.connect(tmp_path / "store.sqlite")) as other:
+        other.execute("BEGIN IMMEDIATE")
+        writers = [threading.Thread(target=commit) for _ in range(3)]
+        for writer in writers:
+            writer.start()
+        began = time.monotonic()
+        store.wait_at_most(0)
+        assert failed.wait(9), "it would have waited for ten seconds"
+        for writer in writers:
+            writer.join(20)
+        assert time.monotonic() - began < 9
+    store.commit(Meter("flan-t5"), [])
+    store.close()
+
+
 def test_commits_are_durable_before_they_are_acknowledged(tmp_path):
     store = SqliteStore(tmp_path / "store.sqlite")
     with store._file.connection() as connection:

@@ -128,8 +128,10 @@ class GatewayProcess:
         body: object = None,
         headers: dict[str, str] | None = None,
         timeout: float = 60,
+        *,
+        peer: str = "",
     ) -> Answer:
-        connection = http.client.HTTPConnection(*self.address, timeout=timeout)
+        connection = self.connection(timeout, peer)
         try:
             sent = json.dumps(body) if isinstance(body, dict) else body
             headers = {"Authorization": TOKEN, **(headers or {})}
@@ -139,6 +141,10 @@ class GatewayProcess:
             return Answer(response.status, found, response.read())
         finally:
             connection.close()
+
+    def connection(self, timeout: float, peer: str = "") -> http.client.HTTPConnection:
+        """Return a new connection, from the address `peer` of this machine if one is given."""
+        return http.client.HTTPConnection(*self.address, timeout=timeout, source_address=(peer, 0))
 
     def endpoint(self, name: str = "flan-t5") -> dict:
         return self.request("GET", f"/endpoints/{name}").json

@@ -50,6 +50,10 @@ def test_a_path_is_read_as_the_most_lenient_server_reads_it(path, plain):
         b"/x%5c..%5cpause",
         b"/x\\..\\pause",
         b"/..;/pause",
+        b"/v1/x%3f/../../pause",
+        b"/v1/x%23/../../pause",
+        b"/v1/x%253f%2f..%2f..%2fpause",
+        b"/v1/..%3f/pause",
         b"/%252e%252e/pause",
         b"/pause%00",
         b"/pa%0ause",
@@ -125,7 +129,18 @@ def test_no_way_of_writing_engine_control_is_open(path, data):
         forms = [letter, letter.upper(), f"%{ord(letter):02x}", f"%{ord(letter):02X}"]
         forms += [f"%25{ord(letter):02x}", f"%2525{ord(letter):02x}"]
         if letter == "/":
-            forms += ["//", "/./", "/x/../", "/%2e/", "/;a/", "\\", "%5c", "/.;b=c/"]
+            forms += [
+                "//",
+                "/./",
+                "/x/../",
+                "/x%3f/../",
+                "/x%2523/../",
+                "/%2e/",
+                "/;a/",
+                "\\",
+                "%5c",
+                "/.;b=c/",
+            ]
         return data.draw(st.sampled_from(forms))
 
     tail = data.draw(st.sampled_from(["", "/", "//", ";", ";a=b", "%3f", "%23x", "/.", "%00", "#"]))

@@ -39,9 +39,13 @@ class Heartbeat:
         """Return whether one was within `ALIVE_WITHIN`; read every ten seconds at most."""
         if self._ticks() - self._read_at >= _REMEMBER_SECONDS:
             try:
-                found = self._client.get_item(TableName=self._table, Key=_KEY).get("Item")
+                self._last = self.last()
             except (BotoCoreError, ClientError):
                 return False
-            self._last = None if found is None else datetime.fromisoformat(found["at"])
             self._read_at = self._ticks()
         return self._last is not None and now - self._last < ALIVE_WITHIN
+
+    def last(self) -> datetime | None:
+        """Return the time of the last one, read now; None before the first."""
+        found = self._client.get_item(TableName=self._table, Key=_KEY).get("Item")
+        return None if found is None else datetime.fromisoformat(found["at"])

@@ -9,7 +9,7 @@ expired when the next tick comes. The text of a mail is not known here.
 import logging
 import os
 import threading
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
@@ -20,6 +20,7 @@ from botocore.exceptions import BotoCoreError
 from parkmeter.aws.definitions import Found
 from parkmeter.aws.link_secret import LinkSecret, Parameters, api_address
 from parkmeter.aws.wiring import PATIENCE, Ports
+from parkmeter.core.digest import WITHIN, digest, may_wait
 from parkmeter.core.events import MAILED, Extension
 from parkmeter.core.journal import Entry, Kind
 from parkmeter.core.meter import Spec
@@ -38,7 +39,12 @@ CLAIMED_FOR = timedelta(seconds=45)
 """Longer than one mail takes with all its retries (`wiring.PATIENCE`), and over when the next tick
 comes, which then retries."""
 
-_PAGE = 100
+_PAGE = 1000
+"""Entries looked at: more than one token can add while its top-ups are collected."""
+
+_BEFORE = 20
+"""Entries in which a top-up shortly before another is looked for."""
+
 _LONGEST = timedelta(seconds=10)
 """Of one call: the caller decides whether there is time for more."""
 
@@ -72,16 +78,19 @@ class Mailer:
         begun = self.now()
         posted = self.outbox.unsent(begun, _PAGE)
         events = self._event_builder({entry.endpoint for entry in posted})
-        failed, more = False, len(posted) == _PAGE
-        for entry in posted:
-            now = self.now()
+        failed, more, tried = False, False, False
+        for entries in self._messages(posted, begun):
+            entry, now = entries[-1], self.now()
             if now - begun >= _LONGEST:
                 more = True
                 break
-            if not self.outbox.claim(entry, now, now + CLAIMED_FOR):
+            until = now + CLAIMED_FOR
+            claimed = [one for one in entries if self.outbox.claim(one, now, until)]
+            if not claimed:
                 continue
+            tried = True
             try:
-                self._send(events, entry)
+                self._send(events, claimed)
             except BotoCoreError:
                 log.exception("%s: not mailed yet: %s", entry.endpoint, entry.why)
                 raise UnmailedError from None  # the topic does not answer: skip the other entries
@@ -90,13 +99,39 @@ class Mailer:
                 failed = True
         if failed:
             raise UnmailedError
-        return more
+        # A page of nothing but top-ups that wait is looked at again by the next tick.
+        return more or (tried and len(posted) == _PAGE)
 
-    def _send(self, events: EventBuilder, entry: Entry) -> None:
-        event = events.event(entry)
+    def _messages(self, posted: Sequence[Entry], now: datetime) -> Iterator[list[Entry]]:
+        """Yield the entries of each mail that is due.
+
+        A top-up soon after another one waits until it is a minute old, for others to be mailed with
+        it, or until another event of its endpoint is to follow.
+        """
+        held: dict[str, list[Entry]] = {}
+        for entry in posted:
+            waiting = held.get(entry.endpoint)
+            if may_wait(entry) and (waiting or self._follows_another(entry)):
+                held.setdefault(entry.endpoint, []).append(entry)
+                continue
+            if waiting:
+                yield held.pop(entry.endpoint)
+            yield [entry]
+        for waiting in held.values():
+            if now - waiting[0].at >= WITHIN:
+                yield waiting
+
+    def _follows_another(self, entry: Entry) -> bool:
+        """Return whether there was a top-up of the same endpoint shortly before."""
+        earlier = self.store.journal(entry.endpoint, _BEFORE, entry.number)
+        return any(may_wait(one) and entry.at - one.at < WITHIN for one in earlier)
+
+    def _send(self, events: EventBuilder, entries: Sequence[Entry]) -> None:
+        event = events.event(entries[-1])
         if event is not None:
-            self.topic.send(event)
-        self.outbox.sent(entry)
+            self.topic.send(digest(event, entries))
+        for entry in entries:
+            self.outbox.sent(entry)
 
     def _event_builder(self, names: Collection[str]) -> EventBuilder:
         specs = {name: one.spec for name, one in self.find(names).definitions.items()}

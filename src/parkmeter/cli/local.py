@@ -1,7 +1,7 @@
-"""The commands for files of this machine: `config`, `reload`, `doctor`.
+"""The commands without a token or an address: `config`, `reload`, `doctor`.
 
-They need neither token nor address. The work is done by `config`, `gateway.reload` and `doctor`,
-imported when a command runs, so that `--help` stays fast.
+The work is done by `config`, `gateway.reload`, `doctor` and `aws.doctor`, imported
+when a command runs, so that `--help` stays fast.
 """
 
 import json
@@ -15,6 +15,7 @@ from parkmeter.cli.options import AsJson, State
 
 if TYPE_CHECKING:
     from parkmeter.config.settings import EndpointSettings
+    from parkmeter.core.finding import Finding
 
 Config = Annotated[
     Path | None, typer.Option(help="parkmeter.toml. Also PARKMETER_CONFIG.", show_default=False)
@@ -67,6 +68,7 @@ def check(
                 "valid": True,
                 **document,
                 "held_back": settings.held_back(os.environ),
+                "by_name_only": settings.by_name_only,
             }
         )
         return
@@ -96,6 +98,9 @@ def check(
     for name, endpoint in settings.endpoints.items():
         if text := _automation(endpoint):
             console.print(f"{name}  {text}", markup=False)
+    for name, resource in settings.by_name_only.items():
+        text = f"{name}  /{resource} is the gateway's own path now; set another api_resource"
+        console.print(text, markup=False)
     gateway = settings.gateway
     place = f"gateway  {gateway.host} port {gateway.port}, state in {gateway.state}"
     console.print(place, markup=False)
@@ -160,17 +165,35 @@ def reload(state: State = None, config: Config = None, *, as_json: AsJson = Fals
         raise typer.Exit(Exit.UNREACHABLE if outcome.code == NoGatewayError.code else Exit.ERROR)
 
 
-def doctor(state: State = None, config: Config = None, *, as_json: AsJson = False) -> None:
-    """Check all that a local gateway depends on.
+def doctor(
+    state: State = None,
+    config: Config = None,
+    *,
+    aws: Annotated[
+        bool, typer.Option("--aws", help="Check a deployment on AWS instead, in all regions.")
+    ] = False,
+    prefix: Annotated[str, typer.Option(help="With --aws: the deployment's.")] = "parkmeter",
+    region: Annotated[
+        str | None, typer.Option(help="With --aws: the deployment's. [that of your AWS settings]")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Check all that a local gateway depends on, or a deployment on AWS.
 
     State folder, disk, port, store, clock, meters, servers and models; each problem comes with the
     next step.
     Without --config it reads the file of the gateway that runs in the folder, with this shell's
     environment and working directory.
+    With --aws: endpoints and stacks left over, clock, meters, tables, mails, images, artifacts,
+    quotas. It only reads, with your AWS credentials.
     """
+    findings = _examine_aws(prefix, region) if aws else _examine_gateway(state, config)
+    _show(findings, as_json=as_json)
+
+
+def _examine_gateway(state: Path | None, config: Path | None) -> "list[Finding]":
     from parkmeter.config.load import config_file, load_settings, state_folder
     from parkmeter.doctor.examine import config_in_use, examine
-    from parkmeter.doctor.finding import Level
     from parkmeter.errors import ConfigError
 
     file = config_file(config)
@@ -178,9 +201,32 @@ def doctor(state: State = None, config: Config = None, *, as_json: AsJson = Fals
         state = state_folder(state)  # overrides the file
     try:
         settings = load_settings(config=file, state=state)
-        findings = examine(settings.gateway.state or state_folder(state), settings)
     except ConfigError as error:
-        findings = examine(state_folder(state), error)
+        return examine(state_folder(state), error)
+    return examine(settings.gateway.state or state_folder(state), settings)
+
+
+def _examine_aws(prefix: str, region: str | None) -> "list[Finding]":
+    from datetime import UTC, datetime
+    from importlib.util import find_spec
+
+    if find_spec("boto3") is None:
+        typer.echo("--aws needs boto3. Install it: pip install 'parkmeter[aws]'", err=True)
+        raise typer.Exit(1)
+    from parkmeter.aws.doctor.account import Account
+    from parkmeter.aws.doctor.examine import examine
+
+    try:
+        account = Account(region)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
+    return examine(account, prefix, datetime.now(UTC))
+
+
+def _show(findings: "list[Finding]", *, as_json: bool) -> None:
+    """Print the findings; exit with 1 if something is wrong."""
+    from parkmeter.core.finding import Level
+
     wrong = any(finding.level is Level.WRONG for finding in findings)
     if as_json:
         _print_json(

@@ -19,7 +19,8 @@ from parkmeter.config.settings import Settings
 from parkmeter.core.meter import Status
 from parkmeter.core.report import Report
 from parkmeter.errors import ParkmeterError
-from parkmeter.gateway.server import Ended, Gateway, Started
+from parkmeter.gateway.server import Gateway, Started
+from parkmeter.gateway.shutdown import Ended
 from parkmeter.web.stage import STAGE
 
 _BANNER_WAITS_SECONDS = 5.0

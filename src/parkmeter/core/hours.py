@@ -131,7 +131,11 @@ class Hours:
         return next(window for window in around if window.begin > now)
 
     def within(self, first: date, days: int) -> list[Window]:
-        """Return the windows that begin on these days of each text's own zone, in order."""
+        """Return the windows that begin on these days of each text's own zone, in order.
+
+        Of several zones' windows some near either end of the period may be missing: there it is
+        the day before, or after.
+        """
         found = (
             window
             for one in self.weekly

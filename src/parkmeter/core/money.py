@@ -5,7 +5,7 @@ than they get, and costs to $0.0001. An unknown price is None, never zero.
 """
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal, InvalidOperation
@@ -193,18 +193,41 @@ def parse_amount(asked: Mapping[str, object]) -> Minutes | Dollars:
 
 def units_of(time: timedelta, price_per_hour: Decimal) -> Fraction:
     """Return the exact cost of this time, in units of $0.0001."""
-    return units_in([(time, price_per_hour)])
+    return units_in({price_per_hour: time})
 
 
-def units_in(parts: Iterable[tuple[timedelta, Decimal]]) -> Fraction:
-    """Return the exact cost of times, each at its price per hour, in units of $0.0001."""
-    # In whole numbers, made a fraction once: a receipt has a sum for each of its runs.
-    above, below = 0, 1
-    for time, price in parts:
-        numerator, denominator = price.as_integer_ratio()
-        above = above * denominator + (time // _MICROSECOND) * numerator * below
-        below *= denominator
-    return Fraction(above * UNITS_IN_A_DOLLAR, below * (_HOUR // _MICROSECOND))
+def units_in(times: Mapping[Decimal | None, timedelta]) -> Fraction:
+    """Return the exact cost of times by their price per hour, in units of $0.0001.
+
+    Time without a price is left out.
+    """
+    (cost,), parts = parts_of_units([times])
+    return Fraction(cost, parts)
+
+
+def parts_of_units(groups: Sequence[Mapping[Decimal | None, timedelta]]) -> tuple[list[int], int]:
+    """Return the exact cost of each group, in equal parts of a unit of $0.0001.
+
+    The second value is the number of parts in a unit. Time without a price is left out.
+    """
+    # In whole numbers: a receipt has thousands of runs, and a fraction of each would be reduced.
+    ratios = {
+        price: price.as_integer_ratio() for group in groups for price in group if price is not None
+    }
+    below = math.lcm(*(denominator for _, denominator in ratios.values()))
+    rates = {
+        price: numerator * (below // denominator) * UNITS_IN_A_DOLLAR
+        for price, (numerator, denominator) in ratios.items()
+    }
+    costs = [
+        sum(
+            time // _MICROSECOND * rates[price]
+            for price, time in group.items()
+            if price is not None
+        )
+        for group in groups
+    ]
+    return costs, below * (_HOUR // _MICROSECOND)
 
 
 def dollars_from(units: Fraction | int) -> Decimal:

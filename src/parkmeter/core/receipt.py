@@ -11,10 +11,9 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import TypeVar
 
-from parkmeter.core.journal import Entry
-from parkmeter.core.ledger import Position, Price, PricedRun, Stretch, Times
+from parkmeter.core.ledger import Position, Price, PricedRun, Times
 from parkmeter.core.meter import ZERO
-from parkmeter.core.money import UNITS_IN_A_DOLLAR, dollars_from, units_in
+from parkmeter.core.money import UNITS_IN_A_DOLLAR, dollars_from, parts_of_units, units_in
 
 _Key = TypeVar("_Key", bound=Hashable)
 
@@ -72,26 +71,6 @@ class Receipt:
         return self.always_on_cost - self.cost
 
 
-def receipt(
-    entries: Iterable[Entry],
-    endpoint: str,
-    price: Decimal | None,
-    begin: datetime,
-    end: datetime,
-) -> Receipt:
-    """Return the receipt from `begin` to `end`, which must not be before it, from all its entries.
-
-    `price`: the present one, in dollars per hour; every entry has that of its own moment.
-    `entries`: this endpoint's, in the order of their numbers, from the last one before `begin` that
-    `leaves_stopped` (or from the first); some may be later than `end`. A run that goes on counts to
-    `end`. The receipts of a period cut in two add up to that of the whole: time exactly, money up
-    to the rounding of each.
-    """
-    stretch = Stretch(None, list(entries), price, origin=begin)
-    last = stretch.position(end)
-    return receipt_between(endpoint, price, stretch.position(begin), last, last.ended)
-
-
 def receipt_between(
     endpoint: str,
     price: Decimal | None,
@@ -99,10 +78,12 @@ def receipt_between(
     last: Position,
     ended: Iterable[PricedRun],
 ) -> Receipt:
-    """Return the receipt from one position to a later one.
+    """Return the receipt from one position to a later one. A run that goes on counts to its end.
 
-    `ended`: the runs that ended between them, in order; earlier ones are passed over. Buyers come
-    in the order in which they first had time, ever.
+    `price`: the present one, in dollars per hour; the journal has that of each moment. `ended`: the
+    runs that ended between them, in order; earlier ones are passed over. Buyers come in the order
+    in which they first had time, ever. The receipts of a period cut in two add up to that of the
+    whole: time exactly, money up to the rounding of each.
     """
     on, whole = _less(last.sums.on, first.sums.on), _less(last.sums.whole, first.sums.whole)
     by_price = between(first, last)
@@ -157,17 +138,19 @@ def _runs(
     times = [run.time for run in found]
     if found and first.run is not None and first.run.started == found[0].span.started:
         times[0] = _less(times[0], first.sums.run)
-    runs = [(run.span, time) for run, time in zip(found, times, strict=True) if _total(time)]
-    shares = _shares([time for _, time in runs], cost)
+    runs = [
+        (run.span, time, on) for run, time in zip(found, times, strict=True) if (on := _total(time))
+    ]
+    shares = _shares([time for _, time, _ in runs], cost)
     return tuple(
         PastRun(
             started=span.started,
             ended=span.ended if span.ended is not None and span.ended <= last.at else None,
             variant=span.variant,
-            time_on=_total(time),
+            time_on=on,
             cost=share,
         )
-        for (span, time), share in zip(runs, shares, strict=True)
+        for (span, _, on), share in zip(runs, shares, strict=True)
     )
 
 
@@ -192,7 +175,7 @@ def units(times: Times) -> Fraction | None:
     """
     if times.get(None):
         return None
-    return units_in((time, price) for price, time in times.items() if price is not None)
+    return units_in(times)
 
 
 def cost_of_times(times: Times) -> Decimal | None:
@@ -210,13 +193,16 @@ def _shares(groups: Sequence[Times], whole: Decimal | None) -> list[Decimal | No
     Where the whole is unknown, each is rounded by itself as far as it is known. It is unknown for a
     group without time too: its share of an unknown whole is not known to be nothing.
     """
-    costs = [units(group) if group or whole is not None else None for group in groups]
-    known = [cost for cost in costs if cost is not None]
-    if whole is None or len(known) != len(costs):
-        return [_dollars(cost) for cost in costs]
-    rounded = [int(cost) for cost in known]
+    if whole is None or any(group.get(None) for group in groups):
+        return [_dollars(units(group)) if group or whole is not None else None for group in groups]
+    parts, parts_in_a_unit = parts_of_units(groups)
+    rounded, lost = [], []
+    for part in parts:
+        count, rest = divmod(part, parts_in_a_unit)
+        rounded.append(count)
+        lost.append(rest)
     missing = int(whole * UNITS_IN_A_DOLLAR) - sum(rounded)
-    most_lost = sorted(range(len(known)), key=lambda index: rounded[index] - known[index])
+    most_lost = sorted(range(len(parts)), key=lost.__getitem__, reverse=True)
     for index in most_lost[:missing]:
         rounded[index] += 1
     return [dollars_from(count) for count in rounded]

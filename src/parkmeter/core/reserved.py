@@ -1,4 +1,4 @@
-"""Path segments that no endpoint may have as its `api_resource`. Pure."""
+"""First path segments of the gateway's own routes, which endpoints may not or cannot have. Pure."""
 
 RESERVED = frozenset(
     {
@@ -17,4 +17,13 @@ RESERVED = frozenset(
         "whoami",
     }
 )
-"""First segments of the gateway's own routes, with the stage."""
+"""Refused as an endpoint's `api_resource`."""
+
+RESERVED_LATER = frozenset({"audit", "login", "mcp", "oauth", "people", "usage", "v1", "wallets"})
+"""Taken for routes when configurations could have used them already. An endpoint with one of them
+goes on working, but only its prompts are reached, and by its name."""
+
+
+def path_of_prompts(name: str, resource: str) -> str:
+    """Return the path for the prompts of an endpoint, without the slash in front."""
+    return f"endpoints/{name}/invocations" if resource in RESERVED_LATER else resource

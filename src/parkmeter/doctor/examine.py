@@ -9,8 +9,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from parkmeter.config.settings import Settings
+from parkmeter.core.finding import Finding, Level
 from parkmeter.doctor import folder, gateway, models, servers, store
-from parkmeter.doctor.finding import Finding, Level
 from parkmeter.errors import ConfigError
 from parkmeter.state_folder import StateFolder
 

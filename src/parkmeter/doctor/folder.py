@@ -7,7 +7,7 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
-from parkmeter.doctor.finding import Finding, good, note, wrong
+from parkmeter.core.finding import Finding, good, note, wrong
 from parkmeter.state_folder import StateFolder
 
 _MB = 1_000_000

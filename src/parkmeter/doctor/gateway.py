@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 
 from parkmeter.config.settings import Settings
-from parkmeter.doctor.finding import Finding, good, note, wrong
+from parkmeter.core.finding import Finding, good, note, wrong
 from parkmeter.state_folder import LockHolder, StateFolder
 
 _TIMEOUT = 3.0

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from parkmeter.config.settings import EndpointSettings, Settings
-from parkmeter.doctor.finding import Finding, good, note, wrong
+from parkmeter.core.finding import Finding, good, note, wrong
 from parkmeter.model_server.sources import DEMO
 
 _LOAD_TIMEOUT = 60

@@ -5,8 +5,8 @@ from datetime import UTC, datetime
 from typing import assert_never
 
 from parkmeter.config.settings import Settings
+from parkmeter.core.finding import Finding, good, note, wrong
 from parkmeter.core.time_text import utc
-from parkmeter.doctor.finding import Finding, good, note, wrong
 from parkmeter.drivers.process_state import Snapshot, State, take_snapshot
 from parkmeter.leash.elapsed import boot_id
 from parkmeter.leash.files import Files, read_json

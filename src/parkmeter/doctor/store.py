@@ -5,10 +5,10 @@ from collections.abc import Generator, Iterator
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 
+from parkmeter.core.finding import Finding, good, note, wrong
 from parkmeter.core.journal import Entry, Kind
 from parkmeter.core.meter import Meter, latest_close
 from parkmeter.core.time_text import utc
-from parkmeter.doctor.finding import Finding, good, note, wrong
 from parkmeter.drivers.process_state import State, take_snapshot
 from parkmeter.leash.files import Files
 from parkmeter.state_folder import StateFolder

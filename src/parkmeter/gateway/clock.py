@@ -117,15 +117,19 @@ class LocalClock:
             thread.daemon = True
             thread.start()
 
+    def end(self) -> None:
+        """Begin no further call; running ones go on."""
+        with self._changed:
+            self._running = False
+            self._changed.notify()
+        self._ending.set()
+
     def stop(self) -> None:
         """Stop calling, and return when running calls have returned.
 
         A call that takes longer than `_STOP_WITHIN` is abandoned: it ends with the process.
         """
-        with self._changed:
-            self._running = False
-            self._changed.notify()
-        self._ending.set()
+        self.end()
         for _ in range(_WORKERS):
             self._work.put(None)
         give_up = time.monotonic() + _STOP_WITHIN

@@ -1,20 +1,16 @@
 """The local gateway: one process that serves control routes and prompts, and runs the clock.
 
 It starts in this order: folder, port, store, clock, HTTP. It ends the other way round: no new
-connection, prompts and their top-ups finish, endpoints are stopped, the store is closed.
+connection, prompts finish, then what `shutdown` does, and the store is closed.
 """
 
 import asyncio
 import contextlib
-import functools
 import os
 import signal
 import socket
 import sys
-import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from datetime import datetime
 from email.utils import formatdate
 from pathlib import Path
 from types import FrameType
@@ -25,15 +21,14 @@ import uvloop
 from parkmeter.config.diff import compare
 from parkmeter.config.settings import Settings
 from parkmeter.core.audit import Action
-from parkmeter.core.meter import Spec
 from parkmeter.core.report import Report
-from parkmeter.drivers.process import ProcessDriver
-from parkmeter.errors import DriverError, ParkmeterError
+from parkmeter.errors import ParkmeterError
 from parkmeter.gateway import descriptors, systemd
 from parkmeter.gateway.addresses import is_local, reached_at
 from parkmeter.gateway.listener import bound, url_of
 from parkmeter.gateway.protection import protect
 from parkmeter.gateway.reload import Reloader
+from parkmeter.gateway.shutdown import Ended, Shutdown
 from parkmeter.gateway.state_guard import StateGuard
 from parkmeter.gateway.wiring import Parts, wire
 from parkmeter.proxy.client_protocol import protocol_for
@@ -41,12 +36,6 @@ from parkmeter.service.audit import BY_HAND
 from parkmeter.state_folder import StateFolder
 from parkmeter.web.asgi import Application, Message, Receive, Scope, Send
 from parkmeter.web.stage import locate
-
-_PARKING_SECONDS = 5.0
-"""For a leash beyond the grace of its server, to kill and to clean up."""
-
-_DELIVERY_SECONDS = 3.0
-"""For pending notifications when the gateway ends; the next gateway delivers the rest."""
 
 
 class Gateway:
@@ -166,7 +155,7 @@ class Gateway:
         started: Callable[[], None],
     ) -> "Ended":
         parts.configure(self._settings)
-        service = parts.service
+        service, shutdown = parts.service, Shutdown(parts)
         parts.clock.start(service.reconcile, service.sweep, service.clock_jumped, watch=guard.check)
         parts.upkeep.start()
         config = uvicorn.Config(
@@ -196,7 +185,7 @@ class Gateway:
             config,
             starting=starting,
             started=started,
-            ending=parts.end_requests,
+            ending=shutdown.begin,
             watchdog=systemd.Watchdog(parts.clock.alive),
         )
         reloader.start()
@@ -204,45 +193,17 @@ class Gateway:
         parts.backups.start()
         try:
             with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-                runner.run(self._server.serve(sockets=[listener]))
+                try:
+                    runner.run(self._server.serve(sockets=[listener]))
+                finally:
+                    # Without its folder nothing can be recorded: leashes then stop the servers.
+                    # Before the loop is closed, which waits for every thread of its requests.
+                    if not (self._keep or guard.lost):
+                        endpoints = self._settings.endpoints.values()
+                        shutdown.stop_endpoints(max(one.stop_grace_seconds for one in endpoints))
         finally:
-            reloader.stop()
-            parts.backups.stop()
-            parts.health.stop()
-            parts.upkeep.stop()
-            parts.clock.stop()
-            parts.data_plane.join()  # no top-up may come after the parking
-            parts.requests.finish()
-            # Without its folder nothing can be recorded: the servers are left to their leashes.
-            stopping = [] if self._keep or guard.lost else self._park(parts)
-            ended = Ended(stopping, _closes(parts), guard.lost)
-            parts.dispatcher.stop(_DELIVERY_SECONDS)
+            ended = shutdown.finish(reloader, guard.lost)
         return ended
-
-    def _park(self, parts: Parts) -> list[str]:
-        """Stop every endpoint; meters keep their expiry. Slow ones are left to their leashes."""
-        graces = [endpoint.stop_grace_seconds for endpoint in self._settings.endpoints.values()]
-        give_up = time.monotonic() + max(graces) + _PARKING_SECONDS
-        park = parts.service.park
-        if parts.store.fault is not None:
-            park = functools.partial(_stop_unrecorded, parts.driver)
-        while (present := park()) and time.monotonic() < give_up:
-            time.sleep(0.02)
-        return present
-
-
-@dataclass(frozen=True, slots=True)
-class Ended:
-    """State at the end of a run.
-
-    `stopping`: endpoints that were not gone in time, left to their leashes. `closes`: the close of
-    each meter that still holds time, which goes on running out. `lost`: why the state folder could
-    no longer be used, which ended the run; empty otherwise.
-    """
-
-    stopping: list[str]
-    closes: dict[str, datetime]
-    lost: str = ""
 
 
 class Started:
@@ -328,21 +289,3 @@ class _Server(uvicorn.Server):
 
     def _signalled(self, number: int, frame: FrameType | None) -> None:
         self.handle_exit(signal.SIGINT if self.should_exit else number, frame)
-
-
-def _stop_unrecorded(driver: ProcessDriver) -> list[str]:
-    """Stop every endpoint without its meter, which cannot be written; return those present."""
-    with contextlib.suppress(DriverError):
-        present = list(driver.owned())
-        for name in present:
-            driver.stop(Spec(name))
-        return present
-    return []
-
-
-def _closes(parts: Parts) -> dict[str, datetime]:
-    try:
-        reports = parts.service.reports()
-    except ParkmeterError:  # a store that cannot be read must not hinder the end
-        return {}
-    return {report.spec.name: report.closes_at for report in reports if report.left}

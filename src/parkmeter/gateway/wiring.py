@@ -68,15 +68,17 @@ class InForce:
         self.settings = settings
 
     def resource_of(self, name: str) -> str:
-        """Return the path segment under which prompts reach an endpoint."""
+        """Return the path under which prompts reach an endpoint."""
         settings = self.settings
         # Requests may still come for one that a reload has just removed.
         return settings.resource_of(name) if name in settings.endpoints else name
 
     def invocations_of(self, name: str) -> str | None:
-        """Return the path at which an endpoint's server takes prompts; None if unknown."""
-        endpoint = self.settings.endpoints.get(name)
-        return endpoint.invocations_path if endpoint is not None else None
+        """Return the path at which a server takes prompts; None if no other path is reached."""
+        settings = self.settings
+        if name not in settings.endpoints or name in settings.by_name_only:
+            return None
+        return settings.endpoints[name].invocations_path
 
     def changes(self) -> tuple[int, float]:
         """Return the burst of changes of one token, and its refill per second."""
@@ -132,6 +134,14 @@ class Parts:
             log.warning(
                 "not passed on to model servers: %s; environment_from passes them on",
                 ", ".join(sorted(secret)),
+            )
+        for name, resource in settings.by_name_only.items():
+            log.warning(
+                "%s: /%s is a path of the gateway's own now, so only prompts reach this endpoint, "
+                "at /%s; set another api_resource",
+                name,
+                resource,
+                settings.resource_of(name),
             )
         self.service.configure(settings.specs())
         self.data_plane.routes = routes(settings)
@@ -200,7 +210,8 @@ def wire(settings: Settings, folder: StateFolder, url: str, open_files: int | No
             descriptor_check(),
             thread_check((lanes.reads, lanes.writes, lanes.ejects)),
         ],
-        lambda: {**edge_counts(edge), "disk_free_bytes": disk_free(folder.path)},
+        lambda: {"disk_free_bytes": disk_free(folder.path)},
+        lambda: edge_counts(edge),
     )
     control = ApiContext(
         service,

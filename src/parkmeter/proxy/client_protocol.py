@@ -11,7 +11,7 @@ from typing import Any, cast
 
 import httptools
 
-from parkmeter.errors import InvalidRequestError, TokenRefusedError
+from parkmeter.errors import InvalidRequestError
 from parkmeter.proxy.client_connection import ClientConnection, Reading
 from parkmeter.proxy.data_plane import DataPlane
 from parkmeter.proxy.relay import Relay
@@ -83,12 +83,6 @@ class GatewayProtocol(ClientConnection):
         # time than was left, or a byte a minute would hold the connection for ever.
         if self._earlier_size > HEAD_LIMIT:
             self._refuse(head_too_large(HEAD_LIMIT).problem)
-
-    def cut(self, token_id: str) -> None:
-        """Break off the prompt that is being answered, if it came with this token."""
-        token = self.cached_token.token
-        if token is not None and token.id == token_id and isinstance(self._active, Relay):
-            self._active.refuse(problem_of(TokenRefusedError()))
 
     # ── httptools' callbacks ────────────────────────────────────────────────────────────────────
 
@@ -209,6 +203,8 @@ class GatewayProtocol(ClientConnection):
             self._head_problem = problem_of(error)
             raise _EndOfReadingError from None
         except Refusal as refusal:
+            if request.authorization:
+                plane.edge.refuse_token(self.address, request.fields)
             self._head_problem = refusal.problem
             raise _EndOfReadingError from None
         url, headers = self.url, self.headers

@@ -132,7 +132,7 @@ class DataPlane:
             self._waker.close()
         self.pool.close()
 
-    def join(self) -> None:
-        """Wait until prompts no longer top up meters. After `close`, and not on the loop."""
+    def join(self, within: float) -> None:
+        """Wait up to `within` seconds until prompts no longer top up meters; see `Waker.join`."""
         if self._waker is not None:
-            self._waker.join()
+            self._waker.join(within)

@@ -60,9 +60,9 @@ class Waker:
         """Start no further attempt; running ones go on."""
         self._threads.shutdown(wait=False, cancel_futures=True)
 
-    def join(self) -> None:
-        """Wait for running attempts, within their timeout. After `close`; not on the loop."""
-        if wait(tuple(self._works), TIMEOUT_SECONDS).not_done:
+    def join(self, within: float) -> None:
+        """Wait up to `within` seconds for running attempts. After `close`; not on the loop."""
+        if wait(tuple(self._works), within).not_done:
             _log.warning("an attempt to wake an endpoint does not end; it is abandoned")
 
     def _finish(self, key: tuple[str, str], top_up: asyncio.Future[object]) -> None:

@@ -80,7 +80,7 @@ def change(reconciler: Reconciler, spec: Spec, wanted: Change) -> ChangeResult:
         if wanted.key is not None:  # a generated one is in no journal
             first = reconciler.store.entry(spec.name, key, now - KEY_LIFETIME)
             if first is not None:
-                return _replay(first, wanted.request)
+                return replay(first, wanted.request)
         changed, why = wanted.rule(meter, now)
         gained = rules.time_left(changed, now) - rules.time_left(meter, now)
         entry = new_entry(
@@ -110,7 +110,8 @@ def key_of(wanted: Change) -> str:
     return f"{wanted.actor.id}:{own}"
 
 
-def _replay(first: Entry, request: str) -> ChangeResult:
+def replay(first: Entry, request: str) -> ChangeResult:
+    """Return the result of a repeated request. Raises KeyReusedError if it is another one."""
     if first.request != request:
         raise KeyReusedError
     return ChangeResult(first, replayed=True)
@@ -157,7 +158,7 @@ def adopt(reconciler: Reconciler, spec: Spec, seen: datetime, edit: Edit) -> dat
 
 
 def remove(reconciler: Reconciler, spec: Spec) -> None:
-    """Remove a meter for good: it closes now and takes no more time. May be repeated.
+    """Remove a meter for good: it closes now, and no time can be added. May be repeated.
 
     Raises:
         StoreBusyError: nothing changed.

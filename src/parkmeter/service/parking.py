@@ -44,9 +44,13 @@ def _is_parked(reconciler: Reconciler, spec: Spec) -> bool:
         return park(spec, meter, observed, PARKED, reconciler.clock.now())
 
     try:
-        return reconciler.reconcile(spec, step) is None
-    except StoreBusyError:  # the end of one that is gone can be recorded later
-        return spec.name not in owned(reconciler)
+        if reconciler.reconcile(spec, step) is None:
+            return True
+        recorded = not reconciler.unfinished.is_unrecorded(spec.name)
+    except StoreBusyError:
+        recorded = False
     except Exception:
         log.exception("%s: cannot be stopped", spec.name)
         return False
+    # The end of one that is gone can be recorded later.
+    return not recorded and spec.name not in owned(reconciler)

@@ -5,18 +5,17 @@ The use cases go through here. Knows the ports and decides nothing itself.
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TypeVar, assert_never
 
 from parkmeter.core import decide as decisions
-from parkmeter.core import schedule
 from parkmeter.core.decision import Cause, Decision, Keep, Observed, Rest, Start, Stop
 from parkmeter.core.device import Claim
 from parkmeter.core.elapsed import at_set_clock, with_limit
 from parkmeter.core.journal import Entry, Kind, new_entry
-from parkmeter.core.meter import EJECTED, Elapsed, Meter, Phase, Spec, is_open, latest_close
+from parkmeter.core.meter import Elapsed, Meter, Phase, Spec, is_open, latest_close
 from parkmeter.core.pacing import INSIST
 from parkmeter.core.status import View
 from parkmeter.errors import DriverError, EndpointUnreachableError, StoreBusyError
@@ -31,7 +30,7 @@ from parkmeter.ports import (
     Store,
 )
 from parkmeter.service.device_claims import DeviceClaims
-from parkmeter.service.unfinished import Unfinished
+from parkmeter.service.unfinished import Unfinished, after_eject
 
 log = logging.getLogger(__name__)
 
@@ -84,13 +83,19 @@ class Reconciler:
         """
         for _ in range(_TRIES):
             try:
-                meter = self.present(spec, read or self._load(spec))
+                meter, is_recorded = self._present(spec, read)
                 seen, decision, claim = self._decided(spec, meter, next_thing)
+                if not is_recorded:
+                    # A commit could succeed by now, and would be without the eject's entry.
+                    return self._act_unrecorded(spec, decision)
                 try:
                     with self._deadline_first(spec, meter, decision.meter):
                         committed = self._record(meter, decision, claim)
-                except StoreBusyError as busy:
-                    return self._act_unrecorded(spec, decision, busy)
+                except StoreBusyError:
+                    again = self._act_unrecorded(spec, decision)
+                    if again is None:
+                        raise
+                    return again
                 refused = self._act(spec, committed, decision.action)
                 if isinstance(decision.action, Start):
                     self._keep_newest(spec, committed)
@@ -130,19 +135,22 @@ class Reconciler:
                 self._act(spec, Meter(spec.name), Stop())
             raise
 
-    def _act_unrecorded(self, spec: Spec, decision: Decision, busy: StoreBusyError) -> datetime:
+    def _act_unrecorded(self, spec: Spec, decision: Decision) -> datetime | None:
         """Stop an endpoint that is to be gone, although the store cannot record that yet.
 
-        A top-up in between cannot have been recorded either.
+        Returns when to look again; None if unrecorded changes are not kept here.
 
         Raises:
-            StoreBusyError: unrecorded changes are not kept here.
+            StaleError: the meter has changed since it was read; a top-up must not be stopped.
 
         """
         if isinstance(decision.action, Stop):
+            with suppress(StoreBusyError):  # as it was read, if it cannot be read again
+                if self.store.load(spec.name).version != decision.meter.version:
+                    raise StaleError
             self._act(spec, decision.meter, decision.action)
         if self.unfinished.ejects is None:
-            raise busy
+            return None
         self.unfinished.unrecorded(decision.meter)
         self.gate.show(View.of(decision.meter, self.clock.now()))
         return self.clock.now() + INSIST
@@ -165,9 +173,10 @@ class Reconciler:
         """
         for _ in range(_TRIES):
             try:
-                meter, now = self.present(spec, self.store.load(spec.name)), self.clock.now()
-                if self.unfinished.eject_of(spec.name) is not None:
+                meter, is_recorded = self._present(spec)
+                if not is_recorded:
                     raise StoreBusyError
+                now = self.clock.now()
                 made = step(meter, now)
                 if not isinstance(made, Update):
                     return made
@@ -183,35 +192,32 @@ class Reconciler:
             return replace(made, meter=committed)
         raise StoreBusyError
 
-    def present(self, spec: Spec, meter: Meter) -> Meter:
-        """Return a meter as it is now, after an unrecorded eject and a set clock.
+    def _present(self, spec: Spec, read: Meter | None = None) -> tuple[Meter, bool]:
+        """Return the meter as it is now, after an unrecorded eject and a set clock.
 
-        Both are recorded, if the store can; an eject that it cannot record is in force anyway.
+        The second value is False if the store could not record the eject, which is in force anyway.
 
         Raises:
             StaleError: the meter has changed.
-            StoreBusyError: the store cannot record that the clock was set.
+            StoreBusyError: the store cannot be read, or cannot record that the clock was set.
 
         """
-        if (entry := self.unfinished.eject_of(spec.name)) is not None:
-            meter = self._after_eject(spec, meter, entry)
-        moved = at_set_clock(spec, meter, self.clock.now(), self.elapsed())
-        return meter if moved is None else self.commit(moved[0], [moved[1]])
-
-    def _after_eject(self, spec: Spec, meter: Meter, entry: Entry) -> Meter:
-        if meter.opened_at > entry.at or not is_open(meter, entry.at):
-            self.unfinished.recorded(spec.name)  # opened since, or over before
-            return meter
-        ended = schedule.end(spec, meter, entry.at, EJECTED)
-        try:
-            committed = self.commit(with_limit(meter, ended, entry.at, self.elapsed()), [entry])
-        except StoreBusyError:
-            return ended
-        except DuplicateError:
+        # Before the meter: of an older one it could seem that the eject had nothing to end.
+        entry = self.unfinished.eject_of(spec.name)
+        meter = read or self._load(spec)
+        if entry is not None:
+            ended, entry = after_eject(spec, meter, entry)
+            if ended != meter:
+                try:
+                    meter = self.commit(with_limit(meter, ended, entry.at, self.elapsed()), [entry])
+                except StoreBusyError:
+                    return ended, False
+                except DuplicateError:
+                    self.unfinished.recorded(spec.name)
+                    raise StaleError from None
             self.unfinished.recorded(spec.name)
-            raise StaleError from None
-        self.unfinished.recorded(spec.name)
-        return committed
+        moved = at_set_clock(spec, meter, self.clock.now(), self.elapsed())
+        return meter if moved is None else self.commit(moved[0], [moved[1]]), True
 
     def _check_reach(self, spec: Spec, meter: Meter) -> None:
         """Raise EndpointUnreachableError if a new deadline could not be delivered."""
@@ -330,11 +336,10 @@ class Reconciler:
                     assert_never(action)
         except DriverError as error:
             now = self.clock.now()
-            if not isinstance(action, Start):
-                self.unfinished.failed(spec.name, error.detail)
             if isinstance(action, Start):
                 cause = Cause.CAPACITY if error.capacity else Cause.OTHER
                 seen = Observed(Phase.FAILED, error.detail, cause=cause)
                 return decisions.start_refused(spec, meter, seen, now)
+            self.unfinished.failed(spec.name, error.detail)
             return decisions.trouble(spec, meter, error.detail, now)
         return None

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 
 from parkmeter.core import schedule
 from parkmeter.core.journal import Entry
-from parkmeter.core.meter import EJECTED, Meter, Spec
+from parkmeter.core.meter import EJECTED, Meter, Spec, time_left
 from parkmeter.ports import UnrecordedEjects
 
 log = logging.getLogger(__name__)
@@ -54,6 +54,10 @@ class Unfinished:
         self._meters[meter.name] = meter
         self.failed(meter.name, UNRECORDED)
 
+    def is_unrecorded(self, name: str) -> bool:
+        """Return whether the last decision about an endpoint could not be committed."""
+        return name in self._meters
+
     def done(self, name: str) -> None:
         """Forget the failures of an endpoint; an unrecorded eject stays one."""
         if self.eject_of(name) is None:
@@ -66,9 +70,21 @@ class Unfinished:
         meter = stored
         if decided is not None and decided.version == stored.version:
             meter = decided
-        elif (entry := self.eject_of(spec.name)) is not None and entry.at >= stored.opened_at:
-            meter = schedule.end(spec, stored, entry.at, EJECTED)
+        elif (entry := self.eject_of(spec.name)) is not None:
+            meter, _ = after_eject(spec, stored, entry)
         why = self._why.get(spec.name, "")
         if why and not meter.run.trouble:
             meter = replace(meter, run=replace(meter.run, trouble=why))
         return meter
+
+
+def after_eject(spec: Spec, meter: Meter, entry: Entry) -> tuple[Meter, Entry]:
+    """Return a stored meter after an eject that is still to be recorded, and the eject's entry.
+
+    The meter stays as it is if it was opened since, or if there was nothing to end.
+    """
+    if meter.opened_at > entry.at:
+        return meter, entry
+    # What was given up is not known at an eject for which the store could not be read.
+    known = replace(entry, amount=-time_left(meter, entry.at))
+    return schedule.end(spec, meter, entry.at, EJECTED), known

@@ -10,7 +10,7 @@ from parkmeter.core.journal import Kind, new_entry
 from parkmeter.core.meter import Meter, Spec, latest_close, time_left
 from parkmeter.core.status import View
 from parkmeter.errors import DriverError, StoreBusyError
-from parkmeter.service.changes import Change, ChangeResult, key_of
+from parkmeter.service.changes import Change, ChangeResult, key_of, replay
 from parkmeter.service.reconciler import Reconciler
 
 
@@ -20,7 +20,7 @@ def eject(reconciler: Reconciler, spec: Spec, wanted: Change, busy: StoreBusyErr
     The leash gets the deadline too, so that it holds without this process.
 
     Raises:
-        ExpiryMovedError: refused by the rule.
+        ExpiryMovedError, KeyReusedError: refused.
         StoreBusyError: nothing changed: the endpoint cannot be reached either, or there is nothing
             to end, or nowhere to remember it.
 
@@ -28,6 +28,12 @@ def eject(reconciler: Reconciler, spec: Spec, wanted: Change, busy: StoreBusyErr
     now, driver, unfinished = reconciler.clock.now(), reconciler.driver, reconciler.unfinished
     if unfinished.ejects is None:
         raise busy
+    key = key_of(wanted)
+    if (first := unfinished.eject_of(spec.name)) is not None:
+        # It is ended already. Another entry in the place of the first would lose who ended it.
+        if first.key != key:
+            raise busy
+        return replay(first, wanted.request)
     meter = _meter(reconciler, spec)
     changed = why = None
     if meter is not None:
@@ -49,7 +55,7 @@ def eject(reconciler: Reconciler, spec: Spec, wanted: Change, busy: StoreBusyErr
         Kind.EJECT,
         now,
         why or "given up",
-        key=key_of(wanted),
+        key=key,
         who=wanted.actor.name,
         amount=time_left(after, now) - time_left(before, now),
         request=wanted.request,

@@ -8,6 +8,7 @@ import json
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any
 
 from parkmeter.core.ledger import Mark, Price, PricedRun, Sums, Times
@@ -130,5 +131,6 @@ def _text(price: Price) -> str | None:
     return None if price is None else str(price)
 
 
+@lru_cache(maxsize=64)  # a journal has few prices, and a receipt the times of thousands of runs
 def _price(text: str | None) -> Price:
     return None if text is None else Decimal(text)

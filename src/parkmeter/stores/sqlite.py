@@ -211,6 +211,10 @@ class SqliteStore:
         """Acknowledge no change once this file is removed or replaced; see `SqliteFile.watch`."""
         self._file.watch(path)
 
+    def wait_at_most(self, seconds: float) -> None:
+        """Limit the time that all changes wait for other processes; see `SqliteFile`."""
+        self._file.wait_at_most(seconds)
+
     def close(self) -> None:
         """See `ports.Store`."""
         self._file.close()

@@ -9,6 +9,7 @@ import os
 import queue
 import sqlite3
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
@@ -29,6 +30,9 @@ _MOST_IDLE = 8
 
 _BUSY_SECONDS = 10.0
 """Time a writer waits for other processes before the store counts as busy."""
+
+_LOOK_SECONDS = 0.25
+"""After which a writer that waits looks whether it may go on waiting."""
 
 _CHECKED_WHOLE = 64 * 2**20
 """Bytes up to which the whole file is checked at the start; this takes some tenths of a second."""
@@ -89,6 +93,7 @@ class SqliteFile:
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        self._no_wait_after = float("inf")
         self._fault: type[StoreBusyError] | None = None
         # Last in, first out, so that few are ever open.
         self._idle: queue.LifoQueue[sqlite3.Connection] = queue.LifoQueue(_MOST_IDLE)
@@ -119,6 +124,10 @@ class SqliteFile:
         if self._fault is None:
             self._fault = fault
             log.critical("%s takes no further change: %s", self._path, why)
+
+    def wait_at_most(self, seconds: float) -> None:
+        """Let all writers together wait for other processes this long from now, and no longer."""
+        self._no_wait_after = time.monotonic() + seconds
 
     def watch(self, path: Path) -> None:
         """Acknowledge a change only while this file, too, is the one at its path."""
@@ -210,7 +219,7 @@ class SqliteFile:
         try:
             if self._fault is not None:
                 raise self._fault  # noqa: TRY301
-            with self.connection() as connection, _transaction(connection):
+            with self.connection() as connection, self._transaction(connection):
                 for write in writes:
                     write.apply(connection)
             if missing := self._missing():
@@ -226,6 +235,36 @@ class SqliteFile:
         finally:
             for write in writes:
                 write.done = True
+
+    @contextmanager
+    def _transaction(self, connection: sqlite3.Connection) -> Iterator[None]:
+        self._begin(connection)
+        try:
+            yield
+            connection.execute("COMMIT")
+        except BaseException:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            raise
+
+    def _begin(self, connection: sqlite3.Connection) -> None:
+        """Begin a transaction once no other process has one; raise if that takes too long."""
+        began = time.monotonic()
+        _set_busy_timeout(connection, min(_LOOK_SECONDS, _BUSY_SECONDS))
+        try:
+            while True:
+                try:
+                    connection.execute("BEGIN IMMEDIATE")
+                except sqlite3.OperationalError as error:
+                    # Extended codes have the primary one in their lowest byte.
+                    code = (getattr(error, "sqlite_errorcode", 0) or 0) & 0xFF
+                    give_up = min(began + _BUSY_SECONDS, self._no_wait_after)
+                    if code != sqlite3.SQLITE_BUSY or time.monotonic() >= give_up:
+                        raise
+                else:
+                    return
+        finally:
+            _set_busy_timeout(connection, _BUSY_SECONDS)
 
     # ── Connections ─────────────────────────────────────────────────────────────────────────────
 
@@ -261,7 +300,7 @@ class SqliteFile:
         return error
 
     def _migrate(self) -> None:
-        with self.connection() as connection, _transaction(connection):
+        with self.connection() as connection, self._transaction(connection):
             (version,) = connection.execute("PRAGMA user_version").fetchone()
             if version > len(_MIGRATIONS):
                 raise ConfigError(
@@ -291,16 +330,8 @@ def _check(path: Path) -> None:
                 raise sqlite3.DatabaseError(damage)
 
 
-@contextmanager
-def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
-    connection.execute("BEGIN IMMEDIATE")
-    try:
-        yield
-        connection.execute("COMMIT")
-    except BaseException:
-        if connection.in_transaction:
-            connection.execute("ROLLBACK")
-        raise
+def _set_busy_timeout(connection: sqlite3.Connection, seconds: float) -> None:
+    connection.execute(f"PRAGMA busy_timeout = {round(seconds * 1000)}")
 
 
 def _copy(error: Exception) -> Exception:

@@ -42,7 +42,11 @@ class Timeouts:
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """An endpoint as the data plane serves it. `price_per_hour` in dollars; unknown is None."""
+    """An endpoint as the data plane serves it. `price_per_hour` in dollars; unknown is None.
+
+    An `api_resource` of several segments is matched by no path: such an endpoint is reached by its
+    name only.
+    """
 
     name: str
     api_resource: str

@@ -97,6 +97,7 @@ ENGINE_CONTROL: Mapping[str, tuple[str, ...]] = {
         "/v2/cudasharedmemory/*",
         "/v2/logging",
         "/v2/models/*/trace/setting",
+        "/v2/models/*/versions/*/trace/setting",
         "/v2/repository/*",
         "/v2/systemsharedmemory/*",
         "/v2/trace/setting",
@@ -116,6 +117,7 @@ _READING = frozenset({"GET", "HEAD"})
 _DECODINGS = 3
 """How often a path may be encoded; more often is no client's mistake."""
 
+_DOTS = re.compile(r"(?:^|/)\.\.?(?![^/;?#])")
 _UNREADABLE = re.compile(r"[\x00-\x1f\x7f]")
 _WILDCARD = "*"
 
@@ -141,14 +143,14 @@ def plain_path(path: bytes) -> str:
     text = decoded.decode("latin-1").replace("\\", "/").lower()
     if b"#" in path or _UNREADABLE.search(text):
         raise InvalidRequestError("The path contains a character that no path may contain.")
-    text = text.partition("?")[0].partition("#")[0]
-    segments = [segment.partition(";")[0] for segment in text.split("/")]
-    if "." in segments or ".." in segments:
+    # Behind an encoded ? or # too: a server that removes dots first sees no query there.
+    if _DOTS.search(text):
         raise InvalidRequestError(
             "A path with . or .. means different things to different servers; send the path "
             "they stand for."
         )
-    return "/" + "/".join(filter(None, segments))
+    text = text.partition("?")[0].partition("#")[0]
+    return "/" + "/".join(filter(None, (part.partition(";")[0] for part in text.split("/"))))
 
 
 def needs_admin(paths: tuple[str, ...], method: str, path: str) -> bool:

@@ -1,0 +1,114 @@
+"""SageMaker's quotas for the instance types of a deployment.
+
+Many are 0 in a new account: everything deploys, and then nothing starts.
+"""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from parkmeter.aws.doctor.account import Account
+from parkmeter.aws.doctor.deployment import Deployment
+from parkmeter.core.finding import Finding, good, note, wrong
+from parkmeter.drivers.sagemaker_errors import Refusal, classify
+
+_PAGE = 100
+_SUFFIX = " for endpoint usage"
+
+
+@dataclass(frozen=True, slots=True)
+class Quota:
+    """The number of instances of one type that endpoints may use, and its code."""
+
+    limit: int
+    code: str
+
+
+def examine_quotas(account: Account, deployment: Deployment) -> Iterator[Finding]:
+    """Check the quota of every instance type of the deployment."""
+    preferred, others = _needed(account, deployment)
+    if not preferred:
+        return
+    quotas = quotas_of(account, preferred.keys() | others.keys())
+    startable = {
+        name: [kind for kind in one.spec.variants if kind in quotas and quotas[kind].limit > 0]
+        for name, one in deployment.definitions.items()
+    }
+    for kind in sorted(preferred.keys() | others.keys()):
+        if kind not in quotas:
+            yield note(
+                kind,
+                "Service Quotas does not list it",
+                "See the console: Service Quotas, SageMaker",
+            )
+            continue
+        quota, need = quotas[kind], max(preferred[kind], others[kind])
+        request = account.in_region(
+            "aws service-quotas request-service-quota-increase --service-code sagemaker "
+            f"--quota-code {quota.code} --desired-value {need}"
+        )
+        using = [name for name, one in deployment.definitions.items() if kind in one.spec.variants]
+        stuck = [name for name in using if not startable[name]]
+        if quota.limit == 0 and stuck:
+            yield wrong(kind, f"the quota is 0: {', '.join(stuck)} cannot start", request)
+        elif quota.limit == 0:
+            instead = ", ".join(sorted({startable[name][0] for name in using}))
+            yield note(kind, f"the quota is 0; {', '.join(using)} runs on {instead}", request)
+        elif quota.limit < need:
+            yield note(
+                kind,
+                f"the quota is {quota.limit}; all endpoints at once, async ones included, take "
+                f"{need}",
+                request,
+            )
+        else:
+            yield good(kind, f"the quota is {quota.limit}")
+
+
+def _needed(account: Account, deployment: Deployment) -> tuple[Counter[str], Counter[str]]:
+    """Return instances by type: of first choices, all at once, and of the others, one by one."""
+    preferred: Counter[str] = Counter()
+    others: Counter[str] = Counter()
+    for one in deployment.definitions.values():
+        first, *rest = one.spec.variants
+        preferred[first] += 1
+        if one.queue is not None and _exists(account, one.queue.endpoint):
+            preferred[first] += 1
+        for kind in rest:
+            others[kind] = 1
+    return preferred, others
+
+
+def _exists(account: Account, endpoint: str) -> bool:
+    try:
+        account.sagemaker.describe_endpoint(EndpointName=endpoint)
+    except account.sagemaker.exceptions.ClientError as error:
+        if classify(error) is Refusal.MISSING:
+            return False
+        raise
+    return True
+
+
+def quotas_of(account: Account, kinds: set[str]) -> dict[str, Quota]:
+    """Return the quota of each instance type: the applied one, else AWS's default."""
+    client = account.client("service-quotas")
+    found: dict[str, Quota] = {}
+    # Not every quota has an applied value; those without one are in the second list only.
+    for operation in ("list_service_quotas", "list_aws_default_service_quotas"):
+        missing = kinds - found.keys()
+        if not missing:
+            break
+        pages = client.get_paginator(operation).paginate(
+            ServiceCode="sagemaker", PaginationConfig={"PageSize": _PAGE}
+        )
+        for page in pages:
+            found |= dict(_listed(page["Quotas"], missing))
+    return found
+
+
+def _listed(quotas: list[Mapping[str, Any]], kinds: set[str]) -> Iterator[tuple[str, Quota]]:
+    for quota in quotas:
+        kind = quota["QuotaName"].removesuffix(_SUFFIX)
+        if kind in kinds and quota["QuotaName"].endswith(_SUFFIX):
+            yield kind, Quota(int(quota["Value"]), quota["QuotaCode"])

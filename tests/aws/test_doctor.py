@@ -1,0 +1,225 @@
+"""`parkmeter doctor --aws` on deployments that are broken in different ways."""
+
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+import pytest
+from typer.testing import CliRunner
+
+from parkmeter.aws.doctor.account import Account
+from parkmeter.cli import app
+from parkmeter.core.finding import Level
+from parkmeter.drivers.sagemaker import TAG
+from simulator.sagemaker import refusals
+from tests.support.examined import ARTIFACT, BUCKET, PROJECT, Examined, FewRegions, examined
+from tests.support.wound_sagemaker import Wound
+
+
+@pytest.fixture
+def cloud(clock: Wound, monkeypatch: pytest.MonkeyPatch) -> Iterator[Examined]:
+    with examined(clock, monkeypatch) as made:
+        yield made
+
+
+def test_a_healthy_deployment_has_nothing_wrong_and_nothing_to_note(cloud: Examined):
+    findings = cloud.findings()
+    assert [one for one in findings if one.level is not Level.GOOD] == []
+    subjects = {one.what for one in findings}
+    assert {"credentials", "clock", "orphans", "mails", "functions", "ml.g5.12xlarge"} <= subjects
+    assert "111122223333" not in "".join(one.seen for one in findings)
+
+
+def test_it_only_reads(cloud: Examined):
+    before = len(cloud.sagemaker.account.calls)
+    cloud.findings()
+    called = {call.operation for call in cloud.sagemaker.account.calls[before:]}
+    assert all(name.startswith(("Describe", "List")) for name in called)
+
+
+def test_a_quota_of_zero_comes_with_the_command_that_asks_for_more(cloud: Examined):
+    cloud.limits.defaults["ml.g5.12xlarge"] = 0
+    found = cloud.notes()["ml.g5.12xlarge"]
+    assert found.seen == "the quota is 0; flan-t5 runs on ml.p4d.24xlarge"
+    cloud.limits.defaults["ml.p4d.24xlarge"] = 0
+    found = cloud.trouble()["ml.g5.12xlarge"]
+    assert found.seen == "the quota is 0: flan-t5 cannot start"
+    assert found.do.startswith(
+        "aws service-quotas request-service-quota-increase --service-code sagemaker --quota-code L-"
+    )
+    assert found.do.endswith("--desired-value 1 --region us-east-1")
+
+
+def test_the_applied_quota_counts_before_the_default_one(cloud: Examined):
+    cloud.sagemaker.faults.quotas["ml.g5.12xlarge"] = 0
+    assert "ml.g5.12xlarge" in cloud.notes()
+
+
+def test_an_async_endpoint_takes_a_second_instance_of_the_same_quota(cloud: Examined):
+    queue = {"endpoint": "flan-async", "bucket": "b", "stack": "FlanT5AsyncStack"}
+    cloud.deployment.define("flan-t5", **{"async": queue})
+    assert cloud.notes() == {}
+    cloud.orphan("flan-async", [])
+    assert cloud.notes()["ml.g5.12xlarge"].seen.endswith("async ones included, take 2")
+
+
+def test_an_image_and_an_artifact_that_are_gone(cloud: Examined):
+    cloud.client("ecr").batch_delete_image(repositoryName="model", imageIds=[{"imageTag": "1"}])
+    cloud.client("s3").delete_object(Bucket=BUCKET, Key=ARTIFACT)
+    trouble = cloud.trouble()
+    assert trouble["image of flan-t5"].seen.startswith("model:1 does not exist in the registry")
+    assert trouble["artifact of flan-t5"].seen.startswith(f"s3://{BUCKET}/{ARTIFACT} does not")
+    assert trouble["image of flan-t5"].do.endswith("cdk deploy FlanT5MeteredStack")
+    cloud.client("s3").delete_bucket(Bucket=BUCKET)
+    assert "artifact of flan-t5" in cloud.trouble()
+
+
+def test_an_endpoint_configuration_that_was_deleted(cloud: Examined):
+    cloud.sagemaker.client().delete_endpoint_config(EndpointConfigName="on-a10g")
+    found = cloud.trouble()["model of flan-t5"]
+    assert "ml.g5.12xlarge is started from does not exist any more" in found.seen
+    assert found.do == "cdk deploy FlanT5MeteredStack"
+
+
+def test_a_definition_that_cannot_be_read(cloud: Examined):
+    cloud.deployment.put("falcon-7b", "{}")
+    found = cloud.trouble()["definition of falcon-7b"]
+    assert found.do == "cdk deploy Falcon7bMeteredStack"
+
+
+def test_a_subscription_that_was_not_confirmed_or_does_not_exist(cloud: Examined):
+    sns = cloud.client("sns")
+    (topic,) = [one["TopicArn"] for one in sns.list_topics()["Topics"]]
+    for one in sns.list_subscriptions_by_topic(TopicArn=topic)["Subscriptions"]:
+        sns.unsubscribe(SubscriptionArn=one["SubscriptionArn"])
+    assert cloud.trouble()["mails"].seen == "alarms and warnings reach no address"
+    with cloud.services.lock:
+        subscribed = cloud.services.backend("sns").subscribe(topic, "you@example.org", "email")
+        subscribed.arn = "PendingConfirmation"
+    found = cloud.trouble()["mails"]
+    assert found.seen.startswith("you@example.org has not confirmed")
+    assert "--protocol email --notification-endpoint you@example.org" in found.do
+
+
+def test_few_concurrent_functions(cloud: Examined):
+    cloud.limits.concurrent_functions = 10
+    found = cloud.notes()["functions"]
+    assert found.seen.startswith("10 functions may run at once in this region")
+    assert "--service-code lambda --quota-code L-B99A9384" in found.do
+
+
+@pytest.mark.parametrize("region", ["us-east-1", "eu-west-3"])
+def test_an_endpoint_whose_deployment_is_gone_in_whatever_region(cloud: Examined, region: str):
+    cloud.orphan("old-flan", [{"Key": TAG, "Value": "old"}], region)
+    found = cloud.trouble()["orphans"]
+    assert found.seen.startswith(f"old-flan in {region} costs money")
+    assert found.do == (f"aws sagemaker delete-endpoint --endpoint-name old-flan --region {region}")
+
+
+def test_an_async_endpoint_whose_stack_is_gone(cloud: Examined):
+    tags = [*PROJECT, {"Key": "aws:cloudformation:stack-name", "Value": "GoneAsyncStack"}]
+    cloud.orphan("gone-async", tags)
+    assert cloud.trouble()["orphans"].seen.startswith("gone-async in us-east-1")
+
+
+def test_what_is_not_parkmeters_is_not_an_orphan(cloud: Examined):
+    cloud.orphan("somebodys", [{"Key": "team", "Value": "vision"}])
+    cloud.orphan("ours", [{"Key": TAG, "Value": cloud.prefix}])
+    assert cloud.trouble() == {}
+
+
+def test_regions_that_do_not_answer_are_named(cloud: Examined):
+    cloud.sagemaker.elsewhere("eu-west-3").faults.refuse(
+        "ListEndpoints", refusals.internal_failure(), times=9
+    )
+    cloud.sagemaker.elsewhere("me-south-1").faults.refuse(
+        "ListEndpoints", refusals.RefusedError("UnrecognizedClientException", "not enabled"), 9
+    )
+    assert cloud.notes()["orphans"].seen == "not looked at: eu-west-3"
+
+
+def test_stacks_that_failed_or_belong_to_no_endpoint(cloud: Examined):
+    prefix = cloud.prefix
+    cloud.stack(f"{prefix}-EndpointManagerStack", endpoint="flan-t5")
+    cloud.stack(f"{prefix}-FlanT5MeteredStack", status="DELETE_FAILED")
+    for stack in ("FlanT5LambdaStack", "FalconMeteredStack", "FalconAsyncStack"):
+        cloud.stack(f"{prefix}-{stack}")
+    found = [one for one in cloud.findings() if one.what == "stacks"]
+    assert {one.do.split("--stack-name ")[1].split()[0]: one.level for one in found} == {
+        f"{prefix}-FlanT5MeteredStack": Level.WRONG,
+        f"{prefix}-FalconMeteredStack": Level.NOTE,
+        f"{prefix}-FalconAsyncStack": Level.WRONG,
+    }
+
+
+def test_a_clock_that_has_stopped(cloud: Examined):
+    cloud.wound.wind(minutes=10)
+    found = cloud.trouble()["clock"]
+    assert found.seen == (
+        "its last tick was at 2026-06-22 12:00:00 UTC, so nothing is started or stopped"
+    )
+    assert found.do == (
+        f"aws logs tail /aws/lambda/{cloud.prefix}-clock --since 15m --region us-east-1"
+    )
+    cloud.client("events").disable_rule(Name=f"{cloud.prefix}-tick")
+    found = cloud.trouble()["clock"]
+    assert found.do == f"aws events enable-rule --name {cloud.prefix}-tick --region us-east-1"
+
+
+def test_an_endpoint_that_outlives_its_meter(cloud: Examined):
+    cloud.top_up(minutes=10)
+    assert cloud.trouble() == {}
+    cloud.wound.wind(minutes=70)
+    cloud.beat()
+    found = cloud.trouble()["meters"]
+    assert found.seen.startswith("flan-t5 has lived 30 minutes past its meter")
+    assert "describe-endpoint --endpoint-name parkmeter-flan-t5" in found.do
+
+
+def test_tables_that_cannot_be_restored_or_may_be_deleted(cloud: Examined):
+    client, tables = cloud.client("dynamodb"), cloud.deployment.tables
+    client.update_continuous_backups(
+        TableName=tables.meters,
+        PointInTimeRecoverySpecification={"PointInTimeRecoveryEnabled": False},
+    )
+    client.update_table(TableName=tables.auth, DeletionProtectionEnabled=False)
+    found = cloud.trouble()[f"table {tables.meters}"]
+    assert "point-in-time recovery is off" in found.seen
+    noted = cloud.notes()[f"table {tables.auth}"]
+    assert "--deletion-protection-enabled" in noted.do
+
+
+def test_tables_that_are_gone(cloud: Examined):
+    client, tables = cloud.client("dynamodb"), cloud.deployment.tables
+    for table in (tables.meters, tables.auth):
+        client.update_table(TableName=table, DeletionProtectionEnabled=False)
+        client.delete_table(TableName=table)
+    assert "nothing is stopped" in cloud.trouble()[f"table {tables.meters}"].seen
+    assert "no token works" in cloud.notes()[f"table {tables.auth}"].seen
+
+
+def test_a_check_that_is_not_permitted_is_a_note_and_stops_no_other(cloud: Examined):
+    denied = refusals.denied("arn:aws:iam::111122223333:user/ada", "DescribeEndpointConfig", "*")
+    cloud.sagemaker.faults.refuse("DescribeEndpointConfig", denied)
+    found = cloud.notes()["models"]
+    assert found.seen == "not checked: your credentials may not call DescribeEndpointConfig"
+    assert "ml.g5.12xlarge" in {one.what for one in cloud.findings()}
+
+
+def test_the_command_says_what_is_wrong_and_exits_with_1(cloud: Examined, monkeypatch):
+    monkeypatch.setattr(Account, "regions", FewRegions.regions)
+
+    def run(*words: str):
+        return CliRunner().invoke(app, ["doctor", "--aws", *words])
+
+    cloud.wound.time = datetime.now(UTC)
+    cloud.beat()
+    healthy = run("--prefix", cloud.prefix)
+    assert healthy.exit_code == 0, healthy.output
+    assert "✓ clock" in healthy.output
+    absent = run("--prefix", "absent", "--region", "us-east-1", "--json")
+    assert absent.exit_code == 1
+    report = json.loads(absent.output)
+    assert report["healthy"] is False
+    (found,) = [one for one in report["findings"] if one["level"] == "wrong"]
+    assert found["seen"] == "there is no function absent-clock in us-east-1"
