@@ -43,6 +43,7 @@ from simulator.lambda_runtime.functions import Functions
 from simulator.moto_services import MotoServices
 from simulator.sagemaker.account import ACCOUNT, REGION
 from simulator.sagemaker.async_inference import AsyncInference
+from simulator.sagemaker.container_logs import container_logs
 from simulator.sagemaker.containers import Launch, embedded_model
 from simulator.sagemaker.endpoint import Delays
 from simulator.sagemaker.poller import Poller
@@ -112,7 +113,7 @@ class SimulatedCloud:
             stacks.on_change = iam.observe_roles
             started.enter_context(patched_moto(stacks))
             self.events = started.enter_context(
-                EventBus(stacks, self.functions.start, rule_may_invoke(iam))
+                EventBus(stacks, self._start_target, rule_may_invoke(iam))
             )
             started.enter_context(self.events.parameter_changes())
             sagemaker.account.notify = self.events.put
@@ -122,6 +123,7 @@ class SimulatedCloud:
             started.enter_context(
                 AsyncInference(sagemaker.account, self.client("s3"), self.client("sns"))
             )
+            self.events.listeners.append(container_logs(self.client("logs")))
             self._environment = environment
             self.cdk = started.enter_context(Cdk(environment, ACCOUNT, REGION, self._log_cdk))
             self._exit_stack = started.pop_all()
@@ -163,6 +165,16 @@ class SimulatedCloud:
     def logs(self, function: str) -> list[str]:
         """Return the last lines that a function printed."""
         return self.functions.logs(function)
+
+    def _start_target(self, arn: str, payload: bytes) -> None:
+        """Deliver an event to a function or a queue."""
+        if not arn.startswith("arn:aws:sqs:"):
+            self.functions.start(arn, payload)
+            return
+        sqs = self.client("sqs")
+        with contextlib.suppress(sqs.exceptions.QueueDoesNotExist):
+            url = sqs.get_queue_url(QueueName=arn.rpartition(":")[2])["QueueUrl"]
+            sqs.send_message(QueueUrl=url, MessageBody=payload.decode())
 
     def _close_clients(self) -> None:
         for client in self._clients.values():

@@ -51,9 +51,9 @@ class EventFaults:
 
 
 class EventBus:
-    """The default bus. Calls `start(function, payload)` for each target, in the order of events.
+    """The default bus. Calls `start(target, payload)` for each target, in the order of events.
 
-    `faults`: none by default.
+    `faults`: none by default. `listeners` get every event too, rule or not, in the bus's thread.
     """
 
     def __init__(self, stacks: Stacks, start: Start, may_invoke: MayInvoke) -> None:
@@ -62,6 +62,7 @@ class EventBus:
         self._stacks = stacks
         self._may_invoke = may_invoke
         self._start = start
+        self.listeners: list[Callable[[Event], None]] = []
         self._queue: queue.SimpleQueue[Event | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._deliver, name="events", daemon=True)
 
@@ -132,6 +133,8 @@ class EventBus:
 
     def _deliver(self) -> None:
         while (event := self._queue.get()) is not None:
+            for listener in self.listeners:
+                listener(event)
             for rule in self._rules():
                 pattern = rule.properties.get("EventPattern")
                 if pattern and matches(pattern, event):
