@@ -40,8 +40,16 @@ def cloud() -> Iterator[SimulatedCloud]:
         statements = [
             {"Effect": "Allow", "Action": "ssm:GetParameter", "Resource": [shown, HIDDEN]},
             {"Effect": "Deny", "Action": "ssm:GetParameter", "Resource": HIDDEN},
-            {"Effect": "Allow", "Action": "sagemaker:ListEndpoints", "Resource": "*"},
         ]
+        listing = {"Effect": "Allow", "Action": "sagemaker:ListEndpoints", "Resource": "*"}
+        policy = {
+            "Type": "AWS::IAM::Policy",
+            "Properties": {
+                "PolicyName": "list",
+                "PolicyDocument": {"Version": "2012-10-17", "Statement": [listing]},
+                "Roles": [{"Ref": "Role"}],
+            },
+        }
         role = {
             "Type": "AWS::IAM::Role",
             "Properties": {
@@ -50,8 +58,8 @@ def cloud() -> Iterator[SimulatedCloud]:
             },
         }
         arn = {"Fn::GetAtt": ["Role", "Arn"]}
-        resources = {"Role": role, "Function": function(started, "limited", CODE, Role=arn)}
-        deployed(started, "limited", resources)
+        limited = function(started, "limited", CODE, Role=arn)
+        deployed(started, "limited", {"Role": role, "Policy": policy, "Function": limited})
         for name in ("/shown", "/hidden/a", "/other"):
             started.client("ssm").put_parameter(Name=name, Value="v", Type="String")
         yield started
