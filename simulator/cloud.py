@@ -48,6 +48,7 @@ from simulator.sagemaker.containers import Launch, embedded_model
 from simulator.sagemaker.endpoint import Delays
 from simulator.sagemaker.poller import Poller
 from simulator.sagemaker.simulator import SageMakerSimulator
+from simulator.scaling import Scaling
 
 _LOG = logging.getLogger(__name__)
 
@@ -105,8 +106,9 @@ class SimulatedCloud:
                 ScalableTargetKind(sagemaker.account),
             )
             self.limits = AccountLimits(sagemaker.faults.quotas)
-            handlers = (MotoGate(iam), self.limits.handle, self.functions.handle, custom.handle)
-            services.handlers += handlers
+            self.scaling = Scaling(stacks.all, sagemaker.account)
+            others = (self.limits, self.scaling, self.functions, custom)
+            services.handlers += [MotoGate(iam), *(one.handle for one in others)]
             services.after_request = stacks.settle
             stacks.on_change = iam.observe_roles
             started.enter_context(patched_moto(stacks))
@@ -156,7 +158,8 @@ class SimulatedCloud:
         return dict(self._environment)
 
     def tick(self) -> int:
-        """Fire all schedules, as EventBridge does each minute; return the number of targets."""
+        """Let a minute pass: alarms scale, all schedules fire; return the number of targets."""
+        self.scaling.tick()
         return self.events.tick()
 
     def logs(self, function: str) -> list[str]:

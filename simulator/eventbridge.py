@@ -40,14 +40,14 @@ class EventFaults:
     lost: float = 0.0
     doubled: float = 0.0
     late: float = 0.0
-    random: random.Random = field(default_factory=lambda: random.Random(7))
+    chance: random.Random = field(default_factory=lambda: random.Random(7))
 
     def deliveries(self) -> tuple[int, int]:
         """Return how often an event comes now, and how often at the next tick."""
-        if self.random.random() < self.lost:
+        if self.chance.random() < self.lost:
             return 0, 0
-        copies = 2 if self.random.random() < self.doubled else 1
-        return (0, copies) if self.random.random() < self.late else (copies, 0)
+        copies = 2 if self.chance.random() < self.doubled else 1
+        return (0, copies) if self.chance.random() < self.late else (copies, 0)
 
 
 class EventBus:

@@ -423,6 +423,7 @@ def test_stacks_are_destroyed_one_by_one_and_the_manager_stops_the_endpoint(clou
     assert set(endpoints(cloud)) == {ENDPOINT, f"{ENDPOINT}-async"}
     permissions.ask_without_an_authorizer(cloud, TOKEN)
     permissions.look_up_a_price_in_vain(cloud)
+    permissions.change_the_async_instance_type(cloud)
     for stack in ("FlanT5AsyncStack", "APIStack", "FlanT5LambdaStack"):
         cloud.cdk.destroy(stack, "--exclusively")
         assert endpoints(cloud) == [ENDPOINT]

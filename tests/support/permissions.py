@@ -66,6 +66,20 @@ def look_up_a_price_in_vain(cloud: SimulatedCloud) -> None:
         assert server.last["Status"] == "SUCCESS"
 
 
+def change_the_async_instance_type(cloud: SimulatedCloud) -> None:
+    """Ask the async stack's function, as CloudFormation does first, for another instance type."""
+    with cloudformation() as server:
+        event = request(server, "Update")
+        event["ResourceType"] = "Custom::ParkmeterInstanceType"
+        event["ResourceProperties"] = {
+            "AsyncEndpoint": "parkmeter-flan-t5-async",
+            "InstanceType": "ml.g5.2xlarge",
+            "Stack": "FlanT5AsyncStack",
+        }
+        _invoked(cloud, "parkmeter-flan-t5-async-bucket", event)
+        assert "Nothing was changed" in server.last["Reason"]
+
+
 def destroy_slowly(cloud: SimulatedCloud, name: str, variant: str) -> None:
     """Destroy the manager without the clock's help, in a function that must continue in another.
 
