@@ -22,7 +22,12 @@ from simulator.api_gateway.server import ApiGateway
 from simulator.cdk import Cdk
 from simulator.cloudformation.custom_resources import CustomResources
 from simulator.cloudformation.moto_patch import patched_moto
-from simulator.cloudformation.resources import MotoKind, ResourceKinds, SageMakerKind
+from simulator.cloudformation.resources import (
+    MotoKind,
+    ResourceKinds,
+    SageMakerKind,
+    TableKind,
+)
 from simulator.cloudformation.stacks import Stacks
 from simulator.eventbridge import EventBus
 from simulator.lambda_runtime.functions import Functions
@@ -79,7 +84,10 @@ class SimulatedCloud:
             started.enter_context(self.functions)
             custom = CustomResources(self.functions, services.url)
             stacks.kinds = ResourceKinds(
-                MotoKind(services.lock), SageMakerKind(sagemaker.client()), custom
+                MotoKind(services.lock),
+                SageMakerKind(sagemaker.client()),
+                custom,
+                TableKind(services.lock),
             )
             self.limits = AccountLimits(sagemaker.faults.quotas)
             limits = self.limits.handle
