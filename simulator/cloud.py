@@ -17,6 +17,7 @@ from typing import Any, Self
 
 import boto3
 
+from simulator import published_models
 from simulator.account_limits import AccountLimits
 from simulator.api_gateway.server import ApiGateway
 from simulator.cdk import Cdk
@@ -90,8 +91,8 @@ class SimulatedCloud:
                 TableKind(services.lock),
             )
             self.limits = AccountLimits(sagemaker.faults.quotas)
-            limits = self.limits.handle
-            services.handlers += [limits, self.functions.handle, custom.handle]
+            services.handlers += [self.limits.handle, published_models.handle]
+            services.handlers += [self.functions.handle, custom.handle]
             services.after_request = stacks.settle
             started.enter_context(patched_moto(stacks))
             self.events = started.enter_context(EventBus(stacks, self._start_target))

@@ -3,14 +3,20 @@
 import re
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import boto3
 import pytest
 
+from parkmeter.aws.doctor.account import Account
+from parkmeter.aws.doctor.examine import examine
+from parkmeter.aws.heartbeat import Heartbeat
+from parkmeter.core.finding import Level
 from simulator.cloud import SimulatedCloud
-from simulator.sagemaker.account import REGION, Account
+from simulator.sagemaker.account import REGION
+from simulator.sagemaker.account import Account as SageMakerAccount
 from simulator.sagemaker.containers import canned
 from simulator.sagemaker.endpoint import Status
 from tests.support.aws_command import AwsCommand, commands_in, parse
@@ -60,6 +66,21 @@ def in_order() -> list[str]:
     return [command for section in (*early, *late) for command in commands_in(section)]
 
 
+def test_the_doctor_finds_nothing_wrong_with_what_app_py_deploys(
+    cloud: SimulatedCloud, clients: Any
+):
+    cloud.tick()
+    account = Account(REGION)
+    heartbeat = Heartbeat(account.dynamodb, "meters")
+    eventually(lambda: heartbeat.last() is not None, 60, every=0.5)
+    findings = examine(account, "parkmeter", datetime.now(UTC))
+    # No address is configured in app.py as it comes.
+    assert [one.what for one in findings if one.level is Level.WRONG] == ["mails"], findings
+    assert {"clock", "artifact of flan-t5", "ml.g5.12xlarge"} <= {
+        one.what for one in findings if one.level is Level.GOOD
+    }
+
+
 def prepared(cloud: SimulatedCloud, command: AwsCommand) -> AwsCommand:
     """Bring about what a command presupposes; return it with the example's names replaced."""
     tables, parameters = cloud.client("dynamodb"), dict(command.parameters)
@@ -96,7 +117,7 @@ def test_every_command_of_the_page_runs(cloud: SimulatedCloud, clients: Any):
     eventually(lambda: endpoints(cloud) == [], 60)
 
 
-def in_service(account: Account, name: str) -> None:
+def in_service(account: SageMakerAccount, name: str) -> None:
     """Let an endpoint of this name be in service."""
     with account.lock:
         if name not in [one.name for one in account.endpoints()]:
@@ -105,7 +126,7 @@ def in_service(account: Account, name: str) -> None:
     eventually(lambda: _settled(account, name), 60)
 
 
-def _settled(account: Account, name: str) -> bool:
+def _settled(account: SageMakerAccount, name: str) -> bool:
     statuses = {one.name: one.status for one in account.endpoints()}
     return statuses.get(name, Status.IN_SERVICE) in {Status.IN_SERVICE, Status.FAILED}
 
