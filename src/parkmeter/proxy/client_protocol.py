@@ -30,6 +30,12 @@ def protocol_for(plane: DataPlane) -> type[asyncio.Protocol]:
 _BETWEEN, _HEAD, _BODY, _STOPPED = Reading
 
 
+_PIECE = 1024
+_AT_ONCE = 16
+"""Bytes and requests parsed at once, bodies aside: one read can bring ten thousand requests, and
+those of all other connections would wait for their refusals."""
+
+
 class GatewayProtocol(ClientConnection):
     """Reads requests one after the other; the states are drawn at `ClientConnection`."""
 
@@ -40,12 +46,15 @@ class GatewayProtocol(ClientConnection):
         self._head_problem: Problem | None = None
         """The fault of a head that was read; nothing is read behind it."""
         self._length: bytes | None = None
+        self._body_left = 0
+        """Bytes of the present body that are still to come, if it has a length."""
         self._last_head: RequestHead | None = None
         self._read_size = 0
         """Bytes of the present read."""
         self._earlier_size = 0
         """Bytes of the head, of what follows a body, or of what is dropped, in reads before it."""
-        self._head_began = self._body_came = False
+        self._heads_begun = 0
+        self._body_came = False
         """Of the present read."""
 
     # ── asyncio.Protocol ────────────────────────────────────────────────────────────────────────
@@ -60,11 +69,18 @@ class GatewayProtocol(ClientConnection):
         if self._reading is _STOPPED:
             self._drain(len(data))
             return
+        if self._behind:
+            self._behind += data
+            return
         before = self._reading
-        self._head_began = self._body_came = False
+        self._heads_begun = 0
+        self._body_came = False
         self._read_size = len(data)
         try:
-            self.parser.feed_data(data)
+            if len(data) <= _PIECE:
+                self.parser.feed_data(data)
+            else:
+                self._feed(data)
         except httptools.HttpParserUpgrade:
             pass  # never taken here: a prompt was refused, and the application reads on as it likes
         except httptools.HttpParserError:
@@ -73,7 +89,7 @@ class GatewayProtocol(ClientConnection):
         reading = self._reading
         if reading is _BODY and self.cycle is self._active and isinstance(self._active, Relay):
             self._active.client_sent()
-        if self._head_began and reading is _HEAD:
+        if self._heads_begun and reading is _HEAD:
             self._limit(self.HEAD_SECONDS)
             self._earlier_size = self._head_size()
         elif reading is _HEAD or (reading is _BODY and before is _BODY and not self._body_came):
@@ -89,7 +105,7 @@ class GatewayProtocol(ClientConnection):
     def on_message_begin(self) -> None:
         """Collect a head; its end shows where the request goes."""
         self._reading = _HEAD
-        self._head_began = True
+        self._heads_begun += 1
         self._earlier_size = 0
         self.url = b""
         self.headers = []
@@ -121,6 +137,8 @@ class GatewayProtocol(ClientConnection):
         if request.routes is not routes:
             request.routes, request.target = routes, routes.match(request.location.path)
         target = request.target
+        length = self._length
+        self._body_left = int(length) if length is not None and length.isdigit() else 0
         self._earlier_size = 0
         if target is None:
             self._pass_to_application(request)
@@ -132,6 +150,7 @@ class GatewayProtocol(ClientConnection):
     def on_body(self, body: bytes) -> None:
         """See uvicorn."""
         self._body_came = True
+        self._body_left -= len(body)
         self._earlier_size = 0
         cycle: Any = self.cycle
         if isinstance(cycle, Relay):
@@ -150,6 +169,20 @@ class GatewayProtocol(ClientConnection):
             super().on_message_complete()
 
     # ── Within ──────────────────────────────────────────────────────────────────────────────────
+
+    def _feed(self, data: bytes) -> None:
+        """Parse data in pieces, until a request waits for the one before it or enough have come."""
+        begin, size = 0, len(data)
+        while begin < size:
+            if self.pipeline or self._heads_begun > _AT_ONCE:
+                self._behind = data[begin:]
+                self.flow.pause_reading()
+                if not self.pipeline:
+                    self.loop.call_soon(self._read_behind)
+                return
+            end = size if size - begin <= self._body_left else begin + _PIECE
+            self.parser.feed_data(data[begin:end])
+            begin = end
 
     @property
     def _unread(self) -> bool:
