@@ -8,7 +8,17 @@ from rich.console import Console
 from rich.text import Text
 
 from parkmeter.cli import output
-from parkmeter.cli.output import clock_time, columns, countdown, harmless, hours, minutes, money
+from parkmeter.cli.output import (
+    clock_time,
+    columns,
+    countdown,
+    harmless,
+    hours,
+    minutes,
+    money,
+    out,
+    plain_json,
+)
 
 
 @pytest.mark.parametrize(
@@ -58,6 +68,12 @@ def test_columns_stand_below_each_other_and_an_empty_one_takes_no_room():
 
 def test_brackets_in_the_text_of_others_are_not_markup():
     assert columns([["[red]boom[/red]"]])[0].plain == "[red]boom[/red]"
+
+
+def test_the_text_of_others_has_no_names_of_pictures(capsys):
+    plain_json({"why": "tcp:x:10:key:"})
+    out.print("level:ok:up", markup=False)
+    assert capsys.readouterr().out == '{"why": "tcp:x:10:key:"}\nlevel:ok:up\n'
 
 
 CODES = (

@@ -14,7 +14,7 @@ from parkmeter.api.dashboard_routes import add_dashboard_routes
 from parkmeter.api.dependencies import ApiContext, token_of
 from parkmeter.api.docs_page import add_docs_routes
 from parkmeter.api.endpoint_routes import add_endpoint_routes
-from parkmeter.api.error_handlers import add_error_handlers
+from parkmeter.api.error_handlers import add_error_handlers, no_such_route
 from parkmeter.api.health_errors import ClockStoppedError, UnhealthyError
 from parkmeter.api.history_routes import add_history_routes
 from parkmeter.api.legacy_routes import add_legacy_routes
@@ -61,6 +61,7 @@ def control_app(context: ApiContext) -> FastAPI:
     add_dashboard_routes(app)
     add_error_handlers(app)
     app.add_middleware(HeadMiddleware)
+    app.add_middleware(LineFeedMiddleware)
     complete_document(app, whole_servers=context.whole_servers)
     return app
 
@@ -92,6 +93,18 @@ class HeadMiddleware:
                 await send({"type": "http.response.body", "body": b""})
 
         await self._app({**scope, "method": "GET"}, receive, head_only)
+
+
+class LineFeedMiddleware:
+    """404 for a path with a line feed at its end, which the router takes for one without it."""
+
+    def __init__(self, app: Application) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """See ASGI."""
+        found = scope["type"] != "http" or not scope["path"].endswith("\n")
+        await (self._app if found else no_such_route(scope))(scope, receive, send)
 
 
 def _add_gateway_routes(app: FastAPI, context: ApiContext) -> None:

@@ -3,8 +3,6 @@
 Neither needs a token, so each is made once: a request for it costs no more than one for `/health`.
 """
 
-import base64
-import hashlib
 import json
 from functools import cache, lru_cache
 from html import escape
@@ -13,6 +11,7 @@ from typing import Any
 from fastapi import FastAPI, Request, Response
 from fastapi.responses import HTMLResponse
 
+from parkmeter.api.page_headers import page_headers, style_of
 from parkmeter.web.stage import STAGE
 
 _STYLE = """
@@ -30,15 +29,8 @@ td { border-top: 1px solid var(--line); padding: .3rem .6rem .3rem 0; vertical-a
 td:first-child { white-space: nowrap; font: .875rem/1.6 ui-monospace, monospace }
 """
 
-_STYLE_HASH = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
-
-HEADERS = {
-    # The dashboard keeps a token on this origin, so nothing foreign may run or load here.
-    "Content-Security-Policy": f"default-src 'none'; style-src 'sha256-{_STYLE_HASH}'; "
-    "img-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
-    "Referrer-Policy": "no-referrer",
-    "X-Content-Type-Options": "nosniff",
-}
+# The dashboard keeps a token on this origin, so nothing foreign may run or load here.
+HEADERS = page_headers(style_of(_STYLE), "img-src 'self'", "form-action 'none'")
 
 
 _BASE_URL = "\0"

@@ -15,8 +15,9 @@ from rich.text import Text
 
 from parkmeter.core.money import about
 
-out = Console(highlight=False, soft_wrap=True)
-err = Console(stderr=True, highlight=False, soft_wrap=True)
+# Without emoji: `:x:` in a log line or in JSON is text of others, not markup.
+out = Console(highlight=False, soft_wrap=True, emoji=False)
+err = Console(stderr=True, highlight=False, soft_wrap=True, emoji=False)
 
 COLOURS: Mapping[str, str] = {
     "running": "green",
