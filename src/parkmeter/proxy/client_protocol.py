@@ -31,9 +31,11 @@ _BETWEEN, _HEAD, _BODY, _STOPPED = Reading
 
 
 _PIECE = 1024
-_AT_ONCE = 16
-"""Bytes and requests parsed at once, bodies aside: one read can bring ten thousand requests, and
-those of all other connections would wait for their refusals."""
+"""Bytes parsed at once, bodies aside: one read can bring ten thousand requests."""
+
+_AT_ONCE = 4
+"""Prompts of one read that are begun at once, if each is refused at once; the next ones take turns
+with those of other connections."""
 
 
 class GatewayProtocol(ClientConnection):
@@ -218,9 +220,11 @@ class GatewayProtocol(ClientConnection):
             relay.keep_alive = False
         waits = self._busy or self.flow.write_paused
         self.cycle = relay
-        if waits:
+        if waits or self._heads_begun > _AT_ONCE:
             self.flow.pause_reading()
             self.pipeline.appendleft((relay, self.app))
+            if not waits:
+                self.loop.call_soon(self._begin_next)
         else:
             self._active = relay
             relay.begin()
