@@ -22,15 +22,31 @@ from simulator.api_gateway.server import ApiGateway
 from simulator.cdk import Cdk
 from simulator.cloudformation.custom_resources import CustomResources
 from simulator.cloudformation.moto_patch import patched_moto
-from simulator.cloudformation.resources import MotoKind, ResourceKinds, SageMakerKind
+from simulator.cloudformation.resources import (
+    MotoKind,
+    ResourceKinds,
+    SageMakerKind,
+    ScalableTargetKind,
+)
 from simulator.cloudformation.stacks import Stacks
 from simulator.eventbridge import EventBus
+from simulator.iam.account import (
+    HERE,
+    KnownAccount,
+    MotoGate,
+    api_may_invoke,
+    deployed_resources,
+    rule_may_invoke,
+)
+from simulator.iam.enforcement import Iam
 from simulator.lambda_runtime.functions import Functions
 from simulator.moto_services import MotoServices
-from simulator.sagemaker.account import ACCOUNT, REGION, Poller
+from simulator.sagemaker.account import ACCOUNT, REGION
 from simulator.sagemaker.async_inference import AsyncInference
+from simulator.sagemaker.container_logs import container_logs
 from simulator.sagemaker.containers import Launch, embedded_model
 from simulator.sagemaker.endpoint import Delays
+from simulator.sagemaker.poller import Poller
 from simulator.sagemaker.simulator import SageMakerSimulator
 
 _LOG = logging.getLogger(__name__)
@@ -72,26 +88,40 @@ class SimulatedCloud:
             # The port first: one that is taken fails at once.
             stacks = self.stacks = Stacks(services.lock)
             environment = {**services.environment(), **sagemaker.environment()}
-            self.functions = Functions(services, environment, self._log_function)
-            self._gateway = started.enter_context(ApiGateway(stacks, self.functions, self._port))
+            known = KnownAccount(services, sagemaker.account)
+            iam = self.iam = Iam(lambda: deployed_resources(stacks), HERE, known)
+            sagemaker.account.access = iam
+            self.functions = Functions(services, environment, iam, self._log_function)
+            self._gateway = started.enter_context(
+                ApiGateway(stacks, self.functions, api_may_invoke(iam), self._port)
+            )
             started.enter_context(services)
             started.enter_context(self.functions)
             custom = CustomResources(self.functions, services.url)
             stacks.kinds = ResourceKinds(
-                MotoKind(services.lock), SageMakerKind(sagemaker.client()), custom
+                MotoKind(services.lock),
+                SageMakerKind(sagemaker.client()),
+                custom,
+                ScalableTargetKind(sagemaker.account),
             )
             self.limits = AccountLimits(sagemaker.faults.quotas)
-            limits = self.limits.handle
-            services.handlers += [limits, self.functions.handle, custom.handle]
+            handlers = (MotoGate(iam), self.limits.handle, self.functions.handle, custom.handle)
+            services.handlers += handlers
             services.after_request = stacks.settle
+            stacks.on_change = iam.observe_roles
             started.enter_context(patched_moto(stacks))
-            self.events = started.enter_context(EventBus(stacks, self.functions.start))
+            self.events = started.enter_context(
+                EventBus(stacks, self._start_target, rule_may_invoke(iam))
+            )
             started.enter_context(self.events.parameter_changes())
             sagemaker.account.notify = self.events.put
             started.enter_context(Poller(sagemaker.account))
             self._clients: dict[str, Any] = {}
             started.callback(self._close_clients)
-            started.enter_context(AsyncInference(sagemaker.account, self.client("s3")))
+            started.enter_context(
+                AsyncInference(sagemaker.account, self.client("s3"), self.client("sns"))
+            )
+            self.events.listeners.append(container_logs(self.client("logs")))
             self._environment = environment
             self.cdk = started.enter_context(Cdk(environment, ACCOUNT, REGION, self._log_cdk))
             self._exit_stack = started.pop_all()
@@ -132,6 +162,16 @@ class SimulatedCloud:
     def logs(self, function: str) -> list[str]:
         """Return the last lines that a function printed."""
         return self.functions.logs(function)
+
+    def _start_target(self, arn: str, payload: bytes) -> None:
+        """Deliver an event to a function or a queue."""
+        if not arn.startswith("arn:aws:sqs:"):
+            self.functions.start(arn, payload)
+            return
+        sqs = self.client("sqs")
+        with contextlib.suppress(sqs.exceptions.QueueDoesNotExist):
+            url = sqs.get_queue_url(QueueName=arn.rpartition(":")[2])["QueueUrl"]
+            sqs.send_message(QueueUrl=url, MessageBody=payload.decode())
 
     def _close_clients(self) -> None:
         for client in self._clients.values():

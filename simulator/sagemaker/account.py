@@ -6,15 +6,18 @@ neither protocol; requests are already valid by the service model.
 
 import threading
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import datetime
-from typing import Any, Self
+from typing import Any
 
+from simulator.iam.calls import Call as ApiCall
 from simulator.sagemaker import refusals
 from simulator.sagemaker.containers import Launch
 from simulator.sagemaker.endpoint import (
     IN_PROGRESS,
     NO_CAPACITY,
+    NO_DATA,
+    NO_IMAGE,
     SERVING,
     Delays,
     Endpoint,
@@ -23,6 +26,17 @@ from simulator.sagemaker.endpoint import (
 )
 from simulator.sagemaker.faults import Faults
 from simulator.sagemaker.messages import AsyncJob, Call
+from simulator.sagemaker.models import (
+    Access,
+    Model,
+    Unrestricted,
+    data_calls,
+    image_calls,
+    image_exists,
+    log_calls,
+    network_calls,
+)
+from simulator.sagemaker.scalable_targets import ScalableTargets
 from simulator.sagemaker.state_events import state_change
 
 ACCOUNT = "111122223333"
@@ -51,9 +65,13 @@ class Account:
         self.notify: Callable[[dict[str, Any]], None] = lambda _event: None
         self._launch = launch
         self.lock = threading.RLock()
-        self._models: dict[str, dict[str, Any]] = {}
+        self.access: Access = Unrestricted()
+        self.images: set[str] = set()
+        self._models: dict[str, Model] = {}
+        self.scalable = ScalableTargets(ACCOUNT, REGION)
         self._configs: dict[str, EndpointConfig] = {}
         self._endpoints: dict[str, Endpoint] = {}
+        self._gone: list[tuple[Endpoint, datetime]] = []
 
     @staticmethod
     def arn(kind: str, name: str) -> str:
@@ -63,12 +81,17 @@ class Account:
     # ── Models and configs ───────────────────────────────────────────────────────────────────────
 
     def create_model(self, name: str, request: dict[str, Any]) -> str:
-        """Create a model and return its ARN."""
+        """Create a model whose image exists and whose role SageMaker may assume; return its ARN."""
         with self.lock:
             arn = self.arn("model", name)
             if arn in self._models:
                 raise refusals.exists_already("model", arn)
-            self._models[arn] = {**request, "ModelArn": arn, "CreationTime": self.now()}
+            model = Model(name, arn, {**request, "ModelArn": arn, "CreationTime": self.now()})
+            if not self.access.may_assume("sagemaker.amazonaws.com", model.role):
+                raise refusals.role_not_assumable(model.role)
+            if model.image and not image_exists(model.image, self.images, ACCOUNT, REGION):
+                raise refusals.image_not_found(model.image)
+            self._models[arn] = model
             return arn
 
     def model(self, name: str) -> dict[str, Any]:
@@ -77,7 +100,7 @@ class Account:
             arn = self.arn("model", name)
             if arn not in self._models:
                 raise refusals.missing("model", arn)
-            return {key: value for key, value in self._models[arn].items() if key != "Tags"}
+            return {key: value for key, value in self._models[arn].request.items() if key != "Tags"}
 
     def delete_model(self, name: str) -> None:
         """Delete a model, used or not."""
@@ -137,7 +160,7 @@ class Account:
             config = self._config_for_create(config_name)
             self._check_quota(config)
             endpoint = Endpoint(name, arn, config, created=now, modified=now, tags=tags)
-            failure = self.faults.failure_of_next(name)
+            failure = self.faults.failure_of_next(name) or self._failure_of_role(name, config)
             if self.faults.without_capacity & set(config.instances()):
                 endpoint.plan(Status.FAILED, now + self.delays.provision, NO_CAPACITY)
             elif failure is not None:
@@ -149,6 +172,33 @@ class Account:
             self.lives[name] += 1
             self.notify(state_change(endpoint, ACCOUNT, REGION))
             return endpoint
+
+    def _failure_of_role(self, endpoint: str, config: EndpointConfig) -> str | None:
+        """Make the calls of the execution roles; return the reason if an essential one is denied.
+
+        A container that may not write its log runs without one.
+        """
+        for variant in config.variants:
+            model = self._models.get(self.arn("model", variant.get("ModelName", "")))
+            if model is None:
+                continue  # deleted since; the service keeps a copy
+            for reason, calls in ((NO_IMAGE, image_calls(model)), (NO_DATA, data_calls(model))):
+                if not self._role_may(model, calls):
+                    return reason.format(variant=variant["VariantName"])
+            self._role_may(model, (*network_calls(model), *log_calls(endpoint)))
+        return None
+
+    def _role_may(self, model: Model, calls: Iterable[ApiCall]) -> bool:
+        # All of them, also after a denial: each is recorded.
+        permitted = [self.access.permits(model.role, "SageMaker", call) for call in calls]
+        return all(permitted)
+
+    def role_of(self, endpoint: Endpoint) -> str:
+        """Return the execution role of an endpoint's first variant; empty if its model is gone."""
+        with self.lock:
+            name = endpoint.config.variants[0].get("ModelName", "")
+            model = self._models.get(self.arn("model", name))
+            return "" if model is None else model.role
 
     def _check_quota(self, config: EndpointConfig) -> None:
         for kind, requested in config.instances().items():
@@ -175,6 +225,14 @@ class Account:
         with self.lock:
             return self._advance()
 
+    def listed(self) -> list[Endpoint]:
+        """Return all endpoints as ListEndpoints knows them: new ones late, deleted ones longer."""
+        with self.lock:
+            known = self.now() - self.delays.listing
+            present = [one for one in self._advance() if one.created <= known]
+            self._gone = [(one, at) for one, at in self._gone if at > known]
+            return present + [one for one, _ in self._gone]
+
     def delete_endpoint(self, name: str) -> None:
         """Start to delete an endpoint that is not in progress."""
         with self.lock:
@@ -182,6 +240,8 @@ class Account:
             # For Deleting this is an assumption.
             if endpoint.status in IN_PROGRESS or endpoint.status is Status.DELETING:
                 raise refusals.in_progress(endpoint.arn)
+            for resource in self.scalable.of(name):
+                self.scalable.deregister(resource)
             now = self.now()
             self._set_state(endpoint, Status.DELETING, now)
             endpoint.plan(None, now + self.delays.delete)
@@ -207,6 +267,12 @@ class Account:
             if arn not in self._endpoints:
                 raise refusals.no_such_resource()
             return self._endpoints[arn].tags
+
+    def tags_if_any(self, arn: str) -> dict[str, str]:
+        """Return the tags of an endpoint; none if it does not exist."""
+        with self.lock:
+            found = self._endpoints.get(arn)
+            return {} if found is None else dict(found.tags)
 
     def serving(self, name: str) -> Endpoint:
         """Return the serving endpoint of this name; the runtime distinguishes case."""
@@ -257,6 +323,7 @@ class Account:
             while endpoint.due(now):
                 if endpoint.next_status is None:
                     del self._endpoints[endpoint.arn]
+                    self._gone.append((endpoint, endpoint.next_at or now))
                     break
                 if not endpoint.advance(now, self.delays):
                     break
@@ -268,31 +335,3 @@ class Account:
     ) -> None:
         endpoint.set_state(status, at, failure)
         self.notify(state_change(endpoint, ACCOUNT, REGION))
-
-
-class Poller:
-    """A thread that polls the account while it is entered.
-
-    An account advances its endpoints only when it is read: without polling, the event of an
-    endpoint that gets ready by itself would come late.
-    """
-
-    INTERVAL = 0.2
-    """Seconds."""
-
-    def __init__(self, account: Account) -> None:
-        self._account = account
-        self._closing = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="endpoint poller")
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_error: object) -> None:
-        self._closing.set()
-        self._thread.join()
-
-    def _run(self) -> None:
-        while not self._closing.wait(self.INTERVAL):
-            self._account.endpoints()

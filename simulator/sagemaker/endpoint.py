@@ -51,13 +51,24 @@ NOT_HEALTHY = (
     "Please check CloudWatch logs for this endpoint."
 )
 
+NO_IMAGE = (
+    "Please make sure all images included in the model for the production variant {variant} exist, "
+    "and that the execution role used to create the model has permissions to access them."
+)
+NO_DATA = (
+    "Failed to download model data for production variant {variant}. Please ensure that there is "
+    "an object located at the URL and that the role passed to CreateModel has permissions to "
+    "download the model."
+)
+
 
 @dataclass(frozen=True)
 class Delays:
     """Durations of each state change.
 
     `health_check`: after `create`, until a container without an answer fails its endpoint;
-    `config`: until CreateEndpoint finds a new EndpointConfig.
+    `config`: until CreateEndpoint finds a new EndpointConfig; `listing`: how far ListEndpoints is
+    behind DescribeEndpoint.
     """
 
     create: timedelta = timedelta(minutes=3)
@@ -66,6 +77,7 @@ class Delays:
     update: timedelta = timedelta(minutes=3)
     delete: timedelta = timedelta(seconds=20)
     config: timedelta = timedelta(0)
+    listing: timedelta = timedelta(0)
 
 
 @dataclass(frozen=True)

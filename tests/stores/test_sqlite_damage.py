@@ -4,7 +4,7 @@ import logging
 import os
 import sqlite3
 from contextlib import closing
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -85,13 +85,30 @@ def test_damage_that_is_found_later_is_said_once_and_stops_all_changes(tmp_path,
     assert not any(record.exc_info for record in caplog.records)
 
 
-def test_a_row_that_is_no_meter_is_damage_too(tmp_path):
+NO_ROW = ['{"name": "flan', "[1]", '{"expires_at": 7}', '{"a":' * 100_000]
+
+
+@pytest.mark.parametrize("body", NO_ROW, ids=["cut", "another kind", "no time", "deep"])
+def test_a_row_that_is_no_meter_is_damage_too(tmp_path, body):
     store = SqliteStore(tmp_path / "store.sqlite")
     store.commit(Meter("flan-t5"), [])
     with store._file.connection() as connection:
-        connection.execute('UPDATE meters SET body = \'{"name": "flan\'')
+        connection.execute("UPDATE meters SET body = ?", (body,))
     with pytest.raises(StoreDamagedError):
         store.load("flan-t5")
+    store.close()
+
+
+@pytest.mark.parametrize("body", NO_ROW, ids=["cut", "another kind", "no time", "deep"])
+def test_a_mark_that_cannot_be_read_is_damage_too(tmp_path, body):
+    store = SqliteStore(tmp_path / "store.sqlite")
+    with store._file.connection() as connection:
+        row = "flan-t5", "2026-06-22", 1, False, body, body
+        connection.execute("INSERT INTO marks VALUES (?, ?, ?, ?, ?, ?)", row)
+    with pytest.raises(StoreDamagedError):
+        store.marks("flan-t5", None)
+    with pytest.raises(StoreDamagedError):
+        store.past_runs("flan-t5", NOW - timedelta(days=1), NOW + timedelta(days=1))
     store.close()
 
 

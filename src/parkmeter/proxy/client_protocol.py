@@ -203,6 +203,8 @@ class GatewayProtocol(ClientConnection):
             self._head_problem = problem_of(error)
             raise _EndOfReadingError from None
         except Refusal as refusal:
+            if request.authorization:
+                plane.edge.refuse_token(self.address, request.fields)
             self._head_problem = refusal.problem
             raise _EndOfReadingError from None
         url, headers = self.url, self.headers
