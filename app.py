@@ -11,8 +11,8 @@ from stacks.bundling import LambdaPackages
 from stacks.project import add_stacks
 from stacks.settings import Container, Endpoint, JumpStart, Settings
 
-# Endpoints to choose from. Instance types: best first. Prices: dollars per hour in us-east-1; the
-# others are looked up in AWS's Price List when the stack is deployed.
+# Endpoints to choose from. Instance types: best first. Prices: dollars per hour in their region;
+# others, and all in another region, are looked up in AWS's Price List when the stack is deployed.
 
 FLAN_T5_XXL = Endpoint(
     name="flan-t5",
@@ -21,6 +21,7 @@ FLAN_T5_XXL = Endpoint(
     instance_types=("ml.g5.12xlarge", "ml.g5.24xlarge"),
     api_resource="flan",
     price_per_hour={"ml.g5.12xlarge": Decimal("7.09"), "ml.g5.24xlarge": Decimal("10.18")},
+    price_region="us-east-1",
 )
 
 FALCON_7B = Endpoint(
@@ -47,6 +48,8 @@ SMOLLM = Endpoint(
         environment={"HF_MODEL_ID": "HuggingFaceTB/SmolLM2-1.7B-Instruct", "SM_NUM_GPUS": "1"},
     ),
     instance_types=("ml.g5.xlarge", "ml.g5.2xlarge"),
+    # The image has CUDA 12; SageMaker's default driver for ml.g5 is one for CUDA 11.4.
+    inference_ami_version="al2-ami-sagemaker-inference-gpu-2",
 )
 
 EXAMPLES = (FLAN_T5_XXL, FALCON_7B, QWEN_7B, SMOLLM)

@@ -27,18 +27,30 @@ from simulator.cloudformation.resources import (
     MotoKind,
     ResourceKinds,
     SageMakerKind,
+    ScalableTargetKind,
     TableKind,
 )
 from simulator.cloudformation.stacks import Stacks
 from simulator.eventbridge import EventBus
+from simulator.iam.account import (
+    HERE,
+    KnownAccount,
+    MotoGate,
+    api_may_invoke,
+    deployed_resources,
+    rule_may_invoke,
+)
+from simulator.iam.enforcement import Iam
 from simulator.lambda_runtime.functions import Functions
 from simulator.moto_services import MotoServices
-from simulator.sagemaker.account import ACCOUNT, REGION, Poller
+from simulator.sagemaker.account import ACCOUNT, REGION
 from simulator.sagemaker.async_inference import AsyncInference
 from simulator.sagemaker.container_logs import container_logs
 from simulator.sagemaker.containers import Launch, embedded_model
 from simulator.sagemaker.endpoint import Delays
+from simulator.sagemaker.poller import Poller
 from simulator.sagemaker.simulator import SageMakerSimulator
+from simulator.scaling import Scaling
 
 _LOG = logging.getLogger(__name__)
 
@@ -79,8 +91,13 @@ class SimulatedCloud:
             # The port first: one that is taken fails at once.
             stacks = self.stacks = Stacks(services.lock)
             environment = {**services.environment(), **sagemaker.environment()}
-            self.functions = Functions(services, environment, self._log_function)
-            self._gateway = started.enter_context(ApiGateway(stacks, self.functions, self._port))
+            known = KnownAccount(services, sagemaker.account)
+            iam = self.iam = Iam(lambda: deployed_resources(stacks), HERE, known)
+            sagemaker.account.access = iam
+            self.functions = Functions(services, environment, iam, self._log_function)
+            self._gateway = started.enter_context(
+                ApiGateway(stacks, self.functions, api_may_invoke(iam), self._port)
+            )
             started.enter_context(services)
             started.enter_context(self.functions)
             custom = CustomResources(self.functions, services.url)
@@ -88,20 +105,27 @@ class SimulatedCloud:
                 MotoKind(services.lock),
                 SageMakerKind(sagemaker.client()),
                 custom,
+                ScalableTargetKind(sagemaker.account),
                 TableKind(services.lock),
             )
             self.limits = AccountLimits(sagemaker.faults.quotas)
-            services.handlers += [self.limits.handle, published_models.handle]
-            services.handlers += [self.functions.handle, custom.handle]
+            self.scaling = Scaling(stacks.all, sagemaker.account)
+            others = (self.limits, self.scaling, published_models, self.functions, custom)
+            services.handlers += [MotoGate(iam), *(one.handle for one in others)]
             services.after_request = stacks.settle
+            stacks.on_change = iam.observe_roles
             started.enter_context(patched_moto(stacks))
-            self.events = started.enter_context(EventBus(stacks, self._start_target))
+            self.events = started.enter_context(
+                EventBus(stacks, self._start_target, rule_may_invoke(iam))
+            )
             started.enter_context(self.events.parameter_changes())
             sagemaker.account.notify = self.events.put
             started.enter_context(Poller(sagemaker.account))
             self._clients: dict[str, Any] = {}
             started.callback(self._close_clients)
-            started.enter_context(AsyncInference(sagemaker.account, self.client("s3")))
+            started.enter_context(
+                AsyncInference(sagemaker.account, self.client("s3"), self.client("sns"))
+            )
             self.events.listeners.append(container_logs(self.client("logs")))
             self._environment = environment
             self.cdk = started.enter_context(Cdk(environment, ACCOUNT, REGION, self._log_cdk))
@@ -137,7 +161,8 @@ class SimulatedCloud:
         return dict(self._environment)
 
     def tick(self) -> int:
-        """Fire all schedules, as EventBridge does each minute; return the number of targets."""
+        """Let a minute pass: alarms scale, all schedules fire; return the number of targets."""
+        self.scaling.tick()
         return self.events.tick()
 
     def logs(self, function: str) -> list[str]:

@@ -5,32 +5,62 @@ Knows the patterns that our templates use, equality and prefix, and raises on an
 
 import contextlib
 import json
+import logging
 import queue
+import random
 import threading
 import uuid
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Self
 from unittest import mock
 
 from moto.ssm.models import SimpleSystemManagerBackend
 
-from simulator.cloudformation.stacks import Stacks
+from simulator.cloudformation.stacks import Resource, Stacks
 from simulator.lambda_runtime.functions import UnknownFunctionError
 from simulator.sagemaker.account import ACCOUNT, REGION
 
+_LOG = logging.getLogger(__name__)
+
 Event = dict[str, Any]
 Start = Callable[[str, bytes], None]
+MayInvoke = Callable[[str, str], bool]
+"""Returns whether a rule (its ARN) may invoke a function."""
+
+
+@dataclass
+class EventFaults:
+    """The share of events (0 to 1) that are lost, come twice, or come at the next tick only.
+
+    EventBridge delivers at least once, in no order, and gives up after a time.
+    """
+
+    lost: float = 0.0
+    doubled: float = 0.0
+    late: float = 0.0
+    chance: random.Random = field(default_factory=lambda: random.Random(7))
+
+    def deliveries(self) -> tuple[int, int]:
+        """Return how often an event comes now, and how often at the next tick."""
+        if self.chance.random() < self.lost:
+            return 0, 0
+        copies = 2 if self.chance.random() < self.doubled else 1
+        return (0, copies) if self.chance.random() < self.late else (copies, 0)
 
 
 class EventBus:
     """The default bus. Calls `start(target, payload)` for each target, in the order of events.
 
-    `listeners` get every event too, rule or not, in the bus's thread.
+    `faults`: none by default. `listeners` get every event too, rule or not, in the bus's thread.
     """
 
-    def __init__(self, stacks: Stacks, start: Start) -> None:
+    def __init__(self, stacks: Stacks, start: Start, may_invoke: MayInvoke) -> None:
+        self.faults = EventFaults()
+        self._late: list[Event] = []
         self._stacks = stacks
+        self._may_invoke = may_invoke
         self._start = start
         self.listeners: list[Callable[[Event], None]] = []
         self._queue: queue.SimpleQueue[Event | None] = queue.SimpleQueue()
@@ -46,17 +76,23 @@ class EventBus:
 
     def tick(self) -> int:
         """Fire every schedule once; return the number of targets."""
+        late, self._late = self._late, []
+        for event in late:
+            self._queue.put(event)
         when = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
         scheduled = new_event("aws.events", "Scheduled Event", {}, time=when)
         return sum(
             self._start_targets(rule, scheduled)
             for rule in self._rules()
-            if rule.get("ScheduleExpression")
+            if rule.properties.get("ScheduleExpression")
         )
 
     def put(self, event: Event) -> None:
         """Queue an event. Does not wait; may be called with any lock held."""
-        self._queue.put(event)
+        now, later = self.faults.deliveries()
+        for _ in range(now):
+            self._queue.put(event)
+        self._late += [event] * later
 
     @contextlib.contextmanager
     def parameter_changes(self) -> Iterator[None]:
@@ -100,21 +136,26 @@ class EventBus:
             for listener in self.listeners:
                 listener(event)
             for rule in self._rules():
-                pattern = rule.get("EventPattern")
+                pattern = rule.properties.get("EventPattern")
                 if pattern and matches(pattern, event):
                     self._start_targets(rule, event)
 
-    def _start_targets(self, rule: dict[str, Any], event: Event) -> int:
-        for target in rule["Targets"]:
+    def _start_targets(self, rule: Resource, event: Event) -> int:
+        targets = rule.properties["Targets"]
+        arn = rule.created.get_cfn_attribute("Arn")
+        for target in targets:
+            if not self._may_invoke(arn, target["Arn"]):
+                _LOG.warning("%s may not invoke %s", arn, target["Arn"])
+                continue
             payload = target["Input"].encode() if "Input" in target else json.dumps(event).encode()
             # A destroyed function may go before its rule.
             with contextlib.suppress(UnknownFunctionError):
                 self._start(target["Arn"], payload)
-        return len(rule["Targets"])
+        return len(targets)
 
-    def _rules(self) -> list[dict[str, Any]]:
+    def _rules(self) -> list[Resource]:
         return [
-            resource.properties
+            resource
             for resource in self._stacks.all()
             if resource.kind == "AWS::Events::Rule"
             and resource.properties.get("State") != "DISABLED"

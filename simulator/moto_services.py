@@ -60,9 +60,9 @@ class MotoServices:
         }
 
     @staticmethod
-    def backend(service: str) -> Any:
-        """Return moto's backend of a service; use it with `lock` held."""
-        return moto.backends.get_backend(service)[ACCOUNT][REGION]
+    def backend(service: str, region: str = REGION) -> Any:
+        """Return moto's backend of a service; use it with `lock` held. Global ones: `aws`."""
+        return moto.backends.get_backend(service)[ACCOUNT][region]
 
     def _answer(self, environ: Any, start_response: Any) -> Iterable[bytes]:
         request = Request(environ)

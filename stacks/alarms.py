@@ -1,17 +1,32 @@
-"""Monitoring of the clock: three alarms and a dashboard.
+"""Monitoring of the clock, of the stacks and of the API: alarms and a dashboard.
 
 An endpoint that outlives its meter costs money, so missing data is an alarm too. Knows CloudWatch's
-own metrics and those of the line the clock prints (see `names.py`).
+own metrics and those of the lines that functions print (see `names.py`).
 """
 
 from aws_cdk import ArnFormat, Duration, Stack, aws_cloudwatch, aws_cloudwatch_actions, aws_sns
 from constructs import Construct
 
-from stacks.names import METRICS, METRICS_DIMENSION, OVERDUE, UNSETTLED, VARIANT
+from stacks.names import (
+    FAILED_RESOURCES,
+    METRICS,
+    METRICS_DIMENSION,
+    OVERDUE,
+    STAGE,
+    UNSETTLED,
+    VARIANT,
+)
+from stacks.notifications import topic_by_name
 from stacks.settings import Settings
 
 OVERDUE_SECONDS = 900
 """SageMaker refuses to delete an endpoint that it creates or updates, mostly for less than this."""
+
+MANY_REQUESTS = 20
+"""In five minutes; with fewer, a few failures of one client would be an alarm."""
+
+FAILING_PERCENT = 50
+"""Of requests. Prompts to an endpoint that is starting are answered 503, which counts too."""
 
 _MINUTE = Duration.minutes(1)
 _FIVE_MINUTES = Duration.minutes(5)
@@ -28,12 +43,13 @@ class Monitoring(Construct):
         makers = {
             f"{self._names.clock}-errors": self._clock_errors,
             f"{self._names.clock}-missing": self._missing_heartbeat,
+            f"{self._names.clock}-throttled": self._clock_throttled,
             f"{self._names.prefix}-endpoint-overdue": self._endpoint_overdue,
+            f"{self._names.prefix}-custom-resource-failed": self._failed_custom_resource,
         }
         self._alarms = {name: make(name) for name, make in makers.items()}
         for alarm in self._alarms.values():
-            alarm.add_alarm_action(aws_cloudwatch_actions.SnsAction(topic))
-            alarm.add_ok_action(aws_cloudwatch_actions.SnsAction(topic))
+            notify(alarm, topic)
         self._dashboard(settings)
 
     def _clock_errors(self, name: str) -> aws_cloudwatch.Alarm:
@@ -54,7 +70,7 @@ class Monitoring(Construct):
     def _missing_heartbeat(self, name: str) -> aws_cloudwatch.Alarm:
         # Counts completed ticks: a disabled rule, a clock that cannot start and one that never
         # finishes all look the same here.
-        return self._of_ticks(OVERDUE, "SampleCount", _FIVE_MINUTES).create_alarm(
+        return self._of_lines(OVERDUE, "SampleCount", _FIVE_MINUTES).create_alarm(
             self,
             "MissingHeartbeat",
             alarm_name=name,
@@ -66,8 +82,36 @@ class Monitoring(Construct):
             treat_missing_data=aws_cloudwatch.TreatMissingData.BREACHING,
         )
 
+    def _clock_throttled(self, name: str) -> aws_cloudwatch.Alarm:
+        return self._of_lambda("Throttles").create_alarm(
+            self,
+            "ClockThrottled",
+            alarm_name=name,
+            alarm_description="Lambda refused to run the clock in two of five minutes: other "
+            "functions use up the account's concurrency. Set clock_concurrency, or have the quota "
+            "raised.",
+            threshold=1,
+            evaluation_periods=5,
+            datapoints_to_alarm=2,
+            comparison_operator=_AT_LEAST,
+            treat_missing_data=aws_cloudwatch.TreatMissingData.NOT_BREACHING,
+        )
+
+    def _failed_custom_resource(self, name: str) -> aws_cloudwatch.Alarm:
+        return self._of_lines(FAILED_RESOURCES, "Sum", _MINUTE).create_alarm(
+            self,
+            "CustomResourceFailed",
+            alarm_name=name,
+            alarm_description="A deploy or destroy failed in a custom resource, perhaps leaving an "
+            "endpoint that costs money. The stack's events have the cause.",
+            threshold=1,
+            evaluation_periods=1,
+            comparison_operator=_AT_LEAST,
+            treat_missing_data=aws_cloudwatch.TreatMissingData.NOT_BREACHING,
+        )
+
     def _endpoint_overdue(self, name: str) -> aws_cloudwatch.Alarm:
-        return self._of_ticks(OVERDUE, "Maximum", _MINUTE).create_alarm(
+        return self._of_lines(OVERDUE, "Maximum", _MINUTE).create_alarm(
             self,
             "EndpointOverdue",
             alarm_name=name,
@@ -89,9 +133,10 @@ class Monitoring(Construct):
                 self._of_lambda("Errors"),
                 self._of_lambda("Throttles"),
             ),
-            _graph("Unsettled meters", self._of_ticks(UNSETTLED, "Maximum", _FIVE_MINUTES)),
+            _graph("Unsettled meters", self._of_lines(UNSETTLED, "Maximum", _FIVE_MINUTES)),
             _graph(
-                "Seconds past close and drain", self._of_ticks(OVERDUE, "Maximum", _FIVE_MINUTES)
+                "Seconds past close and drain",
+                self._of_lines(OVERDUE, "Maximum", _FIVE_MINUTES),
             ),
         )
         for endpoint in settings.endpoints:
@@ -140,7 +185,7 @@ class Monitoring(Construct):
             period=_MINUTE,
         )
 
-    def _of_ticks(self, name: str, statistic: str, period: Duration) -> aws_cloudwatch.Metric:
+    def _of_lines(self, name: str, statistic: str, period: Duration) -> aws_cloudwatch.Metric:
         return aws_cloudwatch.Metric(
             namespace=METRICS,
             metric_name=name,
@@ -148,6 +193,44 @@ class Monitoring(Construct):
             statistic=statistic,
             period=period,
         )
+
+
+def notify(alarm: aws_cloudwatch.Alarm, topic: aws_sns.ITopic) -> None:
+    """Publish the beginning and the end of an alarm."""
+    alarm.add_alarm_action(aws_cloudwatch_actions.SnsAction(topic))
+    alarm.add_ok_action(aws_cloudwatch_actions.SnsAction(topic))
+
+
+def add_api_alarm(scope: Construct, settings: Settings) -> None:
+    """Add the alarm for an API most of whose answers are failures, to the manager's topic."""
+
+    def of_api(name: str) -> aws_cloudwatch.Metric:
+        return aws_cloudwatch.Metric(
+            namespace="AWS/ApiGateway",
+            metric_name=name,
+            dimensions_map={"ApiName": settings.names.api, "Stage": STAGE},
+            statistic="Sum",
+            period=_FIVE_MINUTES,
+        )
+
+    failing = aws_cloudwatch.MathExpression(
+        expression=f"IF(requests >= {MANY_REQUESTS}, 100 * failures / requests, 0)",
+        using_metrics={"requests": of_api("Count"), "failures": of_api("5XXError")},
+        label="percent of requests answered 5XX",
+        period=_FIVE_MINUTES,
+    )
+    alarm = failing.create_alarm(
+        scope,
+        "Failing",
+        alarm_name=f"{settings.names.prefix}-api-failing",
+        alarm_description=f"{FAILING_PERCENT} percent of the API's answers or more were 5XX for "
+        "fifteen minutes. The logs of control and inference have the causes.",
+        threshold=FAILING_PERCENT,
+        evaluation_periods=3,
+        comparison_operator=_AT_LEAST,
+        treat_missing_data=aws_cloudwatch.TreatMissingData.NOT_BREACHING,
+    )
+    notify(alarm, topic_by_name(scope, settings))
 
 
 _AT_LEAST = aws_cloudwatch.ComparisonOperator.GREATER_THAN_OR_EQUAL_TO_THRESHOLD

@@ -17,6 +17,7 @@ from aws_cdk import (
 )
 from constructs import Construct
 
+from stacks.alarms import add_api_alarm
 from stacks.functions import Deployment, MeterFunction, Program
 from stacks.gateway_responses import add_problem_responses
 from stacks.iam import Grants
@@ -51,11 +52,13 @@ class ApiStack(Stack):
         super().__init__(scope, construct_id, **of)
         self._deployment, self._settings = deployment, deployment.settings
         self._may = Grants(self, self._settings.names)
-        table = auth_table(self, self._settings.names.auth_table)
+        table = auth_table(self, self._settings)
         authorizer, control = self._authorizer(), self._control()
         for function in (authorizer, control):
-            function.node.add_dependency(table)
+            if table is not None:
+                function.node.add_dependency(table)
         self._api(authorizer, control)
+        add_api_alarm(self, self._settings)
 
     def _authorizer(self) -> MeterFunction:
         return MeterFunction(

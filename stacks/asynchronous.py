@@ -1,12 +1,15 @@
 """`<Name>AsyncStack`: the same model behind a queue, for answers that take longer than 29 seconds.
 
-Needs no other stack and no meter: it scales to zero instances while its queue is empty.
+Needs no other stack and no meter. It starts with an instance, scales to zero some time after its
+queue is empty, and back when a prompt comes.
 """
 
+from decimal import Decimal
 from typing import Any
 
 from aws_cdk import (
     Acknowledgment,
+    Annotations,
     Aws,
     CustomResource,
     Duration,
@@ -19,13 +22,18 @@ from aws_cdk import (
 )
 from constructs import Construct
 
+from stacks.encryption import deployment_key, use_key, volume_key
 from stacks.functions import Deployment, MeterFunction, Program, kept_log_group
 from stacks.hosting import hosted_model, production_variant
 from stacks.iam import Grants
 from stacks.iam_role import Grant
 from stacks.names import ASYNC_FAILURES, ASYNC_INPUTS, ASYNC_RESULTS, endpoint_log_group
+from stacks.notifications import topic_by_name
 from stacks.scaling import Scaling
 from stacks.settings import Endpoint
+
+FIRST_RUN_MINUTES = 25
+"""From the creation of the endpoint until its scaling has removed the first instance."""
 
 
 class AsyncStack(Stack):
@@ -46,18 +54,19 @@ class AsyncStack(Stack):
         self._bucket_name = settings.names.async_bucket(
             endpoint.name, Aws.ACCOUNT_ID, settings.region
         )
-        bucket = self._bucket()
-        emptied = self._emptied(bucket)
+        bucket, function = self._bucket(), self._function()
+        emptied = self._emptied(bucket, function)
         made = self._hosted(bucket)
         # Destroyed in the opposite order: first its only writer, then the bucket is emptied.
-        made.node.add_dependency(emptied)
+        made.node.add_dependency(emptied, self._same_type(function))
         Scaling(
             self,
             "Scaling",
             endpoint=made,
-            endpoint_name=self._name,
-            most_instances=endpoint.async_most_instances,
+            most_instances=max(endpoint.async_most_instances, endpoint.instance_count),
+            topic=topic_by_name(self, settings),
         )
+        Annotations.of(self).add_info(_cost_of_deploying(endpoint, settings.region))
 
     def _bucket(self) -> aws_s3.Bucket:
         bucket = aws_s3.Bucket(
@@ -67,6 +76,7 @@ class AsyncStack(Stack):
             enforce_ssl=True,
             block_public_access=aws_s3.BlockPublicAccess.BLOCK_ALL,
             removal_policy=RemovalPolicy.DESTROY,
+            **self._encryption(),
             lifecycle_rules=[
                 aws_s3.LifecycleRule(
                     expiration=Duration.days(self._endpoint.async_results_days),
@@ -83,21 +93,53 @@ class AsyncStack(Stack):
         )
         return bucket
 
-    def _emptied(self, bucket: aws_s3.Bucket) -> CustomResource:
-        """Return the custom resource that empties the bucket, which only then can be deleted."""
+    def _encryption(self) -> dict[str, Any]:
+        key = deployment_key(self, self._settings)
+        if key is None:
+            return {}
+        # A bucket key: one request to KMS for many objects.
+        kms = aws_s3.BucketEncryption.KMS
+        return {"encryption": kms, "encryption_key": key, "bucket_key_enabled": True}
+
+    def _function(self) -> MeterFunction:
+        """Return the function behind the custom resources of this stack."""
         may, names = Grants(self, self._settings.names), self._settings.names
-        function = MeterFunction(
+        return MeterFunction(
             self,
             "BucketFunction",
             self._deployment,
             Program(
                 name=names.async_bucket_function(self._endpoint.name),
-                module="parkmeter.aws.async_inference.bucket",
-                description=f"Empties the async bucket of {self._endpoint.name} on destroy.",
+                module="parkmeter.aws.async_inference.custom_resources",
+                description=f"Empties the async bucket of {self._endpoint.name} on destroy; checks "
+                "updates.",
                 timeout_seconds=900,
             ),
-            may.empty_bucket(self._bucket_name),
+            [*may.empty_bucket(self._bucket_name), *may.see_scaling(self._name)],
         )
+
+    def _same_type(self, function: MeterFunction) -> CustomResource:
+        """Return the custom resource that refuses what SageMaker would refuse half-way.
+
+        An instance type cannot be changed while the endpoint is a scalable target.
+        """
+        resource = CustomResource(
+            self,
+            "InstanceType",
+            resource_type="Custom::ParkmeterInstanceType",
+            service_token=function.function.function_arn,
+            service_timeout=Duration.minutes(5),
+            properties={
+                "AsyncEndpoint": self._name,
+                "InstanceType": self._endpoint.instance_types[0],
+                "Stack": self._settings.names.async_stack(self._endpoint.title),
+            },
+        )
+        resource.node.add_dependency(function)
+        return resource
+
+    def _emptied(self, bucket: aws_s3.Bucket, function: MeterFunction) -> CustomResource:
+        """Return the custom resource that empties the bucket, which only then can be deleted."""
         resource = CustomResource(
             self,
             "Emptied",
@@ -115,23 +157,32 @@ class AsyncStack(Stack):
             self._settings,
             self._endpoint,
             sagemaker_endpoint=self._name,
-            grants=[*self._results(), Grant(("sns:Publish",), (succeeded, failed))],
+            grants=[
+                *self._results(),
+                *use_key(self._settings, self._settings.region, "s3"),
+                Grant(("sns:Publish",), (succeeded, failed)),
+            ],
         )
+        instance_type = self._endpoint.instance_types[0]
+        # The default, but earlier versions did not name it: so an endpoint of theirs is updated to
+        # a configuration of another name, without which SageMaker may refuse (UpdateEndpoint).
+        variant = production_variant(model, self._endpoint, instance_type, enable_ssm_access=False)
         config = aws_sagemaker.CfnEndpointConfig(
             self,
             "Config",
-            production_variants=[
-                production_variant(model, self._endpoint, self._endpoint.instance_types[0])
-            ],
+            production_variants=[variant],
             async_inference_config=_async_config(
                 bucket.bucket_name, succeeded, failed, self._endpoint.async_concurrency
             ),
+            kms_key_id=volume_key(self._settings, instance_type),
         )
         made = aws_sagemaker.CfnEndpoint(
             self,
             "Endpoint",
             endpoint_name=self._name,
             endpoint_config_name=config.attr_endpoint_config_name,
+            # An update keeps the present number of instances: it starts none for an empty queue.
+            retain_all_variant_properties=True,
         )
         made.node.add_dependency(
             kept_log_group(self, "Logs", endpoint_log_group(self._name), self._settings.log_days)
@@ -157,6 +208,21 @@ class AsyncStack(Stack):
         name = self._settings.names.async_topic(self._endpoint.name, outcome)
         topic = aws_sns.Topic(self, outcome.capitalize(), topic_name=name, enforce_ssl=True)
         return topic.topic_arn
+
+
+def _cost_of_deploying(endpoint: Endpoint, region: str) -> str:
+    """Return the line that synth and deploy print: this stack costs money at once."""
+    kind, count = endpoint.instance_types[0], endpoint.instance_count
+    price = endpoint.prices_in(region).get(kind)
+    cost = "at its price per hour"
+    if price is not None:
+        dollars = price * count * FIRST_RUN_MINUTES / Decimal(60)
+        cost = f"at ${price} an hour each: about ${dollars:.2f}"
+    return (
+        f"Deploying this stack starts {count} x {kind} at once, until they have been idle for a "
+        f"quarter of an hour, {cost}. They count against the quota, beside the metered endpoint's. "
+        "async_queue=False leaves this stack out."
+    )
 
 
 def _async_config(

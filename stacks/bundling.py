@@ -5,6 +5,8 @@ of AWS's runtime (boto3) are not included.
 """
 
 import hashlib
+import importlib.util
+import os
 import shutil
 import subprocess
 import sys
@@ -29,12 +31,14 @@ PROVIDED = frozenset({"boto3", "botocore"})
 
 _HERE = Path(__file__).parent
 _SOURCE = _HERE.parent / "src"
+_LAMBDA_PYTHON = RUNTIME.name.removeprefix("python")
+_UV_PLATFORM = "aarch64-manylinux_2_28"
 _WHEELS_FOR_LAMBDA = (
     "--platform=manylinux_2_28_aarch64",
     "--platform=manylinux_2_17_aarch64",
     "--platform=manylinux2014_aarch64",
     "--implementation=cp",
-    f"--python-version={RUNTIME.name.removeprefix('python')}",
+    f"--python-version={_LAMBDA_PYTHON}",
 )
 
 
@@ -108,7 +112,7 @@ class LambdaPackages:
         )
 
     def build(self, needed: Needed, pinned: Pinned, folder: Path) -> None:
-        """Build a package in a folder."""
+        """Build a package in a folder. Lambda can read it, under any umask of this process."""
         for file in needed.files:
             copy = folder / file.relative_to(self.source)
             copy.parent.mkdir(parents=True, exist_ok=True)
@@ -116,6 +120,8 @@ class LambdaPackages:
         if pinned.file is not None:
             installed = _installed(pinned.file, self.platform)
             shutil.copytree(installed.name, folder, dirs_exist_ok=True)
+        for path in (folder, *folder.rglob("*")):
+            path.chmod(0o755 if path.is_dir() else 0o644)
 
     def _digest(self, module: str, needed: Needed, pinned: Pinned) -> str:
         python = sys.version if self.platform == LOCAL else RUNTIME.name
@@ -128,29 +134,47 @@ class LambdaPackages:
 @cache
 def _installed(requirements: Path, platform: str) -> TemporaryDirectory[str]:
     """Return a folder with pinned requirements, installed once per process and removed with it."""
-    folder = TemporaryDirectory(prefix="parkmeter-lambda-")
+    installer, folder = _installer(platform), TemporaryDirectory(prefix="parkmeter-lambda-")
     command = [
-        sys.executable,
-        "-m",
-        "pip",
-        "--disable-pip-version-check",
-        "install",
+        *installer,
         "--quiet",
         "--no-deps",
-        "--no-compile",
         "--only-binary=:all:",
         "--requirement",
         str(requirements),
         "--target",
         folder.name,
-        *(_WHEELS_FOR_LAMBDA if platform == LAMBDA else ()),
     ]
     done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
     if done.returncode != 0:
-        raise RuntimeError(f"pip could not build a Lambda package:\n{done.stderr}")
-    # Command line tools of the packages; unused in a Lambda.
-    shutil.rmtree(Path(folder.name) / "bin", ignore_errors=True)
+        raise RuntimeError(f"a Lambda package could not be built:\n{done.stderr}")
+    # Command line tools of the packages, and notes for tools that write code; unused in a Lambda.
+    for unused in (Path(folder.name) / "bin", *Path(folder.name).rglob(".*")):
+        if unused.is_dir():
+            shutil.rmtree(unused)
     return folder
+
+
+def _installer(platform: str) -> list[str]:
+    """Return the command that installs packages: pip, or uv, in whose environments pip is missing.
+
+    Raises:
+        RuntimeError: there is neither.
+
+    """
+    for_lambda = platform == LAMBDA
+    if importlib.util.find_spec("pip") is not None:
+        pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "install"]
+        return [*pip, "--no-compile", *(_WHEELS_FOR_LAMBDA if for_lambda else ())]
+    beside = str(Path(sys.executable).parent)
+    uv = shutil.which("uv", path=os.pathsep.join([beside, os.environ.get("PATH", "")]))
+    if uv is not None:
+        machine = [f"--python-platform={_UV_PLATFORM}", f"--python-version={_LAMBDA_PYTHON}"]
+        return [uv, "pip", "install", *(machine if for_lambda else [f"--python={sys.executable}"])]
+    raise RuntimeError(
+        f"{sys.executable} has no pip, and there is no uv. Lambda packages need one of them: run "
+        f"{sys.executable} -m ensurepip, or install uv."
+    )
 
 
 @jsii.implements(ILocalBundling)

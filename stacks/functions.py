@@ -10,6 +10,7 @@ from typing import Protocol
 from aws_cdk import Duration, RemovalPolicy, Stack, aws_lambda, aws_logs
 from constructs import Construct
 
+from stacks.encryption import use_key
 from stacks.iam import Grants
 from stacks.iam_role import Grant, role
 from stacks.names import Names, log_group
@@ -44,7 +45,11 @@ class Deployment:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Program:
-    """The properties of one function. `retries`, `event_age_seconds`: of async invocations."""
+    """The properties of one function.
+
+    `retries`, `event_age_seconds`: of async invocations. `reserved`: concurrent runs that Lambda
+    keeps for it, which are also its most; None: it shares what the account has left.
+    """
 
     name: str
     module: str
@@ -54,6 +59,7 @@ class Program:
     environment: Mapping[str, str] = field(default_factory=dict)
     retries: int | None = None
     event_age_seconds: int | None = None
+    reserved: int | None = None
 
 
 class MeterFunction(Construct):
@@ -70,6 +76,7 @@ class MeterFunction(Construct):
         super().__init__(scope, construct_id)
         settings, name = deployment.settings, program.name
         write_logs = Grants(Stack.of(self), settings.names).write_logs(log_group(name))
+        with_key = use_key(settings, settings.region, "dynamodb", "s3")
         age = program.event_age_seconds
         self.function = aws_lambda.Function(
             self,
@@ -80,12 +87,13 @@ class MeterFunction(Construct):
             architecture=ARCHITECTURE,
             handler=f"{program.module}.handler",
             code=deployment.packages.code(program.module),
-            role=role(self, "Role", "lambda.amazonaws.com", [write_logs, *grants]),
+            role=role(self, "Role", "lambda.amazonaws.com", [write_logs, *with_key, *grants]),
             log_group=kept_log_group(self, "Logs", log_group(name), settings.log_days),
             timeout=Duration.seconds(program.timeout_seconds),
             memory_size=program.memory_megabytes,
             retry_attempts=program.retries,
             max_event_age=None if age is None else Duration.seconds(age),
+            reserved_concurrent_executions=program.reserved,
             environment={**_environment(settings.names), **program.environment},
         )
 

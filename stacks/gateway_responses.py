@@ -15,6 +15,8 @@ from parkmeter.web.problems import CONTENT_TYPE, type_of
 
 _Type = aws_apigateway.ResponseType
 
+_RETRY_AFTER_SECONDS = 5
+
 
 @dataclass(frozen=True, slots=True)
 class _Response:
@@ -23,6 +25,7 @@ class _Response:
     code: str
     title: str
     detail: str
+    retry_after: int | None = None
 
 
 def _responses() -> list[_Response]:
@@ -80,11 +83,13 @@ def _responses() -> list[_Response]:
             "No answer within 29 seconds. Use the endpoint's -async path for longer ones.",
         ),
         _Response(
+            # Lambda refused the call: the function is at its cap, or the account at its quota.
             _Type.INTEGRATION_FAILURE,
-            502,
-            errors.UpstreamError.code,
-            errors.UpstreamError.title,
-            "The function behind this path could not be reached.",
+            503,
+            "gateway_busy",
+            "Busy",
+            "As many requests as may run at once are running. Nothing was done; try again.",
+            retry_after=_RETRY_AFTER_SECONDS,
         ),
     ]
 
@@ -93,6 +98,8 @@ def add_problem_responses(api: aws_apigateway.RestApi) -> None:
     """Define an API's responses for every error that it raises itself."""
     for one in _responses():
         headers = {"WWW-Authenticate": "'Bearer'"} if one.status == HTTPStatus.UNAUTHORIZED else {}
+        if one.retry_after is not None:
+            headers["Retry-After"] = f"'{one.retry_after}'"
         problem = {
             "type": type_of(one.code),
             "title": one.title,

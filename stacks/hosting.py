@@ -14,7 +14,7 @@ from stacks import jumpstart
 from stacks.iam import Grants
 from stacks.iam_role import Grant, role
 from stacks.names import VARIANT, endpoint_log_group
-from stacks.settings import Container, Endpoint, JumpStart, Settings
+from stacks.settings import Container, Endpoint, JumpStart, Settings, Vpc
 
 _READING_REASON = (
     "a live endpoint keeps its previous model while a new one is deployed, "
@@ -54,25 +54,38 @@ def hosted_model(
     return aws_sagemaker.CfnModel(
         scope,
         "Model",
-        execution_role_arn=_role(scope, settings, source, sagemaker_endpoint, grants).role_arn,
+        execution_role_arn=_role(
+            scope, settings, source, sagemaker_endpoint, [*grants, *_networks(endpoint.vpc)]
+        ).role_arn,
         primary_container=container,
-        # No VPC: its endpoints or NAT would cost money while no model runs.
+        # By default no VPC: its endpoints or NAT would cost money while no model runs.
+        vpc_config=_vpc(endpoint.vpc),
         enable_network_isolation=source.isolated,
     )
 
 
 def production_variant(
-    model: aws_sagemaker.CfnModel, endpoint: Endpoint, instance_type: str
+    model: aws_sagemaker.CfnModel, endpoint: Endpoint, instance_type: str, **more: Any
 ) -> aws_sagemaker.CfnEndpointConfig.ProductionVariantProperty:
-    """Return a variant of one instance, with the time that a large model needs to load."""
+    """Return the variant, with the time that a large model needs to load, and `more` properties."""
     return aws_sagemaker.CfnEndpointConfig.ProductionVariantProperty(
         variant_name=VARIANT,
         model_name=model.attr_model_name,
         instance_type=instance_type,
-        initial_instance_count=1,
+        initial_instance_count=endpoint.instance_count,
+        inference_ami_version=endpoint.inference_ami_version,
         initial_variant_weight=1,
         model_data_download_timeout_in_seconds=endpoint.startup_timeout_seconds,
         container_startup_health_check_timeout_in_seconds=endpoint.startup_timeout_seconds,
+        **more,
+    )
+
+
+def _vpc(vpc: Vpc | None) -> aws_sagemaker.CfnModel.VpcConfigProperty | None:
+    if vpc is None:
+        return None
+    return aws_sagemaker.CfnModel.VpcConfigProperty(
+        subnets=list(vpc.subnets), security_group_ids=list(vpc.security_groups)
     )
 
 
@@ -120,6 +133,25 @@ def _artifact(source: _Source) -> dict[str, Any]:
     }
 
 
+def _networks(vpc: Vpc | None) -> list[Grant]:
+    """Return what SageMaker does with the role to connect instances to a VPC (guide, VPC)."""
+    if vpc is None:
+        return []
+    actions = (
+        "ec2:CreateNetworkInterface",
+        "ec2:CreateNetworkInterfacePermission",
+        "ec2:DeleteNetworkInterface",
+        "ec2:DeleteNetworkInterfacePermission",
+        "ec2:DescribeDhcpOptions",
+        "ec2:DescribeNetworkInterfaces",
+        "ec2:DescribeSecurityGroups",
+        "ec2:DescribeSubnets",
+        "ec2:DescribeVpcs",
+    )
+    because = "network interfaces have no names before they are created; describing has no resource"
+    return [Grant(actions, ("*",), because=because)]
+
+
 def _role(
     scope: Construct,
     settings: Settings,
@@ -131,8 +163,7 @@ def _role(
     statements = Grants(stack, settings.names)
     registry = f"arn:{Aws.PARTITION}:ecr:{settings.region}:{source.registry}:repository"
     allowed = [
-        statements.write_logs(endpoint_log_group(sagemaker_endpoint)),
-        statements.see_log_streams(endpoint_log_group(sagemaker_endpoint)),
+        statements.write_container_logs(endpoint_log_group(sagemaker_endpoint)),
         Grant(
             ("ecr:GetAuthorizationToken",),
             ("*",),

@@ -52,9 +52,23 @@ class Grants:
             because="the streams of this one log group; their names are chosen at run time",
         )
 
-    def see_log_streams(self, group: str) -> Grant:
-        """Describe log streams, as SageMaker's containers do first (guide, CreateModel roles)."""
-        return Grant(("logs:DescribeLogStreams",), (self.arn("logs", f"log-group:{group}"),))
+    def write_container_logs(self, group: str) -> Grant:
+        """Write into a container's log group as SageMaker's agent does (guide, CreateModel roles).
+
+        It describes the streams first and creates the group, which exists: where either is denied,
+        a container that fails at its start may leave no log.
+        """
+        return Grant(
+            (
+                "logs:CreateLogGroup",
+                "logs:CreateLogStream",
+                "logs:DescribeLogStreams",
+                "logs:PutLogEvents",
+            ),
+            (self.arn("logs", f"log-group:{group}:*"),),
+            because="the group of this one endpoint; IAM checks these actions against its streams, "
+            "whose names are chosen at run time",
+        )
 
     # ── Meters and tokens ───────────────────────────────────────────────────────────────────────
 
@@ -77,12 +91,7 @@ class Grants:
     def keep_meters(self) -> Grant:
         """Read and commit meters and journal, but not the secret that signs links."""
         return Grant(
-            (
-                "dynamodb:ConditionCheckItem",
-                "dynamodb:GetItem",
-                "dynamodb:PutItem",
-                "dynamodb:Query",
-            ),
+            ("dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:Query"),
             (self._table(self._names.meters_table),),
             {"ForAllValues:StringNotEquals": {"dynamodb:LeadingKeys": [SECRET_PARTITION]}},
         )
@@ -131,11 +140,8 @@ class Grants:
 
     def find_endpoints(self) -> Grant:
         """List the definitions that the metered stacks wrote."""
-        return Grant(
-            ("ssm:GetParametersByPath",),
-            self._below(self._names.endpoints_path),
-            because="one parameter for each endpoint; which ones exist is only known at run time",
-        )
+        # IAM checks the path as it is sent, without a slash at its end, and no parameter below it.
+        return Grant(("ssm:GetParametersByPath",), self._below(self._names.endpoints_path)[:1])
 
     def read_endpoints(self) -> Grant:
         """Read definitions by name."""
@@ -152,11 +158,7 @@ class Grants:
 
     def read_hours(self) -> Grant:
         """List the schedules of endpoints with hours."""
-        return Grant(
-            ("ssm:GetParametersByPath",),
-            self._below(self._names.hours_path),
-            because="one parameter for each endpoint; which ones exist is only known at run time",
-        )
+        return Grant(("ssm:GetParametersByPath",), self._below(self._names.hours_path)[:1])
 
     def find_address(self) -> Grant:
         """Read the address of the API."""
@@ -206,6 +208,13 @@ class Grants:
                 (ours,),
                 tagged,
                 "the endpoints of this deployment all begin with its prefix and bear its tag",
+            ),
+            # Autoscaling that someone put on an endpoint by hand is removed with it, by SageMaker
+            # and on this permission; without it the endpoint could not be deleted.
+            Grant(
+                ("application-autoscaling:DeregisterScalableTarget",),
+                (self.arn("application-autoscaling", "scalable-target/*"),),
+                because="AWS chooses the names of scalable targets; this removes only autoscaling",
             ),
             Grant(
                 ("sagemaker:DescribeEndpoint", "sagemaker:ListTags"),
@@ -279,6 +288,23 @@ class Grants:
                 tuple(f"{arn}/{each}/*" for each in (ASYNC_INPUTS, ASYNC_RESULTS, ASYNC_FAILURES)),
                 ours,
                 _ONE_FOR_EACH,
+            ),
+        ]
+
+    def see_scaling(self, endpoint: str) -> list[Grant]:
+        """See the present instance type of an endpoint, and whether its scaling is registered."""
+        because = "CloudFormation chooses the names of EndpointConfigs; reading only"
+        return [
+            Grant(("sagemaker:DescribeEndpoint",), (self.sagemaker("endpoint", endpoint),)),
+            Grant(
+                ("sagemaker:DescribeEndpointConfig",),
+                (self.sagemaker("endpoint-config", "*"),),
+                because=because,
+            ),
+            Grant(
+                ("application-autoscaling:DescribeScalableTargets",),
+                ("*",),
+                because="DescribeScalableTargets has no resource (AWS); reading only",
             ),
         ]
 

@@ -45,6 +45,7 @@ class LambdaStack(Stack):
                 timeout_seconds=TIMEOUT_SECONDS,
                 # CPU grows with memory, and a cold start delays a prompt.
                 memory_megabytes=1024,
+                reserved=endpoint.prompts_at_once,
                 environment={
                     "PARKMETER_ENDPOINT": endpoint.name,
                     "PARKMETER_CONTROL_FUNCTION": names.control,

@@ -6,6 +6,7 @@ Deployed after the metered stacks, destroyed before them. It alone may create an
 from typing import Any
 
 from aws_cdk import (
+    Annotations,
     CustomResource,
     Duration,
     Stack,
@@ -50,13 +51,20 @@ class EndpointManagerStack(Stack):
         self._deployment, self._settings = deployment, deployment.settings
         settings = self._settings
         self._may = Grants(self, settings.names)
-        table = meters_table(self, settings.names.meters_table)
+        table = meters_table(self, settings)
         topic = NotificationTopic(self, "Notifications", settings)
+        if settings.notification_email is None:
+            Annotations.of(self).add_warning_v2(
+                "parkmeter:no-notification-email",
+                "notification_email is None in app.py: alarms and warnings are sent only to "
+                f"subscribers that you add to the topic {settings.names.notifications}.",
+            )
         clock = self._clock(topic)
         events = self._events(clock)
         lifecycle = self._lifecycle()
         # Created before the custom resources, so that it still exists when they are deleted.
-        self._endpoints(lifecycle, table, clock, topic, *events)
+        needed = [one for one in (table, clock, topic, *events) if one is not None]
+        self._endpoints(lifecycle, *needed)
         Monitoring(self, "Watching", settings=settings, topic=topic.topic)
 
     def _clock(self, topic: NotificationTopic) -> MeterFunction:
@@ -77,8 +85,9 @@ class EndpointManagerStack(Stack):
                     "PARKMETER_PUBLIC_URL": self._settings.public_url or "",
                     "PARKMETER_ADDRESS_PARAMETER": self._settings.names.address_parameter,
                 },
-                # No reserved concurrency: overlapping runs are harmless, because every step is a
-                # conditional commit, and a run that waits must not keep another one out.
+                # Several: overlapping runs are harmless, because every step is a conditional
+                # commit, and a run that waits must not keep another one out.
+                reserved=self._settings.clock_concurrency,
                 retries=0,
                 event_age_seconds=EVENT_AGE_SECONDS,
             ),

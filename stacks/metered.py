@@ -19,10 +19,11 @@ from aws_cdk import (
 )
 from constructs import Construct
 
+from stacks.encryption import volume_key
 from stacks.functions import Deployment, MeterFunction, Program
 from stacks.hosting import hosted_model, production_variant
 from stacks.iam import Grants
-from stacks.settings import Endpoint
+from stacks.settings import Endpoint, Settings
 
 
 class MeteredStack(Stack):
@@ -42,7 +43,7 @@ class MeteredStack(Stack):
         sagemaker_endpoint = names.endpoint(endpoint.name)
         model = hosted_model(self, settings, endpoint, sagemaker_endpoint=sagemaker_endpoint)
         configs = {
-            instance_type: self._config(model, endpoint, instance_type)
+            instance_type: self._config(model, settings, endpoint, instance_type)
             for instance_type in endpoint.instance_types
         }
         for kept in (model, *configs.values()):
@@ -72,14 +73,7 @@ class MeteredStack(Stack):
                     "endpoint": sagemaker_endpoint,
                     "variants": variants,
                     "api_resource": endpoint.resource,
-                    # By literal names: the async stack may not be deployed.
-                    "async": {
-                        "endpoint": names.async_endpoint(endpoint.name),
-                        "bucket": names.async_bucket(
-                            endpoint.name, Aws.ACCOUNT_ID, settings.region
-                        ),
-                        "stack": names.async_stack(endpoint.title),
-                    },
+                    "async": _queue(settings, endpoint),
                     # Of the first type: functions that are not updated yet read only this.
                     "price_per_hour": variants[0]["price_per_hour"],
                     "price_source": variants[0]["price_source"],
@@ -92,6 +86,8 @@ class MeteredStack(Stack):
                     "idle_minutes": endpoint.idle_minutes,
                     "wake_minutes": endpoint.wake_minutes,
                     "extend_minutes": endpoint.extend_minutes,
+                    # Only if there are any: without them the document stays as it was.
+                    **({"tags": dict(settings.tags)} if settings.tags else {}),
                 }
             ),
         )
@@ -106,8 +102,11 @@ class MeteredStack(Stack):
             )
 
     def _prices(self, deployment: Deployment, endpoint: Endpoint) -> dict[str, tuple[str, str]]:
-        """Return dollars per hour and their source by instance type; empty if unknown."""
-        named = {kind: (f"{price:f}", "configuration") for kind, price in endpoint.prices.items()}
+        """Return dollars per hour of all instances, and their source, by type; empty if unknown."""
+        named = {
+            kind: (f"{price * endpoint.instance_count:f}", "configuration")
+            for kind, price in endpoint.prices_in(deployment.settings.region).items()
+        }
         others = [kind for kind in endpoint.instance_types if kind not in named]
         listed = self._listed(deployment, endpoint, others) if others else {}
         return {kind: (named | listed)[kind] for kind in endpoint.instance_types}
@@ -139,6 +138,7 @@ class MeteredStack(Stack):
             properties={
                 "Name": endpoint.name,
                 "InstanceTypes": kinds,
+                "InstanceCount": endpoint.instance_count,
                 "Region": region,
                 # CloudFormation updates only what differs, and prices change.
                 "AskedOn": f"{datetime.now(UTC):%Y-%m-%d}",
@@ -154,7 +154,11 @@ class MeteredStack(Stack):
         }
 
     def _config(
-        self, model: aws_sagemaker.CfnModel, endpoint: Endpoint, instance_type: str
+        self,
+        model: aws_sagemaker.CfnModel,
+        settings: Settings,
+        endpoint: Endpoint,
+        instance_type: str,
     ) -> aws_sagemaker.CfnEndpointConfig:
         # The id names the instance type, so a change of the list adds and removes configs and never
         # changes one into another.
@@ -162,4 +166,17 @@ class MeteredStack(Stack):
             self,
             f"Config-{instance_type}",
             production_variants=[production_variant(model, endpoint, instance_type)],
+            kms_key_id=volume_key(settings, instance_type),
         )
+
+
+def _queue(settings: Settings, endpoint: Endpoint) -> dict[str, str] | None:
+    """Return the literal names of the async stack, deployed or not; None if there is none."""
+    if not endpoint.async_queue:
+        return None
+    names = settings.names
+    return {
+        "endpoint": names.async_endpoint(endpoint.name),
+        "bucket": names.async_bucket(endpoint.name, Aws.ACCOUNT_ID, settings.region),
+        "stack": names.async_stack(endpoint.title),
+    }

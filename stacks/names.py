@@ -15,8 +15,10 @@ The interface of the handlers in `parkmeter.aws`:
 * The API's address, without a trailing slash, in the parameter `PARKMETER_ADDRESS_PARAMETER`.
 * For each endpoint with hours a parameter under `PARKMETER_HOURS_PATH`: a JSON list of strings.
 * The custom resource `Custom::ParkmeterEndpoint` with `Name` and `InitialProvisionTimeMinutes`;
-  `Custom::ParkmeterBucket` with `AsyncBucket`; `Custom::ParkmeterPrice` with `Name`,
-  `InstanceTypes` and `Region`, answered by `TYPE.PricePerHour` and `TYPE.Source` for each.
+  `Custom::ParkmeterBucket` with `AsyncBucket`; `Custom::ParkmeterInstanceType` with
+  `AsyncEndpoint`, `InstanceType` and `Stack`; `Custom::ParkmeterPrice` with `Name`,
+  `InstanceTypes`, `InstanceCount` and `Region`, answered by `TYPE.PricePerHour` (of all instances)
+  and `TYPE.Source` for each.
 * The clock is invoked with `{"kind": "tick"}` every minute, with `{"kind": "sweep"}` every ten,
   with EventBridge's unchanged events, and after a top-up or an eject with
   `{"kind": "wake", "name": endpoint}`.
@@ -24,6 +26,7 @@ The interface of the handlers in `parkmeter.aws`:
   namespace `METRICS`, dimension `METRICS_DIMENSION` = prefix, metrics `OVERDUE` (the longest time
   in seconds that an endpoint has lived past close and drain, 0 if none) and `UNSETTLED` (meters).
   Two alarms read it: too high, and missing.
+* A custom resource that fails prints such a line with the metric `FAILED_RESOURCES` = 1.
 """
 
 import re
@@ -37,6 +40,7 @@ METRICS = "parkmeter"
 METRICS_DIMENSION = "Deployment"
 OVERDUE = "OverdueSeconds"
 UNSETTLED = "UnsettledMeters"
+FAILED_RESOURCES = "FailedCustomResources"
 
 UNSETTLED_INDEX = "unsettled"
 """The sparse index of the meters table; `parkmeter.stores.dynamodb` queries it by this name."""
@@ -63,9 +67,14 @@ _PREFIX = re.compile(r"[a-z](-?[a-z0-9])*")
 
 @dataclass(frozen=True, slots=True)
 class Names:
-    """The literal names of one deployment. A prefix other than the default is in every name."""
+    """The literal names of one deployment. A prefix other than the default is in every name.
+
+    `meters`, `auth`: other names of the tables; empty for the default ones.
+    """
 
     prefix: str = DEFAULT_PREFIX
+    meters: str = ""
+    auth: str = ""
 
     def __post_init__(self) -> None:
         # Lower case, because IAM compares ARNs by case and SageMaker's are lower case.
@@ -86,12 +95,12 @@ class Names:
     @property
     def meters_table(self) -> str:
         """Meters, journal, keys."""
-        return self._bare("meters")
+        return self.meters or self._bare("meters")
 
     @property
     def auth_table(self) -> str:
         """Tokens, under the original project's name."""
-        return self._bare("auth")
+        return self.auth or self._bare("auth")
 
     @property
     def endpoints_path(self) -> str:

@@ -3,11 +3,19 @@
 Knows names and settings; the stack decides which functions publish.
 """
 
-from aws_cdk import Aws, aws_iam, aws_sns, aws_sns_subscriptions
+from aws_cdk import Aws, Stack, aws_iam, aws_sns, aws_sns_subscriptions
 from constructs import Construct
 
+from stacks.iam import Grants
 from stacks.iam_role import Grant
 from stacks.settings import Settings
+
+
+def topic_by_name(scope: Construct, settings: Settings) -> aws_sns.ITopic:
+    """Return the topic for the alarms of another stack, by its literal name."""
+    stack = Stack.of(scope)
+    arn = Grants(stack, settings.names).arn("sns", settings.names.notifications)
+    return aws_sns.Topic.from_topic_arn(scope, "Notifications", arn)
 
 
 class NotificationTopic(Construct):

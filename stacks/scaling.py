@@ -1,12 +1,20 @@
 """Scaling of an async endpoint to zero while its queue is empty, and back.
 
-Two policies, because one is not enough: target tracking on the backlog per instance has nothing to
-divide by at zero instances, and would scale out only above its target.
+Three policies, because one is not enough: target tracking on the backlog per instance has nothing
+to divide by at zero instances, would scale out only above its target, and does not scale in where
+the backlog has no data: for an endpoint without any prompt since its start.
 """
 
-from aws_cdk import Duration, aws_applicationautoscaling, aws_cloudwatch, aws_sagemaker
+from aws_cdk import (
+    Duration,
+    aws_applicationautoscaling,
+    aws_cloudwatch,
+    aws_sagemaker,
+    aws_sns,
+)
 from constructs import Construct
 
+from stacks.alarms import notify
 from stacks.names import VARIANT
 
 BACKLOG_FOR_EACH_INSTANCE = 5
@@ -14,6 +22,14 @@ ASLEEP_AFTER_SECONDS = 600
 """Loading a large model takes minutes; prompts that follow soon should not wait for it again."""
 
 AWAKE_AGAIN_AFTER_SECONDS = 300
+
+IDLE_MINUTES = 60
+"""Instances with an empty queue for this long are removed, and an alarm says it."""
+
+OLDEST_SECONDS = 1800
+"""An older prompt in the queue is an alarm: a start takes less, so does the longest normal wait."""
+
+_FIVE_MINUTES = Duration.minutes(5)
 
 _SERVICE = "sagemaker"
 _DIMENSION = "sagemaker:variant:DesiredInstanceCount"
@@ -28,10 +44,12 @@ class Scaling(Construct):
         construct_id: str,
         *,
         endpoint: aws_sagemaker.CfnEndpoint,
-        endpoint_name: str,
         most_instances: int,
+        topic: aws_sns.ITopic,
     ) -> None:
         super().__init__(scope, construct_id)
+        endpoint_name = endpoint.endpoint_name
+        assert endpoint_name is not None  # noqa: S101 (it has a literal name)
         target = aws_applicationautoscaling.CfnScalableTarget(
             self,
             "Target",
@@ -45,6 +63,8 @@ class Scaling(Construct):
         target.node.add_dependency(endpoint)
         self._sleep(target, endpoint_name)
         self._wake(target, endpoint_name)
+        self._end_idling(target, endpoint_name, topic)
+        self._report_old_prompts(endpoint_name, topic)
 
     def _sleep(
         self, target: aws_applicationautoscaling.CfnScalableTarget, endpoint_name: str
@@ -110,3 +130,87 @@ class Scaling(Construct):
             treat_missing_data="notBreaching",
             alarm_actions=[wake.ref],
         )
+
+    def _end_idling(
+        self,
+        target: aws_applicationautoscaling.CfnScalableTarget,
+        endpoint_name: str,
+        topic: aws_sns.ITopic,
+    ) -> None:
+        policy = aws_applicationautoscaling.CfnScalingPolicy
+        end = policy(
+            self,
+            "End",
+            policy_name=f"{endpoint_name}-idle",
+            policy_type="StepScaling",
+            scaling_target_id=target.ref,
+            step_scaling_policy_configuration=policy.StepScalingPolicyConfigurationProperty(
+                adjustment_type="ExactCapacity",
+                metric_aggregation_type="Average",
+                step_adjustments=[
+                    policy.StepAdjustmentProperty(
+                        metric_interval_lower_bound=0, scaling_adjustment=0
+                    )
+                ],
+            ),
+        )
+        # An instance reports its processor once a minute, also without prompts; the backlog may
+        # have no data then.
+        instances = aws_cloudwatch.Metric(
+            namespace="/aws/sagemaker/Endpoints",
+            metric_name="CPUUtilization",
+            dimensions_map={"EndpointName": endpoint_name, "VariantName": VARIANT},
+            statistic="SampleCount",
+            period=_FIVE_MINUTES,
+        )
+        backlog = _of_queue(endpoint_name, "ApproximateBacklogSize")
+        idle = aws_cloudwatch.MathExpression(
+            expression="IF(instances > 0 AND FILL(backlog, 0) == 0, 1, 0)",
+            using_metrics={"instances": instances, "backlog": backlog},
+            label="instances without a queue",
+            period=_FIVE_MINUTES,
+        )
+        alarm = idle.create_alarm(
+            self,
+            "Idle",
+            alarm_name=f"{endpoint_name}-idle",
+            alarm_description=f"Instances ran for {IDLE_MINUTES} minutes with an empty queue, and "
+            "cost money: scales to zero.",
+            threshold=1,
+            evaluation_periods=IDLE_MINUTES // 5,
+            comparison_operator=_AT_LEAST,
+            treat_missing_data=aws_cloudwatch.TreatMissingData.NOT_BREACHING,
+        )
+        notify(alarm, topic)
+        made = alarm.node.default_child
+        assert isinstance(made, aws_cloudwatch.CfnAlarm)  # noqa: S101 (an alarm always has one)
+        made.alarm_actions = [end.ref, topic.topic_arn]
+
+    def _report_old_prompts(self, endpoint_name: str, topic: aws_sns.ITopic) -> None:
+        notify(
+            _of_queue(endpoint_name, "ApproximateAgeOfOldestRequest").create_alarm(
+                self,
+                "OldPrompt",
+                alarm_name=f"{endpoint_name}-old-prompt",
+                alarm_description=f"A prompt has waited for {OLDEST_SECONDS // 60} minutes: no "
+                "instance could be started, or the model fails.",
+                threshold=OLDEST_SECONDS,
+                evaluation_periods=2,
+                comparison_operator=_AT_LEAST,
+                treat_missing_data=aws_cloudwatch.TreatMissingData.NOT_BREACHING,
+            ),
+            topic,
+        )
+
+
+_AT_LEAST = aws_cloudwatch.ComparisonOperator.GREATER_THAN_OR_EQUAL_TO_THRESHOLD
+
+
+def _of_queue(endpoint_name: str, metric: str) -> aws_cloudwatch.Metric:
+    return aws_cloudwatch.Metric(
+        namespace="AWS/SageMaker",
+        metric_name=metric,
+        dimensions_map={"EndpointName": endpoint_name},
+        statistic="Maximum",
+        period=_FIVE_MINUTES,
+    )

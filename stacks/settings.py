@@ -1,223 +1,50 @@
-"""Settings of `app.py`: the deployment and its models, validated before synth.
+"""Settings of `app.py`: the deployment, validated before synth. Its endpoints are in `endpoint.py`.
 
 Frozen values and their rules. Knows no construct and makes no call.
 """
 
-import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import timedelta
-from decimal import Decimal
-from typing import Any
 
 from parkmeter.core.events import MAILED
-from parkmeter.core.hours import Hours
-from parkmeter.core.meter import ZERO
-from parkmeter.core.money import MOST_AN_HOUR, PRICE_PLACES, is_price
 from parkmeter.core.reserved import RESERVED
+from stacks.endpoint import Container, Endpoint, JumpStart, Vpc, is_number, is_whole
 from stacks.names import (
     DEFAULT_PREFIX,
     LONGEST_BUCKET,
     LONGEST_ENDPOINT,
     LONGEST_FUNCTION,
+    TAG,
     Names,
 )
 
-_NAME = re.compile(r"[a-z0-9](-?[a-z0-9])*")
-_RESOURCE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
+__all__ = ["Container", "Endpoint", "ExistingTable", "JumpStart", "Settings", "Vpc"]
+
 _EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
 _ADDRESS = re.compile(r"https://[^\s/?#]+(/[^\s/?#]+)*")
-_MOST_VARIANTS = 5
-"""The definition of an endpoint must fit into an SSM parameter: 4 KB."""
+_TABLE = re.compile(r"[A-Za-z0-9_.-]{3,255}")
+_KEY = re.compile(r"arn:aws[a-z-]*:kms:[a-z0-9-]+:\d{12}:key/[A-Za-z0-9-]+")
+_POLICY = re.compile(r"arn:aws[a-z-]*:iam::(\d{12}|aws):policy/[\w+=,.@/-]+")
 
-_MOST_AT_ONCE = 1000
-"""MaxConcurrentInvocationsPerInstance (AWS)."""
+_TAG = re.compile(r"[\w .:/=+@-]{0,128}", re.ASCII)
 
-_SHORTEST_STARTUP, _LONGEST_STARTUP = 60, 3600
-"""Seconds; the limits of SageMaker's wait for a container or its model (AWS)."""
+LEAST_FOR_CLOCK = 5
+"""Its runs overlap: ticks, and one for each top-up and each change of a state."""
 
-
-@dataclass(frozen=True, slots=True)
-class JumpStart:
-    """A model of SageMaker JumpStart, in a version that is in `jumpstart.json`."""
-
-    model_id: str
-    version: str
+_LONGEST_TAGS = 800
+"""Characters in all: they are part of an endpoint's definition, in an SSM parameter of 4 KB."""
 
 
 @dataclass(frozen=True, slots=True)
-class Container:
-    """A container with SageMaker's contract (`/ping`, `/invocations` on port 8080).
+class ExistingTable:
+    """A table that exists already, such as one that an earlier deployment retained.
 
-    `image` is `repository:tag`, in AWS's registry of deep learning containers or, with
-    `own_registry`, in the account's own. `artifact` is the S3 address of a `model.tar.gz`, if the
-    container does not download its model itself.
-    """
-
-    image: str
-    environment: Mapping[str, str] = field(default_factory=dict)
-    artifact: str | None = None
-    own_registry: bool = False
-
-    def __post_init__(self) -> None:
-        if not re.fullmatch(r"[a-z0-9][a-z0-9._/-]*:[A-Za-z0-9._-]+", self.image):
-            raise ValueError(f"image {self.image!r}: write repository:tag, without a host")
-        if self.artifact is not None and not re.fullmatch(r"s3://[^/]+/.+", self.artifact):
-            raise ValueError(f"artifact {self.artifact!r}: write s3://bucket/key")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Endpoint:
-    """One metered endpoint; units are in the fields' names.
-
-    `instance_types`: best first; where AWS has no capacity the next one is tried.
-    `price_per_hour`: dollars by type, or one number for the first. Others are looked up in the
-    Price List on deploy; one that is not listed is unknown, never zero. `hours`: its schedule, such
-    as `("Mon-Fri 09:00-17:00 Europe/London",)`. `idle_minutes`: time after the last prompt until it
-    is ejected, up to two minutes late; None: never. `wake_minutes`: what a prompt to the closed
-    meter buys, if its token may top up; None: nothing. `extend_minutes`: what the link in a warning
-    adds.
+    The stack uses it and neither creates nor deletes it. The key of an auth table is `token`, a
+    string; a table of meters is one of parkmeter's own.
     """
 
     name: str
-    model: JumpStart | Container
-    instance_types: tuple[str, ...]
-    api_resource: str = ""
-    price_per_hour: Mapping[str, Decimal] | Decimal | None = None
-    initial_provision_time_minutes: float | None = None
-    startup_timeout_seconds: int = 1800
-    startup_credit_minutes: float = 30
-    drain_seconds: float = 30
-    max_top_up_minutes: float = 1440
-    max_minutes_ahead: float = 10080
-    warn_minutes: tuple[float, ...] = (10, 2)
-    hours: tuple[str, ...] = ()
-    idle_minutes: float | None = None
-    wake_minutes: float | None = None
-    extend_minutes: float = 30
-    async_concurrency: int = 4
-    async_most_instances: int = 1
-    async_results_days: int = 7
-
-    def __post_init__(self) -> None:
-        for field_name, rule, is_valid in _RULES:
-            if not is_valid(getattr(self, field_name)):
-                raise self._invalid(field_name, rule)
-        if unused := self.prices.keys() - set(self.instance_types):
-            raise self._invalid("price_per_hour", f"{min(unused)} is not in instance_types")
-        try:
-            longest = Hours.of(self.hours).longest if self.hours else ZERO
-        except ValueError as error:
-            raise self._invalid("hours", str(error)) from None
-        if longest > timedelta(minutes=self.max_minutes_ahead):
-            raise self._invalid("hours", "no window longer than max_minutes_ahead")
-
-    @property
-    def resource(self) -> str:
-        """The path segment under which prompts reach it."""
-        return self.api_resource or self.name
-
-    @property
-    def prices(self) -> Mapping[str, Decimal]:
-        """The configured prices by instance type, in dollars per hour."""
-        match self.price_per_hour:
-            case None:
-                return {}
-            case Decimal() as first:
-                return {self.instance_types[0]: first}
-            case several:
-                return several
-
-    @property
-    def title(self) -> str:
-        """Beginning of its stacks' names: `flan-t5` → `FlanT5`."""
-        return "".join(part.capitalize() for part in self.name.split("-"))
-
-    def _invalid(self, field_name: str, rule: str) -> ValueError:
-        value = getattr(self, field_name)
-        return ValueError(f"endpoint {self.name!r}: {field_name} {value!r}: {rule}")
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-
-
-def _above_zero(value: float) -> bool:
-    return _is_number(value) and value > 0
-
-
-def _not_negative(value: float) -> bool:
-    return _is_number(value) and value >= 0
-
-
-_SEVERAL = "in brackets; a single one with a comma"
-
-_RULES: tuple[tuple[str, str, Callable[[Any], bool]], ...] = (
-    ("name", "lower-case letters, digits, inner hyphens", lambda name: bool(_NAME.fullmatch(name))),
-    (
-        "model",
-        "JumpStart(…) or Container(…)",
-        lambda model: isinstance(model, JumpStart | Container),
-    ),
-    ("instance_types", f'{_SEVERAL}: ("ml.g5.xlarge",)', lambda kinds: isinstance(kinds, tuple)),
-    ("instance_types", "one or more, each once", lambda kinds: 0 < len(kinds) == len(set(kinds))),
-    ("instance_types", f"at most {_MOST_VARIANTS}", lambda kinds: len(kinds) <= _MOST_VARIANTS),
-    (
-        "instance_types",
-        "SageMaker's begin with ml.",
-        lambda kinds: all(str(kind).startswith("ml.") for kind in kinds),
-    ),
-    ("resource", "api_resource is one path segment", lambda path: bool(_RESOURCE.fullmatch(path))),
-    (
-        "startup_timeout_seconds",
-        f"{_SHORTEST_STARTUP} to {_LONGEST_STARTUP}",
-        lambda seconds: _is_number(seconds) and _SHORTEST_STARTUP <= seconds <= _LONGEST_STARTUP,
-    ),
-    (
-        "price_per_hour",
-        'Decimal("1.41"), or {"ml.g5.xlarge": Decimal("1.41")} for some of them; None if unknown',
-        lambda given: isinstance(given, Decimal | Mapping | None),
-    ),
-    (
-        "prices",
-        f'Decimal("1.41") dollars: not negative, at most {MOST_AN_HOUR}, {PRICE_PLACES} places',
-        lambda prices: all(isinstance(one, Decimal) and is_price(one) for one in prices.values()),
-    ),
-    ("startup_credit_minutes", "a number, not negative", _not_negative),
-    ("drain_seconds", "a number, not negative", _not_negative),
-    (
-        "warn_minutes",
-        f"numbers, not negative, {_SEVERAL}: (10,)",
-        lambda ahead: isinstance(ahead, tuple) and all(map(_not_negative, ahead)),
-    ),
-    (
-        "hours",
-        f"texts {_SEVERAL}",
-        lambda texts: isinstance(texts, tuple) and all(isinstance(text, str) for text in texts),
-    ),
-    (
-        "idle_minutes",
-        "a number greater than 0; None: never idle",
-        lambda minutes: minutes is None or _above_zero(minutes),
-    ),
-    (
-        "wake_minutes",
-        "a number greater than 0; None: prompts do not wake it",
-        lambda minutes: minutes is None or _above_zero(minutes),
-    ),
-    ("extend_minutes", "a number greater than 0", _above_zero),
-    ("max_top_up_minutes", "a number greater than 0", _above_zero),
-    ("max_minutes_ahead", "a number greater than 0", _above_zero),
-    (
-        "async_concurrency",
-        f"1 to {_MOST_AT_ONCE}",
-        lambda calls: isinstance(calls, int) and 1 <= calls <= _MOST_AT_ONCE,
-    ),
-    ("async_most_instances", "a number greater than 0", _above_zero),
-    ("async_results_days", "a number greater than 0", _above_zero),
-)
-"""The rules of an endpoint, checked in this order: a field, the rule in words, the test."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -226,6 +53,14 @@ class Settings:
 
     `notification_events`: the kinds of entries that are mailed. `public_url`: the API's address for
     the links in mails, if it has a domain of yours.
+
+    `auth_table`, `meters_table`: another name for a table, where the account has one of the default
+    name, or an `ExistingTable`. Set them before the first deployment: a table under another name is
+    a new one. `production`: tables outlive their stacks, and neither can be deleted by mistake.
+    `tags`: of everything, metered endpoints too. `kms_key`: the ARN of a key of yours that encrypts
+    tables, async objects, and the disks of instances. `permissions_boundary`: the ARN of a policy
+    that bounds every role. `clock_concurrency`: concurrent functions that are kept for the clock,
+    out of the account's quota; None: it shares that with all others.
     """
 
     region: str
@@ -236,6 +71,13 @@ class Settings:
     notification_events: tuple[str, ...] = tuple(MAILED)
     public_url: str | None = None
     log_days: int = 30
+    auth_table: str | ExistingTable | None = None
+    meters_table: str | ExistingTable | None = None
+    production: bool = False
+    tags: Mapping[str, str] = field(default_factory=dict)
+    kms_key: str | None = None
+    permissions_boundary: str | None = None
+    clock_concurrency: int | None = None
 
     def __post_init__(self) -> None:
         if not re.fullmatch(r"[a-z]{2}(-[a-z]+)+-\d", self.region):
@@ -250,24 +92,53 @@ class Settings:
         given: object = self.endpoints
         if not isinstance(given, tuple) or not given:
             raise ValueError("endpoints: one or more in brackets, one with a comma: (FLAN_T5_XXL,)")
+        self._check_options()
         self._check_paths()
         self._check_lengths()
 
     @property
     def names(self) -> Names:
         """The literal names of this deployment."""
-        return Names(self.prefix)
+        meters, auth = (
+            one.name if isinstance(one, ExistingTable) else one or ""
+            for one in (self.meters_table, self.auth_table)
+        )
+        return Names(self.prefix, meters, auth)
 
     def initial_minutes(self, endpoint: Endpoint) -> float:
         """Return the minutes that an endpoint's meter gets on its first provisioning."""
         own = endpoint.initial_provision_time_minutes
         minutes = self.initial_provision_time_minutes if own is None else own
-        if not _is_number(minutes) or not 0 <= minutes <= endpoint.max_minutes_ahead:
+        if not is_number(minutes) or not 0 <= minutes <= endpoint.max_minutes_ahead:
             raise ValueError(
                 f"endpoint {endpoint.name!r}: initial_provision_time_minutes {minutes!r}: "
                 f"0 to {endpoint.max_minutes_ahead:g}"
             )
         return minutes
+
+    def _check_options(self) -> None:
+        names = self.names
+        for name in (names.auth_table, names.meters_table):
+            if not _TABLE.fullmatch(name):
+                raise ValueError(f"table {name!r}: 3 to 255 letters, digits, _ . or -")
+        if names.auth_table == names.meters_table:
+            raise ValueError(f"auth_table and meters_table: both are {names.auth_table!r}")
+        if self.kms_key is not None and not _KEY.fullmatch(self.kms_key):
+            raise ValueError(f"kms_key {self.kms_key!r}: the ARN of a key: arn:aws:kms:…:key/…")
+        boundary = self.permissions_boundary
+        if boundary is not None and not _POLICY.fullmatch(boundary):
+            raise ValueError(f"permissions_boundary {boundary!r}: arn:aws:iam::…:policy/…")
+        kept = self.clock_concurrency
+        if kept is not None and (not is_whole(kept) or kept < LEAST_FOR_CLOCK):
+            raise ValueError(f"clock_concurrency {kept!r}: {LEAST_FOR_CLOCK} or more, or None")
+        given: object = self.tags
+        if not isinstance(given, Mapping):
+            raise ValueError('tags: in braces: {"team": "search"}')  # noqa: TRY004 (as all others)
+        if sum(len(f"{key}{value}") for key, value in self.tags.items()) > _LONGEST_TAGS:
+            raise ValueError(f"tags: at most {_LONGEST_TAGS} characters in all")
+        for key, value in self.tags.items():
+            if key == TAG or key.lower().startswith("aws:") or not key or not _is_tag(key, value):
+                raise ValueError(f"tags {key!r}: {value!r}: a key and a text that AWS accepts")
 
     def _check_paths(self) -> None:
         taken = dict.fromkeys(RESERVED, "parkmeter itself")
@@ -302,3 +173,7 @@ class Settings:
                         f"endpoint {name!r}: {made} has more than {longest} characters; "
                         "shorten name or prefix"
                     )
+
+
+def _is_tag(key: object, value: object) -> bool:
+    return all(isinstance(one, str) and bool(_TAG.fullmatch(one)) for one in (key, value))

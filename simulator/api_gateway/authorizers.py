@@ -26,7 +26,7 @@ class Authorizer:
         invoke: Callable[[str, bytes], Outcome],
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._function = function_of(properties["AuthorizerUri"])
+        self.function = function_of(properties["AuthorizerUri"])
         self._sources = [s for s in properties.get("IdentitySource", "").split(",") if s]
         self._ttl = int(properties.get("AuthorizerResultTtlInSeconds", _DEFAULT_TTL))
         self._invoke = invoke
@@ -62,7 +62,7 @@ class Authorizer:
             return answer if self._monotonic() < expires_at else None
 
     def _call(self, event: dict[str, Any]) -> dict[str, Any]:
-        outcome = self._invoke(self._function, json.dumps(event).encode())
+        outcome = self._invoke(self.function, json.dumps(event).encode())
         if outcome.error:
             # Exactly this message means 401; any other is a failure.
             message = json.loads(outcome.payload).get("errorMessage")

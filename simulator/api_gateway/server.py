@@ -17,7 +17,7 @@ from simulator.api_gateway import proxy_integration, routes
 from simulator.api_gateway.authorizers import Authorizer, function_of
 from simulator.api_gateway.gateway_responses import GatewayError, GatewayResponses, Response
 from simulator.cloudformation.stacks import Resource, Stacks
-from simulator.lambda_runtime.functions import Functions, UnknownFunctionError
+from simulator.lambda_runtime.functions import Functions, TooLargeError, UnknownFunctionError
 from simulator.sagemaker.account import ACCOUNT, REGION
 
 MAX_BODY = 10 * 1024 * 1024
@@ -25,11 +25,22 @@ DEFAULT_TIMEOUT = 29_000
 """Milliseconds; the most that AWS allows without a quota increase."""
 
 
+MayInvoke = Callable[[str | None, str, str], bool]
+"""Returns whether a role, or without one the method itself (an ARN), may invoke a function."""
+
+
 class RestApi:
     """One deployed API."""
 
-    def __init__(self, api: Resource, resources: list[Resource], functions: Functions) -> None:
+    def __init__(
+        self,
+        api: Resource,
+        resources: list[Resource],
+        functions: Functions,
+        may_invoke: MayInvoke,
+    ) -> None:
         self.id = api.physical_id
+        self._may_invoke = may_invoke
         own = [r for r in resources if r.properties.get("RestApiId") == self.id]
         self.stages = {r.properties["StageName"] for r in own if r.kind == "AWS::ApiGateway::Stage"}
         self._root = routes.tree(self.id, resources)
@@ -37,7 +48,7 @@ class RestApi:
             r for r in own if r.kind == "AWS::ApiGateway::GatewayResponse"
         )
         self._authorizers = {
-            r.physical_id: Authorizer(r.properties, functions.invoke)
+            r.physical_id: (Authorizer(r.properties, functions.invoke), r.properties)
             for r in own
             if r.kind == "AWS::ApiGateway::Authorizer"
         }
@@ -60,7 +71,10 @@ class RestApi:
             raise GatewayError("MISSING_AUTHENTICATION_TOKEN")
         common = proxy_integration.event(request, self.id, match.resource.path, match.parameters)
         if method.get("AuthorizationType") == "CUSTOM":
-            authorizer = self._authorizers[method["AuthorizerId"]]
+            authorizer, properties = self._authorizers[method["AuthorizerId"]]
+            role, function = properties.get("AuthorizerCredentials"), authorizer.function
+            if not self._may_invoke(role, self._arn(request), function):
+                raise GatewayError("AUTHORIZER_CONFIGURATION_ERROR")
             context = authorizer.context(
                 {"type": "REQUEST", "methodArn": self._arn(request), **common}
             )
@@ -76,6 +90,8 @@ class RestApi:
     ) -> Response:
         event = proxy_integration.with_body(common, request.body, binary=self._binary)
         function = function_of(integration["Uri"])
+        if not self._may_invoke(integration.get("Credentials"), self._arn(request), function):
+            raise GatewayError("API_CONFIGURATION_ERROR")
         future = executor.submit(self._functions.invoke, function, json.dumps(event).encode())
         try:
             outcome = future.result(integration.get("TimeoutInMillis", DEFAULT_TIMEOUT) / 1000)
@@ -83,6 +99,9 @@ class RestApi:
             raise GatewayError("INTEGRATION_TIMEOUT") from None
         except UnknownFunctionError:
             raise GatewayError("API_CONFIGURATION_ERROR") from None
+        except TooLargeError:
+            # That Lambda's refusal becomes this response is an assumption.
+            raise GatewayError("REQUEST_TOO_LARGE") from None
         if outcome.error:
             raise GatewayError("DEFAULT_5XX")
         return proxy_integration.response(outcome.payload, request.request_id, binary=self._binary)
@@ -95,8 +114,11 @@ class RestApi:
 class ApiGateway:
     """Serves the deployed API at `url`, followed by `/` and its stage."""
 
-    def __init__(self, stacks: Stacks, functions: Functions, port: int = 0) -> None:
+    def __init__(
+        self, stacks: Stacks, functions: Functions, may_invoke: MayInvoke, port: int = 0
+    ) -> None:
         self._stacks = stacks
+        self._may_invoke = may_invoke
         self._functions = functions
         self._executor = ThreadPoolExecutor(64, "integration")
         self._lock = threading.Lock()
@@ -136,7 +158,11 @@ class ApiGateway:
             if self._changes_seen != self._stacks.changes:
                 everything = self._stacks.all()
                 apis = [r for r in everything if r.kind == "AWS::ApiGateway::RestApi"]
-                self._api = RestApi(apis[0], everything, self._functions) if apis else None
+                self._api = (
+                    RestApi(apis[0], everything, self._functions, self._may_invoke)
+                    if apis
+                    else None
+                )
                 self._changes_seen = self._stacks.changes
             return self._api
 

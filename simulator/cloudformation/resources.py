@@ -16,7 +16,7 @@ from botocore.exceptions import ClientError
 from moto.backends import get_backend
 from moto.cloudformation import parsing
 
-from simulator.sagemaker.account import ACCOUNT, REGION
+from simulator.sagemaker.account import ACCOUNT, REGION, Account
 
 ENDPOINT_TIMEOUT = 180.0
 """Seconds for an endpoint to be in service, or deleted."""
@@ -168,10 +168,10 @@ class SageMakerKind:
     def create(self, declared: Declared) -> PhysicalResource:
         noun, name_key = _SAGEMAKER[declared.kind]
         name = declared.properties.get(name_key) or declared.generated_name
+        request = {**declared.properties, name_key: name, "Tags": _tags(declared)}
+        request.pop(_OF_UPDATES, None)
         try:
-            response = getattr(self._client, f"create_{noun}")(
-                **{**declared.properties, name_key: name, "Tags": _tags(declared)}
-            )
+            response = getattr(self._client, f"create_{noun}")(**request)
         except ClientError as error:
             raise ResourceError(str(error)) from error
         arn = next(value for key, value in response.items() if key.endswith("Arn"))
@@ -191,8 +191,12 @@ class SageMakerKind:
             # Immutable: a new one replaces it, under a new name.
             return self.create(declared)
         name = created.get_cfn_attribute(name_key)
-        config = declared.properties["EndpointConfigName"]
-        self._client.update_endpoint(EndpointName=name, EndpointConfigName=config)
+        members = ("EndpointConfigName", _OF_UPDATES)
+        given = {key: declared.properties[key] for key in members if key in declared.properties}
+        try:
+            self._client.update_endpoint(EndpointName=name, **given)
+        except ClientError as error:
+            raise ResourceError(str(error)) from error
         self._wait_until_settled(name)
         return created
 
@@ -232,11 +236,32 @@ def _tags(declared: Declared) -> list[dict[str, str]]:
     return [{"Key": key, "Value": value} for key, value in tags.items()]
 
 
+_OF_UPDATES = "RetainAllVariantProperties"
+"""A property of an endpoint that CloudFormation passes on when it updates one."""
+
 _SAGEMAKER = {
     "AWS::SageMaker::Model": ("model", "ModelName"),
     "AWS::SageMaker::EndpointConfig": ("endpoint_config", "EndpointConfigName"),
     "AWS::SageMaker::Endpoint": ("endpoint", "EndpointName"),
 }
+
+
+class ScalableTargetKind(StoredKind):
+    """Scalable targets, registered with SageMaker's account."""
+
+    def __init__(self, account: Account) -> None:
+        self._account = account
+
+    def create(self, declared: Declared) -> PhysicalResource:
+        resource = declared.properties["ResourceId"]
+        with self._account.lock:
+            self._account.scalable.register(resource)
+        dimension = declared.properties["ScalableDimension"]
+        return PhysicalResource(declared, f"{resource}|{dimension}|sagemaker")
+
+    def delete(self, _created: PhysicalResource, declared: Declared) -> None:
+        with self._account.lock:
+            self._account.scalable.deregister(declared.properties["ResourceId"])
 
 
 class ResourceKinds:
@@ -247,17 +272,19 @@ class ResourceKinds:
         moto: ResourceKind,
         sagemaker: ResourceKind,
         custom: ResourceKind,
+        scalable: ResourceKind,
         tables: ResourceKind,
     ) -> None:
         self._moto, self._sagemaker, self._custom = moto, sagemaker, custom
-        self._stored = StoredKind()
-        self._tables = tables
+        self._scalable, self._tables, self._stored = scalable, tables, StoredKind()
 
     def __call__(self, kind: str) -> ResourceKind:
         if kind.startswith("Custom::") or kind == "AWS::CloudFormation::CustomResource":
             return self._custom
         if kind in _SAGEMAKER:
             return self._sagemaker
+        if kind == "AWS::ApplicationAutoScaling::ScalableTarget":
+            return self._scalable
         if kind == "AWS::DynamoDB::Table":
             return self._tables
         return self._moto if kind in parsing.get_model_map() else self._stored

@@ -49,7 +49,8 @@ class _Map(parsing.ResourceMap):
 class Stacks:
     """All stacks. `resources` holds existing ones by stack and logical id; read it with `lock`.
 
-    `changes` counts finished operations, so that readers know when to read again.
+    `changes` counts finished operations, so that readers know when to read again; `on_change` is
+    called at the end of each.
     """
 
     def __init__(self, lock: threading.RLock) -> None:
@@ -57,6 +58,7 @@ class Stacks:
         self.kinds: ResourceKinds
         self.resources: dict[str, dict[str, Resource]] = {}
         self.changes = 0
+        self.on_change: Callable[[], None] = lambda: None
         self._started = threading.local()
 
     def all(self) -> list[Resource]:
@@ -120,6 +122,7 @@ class Stacks:
             except Exception as error:  # noqa: BLE001
                 self._add_event(stack, "DELETE_FAILED", str(error))
                 status = "ROLLBACK_FAILED"
+        self.on_change()
         with self.lock:
             self.changes += 1
             if status in ("CREATE_COMPLETE", "UPDATE_COMPLETE"):

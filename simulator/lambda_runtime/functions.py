@@ -11,21 +11,25 @@ import logging
 import threading
 import zipfile
 from collections import defaultdict, deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, Self
+from typing import Any, Protocol, Self
 from urllib.parse import unquote
 
 from moto.awslambda.exceptions import UnknownFunctionException
 from werkzeug.wrappers import Request, Response
 
+from simulator.iam.calls import Call
 from simulator.lambda_runtime.process import FunctionProcess, Outcome, Settings, link_runtime
 from simulator.moto_services import MotoServices
 
 MAX_PROCESSES = 4
 """Per function; AWS starts a thousand. Further invocations wait for a free one."""
+
+MAX_PAYLOAD = 6 * 1024 * 1024
+"""Bytes of a request that waits for its response, and of the response (Lambda's quotas)."""
 
 MAX_LOG_LINES = 5000
 """Lines of output kept for each function."""
@@ -33,24 +37,42 @@ MAX_LOG_LINES = 5000
 _LOG = logging.getLogger(__name__)
 
 
+class Roles(Protocol):
+    """IAM, as far as Lambda needs it."""
+
+    def session(self, role: str, name: str) -> str:
+        """Return the access key of a role's session."""
+
+    def permits(self, role: str, name: str, call: Call) -> bool:
+        """Return whether the session may make a call."""
+
+
 class UnknownFunctionError(Exception):
     """Raised when no function has this name."""
+
+
+class TooLargeError(Exception):
+    """Raised for a request of more than MAX_PAYLOAD."""
 
 
 class Functions:
     """All functions of the cloud; `environment` is added to each one's own variables.
 
-    `log` receives a function's name and each line that it prints.
+    Each runs with the credentials of its role, from `roles`; its output is kept only if the role
+    may write it to the function's log group. `log` receives a function's name and each line that
+    it prints.
     """
 
     def __init__(
         self,
         services: MotoServices,
         environment: Mapping[str, str],
+        roles: Roles,
         log: Callable[[str, str], None] = lambda _name, _line: None,
     ) -> None:
         self._services = services
         self._environment = environment
+        self._roles = roles
         self._log = log
         self._folder = TemporaryDirectory(prefix="simulated-lambda-")
         self._pools: dict[str, _Pool] = {}
@@ -58,6 +80,7 @@ class Functions:
         self._logs: dict[str, deque[str]] = defaultdict(lambda: deque(maxlen=MAX_LOG_LINES))
         self._running: set[threading.Thread] = set()
         self._closing = False
+        self._suspended: set[str] = set()
 
     def __enter__(self) -> Self:
         self._runtime.mkdir()
@@ -77,10 +100,22 @@ class Functions:
 
         Raises:
             UnknownFunctionError: there is no such function.
+            TooLargeError: the payload exceeds Lambda's limit.
 
         """
-        pool = self._pool(name.rpartition(":function:")[2] or name)
-        return Outcome.failed("the cloud is closing") if self._closing else pool.invoke(payload)
+        name = name.rpartition(":function:")[2] or name
+        if name in self._suspended:
+            return Outcome.failed("Rate Exceeded.", "TooManyRequestsException")
+        pool = self._pool(name)
+        if len(payload) > MAX_PAYLOAD:
+            raise TooLargeError
+        if self._closing:
+            return Outcome.failed("the cloud is closing")
+        outcome = pool.invoke(payload)
+        if len(outcome.payload) > MAX_PAYLOAD:
+            why = f"Response payload size exceeded the maximum of {MAX_PAYLOAD} bytes."
+            return Outcome.failed(why, "Function.ResponseSizeTooLarge")
+        return outcome
 
     def start(self, name: str, payload: bytes) -> None:
         """Invoke a function without waiting. A failed invocation is logged, not retried.
@@ -89,13 +124,33 @@ class Functions:
             UnknownFunctionError: there is no such function.
 
         """
-        self._pool(name.rpartition(":function:")[2] or name)
+        name = name.rpartition(":function:")[2] or name
+        if name in self._suspended:
+            return
+        self._pool(name)
         thread = threading.Thread(target=self._run, args=(name, payload), name=f"start {name}")
         with self._lock:
             if self._closing:
                 return
             self._running.add(thread)
         thread.start()
+
+    @contextlib.contextmanager
+    def suspended(self, name: str) -> Iterator[None]:
+        """Run a function not at all, as with a reserved concurrency of 0.
+
+        Its processes end now. Invocations that wait for an answer are throttled; the others are
+        lost, as after their retries.
+        """
+        self._suspended.add(name)
+        with self._lock:
+            pool = self._pools.pop(name, None)
+        if pool is not None:
+            pool.close()
+        try:
+            yield
+        finally:
+            self._suspended.discard(name)
 
     def logs(self, name: str) -> list[str]:
         """Return the last lines of a function's output."""
@@ -116,6 +171,13 @@ class Functions:
             error = {"Type": "User", "Message": f"Function not found: {name}"}
             headers = {"x-amzn-ErrorType": "ResourceNotFoundException"}
             return Response(json.dumps(error), 404, headers, mimetype="application/json")
+        except TooLargeError:
+            why = (
+                f"Request must be smaller than {MAX_PAYLOAD} bytes for the InvokeFunction operation"
+            )
+            headers = {"x-amzn-ErrorType": "RequestTooLargeException"}
+            body = json.dumps({"Type": "User", "message": why})
+            return Response(body, 413, headers, mimetype="application/json")
         headers = {"X-Amz-Executed-Version": "$LATEST"}
         if outcome.error:
             headers["X-Amz-Function-Error"] = outcome.error
@@ -146,7 +208,8 @@ class Functions:
             pool = self._pools.get(name)
             if pool is not None and pool.settings == settings:
                 return pool
-            new = _Pool(settings, self._runtime, partial(self._record_output, name))
+            log = partial(self._record_output, name) if self._may_log(settings) else _discard
+            new = _Pool(settings, self._runtime, log)
             self._pools[name] = new
         if pool is not None:
             pool.retire()
@@ -166,8 +229,21 @@ class Functions:
                 timeout=float(function.timeout),
                 memory=int(function.memory_size),
                 folder=folder,
-                environment={**function.environment_vars, **self._environment},
+                role=function.role,
+                environment={
+                    **function.environment_vars,
+                    **self._environment,
+                    "AWS_ACCESS_KEY_ID": self._roles.session(function.role, name),
+                },
             )
+
+    def _may_log(self, settings: Settings) -> bool:
+        group = {"logGroupName": f"/aws/lambda/{settings.name}"}
+        stream = {**group, "logStreamName": f"$LATEST/{settings.name}"}
+        return all(
+            self._roles.permits(settings.role, settings.name, Call("logs", operation, stream))
+            for operation in ("CreateLogStream", "PutLogEvents")
+        )
 
     def _unpacked(self, function: Any) -> Path:
         """Unpack its package once, with the services' `lock` held: no reader sees a part of it."""
@@ -177,6 +253,10 @@ class Functions:
             with zipfile.ZipFile(io.BytesIO(function.code_bytes)) as package:
                 package.extractall(folder)
         return folder
+
+
+def _discard(_line: str) -> None:
+    """Lose a line, as Lambda does where a role may not write logs."""
 
 
 class _Pool:

@@ -67,6 +67,7 @@ class Settings:
     timeout: float
     memory: int
     folder: Path
+    role: str
     environment: Mapping[str, str]
 
 

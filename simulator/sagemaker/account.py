@@ -8,7 +8,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable
 from datetime import datetime
-from typing import Any, Self
+from typing import Any
 
 from simulator.sagemaker import refusals
 from simulator.sagemaker.containers import Launch
@@ -23,6 +23,8 @@ from simulator.sagemaker.endpoint import (
 )
 from simulator.sagemaker.faults import Faults
 from simulator.sagemaker.messages import AsyncJob, Call
+from simulator.sagemaker.models import Access, Model, Unrestricted, failure_of, image_exists
+from simulator.sagemaker.scalable_targets import ScalableTargets
 from simulator.sagemaker.state_events import state_change
 
 ACCOUNT = "111122223333"
@@ -32,7 +34,8 @@ REGION = "us-east-1"
 class Account:
     """Models, configs and endpoints. Thread-safe; hold `lock` to make several calls atomic.
 
-    `calls` lists all calls, refused ones included; `jobs` the accepted asynchronous invocations;
+    `calls` lists all calls, refused ones included; `jobs` the accepted asynchronous invocations,
+    of which the first `jobs_done` have left their queue;
     `lives` counts the creations of each endpoint; `violations` lists calls that the service accepts
     although its documentation forbids them. `notify` receives the event of every state change with
     `lock` held: it must not wait.
@@ -47,13 +50,18 @@ class Account:
         self.lives: Counter[str] = Counter()
         self.calls: list[Call] = []
         self.jobs: list[AsyncJob] = []
+        self.jobs_done = 0
         self.violations: list[str] = []
         self.notify: Callable[[dict[str, Any]], None] = lambda _event: None
         self._launch = launch
         self.lock = threading.RLock()
-        self._models: dict[str, dict[str, Any]] = {}
+        self.access: Access = Unrestricted()
+        self.images: set[str] = set()
+        self._models: dict[str, Model] = {}
+        self.scalable = ScalableTargets(ACCOUNT, REGION)
         self._configs: dict[str, EndpointConfig] = {}
         self._endpoints: dict[str, Endpoint] = {}
+        self._gone: list[tuple[Endpoint, datetime]] = []
 
     @staticmethod
     def arn(kind: str, name: str) -> str:
@@ -63,12 +71,17 @@ class Account:
     # ── Models and configs ───────────────────────────────────────────────────────────────────────
 
     def create_model(self, name: str, request: dict[str, Any]) -> str:
-        """Create a model and return its ARN."""
+        """Create a model whose image exists and whose role SageMaker may assume; return its ARN."""
         with self.lock:
             arn = self.arn("model", name)
             if arn in self._models:
                 raise refusals.exists_already("model", arn)
-            self._models[arn] = {**request, "ModelArn": arn, "CreationTime": self.now()}
+            model = Model(name, arn, {**request, "ModelArn": arn, "CreationTime": self.now()})
+            if not self.access.may_assume("sagemaker.amazonaws.com", model.role):
+                raise refusals.role_not_assumable(model.role)
+            if model.image and not image_exists(model.image, self.images, ACCOUNT, REGION):
+                raise refusals.image_not_found(model.image)
+            self._models[arn] = model
             return arn
 
     def model(self, name: str) -> dict[str, Any]:
@@ -77,7 +90,7 @@ class Account:
             arn = self.arn("model", name)
             if arn not in self._models:
                 raise refusals.missing("model", arn)
-            return {key: value for key, value in self._models[arn].items() if key != "Tags"}
+            return {key: value for key, value in self._models[arn].request.items() if key != "Tags"}
 
     def delete_model(self, name: str) -> None:
         """Delete a model, used or not."""
@@ -137,7 +150,8 @@ class Account:
             config = self._config_for_create(config_name)
             self._check_quota(config)
             endpoint = Endpoint(name, arn, config, created=now, modified=now, tags=tags)
-            failure = self.faults.failure_of_next(name)
+            endpoint.desired = config.initial
+            failure = self.faults.failure_of_next(name) or self._failure_of_role(name, config)
             if self.faults.without_capacity & set(config.instances()):
                 endpoint.plan(Status.FAILED, now + self.delays.provision, NO_CAPACITY)
             elif failure is not None:
@@ -149,6 +163,24 @@ class Account:
             self.lives[name] += 1
             self.notify(state_change(endpoint, ACCOUNT, REGION))
             return endpoint
+
+    def _failure_of_role(self, endpoint: str, config: EndpointConfig) -> str | None:
+        """Return the reason for which a model's execution role lets the endpoint fail, if any."""
+        for variant in config.variants:
+            # A model that was deleted since counts as permitted: the service keeps a copy.
+            model = self._models.get(self.arn("model", variant.get("ModelName", "")))
+            if model is not None:
+                failure = failure_of(model, variant["VariantName"], endpoint, self.access)
+                if failure is not None:
+                    return failure
+        return None
+
+    def role_of(self, endpoint: Endpoint) -> str:
+        """Return the execution role of an endpoint's first variant; empty if its model is gone."""
+        with self.lock:
+            name = endpoint.config.variants[0].get("ModelName", "")
+            model = self._models.get(self.arn("model", name))
+            return "" if model is None else model.role
 
     def _check_quota(self, config: EndpointConfig) -> None:
         for kind, requested in config.instances().items():
@@ -175,6 +207,14 @@ class Account:
         with self.lock:
             return self._advance()
 
+    def listed(self) -> list[Endpoint]:
+        """Return all endpoints as ListEndpoints knows them: new ones late, deleted ones longer."""
+        with self.lock:
+            known = self.now() - self.delays.listing
+            present = [one for one in self._advance() if one.created <= known]
+            self._gone = [(one, at) for one, at in self._gone if at > known]
+            return present + [one for one, _ in self._gone]
+
     def delete_endpoint(self, name: str) -> None:
         """Start to delete an endpoint that is not in progress."""
         with self.lock:
@@ -182,23 +222,39 @@ class Account:
             # For Deleting this is an assumption.
             if endpoint.status in IN_PROGRESS or endpoint.status is Status.DELETING:
                 raise refusals.in_progress(endpoint.arn)
+            for resource in self.scalable.of(name):
+                self.scalable.deregister(resource)
             now = self.now()
             self._set_state(endpoint, Status.DELETING, now)
             endpoint.plan(None, now + self.delays.delete)
 
-    def update_endpoint(self, name: str, config_name: str) -> Endpoint:
-        """Start to update an endpoint that is neither in progress nor failed."""
+    def update_endpoint(self, name: str, config_name: str, *, retain: bool = False) -> Endpoint:
+        """Start to update an endpoint that is neither in progress nor failed.
+
+        Its instances become those of the config, unless `retain`ed.
+        """
         with self.lock:
             endpoint = self.endpoint(name)
             if endpoint.status in IN_PROGRESS or endpoint.status is Status.DELETING:
                 raise refusals.in_progress(endpoint.arn)
             if endpoint.status is Status.FAILED:
                 raise refusals.only_deletable(endpoint.arn)
-            endpoint.config = self._config_for_create(config_name)
-            now = self.now()
+            config = self._config_for_create(config_name)
+            if self.scalable.of(name) and config.kinds != endpoint.config.kinds:
+                raise refusals.scalable_target_keeps_type(endpoint.arn)
+            endpoint.config, now = config, self.now()
+            endpoint.desired = endpoint.desired if retain else config.initial
             self._set_state(endpoint, Status.UPDATING, now)
             endpoint.plan(Status.IN_SERVICE, now + self.delays.update)
             return endpoint
+
+    def rescale(self, name: str, instances: int) -> None:
+        """Start to change the number of instances, as Application Auto Scaling does."""
+        with self.lock:
+            endpoint, now = self.endpoint(name), self.now()
+            self._set_state(endpoint, Status.UPDATING, now)
+            endpoint.desired = instances
+            endpoint.plan(Status.IN_SERVICE, now + self.delays.update)
 
     def tags(self, arn: str) -> dict[str, str]:
         """Return the tags of an endpoint, mutable."""
@@ -207,6 +263,12 @@ class Account:
             if arn not in self._endpoints:
                 raise refusals.no_such_resource()
             return self._endpoints[arn].tags
+
+    def tags_if_any(self, arn: str) -> dict[str, str]:
+        """Return the tags of an endpoint; none if it does not exist."""
+        with self.lock:
+            found = self._endpoints.get(arn)
+            return {} if found is None else dict(found.tags)
 
     def serving(self, name: str) -> Endpoint:
         """Return the serving endpoint of this name; the runtime distinguishes case."""
@@ -257,6 +319,7 @@ class Account:
             while endpoint.due(now):
                 if endpoint.next_status is None:
                     del self._endpoints[endpoint.arn]
+                    self._gone.append((endpoint, endpoint.next_at or now))
                     break
                 if not endpoint.advance(now, self.delays):
                     break
@@ -268,31 +331,3 @@ class Account:
     ) -> None:
         endpoint.set_state(status, at, failure)
         self.notify(state_change(endpoint, ACCOUNT, REGION))
-
-
-class Poller:
-    """A thread that polls the account while it is entered.
-
-    An account advances its endpoints only when it is read: without polling, the event of an
-    endpoint that gets ready by itself would come late.
-    """
-
-    INTERVAL = 0.2
-    """Seconds."""
-
-    def __init__(self, account: Account) -> None:
-        self._account = account
-        self._closing = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="endpoint poller")
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_error: object) -> None:
-        self._closing.set()
-        self._thread.join()
-
-    def _run(self) -> None:
-        while not self._closing.wait(self.INTERVAL):
-            self._account.endpoints()

@@ -9,10 +9,16 @@ import json
 from collections.abc import Callable
 from typing import Any
 
+from simulator.iam import calls as iam
 from simulator.sagemaker.account import Account
 from simulator.sagemaker.endpoint import SERVING, Endpoint
 from simulator.sagemaker.messages import Answer, Call, Request
-from simulator.sagemaker.refusals import RefusedError, invalid
+from simulator.sagemaker.refusals import (
+    RefusedError,
+    denied_by_iam,
+    invalid,
+    scalable_target_in_the_way,
+)
 from simulator.sagemaker.service_model import errors_of, hold_to_model, mistakes_of, plain, service
 
 CONTENT_TYPE = "application/x-amz-json-1.1"
@@ -64,7 +70,8 @@ class ControlPlane:
             request.must_be_signed()
             operation = self._operation(request)
             members = self._valid(operation, request)
-            self._account.faults.before(operation)
+            self._authorize(request, operation, members)
+            self._account.faults.before(operation, self._account.now())
             with self._account.lock:
                 answer = self._operations[operation](members)
             hold_to_model(answer, self._model.operation_model(operation))
@@ -86,6 +93,16 @@ class ControlPlane:
         if name not in self._operations:
             raise RefusedError("NotSimulated", f"The simulator has no {name}.", status=501)
         return name
+
+    def _authorize(self, request: Request, operation: str, members: Json) -> None:
+        try:
+            self._account.access.check(
+                request.access_key, iam.Call("sagemaker", operation, members)
+            )
+        except iam.DeniedError as denied:
+            if "DeregisterScalableTarget" in str(denied):
+                raise scalable_target_in_the_way() from None
+            raise denied_by_iam(str(denied)) from None
 
     def _valid(self, operation: str, request: Request) -> Json:
         try:
@@ -132,8 +149,9 @@ class ControlPlane:
         return {"EndpointArn": endpoint.arn}
 
     def _update_endpoint(self, request: Json) -> Json:
-        config = request["EndpointConfigName"]
-        return {"EndpointArn": self._account.update_endpoint(request["EndpointName"], config).arn}
+        name, config = request["EndpointName"], request["EndpointConfigName"]
+        retain = bool(request.get("RetainAllVariantProperties"))
+        return {"EndpointArn": self._account.update_endpoint(name, config, retain=retain).arn}
 
     def _delete_endpoint(self, request: Json) -> Json:
         self._account.delete_endpoint(request["EndpointName"])
@@ -148,8 +166,8 @@ class ControlPlane:
             answer["ProductionVariants"] = [
                 {
                     "VariantName": variant["VariantName"],
-                    "CurrentInstanceCount": variant.get("InitialInstanceCount", 1),
-                    "DesiredInstanceCount": variant.get("InitialInstanceCount", 1),
+                    "CurrentInstanceCount": endpoint.instances,
+                    "DesiredInstanceCount": endpoint.desired,
                 }
                 for variant in endpoint.config.variants
             ]
@@ -165,7 +183,7 @@ class ControlPlane:
             return [str(plain(_summary(endpoint)[_SORT_MEMBER[by]])), endpoint.name]
 
         chosen = sorted(
-            (one for one in self._account.endpoints() if _matches(one, request)),
+            (one for one in self._account.listed() if _matches(one, request)),
             key=key,
             reverse=descending,
         )

@@ -57,7 +57,8 @@ class Delays:
     """Durations of each state change.
 
     `health_check`: after `create`, until a container without an answer fails its endpoint;
-    `config`: until CreateEndpoint finds a new EndpointConfig.
+    `config`: until CreateEndpoint finds a new EndpointConfig; `listing`: how far ListEndpoints is
+    behind DescribeEndpoint.
     """
 
     create: timedelta = timedelta(minutes=3)
@@ -66,6 +67,7 @@ class Delays:
     update: timedelta = timedelta(minutes=3)
     delete: timedelta = timedelta(seconds=20)
     config: timedelta = timedelta(0)
+    listing: timedelta = timedelta(0)
 
 
 @dataclass(frozen=True)
@@ -82,6 +84,16 @@ class EndpointConfig:
         """Return the production variants as requested."""
         return self.request["ProductionVariants"]
 
+    @property
+    def kinds(self) -> set[str]:
+        """Return the instance types."""
+        return set(self.instances())
+
+    @property
+    def initial(self) -> int:
+        """Return the number of instances of all variants."""
+        return sum(self.instances().values())
+
     def instances(self) -> dict[str, int]:
         """Return the number of instances by type."""
         taken: dict[str, int] = {}
@@ -93,7 +105,10 @@ class EndpointConfig:
 
 @dataclass
 class Endpoint:
-    """One endpoint. It enters `next_status` at `next_at`; a status of None then means deleted."""
+    """One endpoint. It enters `next_status` at `next_at`; a status of None then means deleted.
+
+    `instances` run, `desired` are to run once it is in service.
+    """
 
     name: str
     arn: str
@@ -108,6 +123,8 @@ class Endpoint:
     next_at: datetime | None = None
     next_failure: str = ""
     stuck: bool = False
+    instances: int = 0
+    desired: int = 0
     ping_failed: bool = False  # the container was not healthy when InService was due
 
     def set_state(self, status: Status, at: datetime, failure: str = "") -> None:
@@ -115,6 +132,8 @@ class Endpoint:
         self.status, self.modified, self.failure = status, at, failure
         self.next_status = self.next_at = None
         self.next_failure = ""
+        if status is Status.IN_SERVICE:
+            self.instances = self.desired
         if status in (Status.FAILED, Status.DELETING) and self.container is not None:
             self.container.close()
             self.container = None

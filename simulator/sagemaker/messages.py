@@ -1,13 +1,11 @@
 """HTTP requests and responses of both protocols, and the records of calls and jobs."""
 
-import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
+from simulator.iam.wire import Signature, signature_of
 from simulator.sagemaker.refusals import unsigned
-
-_SCOPE = re.compile(r"Credential=[^/]+/\d+/([a-z0-9-]+)/")
 
 
 @dataclass(frozen=True)
@@ -30,10 +28,14 @@ class Request:
             raise unsigned()
 
     @property
-    def region(self) -> str | None:
-        """The region that the request was signed for; None without a signature."""
-        scope = _SCOPE.search(self.headers.get("Authorization", ""))
-        return scope and scope[1]
+    def signature(self) -> Signature | None:
+        """Who signed it, and for which region; None without a signature."""
+        return signature_of(self.headers.get("Authorization", ""), "")
+
+    @property
+    def access_key(self) -> str:
+        """The key that signed it; empty without a signature."""
+        return "" if self.signature is None else self.signature.access_key
 
 
 @dataclass(frozen=True)
@@ -60,7 +62,7 @@ class AsyncJob:
     """A job that InvokeEndpointAsync accepted, run by `AsyncInference` or by a test.
 
     `container` (host:port) takes `POST /invocations` with `headers`; the input is `body`, or the
-    object at `input_location`.
+    object at `input_location`. `role` is the container's; `topics` are those of its config.
     """
 
     endpoint: str
@@ -71,3 +73,5 @@ class AsyncJob:
     input_location: str | None
     output_location: str
     failure_location: str
+    role: str = ""
+    topics: Mapping[str, str] = field(default_factory=dict)

@@ -84,10 +84,54 @@ def internal_failure() -> RefusedError:
 
 def denied(principal: str, operation: str, arn: str) -> RefusedError:
     """Return the error for a missing permission."""
-    return RefusedError(
-        "AccessDeniedException",
+    return denied_by_iam(
         f"User: {principal} is not authorized to perform: sagemaker:{operation} on resource: {arn} "
-        "because no identity-based policy allows the action",
+        "because no identity-based policy allows the action"
+    )
+
+
+def denied_by_iam(message: str) -> RefusedError:
+    """Return the error for a missing permission, with IAM's message."""
+    return RefusedError("AccessDeniedException", message)
+
+
+def scalable_target_in_the_way() -> RefusedError:
+    """Return the error of DeleteEndpoint for a caller that may not remove a scalable target.
+
+    From issue awslabs/stable-diffusion-aws-extension#161.
+    """
+    return invalid(
+        "An Application AutoScaling scalable target exists for a variant being deleted, and the "
+        "IAM identity used to invoke DeleteEndpoint does not have "
+        "application-autoscaling:DeregisterScalableTarget permission to deregister the scalable "
+        "target."
+    )
+
+
+def scalable_target_keeps_type(arn: str) -> RefusedError:
+    """Return the error for a new instance type of a scalable target; words assumed.
+
+    The rule: developer guide, "Update or delete endpoints that use automatic scaling".
+    """
+    return invalid(
+        f'Cannot change the instance type of endpoint "{arn}" while a scalable target is '
+        "registered for its variant. Deregister it first."
+    )
+
+
+def image_not_found(image: str) -> RefusedError:
+    """Return the error of CreateModel for an unknown image; words assumed."""
+    return invalid(f"Requested image {image} not found.")
+
+
+def role_not_assumable(role: str) -> RefusedError:
+    """Return the error for a role that is missing or does not trust SageMaker.
+
+    From issue awslabs/predictive-maintenance-using-machine-learning#3.
+    """
+    return invalid(
+        f"Could not assume role {role}. Please ensure that the role exists and allows principal "
+        "'sagemaker.amazonaws.com' to assume the role."
     )
 
 

@@ -15,6 +15,7 @@ from urllib.parse import unquote
 
 from botocore.model import OperationModel
 
+from simulator.iam import calls as iam
 from simulator.sagemaker import event_stream, refusals
 from simulator.sagemaker.account import ACCOUNT, REGION, Account
 from simulator.sagemaker.endpoint import Endpoint
@@ -60,7 +61,8 @@ class Runtime:
             asked.must_be_signed()
             operation, name = self._operation(asked)
             request = self._valid(operation, name, asked)
-            self._account.faults.before(operation)
+            self._authorize(asked, operation, name)
+            self._account.faults.before(operation, self._account.now())
             answer = self._invoke(operation, request)
             self._account.faults.after(operation)
         except RefusedError as refusal:
@@ -82,6 +84,13 @@ class Runtime:
         if mistakes := mistakes_of(request, model):
             raise RefusedError("ValidationError", mistakes)
         return request
+
+    def _authorize(self, request: Request, operation: str, name: str) -> None:
+        try:
+            call = iam.Call("sagemaker", operation, {"EndpointName": name})
+            self._account.access.check(request.access_key, call)
+        except iam.DeniedError as denied:
+            raise refusals.denied_by_iam(str(denied)) from None
 
     def _invoke(self, operation: str, request: Json) -> Answer:
         endpoint = self._account.serving(request["EndpointName"])
@@ -160,6 +169,8 @@ class Runtime:
             input_location=request.get("InputLocation"),
             output_location=f"{folder}/{name}",
             failure_location=f"{failures}/{name.removesuffix('.out')}-error.out",
+            role=self._account.role_of(endpoint),
+            topics=output.get("NotificationConfig", {}),
         )
         self._account.jobs.append(job)
         answer = {

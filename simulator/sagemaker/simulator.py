@@ -24,10 +24,10 @@ from simulator.sagemaker.control_plane import ControlPlane
 from simulator.sagemaker.endpoint import Delays
 from simulator.sagemaker.faults import Faults
 from simulator.sagemaker.messages import Answer, Request
+from simulator.sagemaker.models import ROLE
 from simulator.sagemaker.refusals import DroppedError
 from simulator.sagemaker.runtime import Runtime
 
-ROLE = f"arn:aws:iam::{ACCOUNT}:role/sagemaker"
 IMAGE = f"{ACCOUNT}.dkr.ecr.{REGION}.amazonaws.com/model:1"
 CREDENTIALS = {"aws_access_key_id": "simulated", "aws_secret_access_key": "simulated"}
 
@@ -52,6 +52,7 @@ class SageMakerSimulator:
     ) -> None:
         self.faults = Faults()
         self.account = Account(now, launch, delays, self.faults)
+        self.account.images.add(IMAGE)
         self.bugs: list[Exception] = []
         self._control = ControlPlane(self.account)
         self._elsewhere: dict[str, Account] = {}
@@ -125,9 +126,9 @@ class SageMakerSimulator:
         """
         try:
             if "X-Amz-Target" in request.headers:
-                region = request.region or REGION
-                if region != REGION:
-                    return ControlPlane(self.elsewhere(region)).answer(request)
+                signature = request.signature
+                if signature is not None and signature.region != REGION:
+                    return ControlPlane(self.elsewhere(signature.region)).answer(request)
                 return self._control.answer(request)
             return self._runtime.answer(request)
         except DroppedError:

@@ -88,6 +88,23 @@ def test_what_cannot_be_stopped_within_the_hour_fails_the_destroy_by_name(
     assert timedelta(minutes=55) <= running.now - begun < timedelta(minutes=56)
 
 
+def test_one_that_is_created_for_longer_than_the_hour_is_left_to_the_clock_and_then_destroyed(
+    life: Life, answers: CloudFormation
+) -> None:
+    life.top_up(10)
+    life.wind(seconds=10)
+    life.sagemaker.account.stick(HOSTED)
+    life.lifecycle().handle(request(answers, "Delete"), lambda: 900_000)
+    assert answers.last["Status"] == "FAILED"
+    assert "the clock, which is still deployed, deletes it" in answers.last["Reason"]
+    assert life.there() == {HOSTED: "Creating"}
+    life.sagemaker.account.unstick(HOSTED)
+    life.wind(minutes=1)
+    assert life.there() == {}
+    life.lifecycle().handle(request(answers, "Delete"), lambda: 900_000)
+    assert answers.last["Status"] == "SUCCESS"
+
+
 def test_what_was_never_started_is_destroyed_at_once(life: Life, answers: CloudFormation) -> None:
     life.lifecycle().handle(request(answers, "Delete"), lambda: 900_000)
     assert answers.last["Status"] == "SUCCESS"

@@ -104,8 +104,8 @@ def test_what_is_not_plainly_listed_is_unknown_and_never_zero(products: list[dic
     assert price.prices_in(PriceList(products), [KIND], REGION) == {}
 
 
-def asked(server: CloudFormation, kind: str = "Create") -> dict[str, Any]:
-    properties = {"Name": "flan-t5", "InstanceTypes": [KIND, OTHER], "Region": REGION}
+def asked(server: CloudFormation, kind: str = "Create", **more: str) -> dict[str, Any]:
+    properties = {"Name": "flan-t5", "InstanceTypes": [KIND, OTHER], "Region": REGION, **more}
     price.handler(request(server, kind) | {"ResourceProperties": properties}, None)
     return server.last
 
@@ -122,6 +122,13 @@ def test_the_answer_has_price_source_and_date_of_each_type(
         f"{OTHER}.PricePerHour": "",
         f"{OTHER}.Source": "",
     }
+
+
+def test_the_price_is_that_of_all_instances(
+    answers: CloudFormation, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(price.boto3, "client", lambda *_, **__: PriceList([product("1.70")]))
+    assert asked(answers, InstanceCount="3")["Data"][f"{KIND}.PricePerHour"] == "5.1"
 
 
 def test_where_one_region_does_not_answer_another_is_asked(
@@ -237,3 +244,22 @@ def test_a_definition_without_a_price_has_no_source_either(dollars, source, pric
     )
     assert definition_from(as_now, "/p/flan-t5").spec.prices == prices
     assert definition_from(as_once, "/p/flan-t5").spec.prices == prices
+
+
+def test_a_hiccup_while_the_number_of_instances_changes_keeps_the_price_of_one(
+    answers: CloudFormation, monkeypatch: pytest.MonkeyPatch
+):
+    class Parameters(PriceList):
+        def get_parameter(self, Name: str) -> dict[str, Any]:  # noqa: N803 (boto3's)
+            return {"Parameter": {"Name": Name, "Value": document(variant(KIND, "3.4", LISTED))}}
+
+    monkeypatch.setenv("PARKMETER_ENDPOINTS_PATH", "/parkmeter/endpoints/")
+    gone = Parameters(error=EndpointConnectionError(endpoint_url="x"))
+    monkeypatch.setattr(price.boto3, "client", lambda *_, **__: gone)
+    properties = {"Name": "flan-t5", "InstanceTypes": [KIND], "Region": REGION}
+    event = request(answers, "Update") | {
+        "ResourceProperties": properties | {"InstanceCount": "3"},
+        "OldResourceProperties": properties | {"InstanceCount": "2"},
+    }
+    price.handler(event, None)
+    assert answers.last["Data"][f"{KIND}.PricePerHour"] == "5.1"

@@ -79,7 +79,7 @@ def test_a_top_up_after_an_edit_that_ended_it_is_not_ended_again(running: Life) 
     found = running.expiries.values_of([FLAN])[FLAN]
     running.wind(seconds=1)
     running.top_up(10)
-    running.expiries.sync(running.service(), FLAN, found)
+    running.expiries.adopt(running.service(), FLAN, found)
     assert running.report().left > timedelta(minutes=9)
 
 
@@ -109,7 +109,8 @@ def test_an_edit_made_while_the_clock_is_at_work_is_not_written_over(running: Li
     read = running.expiries.values_of([FLAN])[FLAN]
     running.top_up(10)
     running.publish(utc("14:30:00"), tell=False)
-    running.expiries.sync(running.service(), FLAN, read)
+    running.expiries.adopt(running.service(), FLAN, read)
+    running.expiries.publish(running.service(), FLAN, read)
     assert running.published() == published(utc("14:30:00"))
     running.wind(minutes=1)
     assert running.meter().expires_at == utc("14:30:00")

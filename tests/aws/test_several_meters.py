@@ -1,5 +1,6 @@
 """Several meters of one deployment: a failure of one does not affect the others."""
 
+import itertools
 import threading
 from dataclasses import replace
 from datetime import timedelta
@@ -9,6 +10,7 @@ import boto3
 import pytest
 
 from parkmeter.aws import invocation_clock
+from parkmeter.aws.expiry_parameter import published
 from parkmeter.core.events import Event
 from parkmeter.core.journal import Kind
 from parkmeter.core.meter import Meter, is_open
@@ -57,6 +59,27 @@ def test_a_tick_reads_meters_and_parameters_many_at_once_and_sees_each_endpoint_
         "sagemaker:ListTags": len(names),  # a new function knows no endpoint yet
         "dynamodb:PutItem": 1,
     }
+
+
+def test_many_expiries_are_published_below_the_rate_that_ssm_takes(
+    life: Life, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = _started(life, 12)
+    put, written = life.deployment.ssm.put_parameter, []
+
+    def note(**request: Any) -> Any:
+        written.append((life.now, request["Name"]))
+        return put(**request)
+
+    monkeypatch.setattr(life.deployment.ssm, "put_parameter", note)
+    for name in names:
+        life.top_up(5, name)
+    life.run_alone({"kind": "tick"})
+    assert len(written) == len(names)
+    moments = [at for at, _ in written]
+    assert min(b - a for a, b in itertools.pairwise(moments)) >= timedelta(milliseconds=400)
+    for name in names:
+        assert life.published(name) == published(life.meter(name).expires_at)
 
 
 def test_settled_meters_cost_a_tick_nothing(running: Life) -> None:

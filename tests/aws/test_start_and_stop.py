@@ -1,11 +1,14 @@
 """Starts and stops of an endpoint on AWS, on a wound clock, with the races between them."""
 
+from dataclasses import replace
 from datetime import timedelta
+
+import pytest
 
 from parkmeter.core.journal import Kind
 from parkmeter.core.meter import Phase
 from simulator.sagemaker import refusals
-from tests.support.aws_life import FLAN, SECOND, Life, utc
+from tests.support.aws_life import DELAYS, FLAN, SECOND, Life, utc
 from tests.support.custom_resources import CloudFormation, request
 
 HOSTED = "parkmeter-flan-t5"
@@ -74,20 +77,52 @@ def test_without_any_event_the_minute_alone_does_it_all(life: Life) -> None:
     assert (life.status(), life.there()) == ("stopped", {})
 
 
-def test_a_delete_refused_while_creating_is_repeated_until_it_is_done(life: Life) -> None:
+@pytest.fixture
+def creating(life: Life) -> Life:
+    """An endpoint that takes seven minutes to be created, ejected after half a minute."""
+    life.sagemaker.account.delays = replace(DELAYS, create=timedelta(minutes=7))
     life.top_up(10)
     life.wind(seconds=30)
     life.eject()
-    life.wind(minutes=3)
-    *refused, granted = life.calls("DeleteEndpoint")
-    assert granted == ""
-    assert len(refused) > 20
-    assert set(refused) == {"ValidationException"}
-    permitted = utc("12:01:00")
+    return life
+
+
+def test_one_that_is_being_created_is_deleted_within_a_second_of_the_event_that_permits_it(
+    creating: Life,
+) -> None:
+    creating.wind(minutes=9)
+    (asked,) = creating.moments("DeleteEndpoint")
+    assert utc("12:07:00") <= asked <= utc("12:07:00") + SECOND
+    assert creating.calls("DeleteEndpoint") == [""]
+    assert (creating.status(), creating.there()) == ("stopped", {})
+    assert Kind.FAILURE not in creating.lines()
+
+
+@pytest.mark.parametrize("created_in", [407, 420, 431])
+def test_where_the_event_is_lost_it_is_deleted_within_half_a_minute(
+    life: Life, created_in: int
+) -> None:
+    life.sagemaker.account.delays = replace(DELAYS, create=timedelta(seconds=created_in))
+    life.top_up(10)
+    life.wind(seconds=30)
+    life.eject()
+    life.wind(seconds=1)
+    life.deaf = True
+    life.wind(minutes=9)
+    permitted = utc("12:00:00") + timedelta(seconds=created_in)
     asked = life.moments("DeleteEndpoint")[-1]
-    assert permitted <= asked <= permitted + SECOND
-    assert (life.status(), life.there()) == ("stopped", {})
-    assert Kind.FAILURE not in life.lines()
+    assert permitted <= asked <= permitted + timedelta(seconds=30)
+    assert life.there() == {}
+
+
+def test_while_it_is_being_created_a_closed_meter_makes_few_calls(creating: Life) -> None:
+    creating.wind(seconds=10)
+    with creating.counted() as calls:
+        creating.wind(minutes=5)
+    control = sum(count for name, count in calls.items() if name.startswith("sagemaker:"))
+    assert calls["sagemaker:DeleteEndpoint"] == 0
+    assert 5 * 2 <= control <= 5 * 6
+    assert calls["dynamodb:TransactWriteItems"] == 0
 
 
 def test_while_aws_maintains_it_nothing_can_be_deleted_and_then_it_is(running: Life) -> None:

@@ -3,6 +3,7 @@
 import os
 import shutil
 import signal
+import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -101,6 +102,20 @@ def test_with_a_delegated_control_group_nothing_escapes(delegated, handle, tmp_p
     watch(handle, spec, Phase.ABSENT)
     wait_for(lambda: not alive(worker), "the worker is gone")
     assert [one for one in delegated.iterdir() if one.is_dir()] == []
+
+
+def test_a_process_in_a_group_that_the_server_made_does_not_escape_either(delegated, handle):
+    spec = handle.good()
+    start(handle, spec)
+    watch(handle, spec, Phase.READY)
+    below = Path(handle.record(spec)["cgroup"]) / "of-the-server"
+    below.mkdir()
+    with subprocess.Popen(["sleep", "600"], start_new_session=True) as escaped:
+        (below / "cgroup.procs").write_text(str(escaped.pid))
+        handle.driver.stop(spec)
+        watch(handle, spec, Phase.ABSENT)
+        assert escaped.wait(10) == -signal.SIGKILL
+    assert not below.parent.exists()
 
 
 def test_the_control_group_goes_with_its_run(delegated, handle):

@@ -138,6 +138,15 @@ def test_a_start_makes_the_variants_config_an_endpoint_with_our_tag(here, contro
     assert tags == [{"Key": "parkmeter:deployment", "Value": "parkmeter"}]
 
 
+def test_the_deployments_tags_are_on_the_endpoint_and_never_in_place_of_ours(here, control):
+    given = {"team": "search", TAG: "another"}
+    here.driver.hostings = {FLAN.name: Hosting(THERE, {A100: "on-a100"}, given)}
+    here.start(A100)
+    arn = control.describe_endpoint(EndpointName=THERE)["EndpointArn"]
+    tags = {one["Key"]: one["Value"] for one in control.list_tags(ResourceArn=arn)["Tags"]}
+    assert tags == {"team": "search", TAG: "parkmeter"}
+
+
 def test_a_start_whose_answer_was_lost_may_be_repeated(here, sagemaker):
     sagemaker.faults.lose_answers("CreateEndpoint")
     with pytest.raises(DriverError, match="no answer from SageMaker"):
@@ -176,19 +185,29 @@ def test_another_failure_says_sagemakers_words_and_where_the_log_is(here, sagema
     )
 
 
-def test_over_the_quota_it_says_which_and_where_to_raise_it(here, sagemaker):
-    sagemaker.faults.quotas[A10G] = 0
+def test_over_the_quota_it_says_which_and_where_to_raise_it(here, sagemaker, control):
+    sagemaker.faults.quotas[A10G] = 1
+    control.create_endpoint(EndpointName="another", EndpointConfigName="on-a10g")
     with pytest.raises(DriverError) as refused:
         here.start()
     assert refused.value.capacity
     assert refused.value.detail == (
-        "It could not be started: the account's quota 'ml.g5.12xlarge for endpoint usage' is 0, "
+        "It could not be started: the account's quota 'ml.g5.12xlarge for endpoint usage' is 1, "
         "which is used up. Raise it in the AWS console under Service Quotas, Amazon SageMaker, "
         "in this region."
     )
     assert here.seen().phase is Phase.ABSENT
     here.start(A100)
     assert here.seen().phase is Phase.STARTING
+
+
+def test_a_quota_of_zero_is_not_called_used_up_and_names_the_next_step(here, sagemaker):
+    sagemaker.faults.quotas[A10G] = 0
+    with pytest.raises(DriverError) as refused:
+        here.start()
+    assert refused.value.capacity
+    assert "is 0, so none can be started in this region. Ask for 1" in refused.value.detail
+    assert "parkmeter doctor --aws" in refused.value.detail
 
 
 def test_a_config_that_is_not_to_be_found_yet_is_found_at_a_later_try(

@@ -15,7 +15,7 @@ from simulator.api_gateway.gateway_responses import GatewayError
 from simulator.cloud import SimulatedCloud
 from simulator.lambda_runtime.process import Outcome
 from simulator.sagemaker.containers import canned
-from tests.support.small_stack import deployed, function
+from tests.support.small_stack import deployed, function, permission
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -223,6 +223,7 @@ def cloud() -> Iterator[SimulatedCloud]:
         }
         resources["Deployment"]["DependsOn"] = ["Any", "Root"]
         resources["Function"] = function(started, "answering", CODE)
+        resources["Permission"] = permission("Function", "apigateway.amazonaws.com")
         deployed(started, "api", resources)
         yield started
 

@@ -27,12 +27,14 @@ from playwright.sync_api import expect
 
 from simulator.cdk import PROJECT, CdkError
 from simulator.cloud import SimulatedCloud
-from tests.support import chromium
+from simulator.iam.account import HERE
+from tests.support import chromium, permissions
 
 pytestmark = pytest.mark.timeout(600)
 
 TOKEN = "a pass code put there by hand"
 ENDPOINT = "parkmeter-flan-t5"
+VARIANT = f"endpoint/{ENDPOINT}/variant/AllTraffic"
 EXPIRY_PARAMETER = "/parkmeter/expiry/flan-t5"
 FORMAT = "%d-%m-%Y-%H-%M-%S"
 
@@ -63,7 +65,7 @@ def curl(cloud: SimulatedCloud, path: str, *words: str, token: str | None = TOKE
     )
     body, _, tail = done.stdout.rpartition("\n")
     status, _, kind = tail.partition(" ")
-    return int(status), kind, json.loads(body)
+    return int(status), kind, json.loads(body or "null")
 
 
 def until(found: Callable[[], Any], within: float = 60.0) -> Any:
@@ -184,12 +186,28 @@ def test_the_command_line_serves_an_address_on_aws_as_well(cloud):
     assert len(typed("invoke", "flan-t5", "write a story about a fox.")) > 10
     assert "top-up" in typed("journal")
     assert "pass code" in typed("receipt")
+    assert typed("logs", "flan-t5") == ""
     secret = typed("token", "create", "ada").strip()
     assert curl(cloud, "/endpoints", token=secret)[0] == 200
     assert "ada" in typed("token", "list")
 
 
+def test_a_token_with_a_daily_limit_adds_time_and_is_revoked(cloud):
+    wanted = json.dumps({"name": "bob", "scopes": ["top-up"], "minutes_per_day": 5})
+    code, _, bob = curl(cloud, "/tokens", "-d", wanted)
+    assert code == 201
+    for minutes, expected in ((5, 200), (1, 429)):
+        said = curl(
+            cloud, "/endpoint-expiry", "-d", f'{{"minutes": {minutes}}}', token=bob["token"]
+        )
+        assert said[0] == expected
+    assert curl(cloud, f"/tokens/{bob['id']}", "-X", "DELETE")[0] == 204
+    assert "bob" not in [token["name"] for token in curl(cloud, "/tokens")[2]["tokens"]]
+
+
 def test_what_is_open_needs_no_token(cloud):
+    assert page(cloud, "/prod/extend/none")[0] == 404
+
     cloud.tick()
     until(lambda: curl(cloud, "/health", token=None)[0] == 200)
 
@@ -234,6 +252,9 @@ def edit(file: Path, former: str, new: str) -> None:
     file.write_text(text.replace(former, new, 1))
 
 
+PROMPTS = "idle_minutes=600, wake_minutes=30,"
+
+
 @pytest.fixture(scope="module")
 def redeployed(cloud, tmp_path_factory) -> dict[str, Any]:
     """Deploy another version of the project with other settings; return the state before."""
@@ -243,7 +264,11 @@ def redeployed(cloud, tmp_path_factory) -> dict[str, Any]:
     for name in ("stacks", "src"):
         ignored = shutil.ignore_patterns("__pycache__")
         shutil.copytree(PROJECT / name, copy / name, ignore=ignored)
-    edit(copy / "app.py", "FLAN_T5_XXL = Endpoint(", "FLAN_T5_XXL = Endpoint(drain_seconds=1,")
+    edit(
+        copy / "app.py",
+        "FLAN_T5_XXL = Endpoint(",
+        "FLAN_T5_XXL = Endpoint(drain_seconds=1, " + PROMPTS,
+    )
     edit(copy / "app.py", '"ml.g5.12xlarge", "ml.g5.24', '"ml.g5.48xlarge", "ml.g5.24')
     edit(copy / "app.py", '"ml.g5.12xlarge": Decimal("7.09"), ', "")
     for handler in ("clock", "lifecycle"):
@@ -255,7 +280,7 @@ def redeployed(cloud, tmp_path_factory) -> dict[str, Any]:
         "endpoint": cloud.sagemaker.client().describe_endpoint(EndpointName=ENDPOINT),
     }
     cloud.cdk.synth(copy)
-    cloud.cdk.deploy("EndpointManagerStack")
+    cloud.cdk.deploy("FlanT5LambdaStack")
     return before
 
 
@@ -295,6 +320,9 @@ def test_the_async_stack_answers_later_through_the_api(cloud):
     until(lambda: curl(cloud, path)[0] != 202)
     code, _, said = curl(cloud, path)
     assert (code, len(said["generated_texts"])) == (200, 1)
+    code, _, said = curl(cloud, "/flan-async", "-d", '{"text_inputs": 7}')
+    path = f"/flan-async/{said['id']}"
+    assert until(lambda: (code := curl(cloud, path)[0]) != 202 and code) >= 400
 
 
 @pytest.fixture(scope="module")
@@ -358,10 +386,13 @@ def test_the_link_in_a_warnings_mail_extends_through_the_api_once(cloud, mails):
 
 
 def test_an_expiry_written_by_hand_is_adopted_and_ends_the_endpoint(cloud):
+    cloud.sagemaker.account.scalable.register(VARIANT)  # by hand, too
+    wanted = json.dumps({"name": "eve", "scopes": ["invoke"]})
+    eve = curl(cloud, "/tokens", "-d", wanted)[2]["token"]
     now = f"{datetime.now(UTC):{FORMAT}}"
     cloud.client("ssm").put_parameter(Name=EXPIRY_PARAMETER, Value=now, Overwrite=True)
-    until(lambda: curl(cloud, "/flan", "-d", "{}")[0] == 402)
-    _, kind, said = curl(cloud, "/flan", "-d", "{}")
+    until(lambda: curl(cloud, "/flan", "-d", "{}", token=eve)[0] == 402)
+    _, kind, said = curl(cloud, "/flan", "-d", "{}", token=eve)
     assert kind == "application/problem+json"
     assert said["code"] == "meter_closed"
     # No tick is needed: the clock waits for deadlines that are near.
@@ -373,6 +404,15 @@ def test_a_top_up_starts_it_again(cloud):
     until(lambda: status(cloud) == "running")
 
 
+def test_a_prompt_starts_it_too_for_a_token_that_may_top_up(cloud):
+    prompt = ("-d", '{"text_inputs": "Tell me a story."}')
+    assert curl(cloud, "/flan", *prompt)[0] == 200
+    curl(cloud, "/endpoints/flan-t5/eject", "-X", "POST")
+    until(lambda: ENDPOINT not in endpoints(cloud))
+    assert curl(cloud, "/flan", *prompt)[0] == 503
+    until(lambda: curl(cloud, "/flan", *prompt)[0] == 200)
+
+
 def test_the_minute_is_treated_and_leaves_a_heartbeat(cloud):
     before = len(cloud.logs("parkmeter-clock"))
     assert cloud.tick() >= 1
@@ -381,10 +421,13 @@ def test_the_minute_is_treated_and_leaves_a_heartbeat(cloud):
 
 def test_stacks_are_destroyed_one_by_one_and_the_manager_stops_the_endpoint(cloud):
     assert set(endpoints(cloud)) == {ENDPOINT, f"{ENDPOINT}-async"}
+    permissions.ask_without_an_authorizer(cloud, TOKEN)
+    permissions.look_up_a_price_in_vain(cloud)
+    permissions.change_the_async_instance_type(cloud)
     for stack in ("FlanT5AsyncStack", "APIStack", "FlanT5LambdaStack"):
         cloud.cdk.destroy(stack, "--exclusively")
         assert endpoints(cloud) == [ENDPOINT]
-    cloud.cdk.destroy("EndpointManagerStack", "--exclusively")
+    permissions.destroy_slowly(cloud, "flan-t5", VARIANT)
     assert endpoints(cloud) == []
     cloud.cdk.destroy("FlanT5MeteredStack", "--exclusively")
 
@@ -401,6 +444,14 @@ def test_what_was_destroyed_leaves_nothing_that_costs(cloud):
     names = [p["Name"] for p in cloud.client("ssm").describe_parameters()["Parameters"]]
     assert [name for name in names if name.startswith("/parkmeter/")] == []
     assert cloud.client("apigateway").get_rest_apis()["items"] == []
+
+
+def test_every_call_had_a_grant_and_every_grant_a_call(cloud):
+    ledger = cloud.iam.ledger
+    assert ledger.missing() == []
+    assert ledger.unmatched(HERE) == []
+    assert ledger.unused() == []
+    permissions.hold_to_the_page(ledger.grants())
 
 
 def test_a_custom_resource_that_fails_fails_the_deploy_with_its_own_words(cloud):

@@ -9,7 +9,16 @@ from botocore.exceptions import ClientError
 
 from simulator.cloud import SimulatedCloud
 from simulator.sagemaker.containers import canned
-from tests.support.small_stack import ANSWERING, PATIENCE, ROLE, deploy, ended, function, reasons
+from tests.support.small_stack import (
+    ANSWERING,
+    PATIENCE,
+    ROLE,
+    deploy,
+    ended,
+    function,
+    permission,
+    reasons,
+)
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -36,6 +45,7 @@ def handler(event, context):
 @pytest.fixture(scope="module")
 def cloud() -> Iterator[SimulatedCloud]:
     with SimulatedCloud(launch=canned) as started:
+        started.sagemaker.account.images |= {f"{REGISTRY}/model:2"}
         yield started
 
 
@@ -157,6 +167,9 @@ def handler(event, context):
 # ── SageMaker ───────────────────────────────────────────────────────────────────────────────────
 
 
+REGISTRY = "111122223333.dkr.ecr.us-east-1.amazonaws.com"
+
+
 def hosted(image: str, instance_type: str = "ml.g5.12xlarge") -> dict[str, object]:
     variant = {
         "VariantName": "AllTraffic",
@@ -168,7 +181,10 @@ def hosted(image: str, instance_type: str = "ml.g5.12xlarge") -> dict[str, objec
     return {
         "Model": {
             "Type": "AWS::SageMaker::Model",
-            "Properties": {"ExecutionRoleArn": ROLE, "PrimaryContainer": {"Image": image}},
+            "Properties": {
+                "ExecutionRoleArn": ROLE,
+                "PrimaryContainer": {"Image": f"{REGISTRY}/{image}"},
+            },
             **kept,
         },
         "Config": {
@@ -215,6 +231,20 @@ def test_an_endpoint_is_there_when_its_stack_is_and_gone_when_it_is_deleted(clou
     assert cloud.sagemaker.client().list_endpoints()["Endpoints"] == []
 
 
+@pytest.mark.parametrize(
+    ("image", "role", "reason"),
+    [
+        ("model:3", ROLE, "Requested image"),
+        ("model:1", ROLE.replace("any", "unknown"), "Could not assume role"),
+    ],
+)
+def test_a_model_with_an_unknown_image_or_role_fails_its_stack(cloud, image, role, reason):
+    resources = hosted(image)
+    resources["Model"]["Properties"]["ExecutionRoleArn"] = role
+    assert deploy(cloud, reason.replace(" ", ""), resources) == "ROLLBACK_COMPLETE"
+    assert reason in reasons(cloud, reason.replace(" ", ""))
+
+
 def test_an_endpoint_that_fails_fails_its_stack(cloud):
     cloud.sagemaker.faults.fail_next_create("Doomed", "the model is broken")
     endpoint = {
@@ -244,6 +274,7 @@ def test_what_happens_reaches_the_functions_whose_rules_ask_for_it(cloud):
     watched = {"source": ["aws.ssm"], "detail": {"name": [{"prefix": "/watched/"}]}}
     resources = {
         "Function": function(cloud, "listening", code),
+        "Permission": permission("Function", "events.amazonaws.com"),
         "Minute": rule(ScheduleExpression="rate(1 minute)", Input='{"kind": "tick"}'),
         "Changed": rule(EventPattern=watched),
     }

@@ -89,6 +89,8 @@ def resources(cloud: SimulatedCloud) -> dict[tuple[str, str], str]:
         for stack in STACKS
         for one in found.describe_stack_resources(StackName=stack)["StackResources"]
         if one["ResourceType"] in NEVER_REPLACED
+        # An endpoint is updated by a configuration of another name.
+        and (stack, one["ResourceType"]) != ("FlanT5AsyncStack", "AWS::SageMaker::EndpointConfig")
     }
 
 
@@ -124,7 +126,10 @@ def test_a_stack_deployed_by_the_version_before_is_updated_without_losing_a_mete
         cloud.cdk.deploy(stack)
 
     handler = cloud.client("lambda").get_function(FunctionName="parkmeter-flan-t5-async-bucket")
-    assert handler["Configuration"]["Handler"] == "parkmeter.aws.async_inference.bucket.handler"
+    assert (
+        handler["Configuration"]["Handler"]
+        == "parkmeter.aws.async_inference.custom_resources.handler"
+    )
     after = kept(cloud, issued["token"])
     assert after.pop("resources") == before.pop("resources")
     assert after == before

@@ -123,12 +123,28 @@ def test_the_gateways_own_errors_are_problems_with_the_handlers_codes(seed: Temp
         "REQUEST_TOO_LARGE": "413",
         "THROTTLED": "429",
         "AUTHORIZER_FAILURE": "500",
-        "INTEGRATION_FAILURE": "502",
+        "INTEGRATION_FAILURE": "503",
         "INTEGRATION_TIMEOUT": "504",
         "DEFAULT_4XX": None,
         "DEFAULT_5XX": None,
     }
     assert "WWW-Authenticate" in str(said["UNAUTHORIZED"]["ResponseParameters"])
+    # Lambda's refusal of a call, at the cap of a function or the quota of the account.
+    busy = said["INTEGRATION_FAILURE"]["ResponseParameters"]
+    assert busy["gatewayresponse.header.Retry-After"] == "'5'"
+
+
+def test_an_api_that_mostly_fails_is_an_alarm(seed: Templates):
+    alarm = seed.one(STACK, "AWS::CloudWatch::Alarm")["Properties"]
+    assert alarm["AlarmName"] == "parkmeter-api-failing"
+    metrics = {
+        one["MetricStat"]["Metric"]["MetricName"]: one["MetricStat"]["Metric"]["Dimensions"]
+        for one in alarm["Metrics"]
+        if "MetricStat" in one
+    }
+    of_stage = [{"Name": "ApiName", "Value": "parkmeter"}, {"Name": "Stage", "Value": "prod"}]
+    assert metrics == {"Count": of_stage, "5XXError": of_stage}
+    assert flat(alarm["AlarmActions"][0]).endswith(":parkmeter-notifications")
 
 
 def test_a_deployment_waits_for_all_routes_and_words(several: Templates):

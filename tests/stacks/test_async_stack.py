@@ -54,11 +54,60 @@ def test_the_first_request_wakes_it(seed: Templates):
     ((step_id, step),) = (
         (logical_id, policy["Properties"])
         for logical_id, policy in seed.of_type(STACK, POLICY).items()
-        if policy["Properties"]["PolicyType"] == "StepScaling"
+        if policy["Properties"]["PolicyName"] == "parkmeter-flan-t5-async-wake"
     )
     steps = step["StepScalingPolicyConfiguration"]["StepAdjustments"]
     assert steps == [{"MetricIntervalLowerBound": 0, "ScalingAdjustment": 1}]
-    alarm = seed.one(STACK, "AWS::CloudWatch::Alarm")["Properties"]
+    alarm = seed.one(STACK, "AWS::CloudWatch::Alarm", AlarmName="parkmeter-flan-t5-async-queued")[
+        "Properties"
+    ]
     assert alarm["MetricName"] == "HasBacklogWithoutCapacity"
     assert (alarm["Threshold"], alarm["EvaluationPeriods"], alarm["Period"]) == (1, 1, 60)
     assert alarm["AlarmActions"] == [{"Ref": step_id}]
+
+
+def _alarm(templates: Templates, name: str) -> dict[str, object]:
+    alarm = templates.one(STACK, "AWS::CloudWatch::Alarm", AlarmName=name)
+    return alarm["Properties"]
+
+
+def test_instances_without_a_queue_for_an_hour_are_an_alarm_and_are_removed(seed: Templates):
+    ((end_id, end),) = (
+        (logical_id, policy["Properties"]["StepScalingPolicyConfiguration"])
+        for logical_id, policy in seed.of_type(STACK, POLICY).items()
+        if policy["Properties"]["PolicyName"] == "parkmeter-flan-t5-async-idle"
+    )
+    assert end["AdjustmentType"] == "ExactCapacity"
+    assert end["StepAdjustments"] == [{"MetricIntervalLowerBound": 0, "ScalingAdjustment": 0}]
+    alarm = _alarm(seed, "parkmeter-flan-t5-async-idle")
+    action, topic = alarm["AlarmActions"]
+    assert action == {"Ref": end_id}
+    assert flat(topic).endswith(":sns:us-east-1:<AWS::AccountId>:parkmeter-notifications")
+    metrics = {one["Id"]: one for one in alarm["Metrics"]}
+    assert metrics["instances"]["MetricStat"]["Stat"] == "SampleCount"
+    periods = {one["MetricStat"]["Period"] for one in metrics.values() if "MetricStat" in one}
+    assert periods == {300}
+    assert (alarm["EvaluationPeriods"], alarm["Threshold"]) == (12, 1)
+    assert alarm["TreatMissingData"] == "notBreaching"
+
+
+def test_a_prompt_that_waits_too_long_is_an_alarm(seed: Templates):
+    alarm = _alarm(seed, "parkmeter-flan-t5-async-old-prompt")
+    assert (alarm["MetricName"], alarm["Threshold"]) == ("ApproximateAgeOfOldestRequest", 1800)
+    assert alarm["Dimensions"] == [{"Name": "EndpointName", "Value": "parkmeter-flan-t5-async"}]
+
+
+def test_an_update_starts_no_instance_and_its_type_is_checked_before(seed: Templates):
+    endpoint = seed.one(STACK, "AWS::SageMaker::Endpoint")
+    assert endpoint["Properties"]["RetainAllVariantProperties"] is True
+    ((checked, resource),) = seed.of_type(STACK, "Custom::ParkmeterInstanceType").items()
+    assert checked in endpoint["DependsOn"]
+    assert resource["Properties"]["InstanceType"] == "ml.g5.12xlarge"
+    assert resource["Properties"]["AsyncEndpoint"] == "parkmeter-flan-t5-async"
+
+
+def test_the_synthesis_says_what_deploying_it_costs(seed: Templates):
+    ((level, text),) = seed.messages[STACK]
+    assert level == "info"
+    assert "starts 1 x ml.g5.12xlarge at once" in text
+    assert "about $2.95" in text

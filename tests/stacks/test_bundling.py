@@ -1,14 +1,18 @@
 """Lambda packages: their contents, and building one without Docker."""
 
+import os
+import stat
 import subprocess
 import sys
 import tomllib
+import zipfile
 from pathlib import Path
 
 import pytest
 from packaging.requirements import Requirement
 
-from stacks.bundling import LOCAL, PINNED, LambdaPackages, pinned_for
+from stacks import bundling
+from stacks.bundling import LAMBDA, LOCAL, PINNED, LambdaPackages, pinned_for
 from stacks.module_graph import needed_by
 
 ROOT = Path(__file__).parents[2]
@@ -127,6 +131,74 @@ def test_pinned_versions_lie_in_the_ranges_that_the_project_names():
 def test_larger_requirements_contain_the_smaller_ones_with_the_same_versions():
     store, web = (set(pinned.file.read_text().splitlines()[1:]) for pinned in PINNED[1:])
     assert {line for line in store if "==" in line} <= web
+
+
+@pytest.fixture
+def wheel(tmp_path: Path) -> Path:
+    """Requirements of one wheel, which holds more than its modules."""
+    name = tmp_path / "demo-1.0-py3-none-any.whl"
+    info = "demo-1.0.dist-info"
+    with zipfile.ZipFile(name, "w") as made:
+        made.writestr("demo/__init__.py", "")
+        made.writestr("demo/.agents/skills/demo.md", "for tools that write code")
+        made.writestr("demo-1.0.data/scripts/demo", "#!python\n")
+        made.writestr(f"{info}/METADATA", "Metadata-Version: 2.1\nName: demo\nVersion: 1.0\n")
+        made.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nTag: py3-none-any\n")
+        made.writestr(f"{info}/RECORD", "")
+    requirements = tmp_path / "requirements.txt"
+    requirements.write_text(f"{name}\n")
+    return requirements
+
+
+def test_what_a_lambda_does_not_run_is_not_in_its_package(wheel: Path):
+    with bundling._installed(wheel, LOCAL) as folder:
+        files = {path.relative_to(folder).as_posix() for path in Path(folder).rglob("*")}
+    assert {"demo", "demo/__init__.py"} <= files
+    assert not [name for name in files if ".agents" in name or name.startswith("bin")]
+
+
+def test_lambda_can_read_a_package_that_was_built_under_a_strict_umask(tmp_path: Path):
+    needed = needed_by(PROMPTS, SOURCE)
+    before = os.umask(0o077)
+    try:
+        folder = tmp_path / "package"
+        folder.mkdir()
+        LambdaPackages(LOCAL).build(needed, PINNED[0], folder)
+    finally:
+        os.umask(before)
+    modes = {
+        (path.is_dir(), stat.S_IMODE(path.stat().st_mode)) for path in (folder, *folder.rglob("*"))
+    }
+    assert modes == {(True, 0o755), (False, 0o644)}
+
+
+@pytest.mark.parametrize("platform", [LAMBDA, LOCAL])
+def test_where_pip_is_missing_uv_builds_the_package(
+    platform: str, wheel: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    uv, heard = tmp_path / "bin" / "uv", tmp_path / "heard"
+    uv.parent.mkdir()
+    uv.write_text(f'#!/bin/sh\nprintf "%s\\n" "$@" > {heard}\n')
+    uv.chmod(0o755)
+    monkeypatch.setenv("PATH", str(uv.parent), prepend=os.pathsep)
+    monkeypatch.setattr(bundling.importlib.util, "find_spec", lambda _name: None)
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
+    bundling._installed.__wrapped__(wheel, platform).cleanup()
+    words = heard.read_text().splitlines()
+    assert words[:2] == ["pip", "install"]
+    assert {"--no-deps", "--only-binary=:all:", str(wheel)} <= set(words)
+    for_lambda = {"--python-platform=aarch64-manylinux_2_28", "--python-version=3.14"}
+    assert (for_lambda <= set(words)) == (platform == LAMBDA)
+
+
+def test_without_pip_and_uv_the_build_says_what_to_install(
+    wheel: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(bundling.importlib.util, "find_spec", lambda _name: None)
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
+    with pytest.raises(RuntimeError, match="ensurepip, or install uv"):
+        bundling._installed.__wrapped__(wheel, LOCAL)
 
 
 @pytest.mark.timeout(300)

@@ -153,7 +153,7 @@ def test_every_function_knows_all_literal_names(several: Templates):
             assert resource["Properties"]["Runtime"] == "python3.14"
 
 
-def test_silence_errors_and_an_overdue_endpoint_are_alarms_that_reach_the_topic(seed: Templates):
+def test_what_goes_wrong_is_an_alarm_that_reaches_the_topic(seed: Templates):
     alarms = {
         alarm["Properties"]["AlarmName"]: alarm["Properties"]
         for alarm in seed.of_type(STACK, "AWS::CloudWatch::Alarm").values()
@@ -161,7 +161,12 @@ def test_silence_errors_and_an_overdue_endpoint_are_alarms_that_reach_the_topic(
     errors = alarms["parkmeter-clock-errors"]
     missing = alarms["parkmeter-clock-missing"]
     overdue = alarms["parkmeter-endpoint-overdue"]
-    assert len(alarms) == 3
+    throttled = alarms["parkmeter-clock-throttled"]
+    resource = alarms["parkmeter-custom-resource-failed"]
+    assert len(alarms) == 5
+    assert (throttled["Namespace"], throttled["MetricName"]) == ("AWS/Lambda", "Throttles")
+    assert throttled["Dimensions"] == [{"Name": "FunctionName", "Value": "parkmeter-clock"}]
+    assert (resource["Namespace"], resource["MetricName"]) == ("parkmeter", "FailedCustomResources")
     assert (errors["Namespace"], errors["MetricName"]) == ("AWS/Lambda", "Errors")
     assert missing["TreatMissingData"] == "breaching"
     assert (missing["Statistic"], missing["Period"]) == ("SampleCount", 300)
@@ -185,6 +190,15 @@ def test_an_address_is_subscribed_only_if_one_is_configured(seed: Templates, sev
     assert not seed.of_type(STACK, "AWS::SNS::Subscription")
     one = several.one(STACK, "AWS::SNS::Subscription")["Properties"]
     assert (one["Protocol"], one["Endpoint"]) == ("email", "ops@example.org")
+
+
+def test_a_deployment_without_an_address_for_its_alarms_says_so(
+    seed: Templates, several: Templates
+):
+    ((level, text),) = seed.messages[STACK]
+    assert level == "warning"
+    assert "notification_email is None" in text
+    assert several.messages[STACK] == []
 
 
 def test_the_clock_knows_what_to_mail_and_where_links_lead(seed: Templates, several: Templates):

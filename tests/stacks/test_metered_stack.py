@@ -84,9 +84,9 @@ def test_only_what_has_no_price_is_looked_up(several: Templates, seed: Templates
     looked_up = {
         f"{endpoint.title}MeteredStack"
         for endpoint in app.EXAMPLES
-        if endpoint.price_per_hour is None
+        if not endpoint.prices_in(several.settings.region)
     }
-    assert looked_up
+    assert len(looked_up) == len(app.EXAMPLES)  # of us-east-1 are the only prices
     for endpoint in app.EXAMPLES:
         stack = f"{endpoint.title}MeteredStack"
         assert len(several.of_type(stack, PRICE)) == (stack in looked_up)
@@ -209,6 +209,19 @@ def test_one_price_is_that_of_the_first_type_and_the_others_are_looked_up(
     assert second["price_per_hour"] == f"<{logical_id}.ml.g5.24xlarge.PricePerHour>"
 
 
+def test_prices_of_one_region_do_not_follow_into_another(several: Templates, seed: Templates):
+    variants = {
+        region.settings.region: json.loads(
+            flat(region.one(STACK, "AWS::SSM::Parameter")["Properties"]["Value"])
+        )["variants"]
+        for region in (several, seed)
+    }
+    assert {one["price_source"] for one in variants["us-east-1"]} == {"configuration"}
+    assert "configuration" not in {one["price_source"] for one in variants["eu-west-1"]}
+    anywhere = dataclasses.replace(app.FLAN_T5_XXL, price_region=None)
+    assert anywhere.prices_in("eu-west-1") == anywhere.prices
+
+
 def test_the_definition_of_most_types_fits_into_a_parameter(
     tmp_path: Path, context: dict[str, object]
 ):
@@ -220,7 +233,9 @@ def test_the_definition_of_most_types_fits_into_a_parameter(
         price_per_hour=None,
         hours=("Mon,Wed,Fri 09:00-12:00 America/Argentina/Buenos_Aires",) * 10,
     )
-    made = synthesized(dataclasses.replace(app.SETTINGS, endpoints=(endpoint,)), tmp_path, context)
+    tags = {f"tag-{number}": "x" * 75 for number in range(10)}
+    settings = dataclasses.replace(app.SETTINGS, endpoints=(endpoint,), tags=tags)
+    made = synthesized(settings, tmp_path, context)
     stack = f"{endpoint.title}MeteredStack"
     parameter = made.one(
         stack, "AWS::SSM::Parameter", Name=f"/parkmeter/endpoints/{endpoint.name}"

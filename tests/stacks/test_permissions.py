@@ -2,28 +2,27 @@
 
 import json
 import re
+from typing import Any
 
 import pytest
 
 from parkmeter.aws.link_secret import SECRET_PARTITION
 from parkmeter.stores.dynamodb_outbox import OUTBOX
-from simulator.moto_server import moto_server
+from simulator.iam.policy import Statement
+from simulator.iam.reach import Place, unreachable
 from stacks.iam_role import WILDCARDS, Grant
-from tests.support.aws_life import new_life
 from tests.support.synthesized import Templates, flat, listed
-from tests.support.wound_sagemaker import Wound
 
 MANAGER, API = "EndpointManagerStack", "APIStack"
 LOGS = {"logs:CreateLogStream", "logs:PutLogEvents"}
-METERS = {
-    "dynamodb:ConditionCheckItem",
-    "dynamodb:GetItem",
-    "dynamodb:PutItem",
-    "dynamodb:Query",
-}
-OF_SAGEMAKER = ("CreateEndpoint", "DeleteEndpoint", "DescribeEndpoint", "ListEndpoints", "ListTags")
+METERS = {"dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:Query"}
 ENDPOINTS = {"ssm:GetParameters"}
-STOP = {"sagemaker:DeleteEndpoint", "sagemaker:DescribeEndpoint", "sagemaker:ListTags"}
+STOP = {
+    "application-autoscaling:DeregisterScalableTarget",
+    "sagemaker:DeleteEndpoint",
+    "sagemaker:DescribeEndpoint",
+    "sagemaker:ListTags",
+}
 
 
 def _documents(templates: Templates):
@@ -39,20 +38,37 @@ def _documents(templates: Templates):
                 yield f"{stack} {logical_id}", statement, reasons
 
 
-def test_what_the_clock_calls_in_whole_lives_is_granted_to_it(
-    several: Templates, clock: Wound, monkeypatch: pytest.MonkeyPatch
-):
-    with moto_server() as moto, new_life(moto, clock, monkeypatch) as life:
-        life.deployment.define(warn_minutes=[2])
-        life.top_up(4)
-        with life.counted() as calls:
-            life.wind(minutes=12)
-        assert life.there() == {}
-    calls = set(calls)
-    assert {f"sagemaker:{operation}" for operation in OF_SAGEMAKER} <= calls
-    calls |= {"dynamodb:PutItem", "dynamodb:ConditionCheckItem"}  # parts of a transaction
-    granted = several.actions(MANAGER, "ClockRole")
-    assert calls - {"dynamodb:TransactWriteItems"} <= granted
+def _resolved(templates: Templates, value: Any) -> Any:
+    """Return a statement with the account, the region and the names of a deployment in it."""
+    match value:
+        case {"Fn::GetAtt": _} | {"Ref": _} | {"Fn::Join": _}:
+            text = flat(value)
+            for name, known in (
+                ("Partition", "aws"),
+                ("AccountId", "111122223333"),
+                ("Region", templates.settings.region),
+            ):
+                text = text.replace(f"<AWS::{name}>", known)
+            region = templates.settings.region
+            return re.sub(r"^<.+>$", f"arn:aws:sns:{region}:111122223333:a-topic", text)
+        case dict():
+            return {key: _resolved(templates, item) for key, item in value.items()}
+        case list():
+            return [_resolved(templates, item) for item in value]
+        case _:
+            return value
+
+
+@pytest.mark.parametrize("templates", ["seed", "several"])
+def test_every_grant_can_match_a_call(templates: str, request: pytest.FixtureRequest):
+    of: Templates = request.getfixturevalue(templates)
+    here = Place("111122223333", of.settings.region)
+    never = {
+        (where, reason)
+        for where, statement, _ in _documents(of)
+        for reason in unreachable(Statement.of(_resolved(of, statement)), here)
+    }
+    assert never == set()
 
 
 def test_no_action_is_a_wildcard(several: Templates):
@@ -155,7 +171,18 @@ def test_only_clock_may_create_and_only_clock_and_lifecycle_may_delete(several: 
             "InferenceRole",
             LOGS | {"dynamodb:GetItem", "sagemaker:InvokeEndpoint", "ssm:GetParameter"},
         ),
-        ("FlanT5AsyncStack", "BucketFunctionRole", LOGS | {"s3:DeleteObject", "s3:ListBucket"}),
+        (
+            "FlanT5AsyncStack",
+            "BucketFunctionRole",
+            LOGS
+            | {
+                "application-autoscaling:DescribeScalableTargets",
+                "s3:DeleteObject",
+                "s3:ListBucket",
+                "sagemaker:DescribeEndpoint",
+                "sagemaker:DescribeEndpointConfig",
+            },
+        ),
     ],
 )
 def test_each_role_may_do_this_and_no_more(
@@ -234,9 +261,34 @@ def test_roles_that_serve_all_endpoints_do_not_grow_with_them(seed: Templates, s
         assert len(json.dumps(several.statements(stack, role))) < 10_240
 
 
-def test_a_container_may_write_to_its_log_group_but_not_make_it_again(several: Templates):
+def test_a_container_may_do_with_its_log_group_what_sagemaker_does_with_its_role(
+    several: Templates,
+):
+    for stack, endpoint in (
+        ("FlanT5MeteredStack", "acme-flan-t5"),
+        ("FlanT5AsyncStack", "acme-flan-t5-async"),
+    ):
+        (logs,) = (
+            statement
+            for statement in several.statements(stack, "Role")
+            if any(action.startswith("logs:") for action in statement["Action"])
+        )
+        assert set(logs["Action"]) == {
+            "logs:CreateLogGroup",
+            "logs:CreateLogStream",
+            "logs:DescribeLogStreams",
+            "logs:PutLogEvents",
+        }
+        # Without the last two characters the actions on streams match nothing.
+        assert flat(logs["Resource"]).endswith(f"/aws/sagemaker/Endpoints/{endpoint}:*")
+
+
+def test_a_function_may_not_create_its_log_group_which_would_outlive_the_stack(
+    several: Templates,
+):
     for where, statement, _ in _documents(several):
-        assert "logs:CreateLogGroup" not in listed(statement["Action"]), where
+        if "logs:CreateLogGroup" in listed(statement["Action"]):
+            assert re.search(r"(Metered|Async)Stack Role[0-9A-F]{8}$", where), where
 
 
 def test_no_role_has_a_managed_policy_of_somebody_else(several: Templates):

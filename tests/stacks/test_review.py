@@ -12,10 +12,12 @@ from cdk_nag import AwsSolutionsChecks
 from tests.support.synthesized import Templates, synthesized
 
 
+@pytest.mark.parametrize("which", ["several", "guarded"])
 def test_cdk_nag_finds_nothing_that_is_not_acknowledged_with_a_reason(
-    several: Templates, tmp_path: Path, context: dict[str, object]
+    which: str, request: pytest.FixtureRequest, tmp_path: Path, context: dict[str, object]
 ):
-    synthesized(several.settings, tmp_path, context, AwsSolutionsChecks)
+    settings = request.getfixturevalue(which).settings
+    synthesized(settings, tmp_path, context, AwsSolutionsChecks)
 
 
 def test_cdk_nag_stops_a_synthesis_in_which_it_finds_something(tmp_path: Path):
@@ -26,8 +28,8 @@ def test_cdk_nag_stops_a_synthesis_in_which_it_finds_something(tmp_path: Path):
         app.synth()
 
 
-def test_cfn_lint_finds_nothing(seed: Templates, several: Templates):
-    for templates in (seed, several):
+def test_cfn_lint_finds_nothing(seed: Templates, several: Templates, guarded: Templates):
+    for templates in (seed, several, guarded):
         files = sorted(map(str, templates.folder.glob("*.template.json")))
         assert len(files) == len(templates.by_stack)
         # W3005 speaks of DependsOn that CDK itself writes beside a Ref.

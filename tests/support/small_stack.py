@@ -35,8 +35,9 @@ def function(cloud: SimulatedCloud, name: str, code: str, **more: Any) -> dict[s
     s3, key = cloud.client("s3"), f"{name}-{time.monotonic_ns()}.zip"
     if BUCKET not in [bucket["Name"] for bucket in s3.list_buckets()["Buckets"]]:
         s3.create_bucket(Bucket=BUCKET)
-        lambdas = json.dumps({"Principal": {"Service": "lambda.amazonaws.com"}})
-        cloud.client("iam").create_role(RoleName="any", AssumeRolePolicyDocument=lambdas)
+        services = {"Service": ["lambda.amazonaws.com", "sagemaker.amazonaws.com"]}
+        trust = json.dumps({"Statement": [{"Effect": "Allow", "Principal": services}]})
+        cloud.client("iam").create_role(RoleName="any", AssumeRolePolicyDocument=trust)
     s3.put_object(Bucket=BUCKET, Key=key, Body=written.getvalue())
     properties = {
         "FunctionName": name,
@@ -48,6 +49,16 @@ def function(cloud: SimulatedCloud, name: str, code: str, **more: Any) -> dict[s
         **more,
     }
     return {"Type": "AWS::Lambda::Function", "Properties": properties}
+
+
+def permission(function_id: str, service: str) -> dict[str, Any]:
+    """Return the template's resource that lets a service invoke a function of the stack."""
+    properties = {
+        "Action": "lambda:InvokeFunction",
+        "FunctionName": {"Fn::GetAtt": [function_id, "Arn"]},
+        "Principal": service,
+    }
+    return {"Type": "AWS::Lambda::Permission", "Properties": properties}
 
 
 def deploy(cloud: SimulatedCloud, name: str, resources: dict[str, Any]) -> str:

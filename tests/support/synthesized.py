@@ -23,13 +23,20 @@ class NoPackages:
 
 @dataclass(frozen=True)
 class Templates:
-    """Templates by stack id."""
+    """Templates by stack id.
+
+    `messages`: what the CDK command prints when it synthesizes the stack: level and text.
+    `protected`: whether the stack has termination protection.
+    """
 
     settings: Settings
     folder: Path
     by_stack: Mapping[str, dict[str, Any]]
     names: Mapping[str, str]
     dependencies: Mapping[str, set[str]]
+    messages: Mapping[str, list[tuple[str, str]]]
+    protected: Mapping[str, bool]
+    tags: Mapping[str, dict[str, str]]
 
     def of_type(self, stack: str, kind: str) -> dict[str, Resource]:
         return {
@@ -96,7 +103,14 @@ def synthesized(
             }
             for stack in assembly.stacks
         },
+        {stack.hierarchical_id: _messages(stack) for stack in assembly.stacks},
+        {stack.hierarchical_id: bool(stack.termination_protection) for stack in assembly.stacks},
+        {stack.hierarchical_id: dict(stack.tags) for stack in assembly.stacks},
     )
+
+
+def _messages(stack: Any) -> list[tuple[str, str]]:
+    return [(one.level.value.lower(), str(one.entry.data)) for one in stack.messages]
 
 
 def listed(value: Any) -> list[Any]:

@@ -20,7 +20,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from parkmeter.aws.definitions import LOOK_AGAIN, Definition, Found, KnownDefinitions
 from parkmeter.aws.emf import metrics_line
-from parkmeter.aws.expiry_parameter import ExpiryParameters, Published, published
+from parkmeter.aws.expiry_parameter import ExpiryParameters, Publications, Published, published
 from parkmeter.aws.heartbeat import Heartbeat
 from parkmeter.aws.hours_parameters import HoursParameters
 from parkmeter.aws.invocation_clock import InvocationClock
@@ -44,6 +44,9 @@ _NOT_IN_THIS_RUN = timedelta(hours=1)
 
 MAIL = "the outgoing mail"
 """Stands among the names of a run for sending mail; no endpoint can have this name."""
+
+PUBLICATIONS = "the published expiries"
+"""Stands for writing them, which is slower than a step and must delay none."""
 
 
 class ReconcileFailedError(Exception):
@@ -150,7 +153,7 @@ class MeterClock:
             names |= self._edited()
         except (BotoCoreError, ClientError):
             log.exception("the sweep continues without published expiries")
-            failed.add("the published expiries")
+            failed.add(PUBLICATIONS)
         failed |= self._reconcile(names).failed
         for name in sorted(names):
             try:
@@ -219,9 +222,15 @@ class MeterClock:
             # At the horizon at the latest: entries written by a slow step are mailed as well.
             run.wake(MAIL, min(self.now(), horizon))
 
+        publications = Publications(
+            lambda name, found: self.expiries.publish(service, name, found), self.now
+        )
+
         def step(name: str) -> datetime | None:
             if name == MAIL:
                 return self._mail(failed)
+            if name == PUBLICATIONS:
+                return publications.take_turn()
             read = meters.pop(name, None)
             if name in found.broken and name not in definitions:
                 # Only its meter is known, which is enough to stop it but not to start it.
@@ -229,8 +238,10 @@ class MeterClock:
                 if is_open(meter, self.now()):
                     return latest_close(meter)
             if name in to_sync:
-                read = None
-                if not self._synced(service, name, to_sync.pop(name)):
+                read, seen = None, to_sync.pop(name)
+                if self._adopted(service, name, seen):
+                    run.wake(PUBLICATIONS, publications.add(name, seen))
+                else:
                     failed.add(name)
             return service.reconcile(name, read)
 
@@ -258,7 +269,7 @@ class MeterClock:
             values = self.expiries.values_of(names)
         except (BotoCoreError, ClientError):
             log.exception("published expiries cannot be read; the run continues without them")
-            failed.add("the published expiries")
+            failed.add(PUBLICATIONS)
             return {}
         found = {name: values.get(name) for name in names}
         return {
@@ -267,12 +278,12 @@ class MeterClock:
             if one is None or name not in meters or one.text != published(meters[name].expires_at)
         }
 
-    def _synced(self, service: MeterService, name: str, found: Published | None) -> bool:
-        """Return whether the published expiry could be synchronized; a failure is only logged."""
+    def _adopted(self, service: MeterService, name: str, found: Published | None) -> bool:
+        """Return whether an edit, if it is one, could be adopted; a failure is only logged."""
         try:
-            self.expiries.sync(service, name, found)
+            self.expiries.adopt(service, name, found)
         except Exception:
-            log.exception("%s: its published expiry could not be synchronized", name)
+            log.exception("%s: its published expiry could not be adopted", name)
             return False
         return True
 

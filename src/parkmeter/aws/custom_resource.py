@@ -5,10 +5,14 @@ Without an answer a stack hangs for an hour, so a handler must always give one.
 
 import json
 import logging
+import os
 import time
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Any
 from urllib.request import Request, urlopen
+
+from parkmeter.aws.emf import failed_resource_line
 
 log = logging.getLogger(__name__)
 
@@ -28,7 +32,9 @@ def succeed(
 
 
 def fail(event: Mapping[str, Any], physical_id: str, reason: str) -> None:
-    """Report failure; `reason` says what to do next."""
+    """Report failure, also as a metric; `reason` says what to do next."""
+    deployment = os.environ.get("PARKMETER_PREFIX", "")
+    print(failed_resource_line(deployment, datetime.now(UTC)))  # noqa: T201 (for CloudWatch)
     _answer(event, physical_id, "FAILED", reason[:_LONGEST_REASON])
 
 

@@ -7,7 +7,7 @@ one too.
 import json
 import logging
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any, Protocol
@@ -15,7 +15,7 @@ from typing import Any, Protocol
 from botocore.exceptions import BotoCoreError, ClientError
 
 from parkmeter.core.hours import Hours
-from parkmeter.core.meter import Price, Spec
+from parkmeter.core.meter import Price, Spec, span_of
 from parkmeter.errors import ConfigError
 
 _log = logging.getLogger(__name__)
@@ -55,7 +55,7 @@ class Definition:
     """The hosting and metering of one endpoint.
 
     `endpoint`: its name on SageMaker. `configs`: the EndpointConfig of each instance type, the
-    preferred one first.
+    preferred one first. `tags`: of the endpoint, beside parkmeter's own.
     """
 
     spec: Spec
@@ -63,6 +63,7 @@ class Definition:
     configs: Mapping[str, str]
     api_resource: str
     queue: Queue | None = None
+    tags: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def suggested_minutes(self) -> float:
@@ -174,14 +175,15 @@ def definition_from(document: str, parameter: str) -> Definition:
                 variants=tuple(configs),
                 look_again=LOOK_AGAIN,
                 hours=Hours.of(texts) if (texts := fields.get("hours")) else None,
-                idle=_span(fields.get("idle_minutes")),
-                wake=_span(fields.get("wake_minutes")),
+                idle=span_of(fields.get("idle_minutes")),
+                wake=span_of(fields.get("wake_minutes")),
                 extend_by=timedelta(minutes=fields.get("extend_minutes", _SUGGESTED_MINUTES)),
             ),
             endpoint=fields["endpoint"],
             configs=configs,
             api_resource=fields["api_resource"],
             queue=None if queued is None else Queue(name, **queued),
+            tags=dict(fields.get("tags", {})),
         )
     except (ArithmeticError, AttributeError, KeyError, TypeError, ValueError) as error:
         raise ConfigError(
@@ -199,10 +201,6 @@ def _prices(
         # Empty where the Price List does not have it.
         if dollars := source.get("price_per_hour"):
             yield name, Price(Decimal(dollars), source.get("price_source"))
-
-
-def _span(minutes: float | None) -> timedelta | None:
-    return None if minutes is None else timedelta(minutes=minutes)
 
 
 def parameters_below(ssm: Pages, path: str) -> Iterator[Mapping[str, Any]]:

@@ -1,6 +1,6 @@
-"""The line that each tick of the clock prints for CloudWatch; two alarms read it.
+"""Lines from which CloudWatch takes metrics, in its embedded metric format; alarms read them.
 
-In the embedded metric format; the stacks know its names too (`stacks/names.py`). Pure.
+The stacks know their names too (`stacks/names.py`). Pure.
 """
 
 import json
@@ -11,11 +11,27 @@ METRICS = "parkmeter"
 
 
 def metrics_line(deployment: str, now: datetime, overdue: timedelta, unsettled: int) -> str:
-    """Return the line. `overdue`: the longest life past close and drain; `unsettled`: a count."""
-    metrics = [
-        {"Name": "OverdueSeconds", "Unit": "Seconds"},
-        {"Name": "UnsettledMeters", "Unit": "Count"},
-    ]
+    """Return the line of a tick.
+
+    `overdue`: the longest life past close and drain; `unsettled`: a count.
+    """
+    return _line(
+        deployment,
+        now,
+        {
+            "OverdueSeconds": ("Seconds", round(overdue.total_seconds(), 3)),
+            "UnsettledMeters": ("Count", unsettled),
+        },
+    )
+
+
+def failed_resource_line(deployment: str, now: datetime) -> str:
+    """Return the line of a custom resource that failed."""
+    return _line(deployment, now, {"FailedCustomResources": ("Count", 1)})
+
+
+def _line(deployment: str, now: datetime, values: dict[str, tuple[str, float]]) -> str:
+    metrics = [{"Name": name, "Unit": unit} for name, (unit, _) in values.items()]
     line = {
         "_aws": {
             "Timestamp": int(now.timestamp() * 1000),
@@ -24,7 +40,6 @@ def metrics_line(deployment: str, now: datetime, overdue: timedelta, unsettled: 
             ],
         },
         "Deployment": deployment,
-        "OverdueSeconds": round(overdue.total_seconds(), 3),
-        "UnsettledMeters": unsettled,
+        **{name: value for name, (_, value) in values.items()},
     }
     return json.dumps(line)

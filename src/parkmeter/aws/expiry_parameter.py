@@ -5,9 +5,9 @@ ours is an edit to adopt; an invalid one is overwritten. Only the clock calls th
 """
 
 import logging
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol, Self
 
 from parkmeter.aws.definitions import A_PAGE, parameters_below
@@ -35,6 +35,10 @@ class Published:
 
 
 _LONGEST_QUOTE = 40
+
+
+PUBLISHED_EVERY = timedelta(milliseconds=500)
+"""Between two writes of a run: SSM takes few a second of an account (3 by default, unpublished)."""
 
 
 class Parameters(Protocol):
@@ -66,10 +70,19 @@ class ExpiryParameters:
                 found[name] = Published.of(parameter)
         return found
 
-    def sync(self, service: MeterService, name: str, found: Published | None) -> None:
-        """Adopt an operator's edit, then publish the present expiry if it is not published.
+    def adopt(self, service: MeterService, name: str, found: Published | None) -> None:
+        """Adopt an operator's edit; `found` was read a moment ago, None if there was no value.
 
-        `found` was read a moment ago; None if there was no value.
+        Raises:
+            StoreBusyError, ClientError, BotoCoreError: the next tick retries.
+
+        """
+        meter = service.report(name).meter
+        if not meter.removed and found is not None and found.text != published(meter.expires_at):
+            self._adopt(service, name, found, meter.expires_at)
+
+    def publish(self, service: MeterService, name: str, found: Published | None) -> None:
+        """Publish the present expiry, unless it is, or the value is no longer the one `found`.
 
         Raises:
             StoreBusyError, ClientError, BotoCoreError: the next tick retries.
@@ -78,15 +91,12 @@ class ExpiryParameters:
         meter = service.report(name).meter
         if meter.removed or (found is None and not meter.version):
             return
-        expires_at = meter.expires_at
-        if found is not None and found.text != published(expires_at):
-            expires_at = self._adopted(service, name, found, expires_at)
-        is_published = found is not None and found.text == published(expires_at)
+        is_published = found is not None and found.text == published(meter.expires_at)
         # A newer edit is not overwritten: its event comes, or the next tick finds it.
         if not is_published and found == self.values_of([name]).get(name):
             self._ssm.put_parameter(
                 Name=self._path + name,
-                Value=published(expires_at),
+                Value=published(meter.expires_at),
                 Type="String",
                 Overwrite=True,
             )
@@ -108,9 +118,7 @@ class ExpiryParameters:
         name = parameter.removeprefix(self._path)
         return None if name == parameter or not name or "/" in name else name
 
-    def _adopted(
-        self, service: MeterService, name: str, found: Published, present: datetime
-    ) -> datetime:
+    def _adopt(self, service: MeterService, name: str, found: Published, present: datetime) -> None:
         try:
             seen = datetime.strptime(found.text.strip(), TIME_FORMAT).replace(tzinfo=UTC)
         except ValueError:
@@ -120,8 +128,42 @@ class ExpiryParameters:
                 "ignored and overwritten"
             )
             service.warn(name, why, f"malformed:{fingerprint(found.text)}")
-            return present
-        return service.adopt(name, seen, Edit(found.id, found.at, OPERATOR))
+        else:
+            service.adopt(name, seen, Edit(found.id, found.at, OPERATOR))
+
+
+class Publications:
+    """The expiries that a run has yet to publish, in turn and not all at once.
+
+    `publish` writes one; `now` is the time. May be used from any thread.
+    """
+
+    def __init__(
+        self, publish: Callable[[str, Published | None], None], now: Callable[[], datetime]
+    ) -> None:
+        self._publish = publish
+        self._now = now
+        self._waiting: dict[str, Published | None] = {}
+        self._next = now()
+
+    def add(self, name: str, found: Published | None) -> datetime:
+        """Add one; return when the next one is due."""
+        self._waiting[name] = found
+        return max(self._next, self._now())
+
+    def take_turn(self) -> datetime | None:
+        """Publish one; return when the next one is due, None if none is left. Raises as publish."""
+        if not self._waiting:
+            return None
+        self._next = self._now() + PUBLISHED_EVERY
+        name, found = self._waiting.popitem()
+        try:
+            self._publish(name, found)
+        except Exception:
+            log.exception("%s: its expiry is not published yet", name)
+            self._waiting.setdefault(name, found)
+            raise
+        return self._next if self._waiting else None
 
 
 def published(expires_at: datetime) -> str:

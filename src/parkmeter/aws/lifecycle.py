@@ -36,8 +36,7 @@ _HAND_OVER_MILLISECONDS = 60_000
 RETRY_CREATE_FOR = timedelta(minutes=1)
 _INITIAL = "InitialProvisionTimeMinutes"
 
-_LONGEST_PAUSE = 5.0
-"""Seconds."""
+_SHORTEST_PAUSE, _LONGEST_PAUSE = timedelta(milliseconds=50), timedelta(seconds=5)
 
 _SINCE = "ParkmeterSince"
 """Key in the event for the next invocation: when the removal began."""
@@ -127,7 +126,7 @@ class Lifecycle:
                 if self.now() >= give_up:
                     raise
                 log.exception("%s could not be provisioned; retrying", name)
-                self.pause(_LONGEST_PAUSE)
+                self.pause(_LONGEST_PAUSE.total_seconds())
             else:
                 self.ports.clock.wake(name)
                 return
@@ -140,29 +139,47 @@ class Lifecycle:
         """Stop the endpoint and wait until it is gone; False if another invocation continues."""
         since = datetime.fromisoformat(event.get(_SINCE) or self.now().isoformat())
         service: MeterService | None = None
+        look = self.now()
         while True:
-            again: datetime | None = None
             try:
-                service = service or self._removed(name)
-                again = service.reconcile(name)
+                if self.now() >= look:
+                    service = service or self._removed(name)
+                    look = service.reconcile(name) or self.now() + _LONGEST_PAUSE
+                # The clock sees SageMaker's events, and may have stopped it meanwhile.
                 if self.ports.store.load(name).settled:
                     break
             except (BotoCoreError, ClientError, StoreBusyError):
                 log.exception("%s could not be stopped; retrying", name)
+                look = self.now() + _LONGEST_PAUSE
             if self.now() - since >= GIVE_UP_AFTER:
-                minutes = GIVE_UP_AFTER.total_seconds() / 60
-                raise ParkmeterError(
-                    f"it could not be stopped within {minutes:.0f} minutes. Delete this endpoint "
-                    "in SageMaker's console, then delete the stack again."
-                )
+                raise ParkmeterError(self._given_up(name))
             if remaining_milliseconds() < _HAND_OVER_MILLISECONDS:
                 self.again({**event, _SINCE: since.isoformat()})
                 return False
-            left = _LONGEST_PAUSE if again is None else (again - self.now()).total_seconds()
-            self.pause(max(0.05, min(left, _LONGEST_PAUSE)))
+            left = max(_SHORTEST_PAUSE, min(look - self.now(), _LONGEST_PAUSE))
+            self.pause(left.total_seconds())
         self._withdraw(name)
         self.ports.clock.wake(name)  # the clock sends the mail, if it is still deployed
         return True
+
+    def _given_up(self, name: str) -> str:
+        """Return what to do about an endpoint that could not be stopped in time."""
+        waited = f"{GIVE_UP_AFTER.total_seconds() / 60:.0f} minutes"
+        try:
+            stopping = self.ports.store.load(name).run.trouble == ""
+        except (BotoCoreError, ClientError, StoreBusyError):
+            stopping = False
+        if stopping:
+            return (
+                f"SageMaker has refused to delete it for {waited}, because it is still being "
+                "created or updated, and CloudFormation waits no longer. Its meter is closed, and "
+                "the clock, which is still deployed, deletes it as soon as that has ended. Then "
+                "delete this stack again with the same command."
+            )
+        return (
+            f"it could not be stopped within {waited}. Delete this endpoint in SageMaker's "
+            "console, then delete the stack again."
+        )
 
     def _removed(self, name: str) -> MeterService:
         definitions = self.find({name}).definitions

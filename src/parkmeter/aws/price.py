@@ -19,7 +19,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from parkmeter.aws import custom_resource
 from parkmeter.aws.definitions import definition
 from parkmeter.core.meter import UNKNOWN, Price
-from parkmeter.core.money import is_price
+from parkmeter.core.money import PRICE_PLACES, is_price
 
 log = logging.getLogger(__name__)
 
@@ -36,12 +36,15 @@ _HOURLY = frozenset({"hrs", "hours", "hour"})
 
 
 def handler(event: dict[str, Any], _context: Any) -> None:
-    """Answer with `TYPE.PricePerHour` and `TYPE.Source` of each type; empty if unknown."""
+    """Answer with `TYPE.PricePerHour` and `TYPE.Source` of each type; empty if unknown.
+
+    The price is that of `InstanceCount` instances.
+    """
     wanted = event["ResourceProperties"]
     data: dict[str, str] = {}
     if event["RequestType"] != "Delete":
         kinds = wanted["InstanceTypes"]
-        prices = _prices(event, wanted["Name"], kinds, wanted["Region"])
+        prices = _prices(event, wanted["Name"], kinds, wanted["Region"], _count(wanted))
         for kind in kinds:
             price = prices.get(kind, UNKNOWN)
             dollars = "" if price.per_hour is None else f"{price.per_hour:f}"
@@ -50,18 +53,23 @@ def handler(event: dict[str, Any], _context: Any) -> None:
 
 
 def _prices(
-    event: Mapping[str, Any], name: str, kinds: Collection[str], region: str
+    event: Mapping[str, Any], name: str, kinds: Collection[str], region: str, count: int
 ) -> Mapping[str, Price]:
     source = f"{_SOURCE}, {datetime.now(UTC):%Y-%m-%d}"
     try:
         listed = listed_prices(kinds, region)
     except Exception:
         log.exception("the prices of %s could not be looked up", kinds)
-        return _previous_prices(event, name)
-    return {kind: Price(dollars, source) for kind, dollars in listed.items()}
+        return _previous_prices(event, name, count)
+    return {kind: Price(dollars * count, source) for kind, dollars in listed.items()}
 
 
-def _previous_prices(event: Mapping[str, Any], name: str) -> Mapping[str, Price]:
+def _count(properties: Mapping[str, Any]) -> int:
+    """Return the number of instances; stacks of earlier versions have one and do not say it."""
+    return int(properties.get("InstanceCount", 1))
+
+
+def _previous_prices(event: Mapping[str, Any], name: str, count: int) -> Mapping[str, Price]:
     """Return the prices found by an earlier deployment: an outage must not lose them."""
     if event["RequestType"] != "Update":
         return {}
@@ -71,7 +79,16 @@ def _previous_prices(event: Mapping[str, Any], name: str) -> Mapping[str, Price]
     except Exception:
         log.exception("the previous prices of %s could not be read either", name)
         return {}
-    return {kind: one for kind, one in before.items() if (one.source or "").startswith(_SOURCE)}
+    earlier = _count(event["OldResourceProperties"])
+
+    def scaled(dollars: Decimal) -> Decimal:
+        return round(dollars * count / earlier, PRICE_PLACES).normalize()
+
+    return {
+        kind: Price(scaled(one.per_hour), one.source)
+        for kind, one in before.items()
+        if one.per_hour is not None and (one.source or "").startswith(_SOURCE)
+    }
 
 
 def listed_prices(kinds: Collection[str], region: str) -> dict[str, Decimal]:

@@ -172,7 +172,9 @@ def service_of(
     the stacks give every endpoint (`stacks/names.py`).
     """
     hostings = {name: Hosting(f"{ports.deployment}-{name}", {}) for name in others}
-    hostings |= {name: Hosting(one.endpoint, one.configs) for name, one in definitions.items()}
+    hostings |= {
+        name: Hosting(one.endpoint, one.configs, one.tags) for name, one in definitions.items()
+    }
     return MeterService(
         {name: one.spec for name, one in definitions.items()},
         store=ports.store,

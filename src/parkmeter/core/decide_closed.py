@@ -17,7 +17,7 @@ from parkmeter.core.meter import (
     latest_close,
     start_awaited_since,
 )
-from parkmeter.core.pacing import INSIST, SOON, paced
+from parkmeter.core.pacing import INSIST, SOON, paced, while_locked
 from parkmeter.core.start_credit import give_back
 from parkmeter.core.status import ending
 
@@ -50,6 +50,9 @@ def decide_closed(
         ):
             look = min(drained, now + (SOON if in_flight else spec.look_again))
             return Decision(Keep(drained), meter, check_at=look)
+        case Phase.STARTING | Phase.BUSY if observed.locked:
+            # A stop would be refused. The intent stands; the event of the next state stops it.
+            return Decision(Rest(), _stopping(meter), check_at=while_locked(spec, now))
         case Phase.STARTING | Phase.READY | Phase.FAILED | Phase.BUSY:
             # A busy endpoint refuses to be deleted: the intent stands, the next look asks again.
             action = Rest() if observed.phase is Phase.BUSY else Stop()
@@ -76,6 +79,8 @@ def park(spec: Spec, meter: Meter, observed: Observed, why: str, now: datetime) 
     stopping = replace(meter, run=run)
     if observed.phase is Phase.STOPPING:
         return Decision(Rest(), stopping, check_at=paced(spec, observed.since, now))
+    if observed.locked:
+        return Decision(Rest(), stopping, check_at=while_locked(spec, now))
     return Decision(Stop(), stopping, check_at=now + INSIST)
 
 

@@ -20,13 +20,17 @@ class Cause(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Observed:
-    """A driver's observation. `since`: when this phase began, where the driver knows."""
+    """A driver's observation. `since`: when this phase began, where the driver knows.
+
+    `locked`: its provider refuses to stop it before this phase has ended.
+    """
 
     phase: Phase
     reason: str = ""
     since: datetime | None = None
     address: str | None = None
     cause: Cause = Cause.OTHER
+    locked: bool = False
 
 
 @dataclass(frozen=True, slots=True)

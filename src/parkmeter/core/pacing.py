@@ -12,6 +12,10 @@ INSIST = timedelta(seconds=1)
 """The longest pause before an endpoint that should be gone is stopped again, whatever its provider
 takes."""
 
+LOCKED = timedelta(seconds=20)
+"""Between looks at an endpoint that its provider refuses to stop: asking more often is throttled,
+and the provider reports the end of the state."""
+
 _FIRST_LOOK = 20
 """After something was begun, the first look is this many times sooner than `Spec.look_again`."""
 
@@ -20,6 +24,11 @@ def paced(spec: Spec, begun: datetime | None, now: datetime) -> datetime:
     """Return when to look again at something begun at `begun`: the longer it takes, the later."""
     elapsed = now - (begun or now)
     return now + max(spec.look_again / _FIRST_LOOK, min(spec.look_again, elapsed / 10))
+
+
+def while_locked(spec: Spec, now: datetime) -> datetime:
+    """Return when to look again at an endpoint that cannot be stopped yet."""
+    return now + max(LOCKED, spec.look_again / _FIRST_LOOK)
 
 
 def paced_until_close(spec: Spec, meter: Meter, begun: datetime | None, now: datetime) -> datetime:

@@ -10,7 +10,7 @@ which SageMaker distinguishes by their message only, are in `sagemaker_errors`.
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
@@ -67,10 +67,12 @@ class Hosting:
     """Names of one endpoint on SageMaker.
 
     `endpoint`: its name there. `configs`: the EndpointConfig of each variant (instance type).
+    `tags`: given to it beside parkmeter's own.
     """
 
     endpoint: str
     configs: Mapping[str, str]
+    tags: Mapping[str, str] = field(default_factory=dict)
 
     def variant_of(self, config: str | None) -> str | None:
         """Return the variant of a config; None for one from an earlier deployment."""
@@ -139,7 +141,8 @@ class SageMakerDriver:
         address = found["EndpointName"]
         match status:
             case "Creating":
-                return Observed(Phase.STARTING, f"starting{_on(variant)}", created)
+                reason = f"starting{_on(variant)}"
+                return Observed(Phase.STARTING, reason, created, locked=True)
             case "InService":
                 return Observed(Phase.READY, "", modified, address)
             case "UpdateRollbackFailed":
@@ -147,10 +150,11 @@ class SageMakerDriver:
                 reason = "serving, but its last update could be neither completed nor rolled back"
                 return Observed(Phase.READY, reason, modified, address)
             case "Updating" | "RollingBack":
-                return Observed(Phase.BUSY, "serving; it is being updated", modified, address)
+                reason = "serving; it is being updated"
+                return Observed(Phase.BUSY, reason, modified, address, locked=True)
             case "SystemUpdating":
                 reason = "serving; under maintenance by AWS, during which it cannot be stopped"
-                return Observed(Phase.BUSY, reason, modified, address)
+                return Observed(Phase.BUSY, reason, modified, address, locked=True)
             case "Deleting":
                 self._deleting.add(name)
                 return Observed(Phase.STOPPING, "stopping", modified)
@@ -215,7 +219,8 @@ class SageMakerDriver:
                 where another variant may be available.
 
         """
-        config = self._hosting(spec.name).configs.get(variant)
+        hosting = self._hosting(spec.name)
+        config = hosting.configs.get(variant)
         if config is None:
             raise DriverError(
                 f"It has no endpoint configuration for {variant!r}. Deploy its stack."
@@ -223,9 +228,12 @@ class SageMakerDriver:
         with _as_driver_error("It could not be started"):
             try:
                 self._sagemaker.create_endpoint(
-                    EndpointName=self._hosting(spec.name).endpoint,
+                    EndpointName=hosting.endpoint,
                     EndpointConfigName=config,
-                    Tags=[{"Key": TAG, "Value": self._deployment}],
+                    Tags=[
+                        {"Key": key, "Value": value}
+                        for key, value in {**hosting.tags, TAG: self._deployment}.items()
+                    ],
                 )
             except ClientError as error:
                 if classify(error) is not Refusal.EXISTS:

@@ -111,10 +111,16 @@ def _quota(message: str) -> str:
     found = _QUOTA.search(message)
     if found is None:
         return f"{redact(message)} Raise it under Service Quotas, Amazon SageMaker."
+    quota, limit = redact(found["quota"]), int(found["limit"])
+    if limit == 0:
+        return (
+            f"the account's quota '{quota}' is 0, so none can be started in this region. Ask for 1 "
+            "in the AWS console under Service Quotas, Amazon SageMaker, which takes AWS hours to "
+            "days; `parkmeter doctor --aws` prints the command."
+        )
     return (
-        f"the account's quota '{redact(found['quota'])}' is {found['limit']}, "
-        "which is used up. Raise it in the AWS console under Service Quotas, Amazon SageMaker, in "
-        "this region."
+        f"the account's quota '{quota}' is {limit}, which is used up. Raise it in the AWS console "
+        "under Service Quotas, Amazon SageMaker, in this region."
     )
 
 

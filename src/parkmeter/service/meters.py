@@ -94,8 +94,10 @@ class MeterService:
 
         Raises:
             UnknownEndpointError, InvalidRequestError, LimitExceededError, PriceUnknownError,
-            OverBudgetError, DeviceBusyError, KeyReusedError: refused, nothing changed.
-            StoreBusyError: nothing changed; may be sent again with the same key.
+            OverBudgetError, DeviceBusyError, EndpointRemovedError, KeyReusedError: refused, nothing
+            changed.
+            StoreBusyError, EndpointUnreachableError: nothing changed; may be sent again with the
+                same key.
 
         """
         spec = self._spec(name)

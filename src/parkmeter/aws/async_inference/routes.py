@@ -102,7 +102,7 @@ def add_async_routes(
         """Send a prompt whose answer may take longer than 27 seconds, up to an hour.
 
         Body and content type reach the model unchanged, up to 4 MB. Needs no open meter: the async
-        endpoint scales to zero while its queue is empty, and takes some minutes to start again.
+        endpoint scales to zero a while after its queue is empty, and takes some minutes to start.
         With an `Idempotency-Key`, a repeated request gets the same answer and runs once.
         """
         queue = queue_of(api_resource, token)

@@ -1,0 +1,1 @@
+"""A simulated IAM: every call of a role is held against the policies of its deployed stacks."""
