@@ -17,6 +17,7 @@ from typing import Any, Self
 
 import boto3
 
+from simulator import published_models
 from simulator.account_limits import AccountLimits
 from simulator.api_gateway.server import ApiGateway
 from simulator.cdk import Cdk
@@ -27,6 +28,7 @@ from simulator.cloudformation.resources import (
     ResourceKinds,
     SageMakerKind,
     ScalableTargetKind,
+    TableKind,
 )
 from simulator.cloudformation.stacks import Stacks
 from simulator.eventbridge import EventBus
@@ -104,10 +106,11 @@ class SimulatedCloud:
                 SageMakerKind(sagemaker.client()),
                 custom,
                 ScalableTargetKind(sagemaker.account),
+                TableKind(services.lock),
             )
             self.limits = AccountLimits(sagemaker.faults.quotas)
             self.scaling = Scaling(stacks.all, sagemaker.account)
-            others = (self.limits, self.scaling, self.functions, custom)
+            others = (self.limits, self.scaling, published_models, self.functions, custom)
             services.handlers += [MotoGate(iam), *(one.handle for one in others)]
             services.after_request = stacks.settle
             stacks.on_change = iam.observe_roles

@@ -81,6 +81,8 @@ class Gateway:
                 url = url_of(gateway.host, listener.getsockname()[1])
                 parts = wire(self._settings, folder, url, open_files)
                 folder.watch(folder.store)
+                # Without its lock it may have a successor, beside which it commits nothing.
+                parts.store.watch(folder.lock_file)
                 guard = StateGuard(folder, parts.store.refuse_changes, self.stop)
                 reloader = Reloader(folder, lambda: self._reload(parts))
                 with self._hangups(reloader):

@@ -239,7 +239,10 @@ def wire(settings: Settings, folder: StateFolder, url: str, open_files: int | No
     def rotated(before: Token, secret: str) -> None:
         known = folder.client()
         if known is not None and digest_of(known.token) == before.digest:
-            folder.write_client(ClientFile(url, secret))
+            try:
+                folder.write_client(ClientFile(url, secret))
+            except OSError as error:  # only the answer has the new secret, so it must be sent
+                log.error("%s has the older secret: %s", folder.client_file, error)  # noqa: TRY400
 
     def fixed(token: Token) -> bool:
         bootstrap = in_force.settings.bootstrap_token

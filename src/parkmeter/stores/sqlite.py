@@ -207,6 +207,10 @@ class SqliteStore:
         """Make no further change, from any thread; see `SqliteFile.refuse`."""
         self._file.refuse(fault, why)
 
+    def watch(self, path: Path) -> None:
+        """Acknowledge no change once this file is removed or replaced; see `SqliteFile.watch`."""
+        self._file.watch(path)
+
     def wait_at_most(self, seconds: float) -> None:
         """Limit the time that all changes wait for other processes; see `SqliteFile`."""
         self._file.wait_at_most(seconds)
