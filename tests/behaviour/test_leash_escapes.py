@@ -56,6 +56,16 @@ def test_a_worker_with_its_own_session_and_no_environment_is_found_by_the_lock(h
     assert not alive(worker)
 
 
+def test_a_server_that_unlocks_its_run_is_ended(handle, tmp_path):
+    file = tmp_path / "pid"
+    spec = handle.server("thief", "--unlock", "--pid-file", str(file))
+    start(handle, spec)
+    watch(handle, spec, Phase.FAILED)
+    handle.driver.stop(spec)
+    watch(handle, spec, Phase.ABSENT)
+    assert not alive(int(file.read_text()))
+
+
 def test_who_only_examines_the_lock_is_left_alone(handle, tmp_path):
     spec, worker = ready_with(handle, "--escaped-worker-pid-file", tmp_path / "worker")
     driver = lose_leash(handle, spec)

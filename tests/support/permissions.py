@@ -5,6 +5,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+from parkmeter.aws.link_secret import SECRET_PARTITION
 from simulator.cloud import SimulatedCloud
 from simulator.iam.account import HERE
 from simulator.iam.table import Grant, table
@@ -51,6 +52,14 @@ def ask_without_an_authorizer(cloud: SimulatedCloud, token: str) -> None:
         "isBase64Encoded": False,
     }
     assert json.loads(_invoked(cloud, "parkmeter-control", event))["statusCode"] == 200
+
+
+def lose_the_link_secret(cloud: SimulatedCloud) -> None:
+    """Delete the secret that signs links: the next function that needs it makes another."""
+    key = {"pk": {"S": SECRET_PARTITION}, "sk": {"S": "secret"}}
+    cloud.client("dynamodb").delete_item(TableName="meters", Key=key)
+    with cloud.functions.suspended("parkmeter-control"):
+        pass  # its processes remember it
 
 
 def look_up_a_price_in_vain(cloud: SimulatedCloud) -> None:
