@@ -61,6 +61,7 @@ def guarded(tmp_path_factory: pytest.TempPathFactory, context: dict[str, object]
         inference_ami_version="al2-ami-sagemaker-inference-gpu-2",
         vpc=Vpc(subnets=("subnet-0a1b2c3d",), security_groups=("sg-0a1b2c3d",)),
         prompts_at_once=100,
+        async_metered=True,
     )
     smollm = dataclasses.replace(app.SMOLLM, instance_types=("ml.m5.2xlarge",), async_queue=False)
     settings = Settings(
