@@ -1,5 +1,5 @@
 # Fixed verbs; each works from a bare clone with Python 3.11 or newer and make.
-.PHONY: help run test test-all check bench chaos soak docs cloud clean
+.PHONY: help run test test-all check bench chaos soak docs cloud smoke-aws clean permissions
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -59,6 +59,13 @@ docs: .venv/.developing        ## write the generated references and pictures
 
 cloud: .venv/.developing .venv/cdk ## all set-up, then the AWS stacks on a simulated cloud
 	@exec $(BIN)/python -m simulator
+
+smoke-aws: .venv/.developing .venv/cdk ## try a real AWS account for at most $0.50: asks, deploys, uses, removes, reports
+	@exec $(BIN)/python -m tools.smoke_aws $(ARGS)
+
+permissions: .venv/.developing .venv/cdk ## calls of the functions against their grants, on the simulated cloud: a table
+	PARKMETER_WRITE_PERMISSIONS=1 $(BIN)/pytest -q -m "not extended" tests/simulator/test_cloud.py
+	@cat docs/reference/aws-permissions.md
 
 clean:                         ## remove what the verbs made
 	rm -rf .venv build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

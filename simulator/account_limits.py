@@ -15,7 +15,7 @@ _SETTINGS = "/2016-08-19/account-settings"
 _MOST_IN_A_PAGE = 100
 _JSON = "application/x-amz-json-1.1"
 
-DEFAULT_QUOTAS = {"ml.m5.xlarge": 4, "ml.g5.12xlarge": 2, "ml.g5.24xlarge": 1}
+DEFAULT_QUOTAS = {"ml.m5.large": 4, "ml.g5.12xlarge": 2, "ml.g5.24xlarge": 1}
 """Instances by type, as an account with some history may have them."""
 
 

@@ -17,6 +17,7 @@ from typing import Any, Self
 
 import boto3
 
+from simulator import published_models
 from simulator.account_limits import AccountLimits
 from simulator.api_gateway.server import ApiGateway
 from simulator.cdk import Cdk
@@ -27,6 +28,7 @@ from simulator.cloudformation.resources import (
     ResourceKinds,
     SageMakerKind,
     ScalableTargetKind,
+    TableKind,
 )
 from simulator.cloudformation.stacks import Stacks
 from simulator.eventbridge import EventBus
@@ -43,10 +45,12 @@ from simulator.lambda_runtime.functions import Functions
 from simulator.moto_services import MotoServices
 from simulator.sagemaker.account import ACCOUNT, REGION
 from simulator.sagemaker.async_inference import AsyncInference
+from simulator.sagemaker.container_logs import container_logs
 from simulator.sagemaker.containers import Launch, embedded_model
 from simulator.sagemaker.endpoint import Delays
 from simulator.sagemaker.poller import Poller
 from simulator.sagemaker.simulator import SageMakerSimulator
+from simulator.scaling import Scaling
 
 _LOG = logging.getLogger(__name__)
 
@@ -102,15 +106,17 @@ class SimulatedCloud:
                 SageMakerKind(sagemaker.client()),
                 custom,
                 ScalableTargetKind(sagemaker.account),
+                TableKind(services.lock),
             )
             self.limits = AccountLimits(sagemaker.faults.quotas)
-            handlers = (MotoGate(iam), self.limits.handle, self.functions.handle, custom.handle)
-            services.handlers += handlers
+            self.scaling = Scaling(stacks.all, sagemaker.account)
+            others = (self.limits, self.scaling, published_models, self.functions, custom)
+            services.handlers += [MotoGate(iam), *(one.handle for one in others)]
             services.after_request = stacks.settle
             stacks.on_change = iam.observe_roles
             started.enter_context(patched_moto(stacks))
             self.events = started.enter_context(
-                EventBus(stacks, self.functions.start, rule_may_invoke(iam))
+                EventBus(stacks, self._start_target, rule_may_invoke(iam))
             )
             started.enter_context(self.events.parameter_changes())
             sagemaker.account.notify = self.events.put
@@ -120,6 +126,7 @@ class SimulatedCloud:
             started.enter_context(
                 AsyncInference(sagemaker.account, self.client("s3"), self.client("sns"))
             )
+            self.events.listeners.append(container_logs(self.client("logs")))
             self._environment = environment
             self.cdk = started.enter_context(Cdk(environment, ACCOUNT, REGION, self._log_cdk))
             self._exit_stack = started.pop_all()
@@ -154,12 +161,23 @@ class SimulatedCloud:
         return dict(self._environment)
 
     def tick(self) -> int:
-        """Fire all schedules, as EventBridge does each minute; return the number of targets."""
+        """Let a minute pass: alarms scale, all schedules fire; return the number of targets."""
+        self.scaling.tick()
         return self.events.tick()
 
     def logs(self, function: str) -> list[str]:
         """Return the last lines that a function printed."""
         return self.functions.logs(function)
+
+    def _start_target(self, arn: str, payload: bytes) -> None:
+        """Deliver an event to a function or a queue."""
+        if not arn.startswith("arn:aws:sqs:"):
+            self.functions.start(arn, payload)
+            return
+        sqs = self.client("sqs")
+        with contextlib.suppress(sqs.exceptions.QueueDoesNotExist):
+            url = sqs.get_queue_url(QueueName=arn.rpartition(":")[2])["QueueUrl"]
+            sqs.send_message(QueueUrl=url, MessageBody=payload.decode())
 
     def _close_clients(self) -> None:
         for client in self._clients.values():

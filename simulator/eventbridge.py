@@ -40,20 +40,20 @@ class EventFaults:
     lost: float = 0.0
     doubled: float = 0.0
     late: float = 0.0
-    random: random.Random = field(default_factory=lambda: random.Random(7))
+    chance: random.Random = field(default_factory=lambda: random.Random(7))
 
     def deliveries(self) -> tuple[int, int]:
         """Return how often an event comes now, and how often at the next tick."""
-        if self.random.random() < self.lost:
+        if self.chance.random() < self.lost:
             return 0, 0
-        copies = 2 if self.random.random() < self.doubled else 1
-        return (0, copies) if self.random.random() < self.late else (copies, 0)
+        copies = 2 if self.chance.random() < self.doubled else 1
+        return (0, copies) if self.chance.random() < self.late else (copies, 0)
 
 
 class EventBus:
-    """The default bus. Calls `start(function, payload)` for each target, in the order of events.
+    """The default bus. Calls `start(target, payload)` for each target, in the order of events.
 
-    `faults`: none by default.
+    `faults`: none by default. `listeners` get every event too, rule or not, in the bus's thread.
     """
 
     def __init__(self, stacks: Stacks, start: Start, may_invoke: MayInvoke) -> None:
@@ -62,6 +62,7 @@ class EventBus:
         self._stacks = stacks
         self._may_invoke = may_invoke
         self._start = start
+        self.listeners: list[Callable[[Event], None]] = []
         self._queue: queue.SimpleQueue[Event | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._deliver, name="events", daemon=True)
 
@@ -132,6 +133,8 @@ class EventBus:
 
     def _deliver(self) -> None:
         while (event := self._queue.get()) is not None:
+            for listener in self.listeners:
+                listener(event)
             for rule in self._rules():
                 pattern = rule.properties.get("EventPattern")
                 if pattern and matches(pattern, event):

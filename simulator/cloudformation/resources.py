@@ -139,6 +139,24 @@ class MotoKind:
         return declared.logical_id, definition, declared.stack_map, ACCOUNT, REGION
 
 
+class TableKind(MotoKind):
+    """DynamoDB's tables, with the point-in-time recovery that moto leaves out."""
+
+    def create(self, declared: Declared) -> Any:
+        return self._recoverable(super().create(declared), declared)
+
+    def update(self, created: Any, former: dict[str, Any], declared: Declared) -> Any:
+        return self._recoverable(super().update(created, former, declared), declared)
+
+    def _recoverable(self, table: Any, declared: Declared) -> Any:
+        asked = declared.properties.get("PointInTimeRecoverySpecification")
+        if asked is not None:
+            with self._lock:
+                tables = get_backend("dynamodb")[ACCOUNT][REGION]
+                tables.update_continuous_backups(table.name, asked)
+        return table
+
+
 class SageMakerKind:
     """Models, configs and endpoints of the SageMaker simulator."""
 
@@ -255,9 +273,10 @@ class ResourceKinds:
         sagemaker: ResourceKind,
         custom: ResourceKind,
         scalable: ResourceKind,
+        tables: ResourceKind,
     ) -> None:
         self._moto, self._sagemaker, self._custom = moto, sagemaker, custom
-        self._scalable, self._stored = scalable, StoredKind()
+        self._scalable, self._tables, self._stored = scalable, tables, StoredKind()
 
     def __call__(self, kind: str) -> ResourceKind:
         if kind.startswith("Custom::") or kind == "AWS::CloudFormation::CustomResource":
@@ -266,4 +285,6 @@ class ResourceKinds:
             return self._sagemaker
         if kind == "AWS::ApplicationAutoScaling::ScalableTarget":
             return self._scalable
+        if kind == "AWS::DynamoDB::Table":
+            return self._tables
         return self._moto if kind in parsing.get_model_map() else self._stored

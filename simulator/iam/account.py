@@ -74,8 +74,10 @@ def api_may_invoke(iam: Iam) -> Callable[[str | None, str, str], bool]:
 
 
 def rule_may_invoke(iam: Iam) -> Callable[[str, str], bool]:
-    """Return whether a rule of EventBridge may invoke a function."""
-    return lambda rule, function: iam.lets_invoke("events.amazonaws.com", rule, function)
+    """Return whether a rule of EventBridge may invoke a function; queues' policies are not held."""
+    return lambda rule, target: (
+        target.startswith("arn:aws:sqs:") or iam.lets_invoke("events.amazonaws.com", rule, target)
+    )
 
 
 def invocation(function: str) -> Call:

@@ -7,7 +7,7 @@ everything, and so may roles that no stack has made. All uses are recorded, for 
 
 import hashlib
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +18,7 @@ from simulator.iam.policy import Need, Statement, decide, matches, statements_of
 from simulator.iam.reach import Place
 
 _ROLE = "AWS::IAM::Role"
+_POLICY = "AWS::IAM::Policy"
 _PERMISSION = "AWS::Lambda::Permission"
 
 
@@ -40,7 +41,7 @@ class _Role:
     name: str
     trusts: frozenset[str]
     statements: tuple[Statement, ...]
-    source: Resource
+    source: tuple[Resource, ...]
 
 
 class Iam:
@@ -160,11 +161,18 @@ class Iam:
         return None
 
     def _read(self, stack: str, resource: Resource) -> _Role:
+        """Return a role as it is now, with the policies that name it."""
         arn = _arn(resource)
+        policies = [
+            one
+            for _, one in self._resources()
+            if one.kind == _POLICY and resource.physical_id in one.properties.get("Roles", ())
+        ]
+        source = (resource, *policies)
         with self._lock:
             role = self._roles.get(arn)
-            if role is None or role.source is not resource:
-                role = self._roles[arn] = _parsed(stack, resource)
+            if role is None or role.source != source:
+                role = self._roles[arn] = _parsed(stack, resource, policies)
                 self.ledger.granted(role.name, role.statements)
         return role
 
@@ -174,11 +182,12 @@ def _arn(resource: Resource) -> str:
     return arn
 
 
-def _parsed(stack: str, resource: Resource) -> _Role:
+def _parsed(stack: str, resource: Resource, policies: Sequence[Resource]) -> _Role:
     properties = resource.properties
     if "ManagedPolicyArns" in properties or "PermissionsBoundary" in properties:
         raise NotImplementedError(f"managed policies of {resource.physical_id}")
     documents = [one["PolicyDocument"] for one in properties.get("Policies", ())]
+    documents += [one.properties["PolicyDocument"] for one in policies]
     statements = tuple(one for document in documents for one in statements_of(document))
     name = role_name(stack, resource.created.logical_resource_id)
     return _Role(

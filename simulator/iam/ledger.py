@@ -70,6 +70,8 @@ class Ledger:
         with self._lock:
             for role, known in self._grants.items():
                 for statement, used in known.items():
+                    if statement.effect == "Deny":
+                        continue
                     actions = {action for action, _ in used}
                     resources = {resource for _, resource in used}
                     for action in set(statement.actions) - actions:

@@ -6,18 +6,15 @@ neither protocol; requests are already valid by the service model.
 
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
-from simulator.iam.calls import Call as ApiCall
 from simulator.sagemaker import refusals
 from simulator.sagemaker.containers import Launch
 from simulator.sagemaker.endpoint import (
     IN_PROGRESS,
     NO_CAPACITY,
-    NO_DATA,
-    NO_IMAGE,
     SERVING,
     Delays,
     Endpoint,
@@ -26,16 +23,7 @@ from simulator.sagemaker.endpoint import (
 )
 from simulator.sagemaker.faults import Faults
 from simulator.sagemaker.messages import AsyncJob, Call
-from simulator.sagemaker.models import (
-    Access,
-    Model,
-    Unrestricted,
-    data_calls,
-    image_calls,
-    image_exists,
-    log_calls,
-    network_calls,
-)
+from simulator.sagemaker.models import Access, Model, Unrestricted, failure_of, image_exists
 from simulator.sagemaker.scalable_targets import ScalableTargets
 from simulator.sagemaker.state_events import state_change
 
@@ -46,7 +34,8 @@ REGION = "us-east-1"
 class Account:
     """Models, configs and endpoints. Thread-safe; hold `lock` to make several calls atomic.
 
-    `calls` lists all calls, refused ones included; `jobs` the accepted asynchronous invocations;
+    `calls` lists all calls, refused ones included; `jobs` the accepted asynchronous invocations,
+    of which the first `jobs_done` have left their queue;
     `lives` counts the creations of each endpoint; `violations` lists calls that the service accepts
     although its documentation forbids them. `notify` receives the event of every state change with
     `lock` held: it must not wait.
@@ -61,6 +50,7 @@ class Account:
         self.lives: Counter[str] = Counter()
         self.calls: list[Call] = []
         self.jobs: list[AsyncJob] = []
+        self.jobs_done = 0
         self.violations: list[str] = []
         self.notify: Callable[[dict[str, Any]], None] = lambda _event: None
         self._launch = launch
@@ -160,6 +150,7 @@ class Account:
             config = self._config_for_create(config_name)
             self._check_quota(config)
             endpoint = Endpoint(name, arn, config, created=now, modified=now, tags=tags)
+            endpoint.desired = config.initial
             failure = self.faults.failure_of_next(name) or self._failure_of_role(name, config)
             if self.faults.without_capacity & set(config.instances()):
                 endpoint.plan(Status.FAILED, now + self.delays.provision, NO_CAPACITY)
@@ -174,24 +165,15 @@ class Account:
             return endpoint
 
     def _failure_of_role(self, endpoint: str, config: EndpointConfig) -> str | None:
-        """Make the calls of the execution roles; return the reason if an essential one is denied.
-
-        A container that may not write its log runs without one.
-        """
+        """Return the reason for which a model's execution role lets the endpoint fail, if any."""
         for variant in config.variants:
+            # A model that was deleted since counts as permitted: the service keeps a copy.
             model = self._models.get(self.arn("model", variant.get("ModelName", "")))
-            if model is None:
-                continue  # deleted since; the service keeps a copy
-            for reason, calls in ((NO_IMAGE, image_calls(model)), (NO_DATA, data_calls(model))):
-                if not self._role_may(model, calls):
-                    return reason.format(variant=variant["VariantName"])
-            self._role_may(model, (*network_calls(model), *log_calls(endpoint)))
+            if model is not None:
+                failure = failure_of(model, variant["VariantName"], endpoint, self.access)
+                if failure is not None:
+                    return failure
         return None
-
-    def _role_may(self, model: Model, calls: Iterable[ApiCall]) -> bool:
-        # All of them, also after a denial: each is recorded.
-        permitted = [self.access.permits(model.role, "SageMaker", call) for call in calls]
-        return all(permitted)
 
     def role_of(self, endpoint: Endpoint) -> str:
         """Return the execution role of an endpoint's first variant; empty if its model is gone."""
@@ -246,19 +228,33 @@ class Account:
             self._set_state(endpoint, Status.DELETING, now)
             endpoint.plan(None, now + self.delays.delete)
 
-    def update_endpoint(self, name: str, config_name: str) -> Endpoint:
-        """Start to update an endpoint that is neither in progress nor failed."""
+    def update_endpoint(self, name: str, config_name: str, *, retain: bool = False) -> Endpoint:
+        """Start to update an endpoint that is neither in progress nor failed.
+
+        Its instances become those of the config, unless `retain`ed.
+        """
         with self.lock:
             endpoint = self.endpoint(name)
             if endpoint.status in IN_PROGRESS or endpoint.status is Status.DELETING:
                 raise refusals.in_progress(endpoint.arn)
             if endpoint.status is Status.FAILED:
                 raise refusals.only_deletable(endpoint.arn)
-            endpoint.config = self._config_for_create(config_name)
-            now = self.now()
+            config = self._config_for_create(config_name)
+            if self.scalable.of(name) and config.kinds != endpoint.config.kinds:
+                raise refusals.scalable_target_keeps_type(endpoint.arn)
+            endpoint.config, now = config, self.now()
+            endpoint.desired = endpoint.desired if retain else config.initial
             self._set_state(endpoint, Status.UPDATING, now)
             endpoint.plan(Status.IN_SERVICE, now + self.delays.update)
             return endpoint
+
+    def rescale(self, name: str, instances: int) -> None:
+        """Start to change the number of instances, as Application Auto Scaling does."""
+        with self.lock:
+            endpoint, now = self.endpoint(name), self.now()
+            self._set_state(endpoint, Status.UPDATING, now)
+            endpoint.desired = instances
+            endpoint.plan(Status.IN_SERVICE, now + self.delays.update)
 
     def tags(self, arn: str) -> dict[str, str]:
         """Return the tags of an endpoint, mutable."""

@@ -18,13 +18,12 @@ ANSWER_TIMEOUT = 120.0
 
 
 class AsyncInference:
-    """A thread that runs accepted jobs one after another, each once."""
+    """A thread that runs accepted jobs one after another, each once, while there are instances."""
 
     def __init__(self, account: Account, s3: Any, sns: Any) -> None:
         self._account = account
         self._s3 = s3
         self._sns = sns
-        self._done = 0
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._run_all, name="async jobs", daemon=True)
 
@@ -38,9 +37,7 @@ class AsyncInference:
 
     def _run_all(self) -> None:
         while not self._closing.wait(POLL_INTERVAL):
-            while self._done < len(self._account.jobs) and not self._closing.is_set():
-                job = self._account.jobs[self._done]
-                self._done += 1
+            while not self._closing.is_set() and (job := take(self._account)):
                 self._run(job)
 
     def _run(self, job: AsyncJob) -> None:
@@ -95,3 +92,24 @@ def _invoke(job: AsyncJob, body: bytes) -> tuple[int, bytes, str]:
         return response.status, response.read(), kind
     finally:
         connection.close()
+
+
+def waiting(account: Account) -> list[AsyncJob]:
+    """Return the accepted jobs that are still in their queue."""
+    return account.jobs[account.jobs_done :]
+
+
+def take(account: Account) -> AsyncJob | None:
+    """Take the oldest job from the queue; None if there is none, or no instance to run it."""
+    with account.lock:
+        job = next(iter(waiting(account)), None)
+        if job is not None and not _has_instance(account, job):
+            return None
+        account.jobs_done += job is not None
+        return job
+
+
+def _has_instance(account: Account, job: AsyncJob) -> bool:
+    """Return whether an instance takes the job; a deleted endpoint's jobs fail at once."""
+    present = {one.name: one for one in account.endpoints()}
+    return job.endpoint not in present or present[job.endpoint].instances > 0

@@ -149,8 +149,9 @@ class ControlPlane:
         return {"EndpointArn": endpoint.arn}
 
     def _update_endpoint(self, request: Json) -> Json:
-        config = request["EndpointConfigName"]
-        return {"EndpointArn": self._account.update_endpoint(request["EndpointName"], config).arn}
+        name, config = request["EndpointName"], request["EndpointConfigName"]
+        retain = bool(request.get("RetainAllVariantProperties"))
+        return {"EndpointArn": self._account.update_endpoint(name, config, retain=retain).arn}
 
     def _delete_endpoint(self, request: Json) -> Json:
         self._account.delete_endpoint(request["EndpointName"])
@@ -165,8 +166,8 @@ class ControlPlane:
             answer["ProductionVariants"] = [
                 {
                     "VariantName": variant["VariantName"],
-                    "CurrentInstanceCount": variant.get("InitialInstanceCount", 1),
-                    "DesiredInstanceCount": variant.get("InitialInstanceCount", 1),
+                    "CurrentInstanceCount": endpoint.instances,
+                    "DesiredInstanceCount": endpoint.desired,
                 }
                 for variant in endpoint.config.variants
             ]

@@ -51,16 +51,6 @@ NOT_HEALTHY = (
     "Please check CloudWatch logs for this endpoint."
 )
 
-NO_IMAGE = (
-    "Please make sure all images included in the model for the production variant {variant} exist, "
-    "and that the execution role used to create the model has permissions to access them."
-)
-NO_DATA = (
-    "Failed to download model data for production variant {variant}. Please ensure that there is "
-    "an object located at the URL and that the role passed to CreateModel has permissions to "
-    "download the model."
-)
-
 
 @dataclass(frozen=True)
 class Delays:
@@ -94,6 +84,16 @@ class EndpointConfig:
         """Return the production variants as requested."""
         return self.request["ProductionVariants"]
 
+    @property
+    def kinds(self) -> set[str]:
+        """Return the instance types."""
+        return set(self.instances())
+
+    @property
+    def initial(self) -> int:
+        """Return the number of instances of all variants."""
+        return sum(self.instances().values())
+
     def instances(self) -> dict[str, int]:
         """Return the number of instances by type."""
         taken: dict[str, int] = {}
@@ -105,7 +105,10 @@ class EndpointConfig:
 
 @dataclass
 class Endpoint:
-    """One endpoint. It enters `next_status` at `next_at`; a status of None then means deleted."""
+    """One endpoint. It enters `next_status` at `next_at`; a status of None then means deleted.
+
+    `instances` run, `desired` are to run once it is in service.
+    """
 
     name: str
     arn: str
@@ -120,6 +123,8 @@ class Endpoint:
     next_at: datetime | None = None
     next_failure: str = ""
     stuck: bool = False
+    instances: int = 0
+    desired: int = 0
     ping_failed: bool = False  # the container was not healthy when InService was due
 
     def set_state(self, status: Status, at: datetime, failure: str = "") -> None:
@@ -127,6 +132,8 @@ class Endpoint:
         self.status, self.modified, self.failure = status, at, failure
         self.next_status = self.next_at = None
         self.next_failure = ""
+        if status is Status.IN_SERVICE:
+            self.instances = self.desired
         if status in (Status.FAILED, Status.DELETING) and self.container is not None:
             self.container.close()
             self.container = None

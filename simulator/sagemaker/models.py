@@ -5,7 +5,7 @@ The calls are those of the developer guide's "SageMaker AI execution roles" for 
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol
 from urllib.parse import urlsplit
@@ -25,6 +25,17 @@ PUBLISHED = {
 }
 """AWS's deep learning containers in us-east-1: account, and how its repositories begin (the project
 aws/deep-learning-containers, available_images.md). Tags are not known here: any is accepted."""
+
+
+NO_IMAGE = (
+    "Please make sure all images included in the model for the production variant {variant} exist, "
+    "and that the execution role used to create the model has permissions to access them."
+)
+NO_DATA = (
+    "Failed to download model data for production variant {variant}. Please ensure that there is "
+    "an object located at the URL and that the role passed to CreateModel has permissions to "
+    "download the model."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +141,24 @@ def log_calls(endpoint: str) -> Iterator[Call]:
     yield Call("logs", "CreateLogStream", stream)
     yield Call("logs", "PutLogEvents", stream)
     yield Call("monitoring", "PutMetricData", {"Namespace": "/aws/sagemaker/Endpoints"})
+
+
+def failure_of(model: Model, variant: str, endpoint: str, access: Access) -> str | None:
+    """Make the calls of a model's role; return the reason if an essential one is denied.
+
+    A container that may not write its log runs without one.
+    """
+    for reason, calls in ((NO_IMAGE, image_calls(model)), (NO_DATA, data_calls(model))):
+        if not _all_permitted(model, calls, access):
+            return reason.format(variant=variant)
+    _all_permitted(model, (*network_calls(model), *log_calls(endpoint)), access)
+    return None
+
+
+def _all_permitted(model: Model, calls: Iterable[Call], access: Access) -> bool:
+    # All of them, also after a denial: each is recorded.
+    permitted = [access.permits(model.role, "SageMaker", call) for call in calls]
+    return all(permitted)
 
 
 def bucket_and_key(address: str) -> tuple[str, str]:

@@ -108,6 +108,17 @@ def scalable_target_in_the_way() -> RefusedError:
     )
 
 
+def scalable_target_keeps_type(arn: str) -> RefusedError:
+    """Return the error for a new instance type of a scalable target; words assumed.
+
+    The rule: developer guide, "Update or delete endpoints that use automatic scaling".
+    """
+    return invalid(
+        f'Cannot change the instance type of endpoint "{arn}" while a scalable target is '
+        "registered for its variant. Deregister it first."
+    )
+
+
 def image_not_found(image: str) -> RefusedError:
     """Return the error of CreateModel for an unknown image; words assumed."""
     return invalid(f"Requested image {image} not found.")

@@ -21,6 +21,10 @@ class ScalableTargets:
         """Remove a target, if it is registered."""
         self._arns.pop(resource, None)
 
+    def all(self) -> dict[str, str]:
+        """Return the ARNs of all targets, by resource id."""
+        return dict(self._arns)
+
     def of(self, endpoint: str) -> dict[str, str]:
         """Return the ARNs of the targets of an endpoint's variants, by resource id."""
         beginning = f"endpoint/{endpoint}/".lower()

@@ -32,7 +32,7 @@ class ParkmeterError(Exception):
 
 
 class InvalidRequestError(ParkmeterError):
-    """Raised when a request is malformed; `field` names the culprit."""
+    """Raised when a request is malformed; `field` names the invalid one."""
 
     code = "invalid_request"
     title = "The request is not valid"
@@ -60,7 +60,7 @@ class LimitExceededError(ParkmeterError):
     """Raised when a top-up is over a limit; has the limit and what would still fit (minutes)."""
 
     code = "limit_exceeded"
-    title = "More time than the meter takes"
+    title = "More time than the meter may hold"
 
     def __init__(self, detail: str, *, limit: timedelta, fits: timedelta) -> None:
         super().__init__(
@@ -125,7 +125,7 @@ class ExpiryMovedError(ParkmeterError):
 class DeviceBusyError(ParkmeterError):
     """Raised when the device of an endpoint is held by another endpoint's open meter.
 
-    `endpoint`: the one that holds it; it closes at `closes_at` as things stand.
+    `endpoint`: the one that holds it; it closes at `closes_at` if nothing is changed.
     """
 
     code = "device_busy"

@@ -17,7 +17,7 @@ from parkmeter.core.request_counts import Count
 from parkmeter.core.status import View
 from parkmeter.core.tokens import Token
 
-if TYPE_CHECKING:  # who imports a port need not load what receipts are made of
+if TYPE_CHECKING:  # importing a port must not load the code of receipts
     from parkmeter.core.ledger import Mark, PricedRun
 
 

@@ -77,6 +77,15 @@ def test_unknown_paths_and_methods_are_problems(front):
     assert set(response.headers["allow"].split(", ")) == {"GET", "HEAD", "POST"}
 
 
+@pytest.mark.parametrize("path", ["/%0A", "/health%0A", "/endpoints%0A", "/endpoints/flan-t5%0A"])
+def test_a_path_with_a_line_feed_at_its_end_is_another_path(front, path):
+    body = problem(front.get(path), 404, "not_found")
+    assert body["detail"].startswith("There is no GET /")
+    refused = front.post("/endpoints/flan-t5/eject%0A")
+    problem(refused, 404, "not_found")
+    assert front.world.store.load("flan-t5").version == 0
+
+
 def test_over_a_limit_the_answer_says_the_limit_and_what_fits(front):
     body = problem(front.post("/endpoint-expiry", {"minutes": 1441}), 422, "limit_exceeded")
     assert (body["limit_minutes"], body["fits_minutes"]) == (1440, 1440)

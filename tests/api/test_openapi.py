@@ -43,3 +43,21 @@ def test_the_docs_page_loads_nothing_and_runs_nothing(front):
     assert "script-src" not in policy
     assert "unsafe" not in headers["content-security-policy"]
     assert headers["x-content-type-options"] == "nosniff"
+
+
+def test_the_document_and_the_page_are_made_once(front, monkeypatch):
+    asked = []
+    made = front.client.app.openapi
+    monkeypatch.setattr(front.client.app, "openapi", lambda: asked.append(1) or made())
+    for _ in range(3):
+        assert front.client.get("/openapi.json").json()["paths"]
+        assert (
+            "curl http://a.test/prod/health"
+            in front.client.get("/docs", headers={"Host": "a.test"}).text
+        )
+    assert len(asked) == 2
+
+
+def test_a_host_is_no_markup_on_the_docs_page(front):
+    page = front.client.get("/docs", headers={"Host": "<b>"}).text
+    assert "<b>/prod" not in page

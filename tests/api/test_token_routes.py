@@ -192,3 +192,5 @@ def test_the_audit_names_who_did_what_and_pages_backwards(front):
     rest = front.client.get(f"/audit?before={first['before']}", headers=ADMIN).json()
     assert [line["what"].partition(":")[0] for line in rest["lines"]] == ["a"]
     assert rest["before"] is None
+    whole = front.client.get("/audit?limit=3", headers=ADMIN).json()
+    assert (len(whole["lines"]), whole["before"]) == (3, None)

@@ -17,6 +17,8 @@ import pytest
 from parkmeter.config.settings import Settings
 from parkmeter.core.finding import Finding, Level
 from parkmeter.doctor.examine import examine
+from parkmeter.state_folder import StateFolder
+from tests.support.contract_server import ContractServer, problem
 from tests.support.gateway_process import GatewayProcess, alive, eventually, ping_config
 
 
@@ -128,6 +130,19 @@ def test_a_damaged_store(gateway):
     assert "not a database" in wrong(found(gateway))["store"].seen
 
 
+def test_a_row_that_cannot_be_read_is_damage_and_a_deadline_no_reason_to_fail(gateway):
+    gateway.start()
+    gateway.until("running")
+    gateway.kill()
+    (gateway.state / "endpoints/run/flan-t5.deadline").write_text('{"version": 1}')
+    with sqlite3.connect(gateway.state / "parkmeter.sqlite") as store:
+        store.execute("UPDATE journal SET body = ?", ("[" * 100_000,))
+    store.close()
+    findings = found(gateway)
+    assert "a row in it cannot be read" in wrong(findings)["store"].seen
+    assert "on its leash" in noted(findings)
+
+
 def test_a_store_of_a_newer_parkmeter(gateway):
     gateway.start()
     gateway.stop()
@@ -146,6 +161,25 @@ def test_a_gateway_that_hangs(gateway):
     assert f"process {gateway.process.pid}" in seen.seen
     assert "does not respond" in seen.seen
     assert f"kill {gateway.process.pid}" in seen.do
+
+
+@pytest.mark.parametrize(
+    ("code", "reasons", "step"),
+    [
+        ("unhealthy", ["disk_full"], "Mend that first"),
+        ("clock_stopped", ["clock_stopped", "disk_full"], "kill -9"),
+    ],
+)
+def test_a_gateway_that_is_not_healthy_is_quoted(gateway, code, reasons, step):
+    folder = StateFolder(gateway.state)
+    folder.lock()
+    with ContractServer() as server:
+        folder.write_holder(server.url)
+        server.failures = [problem(503, code, "The disk is full.", reasons=reasons)]
+        seen = wrong(found(gateway))["gateway"]
+    folder.release()
+    assert "The disk is full." in seen.seen
+    assert step in seen.do
 
 
 def test_a_server_whose_gateway_was_killed(gateway):

@@ -20,6 +20,7 @@ from parkmeter.drivers.process_leash_client import LEASH
 from parkmeter.leash.files import read_json, ring, write_json
 from parkmeter.leash.log import Log
 from parkmeter.leash.processes import process_of
+from parkmeter.leash.supervise import HEAD_START
 from tests.support.driver_fixtures import (
     SERVER,
     ProcessHandle,
@@ -97,16 +98,18 @@ def test_with_its_gateway_killed_a_server_and_its_workers_end_at_the_deadline(ha
     assert watch(handle, Spec("demo"), Phase.ABSENT)[-1].phase is Phase.ABSENT
 
 
-def test_a_deadline_moved_during_the_head_start_is_honoured(handle, monkeypatch):
+def test_a_leash_reads_its_deadline_again_before_it_acts(handle, monkeypatch):
     spec = handle.good()
-    ready(handle, spec)
-    deadline = handle.now() + timedelta(seconds=0.3)
-    handle.driver.keep(spec, deadline, 2)
-    time.sleep(max(0.0, (deadline - handle.now()).total_seconds()) + 0.1)
-    # The leash is not rung: it reads the file again before it acts.
+    start(handle, spec, seconds=2)
+    deadline = handle.now() + timedelta(seconds=2)
+    # Stopped, so that it cannot act before the deadline has moved, however slow this machine is.
+    os.kill(handle.leash_of(spec), signal.SIGSTOP)
+    time.sleep((deadline - handle.now()).total_seconds() + HEAD_START)
     monkeypatch.setattr("parkmeter.drivers.process.ring", lambda *_: None)
-    handle.driver.keep(spec, handle.now() + timedelta(seconds=30), 2)
-    time.sleep(0.8)
+    handle.driver.keep(spec, handle.now() + timedelta(minutes=10), 2)
+    os.kill(handle.leash_of(spec), signal.SIGCONT)
+    watch(handle, spec, Phase.READY)
+    time.sleep(0.3)
     assert handle.driver.observe(spec).phase is Phase.READY
 
 
@@ -156,9 +159,11 @@ def test_a_file_is_on_the_disk_before_it_takes_the_place_of_the_one_before(tmp_p
 def test_a_stop_file_is_found_even_if_the_bell_is_not_rung(handle, monkeypatch):
     spec = handle.good()
     ready(handle, spec)
-    monkeypatch.setattr("parkmeter.drivers.process.ring", lambda *_: None)
+    rung = []
+    monkeypatch.setattr("parkmeter.drivers.process_stop.ring", lambda *ring: rung.append(ring))
     handle.driver.stop(spec)
     assert wait_for(lambda: handle.driver.observe(spec).phase is Phase.ABSENT, "it ends") < 3
+    assert len(rung) == 1
 
 
 def test_a_server_does_not_outlive_the_folder_by_which_it_can_be_found(handle):

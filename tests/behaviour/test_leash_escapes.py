@@ -3,6 +3,7 @@
 import os
 import shutil
 import signal
+import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -55,6 +56,16 @@ def test_a_worker_with_its_own_session_and_no_environment_is_found_by_the_lock(h
     assert not alive(worker)
 
 
+def test_a_server_that_unlocks_its_run_is_ended(handle, tmp_path):
+    file = tmp_path / "pid"
+    spec = handle.server("thief", "--unlock", "--pid-file", str(file))
+    start(handle, spec)
+    watch(handle, spec, Phase.FAILED)
+    handle.driver.stop(spec)
+    watch(handle, spec, Phase.ABSENT)
+    assert not alive(int(file.read_text()))
+
+
 def test_who_only_examines_the_lock_is_left_alone(handle, tmp_path):
     spec, worker = ready_with(handle, "--escaped-worker-pid-file", tmp_path / "worker")
     driver = lose_leash(handle, spec)
@@ -101,6 +112,20 @@ def test_with_a_delegated_control_group_nothing_escapes(delegated, handle, tmp_p
     watch(handle, spec, Phase.ABSENT)
     wait_for(lambda: not alive(worker), "the worker is gone")
     assert [one for one in delegated.iterdir() if one.is_dir()] == []
+
+
+def test_a_process_in_a_group_that_the_server_made_does_not_escape_either(delegated, handle):
+    spec = handle.good()
+    start(handle, spec)
+    watch(handle, spec, Phase.READY)
+    below = Path(handle.record(spec)["cgroup"]) / "of-the-server"
+    below.mkdir()
+    with subprocess.Popen(["sleep", "600"], start_new_session=True) as escaped:
+        (below / "cgroup.procs").write_text(str(escaped.pid))
+        handle.driver.stop(spec)
+        watch(handle, spec, Phase.ABSENT)
+        assert escaped.wait(10) == -signal.SIGKILL
+    assert not below.parent.exists()
 
 
 def test_the_control_group_goes_with_its_run(delegated, handle):

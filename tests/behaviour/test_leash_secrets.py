@@ -2,6 +2,7 @@
 
 import json
 import os
+import resource
 import subprocess
 import sys
 from pathlib import Path
@@ -21,8 +22,13 @@ def config(tmp_path: Path) -> str:
     return ping_config("--environment-file", str(tmp_path / "seen")) + HOOK
 
 
+FEW_FILES = ("sh", "-c", 'ulimit -Sn 300; exec "$@"', "sh")
+"""Begins the command line of a gateway whose soft limit on open files is low."""
+
+
 def test_a_server_sees_no_secret_of_the_gateway_and_the_start_names_them(config, tmp_path):
-    with GatewayProcess(tmp_path / "state", config, environment=SECRETS) as gateway:
+    state = tmp_path / "state"
+    with GatewayProcess(state, config, environment=SECRETS, through=FEW_FILES) as gateway:
         gateway.start()
         gateway.until("running")
         seen = (tmp_path / "seen").read_text()
@@ -33,6 +39,11 @@ def test_a_server_sees_no_secret_of_the_gateway_and_the_start_names_them(config,
         assert "HOOK_SIGNATURE, OTHER_API_KEY" in line
         assert "environment_from" in line
         assert "sixteen-characters" not in gateway.output()
+        if sys.platform == "linux":
+            # Neither does it inherit the limit that the gateway raised for itself.
+            server, raised = gateway.records()[0]["server"], gateway.process.pid
+            assert resource.prlimit(server, resource.RLIMIT_NOFILE)[0] == 300
+            assert resource.prlimit(raised, resource.RLIMIT_NOFILE)[0] > 300
 
 
 def test_the_check_of_a_configuration_names_them_too(config, tmp_path):

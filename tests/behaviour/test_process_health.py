@@ -86,6 +86,22 @@ def test_a_look_never_waits_longer_than_half_a_second_whatever_the_timeout():
             assert time.monotonic() - began < longest
 
 
+def test_a_question_that_could_not_be_asked_is_asked_again(monkeypatch):
+    with server(saying(b"HTTP/1.1 200 OK\r\n\r\n")) as port:
+        check = HealthCheck()
+        with monkeypatch.context() as limited:
+
+            def start(_thread: threading.Thread) -> None:
+                raise RuntimeError("can't start new thread")
+
+            limited.setattr(threading.Thread, "start", start)
+            with pytest.raises(RuntimeError):
+                check.passes("run", port, "/ping", 5)
+        give_up = time.monotonic() + 30
+        while not check.passes("run", port, "/ping", 5):
+            assert time.monotonic() < give_up
+
+
 def test_only_the_first_line_of_the_answer_is_waited_for():
     def answer(connection: socket.socket) -> None:
         connection.sendall(b"HTTP/1.1 200 OK\r\nContent-")

@@ -230,6 +230,8 @@ def state_moved_away(world: World, chance: random.Random, seconds: float) -> Ite
     It is moved, not removed: so nothing that was acknowledged meanwhile may be missing in it.
     """
     away = world.disk / "away"
+    with closing(Client(world.port)) as client:
+        wait_for(lambda: not world.up or _answers(client), ENDS_WITHIN)  # it knows its folder then
     world.may_end()
     world.state.rename(away)
     try:
@@ -242,6 +244,12 @@ def state_moved_away(world: World, chance: random.Random, seconds: float) -> Ite
         away.rename(world.state)
     world.start()
     yield
+
+
+def _answers(client: Client) -> bool:
+    with contextlib.suppress(*NOTHING_CAME):
+        return client.ask("GET", "/health").status != 0
+    return False
 
 
 @contextmanager

@@ -4,9 +4,21 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import pytest
+from rich.console import Console
 from rich.text import Text
 
-from parkmeter.cli.output import clock_time, columns, countdown, hours, minutes, money
+from parkmeter.cli import output
+from parkmeter.cli.output import (
+    clock_time,
+    columns,
+    countdown,
+    harmless,
+    hours,
+    minutes,
+    money,
+    out,
+    plain_json,
+)
 
 
 @pytest.mark.parametrize(
@@ -56,3 +68,25 @@ def test_columns_stand_below_each_other_and_an_empty_one_takes_no_room():
 
 def test_brackets_in_the_text_of_others_are_not_markup():
     assert columns([["[red]boom[/red]"]])[0].plain == "[red]boom[/red]"
+
+
+def test_the_text_of_others_has_no_names_of_pictures(capsys):
+    plain_json({"why": "tcp:x:10:key:"})
+    out.print("level:ok:up", markup=False)
+    assert capsys.readouterr().out == '{"why": "tcp:x:10:key:"}\nlevel:ok:up\n'
+
+
+CODES = (
+    "\x1b[1;31mred\x1b[0m\x1b]52;c;ZXZpbA==\x07\x1b]0;t\x1b\\"
+    "\x1b[2J\x1b[1A\x1bc\x9b2J\x08\x00\ttab\x1b"
+)
+
+
+def test_of_what_a_model_writes_only_colours_reach_a_terminal(monkeypatch):
+    monkeypatch.setattr(output, "out", Console(force_terminal=True))
+    assert harmless(CODES) == "\x1b[1;31mred\x1b[0m2J\ttab"
+
+
+def test_what_is_piped_is_what_a_model_wrote(monkeypatch):
+    monkeypatch.setattr(output, "out", Console(force_terminal=False))
+    assert harmless(CODES) == CODES

@@ -138,6 +138,41 @@ def test_a_retry_after_beyond_the_patience_is_not_waited_for(server, client):
         client.endpoints()
 
 
+def test_a_request_that_was_sent_once_may_be_done_although_the_last_attempt_was_refused():
+    listener = socket.create_server(("127.0.0.1", 0))
+    url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+
+    def take_one_request_and_end() -> None:
+        connection, _ = listener.accept()
+        listener.close()
+        connection.recv(65536)
+        connection.close()
+
+    gateway = threading.Thread(target=take_one_request_and_end)
+    gateway.start()
+    with Client(url, ADMIN, patience=0.5) as client, pytest.raises(UnreachableError) as raised:
+        client.top_up("flan-t5", 1)
+    gateway.join()
+    assert raised.value.sent
+    assert raised.value.detail.startswith(f"No answer at {url}.")
+    assert raised.value.detail.endswith("was sent, so it may have been carried out.")
+
+
+def test_a_refusal_for_now_after_a_lost_answer_says_that_it_may_be_done(server, client):
+    later = (*problem(503, "store_busy", "Later."), {"Retry-After": "3600"})
+    for failures, sent in (([later], False), (["lost", later], True)):
+        server.failures = [*failures]
+        with pytest.raises(NotServingProblem, match="Later") as raised:
+            client.top_up("flan-t5", 1)
+        assert raised.value.earlier_sent is sent
+
+
+def test_an_answer_that_cannot_be_decoded_is_a_plain_error(server, client):
+    server.failures = [(200, {"all": 1}, {"Content-Encoding": "gzip"})]
+    with pytest.raises(UnreachableError, match="broke off"):
+        client.invoke("flan-t5", {})
+
+
 def test_a_gateway_that_comes_back_within_the_patience_is_found():
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = probe.getsockname()[1]

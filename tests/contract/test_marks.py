@@ -13,7 +13,6 @@ import pytest
 from parkmeter.core import ledger
 from parkmeter.core.journal_reader import receipt_of
 from parkmeter.core.meter import Meter
-from parkmeter.core.receipt import receipt
 from parkmeter.ports import Store
 from parkmeter.service.journal_keeper import JournalKeeper
 from parkmeter.stores.dynamodb import DynamoStore
@@ -22,6 +21,7 @@ from parkmeter.stores.sqlite import SqliteStore
 from simulator.deployment import dynamodb_client, make_tables
 from simulator.moto_server import moto_server
 from tests.core.test_ledger import WEEK, any_journal
+from tests.support.replayed import receipt
 from tests.support.world import NOON, SECOND
 
 MODULES = (
@@ -96,7 +96,7 @@ def test_a_mark_comes_back_as_it_was_written(store):
     assert newest is not None
     assert after is None
     lines = store.journal("flan-t5", 1000)[::-1]
-    again = ledger.Stretch(None, lines[: newest.number], None).mark()
+    again = ledger.Segment(None, lines[: newest.number], None).mark()
     assert again is not None
     assert (newest.sums.on, newest.sums.whole, newest.sums.bought) == (
         again.sums.on,

@@ -345,6 +345,18 @@ def test_what_was_served_on_reopened_time_is_not_given_back_as_a_start():
     assert time_left(again, late + SECOND) == 20 * MINUTE
 
 
+def test_a_run_after_the_clock_was_set_back_has_keys_of_its_own():
+    """Else its start is taken for that of the run before, and is in no journal."""
+    stopping, earlier = at(SERVING, READY, CLOSE).meter, NOW - timedelta(hours=5)
+    waiting = at(stopping, STOPPING, earlier)
+    started = at(waiting.meter, ABSENT, earlier + SECOND)
+    ready = at(started.meter, READY, earlier + MINUTE)
+    assert kinds(started) == [Kind.STOP, Kind.START]
+    keys = {one.key for one in (*started.entries, *ready.entries)}
+    before = at(OPEN, ABSENT).entries + at(STARTED, READY, NOW + MINUTE).entries
+    assert not keys & {one.key for one in before}
+
+
 def test_a_top_up_that_comes_before_the_stop_had_effect_takes_it_back():
     stopping = at(SERVING, READY, CLOSE).meter
     topped_up = replace(stopping, expires_at=CLOSE + 10 * MINUTE)

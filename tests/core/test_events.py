@@ -39,6 +39,14 @@ def of_kind(world: World, kind: Kind) -> list[Event]:
     return [event for event in events(world) if event.kind is kind]
 
 
+@pytest.mark.parametrize(
+    ("seconds", "words"), [(1, "1 second"), (59, "59 seconds"), (60, "1 minute"), (90, "2 minutes")]
+)
+def test_a_title_says_how_much_was_added(world, seconds, words):
+    world.top_up(seconds / 60)
+    assert title(events(world)[0]) == f"ada added {words} to flan-t5"
+
+
 def test_a_life_is_told_from_top_up_to_stop(world):
     world.top_up(20)
     world.wind(25 * MINUTE)

@@ -11,10 +11,10 @@ from parkmeter.core import ledger
 from parkmeter.core.journal import Entry, Kind
 from parkmeter.core.journal_reader import lines_of, position, receipt_of
 from parkmeter.core.meter import Meter
-from parkmeter.core.receipt import receipt
 from parkmeter.core.status_history import status_intervals
 from parkmeter.service.journal_keeper import JournalKeeper
 from parkmeter.stores.memory import MemoryStore
+from tests.support.replayed import receipt
 from tests.support.world import NOON, SECOND
 
 HOUR = timedelta(hours=1)

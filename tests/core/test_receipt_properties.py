@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from parkmeter.core.journal import Entry, Kind
 from parkmeter.core.meter import ZERO
 from parkmeter.core.money import Minutes
-from parkmeter.core.receipt import Receipt, receipt
+from parkmeter.core.receipt import Receipt
+from tests.support.replayed import receipt
 from tests.support.world import ADA, BOB, NOON, SECOND, World, spec
 
 A_UNIT = Decimal("0.0001")

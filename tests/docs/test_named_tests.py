@@ -8,7 +8,12 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-PAGES = ("docs/security.md", "docs/reliability.md", "docs/backup-and-upgrade.md")
+PAGES = (
+    "docs/security.md",
+    "docs/reliability.md",
+    "docs/backup-and-upgrade.md",
+    "docs/aws-operations.md",
+)
 _NAMED = re.compile(r"\b(tests/[\w/]+\.py)::(\w+)(?:::(\w+))?")
 
 

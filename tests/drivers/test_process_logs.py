@@ -129,6 +129,24 @@ def test_a_removed_log_is_not_read_again_from_the_old_one(written):
     assert reader.read() == b""
 
 
+def test_a_log_that_cannot_be_opened_whole_leaves_no_file_open(written, monkeypatch):
+    written.write("hello\n")
+    Path(written.old_path).write_text("before\n")
+    opened, closed, open_, close = [], [], os.open, os.close
+
+    def one_file_only(path: str, *flags: int) -> int:
+        if opened:
+            raise OSError(24, "Too many open files")
+        opened.append(open_(path, *flags))
+        return opened[0]
+
+    monkeypatch.setattr(os, "open", one_file_only)
+    monkeypatch.setattr(os, "close", lambda handle: (closed.append(handle), close(handle)))
+    with pytest.raises(DriverError, match="Too many open files"):
+        written.reader()
+    assert opened == closed
+
+
 def test_an_unreadable_log_is_a_plain_error(tmp_path):
     (tmp_path / "logs" / "x.log").mkdir(parents=True)
     with pytest.raises(DriverError, match="The log cannot be read: Is a directory"):

@@ -13,6 +13,8 @@ from parkmeter.gateway import clock as local_clock
 from parkmeter.gateway.clock import LocalClock
 
 MILLISECOND = timedelta(milliseconds=1)
+SOON = 600 * MILLISECOND
+"""Ample on a busy machine, and sooner than the sleep of a second that a lost wake would leave."""
 
 
 class Calls:
@@ -58,14 +60,14 @@ def test_it_sweeps_at_once(clock, calls):
 def test_who_is_woken_is_treated_at_once(clock, calls):
     woken = datetime.now(UTC)
     clock.wake("a")
-    assert calls.until("a", 1)[0] - woken < 200 * MILLISECOND
+    assert calls.until("a", 1)[0] - woken < SOON
 
 
-def test_a_later_time_is_kept_to_some_milliseconds(clock, calls):
+def test_a_later_time_is_kept_and_not_rounded_to_the_longest_sleep(clock, calls):
     due = clock.now() + 300 * MILLISECOND
     clock.wake("a", due)
     late = calls.until("a", 1)[0] - due
-    assert timedelta(0) <= late < 150 * MILLISECOND
+    assert timedelta(0) <= late < SOON
 
 
 def test_the_earliest_of_several_times_counts(clock, calls):
@@ -73,7 +75,7 @@ def test_the_earliest_of_several_times_counts(clock, calls):
     clock.wake("a", clock.now() + timedelta(hours=1))
     clock.wake("a", due)
     clock.wake("a", clock.now() + timedelta(hours=2))
-    assert calls.until("a", 1)[0] - due < 150 * MILLISECOND
+    assert calls.until("a", 1)[0] - due < SOON
 
 
 def test_the_time_that_reconcile_names_is_kept(clock, calls):
@@ -166,7 +168,7 @@ def test_a_failure_is_logged_and_retried_a_second_later(caplog):
     assert tried.acquire(timeout=5)
     assert tried.acquire(timeout=5)
     clock.stop()
-    assert 0.9 < time.monotonic() - begun < 3
+    assert 0.9 < time.monotonic() - begun < 5
     assert "the disk is gone" in caplog.text
 
 
@@ -212,7 +214,7 @@ def test_work_that_cannot_be_handed_out_is_handed_out_a_second_later(calls, capl
     woken = clock.now()
     clock.wake("a")
     calls.until("a", 1)
-    assert timedelta(seconds=0.9) < calls.times["a"][0] - woken < timedelta(seconds=3)
+    assert timedelta(seconds=0.9) < calls.times["a"][0] - woken < timedelta(seconds=5)
     clock.wake("b")
     calls.until("b", 1)
     clock.stop()

@@ -44,7 +44,7 @@ def test_the_limit_is_raised_to_the_hard_one():
     done = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=60
     )
-    assert done.stdout.split() == ["300", "300", "300"]
+    assert done.stdout.split() == ["100", "300", "300"], "the one before, soft, hard"
 
 
 def test_with_no_descriptor_left_the_count_says_so():

@@ -79,6 +79,28 @@ def test_a_check_that_fails_is_a_fault():
     monitor.stop()
 
 
+def test_figures_are_measured_in_rounds_and_never_by_those_that_ask():
+    threads: list[str] = []
+    broken = threading.Event()
+
+    def measure() -> dict[str, int]:
+        threads.append(threading.current_thread().name)
+        if broken.is_set():
+            raise OSError("no such folder")
+        return {"rounds": len(threads)}
+
+    monitor = HealthMonitor([], measure, lambda: {"connections": 3}, every=0.01)
+    assert monitor.figures() == {"connections": 3}
+    monitor.start()
+    eventually(lambda: monitor.figures().get("rounds", 0) > 1)
+    broken.set()
+    before = len(threads)
+    eventually(lambda: len(threads) > before + 1)
+    assert monitor.figures() == {"connections": 3}, "what cannot be measured now is not known"
+    monitor.stop()
+    assert set(threads) == {"health"}
+
+
 def test_a_store_that_is_busy_is_not_sound():
     def busy() -> None:
         raise StoreBusyError

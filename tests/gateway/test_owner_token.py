@@ -117,6 +117,23 @@ def test_a_rotated_owners_token_is_in_the_files_of_the_state_folder(deployment):
     assert StateFolder(deployment.path).client().token == secret
 
 
+def test_a_new_secret_reaches_its_owner_although_the_files_cannot_be_written(
+    deployment, monkeypatch, caplog
+):
+    parts = deployment.parts()
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("parkmeter.state_folder.write_private", full)
+    with TestClient(parts.control) as client:
+        headers = {"Authorization": parts.new_token}
+        secret = client.post("/tokens/owner/rotate", headers=headers).json()["token"]
+        assert client.get("/whoami", headers={"Authorization": secret}).status_code == 200
+    parts.store.close()
+    assert "has the older secret: [Errno 28]" in caplog.text
+
+
 def test_a_bootstrap_token_is_not_rotated_because_the_next_start_would_bring_it_back(deployment):
     secret = "sixteen-letters-long"
     parts = deployment.parts(PARKMETER_BOOTSTRAP_TOKEN=secret)

@@ -103,6 +103,14 @@ def test_a_request_with_a_valid_token_is_never_ended_for_another():
     assert (len(limits), limits.refused) == (3, 1)
 
 
+def test_requests_with_valid_tokens_cannot_take_every_place():
+    limits = Connections(most=16)
+    lines = joined(limits, *(Line(EVE, active=True) for _ in range(16)), known=True)
+    (admin,) = joined(limits, Line(ADA, made_at=1), known=True)
+    assert [line.dropped for line in lines] == [False] * 14 + [True, False]
+    assert not admin.dropped
+
+
 def test_a_stranger_gives_way_even_while_it_is_answered_if_nothing_else_can():
     limits = Connections(most=2)
     joined(limits, Line(ADA, active=True), known=True)

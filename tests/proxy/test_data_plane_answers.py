@@ -16,7 +16,7 @@ from tests.support.scripted_upstream import OK, ServerEnd, answering, upstream
 async def test_an_open_and_serving_endpoint_answers_for_itself():
     answer = (
         b"HTTP/1.1 418 Short and stout\r\nX-Model: teapot\r\nDate: Mon, 01 Mar 2027\r\n"
-        b"Content-Length: 5\r\n\r\nno \x00\xff"
+        b"Content-Type: text/plain\r\nContent-Length: 5\r\n\r\nno \x00\xff"
     )
     async with upstream(answering(answer)) as model, gateway(model.address) as meter:
         reply = await meter.exchange()
@@ -24,6 +24,7 @@ async def test_an_open_and_serving_endpoint_answers_for_itself():
     assert reply.fields == {
         "x-model": "teapot",
         "date": "Mon, 01 Mar 2027",
+        "content-type": "text/plain",
         "content-length": "5",
         "parkmeter-seconds-left": "3600",
         "parkmeter-expires-at": "2027-03-01T13:00:00Z",

@@ -261,7 +261,7 @@ async def test_an_answer_comes_without_what_belongs_to_its_connection():
     answer = (
         b"HTTP/1.1 200 OK\r\nConnection: keep-alive, X-Hop\r\nX-Hop: 1\r\nKeep-Alive: timeout=5\r\n"
         b"Trailer: X-Sum\r\nUpgrade: h2c\r\nProxy-Authenticate: Basic\r\nVary: a\r\n"
-        b"Vary: b\r\nServer: model/1\r\nParkmeter-Seconds-Left: 1000000\r\n"
+        b"Vary: b\r\nServer: model/1\r\nContent-Type: a/b\r\nParkmeter-Seconds-Left: 1000000\r\n"
         b"Preference-Applied: wait=1\r\nTransfer-Encoding: chunked\r\n\r\n"
         b"2;ext=1\r\n{}\r\n0\r\nX-Sum: 1\r\n\r\n"
     )
@@ -271,6 +271,7 @@ async def test_an_answer_comes_without_what_belongs_to_its_connection():
     assert reply.fields == {
         "vary": "a, b",
         "server": "model/1",
+        "content-type": "a/b",
         "parkmeter-seconds-left": "3600",
         "parkmeter-expires-at": "2027-03-01T13:00:00Z",
         "transfer-encoding": "chunked",

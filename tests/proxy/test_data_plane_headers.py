@@ -154,6 +154,32 @@ async def test_any_other_answer_comes_as_the_model_gave_it(kind):
 
 
 @on_both_loops
+async def test_an_answer_without_a_type_runs_nothing_either():
+    page = b"HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\n<script>"
+    async with upstream(answering(page)) as model, gateway(model.address) as meter:
+        reply = await meter.exchange()
+    assert (reply.fields[NOSNIFF], reply.fields[POLICY]) == ("nosniff", "sandbox")
+
+
+@on_both_loops
+async def test_a_model_sets_no_policy_for_the_gateway_s_host():
+    lines = (
+        b'Strict-Transport-Security: max-age=9\r\nAlt-Svc: h3=":1"\r\nNEL: {}\r\n'
+        b"Report-To: {}\r\nService-Worker-Allowed: /\r\n"
+    )
+    answer = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n" + lines + b"\r\nok"
+    async with upstream(answering(answer)) as model, gateway(model.address) as meter:
+        fields = set((await meter.exchange()).fields)
+    assert not fields & {
+        "strict-transport-security",
+        "alt-svc",
+        "nel",
+        "report-to",
+        "service-worker-allowed",
+    }
+
+
+@on_both_loops
 async def test_a_document_on_a_connection_says_nothing_of_the_answers_behind_it():
     page = b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 2\r\n\r\nhi"
     async with upstream(answering(page, OK)) as model, gateway(model.address) as meter:

@@ -19,6 +19,7 @@ from tests.support.gateway_at_work import (
     on_both_loops,
     served,
     until,
+    waiting,
 )
 from tests.support.scripted_upstream import OK, ServerEnd, answering, upstream
 
@@ -303,3 +304,33 @@ async def test_an_unexpected_error_of_a_connection_is_answered_at_once():
     patient = Timeouts(connect_seconds=60)
     async with gateway("http://127.0.0.1:9", pool=Broken(), timeouts=patient) as meter:
         assert (await meter.exchange()).status == 500
+
+
+@on_both_loops
+async def test_of_thousands_of_requests_in_one_read_few_are_kept_as_requests():
+    async with upstream(answering(OK)) as model, gateway() as meter:
+        meter.show(Status.STARTING)
+        client = await meter.client()
+        await client.ask(fields="Prefer: wait=60\r\n")
+        await until(lambda: waiting(meter.gate) == 1)
+        (connection,) = meter.connections
+        await client.send(b"GET /health HTTP/1.1\r\nHost: a\r\n\r\n" * 3000)
+        await until(lambda: bool(connection.pipeline))
+        assert len(connection.pipeline) < 200
+        meter.show(address=model.address)
+        assert (await client.reply()).status == 200
+        for _ in range(3000):
+            assert (await client.head())[0] == 404
+            assert await client.chunk() == b""
+
+
+@on_both_loops
+async def test_thousands_of_refusals_in_one_read_do_not_keep_others_waiting():
+    async with gateway() as meter:
+        flood = await meter.client()
+        flood.writer.write(b"POST /flan HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n" * 3000)
+        assert (await flood.reply()).status == 401
+        (connection,) = meter.connections
+        assert connection.server_state.total_requests < 1000, "not all in one turn of the loop"
+        for _ in range(2999):
+            assert (await flood.reply()).status == 401

@@ -273,6 +273,32 @@ async def test_behind_a_trusted_proxy_the_client_that_guesses_waits_and_no_other
         assert await guess("203.0.113.10") < 0.5
 
 
+@on_both_loops
+async def test_a_client_dropped_while_its_refusal_waits_leaves_no_count_of_a_name_it_made_up():
+    async with gateway() as meter:
+        for _ in range(10):
+            assert (await meter.exchange(token="t-guess")).status == 403
+        client = await meter.client()
+        await client.ask("/endpoints/made-up/invocations", token="t-guess")
+        line = meter.connections[-1]
+        await until(lambda: line.active)
+        line.drop()  # as the limits on connections do
+        await until(lambda: line.transport.is_closing() and not line.active)
+        assert set(meter.plane.traffic) == {"flan-t5"}
+
+
+@on_both_loops
+async def test_a_trusted_proxy_that_names_no_client_waits_for_nothing():
+    async with gateway() as meter:
+        meter.plane.edge.proxies = TrustedProxies(["127.0.0.1"])
+        client = await meter.client()
+        begun = asyncio.get_running_loop().time()
+        for _ in range(13):
+            assert (await client.exchange(token="t-guess")).status == 403
+        assert asyncio.get_running_loop().time() - begun < 4, "the last three would take 1 to 3 s"
+        assert meter.plane.edge.refused_tokens.total == 13
+
+
 # ── Hosts and methods ────────────────────────────────────────────────────────────────────────────
 
 
@@ -295,6 +321,7 @@ async def test_under_a_name_that_is_not_its_own_a_gateway_answers_nothing_withou
     async with control(known_hosts()) as house:
         assert await status_of(house, "evil.example", None, target) == 421
         assert await status_of(house, "evil.example", "wrong", target) == 421
+        assert house.edge.refused_tokens.total == 1, "a guess leaves its trace under any name"
 
 
 @on_both_loops

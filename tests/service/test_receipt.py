@@ -10,10 +10,11 @@ from parkmeter.core.journal import SYSTEM, Entry, Kind
 from parkmeter.core.journal_reader import receipt_of
 from parkmeter.core.meter import ZERO, Meter
 from parkmeter.core.money import Minutes
-from parkmeter.core.receipt import Receipt, receipt
+from parkmeter.core.receipt import Receipt
 from parkmeter.errors import InvalidRequestError, UnknownEndpointError
 from parkmeter.service.changes import Edit
 from parkmeter.stores.memory import MemoryStore
+from tests.support.replayed import receipt
 from tests.support.world import ADA, BOB, MINUTE, NOON, SECOND, World, spec
 
 HOUR = 60 * MINUTE

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from parkmeter.core.journal import SYSTEM, Kind
 from parkmeter.core.meter import Spec
 from parkmeter.core.money import Minutes
-from parkmeter.core.receipt import receipt
 from parkmeter.errors import LimitExceededError
+from tests.support.replayed import receipt
 from tests.support.scheduled import (
     DAY,
     HOUR,

@@ -7,6 +7,7 @@ import pytest
 from parkmeter.core.hours import Hours
 from parkmeter.core.journal import Kind
 from parkmeter.core.meter import Phase
+from parkmeter.core.status import View
 from tests.support.world import ADA, MINUTE, NOON, SECOND, World, spec
 
 FIVE_HOURS = timedelta(hours=5)
@@ -75,6 +76,39 @@ def test_a_clock_set_forward_closes_the_meter_because_wall_time_says_the_hour(wo
     assert world.status() == "stopped"
 
 
+@pytest.mark.parametrize("later", [SECOND, MINUTE, timedelta(hours=2)])
+@pytest.mark.parametrize("ejected", [True, False])
+def test_a_clock_set_back_opens_no_meter_that_has_closed(world, ejected, later):
+    """While its endpoint drains or stops, and when that is gone."""
+    if ejected:
+        world.service.eject("flan-t5", ADA)
+    while world.left():
+        world.wind(SECOND)
+    world.wind(later)
+    world.clock.set(-FIVE_HOURS)
+    look(world)
+    assert world.left() == 0 * SECOND
+    world.wind(2 * MINUTE)
+    assert world.left() == 0 * SECOND
+    assert world.status() in {"stopping", "stopped"}  # a stop of the fake goes by its wall time
+    world.top_up(10)
+    world.wind(3 * SECOND)
+    assert 9 * MINUTE < world.left() <= 10 * MINUTE
+
+
+def test_a_meter_that_is_over_stays_closed_without_a_clock_of_elapsed_time():
+    world = World()
+    world.clock.boot = ""
+    world.top_up(10)
+    world.wind(20 * MINUTE)
+    world.clock.set(-FIVE_HOURS)
+    assert world.left() == 0 * SECOND
+    assert View.of(world.store.load("flan-t5"), world.now).open_until < world.now
+    look(world)
+    world.wind(MINUTE)
+    assert world.status() == "stopped"
+
+
 def test_a_suspend_of_the_machine_counts(world):
     world.clock.time += 61 * MINUTE  # both clocks go on
     look(world)
@@ -120,6 +154,23 @@ def test_a_window_of_hours_is_wall_time():
     world.clock.set(-timedelta(hours=1))
     look(world)
     assert world.service.report("flan-t5").closes_at == NOON + timedelta(hours=6)
+
+
+@pytest.mark.parametrize("ejected", [True, False])
+def test_a_window_that_the_clock_had_wrongly_passed_is_on_again_unless_it_was_ejected(ejected):
+    world = World(spec(hours=Hours.of(("Mon-Sun 09:00-18:00 UTC",))))
+    look(world)
+    world.wind(5 * SECOND)
+    if ejected:
+        world.service.eject("flan-t5", ADA)
+    world.clock.set(7 * timedelta(hours=1))
+    look(world)
+    world.wind(2 * MINUTE)
+    assert world.status() == "stopped"
+    world.clock.set(-7 * timedelta(hours=1))
+    look(world)
+    world.wind(MINUTE)
+    assert world.status() == ("stopped" if ejected else "running")
 
 
 def test_what_is_bought_beyond_a_window_is_bounded_once_the_window_is_over():

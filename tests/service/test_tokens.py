@@ -91,6 +91,7 @@ def test_requested_properties_are_stored(home):
         ("name", {"name": "Parkmeter "}),
         ("name", {"name": "p\u0430rkmeter"}),
         ("name", {"name": "operator\u200b"}),
+        ("name", {"name": "Link in a  warning"}),
         ("name", {"name": "ada\ufe0f"}),
         ("endpoints", {"endpoints": frozenset()}),
         ("endpoints", {"endpoints": frozenset({"flan-t5", "llama"})}),

@@ -11,14 +11,20 @@ from tests.support.world import ADA, BOB, MINUTE, SECOND, World, spec
 class FullStore(MemoryStore):
     """A store that takes nothing while it is `full`, and cannot be read while it is `lost`.
 
-    `busy`: the number of commits that it refuses before it takes one again.
+    `busy`: the number of commits that it refuses before it takes one again. `last`: called before
+    the first refusal, while it takes commits.
     """
 
     full = False
     lost = False
     busy = 0
+    last = None
 
     def commit(self, meter, entries, budget=None, claim=None):
+        if self.full and self.last is not None:
+            last, self.last, self.full = self.last, None, False
+            last()
+            self.full = True
         if self.full or self.busy:
             self.busy = max(0, self.busy - 1)
             raise StoreBusyError
@@ -177,6 +183,18 @@ def test_an_endpoint_whose_time_is_used_up_is_stopped_without_a_record():
     world.wind(3 * SECOND)
     assert world.status() == "stopped"
     assert world.lines().count(Kind.STOP) == 1
+
+
+def test_a_top_up_right_before_a_stop_that_cannot_be_recorded_keeps_the_endpoint():
+    world = World(spec(warn_before=()), store=FullStore(), ejects=MemoryEjects())
+    world.top_up(10)
+    world.wind(2 * MINUTE)
+    world.wind(world.left() - SECOND)
+    world.store.full, world.store.last = True, lambda: world.top_up(10)
+    world.wind(5 * SECOND)
+    assert world.store.last is None
+    assert list(world.driver.owned()) == ["flan-t5"]
+    assert "stop" not in [call.method for call in world.driver.calls]
 
 
 def test_endpoints_are_stopped_with_the_gateway_although_nothing_can_be_recorded(world):

@@ -1,8 +1,6 @@
 """A closed meter that is woken holds `wake_minutes` once, however many ask."""
 
-import asyncio
 import threading
-import time
 
 import pytest
 
@@ -10,12 +8,10 @@ from parkmeter.core.hours import Hours
 from parkmeter.core.journal import SYSTEM, Kind
 from parkmeter.core.meter import Spec
 from parkmeter.core.money import Minutes
-from parkmeter.core.tokens import Scope, Token
 from parkmeter.errors import DeviceBusyError, OverBudgetError
-from parkmeter.proxy.waker import Waker
 from parkmeter.service.changes import Actor
 from parkmeter.stores.sqlite import SqliteStore
-from tests.support.world import ADA, BOB, MINUTE, NOON, World
+from tests.support.world import ADA, BOB, MINUTE, World
 
 WAKE = 10 * MINUTE
 
@@ -119,71 +115,3 @@ def test_a_device_that_is_held_is_not_taken():
     world.service.top_up("falcon", Minutes.of(10), ADA)
     with pytest.raises(DeviceBusyError):
         world.service.wake("flan-t5", ADA)
-
-
-# ── On the event loop ───────────────────────────────────────────────────────────────────────────
-
-
-def token(name: str) -> Token:
-    return Token(name, name, name, NOON, frozenset(Scope))
-
-
-def test_prompts_that_come_together_share_one_attempt():
-    calls = []
-
-    def top_up(name: str, who: Token) -> None:
-        time.sleep(0.05)
-        calls.append((name, who.id))
-
-    async def story() -> None:
-        waker = Waker(top_up)
-        first = [waker.wake("flan", token("ada")) for _ in range(50)]
-        other = waker.wake("flan", token("bob"))
-        await asyncio.gather(*first, other)
-        assert sorted(calls) == [("flan", "ada"), ("flan", "bob")]
-        await waker.wake("flan", token("ada"))
-        assert len(calls) == 3
-
-    asyncio.run(story())
-
-
-def test_a_waker_that_is_closed_can_be_waited_for():
-    begun, may, put = threading.Event(), threading.Event(), []
-
-    def top_up(name: str, who: Token) -> None:
-        begun.set()
-        assert may.wait(10)
-        put.append(who.id)
-
-    async def story() -> Waker:
-        waker = Waker(top_up)
-        askers = [token(f"asker {number}") for number in range(9)]
-        for asker in askers:
-            waker.wake("flan", asker)
-        assert begun.wait(10)
-        waker.close()
-        return waker
-
-    waker = asyncio.run(story())
-    threading.Timer(0.05, may.set).start()
-    waker.join(10)
-    assert len(put) == 4  # those that had begun
-
-
-def test_a_refusal_reaches_all_waiting_prompts_and_is_cached_briefly():
-    calls = []
-
-    def top_up(name: str, who: Token) -> None:
-        calls.append((name, who.id))
-        raise OverBudgetError(limit_minutes=1, left_minutes=0)
-
-    async def story() -> None:
-        waker = Waker(top_up)
-        attempts = [waker.wake("flan", token("ada")) for _ in range(3)]
-        found = await asyncio.gather(*attempts, return_exceptions=True)
-        assert [type(error) for error in found] == [OverBudgetError] * 3
-        with pytest.raises(OverBudgetError):
-            await waker.wake("flan", token("ada"))
-        assert len(calls) == 1
-
-    asyncio.run(story())

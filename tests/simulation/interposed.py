@@ -116,7 +116,9 @@ class SimStore:
         self._store = store
 
     def load(self, name: str) -> Meter:
-        return self._read(f"store.load {name}", lambda: self._store.load(name))
+        meter = self._read(f"store.load {name}", lambda: self._store.load(name))
+        self._wire.checks.read(meter)
+        return meter
 
     def meters(self, names: Collection[str]) -> dict[str, Meter]:
         return self._read("store.meters", lambda: self._store.meters(names))
@@ -160,11 +162,16 @@ class SimStore:
 
         kinds = ", ".join(f"{entry.kind} {entry.key}" for entry in entries)
         taken = "" if claim is None else f" claiming {claim.device}"
+
+        def busy() -> StoreBusyError:
+            self._wire.checks.refused(meter)
+            return StoreBusyError()
+
         return self._wire.call(
             f"store.commit {meter.name} v{meter.version + 1} {meter.run.phase} "
             f"until {meter.expires_at:%d %H:%M:%S.%f} [{kinds}]{taken}",
             effect,
-            StoreBusyError,
+            busy,
             LostReply if self._wire.loses else None,
         )
 

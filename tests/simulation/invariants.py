@@ -13,7 +13,7 @@ from typing import Any
 from parkmeter.core.decide_closed import PUT_OFF
 from parkmeter.core.device import Claim
 from parkmeter.core.journal import KEY_LIFETIME, SYSTEM, Entry, Kind
-from parkmeter.core.meter import ZERO, Meter, Phase, Spec, is_open, latest_close
+from parkmeter.core.meter import ZERO, Meter, Phase, Spec, is_open, is_over, latest_close
 from parkmeter.drivers.fake import ALIVE
 from parkmeter.ports import Budget, Store
 from tests.simulation.scheduler import Crash, Scheduler
@@ -100,13 +100,13 @@ class Invariants:
         if committed.version != before.version + 1:
             self.fail(f"{name}: v{committed.version} was committed over v{before.version}")
         lines = self.journal.setdefault(name, [])
-        expiry = before.expires_at
+        expiry, over = before.expires_at, is_over(before)
         for entry in entries:
             known = self._keys.get((name, entry.key))
             if known is not None and known.at > entry.at - KEY_LIFETIME:
                 self.fail(f"{name}: journaled twice: {entry.key}")
             self._keys[name, entry.key] = entry
-            if problem := wrong_expiry(expiry, entry):
+            if problem := wrong_expiry(expiry, entry, over=over):
                 self.fail(f"{name}: {problem}: {entry}")
             self._follow_life(entry)
             if entry.key.startswith("idle:"):
@@ -123,11 +123,23 @@ class Invariants:
         self._changed.add(name)
         task = self._scheduler.current
         if task is not None:
-            task.facts.setdefault("commits", {})[name] = committed, task.facts["now"]
+            task.facts.setdefault("intents", {})[name] = committed, task.facts["now"]
             if latest_close(committed) > latest_close(before):
                 self._undelivered[name] = task
             if claim is not None and not is_open(before, task.facts["now"]):
                 self._claimed(committed, claim.device)
+
+    def refused(self, decided: Meter) -> None:
+        """Note a commit that the store did not take: a stop is carried out all the same."""
+        if (task := self._scheduler.current) is not None and "now" in task.facts:
+            task.facts.setdefault("intents", {})[decided.name] = decided, task.facts["now"]
+
+    def read(self, meter: Meter) -> None:
+        """Note a meter that was read: an intent that goes by an older one is void."""
+        if (task := self._scheduler.current) is not None:
+            own, _ = task.facts.get("intents", {}).get(meter.name, (meter, None))
+            if own.version < meter.version:
+                del task.facts["intents"][meter.name]
 
     def kept(self, name: str) -> None:
         """Note a deadline that reached the driver."""
@@ -143,7 +155,7 @@ class Invariants:
     def starting(self, spec: Spec, version: int) -> None:
         """Judge a start that is about to take effect."""
         name, task = spec.name, self._scheduler.current
-        own, at = task.facts.get("commits", {}).get(name, (None, None))
+        own, at = task.facts.get("intents", {}).get(name, (None, None))
         if own is None or own.version != version:
             self.fail(f"{name}: started by {task} without having committed v{version}")
         elif not is_open(own, at):
@@ -160,11 +172,11 @@ class Invariants:
         self._on_device[name] = spec.device
 
     def stopping(self, spec: Spec) -> None:
-        """Judge a stop that is about to take effect: it was committed, and nothing is left."""
+        """Judge a stop that is about to take effect: by the newest meter, and nothing is left."""
         task = self._scheduler.current
-        own, at = task.facts.get("commits", {}).get(spec.name, (None, None))
+        own, at = task.facts.get("intents", {}).get(spec.name, (None, None))
         if own is None:
-            self.fail(f"{spec.name}: stopped by {task} without a committed intent")
+            self.fail(f"{spec.name}: stopped by {task} without an intent")
         elif (
             is_open(own, at) and own.run.phase is not Phase.FAILED and own.run.reason not in PUT_OFF
         ):
@@ -308,15 +320,18 @@ class Invariants:
                 self.fail(f"{committed.name}: opened on {device} while {name} is open")
 
 
-def wrong_expiry(before: datetime, entry: Entry) -> str | None:
-    """Return what is wrong with an entry's expiry, given the one before it; None if nothing."""
+def wrong_expiry(before: datetime, entry: Entry, *, over: bool) -> str | None:
+    """Return what is wrong with an entry's expiry, given the one before it; None if nothing.
+
+    `over`: the meter had closed, whatever the clock has been set to since.
+    """
     after, amount, at = entry.expires_at, entry.amount, entry.at
     match entry.kind:
         case Kind.TOP_UP if entry.key.startswith("hours:"):
             right = after > at
         case Kind.TOP_UP:
             right = amount > ZERO and after in (
-                {before + amount} if before > at else {before + amount, at + amount}
+                {before + amount} if before > at and not over else {before + amount, at + amount}
             )
         case Kind.CREDIT:
             right = amount > ZERO and after == before + amount

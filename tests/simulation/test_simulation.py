@@ -1,6 +1,9 @@
 """A few thousand steps of the simulation; `make soak` runs many more."""
 
 import logging
+import os
+import subprocess
+import sys
 
 import pytest
 
@@ -41,3 +44,28 @@ def test_one_seed_is_one_history(deployment):
     with stores("memory") as make:
         first, second = (run_seed(7, "memory", make, deployment, 150) for _ in range(2))
     assert first.lines == second.lines
+
+
+def test_the_history_that_was_printed_is_replayed_by_another_process():
+    """Sets of names are in another order there."""
+    command = [
+        sys.executable,
+        "-m",
+        "tests.simulation",
+        "--seed",
+        "116",
+        "--steps",
+        "60",
+        "--print",
+    ]
+    histories = [
+        subprocess.run(
+            [*command, "--store", "memory"],
+            env=os.environ | {"PYTHONHASHSEED": hash_seed},
+            capture_output=True,
+            check=True,
+            timeout=120,
+        ).stdout
+        for hash_seed in ("1", "2")
+    ]
+    assert histories[0] == histories[1]

@@ -18,7 +18,7 @@ from parkmeter.core.meter import ZERO, Phase, Spec, is_open
 from parkmeter.errors import DriverError, StoreBusyError
 from parkmeter.ports import Store
 from parkmeter.proxy.gate import LocalGate, Permit
-from parkmeter.service import changes
+from parkmeter.service import changes, parking
 from parkmeter.service.meters import MeterService
 from tests.simulation.interposed import (
     CloudGate,
@@ -205,11 +205,14 @@ class World:
         numbers = itertools.count(1)
         self._secrets = changes.secrets
         changes.secrets = SimpleNamespace(token_hex=lambda _size: f"made-up-{next(numbers)}")
+        # The threads of an orderly end would run in any order.
+        self._at_once, parking._AT_ONCE = parking._AT_ONCE, 1
 
     def close(self) -> None:
         """End the threads; the store stays open."""
         logging.getLogger("parkmeter").removeHandler(self._log)
         changes.secrets = self._secrets
+        parking._AT_ONCE = self._at_once
         for gateway in self.gateways:
             self.kill(gateway)
         self.scheduler.close()

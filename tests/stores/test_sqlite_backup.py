@@ -103,6 +103,34 @@ def test_a_restored_store_is_the_backups_and_the_previous_one_is_kept(tmp_path):
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
 
 
+def test_each_restore_of_the_same_backup_is_ahead_of_all_versions_before_it(tmp_path):
+    file, copy = tmp_path / "store.sqlite", tmp_path / "copy.sqlite"
+    store = SqliteStore(file)
+    a_minute_more(store, 1)
+    store.close()
+    back_up(file, copy)
+    versions = []
+    for number in range(2):
+        restore(copy, file, NOW + timedelta(seconds=number))
+        store = SqliteStore(file)
+        for line in range(10):  # the deadlines of a leash that runs on
+            a_minute_more(store, 10 + line)
+        versions.append(store.load("flan-t5").version)
+        store.close()
+    assert versions[1] > versions[0] + 10
+
+
+def test_a_backup_is_not_put_over_its_own_store(tmp_path):
+    file = tmp_path / "store.sqlite"
+    SqliteStore(file).close()
+    (tmp_path / "link").symlink_to(file)
+    before = file.stat()
+    for target in (file, tmp_path / "link"):
+        with pytest.raises(BackupError, match="is the store itself"):
+            back_up(file, target)
+    assert file.stat() == before
+
+
 def test_a_damaged_store_can_be_replaced_and_is_kept_as_it_was(tmp_path):
     file, copy = tmp_path / "store.sqlite", tmp_path / "copy.sqlite"
     filled(file).close()
@@ -155,7 +183,7 @@ def test_what_is_no_backup_is_refused_and_nothing_changes(tmp_path, kind):
     assert left <= {file.name}
 
 
-def test_a_store_of_an_older_schema_is_copied_once_before_it_is_migrated(tmp_path, monkeypatch):
+def test_a_store_of_an_older_schema_is_copied_before_it_is_migrated(tmp_path, monkeypatch):
     file = tmp_path / "store.sqlite"
     assert copy_before_upgrade(file) is None
     with monkeypatch.context() as earlier:
@@ -165,6 +193,18 @@ def test_a_store_of_an_older_schema_is_copied_once_before_it_is_migrated(tmp_pat
     assert copy == tmp_path / "backups" / "schema-5.sqlite"
     with closing(sqlite3.connect(copy)) as connection:
         assert connection.execute("PRAGMA user_version").fetchone() == (5,)
-    assert copy_before_upgrade(file) is None
     SqliteStore(file).close()
     assert copy_before_upgrade(file) is None
+
+
+def test_the_copy_of_an_earlier_upgrade_is_replaced(tmp_path, monkeypatch):
+    """After a way back to the older version, and time bought there, the store is migrated again."""
+    file, folder = tmp_path / "store.sqlite", tmp_path / "backups"
+    with monkeypatch.context() as earlier:
+        earlier.setattr("parkmeter.stores.sqlite_file._MIGRATIONS", _MIGRATIONS[:6])
+        store = SqliteStore(file)
+        copy_before_upgrade(file)
+        a_minute_more(store, 1)
+        store.close()
+    assert copy_before_upgrade(file) == folder / "schema-6.sqlite"
+    assert minutes_in(folder / "schema-6.sqlite") == 1

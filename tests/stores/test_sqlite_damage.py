@@ -4,7 +4,7 @@ import logging
 import os
 import sqlite3
 from contextlib import closing
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -12,6 +12,7 @@ import pytest
 from parkmeter.core.journal import Entry, Kind
 from parkmeter.core.meter import Meter
 from parkmeter.errors import ConfigError, StoreBusyError
+from parkmeter.state_folder import StateFolder
 from parkmeter.stores.backup_files import folder_of
 from parkmeter.stores.sqlite import SqliteStore
 from parkmeter.stores.store_faults import StateLostError, StoreDamagedError
@@ -85,13 +86,30 @@ def test_damage_that_is_found_later_is_said_once_and_stops_all_changes(tmp_path,
     assert not any(record.exc_info for record in caplog.records)
 
 
-def test_a_row_that_is_no_meter_is_damage_too(tmp_path):
+NO_ROW = ['{"name": "flan', "[1]", '{"expires_at": 7}', '{"a":' * 100_000]
+
+
+@pytest.mark.parametrize("body", NO_ROW, ids=["cut", "another kind", "no time", "deep"])
+def test_a_row_that_is_no_meter_is_damage_too(tmp_path, body):
     store = SqliteStore(tmp_path / "store.sqlite")
     store.commit(Meter("flan-t5"), [])
     with store._file.connection() as connection:
-        connection.execute('UPDATE meters SET body = \'{"name": "flan\'')
+        connection.execute("UPDATE meters SET body = ?", (body,))
     with pytest.raises(StoreDamagedError):
         store.load("flan-t5")
+    store.close()
+
+
+@pytest.mark.parametrize("body", NO_ROW, ids=["cut", "another kind", "no time", "deep"])
+def test_a_mark_that_cannot_be_read_is_damage_too(tmp_path, body):
+    store = SqliteStore(tmp_path / "store.sqlite")
+    with store._file.connection() as connection:
+        row = "flan-t5", "2026-06-22", 1, False, body, body
+        connection.execute("INSERT INTO marks VALUES (?, ?, ?, ?, ?, ?)", row)
+    with pytest.raises(StoreDamagedError):
+        store.marks("flan-t5", None)
+    with pytest.raises(StoreDamagedError):
+        store.past_runs("flan-t5", NOW - timedelta(days=1), NOW + timedelta(days=1))
     store.close()
 
 
@@ -111,6 +129,37 @@ def test_a_change_to_a_file_that_was_removed_is_not_acknowledged(tmp_path, again
         store.load("flan-t5")
     assert isinstance(store.fault, StateLostError)
     store.close()
+
+
+@pytest.mark.parametrize("again", [False, True])
+def test_a_gateway_whose_lock_is_gone_commits_nothing_beside_its_successor(tmp_path, again):
+    first, second = StateFolder(tmp_path), StateFolder(tmp_path)
+    first.lock()
+    store = SqliteStore(first.store)
+    store.watch(first.lock_file)
+    meter = store.commit(Meter("flan-t5"), [])
+    first.lock_file.unlink()
+    if again:
+        second.lock()
+        other = SqliteStore(second.store)
+        other.watch(second.lock_file)
+        meter = other.commit(meter, [])
+    with pytest.raises(StateLostError):
+        store.commit(meter, [])
+    with pytest.raises(StateLostError):
+        store.load("flan-t5")
+    store.close()
+    first.release()
+    if again:
+        assert other.load("flan-t5").version >= meter.version
+        other.close()
+        second.release()
+
+
+def test_a_store_that_cannot_be_opened_is_said_in_plain_words(tmp_path):
+    (tmp_path / "store.sqlite").mkdir()
+    with pytest.raises(ConfigError, match="cannot be opened: Is a directory"):
+        SqliteStore(tmp_path / "store.sqlite")
 
 
 def test_a_folder_that_cannot_be_looked_at_now_is_a_busy_store(tmp_path, monkeypatch):

@@ -1,7 +1,10 @@
 """The file of ejects that the store could not record."""
 
+import pytest
+
 from parkmeter.core.journal import Kind, new_entry
 from parkmeter.core.meter import Meter, Spec
+from parkmeter.leash.files import write_json
 from parkmeter.stores.unrecorded import EjectFile
 from tests.support.world import NOON
 
@@ -35,6 +38,16 @@ def test_an_eject_that_cannot_be_written_is_kept_in_memory(tmp_path, caplog):
     assert "in memory only" in caplog.text
 
 
-def test_a_damaged_file_is_no_reason_to_fail(tmp_path):
-    (tmp_path / "file").write_text('{"ejects": [1, 2]}')
+@pytest.mark.parametrize(
+    "text",
+    ['{"ejects": [1, 2]}', '{"ejects": {"a": "[1]"}}', '{"ejects": {"a": %s}}' % ("[" * 100_000)],
+)
+def test_a_damaged_file_is_no_reason_to_fail(tmp_path, text):
+    (tmp_path / "file").write_text(text)
     assert EjectFile(tmp_path / "file").of("a") is None
+
+
+def test_an_entry_that_is_nested_too_deep_is_no_reason_to_fail(tmp_path, caplog):
+    write_json(str(tmp_path / "file"), {"ejects": {"a": "[" * 100_000}})
+    assert EjectFile(tmp_path / "file").of("a") is None
+    assert "cannot be read" in caplog.text

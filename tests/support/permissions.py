@@ -5,6 +5,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+from parkmeter.aws.link_secret import SECRET_PARTITION
 from simulator.cloud import SimulatedCloud
 from simulator.iam.account import HERE
 from simulator.iam.table import Grant, table
@@ -53,6 +54,14 @@ def ask_without_an_authorizer(cloud: SimulatedCloud, token: str) -> None:
     assert json.loads(_invoked(cloud, "parkmeter-control", event))["statusCode"] == 200
 
 
+def lose_the_link_secret(cloud: SimulatedCloud) -> None:
+    """Delete the secret that signs links: the next function that needs it makes another."""
+    key = {"pk": {"S": SECRET_PARTITION}, "sk": {"S": "secret"}}
+    cloud.client("dynamodb").delete_item(TableName="meters", Key=key)
+    with cloud.functions.suspended("parkmeter-control"):
+        pass  # its processes remember it
+
+
 def look_up_a_price_in_vain(cloud: SimulatedCloud) -> None:
     """Look up a price again; there is no Price List here, so the last deployment's is read."""
     with cloudformation() as server:
@@ -64,6 +73,20 @@ def look_up_a_price_in_vain(cloud: SimulatedCloud) -> None:
         }
         _invoked(cloud, "parkmeter-flan-t5-price", event)
         assert server.last["Status"] == "SUCCESS"
+
+
+def change_the_async_instance_type(cloud: SimulatedCloud) -> None:
+    """Ask the async stack's function, as CloudFormation does first, for another instance type."""
+    with cloudformation() as server:
+        event = request(server, "Update")
+        event["ResourceType"] = "Custom::ParkmeterInstanceType"
+        event["ResourceProperties"] = {
+            "AsyncEndpoint": "parkmeter-flan-t5-async",
+            "InstanceType": "ml.g5.2xlarge",
+            "Stack": "FlanT5AsyncStack",
+        }
+        _invoked(cloud, "parkmeter-flan-t5-async-bucket", event)
+        assert "Nothing was changed" in server.last["Reason"]
 
 
 def destroy_slowly(cloud: SimulatedCloud, name: str, variant: str) -> None:

@@ -7,15 +7,14 @@ become problems in `error_handlers`.
 from typing import Annotated, Any
 
 from fastapi import FastAPI, Query, Request
-from fastapi.responses import HTMLResponse, JSONResponse
+from fastapi.responses import JSONResponse
 
 from parkmeter._version import __version__
 from parkmeter.api.dashboard_routes import add_dashboard_routes
 from parkmeter.api.dependencies import ApiContext, token_of
-from parkmeter.api.docs_page import HEADERS as DOCS_HEADERS
-from parkmeter.api.docs_page import docs_page
+from parkmeter.api.docs_page import add_docs_routes
 from parkmeter.api.endpoint_routes import add_endpoint_routes
-from parkmeter.api.error_handlers import add_error_handlers
+from parkmeter.api.error_handlers import add_error_handlers, no_such_route
 from parkmeter.api.health_errors import ClockStoppedError, UnhealthyError
 from parkmeter.api.history_routes import add_history_routes
 from parkmeter.api.legacy_routes import add_legacy_routes
@@ -24,7 +23,6 @@ from parkmeter.api.schemas import Health, problems
 from parkmeter.api.token_schemas import WhoAmI
 from parkmeter.core.tokens import Token, require_administrator
 from parkmeter.web.asgi import Application, Message, Receive, Scope, Send
-from parkmeter.web.stage import STAGE
 
 _ABOUT = """
 An endpoint runs only while its meter holds time. These routes show it, top it up and eject it.
@@ -50,6 +48,7 @@ def control_app(context: ApiContext) -> FastAPI:
         summary="A parking meter for model endpoints.",
         description=_ABOUT,
         default_response_class=JsonLine,
+        openapi_url=None,
         docs_url=None,
         redoc_url=None,
         responses=problems(401, 403),
@@ -58,9 +57,11 @@ def control_app(context: ApiContext) -> FastAPI:
     add_legacy_routes(app, context)
     add_history_routes(app, context)
     _add_gateway_routes(app, context)
+    add_docs_routes(app, whole_servers=context.whole_servers)
     add_dashboard_routes(app)
     add_error_handlers(app)
     app.add_middleware(HeadMiddleware)
+    app.add_middleware(LineFeedMiddleware)
     complete_document(app, whole_servers=context.whole_servers)
     return app
 
@@ -94,6 +95,18 @@ class HeadMiddleware:
         await self._app({**scope, "method": "GET"}, receive, head_only)
 
 
+class LineFeedMiddleware:
+    """404 for a path with a line feed at its end, which the router takes for one without it."""
+
+    def __init__(self, app: Application) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """See ASGI."""
+        found = scope["type"] != "http" or not scope["path"].endswith("\n")
+        await (self._app if found else no_such_route(scope))(scope, receive, send)
+
+
 def _add_gateway_routes(app: FastAPI, context: ApiContext) -> None:
     known_token = token_of(context)
     known = known_token.dependency
@@ -122,12 +135,3 @@ def _add_gateway_routes(app: FastAPI, context: ApiContext) -> None:
     async def who_am_i(token: Token = known_token) -> WhoAmI:
         """Return the name and the rights of this token."""
         return WhoAmI.of(token, events=context.whole_servers)
-
-    @app.get("/docs", include_in_schema=False)
-    async def docs(request: Request) -> HTMLResponse:
-        base_url = str(request.base_url).rstrip("/")
-        # One spelling of every call, the README's: the local gateway takes it without the stage
-        # too, API Gateway's address has it already.
-        if context.whole_servers and not base_url.endswith(STAGE):
-            base_url += STAGE
-        return HTMLResponse(docs_page(app.openapi(), base_url), headers=DOCS_HEADERS)

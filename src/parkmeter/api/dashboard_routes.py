@@ -16,6 +16,7 @@ from fastapi import FastAPI, Request, Response
 from starlette.exceptions import HTTPException
 
 from parkmeter.api import dashboard as package
+from parkmeter.api.page_headers import page_headers
 
 _PAGE, _ICON = "index.html", "icon.svg"
 _VERSION = b"{version}"
@@ -30,15 +31,13 @@ _TYPES = MappingProxyType(
     }
 )
 _FOREVER = "public, max-age=31536000, immutable"
-_POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
-    "img-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+_HEADERS = page_headers(
+    "script-src 'self'",
+    "style-src 'self'",
+    "connect-src 'self'",
+    "img-src 'self' data:",
+    "form-action 'none'",
 )
-_HEADERS = {
-    "Content-Security-Policy": _POLICY,
-    "Referrer-Policy": "no-referrer",
-    "X-Content-Type-Options": "nosniff",
-}
 
 
 @dataclass(frozen=True, slots=True)

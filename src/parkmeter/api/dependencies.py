@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Annotated, Any
 
-from fastapi import Depends, Header, Path, Request, Response, Security
+from fastapi import Depends, Header, Path, Query, Request, Response, Security
 from fastapi.security import APIKeyHeader
 
 from parkmeter.api.change_rate import ChangeRate
@@ -33,6 +33,10 @@ IdempotencyKey = Annotated[
         examples=["4f0a5a8e-monday"],
     ),
 ]
+
+
+Limit = Annotated[int, Query(ge=1, le=500, description="Most lines.")]
+Before = Annotated[int | None, Query(ge=1, le=2**53, description="Only lines with a lower number.")]
 
 
 class _Uncounted:

@@ -1,10 +1,18 @@
-"""`/docs`: the OpenAPI document as one page with calls to copy; no script, nothing loaded."""
+"""`/openapi.json` and `/docs`, the same as one page with calls to copy; no script, nothing loaded.
 
-import base64
-import hashlib
+Neither needs a token, so each is made once: a request for it costs no more than one for `/health`.
+"""
+
 import json
+from functools import cache, lru_cache
 from html import escape
 from typing import Any
+
+from fastapi import FastAPI, Request, Response
+from fastapi.responses import HTMLResponse
+
+from parkmeter.api.page_headers import page_headers, style_of
+from parkmeter.web.stage import STAGE
 
 _STYLE = """
 :root { color-scheme: light dark; --line: #8884; --soft: #8881; --accent: #0a7d5a; }
@@ -21,15 +29,39 @@ td { border-top: 1px solid var(--line); padding: .3rem .6rem .3rem 0; vertical-a
 td:first-child { white-space: nowrap; font: .875rem/1.6 ui-monospace, monospace }
 """
 
-_STYLE_HASH = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
+# The dashboard keeps a token on this origin, so nothing foreign may run or load here.
+HEADERS = page_headers(style_of(_STYLE), "img-src 'self'", "form-action 'none'")
 
-HEADERS = {
-    # The dashboard keeps a token on this origin, so nothing foreign may run or load here.
-    "Content-Security-Policy": f"default-src 'none'; style-src 'sha256-{_STYLE_HASH}'; "
-    "img-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
-    "Referrer-Policy": "no-referrer",
-    "X-Content-Type-Options": "nosniff",
-}
+
+_BASE_URL = "\0"
+"""Stands for the gateway's address in the page, until a request says which one it called."""
+
+
+def add_docs_routes(app: FastAPI, *, whole_servers: bool) -> None:
+    """Add both routes to an application; for `whole_servers` see `ApiContext`."""
+
+    @lru_cache(maxsize=8)  # with the stage and without; on AWS that of a domain of one's own
+    def document(root: str) -> bytes:
+        servers = {"servers": [{"url": root}]} if root else {}
+        return json.dumps({**app.openapi(), **servers}, ensure_ascii=False).encode()
+
+    @cache
+    def page() -> str:
+        return docs_page(app.openapi(), _BASE_URL)
+
+    @app.get("/openapi.json", include_in_schema=False)
+    async def openapi(request: Request) -> Response:
+        root = str(request.scope.get("root_path", "")).rstrip("/")
+        return Response(document(root), media_type="application/json")
+
+    @app.get("/docs", include_in_schema=False)
+    async def docs(request: Request) -> HTMLResponse:
+        base_url = str(request.base_url).rstrip("/")
+        # One spelling of every call, the README's: the local gateway takes it without the stage
+        # too, API Gateway's address has it already.
+        if whole_servers and not base_url.endswith(STAGE):
+            base_url += STAGE
+        return HTMLResponse(page().replace(_BASE_URL, escape(base_url)), headers=HEADERS)
 
 
 def docs_page(document: dict[str, Any], base_url: str) -> str:

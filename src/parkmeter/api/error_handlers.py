@@ -8,6 +8,7 @@ from starlette.exceptions import HTTPException
 from starlette.routing import Match
 
 from parkmeter.errors import InvalidRequestError, ParkmeterError
+from parkmeter.web.asgi import Scope
 from parkmeter.web.problems import Problem, problem, problem_of
 
 log = logging.getLogger(__name__)
@@ -35,13 +36,20 @@ async def _invalid(_: Request, error: Exception) -> Response:
 
 async def _http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # noqa: S101 (registered for it)
-    code = str(error.detail).lower().replace(" ", "_")
-    detail = f"There is no {request.method} {request.url.path}. All routes: GET /docs."
+    if error.status_code == 404:  # noqa: PLR2004
+        return no_such_route(request.scope)
+    code, detail = str(error.detail).lower().replace(" ", "_"), str(error.detail)
     headers = dict(error.headers or {})
     if error.status_code == 405:  # noqa: PLR2004
         headers["Allow"] = ", ".join(sorted(_allowed(request)))
-        detail = f"{request.url.path} takes {headers['Allow']}, not {request.method}."
+        detail = f"{request.scope['path']} takes {headers['Allow']}, not {request.method}."
     return _answer(problem(error.status_code, code, str(error.detail), detail, headers=headers))
+
+
+def no_such_route(scope: Scope) -> Response:
+    """Return the 404 for a path without a route."""
+    detail = f"There is no {scope['method']} {scope['path']}. All routes: GET /docs."
+    return _answer(problem(404, "not_found", "Not Found", detail))
 
 
 def _allowed(request: Request) -> set[str]:
@@ -55,7 +63,7 @@ def _allowed(request: Request) -> set[str]:
 
 
 async def _unexpected(request: Request, error: Exception) -> Response:
-    log.error("%s %s failed", request.method, request.url.path, exc_info=error)
+    log.error("%s %s failed", request.method, request.scope["path"], exc_info=error)
     return _answer(problem_of(ParkmeterError("")))
 
 

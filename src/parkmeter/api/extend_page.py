@@ -1,10 +1,9 @@
 """Pages of the link in a warning: one column, no script, light and dark. Pure."""
 
-import base64
-import hashlib
 from datetime import UTC, datetime, timedelta
 from html import escape
 
+from parkmeter.api.page_headers import page_headers, style_of
 from parkmeter.core.extend_link import Offer
 from parkmeter.core.journal import Entry
 from parkmeter.core.money import about, cost_of, written
@@ -34,15 +33,10 @@ button { width: 100%; padding: .9rem; border: 0; border-radius: .5rem; backgroun
 button:focus-visible { outline: 3px solid var(--ink); outline-offset: 2px }
 """
 
-_STYLE_HASH = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
-
 HEADERS = {
-    "Content-Security-Policy": f"default-src 'none'; style-src 'sha256-{_STYLE_HASH}'; "
-    "form-action 'self'; frame-ancestors 'none'; base-uri 'none'",
     # The URL itself is the right to extend: it must not be passed on or stored.
-    "Referrer-Policy": "no-referrer",
+    **page_headers(style_of(_STYLE), "form-action 'self'"),
     "Cache-Control": "no-store",
-    "X-Content-Type-Options": "nosniff",
     "X-Robots-Tag": "noindex",
 }
 

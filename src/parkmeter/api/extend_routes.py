@@ -14,13 +14,13 @@ from fastapi.responses import HTMLResponse
 from parkmeter.api.dependencies import ApiContext
 from parkmeter.api.extend_page import HEADERS, done_page, offer_page, refusal_page
 from parkmeter.core.extend_link import LinkOutdatedError, LinkUsedError, Offer, offer_in
-from parkmeter.core.journal import KEY_LIFETIME, Entry
+from parkmeter.core.journal import KEY_LIFETIME, LINK, Entry
 from parkmeter.core.report import Report
 from parkmeter.errors import ParkmeterError, UnknownEndpointError
 from parkmeter.service.changes import Actor
 from parkmeter.web.problems import problem_of
 
-BY_LINK = Actor("link", "link in a warning")
+BY_LINK = Actor("link", LINK)
 
 FindEntry = Callable[[str, str, datetime], Entry | None]
 """`ports.Store.entry`."""

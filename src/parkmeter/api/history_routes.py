@@ -5,7 +5,7 @@ from typing import Annotated
 
 from fastapi import FastAPI, Query, Response
 
-from parkmeter.api.dependencies import ApiContext, Name, may_see, token_of
+from parkmeter.api.dependencies import ApiContext, Before, Limit, Name, may_see, token_of
 from parkmeter.api.history_schemas import (
     EndpointReceipt,
     Journal,
@@ -20,9 +20,7 @@ from parkmeter.core.status_history import status_intervals, top_ups
 from parkmeter.core.tokens import Scope, Token
 from parkmeter.errors import InvalidRequestError
 
-_NEWEST = 50
 _MOMENT = "ISO 8601; UTC unless it has an offset; a date is its first moment."
-_LARGEST_NUMBER = 2**53
 _A_DAY = timedelta(days=1)
 
 From = Annotated[
@@ -45,11 +43,8 @@ def add_history_routes(app: FastAPI, context: ApiContext) -> None:
     async def journal(
         name: Name,
         token: Token = known_token,
-        limit: Annotated[int, Query(ge=1, le=500, description="Most lines.")] = _NEWEST,
-        before: Annotated[
-            int | None,
-            Query(ge=1, le=_LARGEST_NUMBER, description="Only lines with a lower number."),
-        ] = None,
+        limit: Limit = 50,
+        before: Before = None,
     ) -> Response:
         """Return what happened, when, by whom and why, newest first.
 

@@ -198,7 +198,7 @@ class Problem(BaseModel):
     model_config = ConfigDict(extra="allow")
 
     type: str = Field(examples=["https://parkmeter.dev/problems/limit-exceeded"])
-    title: str = Field(examples=["More time than the meter takes"])
+    title: str = Field(examples=["More time than the meter may hold"])
     status: int = Field(examples=[422])
     detail: str = Field(examples=["At most 1440 minutes may be added at once; 1440 would fit now."])
     code: str = Field(examples=["limit_exceeded"])

@@ -10,7 +10,7 @@ from typing import Annotated
 
 from fastapi import FastAPI, Path, Query, Request, Response
 
-from parkmeter.api.dependencies import ApiContext, actor_of, token_of
+from parkmeter.api.dependencies import ApiContext, Before, Limit, actor_of, token_of
 from parkmeter.api.request_body import parsed, read_json, takes
 from parkmeter.api.schemas import problems
 from parkmeter.api.token_schemas import (
@@ -31,8 +31,6 @@ _CUT = Query(
     description="Also break off what this token is being answered; else those requests continue. "
     "On AWS none is cut.",
 )
-
-_LARGEST_NUMBER = 2**53
 
 
 def add_token_routes(
@@ -127,16 +125,13 @@ def add_audit_route(app: FastAPI, context: ApiContext, audit: Audit) -> None:
     @app.get("/audit", tags=["tokens"], responses=problems(400, 503))
     async def audit_lines(
         token: Token = known_token,
-        limit: Annotated[int, Query(ge=1, le=500, description="Most lines.")] = 50,
-        before: Annotated[
-            int | None,
-            Query(ge=1, le=_LARGEST_NUMBER, description="Only lines with a lower number."),
-        ] = None,
+        limit: Limit = 50,
+        before: Before = None,
     ) -> AuditLines:
         """Return who issued, rotated and revoked tokens, ejected and reloaded; newest first."""
         require_administrator(token)
         records = await lanes.reads.run(token.id, audit.records, limit, before)
-        more = len(records) == limit
+        more = len(records) == limit and records[-1].number > 1
         return AuditLines(
             lines=[AuditLine.of(record) for record in records],
             before=records[-1].number if more else None,

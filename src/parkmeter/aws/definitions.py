@@ -15,7 +15,7 @@ from typing import Any, Protocol
 from botocore.exceptions import BotoCoreError, ClientError
 
 from parkmeter.core.hours import Hours
-from parkmeter.core.meter import Price, Spec
+from parkmeter.core.meter import Price, Spec, span_of
 from parkmeter.errors import ConfigError
 
 _log = logging.getLogger(__name__)
@@ -177,8 +177,8 @@ def definition_from(document: str, parameter: str) -> Definition:
                 variants=tuple(configs),
                 look_again=LOOK_AGAIN,
                 hours=Hours.of(texts) if (texts := fields.get("hours")) else None,
-                idle=_span(fields.get("idle_minutes")),
-                wake=_span(fields.get("wake_minutes")),
+                idle=span_of(fields.get("idle_minutes")),
+                wake=span_of(fields.get("wake_minutes")),
                 extend_by=timedelta(minutes=fields.get("extend_minutes", _SUGGESTED_MINUTES)),
             ),
             endpoint=fields["endpoint"],
@@ -205,10 +205,6 @@ def _prices(
         # Empty where the Price List does not have it.
         if dollars := source.get("price_per_hour"):
             yield name, Price(Decimal(dollars), source.get("price_source"))
-
-
-def _span(minutes: float | None) -> timedelta | None:
-    return None if minutes is None else timedelta(minutes=minutes)
 
 
 def parameters_below(ssm: Pages, path: str) -> Iterator[Mapping[str, Any]]:

@@ -102,7 +102,7 @@ def exit_of(error: "ParkmeterError") -> Exit:
 def _print_error(
     error: "ParkmeterError", *, as_json: bool, name: str | None, repeat: str | None
 ) -> None:
-    from parkmeter.client import ParkmeterProblem, UnreachableError
+    from parkmeter.client import ParkmeterProblem
 
     if as_json:
         document = {"title": error.title, "detail": error.detail, "code": error.code, **error.data}
@@ -111,11 +111,24 @@ def _print_error(
         sys.stderr.write(json.dumps(document, ensure_ascii=False, default=str) + "\n")
         return
     detail, step = without_headers(error.detail), _next_step(error, name)
-    if repeat and isinstance(error, UnreachableError) and error.sent:
+    if repeat and _may_be_done(error):
         detail, step = f"{detail} {_NO_REPLY}", repeat
     _print(detail)
     if step:
         err.print(f"  {step}", markup=False)
+
+
+def _may_be_done(error: "ParkmeterError") -> bool:
+    """Return whether a request that failed may have been carried out."""
+    from parkmeter.client import ParkmeterProblem, UnreachableError
+
+    match error:
+        case UnreachableError():
+            return error.sent
+        case ParkmeterProblem():
+            return error.earlier_sent
+        case _:
+            return False
 
 
 _NO_REPLY = (

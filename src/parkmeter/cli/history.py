@@ -16,6 +16,7 @@ from parkmeter.cli.output import (
     Cell,
     columns,
     day_time,
+    harmless,
     hours,
     local_now,
     minutes,
@@ -133,7 +134,7 @@ def logs(
             if as_json:
                 plain_json(line)
             else:
-                out.print(line, markup=False)
+                out.print(harmless(line), markup=False)
 
 
 def receipt_lines(

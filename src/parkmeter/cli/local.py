@@ -93,7 +93,7 @@ def check(
             f"{endpoint.initial_provision_time_minutes:g} min",
             f"{endpoint.drain_seconds:g} s",
         )
-    console = Console(highlight=False)
+    console = Console(highlight=False, emoji=False)
     console.print(table)
     for name, endpoint in settings.endpoints.items():
         if text := _automation(endpoint):
@@ -102,7 +102,8 @@ def check(
         text = f"{name}  /{resource} is the gateway's own path now; set another api_resource"
         console.print(text, markup=False)
     gateway = settings.gateway
-    console.print(f"gateway  {gateway.host} port {gateway.port}, state in {gateway.state}")
+    place = f"gateway  {gateway.host} port {gateway.port}, state in {gateway.state}"
+    console.print(place, markup=False)
     if secret := settings.held_back(os.environ):
         text = f"{', '.join(secret)}: not passed on to model servers; see environment_from"
         console.print(f"secrets  {text}", markup=False)

@@ -4,6 +4,7 @@ Time is an argument, so that a picture or a test is the same every day.
 """
 
 import json
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -14,8 +15,9 @@ from rich.text import Text
 
 from parkmeter.core.money import about
 
-out = Console(highlight=False, soft_wrap=True)
-err = Console(stderr=True, highlight=False, soft_wrap=True)
+# Without emoji: `:x:` in a log line or in JSON is text of others, not markup.
+out = Console(highlight=False, soft_wrap=True, emoji=False)
+err = Console(stderr=True, highlight=False, soft_wrap=True, emoji=False)
 
 COLOURS: Mapping[str, str] = {
     "running": "green",
@@ -42,6 +44,22 @@ def columns(rows: Iterable[Sequence[Cell]], gap: int = 2) -> list[Text]:
         line.rstrip()
         lines.append(line)
     return lines
+
+
+def harmless(text: str) -> str:
+    """Return text of a model or its server as a terminal may show it: with colours, nothing else.
+
+    Other control sequences could set the clipboard or write over what stands above. What is piped
+    or redirected stays as it is.
+    """
+    return _CONTROLS.sub("", text) if out.is_terminal else text
+
+
+_CONTROLS = re.compile(
+    r"\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)?"  # a window title, the clipboard
+    r"|\x1b(?!\[[0-9;:]*m)(?:\[[0-?]*[ -/]*[@-~]?|[@-~])?"  # all but colours
+    r"|[\x00-\x08\x0b\x0c\x0e-\x1a\x1c-\x1f\x7f-\x9f]"
+)
 
 
 def status_word(status: str) -> Text:

@@ -11,7 +11,7 @@ from rich.text import Text
 
 from parkmeter.cli.connection import Exit, gateway, only_endpoint, without_headers, wrong_usage
 from parkmeter.cli.options import State, Url, endpoint_names
-from parkmeter.cli.output import err
+from parkmeter.cli.output import err, harmless
 
 if TYPE_CHECKING:  # importing it takes longer than `--help` may
     from parkmeter.client import Event, NotServingProblem
@@ -84,7 +84,7 @@ def invoke(
                 ended = "\n"
                 for piece in _texts(events):
                     spinner.stop()
-                    sys.stdout.write(piece)
+                    sys.stdout.write(harmless(piece))
                     sys.stdout.flush()
                     ended = piece or ended
     if not ended.endswith("\n"):
@@ -164,7 +164,6 @@ def _model_failed(data: str) -> None:
     except (ValueError, RecursionError):
         document = {}
     detail = document.get("detail") if isinstance(document, dict) else None
-    err.print(
-        Text.assemble(("\nThe model stopped with an error: ", "bold red"), str(detail or data))
-    )
+    why = harmless(str(detail or data))
+    err.print(Text.assemble(("\nThe model stopped with an error: ", "bold red"), why))
     raise typer.Exit(Exit.ERROR)

@@ -37,7 +37,7 @@ class AccessCalls(Calls):
             "minutes_per_day": minutes_per_day,
         }
         body = {key: value for key, value in members.items() if value is not None}
-        response = self._transport.send("POST", "/tokens", again=if_unsent, json=body)
+        response = self._transport.send("POST", "/tokens", retry=if_unsent, json=body)
         return made(NewToken.of, response)
 
     def rotate_token(self, token_id: str, *, cut: bool = False) -> NewToken:
@@ -47,14 +47,14 @@ class AccessCalls(Calls):
         `revoke_token`.
         """
         path, query = f"/tokens/{quoted(token_id)}/rotate", _cut(cut)
-        response = self._transport.send("POST", path, again=if_unsent, query=query)
+        response = self._transport.send("POST", path, retry=if_unsent, query=query)
         return made(NewToken.of, response)
 
     def revoke_token(self, token_id: str, *, cut: bool = False) -> None:
         """Revoke a token, at once; with `cut` also break off what it is being answered."""
         # Not retried: the second answer would be that there is no such token.
         path, query = f"/tokens/{quoted(token_id)}", _cut(cut)
-        self._transport.send("DELETE", path, again=if_unsent, query=query)
+        self._transport.send("DELETE", path, retry=if_unsent, query=query)
 
     def audit(self, limit: int = 50) -> tuple[AuditLine, ...]:
         """Return the newest acts, newest first: tokens, ejects, reloads; at most 500."""

@@ -24,7 +24,7 @@ class Calls:
         make: Callable[[Any], Answer],
         query: Mapping[str, str | int] | None = None,
     ) -> Answer:
-        return made(make, self._transport.send("GET", path, again=always, query=query))
+        return made(make, self._transport.send("GET", path, retry=always, query=query))
 
 
 def made(make: Callable[[Any], Answer], response: httpx2.Response) -> Answer:

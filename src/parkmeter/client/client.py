@@ -197,7 +197,7 @@ class Client(AccessCalls):
         limits = {"from": begin, "to": end}
         query = {key: iso(value) for key, value in limits.items() if value is not None}
         path = _of(name) + "/receipt.csv"
-        return self._transport.send("GET", path, again=always, query=query).text
+        return self._transport.send("GET", path, retry=always, query=query).text
 
     def logs(self, name: str, lines: int = 200, *, follow: bool = False) -> Generator[str]:
         """Yield the last lines that the endpoint's server printed; with `follow` also new ones.
@@ -207,7 +207,7 @@ class Client(AccessCalls):
         response = self._transport.send(
             "GET",
             _of(name) + "/logs",
-            again=always,
+            retry=always,
             query={"lines": lines, "follow": "true" if follow else "false"},
             stream=True,
             timeout=timeout_of(None) if follow else None,
@@ -215,7 +215,7 @@ class Client(AccessCalls):
         with closing(response):
             try:
                 yield from response.iter_lines()
-            except httpx2.TransportError as error:
+            except httpx2.RequestError as error:
                 raise self._transport.failure(error) from error
 
     # ── Prompts ─────────────────────────────────────────────────────────────────────────────────
@@ -263,7 +263,7 @@ class Client(AccessCalls):
         # Generated once: retries with the same key count once.
         headers = {"Idempotency-Key": key or uuid.uuid4().hex}
         response = self._transport.send(
-            "POST", _of(name) + path, again=always, headers=headers, json=body
+            "POST", _of(name) + path, retry=always, headers=headers, json=body
         )
         return made(Change.of, response)
 

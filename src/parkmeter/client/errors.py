@@ -14,8 +14,11 @@ from parkmeter.errors import ParkmeterError
 class ParkmeterProblem(ParkmeterError):  # noqa: N818 (RFC 9457 calls it a problem)
     """The gateway, or the model behind it, answered with an error.
 
-    `code` is stable, `status` is HTTP's, `data` has the problem's other members.
+    `code` is stable, `status` is HTTP's, `data` has the problem's other members. `earlier_sent`: an
+    attempt before this one got no answer, so what was asked for may have been carried out.
     """
+
+    earlier_sent = False
 
     def __init__(
         self, code: str, status: int, title: str, detail: str, data: Mapping[str, Any]
@@ -56,7 +59,7 @@ class NotServingProblem(ParkmeterProblem):
 class UnreachableError(ParkmeterError):
     """Raised when there is no answer from the address, or it breaks off.
 
-    `sent`: the gateway may have received the request.
+    `sent`: the gateway may have received the request, in this attempt or an earlier one.
     """
 
     code = "unreachable"
@@ -65,6 +68,13 @@ class UnreachableError(ParkmeterError):
     def __init__(self, detail: str, url: str, *, sent: bool) -> None:
         super().__init__(detail, url=url)
         self.sent = sent
+
+    def after_one_sent(self) -> "UnreachableError":
+        """Return this error for a request of which an earlier attempt was sent."""
+        if self.sent:
+            return self
+        detail = f"{self.detail} An earlier attempt was sent, so it may have been carried out."
+        return UnreachableError(detail, self.data["url"], sent=True)
 
 
 class NoAddressError(ParkmeterError):

@@ -105,7 +105,7 @@ class Prompts:
             try:
                 for event in httpx2.EventSource(response):
                     yield Event(event.event, event.data)
-            except httpx2.TransportError as error:
+            except httpx2.RequestError as error:
                 raise self._transport.failure(error) from error
 
     def _send(
@@ -122,7 +122,7 @@ class Prompts:
         return self._transport.send(
             "POST",
             path + "/invocations",
-            again=if_not_forwarded if patience.seconds else if_unsent,
+            retry=if_not_forwarded if patience.seconds else if_unsent,
             headers=headers,
             stream=True,
             timeout=timeout_of(_SILENCE_SECONDS),
@@ -134,7 +134,7 @@ class Prompts:
     def _read(self, response: httpx2.Response) -> bytes:
         try:
             return response.read()
-        except httpx2.TransportError as error:
+        except httpx2.RequestError as error:
             raise self._transport.failure(error) from error
 
 

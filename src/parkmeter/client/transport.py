@@ -16,7 +16,7 @@ from parkmeter.client.errors import ParkmeterProblem, UnreachableError, problem_
 from parkmeter.client.models import Written
 from parkmeter.errors import ParkmeterError
 
-Again = Callable[[ParkmeterError], bool]
+RetryRule = Callable[[ParkmeterError], bool]
 """Returns whether a request may be retried after this error."""
 
 _CONNECT_SECONDS = 5.0
@@ -86,7 +86,7 @@ class Transport:
         method: str,
         path: str,
         *,
-        again: Again,
+        retry: RetryRule,
         query: Mapping[str, str | int] | None = None,
         headers: Mapping[str, str] | None = None,
         json: Any = None,
@@ -116,17 +116,23 @@ class Transport:
             timeout=timeout or self._timeout,
         )
         deadline = time.monotonic() + (self._patience if patience is None else patience)
+        sent = False
         for attempt in range(1_000_000):
             error, pause = self._attempt(request, stream=stream, attempt=attempt)
             if isinstance(error, httpx2.Response):
                 return error
-            if pause is None or not again(error) or time.monotonic() + pause > deadline:
+            if isinstance(error, UnreachableError):
+                error = error.after_one_sent() if sent else error
+                sent = error.sent
+            elif isinstance(error, ParkmeterProblem) and error.status in _TEMPORARY:
+                error.earlier_sent = sent
+            if pause is None or not retry(error) or time.monotonic() + pause > deadline:
                 raise error
             on_pause(error)
             time.sleep(pause)
         raise AssertionError  # patience ends first
 
-    def failure(self, error: httpx2.TransportError) -> UnreachableError:
+    def failure(self, error: httpx2.RequestError) -> UnreachableError:
         """Return the error for a request or an answer that broke off."""
         url = self.address.url
         sent = not isinstance(error, httpx2.ConnectError | httpx2.ConnectTimeout)
@@ -157,7 +163,7 @@ class Transport:
                 response.read()
             finally:
                 response.close()
-        except httpx2.TransportError as error:
+        except httpx2.RequestError as error:
             return self.failure(error), backoff
         problem = problem_of(response.status_code, _document(response), response.text)
         if response.status_code not in _TEMPORARY or problem.code in _FINAL:

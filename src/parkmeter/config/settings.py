@@ -18,7 +18,7 @@ from parkmeter.config.hours import HoursTexts, too_long
 from parkmeter.config.notify import NotifySettings
 from parkmeter.config.section import Minutes, MinutesAboveZero, Seconds, SecondsOrZero, Section
 from parkmeter.core.hours import EXAMPLE, Hours
-from parkmeter.core.meter import LOCAL, MAKE_BELIEVE, Price, Spec
+from parkmeter.core.meter import LOCAL, MAKE_BELIEVE, Price, Spec, span_of
 from parkmeter.core.money import MOST_AN_HOUR, PRICE_PLACES
 from parkmeter.core.reserved import RESERVED, RESERVED_LATER, path_of_prompts
 from parkmeter.core.server_environment import PASSED_ON, held_back, is_gateways_own
@@ -195,8 +195,8 @@ class EndpointSettings(Section):
             prices={} if price is None else {LOCAL: Price(price, price_source)},
             device=self.device,
             hours=Hours.of(self.hours) if self.hours else None,
-            idle=_span(self.idle_minutes),
-            wake=_span(self.wake_minutes),
+            idle=span_of(self.idle_minutes),
+            wake=span_of(self.wake_minutes),
             extend_by=timedelta(minutes=self.extend_minutes),
         )
 
@@ -299,7 +299,3 @@ def _resource_mistake(resource: str, taken: Mapping[str, str]) -> str:
     if resource in taken:
         return f"is taken by endpoint {taken[resource]!r}; set another api_resource"
     return ""
-
-
-def _span(minutes: float | None) -> timedelta | None:
-    return None if minutes is None else timedelta(minutes=minutes)

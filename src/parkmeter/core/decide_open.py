@@ -56,7 +56,7 @@ def _await_end(spec: Spec, meter: Meter, observed: Observed, now: datetime) -> D
     if run.phase is Phase.ABSENT:  # the predecessor's end is journaled already
         waiting = replace(run, started_at=begun_at(meter, now), reason=BEFORE)
         return Decision(Rest(), replace(meter, run=waiting), check_at=look)
-    if run.phase is Phase.STOPPING and _was_stopping_at_opening(meter):
+    if run.phase is Phase.STOPPING and _was_stopping_at_opening(meter, now):
         run = Run(reason=run.reason, started_at=meter.opened_at, variant=run.variant)
     elif run.ready_at is not None:  # it served until now, and something else stops it
         run = Run(started_at=now, variant=run.variant)
@@ -64,13 +64,14 @@ def _await_end(spec: Spec, meter: Meter, observed: Observed, now: datetime) -> D
     return Decision(Rest(), replace(meter, run=waiting), check_at=look)
 
 
-def _was_stopping_at_opening(meter: Meter) -> bool:
+def _was_stopping_at_opening(meter: Meter, now: datetime) -> bool:
     """Return whether the run was over when the time on the meter was bought.
 
-    A run that began before and went on is not: it was parked, and nothing waited for a start.
+    A run that began before and went on is not: it was parked, and nothing waited for a start. Nor
+    is one of a clock that was set back since, to before the opening: two runs would have one key.
     """
     run = meter.run
-    if run.reason in PUT_OFF:
+    if run.reason in PUT_OFF or now < meter.opened_at:
         return False
     return run.started_at is None or run.started_at < meter.opened_at
 
@@ -87,7 +88,7 @@ def _start(spec: Spec, meter: Meter, observed: Observed, now: datetime) -> Decis
     why = run.reason if run.phase is Phase.STOPPING else ""
     if run.phase is Phase.STOPPING or (existed and _ended_before_opening(meter, observed)):
         entries = (stopped(spec, meter, run, why, observed, now),)
-        if _was_stopping_at_opening(meter):
+        if _was_stopping_at_opening(meter, now):
             run = Run(started_at=meter.opened_at, variant=run.variant)
     if run.ready_at is not None:
         # It served: that run is over, and none of it was waiting for this start.

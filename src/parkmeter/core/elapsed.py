@@ -4,7 +4,7 @@ Wall time says the hour, elapsed time bounds what was bought, and the sooner end
 meter's `limit` is the close on a clock that no one can set, and that runs through suspends. It
 moves with the expiry: by the minutes bought, by credit, by an eject. A window of `hours` is wall
 time: while the meter ends with one, there is no limit. After a reboot the limit is void and wall
-time counts.
+time counts. The limit holds until the endpoint of a closed meter is gone; then it is over anyway.
 """
 
 from dataclasses import replace
@@ -23,11 +23,11 @@ def with_limit(read: Meter, changed: Meter, now: datetime, elapsed: Elapsed | No
 
     `elapsed`: the time since the boot; None where the system has no such clock.
     """
-    if elapsed is None or not is_open(changed, now):
+    if elapsed is None or changed.settled:
         return _unlimited(changed)
     limit, reopened = read.limit, changed.opened_at != read.opened_at
     if limit is None or limit.boot != elapsed.boot or reopened:
-        if _ends_with_window(changed, now):
+        if not is_open(changed, now) or _ends_with_window(changed, now):
             return _unlimited(changed)
         at = elapsed.time + (changed.expires_at - now)
         return replace(changed, limit=Elapsed(elapsed.boot, at), set_back=ZERO)

@@ -23,6 +23,9 @@ SYSTEM = "parkmeter"
 OPERATOR = "operator"
 """The `who` of a change made by hand around parkmeter, where no name is known."""
 
+LINK = "link in a warning"
+"""The `who` of a top-up by such a link, which needs no token."""
+
 
 class Kind(StrEnum):
     """The kind of change that an entry records."""
@@ -45,8 +48,8 @@ class Entry:
     """One line of the journal.
 
     `expires_at` is the expiry after this entry and `amount` the time it added (negative: gave up).
-    `status` and `left` are as shown at `at`, so that a replayed request gets the very answer it got
-    the first time. `request` is the fingerprint of the request that caused it. `number` is given
+    `status` and `left` are as shown at `at`, so that a replayed request gets the same answer
+    as the first time. `request` is the fingerprint of the request that caused it. `number` is given
     by the store: it grows with every entry of an endpoint.
     """
 

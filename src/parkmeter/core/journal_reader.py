@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Protocol
 
 from parkmeter.core.journal import Entry
-from parkmeter.core.ledger import EVERY, Mark, Position, Price, PricedRun, Stretch, Sums
+from parkmeter.core.ledger import EVERY, Mark, Position, Price, PricedRun, Segment, Sums
 from parkmeter.core.meter import NEVER
 from parkmeter.core.receipt import Receipt, receipt_between
 from parkmeter.core.status_history import NOT_YET, Showing
@@ -94,7 +94,7 @@ class _Reading:
         self._name = name
         self._price = price
         self._between: tuple[int, int | None] | None = None
-        self._stretch = Stretch(None, (), price)
+        self._segment = Segment(None, (), price)
 
     def position(self, moment: datetime) -> Position:
         """Return the sums up to a moment, or to the end of its day."""
@@ -108,9 +108,9 @@ class _Reading:
         between = (_number(before), None if after is None else after.number)
         if between != self._between:
             lines = lines_between(self._store, self._name, *between)
-            self._stretch = Stretch(before, lines, self._price)
+            self._segment = Segment(before, lines, self._price)
             self._between = between
-        return self._stretch.position(moment)
+        return self._segment.position(moment)
 
 
 def lived_before(store: Journal, entry: Entry) -> Sums:
@@ -118,7 +118,7 @@ def lived_before(store: Journal, entry: Entry) -> Sums:
     before = _replayed_from(store.marks(entry.endpoint, entry.at)[0])
     upto = entry.number - 1 if leaves_stopped(entry) else entry.number
     lines = lines_between(store, entry.endpoint, _number(before), upto)
-    return Stretch(before, lines, entry.price_per_hour).position(entry.at).sums
+    return Segment(before, lines, entry.price_per_hour).position(entry.at).sums
 
 
 @dataclass(frozen=True, slots=True)

@@ -103,7 +103,7 @@ class Position:
     price: Price
 
 
-class Stretch:
+class Segment:
     """The lines that follow a mark, or the first line, and the positions in them.
 
     `lines` are all up to the next mark, or to the last. `price`: used where no line has one.
@@ -127,7 +127,7 @@ class Stretch:
         self._sums = before.sums if before is not None else Sums()
 
     def position(self, moment: datetime) -> Position:
-        """Return the sums up to a moment of this stretch."""
+        """Return the sums up to a moment of this segment."""
         replay = self._replay
         pieces = replay.intervals(self._since, max(self._since, moment))
         on = [piece for piece in pieces if piece.run is not None]
@@ -233,7 +233,7 @@ def is_due(number: int, newest: Mark | None) -> bool:
 
 def next_mark(newest: Mark | None, lines: Sequence[Entry]) -> Mark | None:
     """Return the mark after these lines, which are all since the newest one; None: none yet."""
-    return Stretch(newest, lines, None).mark()
+    return Segment(newest, lines, None).mark()
 
 
 def _added(

@@ -130,8 +130,8 @@ class Meter:
 
     `opened_at`: when time was last put on a closed meter. `set_at`: when `expires_at` last changed.
     `settled`: closed, and its endpoint seen absent: nothing to do until a top-up. `removed`: gone
-    for good with its deployment; takes no more time. `windows_until`: the windows of `Spec.hours`
-    up to here have had their turn; a meter ended before that is not opened by them again.
+    for good with its deployment; no time can be added. `windows_until`: the windows of `Spec.hours`
+    up to here have been used; a meter ended before that is not opened by them again.
     `window_since`: from here to `windows_until` only a window put time on it; None: no time is a
     window's. `ended`: the reason shown for an early end; emptied when it is opened. `limit`: the
     close in elapsed time, which bounds what was bought; None: wall time alone counts. `set_back`:
@@ -153,6 +153,11 @@ class Meter:
     set_back: timedelta = ZERO
     run: Run = field(default_factory=Run)
     version: int = 0
+
+
+def span_of(minutes: float | None) -> timedelta | None:
+    """Return a number of minutes as a span; None, for what is turned off, stays None."""
+    return None if minutes is None else timedelta(minutes=minutes)
 
 
 def price_of(spec: Spec, meter: Meter) -> Price:
@@ -197,19 +202,27 @@ def latest_close(meter: Meter) -> datetime:
 
 def is_open(meter: Meter, now: datetime) -> bool:
     """Return whether the endpoint may run. Expiry is exclusive: at its close a meter is closed."""
-    return now < closes_at(meter, now)
+    return not is_over(meter) and now < closes_at(meter, now)
+
+
+def is_over(meter: Meter) -> bool:
+    """Return whether it has closed and stays so, even if the clock is set to before its close.
+
+    A window of `hours` is wall time: it is on again, unless it was ended early.
+    """
+    return meter.settled and (meter.window_since is None or bool(meter.ended))
 
 
 def time_left(meter: Meter, now: datetime) -> timedelta:
     """Return the usable time on the meter, never negative."""
-    return max(ZERO, closes_at(meter, now) - now)
+    return closes_at(meter, now) - now if is_open(meter, now) else ZERO
 
 
 def top_up(spec: Spec, meter: Meter, amount: timedelta, now: datetime) -> Meter:
     """Add time. From a closed meter the base is `now`, otherwise the present expiry.
 
     Raises:
-        EndpointRemovedError: the meter takes no more time.
+        EndpointRemovedError: it was removed, so no time can be added.
         LimitExceededError: over `max_top_up` at once or `max_ahead` on the meter.
 
     """
@@ -274,7 +287,7 @@ def set_expiry(spec: Spec, meter: Meter, wanted: datetime, now: datetime) -> Met
 
 
 def remove(meter: Meter, now: datetime) -> Meter:
-    """Remove the meter: it ends now and takes no time until it is provisioned again."""
+    """Remove the meter: it closes now, and no time can be added until it is provisioned again."""
     return replace(eject(meter, now, REMOVED), removed=True, settled=False, credit_left=ZERO)
 
 

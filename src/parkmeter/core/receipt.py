@@ -11,8 +11,7 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import TypeVar
 
-from parkmeter.core.journal import Entry
-from parkmeter.core.ledger import Position, Price, PricedRun, Stretch, Times
+from parkmeter.core.ledger import Position, Price, PricedRun, Times
 from parkmeter.core.meter import ZERO
 from parkmeter.core.money import UNITS_IN_A_DOLLAR, dollars_from, parts_of_units, units_in
 
@@ -72,26 +71,6 @@ class Receipt:
         return self.always_on_cost - self.cost
 
 
-def receipt(
-    entries: Iterable[Entry],
-    endpoint: str,
-    price: Decimal | None,
-    begin: datetime,
-    end: datetime,
-) -> Receipt:
-    """Return the receipt from `begin` to `end`, which must not be before it, from all its entries.
-
-    `price`: the present one, in dollars per hour; every entry has that of its own moment.
-    `entries`: this endpoint's, in the order of their numbers, from the last one before `begin` that
-    `leaves_stopped` (or from the first); some may be later than `end`. A run that goes on counts to
-    `end`. The receipts of a period cut in two add up to that of the whole: time exactly, money up
-    to the rounding of each.
-    """
-    stretch = Stretch(None, list(entries), price, origin=begin)
-    last = stretch.position(end)
-    return receipt_between(endpoint, price, stretch.position(begin), last, last.ended)
-
-
 def receipt_between(
     endpoint: str,
     price: Decimal | None,
@@ -99,10 +78,12 @@ def receipt_between(
     last: Position,
     ended: Iterable[PricedRun],
 ) -> Receipt:
-    """Return the receipt from one position to a later one.
+    """Return the receipt from one position to a later one. A run that goes on counts to its end.
 
-    `ended`: the runs that ended between them, in order; earlier ones are passed over. Buyers come
-    in the order in which they first had time, ever.
+    `price`: the present one, in dollars per hour; the journal has that of each moment. `ended`: the
+    runs that ended between them, in order; earlier ones are passed over. Buyers come in the order
+    in which they first had time, ever. The receipts of a period cut in two add up to that of the
+    whole: time exactly, money up to the rounding of each.
     """
     on, whole = _less(last.sums.on, first.sums.on), _less(last.sums.whole, first.sums.whole)
     by_price = between(first, last)

@@ -1,6 +1,6 @@
-"""The windows of `hours` on a meter: each has its turn once. Pure.
+"""The windows of `hours` on a meter: each is used once. Pure.
 
-The meter keeps how far the windows had their turn, so that one ended in a window stays closed until
+The meter keeps how far its windows have been used, so that one ended in a window stays closed until
 the next, over any restart. It also keeps which time only a window added: that goes with the window,
 while time that people bought stays.
 """
@@ -27,7 +27,7 @@ CHANGED = "its hours changed"
 
 
 def pending_window(spec: Spec, meter: Meter, now: datetime) -> Window | None:
-    """Return the current window of `hours` if it is its turn to put time on this meter.
+    """Return the current window of `hours` if it is to put time on this meter now.
 
     It is not if the meter was ended in this window, or holds enough. A window longer than
     `max_ahead` is added piece by piece: enough is half of what the meter may hold.
@@ -40,7 +40,7 @@ def pending_window(spec: Spec, meter: Meter, now: datetime) -> Window | None:
 
 
 def give_window(spec: Spec, meter: Meter, window: Window, now: datetime) -> Meter:
-    """Give a pending window its turn: the meter holds until its end, as far as `max_ahead` goes.
+    """Use a pending window: the meter holds until its end, as far as `max_ahead` goes.
 
     A window ends when it ends: there is no start-up credit beyond it.
     """
@@ -130,7 +130,7 @@ def _window(spec: Spec, now: datetime) -> Window | None:
 
 
 def _ended_in(window: Window, meter: Meter) -> bool:
-    """Return whether its turn in this window was ended early, or refused."""
+    """Return whether the meter was ended early in this window, or the window was refused."""
     if not _has_begun(meter, window) or meter.expires_at >= meter.windows_until:
         return False
     # Other hours than those in which it was ended: the moment decides, not their window's end.
@@ -138,5 +138,5 @@ def _ended_in(window: Window, meter: Meter) -> bool:
 
 
 def _has_begun(meter: Meter, window: Window) -> bool:
-    """Return whether this window has had a turn, or was refused it."""
+    """Return whether this window was used before, or refused."""
     return meter.windows_until > window.begin

@@ -7,7 +7,7 @@ from parkmeter.core.journal import Entry, Kind, new_entry, run_key
 from parkmeter.core.meter import Meter, Run, Spec, standing_still, start_awaited_since
 from parkmeter.core.time_text import duration
 
-_WORTH_A_WORD = timedelta(seconds=1)
+_WORTH_MENTIONING = timedelta(seconds=1)
 
 
 def give_back(spec: Spec, meter: Meter, now: datetime) -> tuple[Meter, tuple[Entry, ...]]:
@@ -41,6 +41,6 @@ def _why(run: Run, started_at: datetime, credit: timedelta, now: datetime) -> st
     """Return the reason; the entry's amount is the credit."""
     took, waited = now - started_at, (run.created_at or now) - started_at
     why = f"the start took {duration(took)}"
-    if run.attempts == 1 and waited >= _WORTH_A_WORD:
+    if run.attempts == 1 and waited >= _WORTH_MENTIONING:
         why += f", {duration(waited)} of it before its call"
     return why if credit == took else f"{why}; the credit covers {duration(credit)}"

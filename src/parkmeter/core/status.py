@@ -6,7 +6,17 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from parkmeter.core.meter import REMOVED, Meter, Phase, Status, closes_at, is_open, latest_close
+from parkmeter.core.meter import (
+    NEVER,
+    REMOVED,
+    Meter,
+    Phase,
+    Status,
+    closes_at,
+    is_open,
+    is_over,
+    latest_close,
+)
 from parkmeter.core.time_text import duration
 
 
@@ -48,7 +58,7 @@ class View:
         return cls(
             name=meter.name,
             version=meter.version,
-            open_until=latest_close(meter),
+            open_until=NEVER if is_over(meter) else latest_close(meter),
             expires_at=closes_at(meter, now),
             status=seen.status,
             reason=seen.reason,

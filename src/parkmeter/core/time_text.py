@@ -28,10 +28,10 @@ def duration(amount: timedelta) -> str:
 
 
 def rounded(amount: timedelta) -> str:
-    """Return a length of time as in speech: `45 seconds`, `1 minute`, `30 minutes`."""
+    """Return a length of time in whole units: `1 second`, `45 seconds`, `30 minutes`."""
     seconds = max(0, round(amount.total_seconds()))
     if seconds < _A_MINUTE:
-        return f"{seconds} seconds"
+        return "1 second" if seconds == 1 else f"{seconds} seconds"
     minutes = round(seconds / _A_MINUTE)
     return "1 minute" if minutes == 1 else f"{minutes} minutes"
 

@@ -122,18 +122,6 @@ class Replay:
         )
 
 
-def intervals(
-    entries: Iterable[Entry], price: Decimal | None, begin: datetime, end: datetime
-) -> list[Interval]:
-    """Return the intervals from `begin` to `end` without a gap, from ordered entries.
-
-    The entries go back at least to the last one before `begin` that `leaves_stopped`, or to the
-    first. `price` is used where no entry has one.
-    """
-    # Later entries too: a moment gives the same result in every period.
-    return Replay(list(entries), price).intervals(begin, end)
-
-
 def run_spans(lines: Iterable[Entry], open_run: RunSpan | None = None) -> list[RunSpan]:
     """Return every run, in order and without overlap, from the open one of earlier lines on."""
     found: list[RunSpan] = [] if open_run is None else [open_run]
@@ -282,7 +270,7 @@ class _Bought:
         base = line.expires_at - line.amount
         was_closed = base >= line.at >= self.queue[-1][1]
         if was_closed:
-            # Until it is ready or has stopped nothing is used up: it may have to wait its turn.
+            # Until it is ready or has stopped nothing is used up: it may wait for its device.
             self.starting = True
             self.queue.clear()
             self.whose.change(line.at, line.who)

@@ -8,6 +8,7 @@ import socket
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from contextlib import suppress
 
 from parkmeter.config.settings import Settings
 from parkmeter.core.finding import Finding, good, note, wrong
@@ -15,6 +16,8 @@ from parkmeter.state_folder import LockHolder, StateFolder
 
 _TIMEOUT = 3.0
 """Seconds; a healthy gateway needs a few milliseconds."""
+
+_ENDED_BY_A_RESTART = frozenset({"clock_stopped", "no_control_thread", "descriptors_used_up"})
 
 
 def gateway_in(state: StateFolder) -> LockHolder | None:
@@ -59,12 +62,21 @@ def _health(running: LockHolder) -> Finding:
         with own.open(f"{running.url}/health", timeout=_TIMEOUT) as answer:
             version = json.load(answer).get("version", "")
     except urllib.error.HTTPError as error:
-        with error:
-            problem = "its scheduler has stopped" if error.code == 503 else f"HTTP {error.code}"  # noqa: PLR2004
-        return wrong("gateway", f"{where}: {problem}", _restart(running))
+        return _unhealthy(error, where, running)
     except (OSError, ValueError) as error:
         return wrong("gateway", f"{where} does not respond: {error}", _restart(running))
     return good("gateway", f"{where} responding, scheduler alive; version {version}")
+
+
+def _unhealthy(error: urllib.error.HTTPError, where: str, running: LockHolder) -> Finding:
+    """Return what a gateway reports that it cannot do; see docs/http.md for the reasons."""
+    detail, reasons = f"HTTP {error.code}", set[str]()
+    with error, suppress(OSError, ValueError, LookupError, TypeError, RecursionError):
+        document = json.load(error)
+        detail, reasons = str(document["detail"]), set(document.get("reasons", ()))
+    if reasons and reasons.isdisjoint(_ENDED_BY_A_RESTART):
+        return wrong("gateway", f"{where}: {detail}", "Mend that first; its log has more.")
+    return wrong("gateway", f"{where}: {detail}", _restart(running))
 
 
 def _restart(running: LockHolder) -> str:

@@ -18,9 +18,13 @@ def examine(state: StateFolder, settings: Settings | None, *, running: bool) -> 
     names = sorted(lock.stem for lock in (state.endpoints / "run").glob("*.lock"))
     found = 0
     for name in names:
-        for finding in _examine(state, name, settings, running=running):
-            found += 1
-            yield finding
+        try:
+            findings = list(_examine(state, name, settings, running=running))
+        except OSError as error:
+            why = f"the files of {name} cannot be read: {error.strerror}"
+            findings = [wrong("servers", why, "Run the doctor as the user of the gateway.")]
+        found += len(findings)
+        yield from findings
     if not found:
         yield good("servers", "no orphaned servers")
 
@@ -79,7 +83,7 @@ def _described(name: str, seen: Snapshot) -> str:
 
 
 def _until(files: Files) -> str:
-    deadline = read_json(files.deadline)
-    if deadline is None:
+    until = (read_json(files.deadline) or {}).get("until")
+    if not isinstance(until, float):
         return ""
-    return f" until {utc(datetime.fromtimestamp(deadline['until'], UTC))}"
+    return f" until {utc(datetime.fromtimestamp(until, UTC))}"

@@ -13,8 +13,9 @@ from parkmeter.drivers.process_state import State, take_snapshot
 from parkmeter.leash.files import Files
 from parkmeter.state_folder import StateFolder
 from parkmeter.stores.backup_files import newest, restore_advice
-from parkmeter.stores.records import read
 from parkmeter.stores.sqlite_file import SCHEMA
+from parkmeter.stores.sqlite_rows import value_of
+from parkmeter.stores.store_faults import StoreDamagedError, damage_in
 
 _RECENT = timedelta(days=7)
 _NEWEST_LINES = 1000
@@ -43,6 +44,9 @@ def examine(
                 yield from _journal(connection, now)
                 yield from _meters(state, connection, now, running=running)
                 yield _backups(state, now, running=running, days=backup_days)
+    except StoreDamagedError:
+        seen = f"{state.store} is damaged: a row in it cannot be read"
+        yield wrong("store", seen, restore_advice(state.store))
     except sqlite3.Error as error:
         yield wrong("store", f"{state.store} cannot be read: {error}", restore_advice(state.store))
 
@@ -57,11 +61,8 @@ def _file(state: StateFolder, connection: sqlite3.Connection) -> Generator[Findi
             "Upgrade parkmeter, or name another state folder.",
         )
         return False
-    faults = [text for (text,) in connection.execute("PRAGMA integrity_check(3)") if text != "ok"]
-    if faults:
-        yield wrong(
-            "store", f"{state.store} is damaged: {'; '.join(faults)}", restore_advice(state.store)
-        )
+    if damage := damage_in(connection, "integrity_check(3)"):
+        yield wrong("store", f"{state.store} is damaged: {damage}", restore_advice(state.store))
         return False
     if schema < SCHEMA:
         yield note("store", f"intact, older schema ({schema})", "The next start upgrades it.")
@@ -74,7 +75,7 @@ def _journal(connection: sqlite3.Connection, now: datetime) -> Iterator[Finding]
     rows = connection.execute(
         "SELECT body FROM journal ORDER BY number DESC LIMIT ?", (_NEWEST_LINES,)
     )
-    entries = [read(Entry, body) for (body,) in rows]
+    entries = [value_of(Entry, body) for (body,) in rows]
     newest = max((entry.at for entry in entries), default=now)
     if newest > now + _AHEAD:
         yield wrong(
@@ -102,7 +103,7 @@ def _meters(
     rows = connection.execute("SELECT name, body FROM meters WHERE settled = 0")
     late = []
     for name, body in rows:
-        close = latest_close(read(Meter, body))
+        close = latest_close(value_of(Meter, body))
         if now > close + _OVERDUE:
             late.append(name)
             yield _overdue(state, name, close, running=running)

@@ -39,7 +39,8 @@ class ProcessDriver:
 
     Keeps its files below `folder`: `run/` and `logs/`. `launches` may be replaced at any time; an
     endpoint that is no longer in it can still be seen, kept and stopped. `reserve`: descriptors for
-    the time when the process has none left.
+    the time when the process has none left. `open_files`: the limit (soft) of the servers, which do
+    not inherit one that the gateway raised for itself; None: this process's own.
     """
 
     def __init__(
@@ -47,10 +48,12 @@ class ProcessDriver:
         folder: Path,
         launches: Mapping[str, Launch],
         reserve: DescriptorReserve | None = None,
+        open_files: int | None = None,
     ) -> None:
         self.launches = launches
         self._folder = folder.absolute()
         self._reserve = reserve or DescriptorReserve()
+        self._open_files = open_files
         self._health = HealthCheck(self._reserve)
         self._answers = Watch()
         self._leashes = LeashWatch()
@@ -141,10 +144,6 @@ class ProcessDriver:
             name for name in names if take_snapshot(self._files(name)).state is not State.NOTHING
         ]
 
-    def log_file(self, name: str) -> Path:
-        """Return the path of the endpoint's log, which may not exist."""
-        return Path(self._files(name).log)
-
     # ── Acting ───────────────────────────────────────────────────────────────────────────────────
 
     def start(
@@ -193,6 +192,7 @@ class ProcessDriver:
                 "health": launch.health,
                 "health_timeout": launch.health_timeout.total_seconds(),
                 "liveness": launch.liveness.total_seconds() if launch.liveness else None,
+                "open_files": self._open_files,
                 **deadline,
                 **settings,
             },
@@ -256,7 +256,8 @@ class ProcessDriver:
             settings = child_settings(launch)
         except DriverError:  # its user is gone, which must not keep its processes alive
             settings = child_settings(None)
-        orders = {"do": "clear", "folder": str(self._folder), **settings}
+        folder = str(self._folder)
+        orders = {"do": "clear", "folder": folder, "open_files": self._open_files, **settings}
         start_leash(name, orders, environment_for(launch))
 
     def _carry_out(self, failure: str, call: Callable[[], _Result]) -> _Result:

@@ -60,7 +60,6 @@ class HealthCheck:
             request, patience = self._pending.get(run), 0.0
             if request is None:
                 request, patience = _Request(now), PATIENCE
-                self._pending[run] = request
                 # A daemon: a server that hangs must not delay the shutdown of the gateway.
                 threading.Thread(
                     target=self._send,
@@ -68,6 +67,8 @@ class HealthCheck:
                     name=f"health of port {port}",
                     daemon=True,
                 ).start()
+                # After the start, which may fail: no answer would ever end a pending request.
+                self._pending[run] = request
         if not request.answered.wait(patience):
             return False
         with self._lock:

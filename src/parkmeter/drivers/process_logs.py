@@ -54,8 +54,12 @@ class RotatedLog:
         self._old_path = old_path
         self._handles: deque[int] = deque()
         """Open files, oldest first; the last one is, or was, the current log."""
-        with _as_driver_error():
-            self._open_last(lines)
+        try:
+            with _as_driver_error():
+                self._open_last(lines)
+        except DriverError:
+            self.close()  # the one of two files that was opened
+            raise
 
     def read(self) -> bytes:
         """See `ports.Log`."""

@@ -41,7 +41,7 @@ def request_stop(files: Files, record: Content) -> None:
 
 def end_without_leash(files: Files, record: Content) -> None:
     """Kill a leash that hangs, and all processes of its run: the next look finds no leash."""
-    leash = process_of(record["leash"])
+    leash = process_of(record.get("leash", 0))
     if leash is not None and leash.start == record.get("leash_start"):
         kill([leash.pid])
     kill_leftovers(record, files.lock, lock_is_held=True)

@@ -111,6 +111,9 @@ class SageMakerDriver:
         # positive results are kept, per creation; before a delete the tags are always read.
         self._ours: set[Identity] = set() if ours is None else ours
         self._deleting: set[str] = set()
+        # What `observe` found, for the stop that follows it: under throttling a second description
+        # would be refused each time. The tags are read again, so nothing of others is deleted.
+        self._described: dict[str, Mapping[str, Any]] = {}
 
     # ── Observing ────────────────────────────────────────────────────────────────────────────────
 
@@ -121,10 +124,12 @@ class SageMakerDriver:
             DriverError: SageMaker does not answer, or refuses.
 
         """
+        self._described.pop(spec.name, None)
         with _as_driver_error("Its state cannot be read"):
             found = self._describe(spec.name)
             ours = None if found is None else self._is_ours(found)
             if found is not None and ours is not None:
+                self._described[spec.name] = found
                 return self._seen(spec.name, found) if ours else Observed(Phase.ABSENT, FOREIGN)
             if spec.name in self._deleting:
                 # Only once, at the first observation that finds it gone: another driver may start
@@ -261,7 +266,7 @@ class SageMakerDriver:
 
         """
         with _as_driver_error("It could not be stopped"):
-            found = self._describe(spec.name)
+            found = self._described.pop(spec.name, None) or self._describe(spec.name)
             if found is None or found["EndpointStatus"] == "Deleting":
                 return
             self._ours.discard(_identity(found))

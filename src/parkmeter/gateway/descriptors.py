@@ -20,14 +20,14 @@ _FOLDERS = ("/proc/self/fd", "/dev/fd")
 
 
 def raise_limit() -> int:
-    """Raise the limit on open files as far as this process may; return it."""
+    """Raise the limit on open files as far as this process may; return the one before."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     for wanted in (hard, _MAC_LIMIT):
         if soft != resource.RLIM_INFINITY and (wanted == resource.RLIM_INFINITY or wanted > soft):
             with contextlib.suppress(ValueError, OSError):
                 resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
                 break
-    return limit()
+    return soft
 
 
 def limit() -> int:

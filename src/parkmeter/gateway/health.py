@@ -49,20 +49,24 @@ class Check:
 class HealthMonitor:
     """Runs checks on a thread of its own; `faults` and `figures` may be called from any thread.
 
-    `measure` returns figures that need no check of their own; it is called where `figures` is.
+    Figures that need no check of their own: `count` returns those in memory, where `figures` is
+    called; `measure` the others, once a round, for a disk that hangs must not hold up a request.
     """
 
     def __init__(
         self,
         checks: Sequence[Check],
         measure: Callable[[], Figures],
+        count: Callable[[], Figures] = dict,
         *,
         every: float = _EVERY_SECONDS,
     ) -> None:
         self._checks = checks
         self._measure = measure
+        self._count = count
         self._every = every
         self._faults: dict[str, str] = {}
+        self._measured: Figures = {}
         self._running: tuple[Check, float] | None = None
         self._ending = threading.Event()
         self._thread = threading.Thread(target=self._run, name="health", daemon=True)
@@ -86,13 +90,18 @@ class HealthMonitor:
         return found
 
     def figures(self) -> Figures:
-        """Return the numbers behind it, for an administrator."""
-        return self._measure()
+        """Return the numbers behind it, for an administrator, without those not measured."""
+        return {**self._count(), **self._measured}
 
     def _run(self) -> None:
         while not self._ending.is_set():
             for check in self._checks:
                 self._examine(check)
+            try:
+                self._measured = self._measure()
+            except OSError as error:
+                log.warning("health: the figures cannot be measured: %s", error)
+                self._measured = {}
             self._ending.wait(self._every)
 
     def _examine(self, check: Check) -> None:

@@ -251,14 +251,16 @@ def add_metrics_route(  # noqa: PLR0913 (all that is measured)
 ) -> None:
     """Add `GET /metrics` to an application that runs on the event loop of the data plane.
 
-    `house` returns values of the gateway's own metrics, by name.
+    `house` returns values of the gateway's own metrics, by name; it is called on a thread.
     """
     known_token = token_of(control)
 
     @app.get("/metrics", tags=["gateway"], response_class=PlainTextResponse)
     async def metrics(token: Token = known_token) -> Response:
         """Return the metrics of the endpoints this token covers, and of the gateway."""
-        reports = await control.lanes.reads.run(token.id, control.service.reports)
+        reports, values = await control.lanes.reads.run(
+            token.id, lambda: (control.service.reports(), house())
+        )
         present = [
             Present(
                 report,
@@ -270,5 +272,5 @@ def add_metrics_route(  # noqa: PLR0913 (all that is measured)
             for report in reports
             if token.covers(name := report.spec.name)
         ]
-        text = page(present, clock_alive=control.alive(), house=house())
+        text = page(present, clock_alive=control.alive(), house=values)
         return Response(text, media_type=CONTENT_TYPE)

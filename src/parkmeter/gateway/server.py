@@ -74,13 +74,15 @@ class Gateway:
         assert gateway.state is not None  # noqa: S101 (load_settings names one)
         folder = StateFolder(gateway.state.expanduser().absolute())
         folder.lock()
-        descriptors.raise_limit()
+        open_files = descriptors.raise_limit()
         protect()
         try:
             with contextlib.closing(bound(gateway.host, gateway.port)) as listener:
                 url = url_of(gateway.host, listener.getsockname()[1])
-                parts = wire(self._settings, folder, url)
+                parts = wire(self._settings, folder, url, open_files)
                 folder.watch(folder.store)
+                # Without its lock it may have a successor, beside which it commits nothing.
+                parts.store.watch(folder.lock_file)
                 guard = StateGuard(folder, parts.store.refuse_changes, self.stop)
                 reloader = Reloader(folder, lambda: self._reload(parts))
                 with self._hangups(reloader):

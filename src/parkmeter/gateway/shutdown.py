@@ -76,6 +76,7 @@ class Shutdown:
         """End all threads, then write and deliver what is left, within a bounded time."""
         parts = self._parts
         parts.clock.stop()
+        parts.data_plane.join(_TOP_UPS_SECONDS)
         parts.store.wait_at_most(_RECORD_PATIENCE)
         self._park()  # again: a call of the clock that was running may have started one
         reloader.stop()

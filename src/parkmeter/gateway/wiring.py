@@ -167,8 +167,10 @@ class Parts:
         return True
 
 
-def wire(settings: Settings, folder: StateFolder, url: str) -> Parts:
+def wire(settings: Settings, folder: StateFolder, url: str, open_files: int | None = None) -> Parts:
     """Build a local gateway in a folder that is locked already; `configure` it afterwards.
+
+    `open_files`: see `ProcessDriver`.
 
     Raises:
         ConfigError: the store's file cannot be used.
@@ -181,7 +183,7 @@ def wire(settings: Settings, folder: StateFolder, url: str) -> Parts:
     new_token = owner_token(settings, folder, store, audit, url)
     book = TokenBook(store.tokens())
     in_force = InForce(settings)
-    driver = ProcessDriver(folder.endpoints, {}, DescriptorReserve())
+    driver = ProcessDriver(folder.endpoints, {}, DescriptorReserve(), open_files)
     link_secret = LinkSecret(folder)
     events = EventSource(store, lambda: in_force.settings, url, link_secret)
     dispatcher = Dispatcher(DeliveryContext(store, events.event, clock.now))
@@ -208,7 +210,8 @@ def wire(settings: Settings, folder: StateFolder, url: str) -> Parts:
             descriptor_check(),
             thread_check((lanes.reads, lanes.writes, lanes.ejects)),
         ],
-        lambda: {**edge_counts(edge), "disk_free_bytes": disk_free(folder.path)},
+        lambda: {"disk_free_bytes": disk_free(folder.path)},
+        lambda: edge_counts(edge),
     )
     control = ApiContext(
         service,
@@ -236,7 +239,10 @@ def wire(settings: Settings, folder: StateFolder, url: str) -> Parts:
     def rotated(before: Token, secret: str) -> None:
         known = folder.client()
         if known is not None and digest_of(known.token) == before.digest:
-            folder.write_client(ClientFile(url, secret))
+            try:
+                folder.write_client(ClientFile(url, secret))
+            except OSError as error:  # only the answer has the new secret, so it must be sent
+                log.error("%s has the older secret: %s", folder.client_file, error)  # noqa: TRY400
 
     def fixed(token: Token) -> bool:
         bootstrap = in_force.settings.bootstrap_token

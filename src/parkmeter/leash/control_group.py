@@ -53,23 +53,39 @@ def enter(folder: str) -> None:
 
 
 def kill_group(folder: str) -> bool:
-    """Kill every process of a group; return whether there were any."""
-    members = _members(folder)
-    if members:
-        try:
-            with open(f"{folder}/cgroup.kill", "wb", buffering=0) as file:
-                file.write(b"1")
-        except OSError:  # before Linux 5.14
-            for pid in members:
+    """Kill every process of a group and of groups that it made; return whether there were any."""
+    if not _is_populated(folder):
+        return False
+    try:
+        with open(f"{folder}/cgroup.kill", "wb", buffering=0) as file:
+            file.write(b"1")
+    except OSError:  # before Linux 5.14
+        for group in _with_groups_below(folder):
+            for pid in _members(group):
                 with contextlib.suppress(OSError):
                     os.kill(pid, signal.SIGKILL)
-    return bool(members)
+    return True
 
 
 def remove_group(folder: str) -> None:
-    """Remove an empty group."""
-    with contextlib.suppress(OSError):
-        os.rmdir(folder)
+    """Remove an empty group, and those below it."""
+    for group in _with_groups_below(folder):
+        with contextlib.suppress(OSError):
+            os.rmdir(group)
+
+
+def _is_populated(folder: str) -> bool:
+    """Return whether there is a process in a group or below it: a server may make groups."""
+    try:
+        with open(f"{folder}/cgroup.events") as file:
+            return "populated 1\n" in file.readlines()
+    except OSError:
+        return False
+
+
+def _with_groups_below(folder: str) -> list[str]:
+    """Return a group and all below it, the deepest first."""
+    return [group for group, _, _ in os.walk(folder, topdown=False)]
 
 
 def _members(folder: str) -> list[int]:

@@ -82,7 +82,8 @@ def kill_leftovers(record: Content, lock: str, *, lock_is_held: bool = False) ->
     left = [
         process.pid
         for process in everything
-        if process.pid != os.getpid()
+        # Not the gateway that started this leash: it may hold the lock for an instant.
+        if process.pid not in {os.getpid(), os.getppid()}
         and (
             process.session == session
             or (record["run"] and run in _environment(process.pid))

@@ -4,6 +4,7 @@
 
 import contextlib
 import os
+import resource
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -19,13 +20,17 @@ its leash. Raising one's own needs no privilege; lowering that of the leash woul
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """The settings that all processes of a run share. `group`: the folder of its control group."""
+    """The settings that all processes of a run share.
+
+    `group`: the folder of its control group. `open_files`: its limit (soft), None: the leash's own.
+    """
 
     output: int
     folder: str | None
     environment: dict[str, str]
     user: Content | None
     group: str | None
+    open_files: int | None
 
 
 def spawn(
@@ -45,6 +50,7 @@ def spawn(
         if around.group is not None:
             enter(around.group)
         _raise_oom_score()
+        _limit_open_files(around.open_files)
         if around.user is not None:
             os.setgroups(around.user["groups"])
             os.setgid(around.user["gid"])
@@ -71,3 +77,11 @@ def _raise_oom_score() -> None:
         score = int(file.read())
         file.seek(0)
         file.write(b"%d" % min(1000, score + _OOM_SCORE))
+
+
+def _limit_open_files(limit: int | None) -> None:
+    """Set the soft limit: `select`, and programs that close all files, need it as it was."""
+    if limit is not None:
+        _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        with contextlib.suppress(ValueError, OSError):  # lowered meanwhile
+            resource.setrlimit(resource.RLIMIT_NOFILE, (limit, hard))

@@ -280,6 +280,7 @@ class Leash:
             environment=os.environ | orders["environment"] | run,
             user=orders.get("user"),
             group=self._record.get("cgroup"),
+            open_files=orders.get("open_files"),
         )
         child = spawn(command, around, inherited)
         self._children[child.pid] = child

@@ -7,7 +7,7 @@ not know how requests are read, nor tokens, meters or model servers.
 import asyncio
 import socket
 import struct
-from collections.abc import Callable, Sized
+from collections.abc import Callable
 from enum import Enum, auto
 from functools import partial
 from typing import Any, ClassVar
@@ -52,7 +52,9 @@ class ClientConnection(HttpToolsProtocol):
 
     Implements `ClientSide`. Of the requests that were read, the last is uvicorn's `cycle`; the one
     that is being answered is `_active`, a `Relay` or a cycle of uvicorn's. While others wait in the
-    `pipeline`, or the client does not read, nothing more is read than one read brought.
+    `pipeline`, or the client does not read, nothing more is read than one read brought; and of
+    that, what stands behind them is kept as bytes (`_behind`): as requests it takes a hundred times
+    the room.
     """
 
     HEAD_SECONDS: ClassVar[float] = 30.0
@@ -79,6 +81,7 @@ class ClientConnection(HttpToolsProtocol):
         self._connections = connections
         self._reading = Reading.BETWEEN
         self._active: Any = None
+        self._behind = b""
         self._last_problem: Problem | None = None
         """To be sent once all requests before it are answered."""
         self._ended = False
@@ -89,7 +92,7 @@ class ClientConnection(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """See uvicorn."""
         super().connection_made(transport)
-        self.flow = _Flow(transport, self.pipeline)
+        self.flow = _Flow(transport, lambda: bool(self.pipeline or self._behind))
         self.timer.restart(self.HEAD_SECONDS)
         self.address = self.client[0] if self.client else ""
         self.made_at = self.loop.time()
@@ -105,6 +108,7 @@ class ClientConnection(HttpToolsProtocol):
         self._connections.remove(self)
         self.cached_token = CachedToken()  # the old one refers to this connection
         self.pipeline.clear()
+        self._behind = b""
         active, self._active = self._active, None
         if isinstance(active, Relay):
             active.client_left()
@@ -179,6 +183,7 @@ class ClientConnection(HttpToolsProtocol):
         self._reading = _STOPPED
         self._ended = True
         self.pipeline.clear()
+        self._behind = b""
         if at_once:
             # A reset: the plain end of a connection would end an answer of unknown length.
             connected = self.transport.get_extra_info("socket")
@@ -236,6 +241,8 @@ class ClientConnection(HttpToolsProtocol):
         if self._active is not None or self.flow.write_paused or not self.pipeline:
             return
         cycle, app = self.pipeline.pop()
+        if self._behind and not self.pipeline:
+            self.loop.call_soon(self._read_behind)
         self.flow.resume_reading()
         if isinstance(cycle, Relay):
             self._active = cycle
@@ -243,6 +250,13 @@ class ClientConnection(HttpToolsProtocol):
             cycle.client_sent()
         else:
             self._start_asgi_task(cycle, app)
+
+    def _read_behind(self) -> None:
+        """Read what came behind the requests that waited."""
+        data, self._behind = self._behind, b""
+        if data:
+            self.flow.resume_reading()
+            self.data_received(data)
 
     def _send_problem(self, problem: Problem) -> None:
         self.write(problem_answer(problem, keep=False))
@@ -261,13 +275,13 @@ class ClientConnection(HttpToolsProtocol):
 class _Flow(FlowControl):
     """uvicorn's flow control, which reads on only when no request waits behind another."""
 
-    def __init__(self, transport: asyncio.Transport, waiting: Sized) -> None:
+    def __init__(self, transport: asyncio.Transport, waits: Callable[[], bool]) -> None:
         super().__init__(transport)
-        self._waiting = waiting
+        self._waits = waits
 
     def resume_reading(self) -> None:
         """See uvicorn."""
-        if not self._waiting:
+        if not self._waits():
             super().resume_reading()
 
 

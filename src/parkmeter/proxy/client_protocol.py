@@ -30,6 +30,14 @@ def protocol_for(plane: DataPlane) -> type[asyncio.Protocol]:
 _BETWEEN, _HEAD, _BODY, _STOPPED = Reading
 
 
+_PIECE = 1024
+"""Bytes parsed at once, bodies aside: one read can bring ten thousand requests."""
+
+_AT_ONCE = 4
+"""Prompts of one read that are begun at once, if each is refused at once; the next ones take turns
+with those of other connections."""
+
+
 class GatewayProtocol(ClientConnection):
     """Reads requests one after the other; the states are drawn at `ClientConnection`."""
 
@@ -40,12 +48,15 @@ class GatewayProtocol(ClientConnection):
         self._head_problem: Problem | None = None
         """The fault of a head that was read; nothing is read behind it."""
         self._length: bytes | None = None
+        self._body_left = 0
+        """Bytes of the present body that are still to come, if it has a length."""
         self._last_head: RequestHead | None = None
         self._read_size = 0
         """Bytes of the present read."""
         self._earlier_size = 0
         """Bytes of the head, of what follows a body, or of what is dropped, in reads before it."""
-        self._head_began = self._body_came = False
+        self._heads_begun = 0
+        self._body_came = False
         """Of the present read."""
 
     # ── asyncio.Protocol ────────────────────────────────────────────────────────────────────────
@@ -60,11 +71,18 @@ class GatewayProtocol(ClientConnection):
         if self._reading is _STOPPED:
             self._drain(len(data))
             return
+        if self._behind:
+            self._behind += data
+            return
         before = self._reading
-        self._head_began = self._body_came = False
+        self._heads_begun = 0
+        self._body_came = False
         self._read_size = len(data)
         try:
-            self.parser.feed_data(data)
+            if len(data) <= _PIECE:
+                self.parser.feed_data(data)
+            else:
+                self._feed(data)
         except httptools.HttpParserUpgrade:
             pass  # never taken here: a prompt was refused, and the application reads on as it likes
         except httptools.HttpParserError:
@@ -73,7 +91,7 @@ class GatewayProtocol(ClientConnection):
         reading = self._reading
         if reading is _BODY and self.cycle is self._active and isinstance(self._active, Relay):
             self._active.client_sent()
-        if self._head_began and reading is _HEAD:
+        if self._heads_begun and reading is _HEAD:
             self._limit(self.HEAD_SECONDS)
             self._earlier_size = self._head_size()
         elif reading is _HEAD or (reading is _BODY and before is _BODY and not self._body_came):
@@ -89,7 +107,7 @@ class GatewayProtocol(ClientConnection):
     def on_message_begin(self) -> None:
         """Collect a head; its end shows where the request goes."""
         self._reading = _HEAD
-        self._head_began = True
+        self._heads_begun += 1
         self._earlier_size = 0
         self.url = b""
         self.headers = []
@@ -121,6 +139,8 @@ class GatewayProtocol(ClientConnection):
         if request.routes is not routes:
             request.routes, request.target = routes, routes.match(request.location.path)
         target = request.target
+        length = self._length
+        self._body_left = int(length) if length is not None and length.isdigit() else 0
         self._earlier_size = 0
         if target is None:
             self._pass_to_application(request)
@@ -132,6 +152,7 @@ class GatewayProtocol(ClientConnection):
     def on_body(self, body: bytes) -> None:
         """See uvicorn."""
         self._body_came = True
+        self._body_left -= len(body)
         self._earlier_size = 0
         cycle: Any = self.cycle
         if isinstance(cycle, Relay):
@@ -150,6 +171,20 @@ class GatewayProtocol(ClientConnection):
             super().on_message_complete()
 
     # ── Within ──────────────────────────────────────────────────────────────────────────────────
+
+    def _feed(self, data: bytes) -> None:
+        """Parse data in pieces, until a request waits for the one before it or enough have come."""
+        begin, size = 0, len(data)
+        while begin < size:
+            if self.pipeline or self._heads_begun > _AT_ONCE:
+                self._behind = data[begin:]
+                self.flow.pause_reading()
+                if not self.pipeline:
+                    self.loop.call_soon(self._read_behind)
+                return
+            end = size if size - begin <= self._body_left else begin + _PIECE
+            self.parser.feed_data(data[begin:end])
+            begin = end
 
     @property
     def _unread(self) -> bool:
@@ -185,9 +220,11 @@ class GatewayProtocol(ClientConnection):
             relay.keep_alive = False
         waits = self._busy or self.flow.write_paused
         self.cycle = relay
-        if waits:
+        if waits or self._heads_begun > _AT_ONCE:
             self.flow.pause_reading()
             self.pipeline.appendleft((relay, self.app))
+            if not waits:
+                self.loop.call_soon(self._begin_next)
         else:
             self._active = relay
             relay.begin()
@@ -203,6 +240,8 @@ class GatewayProtocol(ClientConnection):
             self._head_problem = problem_of(error)
             raise _EndOfReadingError from None
         except Refusal as refusal:
+            if request.authorization:
+                plane.edge.refuse_token(self.address, request.fields)
             self._head_problem = refusal.problem
             raise _EndOfReadingError from None
         url, headers = self.url, self.headers

@@ -17,6 +17,10 @@ _GRACE_SECONDS = 5.0
 its first request, perhaps with a token, is on its way. Unless strangers have more than half of all
 connections: then they come too fast to be waited for."""
 
+_KNOWN = 7 / 8
+"""Part of all places that known connections can have: requests with one valid token that never end
+would lock out all others, an eject too."""
+
 _LOG_EVERY = 10.0
 """Seconds between two lines about connections that were closed for others."""
 
@@ -98,8 +102,11 @@ class Connections:
         return True
 
     def recognize(self, connection: Connection) -> None:
-        """Take note that a valid token came: it is no stranger from now on."""
-        if connection in self._strangers:
+        """Take note that a valid token came: it is no stranger from now on.
+
+        Unless known ones have all the places they can have: then it may be ended for another.
+        """
+        if connection in self._strangers and len(self._known) < self.most * _KNOWN:
             self.remove(connection)
             self._known[connection] = None
 

@@ -94,7 +94,8 @@ class Relay(Exchange):
     def client_left(self) -> None:
         """End without an answer."""
         if self._stage is not _OVER:
-            self._plane.traffic[self._target.name].gone += 1
+            if self._target.route is not None:  # see `_fail`
+                self._plane.traffic[self._target.name].gone += 1
             self._release()
 
     def timed_out(self) -> None:
@@ -171,15 +172,11 @@ class Relay(Exchange):
         """Hold on, or let go: it serves, its meter closed, the time is over, or the token is."""
         if self._held is None:
             return
-        # Minutes may have passed: a token that was revoked meanwhile gets no permit.
-        self._permitted = False
-        self._plane.authorize(self._target, self._request.authorization, self._client.cached_token)
-        self._permitted = True
+        self._authorize_again()
         if (left := self._held.left()) > 0:
             self._client.timer.restart(left)
             return
         self._held.release()
-        self._check_again()
         limit = self._route.limits.max_in_flight
         if limit is None:
             permit = self._plane.gate.admit(self._route.name, prompt=self._request.prompt)
@@ -191,8 +188,8 @@ class Relay(Exchange):
         self._client.resume()
         self._proceed()
 
-    def _check_again(self) -> None:
-        """Ask for the token again: it may have been revoked while the request was held."""
+    def _authorize_again(self) -> None:
+        """Check the token again: it may have been revoked while the request was held."""
         request, plane, cached_token = self._request, self._plane, self._client.cached_token
         self._permitted = False
         plane.authorize(self._target, request.authorization, cached_token)

@@ -87,6 +87,7 @@ class UpstreamConnection(asyncio.Protocol):
         "_pieces",
         "_requester",
         "_transport",
+        "_typed",
         "document",
         "got_bytes",
         "has_length",
@@ -108,6 +109,7 @@ class UpstreamConnection(asyncio.Protocol):
         self._headless = False
         self._head_bytes = 0
         self._interim = False
+        self._typed = False
         self._close_delimited = True
         self.state = _IDLE
         self.reused = False
@@ -128,7 +130,7 @@ class UpstreamConnection(asyncio.Protocol):
         self.status = 0
         self.headers = []
         self.has_length = False
-        self.document = False
+        self.document = self._typed = False
         self.got_bytes = False
         self.request_sent = False
         self._headless = headless
@@ -265,8 +267,10 @@ class UpstreamConnection(asyncio.Protocol):
             if value.strip().lower() != b"chunked":
                 raise ValueError("transfer coding")
             self._close_delimited = False
-        elif name == b"content-type" and value not in _NO_DOCUMENTS:
-            self.document = self.document or is_document(value)
+        elif name == b"content-type":
+            self._typed = True
+            if value not in _NO_DOCUMENTS:
+                self.document = self.document or is_document(value)
         self.headers.append((name, value))
 
     def on_headers_complete(self) -> None:
@@ -281,13 +285,15 @@ class UpstreamConnection(asyncio.Protocol):
             self._interim = True
             self.headers = []
             self.has_length = False
-            self.document = False
+            self.document = self._typed = False
             self._close_delimited = True
             return
         if not 200 <= status < 600:  # noqa: PLR2004
             raise ValueError("status")
         self.status = status
         self.state = _ANSWERING
+        if not self._typed:
+            self.document = True  # a browser would guess its type
         if self._headless:
             # No setting of the parser says that the length in a HEAD's answer announces nothing; so
             # the connection ends here, or it would read the next answer as this one's body.

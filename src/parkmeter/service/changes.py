@@ -158,7 +158,7 @@ def adopt(reconciler: Reconciler, spec: Spec, seen: datetime, edit: Edit) -> dat
 
 
 def remove(reconciler: Reconciler, spec: Spec) -> None:
-    """Remove a meter for good: it closes now and takes no more time. May be repeated.
+    """Remove a meter for good: it closes now, and no time can be added. May be repeated.
 
     Raises:
         StoreBusyError: nothing changed.

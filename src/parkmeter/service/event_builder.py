@@ -33,13 +33,13 @@ class EventBuilder:
 
     def event(self, entry: Entry) -> Event | None:
         """Return the event for this entry, or None if it is not published."""
-        if entry.kind not in self.kinds or self._told_already(entry):
+        if entry.kind not in self.kinds or self._is_repeated(entry):
             return None
         extension = self.extend(entry) if is_close_warning(entry) else None
         published = replace(entry, why=self._why(entry))
         return Event.of(published, self._spent(entry), extension)
 
-    def _told_already(self, entry: Entry) -> bool:
+    def _is_repeated(self, entry: Entry) -> bool:
         if entry.kind not in {Kind.START, Kind.FAILURE}:
             return False
         earlier = self.store.journal(entry.endpoint, _LOOK_BACK, entry.number)

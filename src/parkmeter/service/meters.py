@@ -94,8 +94,10 @@ class MeterService:
 
         Raises:
             UnknownEndpointError, InvalidRequestError, LimitExceededError, PriceUnknownError,
-            OverBudgetError, DeviceBusyError, KeyReusedError: refused, nothing changed.
-            StoreBusyError: nothing changed; may be sent again with the same key.
+            OverBudgetError, DeviceBusyError, EndpointRemovedError, KeyReusedError: refused, nothing
+            changed.
+            StoreBusyError, EndpointUnreachableError: nothing changed; may be sent again with the
+                same key.
 
         """
         spec = self._spec(name)
@@ -293,10 +295,10 @@ class MeterService:
 
         """
         unsettled = set(self._store.unsettled())
-        for name in unsettled:
+        for name in sorted(unsettled):
             self._clock.wake(name)
         # Listed last: a driver that cannot list must not keep the others from being stopped.
-        for name in set(self._driver.owned()) - unsettled:
+        for name in sorted(set(self._driver.owned()) - unsettled):
             self._clock.wake(name)
 
     def park(self) -> list[str]:

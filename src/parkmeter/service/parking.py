@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from parkmeter.core.decide_closed import PARKED, park
 from parkmeter.core.decision import Decision, Observed
-from parkmeter.core.meter import Meter, Phase, Spec
+from parkmeter.core.meter import Meter, Spec
 from parkmeter.errors import DriverError, StoreBusyError
 from parkmeter.service.reconciler import Reconciler
 
@@ -38,19 +38,13 @@ def owned(reconciler: Reconciler) -> list[str]:
 
 
 def _is_parked(reconciler: Reconciler, spec: Spec) -> bool:
-    """Run one step towards the end of an endpoint; return whether it is gone.
-
-    The end of one that is gone can be recorded later.
-    """
-    is_absent = False
+    """Run one step towards the end of an endpoint; return whether it is gone."""
 
     def step(spec: Spec, meter: Meter, observed: Observed) -> Decision:
-        nonlocal is_absent
-        is_absent = observed.phase is Phase.ABSENT
         return park(spec, meter, observed, PARKED, reconciler.clock.now())
 
     try:
-        if reconciler.reconcile(spec, step) is None or is_absent:
+        if reconciler.reconcile(spec, step) is None:
             return True
         recorded = not reconciler.unfinished.is_unrecorded(spec.name)
     except StoreBusyError:

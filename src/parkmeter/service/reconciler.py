@@ -5,7 +5,7 @@ The use cases go through here. Knows the ports and decides nothing itself.
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TypeVar, assert_never
@@ -138,10 +138,16 @@ class Reconciler:
     def _act_unrecorded(self, spec: Spec, decision: Decision) -> datetime | None:
         """Stop an endpoint that is to be gone, although the store cannot record that yet.
 
-        A top-up in between cannot have been recorded either. Returns when to look again; None if
-        unrecorded changes are not kept here.
+        Returns when to look again; None if unrecorded changes are not kept here.
+
+        Raises:
+            StaleError: the meter has changed since it was read; a top-up must not be stopped.
+
         """
         if isinstance(decision.action, Stop):
+            with suppress(StoreBusyError):  # as it was read, if it cannot be read again
+                if self.store.load(spec.name).version != decision.meter.version:
+                    raise StaleError
             self._act(spec, decision.meter, decision.action)
         if self.unfinished.ejects is None:
             return None

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from parkmeter.core.audit import Action, rights_text
-from parkmeter.core.journal import OPERATOR, SYSTEM
+from parkmeter.core.journal import LINK, OPERATOR, SYSTEM
 from parkmeter.core.token_names import LONGEST_NAME, is_readable, likeness
 from parkmeter.core.tokens import DEFAULT_SCOPES, Scope, Token, digest_of, new_id, new_secret
 from parkmeter.errors import (
@@ -189,10 +189,10 @@ def _name(wanted: str) -> str:
         raise InvalidRequestError(
             f"A token's name has 1 to {LONGEST_NAME} visible characters.", field="name"
         )
-    if likeness(name) in (SYSTEM, OPERATOR):
+    if likeness(name) in (SYSTEM, OPERATOR, LINK):
         raise InvalidRequestError(
-            f"{SYSTEM!r} and {OPERATOR!r} are reserved for the gateway and for changes made "
-            "outside it. Choose another name.",
+            f"{SYSTEM!r}, {OPERATOR!r} and {LINK!r} are reserved: the journal has them for changes "
+            "without a token. Choose another name.",
             field="name",
         )
     return name

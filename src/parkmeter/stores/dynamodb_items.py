@@ -14,7 +14,7 @@ from parkmeter.core.journal import KEY_LIFETIME, Entry
 from parkmeter.core.meter import Meter
 from parkmeter.errors import OverBudgetError
 from parkmeter.ports import Budget
-from parkmeter.stores.records import read, written
+from parkmeter.stores.records import read, sortable, written
 
 UNSETTLED = "unsettled"
 """Name of the sparse index, and of the attribute that puts a meter into it."""
@@ -166,11 +166,6 @@ def budget_key(budget: Budget) -> tuple[str, str]:
 def device_key(device: str) -> tuple[str, str]:
     """Return the key of a device's holder."""
     return f"device#{device}", "holder"
-
-
-def sortable(moment: datetime) -> str:
-    """Return the moment in a fixed width, so that text order is time order."""
-    return moment.astimezone(UTC).isoformat(timespec="microseconds")
 
 
 def _epoch(moment: datetime) -> int:

@@ -13,8 +13,9 @@ from typing import Any
 
 from parkmeter.core.journal import Entry
 from parkmeter.core.ledger import EVERY, Mark, PricedRun, is_due, next_mark
-from parkmeter.stores.dynamodb_items import METER, sortable
+from parkmeter.stores.dynamodb_items import METER
 from parkmeter.stores.marks import body_of, read_mark, read_runs, runs_of
+from parkmeter.stores.records import sortable
 
 _MARK, _RUNS = "mark#", "runs#"
 _END = "~"

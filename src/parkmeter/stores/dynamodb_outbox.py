@@ -9,8 +9,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from parkmeter.core.journal import Entry
-from parkmeter.stores.dynamodb_items import sortable
-from parkmeter.stores.records import read, written
+from parkmeter.stores.records import read, sortable, written
 
 OUTBOX = "outbox#"
 """Partition key; no endpoint's name contains `#`."""

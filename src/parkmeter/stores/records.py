@@ -10,7 +10,7 @@ import types
 import typing
 from collections.abc import Callable, Hashable
 from dataclasses import fields, is_dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
 from functools import cache
@@ -20,6 +20,16 @@ _Stored = TypeVar("_Stored")
 
 _MICROSECOND = timedelta(microseconds=1)
 
+UNREADABLE = (
+    ArithmeticError,
+    AttributeError,
+    LookupError,
+    RecursionError,
+    TypeError,
+    ValueError,
+)
+"""The errors of `read` for a text that `written` did not write."""
+
 
 def written(value: Any) -> str:
     """Return a dataclass as one line of JSON."""
@@ -27,9 +37,17 @@ def written(value: Any) -> str:
 
 
 def read(kind: type[_Stored], body: str, **known: int) -> _Stored:
-    """Return the dataclass that `written` wrote; `known` fields, the store's own, override it."""
+    """Return the dataclass that `written` wrote; `known` fields, the store's own, override it.
+
+    Raises one of `UNREADABLE` for anything else.
+    """
     reader: Callable[[Any], _Stored] = _reader(typing.cast("Hashable", kind))
     return reader(json.loads(body) | known)
+
+
+def sortable(moment: datetime) -> str:
+    """Return the moment in a fixed width, so that text order is time order."""
+    return moment.astimezone(UTC).isoformat(timespec="microseconds")
 
 
 def _plain(value: Any) -> Any:

@@ -19,12 +19,12 @@ from parkmeter.core.meter import Meter
 from parkmeter.core.tokens import Token
 from parkmeter.errors import OverBudgetError, StoreBusyError
 from parkmeter.ports import Budget, DuplicateError, Posted, StaleError
-from parkmeter.stores.records import written
+from parkmeter.stores.records import sortable, written
 from parkmeter.stores.sqlite_access import SqliteAccess
 from parkmeter.stores.sqlite_file import SqliteFile
 from parkmeter.stores.sqlite_marks import SqliteMarks, last_number, mark_after
 from parkmeter.stores.sqlite_requests import SqliteRequests
-from parkmeter.stores.sqlite_rows import sortable, value_of
+from parkmeter.stores.sqlite_rows import value_of
 
 _SPENT_KEPT = timedelta(days=2)
 """A token's minutes of a day are needed on that day, or the next if the clock is set back."""
@@ -206,6 +206,10 @@ class SqliteStore:
     def refuse_changes(self, fault: type[StoreBusyError], why: str) -> None:
         """Make no further change, from any thread; see `SqliteFile.refuse`."""
         self._file.refuse(fault, why)
+
+    def watch(self, path: Path) -> None:
+        """Acknowledge no change once this file is removed or replaced; see `SqliteFile.watch`."""
+        self._file.watch(path)
 
     def wait_at_most(self, seconds: float) -> None:
         """Limit the time that all changes wait for other processes; see `SqliteFile`."""

@@ -4,9 +4,9 @@ import sqlite3
 
 from parkmeter.core.audit import Record
 from parkmeter.core.tokens import Token
-from parkmeter.stores.records import written
+from parkmeter.stores.records import sortable, written
 from parkmeter.stores.sqlite_file import SqliteFile
-from parkmeter.stores.sqlite_rows import sortable, value_of
+from parkmeter.stores.sqlite_rows import value_of
 
 
 class SqliteAccess:

@@ -22,8 +22,8 @@ from parkmeter.stores.store_faults import damage_in
 _BUSY_SECONDS = 10.0
 
 _VERSIONS_AHEAD = 1_000_000
-"""Added to the versions of restored meters. A leash that still runs ignores deadlines of a lower
-version than the last it had, which a backup's would be."""
+"""Added at least to the versions of restored meters. A leash that still runs ignores deadlines of a
+lower version than the last it had, which a backup's would be."""
 
 
 class BackupError(ParkmeterError):
@@ -42,6 +42,8 @@ def back_up(store: Path, target: Path) -> int:
     """
     if not store.is_file():
         raise BackupError(f"There is no store in {store.parent}; nothing to back up.")
+    if target.exists() and target.samefile(store):
+        raise BackupError(f"{target} is the store itself. Name another file.")
     new = target.with_name(f".{target.name}.new")
     try:
         target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -57,13 +59,13 @@ def back_up(store: Path, target: Path) -> int:
 def copy_before_upgrade(store: Path) -> Path | None:
     """Keep a copy of a store of an older schema, before it is migrated; return the copy, if any.
 
-    One is kept for each schema. Raises BackupError as `back_up` does.
+    One is kept for each schema, that of the last upgrade. Raises BackupError as `back_up` does.
     """
     if not store.is_file():
         return None
     schema = _schema_of(store)
     target = folder_of(store) / upgrade_name(schema)
-    if not 0 < schema < SCHEMA or target.exists():
+    if not 0 < schema < SCHEMA:
         return None
     back_up(store, target)
     return target
@@ -157,8 +159,12 @@ def _prepare(new: Path, backup: Path, now: datetime) -> None:
     file = SqliteFile(new)
     record = Record(now, Action.RESTORED, OPERATOR, f"from {backup.name}")
 
+    # The time, or the same backup put back twice would give the same versions twice.
+    least = int(now.timestamp() * 1000)
+
     def change(connection: sqlite3.Connection) -> None:
-        connection.execute("UPDATE meters SET version = version + ?", (_VERSIONS_AHEAD,))
+        query = "UPDATE meters SET version = max(version + ?, ?)"
+        connection.execute(query, (_VERSIONS_AHEAD, least))
         append_record(connection, record)
 
     try:

@@ -82,10 +82,12 @@ class SqliteFile:
     """A file of the current schema, created with mode 0600; from any thread.
 
     A change is acknowledged only while the file is still at its path: one that was removed is
-    written to for nothing. After damage or a removal was seen, no further change is made.
+    written to for nothing. The same holds for files that `watch` adds, such as the lock of its only
+    user. After damage or a removal was seen, no further change is made.
 
     Raises:
-        ConfigError: a newer parkmeter wrote the file, it is no SQLite file, or it is damaged.
+        ConfigError: a newer parkmeter wrote the file, it is no SQLite file, it is damaged, or it
+            cannot be opened.
 
     """
 
@@ -97,9 +99,12 @@ class SqliteFile:
         self._idle: queue.LifoQueue[sqlite3.Connection] = queue.LifoQueue(_MOST_IDLE)
         self._waiting: deque[_Write[Any]] = deque()
         self._writing = threading.Lock()
-        handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
-        self._identity = os.fstat(handle)
-        os.close(handle)
+        try:
+            os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+        except OSError as error:
+            raise ConfigError(f"{path} cannot be opened: {error.strerror}.") from error
+        self._watched: dict[Path, os.stat_result] = {}
+        self.watch(path)
         try:
             _check(path)
             self._migrate()
@@ -124,20 +129,27 @@ class SqliteFile:
         """Let all writers together wait for other processes this long from now, and no longer."""
         self._no_wait_after = time.monotonic() + seconds
 
-    def is_in_place(self) -> bool:
-        """Return whether the file is still the one at its path.
+    def watch(self, path: Path) -> None:
+        """Acknowledge a change only while this file, too, is the one at its path."""
+        self._watched = {**self._watched, path: os.stat(path)}  # noqa: PTH116
+
+    def _missing(self) -> Path | None:
+        """Return a watched path with nothing or another file; None if all are in place.
 
         Raises:
             StoreBusyError: that cannot be said now.
 
         """
-        try:
-            return os.path.samestat(os.stat(self._path), self._identity)  # noqa: PTH116
-        except (FileNotFoundError, NotADirectoryError):
-            return False
-        except OSError as error:
-            log.warning("store %s: %s", self._path, error)
-            raise StoreBusyError from error
+        for path, known in self._watched.items():
+            try:
+                if not os.path.samestat(os.stat(path), known):  # noqa: PTH116
+                    return path
+            except (FileNotFoundError, NotADirectoryError):
+                return path
+            except OSError as error:
+                log.warning("store %s: %s", self._path, error)
+                raise StoreBusyError from error
+        return None
 
     def one(self, query: str, *values: object) -> Any:
         """Return the first row of a result, None without any.
@@ -210,8 +222,8 @@ class SqliteFile:
             with self.connection() as connection, self._transaction(connection):
                 for write in writes:
                     write.apply(connection)
-            if not self.is_in_place():
-                self.refuse(StateLostError, "it was removed or replaced")
+            if missing := self._missing():
+                self.refuse(StateLostError, f"{missing} was removed or replaced")
                 raise StateLostError  # noqa: TRY301
         except Exception as error:  # noqa: BLE001 (every write raises it to its own caller)
             for write in writes:

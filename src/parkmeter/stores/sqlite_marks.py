@@ -10,9 +10,9 @@ from datetime import datetime
 from parkmeter.core.journal import Entry
 from parkmeter.core.ledger import EVERY, Mark, PricedRun, is_due, next_mark
 from parkmeter.stores.marks import body_of, read_mark, read_runs, runs_of
-from parkmeter.stores.records import read
+from parkmeter.stores.records import sortable
 from parkmeter.stores.sqlite_file import SqliteFile
-from parkmeter.stores.sqlite_rows import sortable
+from parkmeter.stores.sqlite_rows import reading, value_of
 
 _COLUMNS = "SELECT body, runs, lasting FROM marks WHERE endpoint = ?"
 _NEWEST = f"{_COLUMNS} ORDER BY at DESC, number DESC LIMIT 1"
@@ -56,7 +56,8 @@ class SqliteMarks:
             sortable(begin),
             sortable(end),
         )
-        return [run for (runs,) in rows for run in read_runs(runs)]
+        with reading("mark"):
+            return [run for (runs,) in rows for run in read_runs(runs)]
 
     def add_marks(self, name: str, marks: Sequence[Mark], last: int) -> bool:
         """See `ports.Store`."""
@@ -115,7 +116,7 @@ def mark_after(connection: sqlite3.Connection, entry: Entry, number: int) -> Non
         "SELECT body, number FROM journal WHERE endpoint = ? AND number > ? ORDER BY number",
         (name, after),
     ).fetchall()
-    mark = next_mark(newest, [read(Entry, body, number=line) for body, line in rows])
+    mark = next_mark(newest, [value_of(Entry, body, number=line) for body, line in rows])
     if mark is not None:
         _put(connection, name, mark)
 
@@ -140,4 +141,5 @@ def _mark(row: tuple[str, str | None, int] | None) -> Mark | None:
     if row is None:
         return None
     body, runs, lasting = row
-    return read_mark(body, runs, lasting=bool(lasting))
+    with reading("mark"):
+        return read_mark(body, runs, lasting=bool(lasting))

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from parkmeter.core.journal import Entry
 from parkmeter.leash.files import read_json, write_json
-from parkmeter.stores.records import read, written
+from parkmeter.stores.records import UNREADABLE, read, written
 
 log = logging.getLogger(__name__)
 
@@ -46,8 +46,8 @@ class EjectFile:
         try:
             known = (read_json(self._path) or {}).get("ejects", {})
             return {name: read(Entry, body) for name, body in known.items()}
-        except (AttributeError, TypeError, ValueError) as error:
-            log.warning("%s is damaged; what it may have kept is lost: %s", self._path, error)
+        except (OSError, *UNREADABLE) as error:
+            log.warning("%s cannot be read; what it may have kept is lost: %s", self._path, error)
             return {}
 
     def _write(self) -> None:

@@ -107,11 +107,20 @@ _COOKIES = frozenset({b"cookie", b"cookie2"})
 _NOT_FORWARDED_WITH_COOKIES = _NOT_FORWARDED | _REPORTED
 _NOT_FORWARDED_AT_ALL = _NOT_FORWARDED_WITH_COOKIES | _COOKIES
 _COOKIES_SET = frozenset({b"clear-site-data", b"set-cookie", b"set-cookie2"})
-_NOT_RETURNED = _HOP_BY_HOP | {
-    b"parkmeter-expires-at",
-    b"parkmeter-seconds-left",
-    b"preference-applied",
-}
+_OF_THE_ORIGIN = frozenset(
+    {b"alt-svc", b"nel", b"report-to", b"service-worker-allowed", b"strict-transport-security"}
+)
+"""What a browser keeps for all of the host, the dashboard and the links in warnings included."""
+
+_NOT_RETURNED = (
+    _HOP_BY_HOP
+    | _OF_THE_ORIGIN
+    | {
+        b"parkmeter-expires-at",
+        b"parkmeter-seconds-left",
+        b"preference-applied",
+    }
+)
 _NOT_RETURNED_NOR_COOKIES = _NOT_RETURNED | _COOKIES_SET
 _DOCUMENT = re.compile(rb"html|xml|xsl|x-mixed-replace", re.IGNORECASE)
 DOCUMENT_FIELDS = {"X-Content-Type-Options": "nosniff", "Content-Security-Policy": "sandbox"}

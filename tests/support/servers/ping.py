@@ -27,6 +27,7 @@ flags.add_argument("--worker-pid-file", type=Path, help="fork a worker in a sess
 flags.add_argument("--wiped-worker-pid-file", type=Path, help="a worker without its environment")
 flags.add_argument("--escaped-worker-pid-file", type=Path, help="the same, in its own session")
 flags.add_argument("--lost-worker-pid-file", type=Path, help="the same, without open files")
+flags.add_argument("--unlock", action="store_true", help="the lock of its run, as it can")
 flags.add_argument("--environment-file", type=Path, help="writes its environment there")
 flags.add_argument("--device-file", type=Path, help="a GPU with memory for one: crashes if taken")
 given = flags.parse_args()
@@ -67,6 +68,10 @@ if given.lost_worker_pid_file:
     code = "import os, time; os.closerange(0, 256); time.sleep(600)"
     command = [sys.executable, "-I", "-S", "-c", code]
     given.lost_worker_pid_file.write_text(str(os.posix_spawn(command[0], command, {}, setsid=True)))
+if given.unlock:
+    for number in range(3, 64):
+        with contextlib.suppress(OSError):
+            fcntl.flock(number, fcntl.LOCK_UN)
 if given.say:
     sys.stderr.write(f"{given.say}\n")
     sys.stderr.flush()
