@@ -72,7 +72,7 @@ def guarded(tmp_path_factory: pytest.TempPathFactory, context: dict[str, object]
         meters_table="ml-meters",
         production=True,
         tags={"team": "search"},
-        kms_key=f"arn:aws:kms:us-east-1:{account}:key/0f3a",
+        kms_key=f"arn:aws:kms:us-east-1:{account}:key/1234abcd-12ab-34cd-56ef-1234567890ab",
         permissions_boundary=f"arn:aws:iam::{account}:policy/team-boundary",
         clock_concurrency=50,
     )
