@@ -227,6 +227,21 @@ def test_time_ends_where_it_was_bought_although_a_clock_set_back_cannot_be_recor
     assert world.lines()[-2:] == [Kind.CLOCK, Kind.STOP]
 
 
+@pytest.mark.parametrize("is_full_before", [True, False])
+def test_an_eject_after_the_clock_was_set_back_past_the_opening_is_recorded(world, is_full_before):
+    world.store.full = is_full_before
+    world.clock.set(-5 * 60 * MINUTE)
+    world.clock.due = {"flan-t5": world.now}
+    world.wind(3 * SECOND)
+    world.store.full = True
+    world.service.eject("flan-t5", ADA)
+    world.wind(3 * SECOND)
+    world.store.full = False
+    world.wind(MINUTE)
+    assert (world.status(), list(world.driver.owned())) == ("stopped", [])
+    assert world.lines().count(Kind.EJECT) == 1
+
+
 def test_a_top_up_right_before_a_stop_that_cannot_be_recorded_keeps_the_endpoint():
     world = World(spec(warn_before=()), store=FullStore(), ejects=MemoryEjects())
     world.top_up(10)

@@ -206,7 +206,7 @@ class Reconciler:
         entry = self.unfinished.eject_of(spec.name)
         meter = read or self._load(spec)
         if entry is not None:
-            ended, entry = after_eject(spec, meter, entry)
+            ended, entry = after_eject(spec, meter, entry, self.clock.now())
             if ended != meter:
                 try:
                     meter = self.commit(with_limit(meter, ended, entry.at, self.elapsed()), [entry])
