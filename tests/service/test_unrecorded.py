@@ -171,6 +171,17 @@ def test_an_eject_of_a_meter_that_could_not_be_read_is_recorded_as_the_meter_was
     assert (line.kind, line.expires_at, line.amount) == (Kind.EJECT, closed.expires_at, 0 * SECOND)
 
 
+def test_an_eject_of_a_closed_meter_that_could_not_be_read_ends_no_later_top_up():
+    world = World(store=FullStore(), ejects=MemoryEjects())
+    world.store.full = world.store.lost = True
+    world.service.eject("flan-t5", ADA, "once")
+    world.store.full = world.store.lost = False
+    world.wind(3 * SECOND)
+    world.top_up(10)
+    assert world.service.eject("flan-t5", ADA, "once").replayed
+    assert world.left() == 10 * MINUTE
+
+
 def test_an_eject_with_an_outdated_expiry_is_refused_all_the_same(world):
     world.store.full = True
     with pytest.raises(ExpiryMovedError):

@@ -79,14 +79,17 @@ class Unfinished:
         return meter
 
 
-def after_eject(spec: Spec, meter: Meter, entry: Entry, now: datetime) -> tuple[Meter, Entry]:
+def after_eject(
+    spec: Spec, meter: Meter, entry: Entry, now: datetime
+) -> tuple[Meter, Entry | None]:
     """Return a stored meter after an eject that is still to be recorded, and the eject's entry.
 
-    The meter stays as it is if it was opened since, or if there was nothing to end. An opening that
-    is ahead of `now` was before: the clock has been set back.
+    If it was opened since, it stays as it is, and there is no entry. An opening that is ahead of
+    `now` was before: the clock has been set back. An eject that had nothing to end has an entry as
+    well, so that it ends no later top-up when it is sent again.
     """
     if entry.at < meter.opened_at <= now:
-        return meter, entry
+        return meter, None
     ended = schedule.end(spec, meter, entry.at, EJECTED)
     # What the meter held is not known at an eject for which the store could not be read.
     known = new_entry(
