@@ -192,6 +192,12 @@ def test_backoff_doubles_up_to_five_minutes():
     assert max(waits) == waits[-1] == BACKOFF_MOST
 
 
+def test_a_next_try_by_a_clock_that_was_set_back_since_is_not_waited_for():
+    failing = at(STARTED, FAILED, NOW + SECOND).meter
+    assert at(failing, ABSENT, NOW + SECOND).action == Rest()
+    assert isinstance(at(failing, ABSENT, NOW - timedelta(hours=5)).action, Start)
+
+
 def test_a_crash_after_a_stable_time_begins_a_new_backoff():
     soon = at(replace(SERVING, run=replace(SERVING.run, attempts=7)), FAILED, NOW + 2 * MINUTE)
     late = at(replace(SERVING, run=replace(SERVING.run, attempts=7)), FAILED, NOW + 7 * MINUTE)

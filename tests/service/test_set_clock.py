@@ -263,3 +263,16 @@ def test_a_run_of_the_wrong_hours_and_the_next_one_have_keys_of_their_own(world)
     assert world.status() == "running"
     lines = world.lines()
     assert (lines.count(Kind.START), lines.count(Kind.READY), lines.count(Kind.STOP)) == (3, 3, 1)
+
+
+def test_two_operations_that_see_the_clock_set_at_once_record_it_once(world):
+    def second(*args, **more):
+        del world.store.commit
+        world.top_up(10)
+        return world.store.commit(*args, **more)
+
+    world.clock.set(-FIVE_HOURS)
+    world.store.commit = second
+    look(world)
+    assert world.lines()[-2:] == [Kind.CLOCK, Kind.TOP_UP]
+    assert 69 * MINUTE < world.left() < 70 * MINUTE

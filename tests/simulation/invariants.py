@@ -199,6 +199,7 @@ class Invariants:
             is_open(own, task.facts["now"])
             and own.run.phase is not Phase.FAILED
             and own.run.reason not in PUT_OFF
+            and not (task.title.endswith(": park") or spec.name not in task.owner.specs)
         ):
             self.fail(f"{spec.name}: stopped by {task} with time left at v{own.version}: {own}")
 

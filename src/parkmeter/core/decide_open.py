@@ -11,7 +11,7 @@ from parkmeter.core.decide_closed import PUT_OFF, stopped
 from parkmeter.core.decision import Cause, Decision, Keep, Observed, Rest, Start, Stop
 from parkmeter.core.journal import Entry, Kind, failure_key, new_entry, run_key
 from parkmeter.core.meter import Meter, Phase, Run, Spec, latest_close
-from parkmeter.core.pacing import backoff, paced_until_close
+from parkmeter.core.pacing import BACKOFF_MOST, backoff, paced_until_close
 from parkmeter.core.start_credit import begun_at, give_back
 from parkmeter.core.time_text import duration
 
@@ -30,7 +30,8 @@ def decide_open(spec: Spec, meter: Meter, observed: Observed, now: datetime) -> 
         ):
             reason = observed.reason or "it was gone, and parkmeter had not stopped it"
             return failed(spec, meter, Observed(Phase.FAILED, reason), now, clear=False)
-        case Phase.ABSENT if run.next_try is not None and now < run.next_try:
+        case Phase.ABSENT if run.next_try and now < run.next_try <= now + BACKOFF_MOST:
+            # One further ahead is by a clock that was set back since: it would take hours.
             return Decision(Rest(), meter, check_at=min(run.next_try, latest_close(meter)))
         case Phase.ABSENT:
             return _start(spec, meter, observed, now)

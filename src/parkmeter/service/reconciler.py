@@ -105,7 +105,7 @@ class Reconciler:
                     self.unfinished.done(spec.name)
                     if committed.run.trouble:
                         self.commit(decisions.untroubled(committed), [])
-            except StaleError:
+            except (StaleError, DuplicateError):
                 read = None
                 continue
             return (refused or decision).check_at
