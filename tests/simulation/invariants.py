@@ -192,6 +192,9 @@ class Invariants:
         """Judge a stop that is about to take effect: by the newest meter, and nothing is left."""
         task = self._scheduler.current
         own, _ = task.facts.get("intents", {}).get(spec.name, (None, None))
+        put_off = task.title.endswith(": park") or spec.name not in task.owner.specs
+        if put_off or self.driver.phase(spec.name) is Phase.FAILED:  # only cleared away
+            return
         if own is None:
             if not self._is_ejected(spec.name):
                 self.fail(f"{spec.name}: stopped by {task} without an intent")
@@ -199,7 +202,6 @@ class Invariants:
             is_open(own, task.facts["now"])
             and own.run.phase is not Phase.FAILED
             and own.run.reason not in PUT_OFF
-            and not (task.title.endswith(": park") or spec.name not in task.owner.specs)
         ):
             self.fail(f"{spec.name}: stopped by {task} with time left at v{own.version}: {own}")
 
