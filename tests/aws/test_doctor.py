@@ -63,6 +63,22 @@ def test_an_async_endpoint_takes_a_second_instance_of_the_same_quota(cloud: Exam
     assert cloud.notes()["ml.g5.12xlarge"].seen.endswith("async ones included, take 2")
 
 
+def test_an_endpoint_on_several_instances_takes_as_many_of_the_quota(cloud: Examined):
+    client = cloud.sagemaker.client()
+    variant = {
+        "VariantName": "AllTraffic",
+        "ModelName": "flan",
+        "InstanceType": "ml.g5.12xlarge",
+        "InitialInstanceCount": 3,
+    }
+    client.create_endpoint_config(EndpointConfigName="on-three", ProductionVariants=[variant])
+    variants = [{"instance_type": "ml.g5.12xlarge", "config": "on-three"}]
+    cloud.deployment.define("flan-t5", variants=variants)
+    found = cloud.notes()["ml.g5.12xlarge"]
+    assert found.seen.endswith("take 3")
+    assert "--desired-value 3" in found.do
+
+
 def test_an_image_and_an_artifact_that_are_gone(cloud: Examined):
     cloud.client("ecr").batch_delete_image(repositoryName="model", imageIds=[{"imageTag": "1"}])
     cloud.client("s3").delete_object(Bucket=BUCKET, Key=ARTIFACT)

@@ -62,7 +62,7 @@ def _resolved(templates: Templates, value: Any) -> Any:
             return value
 
 
-@pytest.mark.parametrize("templates", ["seed", "several"])
+@pytest.mark.parametrize("templates", ["seed", "several", "guarded"])
 def test_every_grant_can_match_a_call(templates: str, request: pytest.FixtureRequest):
     of: Templates = request.getfixturevalue(templates)
     here = Place("111122223333", of.settings.region)
