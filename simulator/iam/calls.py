@@ -220,6 +220,18 @@ def _delete_endpoint(request: _Request) -> Needs:
         yield Need("application-autoscaling:DeregisterScalableTarget", target)
 
 
+def _register_target(request: _Request) -> Needs:
+    """Yield also what scaling then does, which the same caller must be allowed (guide, IAM)."""
+    asked = request.parameters
+    name = asked["ResourceId"].split("/")[1]
+    context = {"application-autoscaling:service-namespace": (asked["ServiceNamespace"],)}
+    for target in request.known.scalable_targets(name):
+        yield Need("application-autoscaling:RegisterScalableTarget", target, context)
+    for action in ("DescribeEndpoint", "UpdateEndpointWeightsAndCapacities"):
+        yield Need(f"sagemaker:{action}", _sagemaker(request, "endpoint", name))
+    yield Need("sagemaker:DescribeEndpointConfig", _sagemaker(request, "endpoint-config", "its"))
+
+
 def _endpoint_config(request: _Request) -> Needs:
     arn = _sagemaker(request, "endpoint-config", request.parameters["EndpointConfigName"])
     yield Need(f"sagemaker:{request.call.operation}", arn)
@@ -354,6 +366,7 @@ _OPERATIONS: dict[tuple[str, str], Callable[[_Request], Needs]] = {
     ("monitoring", "GetMetricData"): _without_resource("cloudwatch:GetMetricData"),
     ("monitoring", "PutMetricData"): _put_metric,
     ("pricing", "GetProducts"): _without_resource("pricing:GetProducts"),
+    ("application-autoscaling", "RegisterScalableTarget"): _register_target,
     ("application-autoscaling", "DescribeScalableTargets"): _without_resource(
         "application-autoscaling:DescribeScalableTargets"
     ),

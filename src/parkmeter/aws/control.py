@@ -107,7 +107,7 @@ def control() -> "Control":
         add_extend_routes(app, context, link_secret, ports.store.entry)
         groups = {name: log_group(one.endpoint) for name, one in found.items()}
         add_log_routes(app, context, CloudWatchLogs(logs, groups, ports.clock.now))
-        add_async_routes(app, context, found, prompts)
+        add_async_routes(app, context, found, ports.store.load, prompts)
         add_prompt_routes(app, context, found, ports.store.load, runtime, used)
         return app
 

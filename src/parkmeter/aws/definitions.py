@@ -41,13 +41,15 @@ class Queue:
     """The destination of an endpoint's async prompts.
 
     `name`: the endpoint's, as tokens know it; `endpoint`: its async one on SageMaker; `stack`: the
-    stack that creates them, deployed or not.
+    stack that creates them, deployed or not. `metered_instances`: the most instances while the
+    meter is open, where a closed one leaves none; None: the queue works without a meter.
     """
 
     name: str
     endpoint: str
     bucket: str
     stack: str
+    metered_instances: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,7 +184,9 @@ def definition_from(document: str, parameter: str) -> Definition:
             endpoint=fields["endpoint"],
             configs=configs,
             api_resource=fields["api_resource"],
-            queue=None if queued is None else Queue(name, **queued),
+            queue=None
+            if queued is None
+            else Queue(name, **queued, metered_instances=fields.get("async_metered_instances")),
             tags=dict(fields.get("tags", {})),
         )
     except (ArithmeticError, AttributeError, KeyError, TypeError, ValueError) as error:
