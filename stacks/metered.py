@@ -88,6 +88,7 @@ class MeteredStack(Stack):
                     "extend_minutes": endpoint.extend_minutes,
                     # Only what there is: without it the document stays as it was.
                     **_metered_queue(endpoint),
+                    **({"instance_count": count} if (count := endpoint.instance_count) > 1 else {}),
                     **({"tags": dict(settings.tags)} if settings.tags else {}),
                 }
             ),

@@ -57,7 +57,8 @@ class Definition:
     """The hosting and metering of one endpoint.
 
     `endpoint`: its name on SageMaker. `configs`: the EndpointConfig of each instance type, the
-    preferred one first. `tags`: of the endpoint, beside parkmeter's own.
+    preferred one first. `tags`: of the endpoint, beside parkmeter's own. `instance_count`: the
+    instances whose price together is that of the spec.
     """
 
     spec: Spec
@@ -66,6 +67,7 @@ class Definition:
     api_resource: str
     queue: Queue | None = None
     tags: Mapping[str, str] = field(default_factory=dict)
+    instance_count: int = 1
 
     @property
     def suggested_minutes(self) -> float:
@@ -188,6 +190,7 @@ def definition_from(document: str, parameter: str) -> Definition:
             if queued is None
             else Queue(name, **queued, metered_instances=fields.get("async_metered_instances")),
             tags=dict(fields.get("tags", {})),
+            instance_count=int(fields.get("instance_count", 1)),
         )
     except (ArithmeticError, AttributeError, KeyError, TypeError, ValueError) as error:
         raise ConfigError(
