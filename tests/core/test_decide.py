@@ -320,7 +320,7 @@ def test_a_top_up_while_draining_lets_it_go_on():
     assert decision.meter.run.phase is Phase.READY
 
 
-def test_a_top_up_while_stopping_waits_for_the_end_and_starts_anew():
+def test_a_top_up_while_stopping_waits_for_the_end_and_starts_again():
     stopping = at(SERVING, READY, CLOSE).meter
     topped_up = replace(
         stopping, expires_at=CLOSE + 10 * MINUTE, opened_at=CLOSE, credit_left=30 * MINUTE
@@ -472,7 +472,7 @@ def paced(meter: Meter, observed: Observed, now: datetime) -> timedelta:
     return decide(DISTANT, meter, observed, None, now).check_at - now
 
 
-def test_far_away_nobody_looks_again_while_nothing_is_due():
+def test_a_remote_endpoint_is_not_looked_at_while_nothing_is_due():
     assert paced(SERVING, READY, NOW + 2 * MINUTE) == 90 * SECOND
 
 
