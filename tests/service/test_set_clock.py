@@ -244,3 +244,22 @@ def test_many_small_steps_back_add_up_to_no_more_than_one(world):
         world.clock.set(-4 * SECOND)
         look(world)
     assert world.left() < 60 * MINUTE
+
+
+def test_a_run_of_the_wrong_hours_and_the_next_one_have_keys_of_their_own(world):
+    world.clock.set(-FIVE_HOURS)
+    look(world)
+    assert world.service.park() == ["flan-t5"]
+    world.clock.time += 2 * SECOND
+    assert world.service.park() == []
+    world.service = world.another_service()
+    world.service.begin()
+    world.wind(5 * SECOND)
+    assert world.status() == "running"
+    world.driver.vanish("flan-t5")
+    world.clock.set(FIVE_HOURS)
+    look(world)
+    world.wind(MINUTE)
+    assert world.status() == "running"
+    lines = world.lines()
+    assert (lines.count(Kind.START), lines.count(Kind.READY), lines.count(Kind.STOP)) == (3, 3, 1)

@@ -171,6 +171,17 @@ def test_an_eject_of_a_meter_that_could_not_be_read_is_recorded_as_the_meter_was
     assert (line.kind, line.expires_at, line.amount) == (Kind.EJECT, closed.expires_at, 0 * SECOND)
 
 
+def test_an_eject_of_a_closed_meter_that_could_not_be_read_ends_no_later_top_up():
+    world = World(store=FullStore(), ejects=MemoryEjects())
+    world.store.full = world.store.lost = True
+    world.service.eject("flan-t5", ADA, "once")
+    world.store.full = world.store.lost = False
+    world.wind(3 * SECOND)
+    world.top_up(10)
+    assert world.service.eject("flan-t5", ADA, "once").replayed
+    assert world.left() == 10 * MINUTE
+
+
 def test_an_eject_with_an_outdated_expiry_is_refused_all_the_same(world):
     world.store.full = True
     with pytest.raises(ExpiryMovedError):
@@ -225,6 +236,21 @@ def test_time_ends_where_it_was_bought_although_a_clock_set_back_cannot_be_recor
     world.wind(3 * SECOND)
     assert world.status() == "stopped"
     assert world.lines()[-2:] == [Kind.CLOCK, Kind.STOP]
+
+
+@pytest.mark.parametrize("is_full_before", [True, False])
+def test_an_eject_after_the_clock_was_set_back_past_the_opening_is_recorded(world, is_full_before):
+    world.store.full = is_full_before
+    world.clock.set(-5 * 60 * MINUTE)
+    world.clock.due = {"flan-t5": world.now}
+    world.wind(3 * SECOND)
+    world.store.full = True
+    world.service.eject("flan-t5", ADA)
+    world.wind(3 * SECOND)
+    world.store.full = False
+    world.wind(MINUTE)
+    assert (world.status(), list(world.driver.owned())) == ("stopped", [])
+    assert world.lines().count(Kind.EJECT) == 1
 
 
 def test_a_top_up_right_before_a_stop_that_cannot_be_recorded_keeps_the_endpoint():

@@ -76,6 +76,9 @@ class Invariants:
         self.unkept: set[str] = set()
         """Endpoints whose last deadline did not reach the driver."""
         self._shortened: dict[str, Any] = {}
+        self._kept_after: dict[str, int] = {}
+        """How often the clock had been set back when the last deadline reached the driver. A real
+        leash is bound by elapsed time, too."""
         self._drains: dict[str, timedelta] = {}
         """The drain as configured when the last deadline reached the driver."""
         self._living: dict[str, bool] = {}
@@ -157,6 +160,7 @@ class Invariants:
         name = spec.name
         self.unkept.discard(name)
         self._drains[name] = spec.drain
+        self._kept_after[name] = self.steps_back
         until = self.driver._endpoints[name].until
         meter = self.meters.get(name, Meter(name))
         if until is not None and until >= latest_close(meter):
@@ -284,6 +288,7 @@ class Invariants:
             meter = self.meters.get(name, Meter(name))
             drain = self._drains[name] if name in specs else MOST_DRAIN
             excused = endpoint.stuck or name in self.unkept or self._scheduler.held_up
+            excused |= self._kept_after[name] != self.steps_back
             alive = endpoint.seen.phase in ALIVE
             if alive and not excused and now > self._close(meter) + drain + LATE:
                 self.fail(

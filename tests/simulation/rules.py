@@ -243,7 +243,7 @@ def a_while(history: History) -> None:
 
 def long(history: History) -> None:
     world, chance = history.world, history.chance
-    if not world.parked:
+    if not world.parked and not world.disk.full:  # then there is a look each second
         quiet = not world.driver.present()
         world.advance(chance.randrange(1, 60 if quiet else 12) * 10 * MINUTE + a_moment(chance))
 
@@ -255,7 +255,7 @@ def to_the_close(history: History) -> None:
     if meter is None or world.parked:
         return
     left = meter.expires_at - world.time
-    if ZERO < left < 3 * HOUR:
+    if ZERO < left < (10 * MINUTE if world.disk.full else 3 * HOUR):
         edge = chance.choice((-SECOND, -MICROSECOND, ZERO, MICROSECOND, SECOND))
         world.advance(max(ZERO, left + edge))
 

@@ -67,6 +67,8 @@ def _shifted(meter: Meter, shift: timedelta, now: datetime) -> Meter:
     moved = replace(
         meter,
         expires_at=meter.expires_at + shift,
+        # Never forward: it has to stay before every run, and every eject, that came after it.
+        opened_at=meter.opened_at + min(shift, ZERO),
         set_at=now,
         set_back=meter.set_back - shift,
         run=run,

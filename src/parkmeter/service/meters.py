@@ -185,15 +185,15 @@ class MeterService:
     def report(self, name: str) -> Report:
         """Return the report of one endpoint. Raises UnknownEndpointError."""
         spec = self._spec(name)
-        meter = self._unfinished.shown(spec, self._store.load(name))
-        return Report.of(spec, meter, self._clock.now())
+        meter, now = self._store.load(name), self._clock.now()
+        return Report.of(spec, self._unfinished.shown(spec, meter, now), now)
 
     def reports(self) -> list[Report]:
         """Return the reports of all endpoints, in configuration order, with one query."""
         specs = self._specs  # once: a reload replaces it
         meters, now = self._store.meters(specs), self._clock.now()
         return [
-            Report.of(spec, self._unfinished.shown(spec, meters[name]), now)
+            Report.of(spec, self._unfinished.shown(spec, meters[name], now), now)
             for name, spec in specs.items()
         ]
 
@@ -256,7 +256,7 @@ class MeterService:
         """Show every meter to the gate, before the first prompt, and have each reconciled."""
         now = self._clock.now()
         for name, meter in self._store.meters(self._specs).items():
-            shown = self._unfinished.shown(self._specs[name], meter)
+            shown = self._unfinished.shown(self._specs[name], meter, now)
             self._gate.show(View.of(shown, now))
             self._clock.wake(name)
 

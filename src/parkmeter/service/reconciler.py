@@ -202,12 +202,12 @@ class Reconciler:
             StoreBusyError: the store cannot be read.
 
         """
-        # Before the meter: of an older one it could seem that the eject had nothing to end.
+        # Before the meter: an older one could be without the time that the eject ended.
         entry = self.unfinished.eject_of(spec.name)
         meter = read or self._load(spec)
         if entry is not None:
-            ended, entry = after_eject(spec, meter, entry)
-            if ended != meter:
+            ended, entry = after_eject(spec, meter, entry, self.clock.now())
+            if entry is not None:
                 try:
                     meter = self.commit(with_limit(meter, ended, entry.at, self.elapsed()), [entry])
                 except StoreBusyError:

@@ -5,6 +5,7 @@ In memory only, but for ejects: everything else is decided again from meter and 
 
 import logging
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 
 from parkmeter.core import schedule
 from parkmeter.core.journal import Entry, Kind, new_entry
@@ -64,27 +65,31 @@ class Unfinished:
             self._why.pop(name, None)
             self._meters.pop(name, None)
 
-    def shown(self, spec: Spec, stored: Meter) -> Meter:
+    def shown(self, spec: Spec, stored: Meter, now: datetime) -> Meter:
         """Return a stored meter as it is to be shown."""
         decided = self._meters.get(spec.name)
         meter = stored
         if decided is not None and decided.version == stored.version:
             meter = decided
         elif (entry := self.eject_of(spec.name)) is not None:
-            meter, _ = after_eject(spec, stored, entry)
+            meter, _ = after_eject(spec, stored, entry, now)
         why = self._why.get(spec.name, "")
         if why and not meter.run.trouble:
             meter = replace(meter, run=replace(meter.run, trouble=why))
         return meter
 
 
-def after_eject(spec: Spec, meter: Meter, entry: Entry) -> tuple[Meter, Entry]:
+def after_eject(
+    spec: Spec, meter: Meter, entry: Entry, now: datetime
+) -> tuple[Meter, Entry | None]:
     """Return a stored meter after an eject that is still to be recorded, and the eject's entry.
 
-    The meter stays as it is if it was opened since, or if there was nothing to end.
+    If it was opened since, it stays as it is, and there is no entry. An opening that is ahead of
+    `now` was before: the clock has been set back. An eject that had nothing to end has an entry as
+    well, so that it ends no later top-up when it is sent again.
     """
-    if meter.opened_at > entry.at:
-        return meter, entry
+    if entry.at < meter.opened_at <= now:
+        return meter, None
     ended = schedule.end(spec, meter, entry.at, EJECTED)
     # What the meter held is not known at an eject for which the store could not be read.
     known = new_entry(
