@@ -54,7 +54,7 @@ class Scaling:
         with self.account.lock:
             match target.removeprefix(_TARGET_HEADER):
                 case "RegisterScalableTarget":
-                    arn = self.account.scalable.register(asked["ResourceId"])
+                    arn = self._registered(asked["ResourceId"], asked.get("MaxCapacity"))
                     return _answer({"ScalableTargetARN": arn})
                 case "DeregisterScalableTarget":
                     self.account.scalable.deregister(asked["ResourceId"])
@@ -98,6 +98,16 @@ class Scaling:
     def _names(self) -> set[str]:
         return {one.name for one in self.account.endpoints()}
 
+    def _registered(self, resource: str, most: int | None) -> str:
+        """Register a target and return its ARN; the number of instances is brought within limits.
+
+        botocore's model, RegisterScalableTarget.
+        """
+        arn, name = self.account.scalable.register(resource, most), resource.split("/")[1]
+        if most is not None and name in self._names():
+            self._rescale(name, 0, 0, most)
+        return arn
+
     def _described(self, asked: dict[str, Any]) -> list[dict[str, Any]]:
         wanted = asked.get("ResourceIds", [])
         return [
@@ -106,7 +116,7 @@ class Scaling:
                 "ResourceId": resource,
                 "ScalableDimension": "sagemaker:variant:DesiredInstanceCount",
                 "MinCapacity": 0,
-                "MaxCapacity": 1,
+                "MaxCapacity": self.account.scalable.most.get(resource, 1),
                 "RoleARN": "arn:aws:iam::111122223333:role/aws-service-role/scaling",
                 "CreationTime": 0,
                 "ScalableTargetARN": arn,
@@ -151,7 +161,9 @@ class Scaling:
             if target.kind == _SCALABLE and target.physical_id == policy["ScalingTargetId"]:
                 name = target.properties["ResourceId"].split("/")[1]
                 lowest = int(target.properties["MinCapacity"])
-                highest = int(target.properties["MaxCapacity"])
+                highest = self.account.scalable.most.get(
+                    target.properties["ResourceId"], int(target.properties["MaxCapacity"])
+                )
                 if name in self._names():
                     self._rescale(name, change, lowest, highest)
 

@@ -27,6 +27,7 @@ from stacks.functions import Deployment, MeterFunction, Program, kept_log_group
 from stacks.hosting import hosted_model, production_variant
 from stacks.iam import Grants
 from stacks.iam_role import Grant
+from stacks.iam_scaling import see_scaling
 from stacks.names import ASYNC_FAILURES, ASYNC_INPUTS, ASYNC_RESULTS, endpoint_log_group
 from stacks.notifications import topic_by_name
 from stacks.scaling import Scaling
@@ -63,7 +64,8 @@ class AsyncStack(Stack):
             self,
             "Scaling",
             endpoint=made,
-            most_instances=max(endpoint.async_most_instances, endpoint.instance_count),
+            # With a meter the clock raises it as soon as that is open.
+            most_instances=0 if endpoint.async_metered else endpoint.async_instances,
             topic=topic_by_name(self, settings),
         )
         Annotations.of(self).add_info(_cost_of_deploying(endpoint, settings.region))
@@ -115,7 +117,7 @@ class AsyncStack(Stack):
                 "updates.",
                 timeout_seconds=900,
             ),
-            [*may.empty_bucket(self._bucket_name), *may.see_scaling(self._name)],
+            [*may.empty_bucket(self._bucket_name), *see_scaling(may, self._name)],
         )
 
     def _same_type(self, function: MeterFunction) -> CustomResource:

@@ -148,10 +148,12 @@ def _installed(requirements: Path, platform: str) -> TemporaryDirectory[str]:
     done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
     if done.returncode != 0:
         raise RuntimeError(f"a Lambda package could not be built:\n{done.stderr}")
-    # Command line tools of the packages, and notes for tools that write code; unused in a Lambda.
+    # Command line tools of the packages, notes for tools that write code, and uv's lock.
     for unused in (Path(folder.name) / "bin", *Path(folder.name).rglob(".*")):
         if unused.is_dir():
             shutil.rmtree(unused)
+        else:
+            unused.unlink(missing_ok=True)
     return folder
 
 

@@ -98,6 +98,7 @@ class Endpoint:
     concurrent Lambda functions; None: no cap.
 
     `async_queue`: whether there is a stack for long answers; it is deployed by its own name.
+    `async_metered`: whether a closed meter leaves the queue without an instance.
     """
 
     name: str
@@ -122,6 +123,7 @@ class Endpoint:
     vpc: Vpc | None = None
     prompts_at_once: int | None = None
     async_queue: bool = True
+    async_metered: bool = False
     async_concurrency: int = 4
     async_most_instances: int = 1
     async_results_days: int = 7
@@ -138,6 +140,11 @@ class Endpoint:
             raise self._invalid("hours", str(error)) from None
         if longest > timedelta(minutes=self.max_minutes_ahead):
             raise self._invalid("hours", "no window longer than max_minutes_ahead")
+
+    @property
+    def async_instances(self) -> int:
+        """The most instances behind its queue; it starts with `instance_count`."""
+        return max(self.async_most_instances, self.instance_count)
 
     @property
     def resource(self) -> str:

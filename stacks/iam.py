@@ -291,23 +291,6 @@ class Grants:
             ),
         ]
 
-    def see_scaling(self, endpoint: str) -> list[Grant]:
-        """See the present instance type of an endpoint, and whether its scaling is registered."""
-        because = "CloudFormation chooses the names of EndpointConfigs; reading only"
-        return [
-            Grant(("sagemaker:DescribeEndpoint",), (self.sagemaker("endpoint", endpoint),)),
-            Grant(
-                ("sagemaker:DescribeEndpointConfig",),
-                (self.sagemaker("endpoint-config", "*"),),
-                because=because,
-            ),
-            Grant(
-                ("application-autoscaling:DescribeScalableTargets",),
-                ("*",),
-                because="DescribeScalableTargets has no resource (AWS); reading only",
-            ),
-        ]
-
     def empty_bucket(self, bucket: str) -> list[Grant]:
         """Delete everything in a bucket."""
         arn = f"arn:{Aws.PARTITION}:s3:::{bucket}"

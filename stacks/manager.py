@@ -18,6 +18,7 @@ from constructs import Construct
 from stacks.alarms import Monitoring
 from stacks.functions import Deployment, MeterFunction, Program, kept_log_group
 from stacks.iam import Grants
+from stacks.iam_scaling import limit_queues
 from stacks.names import endpoint_log_group
 from stacks.notifications import NotificationTopic
 from stacks.tables import meters_table
@@ -69,6 +70,9 @@ class EndpointManagerStack(Stack):
 
     def _clock(self, topic: NotificationTopic) -> MeterFunction:
         may = self._may
+        queues = [
+            one.name for one in self._settings.endpoints if one.async_queue and one.async_metered
+        ]
         return MeterFunction(
             self,
             "Clock",
@@ -84,6 +88,7 @@ class EndpointManagerStack(Stack):
                     "PARKMETER_MAILED": " ".join(self._settings.notification_events),
                     "PARKMETER_PUBLIC_URL": self._settings.public_url or "",
                     "PARKMETER_ADDRESS_PARAMETER": self._settings.names.address_parameter,
+                    **({"PARKMETER_METERED_QUEUES": " ".join(queues)} if queues else {}),
                 },
                 # Several: overlapping runs are harmless, because every step is a conditional
                 # commit, and a run that waits must not keep another one out.
@@ -105,6 +110,7 @@ class EndpointManagerStack(Stack):
                 *may.see_and_stop_endpoints(),
                 may.list_endpoints(),
                 topic.publish(),
+                *(limit_queues(may, self._settings.names, queues) if queues else ()),
             ],
         )
 

@@ -86,7 +86,9 @@ class MeteredStack(Stack):
                     "idle_minutes": endpoint.idle_minutes,
                     "wake_minutes": endpoint.wake_minutes,
                     "extend_minutes": endpoint.extend_minutes,
-                    # Only if there are any: without them the document stays as it was.
+                    # Only what there is: without it the document stays as it was.
+                    **_metered_queue(endpoint),
+                    **({"instance_count": count} if (count := endpoint.instance_count) > 1 else {}),
                     **({"tags": dict(settings.tags)} if settings.tags else {}),
                 }
             ),
@@ -168,6 +170,11 @@ class MeteredStack(Stack):
             production_variants=[production_variant(model, endpoint, instance_type)],
             kms_key_id=volume_key(settings, instance_type),
         )
+
+
+def _metered_queue(endpoint: Endpoint) -> dict[str, int]:
+    metered = endpoint.async_queue and endpoint.async_metered
+    return {"async_metered_instances": endpoint.async_instances} if metered else {}
 
 
 def _queue(settings: Settings, endpoint: Endpoint) -> dict[str, str] | None:

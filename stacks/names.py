@@ -9,7 +9,8 @@ The interface of the handlers in `parkmeter.aws`:
   `PARKMETER_AUTH_TABLE`, `PARKMETER_ENDPOINTS_PATH`, `PARKMETER_EXPIRY_PATH`,
   `PARKMETER_HOURS_PATH`, `PARKMETER_CLOCK_FUNCTION`; in the clock also `PARKMETER_TOPIC_ARN`,
   `PARKMETER_MAILED` (kinds of entries, separated by spaces), `PARKMETER_PUBLIC_URL` (may be empty)
-  and `PARKMETER_ADDRESS_PARAMETER`; in an inference function `PARKMETER_ENDPOINT`,
+  and `PARKMETER_ADDRESS_PARAMETER`, and `PARKMETER_METERED_QUEUES` (endpoints, separated by spaces)
+  if there are any; in an inference function `PARKMETER_ENDPOINT`,
   `PARKMETER_CONTROL_FUNCTION` and `PARKMETER_NOTES_USE` (1: each use is noted).
 * One SSM parameter per endpoint under `PARKMETER_ENDPOINTS_PATH`, JSON: see `metered.py`.
 * The API's address, without a trailing slash, in the parameter `PARKMETER_ADDRESS_PARAMETER`.

@@ -255,7 +255,7 @@ class ScalableTargetKind(StoredKind):
     def create(self, declared: Declared) -> PhysicalResource:
         resource = declared.properties["ResourceId"]
         with self._account.lock:
-            self._account.scalable.register(resource)
+            self._account.scalable.register(resource, int(declared.properties["MaxCapacity"]))
         dimension = declared.properties["ScalableDimension"]
         return PhysicalResource(declared, f"{resource}|{dimension}|sagemaker")
 

@@ -99,6 +99,9 @@ ACTIONS: dict[str, Action] = {
     ),
     **_actions("s3", "GetObject PutObject DeleteObject", [_OBJECT], _S3),
     **_actions("s3", "ListBucket", [_BUCKET], (*_S3, "s3:prefix")),
+    **_actions(
+        "kms", "Decrypt DescribeKey Encrypt GenerateDataKey", [ARN + "key/+"], ("kms:ViaService",)
+    ),
     **_actions("ecr", "GetAuthorizationToken", [ANY_RESOURCE]),
     **_actions(
         "ecr", "BatchCheckLayerAvailability BatchGetImage GetDownloadUrlForLayer", [_REPOSITORY]
@@ -112,8 +115,9 @@ ACTIONS: dict[str, Action] = {
     ),
     **_actions(
         "application-autoscaling",
-        "DeregisterScalableTarget",
+        "DeregisterScalableTarget RegisterScalableTarget",
         [ARN + "scalable-target/+"],
+        ("application-autoscaling:service-namespace", "application-autoscaling:scalable-dimension"),
     ),
     **_actions("application-autoscaling", "DescribeScalableTargets", [ANY_RESOURCE]),
 }

@@ -101,7 +101,10 @@ class SageMakerSimulator:
 
     def elsewhere(self, region: str) -> Account:
         """Return the account's endpoints in another region, none at first."""
-        return self._elsewhere.setdefault(region, self._new_account(Faults()))
+        if region not in self._elsewhere:
+            self._elsewhere[region] = self._new_account(Faults())
+            self._elsewhere[region].images.add(IMAGE)
+        return self._elsewhere[region]
 
     def add_config(self, name: str, instance_type: str, **more: Any) -> None:
         """Create a model and an EndpointConfig that hosts it, as a stack does."""

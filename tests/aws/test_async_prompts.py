@@ -123,6 +123,20 @@ def cloud(bare: Cloud, clock: Wound) -> Cloud:
     return bare
 
 
+def test_a_metered_queue_takes_prompts_while_its_meter_is_open_only(cloud: Cloud) -> None:
+    deployment = cloud.gateway.deployment
+    queue = {"endpoint": cloud.endpoint, "bucket": cloud.bucket, "stack": "FlanT5AsyncStack"}
+    deployment.define(**{"async": queue, "async_metered_instances": 1})
+    refused = cloud.send()
+    assert refused.status == 402
+    assert refused.document["code"] == "meter_closed"
+    assert refused.document["top_up"]["url"] == f"{BASE}/endpoints/flan-t5/top-ups"
+    assert cloud.jobs == []
+    added = cloud.gateway.ask("POST", "/endpoints/flan-t5/top-ups", {"minutes": 10})
+    assert added.status == 201
+    assert cloud.send().status == 202
+
+
 # ── Sending ──────────────────────────────────────────────────────────────────────────────────────
 
 

@@ -1,6 +1,7 @@
 """`parkmeter doctor --aws` on deployments that are broken in different ways."""
 
 import json
+import os
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
@@ -61,6 +62,22 @@ def test_an_async_endpoint_takes_a_second_instance_of_the_same_quota(cloud: Exam
     assert cloud.notes() == {}
     cloud.orphan("flan-async", [])
     assert cloud.notes()["ml.g5.12xlarge"].seen.endswith("async ones included, take 2")
+
+
+def test_an_endpoint_on_several_instances_takes_as_many_of_the_quota(cloud: Examined):
+    client = cloud.sagemaker.client()
+    variant = {
+        "VariantName": "AllTraffic",
+        "ModelName": "flan",
+        "InstanceType": "ml.g5.12xlarge",
+        "InitialInstanceCount": 3,
+    }
+    client.create_endpoint_config(EndpointConfigName="on-three", ProductionVariants=[variant])
+    variants = [{"instance_type": "ml.g5.12xlarge", "config": "on-three"}]
+    cloud.deployment.define("flan-t5", variants=variants)
+    found = cloud.notes()["ml.g5.12xlarge"]
+    assert found.seen.endswith("take 3")
+    assert "--desired-value 3" in found.do
 
 
 def test_an_image_and_an_artifact_that_are_gone(cloud: Examined):
@@ -223,3 +240,16 @@ def test_the_command_says_what_is_wrong_and_exits_with_1(cloud: Examined, monkey
     assert report["healthy"] is False
     (found,) = [one for one in report["findings"] if one["level"] == "wrong"]
     assert found["seen"] == "there is no function absent-clock in us-east-1"
+
+
+def test_without_boto3_or_a_region_the_command_says_what_to_do(monkeypatch):
+    for name in ("AWS_REGION", "AWS_DEFAULT_REGION", "AWS_PROFILE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_CONFIG_FILE", os.devnull)
+    done = CliRunner().invoke(app, ["doctor", "--aws"])
+    assert done.exit_code == 2
+    assert "No region is configured" in done.output
+    monkeypatch.setattr("importlib.util.find_spec", lambda _name: None)
+    done = CliRunner().invoke(app, ["doctor", "--aws"])
+    assert done.exit_code == 1
+    assert "pip install 'parkmeter[aws]'" in done.output

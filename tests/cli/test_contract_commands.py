@@ -94,6 +94,13 @@ def test_a_receipt_shows_hours_money_and_people(server):
     assert run("receipt", "--from", "yesterday").exit_code == 2
 
 
+def test_the_queue_on_aws_has_a_line_of_its_own(server):
+    assert "queue" not in run("receipt").stdout
+    server.failures = [None, (200, RECEIPT | {"queue": {"hours_on": 0.5, "cost": "3.5000"}})]
+    (line,) = [one for one in run("receipt").stdout.splitlines() if "queue" in one]
+    assert line.split() == ["its", "queue", "30.0", "min", "$3.50", "not", "in", "the", "totals"]
+
+
 def test_the_known_part_of_an_unknown_cost_is_shown(server):
     partly = {"cost": None, "known_cost": "1.2900", "saved": None, "unpriced_hours": 2 / 60}
     server.failures = [None, (200, RECEIPT | partly)]

@@ -19,6 +19,7 @@ SCHEMA_OF = {
     models.Receipt: history_schemas.EndpointReceipt,
     models.ReceiptPart: history_schemas.ReceiptPart,
     models.ReceiptRun: history_schemas.ReceiptRun,
+    models.ReceiptQueue: history_schemas.ReceiptQueue,
     models.Token: token_schemas.SeenToken,
     models.NewToken: token_schemas.IssuedToken,
     models.AuditLine: token_schemas.AuditLine,
@@ -46,6 +47,7 @@ KINDS = {
     tuple: {"array"},
     datetime: {"date-time"},
     timedelta: {"number"},
+    models.ReceiptQueue: {"object"},
     # As text where sums must add up, as a number elsewhere: the client reads both.
     Decimal: {"number", "string"},
     type(None): {"null"},

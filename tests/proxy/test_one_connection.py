@@ -325,6 +325,29 @@ async def test_of_thousands_of_requests_in_one_read_few_are_kept_as_requests():
 
 
 @on_both_loops
+async def test_a_long_body_behind_a_held_prompt_arrives_whole():
+    bodies: list[bytes] = []
+
+    async def script(end: ServerEnd) -> None:
+        while True:
+            bodies.append((await end.request())[1])
+            await end.send(OK)
+
+    async with upstream(script) as model, gateway() as meter:
+        meter.show(Status.STARTING)
+        client = await meter.client()
+        await client.ask(fields="Prefer: wait=60\r\n")
+        await until(lambda: waiting(meter.gate) == 1)
+        lines = b"one line\n" * 20_000
+        asking = [asyncio.create_task(client.ask(body=body)) for body in (b"2", lines, b"4")]
+        meter.show(address=model.address)
+        for _ in range(4):
+            assert (await client.reply()).status == 200
+        await asyncio.gather(*asking)
+    assert bodies == [b"{}", b"2", lines, b"4"]
+
+
+@on_both_loops
 async def test_thousands_of_refusals_in_one_read_do_not_keep_others_waiting():
     async with gateway() as meter:
         flood = await meter.client()

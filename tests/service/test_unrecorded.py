@@ -1,11 +1,14 @@
 """A store that cannot be written: endpoints are stopped all the same, and it is recorded later."""
 
+from decimal import Decimal
+
 import pytest
 
+from parkmeter.core.hours import Hours
 from parkmeter.core.journal import Kind
 from parkmeter.errors import ExpiryMovedError, KeyReusedError, StoreBusyError
 from parkmeter.stores.memory import MemoryEjects, MemoryStore
-from tests.support.world import ADA, BOB, MINUTE, SECOND, World, spec
+from tests.support.world import ADA, BOB, MINUTE, NOON, SECOND, World, spec
 
 
 class FullStore(MemoryStore):
@@ -142,6 +145,32 @@ def test_an_eject_is_carried_out_even_if_the_store_cannot_be_read(world):
     assert line.amount < -7 * MINUTE, "what was given up is known once the meter can be read"
 
 
+def test_an_eject_of_a_meter_that_could_not_be_read_is_recorded_as_the_meter_was():
+    price, hours = Decimal("7.10"), Hours.of(["Mon-Sun 13:00-14:00 UTC"])
+    world = World(
+        spec(price, variants=("small",), hours=hours, warn_before=()),
+        store=FullStore(),
+        ejects=MemoryEjects(),
+    )
+    world.top_up(10)
+    world.wind(2 * MINUTE)
+    world.store.full = world.store.lost = True
+    world.service.eject("flan-t5", ADA)
+    world.store.full = world.store.lost = False
+    world.wind(3 * SECOND)
+    (line,) = (one for one in world.service.journal("flan-t5", 99) if one.kind is Kind.EJECT)
+    assert (line.variant, line.price_per_hour, line.status) == ("small", price, "stopping")
+
+    closed = world.store.load("flan-t5")
+    world.clock.time = NOON + 61 * MINUTE  # its hours are on
+    world.store.full = world.store.lost = True
+    world.service.eject("flan-t5", ADA)
+    world.store.full = world.store.lost = False
+    world.wind(3 * SECOND)
+    line = world.service.journal("flan-t5", 1)[0]
+    assert (line.kind, line.expires_at, line.amount) == (Kind.EJECT, closed.expires_at, 0 * SECOND)
+
+
 def test_an_eject_with_an_outdated_expiry_is_refused_all_the_same(world):
     world.store.full = True
     with pytest.raises(ExpiryMovedError):
@@ -183,6 +212,19 @@ def test_an_endpoint_whose_time_is_used_up_is_stopped_without_a_record():
     world.wind(3 * SECOND)
     assert world.status() == "stopped"
     assert world.lines().count(Kind.STOP) == 1
+
+
+def test_time_ends_where_it_was_bought_although_a_clock_set_back_cannot_be_recorded(world):
+    world.store.full = True
+    world.clock.set(-5 * 60 * MINUTE)
+    world.clock.due = {"flan-t5": world.now}
+    world.wind(10 * MINUTE)
+    assert list(world.driver.owned()) == []
+    assert "not recorded yet" in world.service.report("flan-t5").shown.reason
+    world.store.full = False
+    world.wind(3 * SECOND)
+    assert world.status() == "stopped"
+    assert world.lines()[-2:] == [Kind.CLOCK, Kind.STOP]
 
 
 def test_a_top_up_right_before_a_stop_that_cannot_be_recorded_keeps_the_endpoint():

@@ -108,12 +108,24 @@ class SimClock:
         return self._queue
 
 
+@dataclass(slots=True)
+class Disk:
+    """The state of the store's disk. `full`: nothing is written; `lost`: nothing is read, either.
+
+    Both last until they are reset, longer than the fault of one call.
+    """
+
+    full: bool = False
+    lost: bool = False
+
+
 class SimStore:
     """`ports.Store`."""
 
-    def __init__(self, wire: Wire, store: Store) -> None:
+    def __init__(self, wire: Wire, store: Store, disk: Disk) -> None:
         self._wire = wire
         self._store = store
+        self._disk = disk
 
     def load(self, name: str) -> Meter:
         meter = self._read(f"store.load {name}", lambda: self._store.load(name))
@@ -144,9 +156,12 @@ class SimStore:
         )
 
     def add_marks(self, name: str, marks: Sequence[Mark], last: int) -> bool:
-        return self._read(
-            f"store.add_marks {name}", lambda: self._store.add_marks(name, marks, last)
-        )
+        def effect() -> bool:
+            if self._disk.full:
+                raise StoreBusyError
+            return self._store.add_marks(name, marks, last)
+
+        return self._read(f"store.add_marks {name}", effect)
 
     def commit(
         self,
@@ -156,6 +171,8 @@ class SimStore:
         claim: Claim | None = None,
     ) -> Meter:
         def effect() -> Meter:
+            if self._disk.full:
+                raise busy()
             committed = self._store.commit(meter, entries, budget, claim)
             self._wire.checks.committed(committed, entries, budget, claim)
             return committed
@@ -176,7 +193,12 @@ class SimStore:
         )
 
     def _read(self, what: str, effect: Callable[[], _Result]) -> _Result:
-        return self._wire.call(what, effect, StoreBusyError)
+        def found() -> _Result:
+            if self._disk.lost:
+                raise StoreBusyError
+            return effect()
+
+        return self._wire.call(what, found, StoreBusyError)
 
 
 class SimDriver:
@@ -195,7 +217,7 @@ class SimDriver:
         def effect() -> None:
             self._wire.checks.starting(spec, version)
             self._driver.start(spec, variant, until, version)
-            self._wire.checks.kept(spec.name)
+            self._wire.checks.kept(spec)
 
         self._act(
             f"driver.start {spec.name} {variant} until {until:%d %H:%M:%S} v{version}", effect
@@ -204,7 +226,7 @@ class SimDriver:
     def keep(self, spec: Spec, until: datetime, version: int) -> None:
         def effect() -> None:
             self._driver.keep(spec, until, version)
-            self._wire.checks.kept(spec.name)
+            self._wire.checks.kept(spec)
 
         try:
             self._act(f"driver.keep {spec.name} until {until:%d %H:%M:%S} v{version}", effect)

@@ -12,10 +12,11 @@ from typing import Any
 
 from parkmeter.core.decide_closed import PUT_OFF
 from parkmeter.core.device import Claim
+from parkmeter.core.elapsed import TOLERANCE
 from parkmeter.core.journal import KEY_LIFETIME, SYSTEM, Entry, Kind
 from parkmeter.core.meter import ZERO, Meter, Phase, Spec, is_open, is_over, latest_close
 from parkmeter.drivers.fake import ALIVE
-from parkmeter.ports import Budget, Store
+from parkmeter.ports import Budget, Store, UnrecordedEjects
 from tests.simulation.scheduler import Crash, Scheduler
 from tests.simulation.watched_driver import WatchedDriver
 
@@ -49,8 +50,10 @@ class Invariants:
         self,
         scheduler: Scheduler,
         time: Callable[[], datetime],
+        elapsed: Callable[[], timedelta],
         *,
         exclusive: bool,
+        ejects: UnrecordedEjects,
     ) -> None:
         self.violations: list[str] = []
         self.meters: dict[str, Meter] = {}
@@ -59,8 +62,13 @@ class Invariants:
         self.driver: WatchedDriver
         self._scheduler = scheduler
         self._time = time
+        self._elapsed = elapsed
         self._exclusive = exclusive
+        self._ejects = ejects
         self._keys: dict[tuple[str, str], Entry] = {}
+        self._bought: dict[str, tuple[timedelta, timedelta]] = {}
+        """Since when a meter is open, in elapsed time, and the time bought and credited since.
+        None of one that holds a window's time, which is wall time."""
         self._changed: set[str] = set()
         self._started: set[tuple[str, int]] = set()
         self._on_device: dict[str, str | None] = {}
@@ -68,6 +76,8 @@ class Invariants:
         self.unkept: set[str] = set()
         """Endpoints whose last deadline did not reach the driver."""
         self._shortened: dict[str, Any] = {}
+        self._drains: dict[str, timedelta] = {}
+        """The drain as configured when the last deadline reached the driver."""
         self._living: dict[str, bool] = {}
         self.sequence: list[Entry] = []
         self._overdue_since: dict[str, timedelta] = {}
@@ -109,6 +119,7 @@ class Invariants:
             if problem := wrong_expiry(expiry, entry, over=over):
                 self.fail(f"{name}: {problem}: {entry}")
             self._follow_life(entry)
+            self._buy(before, committed, entry)
             if entry.key.startswith("idle:"):
                 self._idle(entry)
             expiry = entry.expires_at
@@ -141,9 +152,11 @@ class Invariants:
             if own.version < meter.version:
                 del task.facts["intents"][meter.name]
 
-    def kept(self, name: str) -> None:
+    def kept(self, spec: Spec) -> None:
         """Note a deadline that reached the driver."""
+        name = spec.name
         self.unkept.discard(name)
+        self._drains[name] = spec.drain
         until = self.driver._endpoints[name].until
         meter = self.meters.get(name, Meter(name))
         if until is not None and until >= latest_close(meter):
@@ -174,11 +187,14 @@ class Invariants:
     def stopping(self, spec: Spec) -> None:
         """Judge a stop that is about to take effect: by the newest meter, and nothing is left."""
         task = self._scheduler.current
-        own, at = task.facts.get("intents", {}).get(spec.name, (None, None))
+        own, _ = task.facts.get("intents", {}).get(spec.name, (None, None))
         if own is None:
-            self.fail(f"{spec.name}: stopped by {task} without an intent")
+            if not self._is_ejected(spec.name):
+                self.fail(f"{spec.name}: stopped by {task} without an intent")
         elif (
-            is_open(own, at) and own.run.phase is not Phase.FAILED and own.run.reason not in PUT_OFF
+            is_open(own, task.facts["now"])
+            and own.run.phase is not Phase.FAILED
+            and own.run.reason not in PUT_OFF
         ):
             self.fail(f"{spec.name}: stopped by {task} with time left at v{own.version}: {own}")
 
@@ -190,6 +206,7 @@ class Invariants:
             not shortened.done or isinstance(shortened.error, Crash)
         )
         excused |= name in self._undelivered or name in self.unkept
+        excused |= self._ejects.of(name) is not None
         if latest_close(meter) > until and not excused:
             self.fail(f"{name}: cut off at {until}, its meter closes at {latest_close(meter)}")
 
@@ -226,15 +243,13 @@ class Invariants:
                     self.fail(f"{name}: stored as {entry}, committed as {known}")
         self._changed.clear()
 
-    def time_passed(
-        self, elapsed: timedelta, hindered: Collection[str], specs: Mapping[str, Spec]
-    ) -> None:
+    def time_passed(self, hindered: Collection[str], specs: Mapping[str, Spec]) -> None:
         """Judge what should have been stopped by now.
 
-        `elapsed`: since the beginning, whatever the wall clock was set to. `hindered`: names that
-        something keeps from being reconciled or stopped, such as a gateway that is down.
+        `hindered`: names that something keeps from being reconciled or stopped, such as a gateway
+        that is down.
         """
-        now = self._time()
+        now, elapsed = self._time(), self._elapsed()
         if self._faults != self._scheduler.faults:  # what failed is repeated by the next sweep
             self._faults = self._scheduler.faults
             self._overdue_since.clear()
@@ -244,7 +259,8 @@ class Invariants:
             spec = specs.get(name, Spec(name))
             phase = self.driver._present(name).seen.phase
             ordered = phase in (Phase.STOPPING, Phase.BUSY)
-            due = now >= latest_close(meter) + spec.drain or name not in specs
+            due = now >= self._close(meter) + spec.drain or name not in specs
+            due |= self._is_used_up(name, spec)
             if ordered or not due or name in hindered:
                 self._overdue_since.pop(name, None)
                 continue
@@ -254,7 +270,7 @@ class Invariants:
             bound += MOST_DRAIN if name not in specs else ZERO
             if elapsed - since > bound:
                 self.fail(
-                    f"{name}: {phase} although its meter closed at {latest_close(meter)} and "
+                    f"{name}: {phase} although its meter closed at {self._close(meter)} and "
                     f"nothing has kept it from being stopped for {elapsed - since}"
                 )
         self._judge_leashes(now, specs)
@@ -266,16 +282,48 @@ class Invariants:
         for name in self.driver.present() if self.driver.leash else ():
             endpoint = self.driver._present(name)
             meter = self.meters.get(name, Meter(name))
-            drain = specs[name].drain if name in specs else MOST_DRAIN
+            drain = self._drains[name] if name in specs else MOST_DRAIN
             excused = endpoint.stuck or name in self.unkept or self._scheduler.held_up
             alive = endpoint.seen.phase in ALIVE
-            if alive and not excused and now > latest_close(meter) + drain + LATE:
+            if alive and not excused and now > self._close(meter) + drain + LATE:
                 self.fail(
                     f"{name}: {endpoint.seen.phase} until {endpoint.until} by its leash, and its "
-                    f"meter closed at {latest_close(meter)}"
+                    f"meter closed at {self._close(meter)}"
                 )
 
     # ── Inside ───────────────────────────────────────────────────────────────────────────────────
+
+    def _is_ejected(self, name: str) -> bool:
+        """Return whether an endpoint is to be gone by an eject that is yet to be recorded."""
+        ejects = self._scheduler.current.title.split(": ")[1].startswith(f"eject {name}")
+        return ejects or self._ejects.of(name) is not None
+
+    def _close(self, meter: Meter) -> datetime:
+        """Return when a meter closes, also by an eject that is yet to be recorded."""
+        eject, close = self._ejects.of(meter.name), latest_close(meter)
+        if eject is None or meter.opened_at > eject.at:
+            return close
+        return min(eject.at, close)
+
+    def _buy(self, before: Meter, committed: Meter, entry: Entry) -> None:
+        """Add up what was bought since a meter was opened."""
+        name = committed.name
+        if committed.windows_until != before.windows_until and entry.key.startswith("hours"):
+            self._bought.pop(name, None)
+        elif entry.kind not in {Kind.TOP_UP, Kind.EDIT}:
+            pass
+        elif committed.opened_at != before.opened_at:
+            self._bought[name] = self._elapsed(), entry.amount + committed.credit_left
+        elif name in self._bought:
+            since, bought = self._bought[name]
+            self._bought[name] = since, bought + entry.amount
+
+    def _is_used_up(self, name: str, spec: Spec) -> bool:
+        """Return whether more time has passed than was bought, whatever the clock was set to."""
+        if name not in self._bought or not self._exclusive:
+            return False
+        since, bought = self._bought[name]
+        return self._elapsed() - since > bought + spec.drain + 2 * TOLERANCE
 
     def _follow_life(self, entry: Entry) -> None:
         """Judge starts, readiness and stops by what came before them."""
@@ -335,6 +383,8 @@ def wrong_expiry(before: datetime, entry: Entry, *, over: bool) -> str | None:
             )
         case Kind.CREDIT:
             right = amount > ZERO and after == before + amount
+        case Kind.CLOCK if entry.key.startswith("clock-set:"):
+            right = after == before + amount
         case Kind.EJECT | Kind.REMOVE:
             right = after in {at, before} and amount <= ZERO
         case Kind.EDIT if entry.who == SYSTEM:

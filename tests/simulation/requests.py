@@ -32,7 +32,10 @@ ACTORS = (ADA, BOB, CLEO)
 
 @dataclass
 class Request:
-    """One request. `maybe`: it was killed, or its reply was lost, and it may have taken effect."""
+    """One request. `maybe`: it was killed, or its reply was lost, and it may have taken effect.
+
+    `unrecorded`: the answer to an eject that the store could not record yet.
+    """
 
     title: str
     endpoint: str
@@ -41,6 +44,7 @@ class Request:
     send: Callable[[MeterService], ChangeResult]
     amount: Minutes | Dollars | timedelta | None = None
     answer: Entry | None = None
+    unrecorded: Entry | None = None
     maybe: bool = False
 
 
@@ -89,6 +93,9 @@ class Requests:
             f"{'again' * result.replayed}"
         )
         entry = result.entry
+        if entry == self.world.ejects.of(name):
+            request.unrecorded = entry  # to be journaled when the store takes it
+            return
         known = self.world.checks.entry(name, entry.key)
         if known is None or not same(entry, known):
             fail(f"{request.title}: acknowledged {entry}, journaled {known}")
@@ -97,7 +104,9 @@ class Requests:
         recent = first is not None and self.world.time - first.at < KEY_LIFETIME - timedelta(days=1)
         if recent and not same(first, entry):
             fail(f"{request.title}: answered {first}, then {entry}")
-        if result.replayed and first is None and not request.maybe:
+        if request.unrecorded is not None and entry.at != request.unrecorded.at:
+            fail(f"{request.title}: answered {request.unrecorded}, then {entry}")
+        if result.replayed and not (first or request.unrecorded or request.maybe):
             fail(f"{request.title}: a first request counts as repeated")
         request.answer = entry
         self._amount(request, entry)

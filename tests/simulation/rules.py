@@ -313,6 +313,19 @@ def provider_recovers(history: History) -> None:
     history.world.driver.heal()
 
 
+# ── The disk ─────────────────────────────────────────────────────────────────────────────────────
+
+
+def disk_fills(history: History) -> None:
+    disk, chance = history.world.disk, history.chance
+    disk.full, disk.lost = True, chance.random() < 0.2
+
+
+def disk_has_room(history: History) -> None:
+    disk = history.world.disk
+    disk.full = disk.lost = False
+
+
 # ── Gateways ─────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -409,6 +422,8 @@ RULES: tuple[tuple[Rule, int], ...] = (
     (clock_set, 1),
     (provider, 8),
     (provider_recovers, 4),
+    (disk_fills, 1),
+    (disk_has_room, 4),
     (kill, 1),
     (boot, 10),
     (shut_down, 1),

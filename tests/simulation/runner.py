@@ -162,6 +162,7 @@ def _come_to_rest(history: History) -> None:
     world.calm, world.scheduler.exact = True, None
     world.disturbed_calls = world.scheduler.calls
     world.note("everything heals")
+    world.disk.full = world.disk.lost = False
     for task in list(world.parked):
         if task in world.parked:
             world.resume(task)
@@ -199,6 +200,8 @@ def _come_to_rest(history: History) -> None:
             world.checks.fail(f"{name}: ejected, and it is {world.driver.phase(name)}")
         if name in world.specs and not meter.settled:
             world.checks.fail(f"{name}: ejected, gone and not settled: {meter}")
+        if name in world.specs and world.ejects.of(name) is not None:
+            world.checks.fail(f"{name}: an eject is not recorded: {world.ejects.of(name)}")
     for name in world.specs:
         world.do(
             world.gateways[0],

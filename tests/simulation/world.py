@@ -14,14 +14,16 @@ from random import Random
 from types import SimpleNamespace
 from typing import Any
 
-from parkmeter.core.meter import ZERO, Phase, Spec, is_open
-from parkmeter.errors import DriverError, StoreBusyError
+from parkmeter.core.meter import ZERO, Elapsed, Phase, Spec, is_open
+from parkmeter.errors import DriverError, StoreBusyError, UnknownEndpointError
 from parkmeter.ports import Store
 from parkmeter.proxy.gate import LocalGate, Permit
 from parkmeter.service import changes, parking
 from parkmeter.service.meters import MeterService
+from parkmeter.stores.memory import MemoryEjects
 from tests.simulation.interposed import (
     CloudGate,
+    Disk,
     NotifierFault,
     SimClock,
     SimDriver,
@@ -89,13 +91,15 @@ class Gateway:
             self.gate = LocalGate(lambda: world.time, on_idle=self.clock.wake)
         else:
             self.gate = CloudGate(world.used_at)
+        local = {"elapsed": lambda: Elapsed("boot", world.elapsed), "ejects": world.ejects}
         self.service = MeterService(
             {},
-            store=SimStore(wire, world.store),
+            store=SimStore(wire, world.store, world.disk),
             driver=SimDriver(wire, world.driver),
             clock=self.clock,
             gate=SimGate(wire, self.gate),
             notifier=SimNotifier(wire),
+            **(local if world.deployment is Deployment.LOCAL else {}),
         )
         self.up, self.running, self.sweeping, self.requests = True, False, False, []
         world.do(self, "start", self._configure, self._booted)
@@ -153,6 +157,8 @@ class Gateway:
         for name in self.specs:
             try:
                 self.service.provision(name, world.initial.get(name, ZERO))
+            except UnknownEndpointError:  # another reload, which a gateway has not, removed it
+                continue
             except StoreBusyError:
                 continue
         self.service.begin()
@@ -194,7 +200,15 @@ class World:
         self.parked: list[Task] = []
         self.scheduler = Scheduler(self.exact)
         local = self.deployment is Deployment.LOCAL
-        self.checks = Invariants(self.scheduler, lambda: self.time, exclusive=local)
+        self.disk = Disk()
+        self.ejects = MemoryEjects()  # as durable as its file
+        self.checks = Invariants(
+            self.scheduler,
+            lambda: self.time,
+            lambda: self.elapsed,
+            exclusive=local,
+            ejects=self.ejects,
+        )
         self.driver = WatchedDriver(lambda: self.time, leash=local)
         self.driver.cut_off = self.checks.cut_off
         self.checks.driver = self.driver
@@ -305,11 +319,13 @@ class World:
         self.time += amount
         self.elapsed += amount
         self.driver.present()  # transitions are made at their time
-        self.checks.time_passed(self.elapsed, self._hindered(), self.specs)
+        self.checks.time_passed(self._hindered(), self.specs)
 
     def _hindered(self) -> set[str]:
         """Return the endpoints that something keeps from being stopped."""
         present = self.driver.present()
+        if self.disk.lost or (self.disk.full and self.deployment is Deployment.CLOUD):
+            return set(present)
         if self.parked or not any(gateway.running for gateway in self.gateways):
             return set(present)
         refuses = self.driver.refuses()

@@ -251,7 +251,7 @@ def edit(file: Path, former: str, new: str) -> None:
     file.write_text(text.replace(former, new, 1))
 
 
-PROMPTS = "idle_minutes=600, wake_minutes=30,"
+PROMPTS = "idle_minutes=600, wake_minutes=30, async_metered=True,"
 
 
 @pytest.fixture(scope="module")
@@ -280,7 +280,7 @@ def redeployed(cloud, tmp_path_factory) -> dict[str, Any]:
     }
     cloud.cdk.synth(copy)
     cloud.cdk.deploy("FlanT5LambdaStack")
-    return before
+    return {**before, "copy": copy}
 
 
 def test_a_redeploy_with_changed_code_keeps_the_expiry(cloud, redeployed):
@@ -322,6 +322,28 @@ def test_the_async_stack_answers_later_through_the_api(cloud):
     code, _, said = curl(cloud, "/flan-async", "-d", '{"text_inputs": 7}')
     path = f"/flan-async/{said['id']}"
     assert until(lambda: (code := curl(cloud, path)[0]) != 202 and code) >= 400
+
+
+def test_the_queue_has_instances_while_the_meter_is_open(cloud):
+    found = cloud.sagemaker.account.scalable
+    cloud.tick()
+    until(lambda: found.most[f"endpoint/{ENDPOINT}-async/variant/AllTraffic"] == 1)
+
+
+@pytest.mark.extended
+def test_another_type_of_a_scaled_async_endpoint_is_refused_before_anything_changes(
+    cloud, redeployed
+):
+    def config() -> str:
+        found = cloud.sagemaker.client().describe_endpoint(EndpointName=f"{ENDPOINT}-async")
+        return found["EndpointConfigName"]
+
+    before, app = config(), redeployed["copy"] / "app.py"
+    edit(app, '"ml.g5.48xlarge", "ml.g5.24', '"ml.g5.16xlarge", "ml.g5.24')
+    cloud.cdk.synth(redeployed["copy"])
+    with pytest.raises(CdkError, match="destroy FlanT5AsyncStack && cdk deploy FlanT5AsyncStack"):
+        cloud.cdk.deploy("FlanT5AsyncStack")
+    assert config() == before
 
 
 @pytest.fixture(scope="module")
@@ -396,6 +418,9 @@ def test_an_expiry_written_by_hand_is_adopted_and_ends_the_endpoint(cloud):
     assert said["code"] == "meter_closed"
     # No tick is needed: the clock waits for deadlines that are near.
     until(lambda: ENDPOINT not in endpoints(cloud))
+    limits = cloud.sagemaker.account.scalable.most
+    assert limits[f"endpoint/{ENDPOINT}-async/variant/AllTraffic"] == 0
+    assert curl(cloud, "/flan-async", "-d", "{}", token=eve)[0] == 402
 
 
 def test_a_top_up_starts_it_again(cloud):

@@ -1,5 +1,6 @@
 """Scaling of an async endpoint to zero and back, by the deployed targets, policies and alarms."""
 
+import json
 from dataclasses import replace
 from datetime import timedelta
 from types import SimpleNamespace
@@ -7,6 +8,7 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
+from werkzeug.wrappers import Request
 
 from simulator.cloudformation.stacks import Resource
 from simulator.sagemaker.async_inference import take
@@ -129,6 +131,27 @@ def test_an_update_wakes_an_instance_unless_the_variants_are_retained(
         )
         clock.wind(minutes=4)
         assert instances(scaling) == expected
+
+
+def test_a_lower_limit_takes_instances_away_at_once_and_policies_stay_below_it(
+    scaling: Scaling, sagemaker: SageMakerSimulator, clock: Wound
+):
+    def limit(most: int) -> None:
+        asked = {"ServiceNamespace": "sagemaker", "ResourceId": TARGET, "MaxCapacity": most}
+        headers = {"X-Amz-Target": "AnyScaleFrontendService.RegisterScalableTarget"}
+        answer = scaling.handle(Request.from_values(data=json.dumps(asked), headers=headers))
+        assert answer is not None
+        assert answer.status_code == 200
+
+    limit(0)
+    clock.wind(minutes=4)
+    assert instances(scaling) == 0
+    prompt(sagemaker)
+    pass_minutes(scaling, clock, 5)
+    assert instances(scaling) == 0
+    limit(1)
+    pass_minutes(scaling, clock, 5)
+    assert instances(scaling) == 1
 
 
 def test_the_instance_type_of_a_scalable_target_cannot_be_changed(

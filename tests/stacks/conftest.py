@@ -61,6 +61,7 @@ def guarded(tmp_path_factory: pytest.TempPathFactory, context: dict[str, object]
         inference_ami_version="al2-ami-sagemaker-inference-gpu-2",
         vpc=Vpc(subnets=("subnet-0a1b2c3d",), security_groups=("sg-0a1b2c3d",)),
         prompts_at_once=100,
+        async_metered=True,
     )
     smollm = dataclasses.replace(app.SMOLLM, instance_types=("ml.m5.2xlarge",), async_queue=False)
     settings = Settings(
@@ -71,7 +72,7 @@ def guarded(tmp_path_factory: pytest.TempPathFactory, context: dict[str, object]
         meters_table="ml-meters",
         production=True,
         tags={"team": "search"},
-        kms_key=f"arn:aws:kms:us-east-1:{account}:key/0f3a",
+        kms_key=f"arn:aws:kms:us-east-1:{account}:key/1234abcd-12ab-34cd-56ef-1234567890ab",
         permissions_boundary=f"arn:aws:iam::{account}:policy/team-boundary",
         clock_concurrency=50,
     )

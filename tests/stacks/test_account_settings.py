@@ -192,3 +192,26 @@ def test_a_network_is_named_by_ids():
         Vpc(subnets="subnet-0a1b2c3d", security_groups=("sg-0a1b2c3d",))
     with pytest.raises(ValueError, match="'sg-'"):
         Vpc(subnets=("subnet-0a1b2c3d",), security_groups=("default",))
+
+
+def test_a_metered_queue_begins_without_instances_and_the_clock_may_change_that(
+    guarded: Templates, seed: Templates
+):
+    target = guarded.one(ASYNC, "AWS::ApplicationAutoScaling::ScalableTarget")["Properties"]
+    assert (target["MinCapacity"], target["MaxCapacity"]) == (0, 0)
+    parameter = guarded.one(
+        "FlanT5MeteredStack", "AWS::SSM::Parameter", Name="/parkmeter/endpoints/flan-t5"
+    )
+    assert json.loads(flat(parameter["Properties"]["Value"]))["async_metered_instances"] == 2
+    register = "application-autoscaling:RegisterScalableTarget"
+    for templates, queues in ((guarded, "flan-t5"), (seed, None)):
+        clock = templates.one(MANAGER, "AWS::Lambda::Function", FunctionName="parkmeter-clock")
+        given = clock["Properties"]["Environment"]["Variables"]
+        assert given.get("PARKMETER_METERED_QUEUES") == queues
+        assert (register in templates.actions(MANAGER, "ClockRole")) == (queues is not None)
+    (change,) = (
+        statement
+        for statement in guarded.statements(MANAGER, "ClockRole")
+        if "sagemaker:UpdateEndpointWeightsAndCapacities" in statement["Action"]
+    )
+    assert flat(change["Resource"]).endswith(":endpoint/parkmeter-flan-t5-async")

@@ -141,6 +141,7 @@ def wheel(tmp_path: Path) -> Path:
     with zipfile.ZipFile(name, "w") as made:
         made.writestr("demo/__init__.py", "")
         made.writestr("demo/.agents/skills/demo.md", "for tools that write code")
+        made.writestr("demo/.hidden", "")
         made.writestr("demo-1.0.data/scripts/demo", "#!python\n")
         made.writestr(f"{info}/METADATA", "Metadata-Version: 2.1\nName: demo\nVersion: 1.0\n")
         made.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nTag: py3-none-any\n")
@@ -154,7 +155,7 @@ def test_what_a_lambda_does_not_run_is_not_in_its_package(wheel: Path):
     with bundling._installed(wheel, LOCAL) as folder:
         files = {path.relative_to(folder).as_posix() for path in Path(folder).rglob("*")}
     assert {"demo", "demo/__init__.py"} <= files
-    assert not [name for name in files if ".agents" in name or name.startswith("bin")]
+    assert not [name for name in files if "/." in name or name.startswith("bin")]
 
 
 def test_lambda_can_read_a_package_that_was_built_under_a_strict_umask(tmp_path: Path):

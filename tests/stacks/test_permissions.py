@@ -8,9 +8,12 @@ import pytest
 
 from parkmeter.aws.link_secret import SECRET_PARTITION
 from parkmeter.stores.dynamodb_outbox import OUTBOX
+from simulator.iam.ledger import role_name
 from simulator.iam.policy import Statement
 from simulator.iam.reach import Place, unreachable
+from simulator.iam.table import table
 from stacks.iam_role import WILDCARDS, Grant
+from tests.support.permissions import PAGE
 from tests.support.synthesized import Templates, flat, listed
 
 MANAGER, API = "EndpointManagerStack", "APIStack"
@@ -59,7 +62,7 @@ def _resolved(templates: Templates, value: Any) -> Any:
             return value
 
 
-@pytest.mark.parametrize("templates", ["seed", "several"])
+@pytest.mark.parametrize("templates", ["seed", "several", "guarded"])
 def test_every_grant_can_match_a_call(templates: str, request: pytest.FixtureRequest):
     of: Templates = request.getfixturevalue(templates)
     here = Place("111122223333", of.settings.region)
@@ -69,6 +72,18 @@ def test_every_grant_can_match_a_call(templates: str, request: pytest.FixtureReq
         for reason in unreachable(Statement.of(_resolved(of, statement)), here)
     }
     assert never == set()
+
+
+def test_every_grant_is_on_the_page_that_the_simulated_cloud_wrote(seed: Templates):
+    here = Place("111122223333", seed.settings.region)
+    grants = []
+    for where, statement, _ in _documents(seed):
+        resolved = _resolved(seed, statement)
+        if resolved["Action"] != "sns:Publish":  # to topics that only a deployment names
+            grants.append((role_name(*where.split()), Statement.of(resolved)))
+    page = PAGE.read_text(encoding="utf-8").splitlines()
+    missing = [row for row in table(grants, here).splitlines() if row not in page]
+    assert missing == [], "let a test of the simulated cloud use them, then `make permissions`"
 
 
 def test_no_action_is_a_wildcard(several: Templates):

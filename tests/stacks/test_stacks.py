@@ -3,7 +3,10 @@
 import dataclasses
 import json
 import re
+import shlex
 from decimal import Decimal
+from fnmatch import fnmatch
+from pathlib import Path
 
 import pytest
 
@@ -30,6 +33,17 @@ def test_several_models_have_stacks_of_their_own_and_share_manager_and_api(sever
     kinds = ("MeteredStack", "LambdaStack", "AsyncStack")
     own = {f"{title}{kind}" for title in titles for kind in kinds}
     assert set(several.by_stack) == own | {"EndpointManagerStack", "APIStack"}
+
+
+def test_the_documented_pattern_deploys_everything_but_the_queues(several: Templates):
+    page = (Path(__file__).parents[2] / "docs" / "aws.md").read_text()
+    (line,) = re.findall(r"^\$ cdk deploy ('\*.*)$", page, re.MULTILINE)
+    chosen = {
+        stack for stack in several.by_stack for word in shlex.split(line) if fnmatch(stack, word)
+    }
+    assert set(several.by_stack) - chosen == {
+        f"{endpoint.title}AsyncStack" for endpoint in app.EXAMPLES
+    }
 
 
 def test_nothing_is_exported_and_nothing_imported(seed: Templates, several: Templates):

@@ -18,6 +18,7 @@ import boto3
 import pytest
 from botocore.exceptions import EndpointConnectionError
 
+from parkmeter.aws.async_inference.capacity import MeteredQueues
 from parkmeter.aws.clock import MeterClock, ReconcileFailedError
 from parkmeter.aws.definitions import Found, KnownDefinitions
 from parkmeter.aws.expiry_parameter import ExpiryParameters, published
@@ -103,6 +104,7 @@ class Life:
     deaf: bool = False
     at_once: int = 1
     sns_troubles: int = 0
+    queues: MeteredQueues = field(default_factory=MeteredQueues)
 
     def __post_init__(self) -> None:
         self.sagemaker.account.notify = self.events.append
@@ -181,6 +183,7 @@ class Life:
             heartbeat=self.heartbeat,
             mailer=self.mailer,
             journals=JournalKeeper(self.ports.store),
+            queues=self.queues,
             now=self.wound.now,
             pause=self.timeline.sleep,
             emit=lambda text: self.heard.append(json.loads(text)),

@@ -96,6 +96,9 @@ def _run(run: Run) -> int:
         left = end_everything(story.run, log, max(run.ends, now() + timedelta(minutes=15)))
     except KeyboardInterrupt:
         return _interrupted(watchdog)
+    except (ClientError, BotoCoreError) as error:
+        _print(f"AWS does not answer any more: {described(error)}")
+        return _interrupted(watchdog)
     watchdog.say("done" if not left else "left")
     if left and watchdog.let_go() == 0:
         left = []
@@ -155,7 +158,8 @@ def _confirmed(run: Run) -> bool:
         f"{run.prefix}:\nnine stacks and up to {INSTANCES} instances of {run.instance_type}. It "
         f"costs less than ${MOST_DOLLARS:.2f}"
         + ("" if run.instance_type == INSTANCE_TYPE else f" with {INSTANCE_TYPE}")
-        + f", takes about half an hour,\nand ends everything after {minutes:.0f} minutes."
+        + f", takes about half an hour,\nand ends everything after {minutes:.0f} minutes. CDK's "
+        "bootstrap is deployed if the account has none, and stays."
     )
     if not sys.stdin.isatty():
         _print("There is no terminal to ask on; --yes starts without asking.")

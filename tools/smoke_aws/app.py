@@ -33,13 +33,9 @@ def main() -> None:
         run,
         stack_name=run.stack("ProbeStack"),
         env=aws_cdk.Environment(region=run.region),
-        tags={"project": "parkmeter"},
+        tags={"project": "parkmeter", TAG: run.prefix},
     )
     add_stacks(app, _settings(run), LambdaPackages.for_app(app))
-    for stack in app.node.children:
-        if isinstance(stack, aws_cdk.Stack):
-            # CloudFormation passes a stack's tags on to what it creates.
-            stack.tags.set_tag(TAG, run.prefix)
     app.synth()
 
 
@@ -48,6 +44,7 @@ def _settings(run: Run) -> Settings:
     return Settings(
         region=run.region,
         prefix=run.prefix,
+        tags={TAG: run.prefix},
         endpoints=(
             Endpoint(
                 name=FLAN,

@@ -1,6 +1,7 @@
 """Probes: calls that change nothing of value, made to learn how AWS refuses and what it leaves."""
 
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -106,7 +107,7 @@ class Probes:
         with ThreadPoolExecutor(AT_ONCE) as pool:
             outcomes = list(pool.map(write, range(AT_ONCE)))
         for number in range(AT_ONCE):
-            refusal(lambda number=number: ssm.delete_parameter(Name=f"{path}/{number}"))
+            refusal(partial(ssm.delete_parameter, Name=f"{path}/{number}"))
         refused = sum(outcome != "accepted" for outcome in outcomes)
         self.facts["put-rate"] = f"{refused} of {AT_ONCE} refused after boto3's own retries"
         try:

@@ -17,7 +17,7 @@ from parkmeter.aws.doctor.account import Account
 from parkmeter.aws.doctor.examine import examine
 from parkmeter.core.finding import Finding
 from tools.smoke_aws import artifact
-from tools.smoke_aws.api import Api
+from tools.smoke_aws.api import Answer, Api
 from tools.smoke_aws.aws_calls import Inbox
 from tools.smoke_aws.cdk import Cdk, CdkError
 from tools.smoke_aws.cleanup import Log, remember_retained
@@ -93,7 +93,7 @@ class Story:
                 self._step("an async job, and one that fails", self._async)
                 self._step("an endpoint that fails to start", self._broken)
                 self._step("what EventBridge said", lambda: self._probes.events(self._inbox))
-                self._step("cdk destroy", self._destroy)
+                self._step("cdk destroy", self._destroy, late=True)
             finally:
                 queue.cancel()
                 self.cdk.end()
@@ -149,9 +149,17 @@ class Story:
     def _first_call(self) -> str:
         self._api = Api(self.run, self.log)
         self._api.put_token()
-        answer = self._api.get(EXPIRY)
-        _expect(answer.status == 200 and "EndpointExpiry " in answer.document, answer)
+        # The name of a new API takes a moment to be known.
+        answer = self._until(self._answered)
+        _expect("EndpointExpiry " in answer.document, answer)
         return answer.text
+
+    def _answered(self) -> Answer | None:
+        try:
+            answer = self._api.get(EXPIRY)
+        except OSError:
+            return None
+        return answer if answer.status == 200 else None
 
     def _top_up(self) -> str:
         before = _expiry(self._api.get(EXPIRY).document)
@@ -255,7 +263,10 @@ class Story:
                 None,
             )
 
-        reason = self._probes.failure(self._until(failed))
+        try:
+            reason = self._probes.failure(self._until(failed))
+        except StoryError:
+            return "not Failed in time; it is deleted as soon as SageMaker permits it"
         answer = self._api.post(f"/endpoints/{BROKEN}/eject", {})
         _expect(answer.status in {200, 409}, answer)
         shown = self._api.get(f"/endpoints/{BROKEN}/journal").text
@@ -265,8 +276,8 @@ class Story:
 
     # ── Inside ───────────────────────────────────────────────────────────────────────────────────
 
-    def _step(self, title: str, action: Callable[[], str]) -> None:
-        if now() > self.run.story_ends:
+    def _step(self, title: str, action: Callable[[], str], *, late: bool = False) -> None:
+        if now() > self.run.story_ends and not late:
             self.steps.append(Step(title, 0, trouble="not begun: the time is over"))
             raise StoryError(title)
         self.log(f"── {title}")
@@ -282,7 +293,7 @@ class Story:
 
     def _until(self, found: Callable[[], Any], pause: float = POLL) -> Any:
         """Return the first true result; wait until the run's end at the longest."""
-        deadline = self.run.story_ends + timedelta(minutes=5)
+        deadline = self.run.story_ends + timedelta(minutes=2)
         while not (this := found()):
             if now() > deadline:
                 raise StoryError("it did not come about in time")

@@ -12,6 +12,7 @@ from fastapi.security import APIKeyHeader
 from parkmeter.api.change_rate import ChangeRate
 from parkmeter.api.lanes import Lanes
 from parkmeter.api.schemas import Endpoint
+from parkmeter.core.receipt import QueueUse
 from parkmeter.core.report import Report
 from parkmeter.core.tokens import Token
 from parkmeter.errors import ParkmeterError, ScopeMissingError, TokenRefusedError
@@ -55,10 +56,11 @@ class ApiContext:
     store no longer takes changes, None while it is sound. `whole_servers`:
     prompts are streamed, wait as long as they ask, and reach every path of a model server; on AWS
     they wait for some seconds at most and reach one path. `requests`: counts of the requests that
-    endpoints let in, where known. `faults`: what is wrong with the gateway, by code; `figures`: the
-    numbers behind it; both return at once. `token_refused` takes note of a refused token, with the
-    TCP peer and the header fields, and returns the seconds its answer has to wait. `rate`: that
-    of one token's changes; None: not limited here.
+    endpoints let in, where known. `queue_use`: that of an endpoint's queue, on AWS. `faults`: what
+    is wrong with the gateway, by code; `figures`: the numbers behind it; both return at once.
+    `token_refused` takes note of a refused token, with the TCP peer and the header fields, and
+    returns the seconds its answer has to wait. `rate`: that of one token's changes; None: not
+    limited here.
     """
 
     service: MeterService
@@ -69,6 +71,7 @@ class ApiContext:
     fault: Callable[[], ParkmeterError | None] = lambda: None
     whole_servers: bool = True
     requests: RequestCounts = field(default_factory=_Uncounted)
+    queue_use: Callable[[str, datetime, datetime], QueueUse | None] = lambda *_: None
     lanes: Lanes = field(default_factory=Lanes)
     rate: ChangeRate | None = None
     invocations: Callable[[str], str | None] = lambda _name: None

@@ -76,9 +76,13 @@ def add_history_routes(app: FastAPI, context: ApiContext) -> None:
         """Return the hours on, their cost by buyer, and the cost of always-on."""
         may_see(token, name)
         period = _moment(begin, "from"), _moment(end, "to")
-        return await lanes.heavy.run(
-            token.id, lambda: _answer(EndpointReceipt.of(service.receipt(name, *period)))
-        )
+
+        def document() -> Response:
+            found = service.receipt(name, *period)
+            used = context.queue_use(name, found.begin, found.end)
+            return _answer(EndpointReceipt.of(found, used))
+
+        return await lanes.heavy.run(token.id, document)
 
     @app.get(
         "/endpoints/{name}/receipt.csv",

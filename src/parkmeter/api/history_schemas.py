@@ -12,7 +12,7 @@ from pydantic import Field
 from parkmeter.api.schemas import Dollars, Shape
 from parkmeter.core.journal import Entry, Kind
 from parkmeter.core.meter import Status
-from parkmeter.core.receipt import Receipt
+from parkmeter.core.receipt import QueueUse, Receipt
 from parkmeter.core.request_counts import Count
 from parkmeter.core.status_history import StatusInterval
 from parkmeter.core.time_text import iso
@@ -71,6 +71,13 @@ class ReceiptRun(Shape):
     cost: Dollars | None = Field(description="Dollars.", examples=["10.6350"])
 
 
+class ReceiptQueue(Shape):
+    """Instances behind the endpoint's queue, on AWS; in none of the receipt's sums."""
+
+    hours_on: float = Field(description="Of all instances together.", examples=[0.5])
+    cost: Dollars | None = Field(description="Dollars, at today's price.", examples=["3.5450"])
+
+
 class EndpointReceipt(Shape):
     """Cost of an endpoint. Parts and runs each add up to the whole. null: a price is unknown."""
 
@@ -92,10 +99,12 @@ class EndpointReceipt(Shape):
     unpriced_hours: float = Field(description="Hours on without a known price.", examples=[0.0])
     parts: list[ReceiptPart]
     runs: list[ReceiptRun]
+    queue: ReceiptQueue | None = Field(description="null: no queue, or not used.")
 
     @classmethod
-    def of(cls, receipt: Receipt) -> Self:
-        """Return the shape of a receipt."""
+    def of(cls, receipt: Receipt, queue: QueueUse | None = None) -> Self:
+        """Return the shape of a receipt, and of its queue's use in the same period."""
+        used = queue and ReceiptQueue(hours_on=_hours(queue.time_on), cost=queue.cost)
         parts = [
             ReceiptPart(
                 who=part.who,
@@ -129,6 +138,7 @@ class EndpointReceipt(Shape):
                 "unpriced_hours": _hours(receipt.unpriced),
                 "parts": parts,
                 "runs": runs,
+                "queue": used,
             }
         )
 

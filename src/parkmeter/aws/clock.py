@@ -10,7 +10,7 @@ import os
 import time
 from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import Any
@@ -18,6 +18,7 @@ from typing import Any
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
+from parkmeter.aws.async_inference.capacity import MeteredQueues
 from parkmeter.aws.definitions import LOOK_AGAIN, Definition, Found, KnownDefinitions
 from parkmeter.aws.emf import metrics_line
 from parkmeter.aws.expiry_parameter import ExpiryParameters, Publications, Published, published
@@ -75,6 +76,7 @@ def meter_clock() -> "MeterClock":
         heartbeat=Heartbeat(plain, environment.tables.meters),
         journals=JournalKeeper(ports.store),
         mailer=mailer_of(ports, plain, environment.tables, ssm, find),
+        queues=MeteredQueues.of_environment(),
     )
 
 
@@ -93,6 +95,7 @@ class MeterClock:
     heartbeat: Heartbeat
     mailer: Mailer
     journals: JournalKeeper
+    queues: MeteredQueues = field(default_factory=MeteredQueues)
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
     pause: Callable[[float], None] = time.sleep
     emit: Callable[[str], None] = print
@@ -134,7 +137,7 @@ class MeterClock:
 
     def _sweep(self) -> None:
         """Reconcile also what ticks and events may have missed: unmetered endpoints, lost edits."""
-        names, failed = set(self.ports.store.unsettled()), set()
+        names, failed = set(self.ports.store.unsettled()) | self.queues.names, set()
         deployment = self.ports.deployment
         driver = SageMakerDriver(
             self.ports.sagemaker,
@@ -243,7 +246,10 @@ class MeterClock:
                     run.wake(PUBLICATIONS, publications.add(name, seen))
                 else:
                     failed.add(name)
-            return service.reconcile(name, read)
+            due = service.reconcile(name, read)
+            if name in definitions and not self._limited(name, definitions[name]):
+                failed.add(name)
+            return due
 
         # The earliest close first: with more meters than workers, the last one waits.
         for name in sorted(names, key=lambda name: (_close_of(meters.get(name)), name)):
@@ -252,6 +258,17 @@ class MeterClock:
         # Mail is sent after a step, by another worker: a hanging topic delays no meter.
         failed |= run.run(written.after(step, wake_mail))
         return self._outcome(names, definitions, failed)
+
+    def _limited(self, name: str, definition: Definition) -> bool:
+        """Return whether the queue of an endpoint could be limited by its meter, or has none."""
+        if name not in self.queues.names:
+            return True
+        try:
+            self.queues.follow(definition, self.ports.store.load(name), self.now())
+        except Exception:
+            log.exception("%s: its queue could not be limited", name)
+            return False
+        return True
 
     def _mail(self, failed: set[str]) -> datetime | None:
         """Send mail; return when to continue, or None. The next tick retries what failed."""

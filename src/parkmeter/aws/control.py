@@ -26,7 +26,8 @@ from parkmeter.api.token_routes import add_audit_route, add_token_routes
 from parkmeter.aws.async_inference.objects import s3_client
 from parkmeter.aws.async_inference.prompts import AsyncPrompts
 from parkmeter.aws.async_inference.routes import add_async_routes
-from parkmeter.aws.cloudwatch_counts import CloudWatchCounts
+from parkmeter.aws.async_inference.use import QueueUses
+from parkmeter.aws.cloudwatch_counts import INSTANCE_MINUTES, CloudWatchCounts
 from parkmeter.aws.cloudwatch_logs import CloudWatchLogs, log_group
 from parkmeter.aws.definitions import Definition, definitions
 from parkmeter.aws.heartbeat import Heartbeat
@@ -88,6 +89,10 @@ def control() -> "Control":
     def used(name: str) -> Callable[[datetime], None]:
         return UseNote(typed(), environment.tables.meters, name).take
 
+    def queues(found: Mapping[str, Definition]) -> QueueUses:
+        endpoints = {name: one.queue.endpoint for name, one in found.items() if one.queue}
+        return QueueUses(CloudWatchCounts(cloudwatch, endpoints, INSTANCE_MINUTES), found)
+
     def application(found: Mapping[str, Definition]) -> Application:
         context = ApiContext(
             service_of(ports, found),
@@ -96,6 +101,9 @@ def control() -> "Control":
             ports.clock.now,
             lambda: heartbeat.alive(ports.clock.now()),
             whole_servers=False,
+            queue_use=lambda name, begin, end: queues(found).of(
+                name, begin, end, ports.clock.now()
+            ),
             requests=CloudWatchCounts(
                 cloudwatch, {name: one.endpoint for name, one in found.items()}
             ),
@@ -107,7 +115,7 @@ def control() -> "Control":
         add_extend_routes(app, context, link_secret, ports.store.entry)
         groups = {name: log_group(one.endpoint) for name, one in found.items()}
         add_log_routes(app, context, CloudWatchLogs(logs, groups, ports.clock.now))
-        add_async_routes(app, context, found, prompts)
+        add_async_routes(app, context, found, ports.store.load, prompts)
         add_prompt_routes(app, context, found, ports.store.load, runtime, used)
         return app
 

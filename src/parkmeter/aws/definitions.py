@@ -41,13 +41,15 @@ class Queue:
     """The destination of an endpoint's async prompts.
 
     `name`: the endpoint's, as tokens know it; `endpoint`: its async one on SageMaker; `stack`: the
-    stack that creates them, deployed or not.
+    stack that creates them, deployed or not. `metered_instances`: the most instances while the
+    meter is open, where a closed one leaves none; None: the queue works without a meter.
     """
 
     name: str
     endpoint: str
     bucket: str
     stack: str
+    metered_instances: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +57,8 @@ class Definition:
     """The hosting and metering of one endpoint.
 
     `endpoint`: its name on SageMaker. `configs`: the EndpointConfig of each instance type, the
-    preferred one first. `tags`: of the endpoint, beside parkmeter's own.
+    preferred one first. `tags`: of the endpoint, beside parkmeter's own. `instance_count`: the
+    instances whose price together is that of the spec.
     """
 
     spec: Spec
@@ -64,6 +67,7 @@ class Definition:
     api_resource: str
     queue: Queue | None = None
     tags: Mapping[str, str] = field(default_factory=dict)
+    instance_count: int = 1
 
     @property
     def suggested_minutes(self) -> float:
@@ -182,8 +186,11 @@ def definition_from(document: str, parameter: str) -> Definition:
             endpoint=fields["endpoint"],
             configs=configs,
             api_resource=fields["api_resource"],
-            queue=None if queued is None else Queue(name, **queued),
+            queue=None
+            if queued is None
+            else Queue(name, **queued, metered_instances=fields.get("async_metered_instances")),
             tags=dict(fields.get("tags", {})),
+            instance_count=int(fields.get("instance_count", 1)),
         )
     except (ArithmeticError, AttributeError, KeyError, TypeError, ValueError) as error:
         raise ConfigError(

@@ -153,6 +153,9 @@ def receipt_lines(
         ["always on", *_amounts(whole, receipt.always_on_cost)],
         ["saved", *(Text(str(amount), "bold green") for amount in saved)],
     ]
+    if receipt.queue is not None:
+        used = _amounts(receipt.queue.on, receipt.queue.cost)
+        rows.append(["its queue", *used, "not in the totals"])
     if receipt.parts:
         rows.append([Text("by", "dim")])
     rows += [

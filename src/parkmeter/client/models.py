@@ -192,6 +192,18 @@ class ReceiptRun(_Answer):
     cost: Dollars = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReceiptQueue(_Answer):
+    """Instances behind an endpoint's queue on AWS, which are in none of the receipt's sums."""
+
+    on: Annotated[timedelta, _hours, "hours_on"]
+    cost: Dollars = None
+
+
+def _queue(raw: Json | None) -> ReceiptQueue | None:
+    return None if raw is None else ReceiptQueue.of(raw)
+
+
 def _parts(raw: list[Json]) -> tuple[ReceiptPart, ...]:
     return tuple(map(ReceiptPart.of, raw))
 
@@ -220,6 +232,7 @@ class Receipt(_Answer):
     unpriced: Annotated[timedelta, _hours, "unpriced_hours"] = timedelta(0)
     parts: Annotated[tuple[ReceiptPart, ...], _parts] = ()
     runs: Annotated[tuple[ReceiptRun, ...], _runs] = ()
+    queue: Annotated[ReceiptQueue | None, _queue] = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

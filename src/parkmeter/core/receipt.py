@@ -13,7 +13,7 @@ from typing import TypeVar
 
 from parkmeter.core.ledger import Position, Price, PricedRun, Times
 from parkmeter.core.meter import ZERO
-from parkmeter.core.money import UNITS_IN_A_DOLLAR, dollars_from, parts_of_units, units_in
+from parkmeter.core.money import UNITS_IN_A_DOLLAR, cost_of, dollars_from, parts_of_units, units_in
 
 _Key = TypeVar("_Key", bound=Hashable)
 
@@ -26,6 +26,22 @@ class Part:
     time_on: timedelta
     cost: Decimal | None
     bought: timedelta
+
+
+@dataclass(frozen=True, slots=True)
+class QueueUse:
+    """The instances behind an endpoint's queue (AWS), which are in no sum of its receipt.
+
+    `time_on`: of all instances together; `price_per_hour`: of one.
+    """
+
+    time_on: timedelta
+    price_per_hour: Decimal | None
+
+    @property
+    def cost(self) -> Decimal | None:
+        """Return the cost in dollars, at the present price; None if that is unknown."""
+        return cost_of(self.time_on, self.price_per_hour)
 
 
 @dataclass(frozen=True, slots=True)

@@ -85,10 +85,10 @@ class Reconciler:
             try:
                 meter, is_recorded = self._present(spec, read)
                 seen, decision, claim = self._decided(spec, meter, next_thing)
-                if not is_recorded:
-                    # A commit could succeed by now, and would be without the eject's entry.
-                    return self._act_unrecorded(spec, decision)
                 try:
+                    if not is_recorded:
+                        # A commit could succeed by now, and would be without what came before it.
+                        raise StoreBusyError  # noqa: TRY301 (as if it were refused now)
                     with self._deadline_first(spec, meter, decision.meter):
                         committed = self._record(meter, decision, claim)
                 except StoreBusyError:
@@ -195,11 +195,11 @@ class Reconciler:
     def _present(self, spec: Spec, read: Meter | None = None) -> tuple[Meter, bool]:
         """Return the meter as it is now, after an unrecorded eject and a set clock.
 
-        The second value is False if the store could not record the eject, which is in force anyway.
+        The second value is False if the store could not record that; it is in force anyway.
 
         Raises:
             StaleError: the meter has changed.
-            StoreBusyError: the store cannot be read, or cannot record that the clock was set.
+            StoreBusyError: the store cannot be read.
 
         """
         # Before the meter: of an older one it could seem that the eject had nothing to end.
@@ -217,7 +217,12 @@ class Reconciler:
                     raise StaleError from None
             self.unfinished.recorded(spec.name)
         moved = at_set_clock(spec, meter, self.clock.now(), self.elapsed())
-        return meter if moved is None else self.commit(moved[0], [moved[1]]), True
+        if moved is None:
+            return meter, True
+        try:
+            return self.commit(moved[0], [moved[1]]), True
+        except StoreBusyError:
+            return moved[0], False
 
     def _check_reach(self, spec: Spec, meter: Meter) -> None:
         """Raise EndpointUnreachableError if a new deadline could not be delivered."""

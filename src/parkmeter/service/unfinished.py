@@ -7,7 +7,7 @@ import logging
 from dataclasses import dataclass, field, replace
 
 from parkmeter.core import schedule
-from parkmeter.core.journal import Entry
+from parkmeter.core.journal import Entry, Kind, new_entry
 from parkmeter.core.meter import EJECTED, Meter, Spec, time_left
 from parkmeter.ports import UnrecordedEjects
 
@@ -85,6 +85,17 @@ def after_eject(spec: Spec, meter: Meter, entry: Entry) -> tuple[Meter, Entry]:
     """
     if meter.opened_at > entry.at:
         return meter, entry
-    # What was given up is not known at an eject for which the store could not be read.
-    known = replace(entry, amount=-time_left(meter, entry.at))
-    return schedule.end(spec, meter, entry.at, EJECTED), known
+    ended = schedule.end(spec, meter, entry.at, EJECTED)
+    # What the meter held is not known at an eject for which the store could not be read.
+    known = new_entry(
+        spec,
+        ended,
+        Kind.EJECT,
+        entry.at,
+        entry.why,
+        key=entry.key,
+        who=entry.who,
+        amount=time_left(ended, entry.at) - time_left(meter, entry.at),
+        request=entry.request,
+    )
+    return ended, known

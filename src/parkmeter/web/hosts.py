@@ -40,7 +40,8 @@ def host_name(field: str) -> str:
     """Return the name in a Host header: without its port, in lower case, without a final dot."""
     field = field.strip().lower()
     if field.startswith("["):
-        return field[1:].partition("]")[0]
+        address, end, port = field[1:].partition("]")
+        return address if end and (not port or port.startswith(":")) else field
     return field.partition(":")[0].rstrip(".")
 
 

@@ -18,8 +18,12 @@ from parkmeter.api.schemas import problems
 from parkmeter.aws.api_events import headers_of, prompt_in
 from parkmeter.aws.async_inference.prompts import AsyncPrompts
 from parkmeter.aws.definitions import Definition, Queue
+from parkmeter.aws.prompt import route_of
 from parkmeter.aws.prompt_routes import response_of
+from parkmeter.core.meter import Meter, is_open
+from parkmeter.core.status import View
 from parkmeter.core.tokens import Scope, Token, require
+from parkmeter.web import refusals
 from parkmeter.web.headers import base_of
 
 RETRY_AFTER_SECONDS = 5
@@ -61,7 +65,7 @@ _RESULT: dict[int | str, dict[str, Any]] = {
 _ACCEPTED: dict[int | str, dict[str, Any]] = {
     202: {"description": "Queued; `Location` is the address of the result."},
     **_NOT_THERE,
-    **problems(400, 409, 413, 502, 503),
+    **problems(400, 402, 409, 413, 502, 503),
 }
 
 
@@ -69,9 +73,10 @@ def add_async_routes(
     app: FastAPI,
     control: ApiContext,
     definitions: Mapping[str, Definition],
+    meter: Callable[[str], Meter],
     prompts: Callable[[], AsyncPrompts],
 ) -> None:
-    """Add the routes for these endpoints."""
+    """Add the routes for these endpoints; `meter` reads a meter."""
     known_token = token_of(control)
     queues = {one.api_resource: one.queue for one in definitions.values() if one.queue}
 
@@ -80,6 +85,15 @@ def add_async_routes(
             raise HTTPException(404)
         require(token, Scope.INVOKE, queues[resource].name)
         return queues[resource]
+
+    def require_time(queue: Queue, request: Request) -> None:
+        """Raise MeterClosedError if a closed meter leaves this queue without an instance."""
+        if queue.metered_instances is None:
+            return
+        seen, now = meter(queue.name), control.now()
+        if not is_open(seen, now):
+            route = route_of(definitions[queue.name], seen)
+            raise refusals.meter_closed(route, View.of(seen, now), base_of(request.scope))
 
     def running(request: Request, resource: str, prompt_id: str) -> dict[str, str]:
         url = f"{base_of(request.scope)}/{resource}-async/{prompt_id}"
@@ -101,11 +115,13 @@ def add_async_routes(
     ) -> Response:
         """Send a prompt whose answer may take longer than 27 seconds, up to an hour.
 
-        Body and content type reach the model unchanged, up to 4 MB. Needs no open meter: the async
-        endpoint scales to zero a while after its queue is empty, and takes some minutes to start.
+        Body and content type reach the model unchanged, up to 4 MB. Needs no open meter, unless
+        the endpoint is `async_metered`: the async endpoint scales to zero a while after its queue
+        is empty, and takes some minutes to start.
         With an `Idempotency-Key`, a repeated request gets the same answer and runs once.
         """
         queue = queue_of(api_resource, token)
+        require_time(queue, request)
         event = request.scope["aws.event"]
         prompt = prompt_in(event, headers_of(event))
         wanted = idempotency_key(key)

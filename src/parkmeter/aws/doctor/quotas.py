@@ -72,12 +72,23 @@ def _needed(account: Account, deployment: Deployment) -> tuple[Counter[str], Cou
     others: Counter[str] = Counter()
     for one in deployment.definitions.values():
         first, *rest = one.spec.variants
-        preferred[first] += 1
+        count = _instances(account, one.configs[first])
+        preferred[first] += count
         if one.queue is not None and _exists(account, one.queue.endpoint):
             preferred[first] += 1
         for kind in rest:
-            others[kind] = 1
+            others[kind] = max(others[kind], count)
     return preferred, others
+
+
+def _instances(account: Account, config: str) -> int:
+    """Return the instances of an endpoint; 1 if its configuration is gone: another finding."""
+    try:
+        described = account.sagemaker.describe_endpoint_config(EndpointConfigName=config)
+    except account.sagemaker.exceptions.ClientError:
+        return 1
+    count: int = described["ProductionVariants"][0].get("InitialInstanceCount", 1)
+    return count
 
 
 def _exists(account: Account, endpoint: str) -> bool:
