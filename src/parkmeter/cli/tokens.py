@@ -147,7 +147,8 @@ def audit(
             return
         today = local_now()
         cells = (
-            [day_time(one.at, today), one.by, one.action, one.subject, one.what] for one in lines
+            [day_time(one.at, today), one.by, one.action, one.subject or "", one.what]
+            for one in lines
         )
         for text in columns(cells):
             out.print(text)
