@@ -32,6 +32,9 @@ First = Callable[[str, float], dict[str, float]]
 LOAD = 16
 """Clients, each of which asks again as soon as it is answered."""
 
+LEAD = 1.3
+"""Seconds on a meter at least: a top-up adds a second or more, and time passes until it is sent."""
+
 PATIENCE = 3.0
 """Seconds after the last close for all stops to be seen."""
 
@@ -115,10 +118,10 @@ def measure(effort: Effort) -> Iterator[Row]:
 
 def _inside(effort: Effort) -> Iterator[Row]:
     count = _count(50, effort)
-    spread, at_once, soon = Found(), Found(), 0.5 + 0.02 * count
+    spread, at_once, soon = Found(), Found(), LEAD + 0.02 * count
     with inside(count) as world:
         for number in range(effort.rounds):
-            for found, lead, seconds in ((spread, 0.5, effort.seconds), (at_once, soon, 0.0)):
+            for found, lead, seconds in ((spread, LEAD, effort.seconds), (at_once, soon, 0.0)):
                 begun = time.time()
                 closes = [begun + lead + later for later in _spread(count, seconds, number)]
                 asked = {
@@ -171,7 +174,7 @@ def _live_and_end(  # noqa: PLR0913 (all that one round is made of)
 
 def _lead(kind: Kind, count: int) -> float:
     """Seconds on a meter, so that it does not close before the last one serves."""
-    return 0.7 + kind.needs * count
+    return LEAD + kind.needs * count
 
 
 def _count(most: int, effort: Effort) -> int:

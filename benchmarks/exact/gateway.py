@@ -45,8 +45,8 @@ class NotedFakes(FakeDriver):
     notes: Notes
     stub: str
 
-    def __init__(self, folder: Path, launches: Mapping[str, Launch]) -> None:
-        del folder
+    def __init__(self, folder: Path, launches: Mapping[str, Launch], *local: object) -> None:
+        del folder, local
         super().__init__(lambda: datetime.now(UTC), ZERO, ZERO, leash=False)
         self.launches = launches
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from werkzeug.wrappers import Request, Response
 
 from simulator.cloudformation.stacks import Resource, Stacks
-from simulator.iam.calls import Call, DeniedError, UncheckedCallError
+from simulator.iam.call import Call, DeniedError, UncheckedCallError
 from simulator.iam.enforcement import Iam, trusted_in
 from simulator.iam.reach import Place
 from simulator.iam.wire import HttpRequest, call_of, denial, signature_of
@@ -18,30 +18,30 @@ HERE = Place(ACCOUNT, REGION)
 
 
 class KnownAccount:
-    """Implements `calls.Known` over moto's services and SageMaker's account."""
+    """Implements `call.Known` over moto's services and SageMaker's account."""
 
     def __init__(self, services: MotoServices, sagemaker: Account) -> None:
         self._services = services
         self._sagemaker = sagemaker
 
     def partition_key(self, table: str) -> str:
-        """See `calls.Known`."""
+        """See `call.Known`."""
         with self._services.lock:
             found = self._services.backend("dynamodb").tables.get(table)
             return "" if found is None else str(found.hash_key_attr)
 
     def tags(self, arn: str) -> Mapping[str, str]:
-        """See `calls.Known`."""
+        """See `call.Known`."""
         return self._sagemaker.tags_if_any(arn)
 
     def lacks_object(self, bucket: str, key: str) -> bool:
-        """See `calls.Known`."""
+        """See `call.Known`."""
         with self._services.lock:
             found = self._services.backend("s3", "aws").buckets.get(bucket)
             return found is not None and key not in found.keys
 
     def trusted_by(self, role: str) -> Collection[str]:
-        """See `calls.Known`."""
+        """See `call.Known`."""
         with self._services.lock:
             for known in self._services.backend("iam", "aws").roles.values():
                 if known.arn == role:
@@ -49,7 +49,7 @@ class KnownAccount:
         return ()
 
     def scalable_targets(self, endpoint: str) -> list[str]:
-        """See `calls.Known`."""
+        """See `call.Known`."""
         with self._sagemaker.lock:
             return list(self._sagemaker.scalable.of(endpoint).values())
 

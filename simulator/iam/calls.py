@@ -5,15 +5,12 @@ keys: the Service Authorization Reference, as in `actions`; further sources at t
 operation that is missing raises, so that a new call cannot go unchecked.
 """
 
-import re
-from collections.abc import Callable, Collection, Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any, Protocol
+from collections.abc import Callable
 
+from simulator.iam import dynamodb_calls
+from simulator.iam.call import Call, Known, Needs, Request, UncheckedCallError
 from simulator.iam.policy import Context, Need
 from simulator.iam.reach import Place
-
-Parameters = Mapping[str, Any]
 
 NETWORK_OPERATIONS = (
     "CreateNetworkInterface",
@@ -27,42 +24,6 @@ NETWORK_OPERATIONS = (
     "DescribeVpcs",
 )
 """EC2's operations by which SageMaker connects instances to a VPC (guide, execution roles)."""
-
-
-@dataclass(frozen=True, slots=True)
-class Call:
-    """One API call. `service`: the name it is signed for; `parameters` in the wire's spelling."""
-
-    service: str
-    operation: str
-    parameters: Parameters
-
-
-class DeniedError(Exception):
-    """Raised for a call without permission; the text is IAM's."""
-
-
-class UncheckedCallError(Exception):
-    """Raised for an operation without an entry here."""
-
-
-class Known(Protocol):
-    """What only the account knows."""
-
-    def partition_key(self, table: str) -> str:
-        """Return the name of a table's partition key; empty if there is no such table."""
-
-    def tags(self, arn: str) -> Mapping[str, str]:
-        """Return the tags of a SageMaker endpoint; none if it does not exist."""
-
-    def lacks_object(self, bucket: str, key: str) -> bool:
-        """Return whether a bucket exists and the object in it does not."""
-
-    def trusted_by(self, role: str) -> Collection[str]:
-        """Return the services that a role made by hand trusts; none if there is no such role."""
-
-    def scalable_targets(self, endpoint: str) -> list[str]:
-        """Return the ARNs of the scalable targets registered for an endpoint's variants."""
 
 
 def needs(call: Call, place: Place, known: Known) -> list[Need]:
@@ -81,98 +42,8 @@ def needs(call: Call, place: Place, known: Known) -> list[Need]:
         "aws:SecureTransport": ("true",),
         "aws:RequestedRegion": (place.region,),
     }
-    request = _Request(call, place, known)
+    request = Request(call, place, known)
     return [Need(need.action, need.resource, {**common, **need.context}) for need in find(request)]
-
-
-@dataclass(frozen=True, slots=True)
-class _Request:
-    call: Call
-    place: Place
-    known: Known
-
-    @property
-    def parameters(self) -> Parameters:
-        return self.call.parameters
-
-    def arn(self, service: str, resource: str) -> str:
-        return f"arn:aws:{service}:{self.place.region}:{self.place.account}:{resource}"
-
-
-Needs = Iterator[Need]
-
-# ── DynamoDB ────────────────────────────────────────────────────────────────────────────────────
-#
-# `dynamodb:LeadingKeys`: guide, "Using IAM policy conditions for fine-grained access control".
-# Transactions and batches: guide, "Using IAM with DynamoDB transactions": the permissions of the
-# underlying operations.
-
-_IN_TRANSACTION = {
-    "Put": "PutItem",
-    "Update": "UpdateItem",
-    "Delete": "DeleteItem",
-    "ConditionCheck": "ConditionCheckItem",
-}
-
-
-def _one_item(request: _Request) -> Needs:
-    yield _item_need(request, request.call.operation, request.parameters)
-
-
-def _transaction(request: _Request) -> Needs:
-    for write in request.parameters["TransactItems"]:
-        for kind, members in write.items():
-            enclosing = {"dynamodb:EnclosingOperation": (request.call.operation,)}
-            yield _item_need(request, _IN_TRANSACTION[kind], members, enclosing)
-
-
-def _batch_get(request: _Request) -> Needs:
-    for table, wanted in request.parameters["RequestItems"].items():
-        name = request.known.partition_key(table)
-        keys = tuple(_plain(key[name]) for key in wanted["Keys"] if name in key)
-        context = {"dynamodb:LeadingKeys": keys}
-        yield Need("dynamodb:BatchGetItem", _table(request, table), context)
-
-
-def _query(request: _Request) -> Needs:
-    asked = request.parameters
-    values = asked.get("ExpressionAttributeValues", {})
-    names = asked.get("ExpressionAttributeNames", {})
-    # The partition key is the one that a query compares with `=`.
-    equal = re.search(r"([\w#.-]+) *= *(:\w+)", asked["KeyConditionExpression"])
-    context = {"dynamodb:LeadingKeys": (_plain(values[equal[2]]),)} if equal else {}
-    index = asked.get("IndexName")
-    if equal and index is None:
-        expected = request.known.partition_key(asked["TableName"])
-        if expected and names.get(equal[1], equal[1]) != expected:
-            raise UncheckedCallError(f"a query by {equal[1]}, which is no partition key")
-    resource = _table(request, asked["TableName"]) + (f"/index/{index}" if index else "")
-    yield Need("dynamodb:Query", resource, context)
-
-
-def _scan(request: _Request) -> Needs:
-    yield Need("dynamodb:Scan", _table(request, request.parameters["TableName"]))
-
-
-def _item_need(
-    request: _Request, operation: str, members: Parameters, more: Context | None = None
-) -> Need:
-    table = members["TableName"]
-    name = request.known.partition_key(table)
-    item = members.get("Key") or members.get("Item") or {}
-    leading = (_plain(item[name]),) if name in item else ()
-    context = {"dynamodb:LeadingKeys": leading, **(more or {})}
-    return Need(f"dynamodb:{operation}", _table(request, table), context)
-
-
-def _table(request: _Request, name: str) -> str:
-    return request.arn("dynamodb", f"table/{name}")
-
-
-def _plain(value: Mapping[str, Any]) -> str:
-    """Return the text of a typed value such as `{"S": "flan-t5"}`."""
-    (text,) = value.values()
-    return str(text)
 
 
 # ── SSM ─────────────────────────────────────────────────────────────────────────────────────────
@@ -181,7 +52,7 @@ def _plain(value: Mapping[str, Any]) -> str:
 # configuration#108 and aws-ia/terraform-aws-control_tower_account_factory#174).
 
 
-def _parameter(request: _Request) -> Needs:
+def _parameter(request: Request) -> Needs:
     asked = request.parameters
     for name in asked.get("Names") or [asked.get("Name") or asked["Path"]]:
         path = name if name.startswith("/") else f"/{name}"
@@ -191,7 +62,7 @@ def _parameter(request: _Request) -> Needs:
 # ── SageMaker ───────────────────────────────────────────────────────────────────────────────────
 
 
-def _create_endpoint(request: _Request) -> Needs:
+def _create_endpoint(request: Request) -> Needs:
     asked = request.parameters
     tags = {tag["Key"]: tag["Value"] for tag in asked.get("Tags", ())}
     context: Context = {f"aws:RequestTag/{key}": (value,) for key, value in tags.items()}
@@ -204,13 +75,13 @@ def _create_endpoint(request: _Request) -> Needs:
         yield Need("sagemaker:AddTags", endpoint, context)
 
 
-def _endpoint(request: _Request) -> Needs:
+def _endpoint(request: Request) -> Needs:
     name = request.parameters.get("EndpointName")
     arn = _sagemaker(request, "endpoint", name) if name else request.parameters["ResourceArn"]
     yield Need(f"sagemaker:{request.call.operation}", arn, _tags(request, arn))
 
 
-def _delete_endpoint(request: _Request) -> Needs:
+def _delete_endpoint(request: Request) -> Needs:
     """Yield also the removal of the endpoint's scalable targets: it needs the same caller's grant.
 
     After issue awslabs/stable-diffusion-aws-extension#161.
@@ -220,7 +91,7 @@ def _delete_endpoint(request: _Request) -> Needs:
         yield Need("application-autoscaling:DeregisterScalableTarget", target)
 
 
-def _register_target(request: _Request) -> Needs:
+def _register_target(request: Request) -> Needs:
     """Yield also what scaling then does, which the same caller must be allowed (guide, IAM)."""
     asked = request.parameters
     name = asked["ResourceId"].split("/")[1]
@@ -232,20 +103,20 @@ def _register_target(request: _Request) -> Needs:
     yield Need("sagemaker:DescribeEndpointConfig", _sagemaker(request, "endpoint-config", "its"))
 
 
-def _endpoint_config(request: _Request) -> Needs:
+def _endpoint_config(request: Request) -> Needs:
     arn = _sagemaker(request, "endpoint-config", request.parameters["EndpointConfigName"])
     yield Need(f"sagemaker:{request.call.operation}", arn)
 
 
-def _list_endpoints(_request: _Request) -> Needs:
+def _list_endpoints(_request: Request) -> Needs:
     yield Need("sagemaker:ListEndpoints")
 
 
-def _sagemaker(request: _Request, kind: str, name: str) -> str:
+def _sagemaker(request: Request, kind: str, name: str) -> str:
     return request.arn("sagemaker", f"{kind}/{name.lower()}")
 
 
-def _tags(request: _Request, arn: str) -> Context:
+def _tags(request: Request, arn: str) -> Context:
     found = request.known.tags(arn)
     return {f"aws:ResourceTag/{key}": (value,) for key, value in found.items()}
 
@@ -253,25 +124,25 @@ def _tags(request: _Request, arn: str) -> Context:
 # ── Others ──────────────────────────────────────────────────────────────────────────────────────
 
 
-def _invoke(request: _Request) -> Needs:
+def _invoke(request: Request) -> Needs:
     name = request.parameters["FunctionName"]
     arn = name if name.startswith("arn:") else request.arn("lambda", f"function:{name}")
     yield Need("lambda:InvokeFunction", arn)
 
 
-def _publish(request: _Request) -> Needs:
+def _publish(request: Request) -> Needs:
     yield Need("sns:Publish", request.parameters["TopicArn"])
 
 
-def _log_stream(request: _Request) -> Needs:
+def _log_stream(request: Request) -> Needs:
     """Without a stream's name the ARN ends with `log-stream:` (issue prowler-cloud/prowler#37)."""
     asked = request.parameters
     stream = f"log-group:{asked['logGroupName']}:log-stream:{asked.get('logStreamName', '')}"
     yield Need(f"logs:{request.call.operation}", request.arn("logs", stream))
 
 
-def _object(action: str) -> Callable[[_Request], Needs]:
-    def find(request: _Request) -> Needs:
+def _object(action: str) -> Callable[[Request], Needs]:
+    def find(request: Request) -> Needs:
         bucket = request.parameters["Bucket"]
         keys = request.parameters.get("Keys") or [request.parameters["Key"]]
         for key in keys:
@@ -284,36 +155,37 @@ def _object(action: str) -> Callable[[_Request], Needs]:
     return find
 
 
-def _bucket(request: _Request) -> Needs:
+def _bucket(request: Request) -> Needs:
     bucket = request.parameters["Bucket"]
     yield Need("s3:ListBucket", f"arn:aws:s3:::{bucket}", _owner(request))
 
 
-def _owner(request: _Request) -> Context:
+def _owner(request: Request) -> Context:
     return {"s3:ResourceAccount": (request.place.account,)}
 
 
-def _repository(request: _Request) -> Needs:
+def _repository(request: Request) -> Needs:
     yield Need(f"ecr:{request.call.operation}", request.parameters["Repository"])
 
 
-def _without_resource(action: str) -> Callable[[_Request], Needs]:
+def _without_resource(action: str) -> Callable[[Request], Needs]:
     return lambda _request: iter([Need(action)])
 
 
-def _put_metric(request: _Request) -> Needs:
+def _put_metric(request: Request) -> Needs:
     namespace = {"cloudwatch:namespace": (request.parameters["Namespace"],)}
     yield Need("cloudwatch:PutMetricData", "*", namespace)
 
 
-_OPERATIONS: dict[tuple[str, str], Callable[[_Request], Needs]] = {
+_OPERATIONS: dict[tuple[str, str], Callable[[Request], Needs]] = {
     **{
-        ("dynamodb", name): _one_item for name in ("DeleteItem", "GetItem", "PutItem", "UpdateItem")
+        ("dynamodb", name): dynamodb_calls.one_item
+        for name in ("DeleteItem", "GetItem", "PutItem", "UpdateItem")
     },
-    ("dynamodb", "TransactWriteItems"): _transaction,
-    ("dynamodb", "BatchGetItem"): _batch_get,
-    ("dynamodb", "Query"): _query,
-    ("dynamodb", "Scan"): _scan,
+    ("dynamodb", "TransactWriteItems"): dynamodb_calls.transaction,
+    ("dynamodb", "BatchGetItem"): dynamodb_calls.batch_get,
+    ("dynamodb", "Query"): dynamodb_calls.query,
+    ("dynamodb", "Scan"): dynamodb_calls.scan,
     **{
         ("ssm", name): _parameter
         for name in (

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from simulator.cloudformation.stacks import Resource
-from simulator.iam.calls import Call, DeniedError, Known, UncheckedCallError, needs
+from simulator.iam.call import Call, DeniedError, Known, UncheckedCallError
+from simulator.iam.calls import needs
 from simulator.iam.ledger import Ledger, role_name
 from simulator.iam.policy import Need, Statement, decide, matches, statements_of
 from simulator.iam.reach import Place

@@ -12,7 +12,7 @@ from typing import Any
 from urllib.parse import parse_qsl, unquote
 from xml.etree import ElementTree as ET
 
-from simulator.iam.calls import Call, UncheckedCallError
+from simulator.iam.call import Call, UncheckedCallError
 
 _CREDENTIAL = re.compile(r"Credential=([^/,\s]+)/\d{8}/([^/]+)/([^/]+)/aws4_request")
 _INVOCATION_PATH = re.compile(r"/2015-03-31/functions/([^/]+)/invocations$")

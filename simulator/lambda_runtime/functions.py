@@ -21,7 +21,7 @@ from urllib.parse import unquote
 from moto.awslambda.exceptions import UnknownFunctionException
 from werkzeug.wrappers import Request, Response
 
-from simulator.iam.calls import Call
+from simulator.iam.call import Call
 from simulator.lambda_runtime.process import FunctionProcess, Outcome, Settings, link_runtime
 from simulator.moto_services import MotoServices
 

@@ -5,7 +5,7 @@ import json
 import threading
 from typing import Any, Self
 
-from simulator.iam.calls import Call
+from simulator.iam.call import Call
 from simulator.sagemaker.account import Account
 from simulator.sagemaker.messages import AsyncJob
 from simulator.sagemaker.models import bucket_and_key

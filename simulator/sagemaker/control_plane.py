@@ -9,7 +9,7 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from simulator.iam import calls as iam
+from simulator.iam import call as iam
 from simulator.sagemaker.account import Account
 from simulator.sagemaker.endpoint import SERVING, Endpoint
 from simulator.sagemaker.messages import Answer, Call, Request

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
-from simulator.iam.calls import NETWORK_OPERATIONS, Call
+from simulator.iam.call import Call
+from simulator.iam.calls import NETWORK_OPERATIONS
 
 ROLE = "arn:aws:iam::111122223333:role/sagemaker"
 """The role of models that tests create without a stack."""
@@ -77,7 +78,7 @@ class Access(Protocol):
         """Return whether a role's session may make a call."""
 
     def check(self, access_key: str, call: Call) -> None:
-        """Raise `iam.calls.DeniedError` if the owner of the key may not make the call."""
+        """Raise `iam.call.DeniedError` if the owner of the key may not make the call."""
 
 
 class Unrestricted:

@@ -15,7 +15,7 @@ from urllib.parse import unquote
 
 from botocore.model import OperationModel
 
-from simulator.iam import calls as iam
+from simulator.iam import call as iam
 from simulator.sagemaker import event_stream, refusals
 from simulator.sagemaker.account import ACCOUNT, REGION, Account
 from simulator.sagemaker.endpoint import Endpoint

@@ -288,7 +288,7 @@ class ConfigError(ParkmeterError):
 
 
 class NoGatewayError(ParkmeterError):
-    """Raised when no gateway works in a state folder, or the one that did does not answer."""
+    """Raised when no gateway is running in a state folder, or it does not answer."""
 
     code = "no_gateway"
     title = "No gateway"

@@ -56,4 +56,4 @@ def _close(path: Path) -> None:
             f"user. Look at it, remove it, then: chmod go-w {shlex.quote(str(path))}"
         )
     path.chmod(mode & ~_OTHERS_MAY_WRITE)
-    log.warning("%s could be written by others (mode %03o); mended", path, mode)
+    log.warning("%s could be written by others (mode %03o); closed to them", path, mode)

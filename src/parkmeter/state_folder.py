@@ -27,7 +27,7 @@ _SECRET_BYTES = 32
 
 
 class StateLockedError(ParkmeterError):
-    """Raised when another gateway works in this state folder."""
+    """Raised when another gateway is running in this state folder."""
 
     code = "state_locked"
     title = "Another gateway uses this state folder"
@@ -95,7 +95,7 @@ class StateFolder:
 
     @property
     def lock_file(self) -> Path:
-        """Return the file that is locked while a gateway works here, with a note of which one."""
+        """Return the file that a running gateway locks, with a note of which one it is."""
         return self.path / "gateway.lock"
 
     def lock(self) -> None:
@@ -120,7 +120,7 @@ class StateFolder:
             holder = _holder_in(handle)
             os.close(handle)
             raise StateLockedError(
-                f"Another gateway works in {self.path}: "
+                f"Another gateway is running in {self.path}: "
                 f"{holder.url if holder else 'it is just starting'}. "
                 "Use that one, stop it, or name another folder with --state or PARKMETER_STATE."
             )
@@ -193,7 +193,7 @@ class StateFolder:
         return self._new_link_secret()
 
     def rotate_link_secret(self) -> None:
-        """Replace the secret that signs extend links, so that those sent before work no more.
+        """Replace the secret that signs extend links, so that those already sent stop working.
 
         Raises:
             ConfigError: there is no such folder, or it cannot be written.

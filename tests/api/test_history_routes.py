@@ -89,7 +89,7 @@ def test_a_receipt_comes_as_csv_with_the_same_money(front):
     assert rows[-1]["to"] == said["to"]
 
 
-def test_a_csv_has_nothing_for_an_unknown_price_and_nobodys_name_becomes_a_formula(two):
+def test_a_csv_has_nothing_for_an_unknown_price_and_no_name_becomes_a_formula(two):
     two.world.service.top_up("flan-t5", Minutes.of(10), Actor("x", "=cmd|'/c calc'!A1"))
     two.world.wind(20 * MINUTE)
     buyer, total = two.get("/endpoints/flan-t5/receipt.csv").text.splitlines()[1:]

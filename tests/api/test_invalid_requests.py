@@ -91,7 +91,7 @@ def test_over_a_limit_the_answer_says_the_limit_and_what_fits(front):
     assert (body["limit_minutes"], body["fits_minutes"]) == (1440, 1440)
 
 
-def test_what_nobody_foresaw_is_a_500_without_a_word_about_us(front, monkeypatch):
+def test_an_unexpected_error_is_a_500_without_internals(front, monkeypatch):
     def broken(name: str) -> None:
         raise RuntimeError("secret internals at arn:aws:123456789012")
 

@@ -1,5 +1,10 @@
 """The OpenAPI document and the docs page."""
 
+import re
+from html import unescape
+
+from tests.support.control_routes import ADMIN
+
 
 def test_the_document_describes_every_route_and_its_problems(front):
     document = front.client.get("/openapi.json").json()
@@ -32,6 +37,14 @@ def test_the_docs_page_shows_calls_to_copy(front):
     page = front.client.get("/docs").text
     assert "curl http://testserver/prod/endpoints/flan-t5/top-ups" in page
     assert "<script" not in page
+
+
+def test_the_calls_on_the_docs_page_have_bodies_that_are_accepted(front):
+    page = unescape(front.client.get("/docs").text)
+    calls = re.findall(r"curl http://testserver/prod(\S+) [^<]*?-d '(.*?)'", page)
+    answers = {path: front.client.post(path, content=body, headers=ADMIN) for path, body in calls}
+    assert {"/endpoints/flan-t5/top-ups", "/endpoint-expiry"} <= answers.keys()
+    assert [path for path, answer in answers.items() if answer.status_code == 400] == []
 
 
 def test_the_docs_page_loads_nothing_and_runs_nothing(front):

@@ -1,6 +1,7 @@
 """`parkmeter doctor --aws` on deployments that are broken in different ways."""
 
 import json
+import os
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
@@ -239,3 +240,16 @@ def test_the_command_says_what_is_wrong_and_exits_with_1(cloud: Examined, monkey
     assert report["healthy"] is False
     (found,) = [one for one in report["findings"] if one["level"] == "wrong"]
     assert found["seen"] == "there is no function absent-clock in us-east-1"
+
+
+def test_without_boto3_or_a_region_the_command_says_what_to_do(monkeypatch):
+    for name in ("AWS_REGION", "AWS_DEFAULT_REGION", "AWS_PROFILE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_CONFIG_FILE", os.devnull)
+    done = CliRunner().invoke(app, ["doctor", "--aws"])
+    assert done.exit_code == 2
+    assert "No region is configured" in done.output
+    monkeypatch.setattr("importlib.util.find_spec", lambda _name: None)
+    done = CliRunner().invoke(app, ["doctor", "--aws"])
+    assert done.exit_code == 1
+    assert "pip install 'parkmeter[aws]'" in done.output

@@ -78,7 +78,7 @@ def test_without_an_api_a_warning_has_no_link_and_an_unknown_price_is_called_so(
     assert letter["Message"].splitlines()[-1] == "An hour costs: unknown"
 
 
-def test_what_nobody_wants_mailed_is_not_and_does_not_stay(life: Life) -> None:
+def test_an_event_that_is_not_subscribed_is_not_mailed_and_does_not_stay(life: Life) -> None:
     some = replace(life.mailer, kinds=[Kind.STOP])
     life.top_up(5)
     assert some.deliver() is False

@@ -39,7 +39,7 @@ def test_an_operator_can_end_it_and_start_it_by_hand(running: Life) -> None:
     assert running.status() == "running"
 
 
-def test_an_edit_of_a_stopped_endpoint_that_no_event_told_of_is_found_by_the_sweep(
+def test_an_edit_of_a_stopped_endpoint_whose_event_was_lost_is_found_by_the_sweep(
     running: Life,
 ) -> None:
     running.wind(minutes=12)
@@ -83,7 +83,7 @@ def test_a_top_up_after_an_edit_that_ended_it_is_not_ended_again(running: Life) 
     assert running.report().left > timedelta(minutes=9)
 
 
-def test_what_an_earlier_deployment_published_is_nobodys_wish(
+def test_what_an_earlier_deployment_published_is_not_an_edit(
     life: Life, answers: CloudFormation
 ) -> None:
     life.publish(life.now - timedelta(days=3), tell=False)
@@ -127,7 +127,7 @@ def test_what_is_no_time_is_warned_of_once_and_overwritten(running: Life) -> Non
     assert "tomorrow evening" in warnings[0].why
 
 
-def test_one_that_was_deleted_is_published_anew(running: Life) -> None:
+def test_one_that_was_deleted_is_published_again(running: Life) -> None:
     running.wind(minutes=1)
     running.expiries.withdraw(FLAN)
     running.wind(minutes=1)

@@ -218,7 +218,7 @@ def test_top_ups_one_after_another_do_not_pile_up_runs_of_the_clock(life: Life) 
     assert len(life.calls("DescribeEndpoint")) < 60
 
 
-def test_one_hiccup_of_sagemaker_is_nobodys_mail(running: Life) -> None:
+def test_one_hiccup_of_sagemaker_is_not_mailed(running: Life) -> None:
     running.mails()
     running.sagemaker.faults.refuse("DescribeEndpoint", refusals.throttled(), times=3)
     running.wind(minutes=1)

@@ -58,7 +58,7 @@ def test_a_backup_under_top_ups_has_every_one_that_was_acknowledged_before(gatew
             one.result()
     assert done.returncode == 0, done.stderr
     refused = run(gateway, "restore", str(tmp_path / "copy.sqlite"))
-    assert (refused.returncode, "Another gateway works" in refused.stderr) == (1, True)
+    assert (refused.returncode, "Another gateway is running" in refused.stderr) == (1, True)
     assert gateway.stop() == 0
     restored = run(gateway, "restore", str(tmp_path / "copy.sqlite"))
     assert restored.returncode == 0, restored.stderr
@@ -71,7 +71,7 @@ def test_a_backup_under_top_ups_has_every_one_that_was_acknowledged_before(gatew
     assert "store.restored" in actions
 
 
-def test_a_damaged_store_is_said_in_plain_words_and_a_backup_brings_it_back(gateway):
+def test_a_damaged_store_is_reported_in_plain_words_and_restored_from_a_backup(gateway):
     for _ in range(40):
         assert gateway.top_up(1).status == 200
     made = json.loads(run(gateway, "backup", "--json").stdout)
@@ -113,8 +113,9 @@ def test_links_that_were_sent_stop_working_when_they_are_rotated(gateway):
     assert done.returncode == 0, done.stderr
     assert "no longer work" in done.stdout
     assert (gateway.state / "link-secret").read_text() != before
-    actions = [line["action"] for line in gateway.request("GET", "/audit").json["lines"]]
-    assert actions[:2] == ["config.reloaded", "links.rotated"]
+    lines = gateway.request("GET", "/audit").json["lines"]
+    assert [line["action"] for line in lines[:2]] == ["config.reloaded", "links.rotated"]
+    assert lines[0]["what"] == "links: new secret; links already sent no longer work"
     (gateway.state / "parkmeter.toml").write_text("endpoints = 1")
     assert run(gateway, "links", "rotate").returncode == 0
     actions = [line["action"] for line in gateway.request("GET", "/audit").json["lines"]]

@@ -138,7 +138,7 @@ def test_dripping_connections_without_a_token_take_nothing_from_those_with_one(
         metrics = gateway.request("GET", "/metrics").body.decode()
     log = gateway.output()
     assert "a connection of 127.0.0." in log
-    assert "a token of 127.0.0." in log
+    assert "refused a token from 127.0.0." in log
     assert float(re.search(r"\nparkmeter_connections_closed_total (\S+)", metrics)[1]) > 0
     assert float(re.search(r"\nparkmeter_tokens_refused_total (\S+)", metrics)[1]) >= LIMIT
     assert float(re.search(r"\nparkmeter_descriptors (\S+)", metrics)[1]) < LIMIT - 16
@@ -203,5 +203,5 @@ def test_a_slow_guesser_is_in_the_log_and_in_the_metrics(gateway):
     assert time.monotonic() - began > 0.9
     metrics = gateway.request("GET", "/metrics").body.decode()
     assert re.search(r"parkmeter_tokens_refused_total 11\b", metrics)
-    assert "a token of 127.0.0.1 was refused" in gateway.output()
+    assert "refused a token from 127.0.0.1" in gateway.output()
     assert "nobody-has-this" not in gateway.output()

@@ -355,7 +355,7 @@ def test_a_second_gateway_names_the_first_one_and_leaves(gateway):
     assert gateway.url in done.stderr
 
 
-def test_a_taken_port_is_said_plainly(tmp_path):
+def test_a_taken_port_is_reported_plainly(tmp_path):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         done = parkmeter_up("--port", port, "--state", tmp_path)

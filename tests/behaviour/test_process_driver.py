@@ -55,14 +55,14 @@ def test_an_endpoint_without_a_command_is_refused(handle):
         start(handle, Spec("unheard-of"))
 
 
-def test_a_state_folder_that_cannot_be_used_is_said_in_plain_words(tmp_path):
+def test_a_state_folder_that_cannot_be_used_is_reported_in_plain_words(tmp_path):
     (tmp_path / "file").write_text("")
     driver = ProcessDriver(tmp_path / "file", {"good": Launch(("true",))})
     with pytest.raises(DriverError, match="Not a directory"):
         driver.observe(Spec("good"))
 
 
-def test_a_supervisor_that_cannot_run_is_said_in_plain_words(handle, monkeypatch, tmp_path):
+def test_a_supervisor_that_cannot_run_is_reported_in_plain_words(handle, monkeypatch, tmp_path):
     (tmp_path / "broken.py").write_text("raise RuntimeError('no luck')")
     monkeypatch.setattr("parkmeter.drivers.process_leash_client.LEASH", tmp_path / "broken.py")
     with pytest.raises(DriverError, match="Its supervisor failed: RuntimeError: no luck"):
@@ -117,7 +117,7 @@ def test_a_server_gets_the_limit_on_open_files_that_the_gateway_was_started_with
 # ── Seeing ───────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_while_it_loads_it_says_for_how_long_and_what_it_said_last(handle):
+def test_while_it_loads_the_reason_has_the_duration_and_the_last_log_line(handle):
     spec = handle.server("slow", "--ready-after", "600", "--say", "loading shard 1 of 2")
     start(handle, spec)
     text = "loading: loading shard 1 of 2"

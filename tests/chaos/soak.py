@@ -25,6 +25,7 @@ from tests.chaos.report import machine
 from tests.chaos.world import NAMES, TOKEN, World, wait_for
 
 FLAT = 0.05
+"""The share by which memory, and descriptors beyond connections, may grow."""
 LARGE = 1 << 20
 KINDS = IDLE, BUSY, READER, SENDER = "idle", "busy", "slow reader", "slow sender"
 
@@ -51,7 +52,7 @@ class Figures:
     memory: list[float] = field(default_factory=list)
     descriptors: list[float] = field(default_factory=list)
     connections: list[float] = field(default_factory=list)
-    """Those of the clients, each of which takes one descriptor."""
+    """Those of clients that were accepted; on a busy machine others wait, without a descriptor."""
     answers: Counter[str] = field(default_factory=Counter)
 
     def change(self, name: str) -> tuple[float, float, float]:
@@ -68,12 +69,13 @@ class Figures:
             f"{n} times {what}" for what, n in self.answers.items() if not what.endswith(" 200")
         ]
         found += [f"no {kind} request" for kind in KINDS if not self.answers[f"{kind} 200"]]
+        # What shrinks is no leak.
         first, last, change = self.change("memory")
-        if abs(change) > FLAT:
+        if change > FLAT:
             found.append(f"memory: {first:.1f} to {last:.1f}")
         before, after, _ = self.change("connections")
         first, last, _ = self.change("descriptors")
-        if abs((last - after) - (first - before)) > FLAT * first:
+        if (last - after) - (first - before) > FLAT * first:
             found.append(f"descriptors beyond connections: {first - before} to {last - after}")
         return found
 
@@ -94,7 +96,6 @@ class Clients:
         self._port = port
         self._crowd = crowd
         self._figures = figures
-        self._open = 0
 
     async def run(self, world: World, seconds: float) -> None:
         works = (
@@ -115,7 +116,7 @@ class Clients:
             status = (proc / "status").read_text()
             resident = status.partition("VmRSS:")[2].split(maxsplit=1)[0]
             self._figures.memory.append(int(resident) / 1024)
-            self._figures.connections.append(self._open)
+            self._figures.connections.append(_accepted(self._port))
             self._figures.descriptors.append(len(list((proc / "fd").iterdir())))
         for task in tasks:
             task.cancel()
@@ -125,13 +126,11 @@ class Clients:
         await asyncio.sleep(random.uniform(0, spread))
         while True:
             reader, writer = await asyncio.open_connection("127.0.0.1", self._port)
-            self._open += 1
             try:
                 await work(reader, writer)
             except (OSError, asyncio.IncompleteReadError) as error:
                 self._figures.answers[type(error).__name__] += 1
             finally:
-                self._open -= 1
                 writer.close()
 
     async def _idle(self, reader, writer) -> None:
@@ -175,6 +174,12 @@ class Clients:
                 raise asyncio.IncompleteReadError(got, left)
             await asyncio.sleep(0 if piece else pause)
         self._figures.answers[f"{kind} {answer.split()[1]}"] += 1
+
+
+def _accepted(port: int) -> int:
+    """Return the number of sockets on a local port that belong to a process; listening ones too."""
+    rows = [row.split() for row in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    return sum(row[1].endswith(f":{port:04X}") and row[9] != "0" for row in rows)
 
 
 def soak(folder: Path, seconds: float, crowd: Crowd) -> Figures:

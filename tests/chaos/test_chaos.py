@@ -24,7 +24,7 @@ def test_random_faults_break_no_promise(tmp_path):
     assert faults
 
 
-@pytest.mark.timeout(400)  # half a minute, on a machine that may be busy
+@pytest.mark.timeout(600)  # half a minute, on a machine that may be very busy
 def test_random_faults_of_aws_break_no_promise():
     seed = random.randrange(1 << 32)
     print(f"python -m tests.chaos.cloud --seed {seed} --hours 0.2")

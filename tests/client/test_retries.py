@@ -98,7 +98,7 @@ def test_what_does_not_pass_is_raised_at_once_with_its_code_and_data(server, cli
     assert raised.value.document == document
 
 
-def test_a_problem_nobody_knows_keeps_everything_it_said(server, client):
+def test_an_unknown_problem_keeps_all_its_members(server, client):
     server.failures = [(418, {"code": "teapot", "detail": "Short and stout.", "spout": [1, 2]})]
     with pytest.raises(ParkmeterProblem) as raised:
         client.endpoints()
@@ -115,7 +115,7 @@ def test_an_error_that_is_no_problem_says_what_came(server, client):
     assert "Missing Authentication Token" in raised.value.detail
 
 
-def test_a_good_answer_of_somebody_else_is_not_taken_for_a_gateways(server, client):
+def test_a_good_answer_of_another_server_is_not_taken_for_a_gateways(server, client):
     server.failures = [(200, {"hello": "world"}), (200, "<html>")]
     for _ in range(2):
         with pytest.raises(ParkmeterProblem) as raised:

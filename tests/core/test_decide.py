@@ -326,7 +326,7 @@ def test_a_top_up_while_draining_lets_it_go_on():
     assert decision.meter.run.phase is Phase.READY
 
 
-def test_a_top_up_while_stopping_waits_for_the_end_and_starts_anew():
+def test_a_top_up_while_stopping_waits_for_the_end_and_starts_again():
     stopping = at(SERVING, READY, CLOSE).meter
     topped_up = replace(
         stopping, expires_at=CLOSE + 10 * MINUTE, opened_at=CLOSE, credit_left=30 * MINUTE

@@ -47,7 +47,7 @@ def test_a_title_says_how_much_was_added(world, seconds, words):
     assert title(events(world)[0]) == f"ada added {words} to flan-t5"
 
 
-def test_a_life_is_told_from_top_up_to_stop(world):
+def test_a_run_has_events_from_top_up_to_stop(world):
     world.top_up(20)
     world.wind(25 * MINUTE)
     assert [title(event) for event in events(world)] == [
@@ -116,7 +116,7 @@ def test_an_unknown_price_is_unknown_and_never_zero():
     assert (made["price_per_hour"], made["spent"]) == (None, None)
 
 
-def test_a_failure_is_told_once_per_cause_and_run_however_often_it_is_tried(world):
+def test_a_failure_is_published_once_per_cause_and_run_whatever_the_attempts(world):
     world.top_up(20)
     for number, reason in enumerate(("exit code 1", "exit code 1", "no disk", "exit code 1")):
         world.driver.fail_next_start("flan-t5", reason)
@@ -127,7 +127,7 @@ def test_a_failure_is_told_once_per_cause_and_run_however_often_it_is_tried(worl
     assert [event.why for event in of_kind(world, Kind.FAILURE)] == ["exit code 1", "no disk"]
 
 
-def test_the_first_attempt_of_a_run_is_told_and_no_other(world):
+def test_the_first_attempt_of_a_run_is_published_and_no_other(world):
     world.top_up(20)
     world.driver.refuse("start", "flan-t5", 5, "no capacity")
     world.wind(2 * MINUTE)
@@ -173,7 +173,7 @@ def test_a_stop_for_idleness_says_so():
     assert [event.why for event in of_kind(world, Kind.STOP)] == ["no prompt for 1 min 0 s"]
 
 
-def test_whoever_ejected_is_named_to_receivers_and_not_in_a_line_for_everybody(world):
+def test_who_ejected_is_not_named_in_the_stop_of_the_journal(world):
     world.top_up(20)
     world.wind(MINUTE)
     world.service.eject("flan-t5", ADA)
@@ -182,7 +182,7 @@ def test_whoever_ejected_is_named_to_receivers_and_not_in_a_line_for_everybody(w
     assert (stop.who, stop.why) == ("parkmeter", "ejected")
 
 
-def test_the_same_failure_in_another_run_is_told_again(world):
+def test_the_same_failure_in_another_run_is_published_again(world):
     for _ in range(2):
         world.top_up(20)
         world.driver.fail_next_start("flan-t5", "exit code 1")
@@ -214,7 +214,7 @@ def test_attempts_of_one_run_are_one_start():
     assert one != cause_of(start("start:2026-06-22T12:00:01+00:00:1"))
 
 
-def test_what_is_nobodys_business_is_not_told(world):
+def test_keys_ids_and_the_eject_itself_are_not_published(world):
     world.top_up(20, key="my-secret-key")
     world.wind(MINUTE)
     world.service.eject("flan-t5", ADA)
@@ -242,7 +242,7 @@ def test_the_same_key_at_two_endpoints_is_two_events():
     assert Event.of(line).id == Event.of(line).id
 
 
-def test_an_endpoint_that_is_configured_no_more_is_told_of_all_the_same(world):
+def test_an_endpoint_removed_from_the_configuration_is_still_published(world):
     world.top_up(20)
     world.wind(MINUTE)
     announcing = EventBuilder(world.store)

@@ -167,7 +167,7 @@ def test_a_day_that_a_zone_left_out_has_no_window():
         ("Mon-Sun 00:00-24:00 UTC", "leaves no gap in the week"),
     ],
 )
-def test_mistakes_are_told(text, said):
+def test_mistakes_are_reported(text, said):
     with pytest.raises(ValueError, match=r"(?s).*") as raised:
         Hours.of([text])
     assert said in str(raised.value)

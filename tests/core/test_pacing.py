@@ -38,7 +38,7 @@ SERVING = look(STARTED, READY, NOW + MINUTE).meter
 CLOSE = SERVING.expires_at
 
 
-def test_far_away_nobody_looks_again_while_nothing_is_due():
+def test_a_remote_endpoint_is_not_looked_at_while_nothing_is_due():
     assert paced(SERVING, READY, NOW + 2 * MINUTE) == 90 * SECOND
 
 

@@ -49,5 +49,5 @@ def test_the_log_names_the_peer_once_in_a_while_and_says_how_many_more(caplog):
     delays(refused, 100)
     delays(refused, 1, at=6)
     first, second = (record.message for record in caplog.records)
-    assert first == f"a token of {EVE} was refused"
-    assert second == f"a token of {EVE} was refused (99 more since the last such line)"
+    assert first == f"refused a token from {EVE}"
+    assert second == f"refused a token from {EVE} (99 more since the last such line)"

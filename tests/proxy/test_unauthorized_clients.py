@@ -233,7 +233,7 @@ async def test_a_peer_that_guesses_waits_for_its_answers_and_one_with_a_token_do
         assert asyncio.get_running_loop().time() - begun < 0.5
         assert await slow > 0.9
         assert meter.plane.edge.refused_tokens.total == 11
-    assert "a token of 127.0.0.1 was refused" in caplog.messages
+    assert "refused a token from 127.0.0.1" in caplog.messages
 
 
 @on_both_loops

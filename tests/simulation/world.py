@@ -15,7 +15,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from parkmeter.core.meter import ZERO, Elapsed, Phase, Spec, is_open
-from parkmeter.errors import DriverError, StoreBusyError
+from parkmeter.errors import DriverError, StoreBusyError, UnknownEndpointError
 from parkmeter.ports import Store
 from parkmeter.proxy.gate import LocalGate, Permit
 from parkmeter.service import changes, parking
@@ -157,6 +157,8 @@ class Gateway:
         for name in self.specs:
             try:
                 self.service.provision(name, world.initial.get(name, ZERO))
+            except UnknownEndpointError:  # another reload, which a gateway has not, removed it
+                continue
             except StoreBusyError:
                 continue
         self.service.begin()

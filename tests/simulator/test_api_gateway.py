@@ -104,7 +104,7 @@ def refused(asked: Asked, **of: str) -> str:
     return error.value.kind
 
 
-def test_without_an_identity_nobody_is_asked():
+def test_without_an_identity_the_authorizer_is_not_invoked():
     asked = Asked(policy("Allow"))
     assert refused(asked, token="") == "UNAUTHORIZED"
     assert asked.times == 0
@@ -259,7 +259,7 @@ def test_a_request_becomes_an_event_of_format_1_and_the_answer_a_response(cloud)
 
 
 @pytest.mark.parametrize("path", ["/prod", "/prod/"])
-def test_the_root_of_a_stage_is_told_as_it_was_asked_for(cloud, path):
+def test_the_root_of_a_stage_is_passed_on_as_requested(cloud, path):
     _, body = ask(cloud, "PATCH", path)
     event = json.loads(body)
     assert (event["path"], event["requestContext"]["path"]) == ("/", path)

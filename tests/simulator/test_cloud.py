@@ -160,7 +160,7 @@ def test_the_dashboard_is_served_under_the_stage_and_asks_for_what_is_new(cloud)
 @pytest.mark.parametrize(
     ("token", "code", "problem"), [(None, 401, "token_missing"), ("wrong", 403, "token_refused")]
 )
-def test_who_has_no_valid_token_is_told_so_in_problem_json(cloud, token, code, problem):
+def test_a_refused_token_is_answered_with_problem_json(cloud, token, code, problem):
     for path in ("/endpoint-expiry", "/flan"):
         said = curl(cloud, path, token=token)
         assert said[:2] == (code, "application/problem+json")

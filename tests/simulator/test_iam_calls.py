@@ -9,7 +9,8 @@ import pytest
 from botocore.awsrequest import AWSPreparedRequest, AWSResponse
 from botocore.exceptions import ClientError
 
-from simulator.iam.calls import Call, UncheckedCallError, needs
+from simulator.iam.call import Call, UncheckedCallError
+from simulator.iam.calls import needs
 from simulator.iam.reach import Place
 from simulator.iam.wire import HttpRequest, Signature, call_of, denial, signature_of
 

@@ -87,7 +87,7 @@ def test_condition_operators(
     assert allowed(statement, "dynamodb:GetItem", aws__key=request_has) is holds
 
 
-def test_what_is_not_simulated_is_said_and_not_guessed():
+def test_what_is_not_simulated_is_reported_and_not_guessed():
     with pytest.raises(NotImplementedError, match="NotAction"):
         Statement.of({"Effect": "Allow", "NotAction": "x", "Resource": "*"})
     with pytest.raises(NotImplementedError, match="NumericLessThan"):

@@ -70,7 +70,7 @@ def test_a_port_that_is_none_is_refused_in_plain_words():
     assert done.stderr == "PARKMETER_CLOUD_PORT=http: a port is a number up to 65535\n"
 
 
-def test_a_port_that_is_taken_is_told():
+def test_a_port_that_is_taken_is_reported():
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
         done = subprocess.run(

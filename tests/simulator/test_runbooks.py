@@ -27,7 +27,11 @@ PAGE = Path(__file__).parents[2] / "docs" / "aws-operations.md"
 LAST = ("## DELETE_FAILED", "## Removing an endpoint")
 """Sections that remove the deployment."""
 
-NOT_SIMULATED = {("ce", "GetCostAndUsage"), ("sagemaker", "ListEndpointConfigs")}
+NOT_SIMULATED = {
+    ("ce", "GetCostAndUsage"),
+    ("sagemaker", "ListEndpointConfigs"),
+    ("sagemaker", "UpdateEndpointWeightsAndCapacities"),
+}
 
 
 @pytest.fixture(scope="module")

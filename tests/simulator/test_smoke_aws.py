@@ -19,7 +19,7 @@ from simulator.sagemaker.endpoint import Delays
 from tests.support.gateway_process import eventually
 from tools.smoke_aws.facts import FACTS, Verdict
 
-pytestmark = [pytest.mark.timeout(900), pytest.mark.extended]
+pytestmark = [pytest.mark.timeout(2400), pytest.mark.extended]
 
 DELAYS = Delays(
     create=timedelta(seconds=15),
@@ -97,7 +97,7 @@ def left_by(cloud: SimulatedCloud, prefix: str) -> list[str]:
 
 def test_a_run_proves_what_it_says_and_leaves_nothing(cloud: SimulatedCloud, tmp_path: Path):
     run = start(cloud, tmp_path)
-    _, output = run.communicate(timeout=600)
+    _, output = run.communicate(timeout=1800)
     report = next(tmp_path.glob("*/report.md")).read_text(encoding="utf-8")
     assert run.returncode == 0, f"{output}\n{report}"
     assert "# Smoke test on AWS: succeeded" in report
@@ -120,7 +120,7 @@ def test_the_watchdog_ends_a_run_that_is_killed(cloud: SimulatedCloud, tmp_path:
     run.wait()
     run.stderr.close()
     (log,) = tmp_path.glob("*/watchdog.log")
-    eventually(lambda: "everything is deleted" in log.read_text(encoding="utf-8"), 300, every=1)
+    eventually(lambda: "everything is deleted" in log.read_text(encoding="utf-8"), 900, every=1)
     prefix = re.search(r"watching (\S+)", log.read_text(encoding="utf-8"))[1]
     assert left_by(cloud, prefix) == []
 

@@ -6,7 +6,7 @@ STACK = "FlanT5AsyncStack"
 POLICY = "AWS::ApplicationAutoScaling::ScalingPolicy"
 
 
-def test_results_and_failures_go_to_the_bucket_and_are_told_to_topics(seed: Templates):
+def test_results_and_failures_go_to_the_bucket_and_are_published_to_topics(seed: Templates):
     config = seed.one(STACK, "AWS::SageMaker::EndpointConfig")["Properties"]
     output = config["AsyncInferenceConfig"]["OutputConfig"]
     assert flat(output["S3OutputPath"]).endswith("/results")

@@ -306,7 +306,7 @@ def test_a_function_may_not_create_its_log_group_which_would_outlive_the_stack(
             assert re.search(r"(Metered|Async)Stack Role[0-9A-F]{8}$", where), where
 
 
-def test_no_role_has_a_managed_policy_of_somebody_else(several: Templates):
+def test_no_role_has_a_managed_policy_that_is_not_ours(several: Templates):
     for stack, logical_id, resource in several.everything():
         if resource["Type"] == "AWS::IAM::Role":
             assert "ManagedPolicyArns" not in resource["Properties"], (stack, logical_id)

@@ -67,7 +67,7 @@ def test_of_a_large_file_only_the_tables_that_matter_most_are_checked(tmp_path, 
         SqliteStore(path)
 
 
-def test_damage_that_is_found_later_is_said_once_and_stops_all_changes(tmp_path, caplog):
+def test_damage_that_is_found_later_is_logged_once_and_stops_all_changes(tmp_path, caplog):
     path = tmp_path / "store.sqlite"
     store = filled(path)
     store.close()  # its connections have pages in memory
@@ -156,7 +156,7 @@ def test_a_gateway_whose_lock_is_gone_commits_nothing_beside_its_successor(tmp_p
         second.release()
 
 
-def test_a_store_that_cannot_be_opened_is_said_in_plain_words(tmp_path):
+def test_a_store_that_cannot_be_opened_is_reported_in_plain_words(tmp_path):
     (tmp_path / "store.sqlite").mkdir()
     with pytest.raises(ConfigError, match="cannot be opened: Is a directory"):
         SqliteStore(tmp_path / "store.sqlite")

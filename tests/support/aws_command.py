@@ -21,6 +21,9 @@ from botocore.validate import ParamValidator
 CUSTOM = {("logs", "tail"), ("cloudformation", "deploy")}
 """Commands of the command line that are no operation."""
 
+_RENAMED = {("Subscribe", "notification-endpoint"): "endpoint"}
+"""Options that the command line names otherwise than the service."""
+
 _GLOBAL = {"--region", "--query", "--output", "--profile"}
 _ONLY_OF_THE_COMMAND_LINE = {"--cli-binary-format"}
 
@@ -87,6 +90,7 @@ def parse(command: str) -> AwsCommand:
         if option in _GLOBAL | _ONLY_OF_THE_COMMAND_LINE:
             continue
         name = option.removeprefix("--")
+        name = _RENAMED.get((model.name, name), name)
         wanted = not name.startswith("no-") or name in members
         member = members.get(name if wanted else name.removeprefix("no-"))
         if member is None:

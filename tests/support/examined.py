@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -27,11 +28,13 @@ from simulator.deployment import Deployed, deployed
 from simulator.moto_services import MotoServices
 from simulator.sagemaker.account import ACCOUNT
 from simulator.sagemaker.simulator import IMAGE, ROLE, SageMakerSimulator
+from tests.support.aws_command import parse
 from tests.support.wound_sagemaker import Wound
 
 BUCKET, ARTIFACT = "models-of-ours", "flan/model.tar.gz"
 KINDS = ("ml.g5.12xlarge", "ml.p4d.24xlarge")
 PROJECT = [{"Key": "project", "Value": "parkmeter"}]
+_COMMAND = re.compile(r"aws [a-z0-9-]+ [a-z-]+ --.*?(?= \(|, then|$)")
 _MANIFEST = {
     "schemaVersion": 2,
     "mediaType": "application/vnd.docker.distribution.manifest.v2+json",
@@ -83,8 +86,12 @@ class Examined:
         return _SESSION.client(service, region_name=self.region)
 
     def findings(self) -> list[Finding]:
-        """Examine it now."""
-        return examine(FewRegions(self.region, _SESSION), self.prefix, self.wound.now())
+        """Examine it now; each command that a finding names is one of the command line."""
+        findings = examine(FewRegions(self.region, _SESSION), self.prefix, self.wound.now())
+        for finding in findings:
+            for command in _COMMAND.findall(finding.do):
+                parse(command)
+        return findings
 
     def trouble(self) -> dict[str, Finding]:
         """Return what is wrong, by subject."""

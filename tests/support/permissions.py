@@ -18,10 +18,10 @@ WRITE = "PARKMETER_WRITE_PERMISSIONS"
 _HEAD = """# Permissions on AWS
 
 What each role of a deployment may do: the statements of the deployed templates, for the prefix
-`parkmeter` and one endpoint `flan-t5` with `idle_minutes`, `wake_minutes` and its queue; the roles
-of further endpoints are the same. Written by `make permissions`, which deploys everything into the
-simulated cloud, where every call is held against these statements as IAM does it: 0 calls without
-a grant, 0 grants without a call, 0 grants that could never match.
+`parkmeter` and one endpoint `flan-t5` with `idle_minutes`, `wake_minutes` and a metered queue; some
+stand twice, without that queue and with it. Written by `make permissions`, which deploys
+everything into the simulated cloud, where every call is held against these statements as IAM does
+it: 0 calls without a grant, 0 grants without a call, 0 grants that could never match.
 
 """
 

@@ -120,8 +120,13 @@ def _example(body: dict[str, Any]) -> dict[str, Any]:
     media = body["content"]["application/json"]
     if "example" in media:
         return dict(media["example"])
-    properties = media["schema"].get("properties", {})
-    return {key: value["examples"][0] for key, value in properties.items() if "examples" in value}
+    schema = media["schema"]
+    others = {name for form in schema.get("oneOf", [])[1:] for name in form["required"]}
+    return {
+        key: value["examples"][0]
+        for key, value in schema.get("properties", {}).items()
+        if "examples" in value and key not in others
+    }
 
 
 def _prose(text: str) -> str:

@@ -87,7 +87,9 @@ def parsed(shape: type[_Shape], document: object) -> _Shape:
     except ValidationError as error:
         finding = error.errors(include_url=False, include_context=False)[0]
         field = ".".join(map(str, finding["loc"]))
-        mistake = _MISTAKES.get(finding["type"], finding["msg"])
+        mistake = _MISTAKES.get(
+            finding["type"], finding["msg"].replace("Input should be", "must be", 1)
+        )
         raise InvalidRequestError(f"{field} {mistake}.", field=field) from None
 
 

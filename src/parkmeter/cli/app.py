@@ -40,8 +40,8 @@ def parkmeter(
 ) -> None:
     """Run a parking meter for model endpoints: a GPU endpoint lives only while its meter has time.
 
-    `up` runs a gateway on this machine. All other commands call the gateway of PARKMETER_URL and
-    PARKMETER_TOKEN, here or on AWS, or else the one that runs on this machine.
+    `up` runs a gateway on this machine. All other commands call the gateway of
+    PARKMETER_URL and PARKMETER_TOKEN, or else the one on this machine.
     """
 
 

@@ -1,6 +1,6 @@
 """The commands for the files of a state folder: `backup`, `restore`, `links rotate`.
 
-They need neither token nor address: who may write the folder may run them.
+They need neither token nor address: write access to the folder is the permission.
 """
 
 import json
@@ -26,7 +26,7 @@ Config = Annotated[
     ),
 ]
 
-links = typer.Typer(no_args_is_help=True, help="The links in warnings.")
+links = typer.Typer(no_args_is_help=True, help="Manage the links in warnings.")
 
 
 def register(app: typer.Typer) -> None:
@@ -46,10 +46,10 @@ def backup(
     config: Config = None,
     as_json: AsJson = False,
 ) -> None:
-    """Copy the store of a gateway, which may go on working meanwhile.
+    """Back up the store; a running gateway is not disturbed.
 
-    The copy has everything that was acknowledged before. It holds meters, journal, audit and the
-    digests of tokens, no secret. FILE may be a folder.
+    The copy has every change acknowledged before the command began: meters, journal, audit, and
+    the digests of tokens. It has no secret. FILE may be a folder.
     """
     from parkmeter.stores.backup_files import folder_of, manual_name
     from parkmeter.stores.sqlite_backup import back_up
@@ -73,9 +73,9 @@ def restore(
     config: Config = None,
     as_json: AsJson = False,
 ) -> None:
-    """Put a backup in the place of the store. Refused while a gateway works in the folder.
+    """Replace the store by a backup. Refused while a gateway is running in the folder.
 
-    The file that was there is kept beside it. What happened after the backup is not in it: time
+    The previous store is kept beside the new one. Everything after the backup is lost: time
     bought since then is missing, and tokens revoked since then work again.
     """
     from parkmeter.stores.sqlite_backup import restore as put_back
@@ -93,16 +93,16 @@ def restore(
         return
     typer.echo(f"Restored {file} to {folder.store}.")
     if kept is not None:
-        typer.echo(f"The file that was there: {kept}")
-    typer.echo("Tokens revoked or rotated since the backup have their old state again:")
-    typer.echo("  parkmeter token list")
+        typer.echo(f"The previous store is kept: {kept}")
+    typer.echo("Tokens revoked or rotated since the backup have their old state again. Next:")
+    typer.echo("  parkmeter up, then parkmeter token list in another terminal")
 
 
 @links.command("rotate")
 def rotate_links(*, state: State = None, config: Config = None, as_json: AsJson = False) -> None:
-    """Change the secret that signs the links in warnings: links sent before stop working.
+    """Replace the secret that signs the links in warnings; links already sent stop working.
 
-    Warnings that are sent from now on have working links.
+    Later warnings have working links.
     """
     from parkmeter.errors import NoGatewayError
     from parkmeter.gateway.reload import reload_gateway
@@ -121,7 +121,7 @@ def rotate_links(*, state: State = None, config: Config = None, as_json: AsJson 
     if as_json:
         typer.echo(json.dumps({"rotated": True, "running": running}))
     else:
-        typer.echo("Links sent before now no longer work; the next warnings have new ones.")
+        typer.echo("Links already sent no longer work; later warnings have new ones.")
 
 
 @contextmanager

@@ -174,7 +174,8 @@ def doctor(
     ] = False,
     prefix: Annotated[str, typer.Option(help="With --aws: the deployment's.")] = "parkmeter",
     region: Annotated[
-        str | None, typer.Option(help="With --aws: the deployment's. [that of your AWS settings]")
+        str | None,
+        typer.Option(help="With --aws: the deployment's. Default: that of your AWS settings."),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -211,7 +212,7 @@ def _examine_aws(prefix: str, region: str | None) -> "list[Finding]":
     from importlib.util import find_spec
 
     if find_spec("boto3") is None:
-        typer.echo("--aws needs boto3. Install it: pip install 'parkmeter[aws]'", err=True)
+        typer.echo("--aws needs boto3. In a clone: .venv/bin/pip install -e '.[aws]'", err=True)
         raise typer.Exit(1)
     from parkmeter.aws.doctor.account import Account
     from parkmeter.aws.doctor.examine import examine

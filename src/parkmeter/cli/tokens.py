@@ -12,12 +12,12 @@ from parkmeter.cli.options import AsJson, State, Url, endpoint_names
 from parkmeter.cli.output import columns, day_time, err, local_now, out, plain_json
 
 if TYPE_CHECKING:  # importing it takes longer than `--help` may
-    from parkmeter.client import AuditLine, Client, Token
+    from parkmeter.client import Client, Token
 
 app = typer.Typer(no_args_is_help=True, help="Create, list, rotate and revoke tokens.")
 
 Cut = Annotated[
-    bool, typer.Option("--cut", help="Also break off what this token is being answered.")
+    bool, typer.Option("--cut", help="Also break off answers that this token is receiving.")
 ]
 
 
@@ -146,13 +146,12 @@ def audit(
                 plain_json(line.raw)
             return
         today = local_now()
-        cells = ([day_time(one.at, today), one.by, one.action, _subject(one)] for one in lines)
+        cells = (
+            [day_time(one.at, today), one.by, one.action, one.subject or "", one.what]
+            for one in lines
+        )
         for text in columns(cells):
             out.print(text)
-
-
-def _subject(line: "AuditLine") -> str:
-    return f"{line.subject}  {line.what}" if line.subject else line.what
 
 
 def _find(client: "Client", given: str) -> "Token":

@@ -86,9 +86,8 @@ def _banner(started: Started) -> None:
     )
     for line in [*lines, *open_lines(started.open_at)]:
         out.print(line)
-    # From here on both are printed; before, they would have split the lines above.
-    for stream in ("parkmeter.journal", "parkmeter.audit"):
-        logging.getLogger(stream).setLevel(logging.INFO)
+    # Printed from here on; before, it would have split the lines above.
+    logging.getLogger("parkmeter.journal").setLevel(logging.INFO)
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,8 +203,8 @@ def _log_to_stderr() -> None:
     lines = logging.StreamHandler(sys.stderr)
     lines.setFormatter(logging.Formatter("%(message)s"))
     audit.handlers = [lines]
-    # Collected from the start: the first screen may take seconds, and acts do not wait for it. A
-    # person's screen stays whole; `parkmeter audit` has what happened before it.
+    # Collected from the start: the first screen may take seconds, and acts do not wait for it. On a
+    # terminal JSON is noise: most acts have a line of their own, `parkmeter audit` shows all.
     audit.setLevel(logging.WARNING if err.is_terminal else logging.INFO)
     # It warns of every malformed request, without its sender; the answer says what was wrong.
     logging.getLogger("uvicorn.error").setLevel(logging.ERROR)

@@ -51,9 +51,9 @@ class GatewaySettings(Section):
     )
     allowed_hosts: tuple[str, ...] = Field(
         (),
-        description="Further names under which the gateway is called without a token while it "
-        "listens on this machine only; *.example.org stands for all below it. Known without: "
-        "localhost, addresses, and the host of public_url.",
+        description="Further Host names accepted without a token while the gateway listens on "
+        "loopback only; *.example.org matches all below it. Always accepted: localhost, "
+        "addresses, and the host of public_url.",
         examples=[["meter.example.org"]],
     )
     trusted_proxies: tuple[str, ...] = Field(

@@ -93,7 +93,10 @@ def _read(file: Path) -> str:
     try:
         return file.read_text(encoding="utf-8")
     except FileNotFoundError:
-        raise ConfigError(f"There is no configuration file {file}.") from None
+        raise ConfigError(
+            f"There is no configuration file {file}. Name an existing one; without any, "
+            "`parkmeter up` runs the demo endpoint."
+        ) from None
     except OSError as error:
         raise ConfigError(f"{file} cannot be read: {error.strerror or error}.") from None
     except UnicodeDecodeError as error:

@@ -61,7 +61,7 @@ class NotifySettings(Section):
     )
     apprise: Annotated[tuple[str, ...], Field(max_length=_MOST_RECEIVERS)] = Field(
         (),
-        description='Apprise addresses, such as "slack://…"; needs parkmeter[notify].',
+        description='Apprise addresses, such as "slack://…"; needs the extra `notify`.',
         repr=False,
         exclude=True,
     )

@@ -135,7 +135,7 @@ class EndpointSettings(Section):
     paths: tuple[str, ...] = Field(
         ("/*",),
         description="Paths of the server that a token with invoke reaches, beside the one for "
-        "prompts; /* at the end stands for all that follows. Others need admin, and so do engine "
+        "prompts; /* at the end matches the rest. Other paths need admin, and so do engine "
         "controls that are not named in full. Default: all paths but engine controls.",
         examples=[["/v1/*", "/tokenize"]],
     )

@@ -108,7 +108,7 @@ def _meters(
             late.append(name)
             yield _overdue(state, name, close, running=running)
     if not late:
-        yield good("meters", "none past its close is still unsettled")
+        yield good("meters", "none is overdue")
 
 
 def _backups(state: StateFolder, now: datetime, *, running: bool, days: int | None) -> Finding:
@@ -120,8 +120,8 @@ def _backups(state: StateFolder, now: datetime, *, running: bool, days: int | No
     made = datetime.fromtimestamp(backup.stat().st_mtime, UTC)
     if running and days and now - made > _BACKUP_DUE:
         do = "The gateway's log says why there is no newer one. Now: parkmeter backup"
-        return wrong("backup", f"the newest is of {utc(made)}", do)
-    return good("backup", f"the newest is of {utc(made)}")
+        return wrong("backup", f"newest: {utc(made)}", do)
+    return good("backup", f"newest: {utc(made)}")
 
 
 def _overdue(state: StateFolder, name: str, close: datetime, *, running: bool) -> Finding:

@@ -18,7 +18,7 @@ from types import FrameType
 import uvicorn
 import uvloop
 
-from parkmeter.config.diff import compare
+from parkmeter.config.diff import Changes, compare
 from parkmeter.config.settings import Settings
 from parkmeter.core.audit import Action
 from parkmeter.core.report import Report
@@ -109,8 +109,8 @@ class Gateway:
         """
         lines = []
         if parts.link_secret.refresh():
-            lines.append("links: the secret is new; links sent before no longer work")
-            parts.audit.note(Action.LINKS_ROTATED, BY_HAND, "links sent before no longer work")
+            lines.append("links: new secret; links already sent no longer work")
+            parts.audit.note(Action.LINKS_ROTATED, BY_HAND, "links already sent no longer work")
         try:
             settings = self._reread()
             changes = compare(self._settings, settings)
@@ -122,7 +122,9 @@ class Gateway:
         if self._server is not None:
             self._server.config.timeout_graceful_shutdown = round(settings.gateway.shutdown_seconds)
         retry = "its first minutes could not be written; reload again"
-        lines += changes.lines() + [f"{name}: {retry}" for name in busy]
+        if not lines or changes != Changes():
+            lines += changes.lines()
+        lines += [f"{name}: {retry}" for name in busy]
         parts.audit.note(Action.RELOADED, BY_HAND, "; ".join(lines))
         return lines
 

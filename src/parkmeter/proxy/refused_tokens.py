@@ -54,5 +54,5 @@ class RefusedTokens:
             return
         more = self._unlogged - 1
         others = f" ({more} more since the last such line)" if more else ""
-        log.warning("a token of %s was refused%s", peer or "an unknown peer", others)
+        log.warning("refused a token from %s%s", peer or "an unknown peer", others)
         self._logged_at, self._unlogged = now, 0
