@@ -15,7 +15,12 @@ from types import SimpleNamespace
 from typing import Any
 
 from parkmeter.core.meter import ZERO, Elapsed, Phase, Spec, is_open
-from parkmeter.errors import DriverError, StoreBusyError, UnknownEndpointError
+from parkmeter.errors import (
+    DriverError,
+    EndpointUnreachableError,
+    StoreBusyError,
+    UnknownEndpointError,
+)
 from parkmeter.ports import Store
 from parkmeter.proxy.gate import LocalGate, Permit
 from parkmeter.service import changes, parking
@@ -39,7 +44,7 @@ from tests.simulation.watched_driver import WatchedDriver
 NOON = datetime(2026, 6, 22, 12, 0, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
 JUMP = 5 * SECOND
-INJECTED = (StoreBusyError, LostReply, DriverError, NotifierFault)
+INJECTED = (StoreBusyError, LostReply, DriverError, EndpointUnreachableError, NotifierFault)
 EFFECTS = ("store.commit", "store.commit", "driver.start", "driver.stop", "driver.keep", "gate")
 MOST_AT_ONCE = 400
 """Reconciles at one moment; more of them are a clock that does not come to rest."""
