@@ -252,4 +252,4 @@ def test_without_boto3_or_a_region_the_command_says_what_to_do(monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda _name: None)
     done = CliRunner().invoke(app, ["doctor", "--aws"])
     assert done.exit_code == 1
-    assert "pip install 'parkmeter[aws]'" in done.output
+    assert "pip install -e '.[aws]'" in done.output

@@ -53,7 +53,8 @@ class Story:
     def opens(self, minutes: float = 10) -> None:
         until = self.clock.time + timedelta(minutes=minutes)
         run = Run(phase=Phase.STARTING, started_at=self.clock.time)
-        self.meter = replace(self.meter, expires_at=until, opened_at=self.clock.time, run=run)
+        now = self.clock.time
+        self.meter = replace(self.meter, expires_at=until, opened_at=now, run=run, settled=False)
 
     def serves(self) -> None:
         run = replace(self.meter.run, phase=Phase.READY, ready_at=self.clock.time, address="there")
