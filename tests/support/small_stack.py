@@ -27,17 +27,23 @@ def answer(event, **more):
 """Code that a custom resource's function begins with: `answer(event, Status=…)`."""
 
 
+def prepare(cloud: SimulatedCloud) -> None:
+    """Make the bucket of packages and the role of functions and models, once."""
+    s3 = cloud.client("s3")
+    if BUCKET not in [bucket["Name"] for bucket in s3.list_buckets()["Buckets"]]:
+        s3.create_bucket(Bucket=BUCKET)
+        services = {"Service": ["lambda.amazonaws.com", "sagemaker.amazonaws.com"]}
+        trust = json.dumps({"Statement": [{"Effect": "Allow", "Principal": services}]})
+        cloud.client("iam").create_role(RoleName="any", AssumeRolePolicyDocument=trust)
+
+
 def function(cloud: SimulatedCloud, name: str, code: str, **more: Any) -> dict[str, Any]:
     """Upload a package of `code`; return the template's resource for a function `name` of it."""
     written = io.BytesIO()
     with zipfile.ZipFile(written, "w") as package:
         package.writestr("index.py", code)
     s3, key = cloud.client("s3"), f"{name}-{time.monotonic_ns()}.zip"
-    if BUCKET not in [bucket["Name"] for bucket in s3.list_buckets()["Buckets"]]:
-        s3.create_bucket(Bucket=BUCKET)
-        services = {"Service": ["lambda.amazonaws.com", "sagemaker.amazonaws.com"]}
-        trust = json.dumps({"Statement": [{"Effect": "Allow", "Principal": services}]})
-        cloud.client("iam").create_role(RoleName="any", AssumeRolePolicyDocument=trust)
+    prepare(cloud)
     s3.put_object(Bucket=BUCKET, Key=key, Body=written.getvalue())
     properties = {
         "FunctionName": name,
@@ -63,6 +69,7 @@ def permission(function_id: str, service: str) -> dict[str, Any]:
 
 def deploy(cloud: SimulatedCloud, name: str, resources: dict[str, Any]) -> str:
     """Create or update a stack; return its final status."""
+    prepare(cloud)
     client, template = cloud.client("cloudformation"), json.dumps({"Resources": resources})
     there = [stack["StackName"] for stack in client.describe_stacks()["Stacks"]]
     operation = client.update_stack if name in there else client.create_stack
