@@ -30,6 +30,21 @@ def volume_key(settings: Settings, instance_type: str) -> str | None:
     return settings.kms_key if _WITHOUT_LOCAL_DISK.match(instance_type) else None
 
 
+def encrypt_volumes(settings: Settings, region: str) -> Iterator[Grant]:
+    """Yield the grant to create endpoints with encrypted volumes; nothing without such.
+
+    SageMaker passes the key on to the instances in the name of the caller of CreateEndpoint (guide,
+    API permissions), and refuses the endpoint otherwise.
+    """
+    kinds = (kind for endpoint in settings.endpoints for kind in endpoint.instance_types)
+    if settings.kms_key is not None and any(volume_key(settings, kind) for kind in kinds):
+        yield Grant(
+            ("kms:CreateGrant", "kms:DescribeKey"),
+            (settings.kms_key,),
+            {"StringEquals": {"kms:ViaService": f"sagemaker.{region}.amazonaws.com"}},
+        )
+
+
 def use_key(settings: Settings, region: str, *services: str) -> Iterator[Grant]:
     """Yield the grant to use the key through these services only; nothing without a key."""
     if settings.kms_key is not None:

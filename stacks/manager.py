@@ -16,6 +16,7 @@ from aws_cdk import (
 from constructs import Construct
 
 from stacks.alarms import Monitoring
+from stacks.encryption import encrypt_volumes
 from stacks.functions import Deployment, MeterFunction, Program, kept_log_group
 from stacks.iam import Grants
 from stacks.iam_scaling import limit_queues
@@ -107,6 +108,7 @@ class EndpointManagerStack(Stack):
                 may.sign_links(),
                 may.find_address(),
                 *may.start_endpoints(),
+                *encrypt_volumes(self._settings, self._settings.region),
                 *may.see_and_stop_endpoints(),
                 may.list_endpoints(),
                 topic.publish(),

@@ -100,7 +100,10 @@ ACTIONS: dict[str, Action] = {
     **_actions("s3", "GetObject PutObject DeleteObject", [_OBJECT], _S3),
     **_actions("s3", "ListBucket", [_BUCKET], (*_S3, "s3:prefix")),
     **_actions(
-        "kms", "Decrypt DescribeKey Encrypt GenerateDataKey", [ARN + "key/+"], ("kms:ViaService",)
+        "kms",
+        "CreateGrant Decrypt DescribeKey Encrypt GenerateDataKey",
+        [ARN + "key/+"],
+        ("kms:ViaService",),
     ),
     **_actions("ecr", "GetAuthorizationToken", [ANY_RESOURCE]),
     **_actions(

@@ -7,7 +7,7 @@ import re
 import pytest
 
 import app
-from stacks.encryption import volume_key
+from stacks.encryption import encrypt_volumes, volume_key
 from stacks.settings import ExistingTable, Settings, Vpc
 from tests.support.synthesized import Templates, flat, listed
 
@@ -107,6 +107,23 @@ def test_sagemaker_gets_the_key_only_where_an_instance_has_a_volume(guarded: Tem
     assert keys == {"ml.g5.12xlarge": None, "ml.g5.24xlarge": None, "ml.m5.2xlarge": key}
     for kind in ("ml.m5d.xlarge", "ml.g4dn.xlarge", "ml.p4d.24xlarge", "ml.p5.48xlarge"):
         assert volume_key(guarded.settings, kind) is None, kind
+
+
+def test_the_clock_may_pass_the_key_on_to_the_volumes_of_endpoints_and_to_nothing_else(
+    guarded: Templates, seed: Templates
+):
+    (passed,) = (
+        statement
+        for statement in guarded.statements(MANAGER, "ClockRole")
+        if "kms:CreateGrant" in statement["Action"]
+    )
+    assert passed["Resource"] == guarded.settings.kms_key
+    via = {"kms:ViaService": "sagemaker.us-east-1.amazonaws.com"}
+    assert passed["Condition"] == {"StringEquals": via}
+    assert "kms:CreateGrant" not in guarded.actions(MANAGER, "LifecycleRole")
+    only_local_disks = dataclasses.replace(guarded.settings, endpoints=(app.FLAN_T5_XXL,))
+    assert list(encrypt_volumes(only_local_disks, "us-east-1")) == []
+    assert "kms:CreateGrant" not in seed.actions(MANAGER, "ClockRole")
 
 
 def test_a_vpc_a_driver_and_several_instances_reach_sagemaker(guarded: Templates):
