@@ -1,5 +1,6 @@
 """`make smoke-aws` without a deployment: its question, its watchdog, its report."""
 
+import json
 import os
 import subprocess
 import sys
@@ -21,6 +22,7 @@ from simulator.sagemaker.endpoint import Delays
 from simulator.sagemaker.simulator import SageMakerSimulator
 from tests.support.aws_command import parse
 from tests.support.gateway_process import eventually
+from tools.smoke_aws import cleanup
 from tools.smoke_aws.cleanup import left_over, manual_commands
 from tools.smoke_aws.facts import FACTS, Verdict
 from tools.smoke_aws.report import Outcome, Step, report
@@ -118,6 +120,26 @@ def test_the_watchdog_deletes_everything_when_its_run_is_gone(cloud: Cloud, tmp_
     assert watchdog.ready(60)
     assert watchdog.let_go() == 0, watchdog.log.read_text()
     assert left_over(run) == []
+
+
+def test_the_guard_in_the_account_stays_until_no_endpoint_is_left(
+    cloud: Cloud, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    cloud.leave_something()
+    run = run_in(tmp_path)
+    guard = run.stack("ProbeStack")
+    queue = {"Resources": {"Queue": {"Type": "AWS::SQS::Queue"}}}
+    stacks = run.client("cloudformation")
+    stacks.create_stack(StackName=guard, TemplateBody=json.dumps(queue))
+    monkeypatch.setattr(cleanup, "PAUSE", 0.1)
+    there: list[int] = []
+
+    def log(line: str) -> None:
+        if line.startswith(f"deleting the stack {guard}"):
+            there.append(len(cloud.sagemaker.account.endpoints()))
+
+    left = cleanup.end_everything(run, log, datetime.now(UTC) + timedelta(minutes=1))
+    assert (left, there) == ([], [0])
 
 
 def test_the_watchdog_leaves_a_run_alone_that_has_ended_by_itself(cloud: Cloud, tmp_path: Path):

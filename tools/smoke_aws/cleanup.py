@@ -23,14 +23,17 @@ PAUSE = 5.0
 LAST_STACKS = ("MeteredStack", "ProbeStack")
 """Ends of the names of stacks that others need while they are deleted."""
 
+_FOR_LAST_STACKS = timedelta(minutes=5)
+
 
 def end_everything(run: Run, log: Log, until: datetime) -> list[str]:
     """Delete all of a run; return what is left at the end of the time, empty if nothing is."""
     run = _remember_retained(run, log)
-    for last in (False, True):
-        _delete_stacks(run, log, until, last=last)
-    _delete_endpoints(run, log, until)
-    _delete_rest(run, log)
+    _delete_stacks(run, log, until, last=False)
+    # While an endpoint is there, so are the schedules in the account that delete it.
+    if _delete_endpoints(run, log, until):
+        _delete_stacks(run, log, max(until, now() + _FOR_LAST_STACKS), last=True)
+        _delete_rest(run, log)
     return left_over(run)
 
 
@@ -147,8 +150,8 @@ def _stacks(run: Run) -> dict[str, str]:
 # ── Endpoints ────────────────────────────────────────────────────────────────────────────────────
 
 
-def _delete_endpoints(run: Run, log: Log, until: datetime) -> None:
-    """Delete endpoints directly; one that is in progress is asked again until it may be deleted."""
+def _delete_endpoints(run: Run, log: Log, until: datetime) -> bool:
+    """Delete endpoints directly, one in progress as soon as it may be; return whether all went."""
     client = run.client("sagemaker")
     # An endpoint that is being created cannot be deleted, however late it is.
     until = max(until, now() + timedelta(minutes=1))
@@ -157,12 +160,13 @@ def _delete_endpoints(run: Run, log: Log, until: datetime) -> None:
         with _going_on(log, "the endpoints"):
             there = _endpoints(run)
             if not there:
-                return
+                return True
         for name in there:
             log(f"deleting the endpoint {name}")
             with _going_on(log, name):
                 client.delete_endpoint(EndpointName=name)
         time.sleep(PAUSE)
+    return False
 
 
 def _endpoints(run: Run) -> list[str]:

@@ -59,12 +59,14 @@ class ProbeStack(Stack):
             "GuardRole",
             assumed_by=aws_iam.ServicePrincipal("scheduler.amazonaws.com"),
         )
-        ours = (
-            f"arn:{Aws.PARTITION}:sagemaker:{run.region}:{Aws.ACCOUNT_ID}:endpoint/{run.prefix}-*"
-        )
-        role.add_to_policy(
-            aws_iam.PolicyStatement(actions=["sagemaker:DeleteEndpoint"], resources=[ours])
-        )
+        # SageMaker deletes an endpoint that is scaled only for one who may end its scaling.
+        for action, resource in (
+            ("sagemaker:DeleteEndpoint", f"endpoint/{run.prefix}-*"),
+            ("application-autoscaling:DeregisterScalableTarget", "scalable-target/*"),
+        ):
+            service, _, _ = action.partition(":")
+            arn = f"arn:{Aws.PARTITION}:{service}:{run.region}:{Aws.ACCOUNT_ID}:{resource}"
+            role.add_to_policy(aws_iam.PolicyStatement(actions=[action], resources=[arn]))
         schedule = aws_scheduler.CfnSchedule
         for name in ENDPOINTS:
             guard = schedule(
