@@ -95,13 +95,15 @@ def test_an_endpoint_configuration_that_was_deleted(cloud: Examined):
     cloud.sagemaker.client().delete_endpoint_config(EndpointConfigName="on-a10g")
     found = cloud.trouble()["model of flan-t5"]
     assert "ml.g5.12xlarge is started from does not exist any more" in found.seen
-    assert found.do == "cdk deploy FlanT5MeteredStack"
+    stack = "FlanT5MeteredStack"
+    # CloudFormation does not see what was deleted by hand.
+    assert found.do == f"cdk destroy {stack} --exclusively && cdk deploy {stack}"
 
 
 def test_a_definition_that_cannot_be_read(cloud: Examined):
     cloud.deployment.put("falcon-7b", "{}")
     found = cloud.trouble()["definition of falcon-7b"]
-    assert found.do == "cdk deploy Falcon7bMeteredStack"
+    assert found.do.startswith("cdk deploy Falcon7bMeteredStack (if that finds no changes: cdk ")
 
 
 def test_a_subscription_that_was_not_confirmed_or_does_not_exist(cloud: Examined):
@@ -142,6 +144,7 @@ def test_an_async_endpoint_whose_stack_is_gone(cloud: Examined):
 def test_what_is_not_parkmeters_is_not_an_orphan(cloud: Examined):
     cloud.orphan("somebodys", [{"Key": "team", "Value": "vision"}])
     cloud.orphan("ours", [{"Key": TAG, "Value": cloud.prefix}])
+    cloud.orphan("of-an-unknown-stack", PROJECT)
     assert cloud.trouble() == {}
 
 
@@ -167,6 +170,9 @@ def test_stacks_that_failed_or_belong_to_no_endpoint(cloud: Examined):
         f"{prefix}-FalconMeteredStack": Level.NOTE,
         f"{prefix}-FalconAsyncStack": Level.WRONG,
     }
+    # It may also be that the manager is yet to be deployed with this endpoint.
+    left = [one for one in found if "Falcon" in one.seen]
+    assert all("or, if its endpoint is in app.py: cdk deploy" in one.do for one in left)
 
 
 def test_a_clock_that_has_stopped(cloud: Examined):

@@ -29,6 +29,7 @@ LAST = ("## DELETE_FAILED", "## Removing an endpoint")
 
 NOT_SIMULATED = {
     ("ce", "GetCostAndUsage"),
+    ("cloudformation", "DetectStackDrift"),
     ("sagemaker", "ListEndpointConfigs"),
     ("sagemaker", "UpdateEndpointWeightsAndCapacities"),
 }

@@ -22,13 +22,24 @@ _GONE = frozenset({"404", "NoSuchKey", "NoSuchBucket", "NotFound"})
 def examine_models(account: Account, deployment: Deployment) -> Iterator[Finding]:
     """Check each endpoint's configurations, and the image and artifact of their model."""
     for name, detail in deployment.broken.items():
-        yield wrong(f"definition of {name}", detail, f"cdk deploy {title_of(name)}MeteredStack")
+        stack = f"{title_of(name)}MeteredStack"
+        do = f"cdk deploy {stack} (if that finds no changes: {_made_again(stack)})"
+        yield wrong(f"definition of {name}", detail, do)
     for one in deployment.definitions.values():
         yield from _examine(account, one)
 
 
+def _made_again(stack: str) -> str:
+    """Return what replaces resources that were deleted or edited by hand.
+
+    A deployment alone would not: CloudFormation compares templates and finds no change.
+    """
+    return f"cdk destroy {stack} --exclusively && cdk deploy {stack}"
+
+
 def _examine(account: Account, one: Definition) -> Iterator[Finding]:
-    name, redeploy = one.spec.name, f"cdk deploy {title_of(one.spec.name)}MeteredStack"
+    name, stack = one.spec.name, f"{title_of(one.spec.name)}MeteredStack"
+    redeploy = f"cdk deploy {stack}"
     images: dict[str, None] = {}
     artifacts: dict[tuple[str, bool], None] = {}
     for kind, config in one.configs.items():
@@ -40,7 +51,7 @@ def _examine(account: Account, one: Definition) -> Iterator[Finding]:
             yield wrong(
                 f"model of {name}",
                 f"what {kind} is started from does not exist any more ({config})",
-                redeploy,
+                _made_again(stack),
             )
             continue
         if image := container.get("Image"):

@@ -90,7 +90,7 @@ def _orphans(account: Account, region: str) -> Iterator[str]:
                     owned[deployment] = _has_clock(account, region, deployment)
                 if not owned[deployment]:
                     yield endpoint["EndpointName"]
-            elif PROJECT in tags.items() and not _has_stack(account, region, tags.get(STACK)):
+            elif PROJECT in tags.items() and not _may_have_stack(account, region, tags.get(STACK)):
                 yield endpoint["EndpointName"]
 
 
@@ -103,9 +103,9 @@ def _has_clock(account: Account, region: str, deployment: str) -> bool:
     return True
 
 
-def _has_stack(account: Account, region: str, stack: str | None) -> bool:
+def _may_have_stack(account: Account, region: str, stack: str | None) -> bool:
     if stack is None:
-        return False
+        return True  # no proof that its stack is gone, so no advice to delete it
     try:
         found = account.client("cloudformation", region).describe_stacks(StackName=stack)
     except ClientError as error:
@@ -170,11 +170,12 @@ def _failed(account: Account, name: str, stack: Mapping[str, Any]) -> Finding | 
 
 
 def _left(account: Account, name: str) -> Finding:
-    do = account.in_region(f"aws cloudformation delete-stack --stack-name {name}")
+    delete = account.in_region(f"aws cloudformation delete-stack --stack-name {name}")
+    do = f"{delete} (or, if its endpoint is in app.py: cdk deploy EndpointManagerStack)"
+    seen = f"{name} is of an endpoint that EndpointManagerStack does not provision"
     if name.endswith("AsyncStack"):
-        seen = f"{name} belongs to an endpoint that is no longer configured; its queue can start "
-        return wrong("stacks", f"{seen}instances", do)
-    return note("stacks", f"{name} belongs to an endpoint that is no longer configured", do)
+        return wrong("stacks", f"{seen}; its queue can start instances", do)
+    return note("stacks", seen, do)
 
 
 def _configured(account: Account, manager: str) -> set[str] | None:

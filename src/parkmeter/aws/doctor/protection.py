@@ -14,6 +14,8 @@ _QUOTA_OF_FUNCTIONS = "L-B99A9384"
 
 _USUAL = 1000
 
+_NO_TOKENS = "cdk deploy APIStack (if that is deployed: docs/aws-operations.md, lost table)"
+
 
 def examine_tables(account: Account, deployment: Deployment) -> Iterator[Finding]:
     """Check that the tables can be restored and are protected from deletion."""
@@ -50,7 +52,7 @@ def examine_tables(account: Account, deployment: Deployment) -> Iterator[Finding
 
 def _missing(table: str, deployment: Deployment) -> Finding:
     if table == deployment.tables.auth:
-        return note(f"table {table}", "it does not exist, so no token works", "cdk deploy APIStack")
+        return note(f"table {table}", "it does not exist, so no token works", _NO_TOKENS)
     return wrong(
         f"table {table}",
         "it does not exist: no meter can be read, nothing is stopped",
