@@ -29,6 +29,9 @@ from tools.smoke_aws.report import Outcome, Step, report
 from tools.smoke_aws.run import Run
 from tools.smoke_aws.watchdog import Watchdog
 
+# No promise of the README: a tool for people with an account.
+pytestmark = pytest.mark.extended
+
 PREFIX = "smoke-0123ab"
 QUICK = Delays(create=timedelta(seconds=2), delete=timedelta(seconds=1))
 
