@@ -20,12 +20,15 @@ class Scaling:
     """Behaves as boto3's client of Application Auto Scaling.
 
     `most`: the most instances of each registered target; `set_to`: the values it was set to;
-    `troubles`: how often it will not answer.
+    `troubles`: how often it will not answer. `instances`: of the endpoint, which a registration
+    brings within the limit, unless the endpoint `is_scaling`.
     """
 
     most: dict[str, int] = field(default_factory=dict)
     set_to: list[int] = field(default_factory=list)
     troubles: int = 0
+    instances: int = 0
+    is_scaling: bool = False
 
     def describe_scalable_targets(
         self,
@@ -48,6 +51,8 @@ class Scaling:
         assert request["MinCapacity"] == 0
         self.most[request["ResourceId"]] = request["MaxCapacity"]
         self.set_to.append(request["MaxCapacity"])
+        if not self.is_scaling:
+            self.instances = min(self.instances, request["MaxCapacity"])
 
 
 @pytest.fixture
@@ -68,7 +73,8 @@ def test_the_queue_has_instances_while_the_meter_is_open_and_none_after(
     closes = life.meter().expires_at
     life.wind(seconds=(closes - life.now).total_seconds() + 2)
     assert scaling.most == {TARGET: 0}
-    assert scaling.set_to == [2, 0]
+    assert scaling.set_to[:2] == [2, 0]
+    assert set(scaling.set_to[2:]) <= {0}
 
 
 def test_an_eject_takes_the_instances_at_once(life: Life, scaling: Scaling) -> None:
@@ -77,6 +83,22 @@ def test_an_eject_takes_the_instances_at_once(life: Life, scaling: Scaling) -> N
     life.eject()
     life.wind(seconds=2)
     assert scaling.most == {TARGET: 0}
+
+
+def test_an_instance_that_was_just_starting_when_the_meter_closed_is_taken_by_a_sweep(
+    life: Life, scaling: Scaling
+) -> None:
+    life.top_up(60)
+    life.wind(minutes=3)
+    scaling.instances, scaling.is_scaling = 1, True
+    life.eject()
+    life.wind(minutes=4)
+    assert (scaling.most, scaling.instances) == ({TARGET: 0}, 1)
+    scaling.is_scaling = False
+    asked = len(scaling.set_to)
+    life.wind(minutes=11)
+    assert scaling.instances == 0
+    assert len(scaling.set_to) - asked <= 3  # with each sweep, not with each tick
 
 
 def test_a_scaling_that_does_not_answer_delays_no_stop_and_is_asked_again(

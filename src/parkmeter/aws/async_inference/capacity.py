@@ -55,8 +55,13 @@ class MeteredQueues:
         found: Mapping[str, Any] = self.scaling.describe_scalable_targets(
             ServiceNamespace="sagemaker", ResourceIds=[resource]
         )
-        # None while the async stack is not deployed.
-        if all(target["MaxCapacity"] == most for target in found["ScalableTargets"]):
+        limits = {target["MaxCapacity"] for target in found["ScalableTargets"]}
+        if not limits:  # the async stack is not deployed
+            return
+        # Registering changes nothing on an endpoint that is just being scaled (AWS), so each sweep
+        # repeats the limit of a closed meter: it would keep an instance that was starting then.
+        repeated = most == 0 and meter.settled
+        if limits == {most} and not repeated:
             return
         self.scaling.register_scalable_target(
             ServiceNamespace="sagemaker",
@@ -65,4 +70,5 @@ class MeteredQueues:
             MinCapacity=0,
             MaxCapacity=most,
         )
-        log.warning("%s may now have %d instances", queue.endpoint, most)
+        if limits != {most}:
+            log.warning("%s may now have %d instances", queue.endpoint, most)
