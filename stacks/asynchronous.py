@@ -30,7 +30,7 @@ from stacks.iam_role import Grant
 from stacks.iam_scaling import see_scaling
 from stacks.names import ASYNC_FAILURES, ASYNC_INPUTS, ASYNC_RESULTS, endpoint_log_group
 from stacks.notifications import topic_by_name
-from stacks.scaling import Scaling
+from stacks.scaling import IDLE_MINUTES, Scaling
 from stacks.settings import Endpoint
 
 FIRST_RUN_MINUTES = 25
@@ -218,12 +218,16 @@ def _cost_of_deploying(endpoint: Endpoint, region: str) -> str:
     price = endpoint.prices_in(region).get(kind)
     cost = "at its price per hour"
     if price is not None:
-        dollars = price * count * FIRST_RUN_MINUTES / Decimal(60)
-        cost = f"at ${price} an hour each: about ${dollars:.2f}"
+        # Without a prompt its queue may have no data, and then only the alarm on idling acts.
+        usual, most = (
+            price * count * minutes / Decimal(60)
+            for minutes in (FIRST_RUN_MINUTES, FIRST_RUN_MINUTES + IDLE_MINUTES)
+        )
+        cost = f"at ${price} an hour each: about ${usual:.2f}, at most ${most:.2f}"
     return (
         f"Deploying this stack starts {count} x {kind} at once, until they have been idle for a "
-        f"quarter of an hour, {cost}. They count against the quota, beside the metered endpoint's. "
-        "async_queue=False leaves this stack out."
+        f"quarter of an hour, or an hour if no prompt comes, {cost}. They count against the quota, "
+        "beside the metered endpoint's. async_queue=False leaves this stack out."
     )
 
 
