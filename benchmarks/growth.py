@@ -155,7 +155,7 @@ class _Ticking:
 
     def top_up(self) -> None:
         """Add time to one that is open."""
-        self.service.top_up(_name(0), Minutes.of(0.01), _WHO)
+        self.service.top_up(_name(0), Minutes.of(0.05), _WHO)
 
 
 def _specs(count: int) -> list[Spec]:

@@ -35,7 +35,10 @@ WHO = Actor("token-of-ada", "ada")
 _FAR = timedelta(days=10_000)
 _NAMES = [f"endpoint-{number}" for number in range(CLIENTS)]
 
-_GATEWAY = "\n".join(
+_GATEWAY = """
+[gateway]
+changes_per_second = 1000000
+""" + "\n".join(
     f"""[endpoints.{name}]
 command = ["sh", "-c", "exec sleep 600", "{{port}}"]
 initial_provision_time_minutes = 1
@@ -111,7 +114,7 @@ def _our_own(folder: Path) -> Iterator[Callable[[str], object]]:
     service = service_on(store, specs, StillClock())
     for name in _NAMES:
         service.top_up(name, Minutes.of(10), WHO)
-    yield lambda name: service.top_up(name, Minutes.of(0.001), WHO)
+    yield lambda name: service.top_up(name, Minutes.of(0.02), WHO)
     store.close()
 
 
@@ -122,7 +125,7 @@ def _bare(folder: Path) -> Iterator[Callable[[], object]]:
     (meter,) = own.execute("SELECT body FROM meters").fetchone()
     (line,) = own.execute("SELECT body FROM journal").fetchone()
     key, at = own.execute("SELECT key, at FROM keys").fetchone()
-    schema = own.execute("SELECT sql FROM sqlite_schema WHERE sql IS NOT NULL").fetchall()
+    schema = own.execute("SELECT sql FROM sqlite_schema WHERE name NOT GLOB 'sqlite_*'").fetchall()
     own.close()
     connection = sqlite3.connect(
         folder / "bare.sqlite", isolation_level=None, check_same_thread=False
@@ -183,7 +186,7 @@ def _address(state: Path) -> str:
 def _client(address: str, name: str) -> Callable[[], object]:
     connection = http.client.HTTPConnection(address, timeout=60)
     headers = {"Authorization": TOKEN, "Content-Type": "application/json"}
-    body = json.dumps({"minutes": 0.001})
+    body = json.dumps({"minutes": 0.02})
 
     def ask() -> None:
         connection.request("POST", f"/endpoints/{name}/top-ups", body, headers)
