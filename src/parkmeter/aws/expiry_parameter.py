@@ -155,6 +155,8 @@ class Publications:
         """Publish one; return when the next one is due, None if none is left. Raises as publish."""
         if not self._waiting:
             return None
+        if self._now() < self._next:
+            return self._next  # another thread took the turn that `add` had just named
         self._next = self._now() + PUBLISHED_EVERY
         name, found = self._waiting.popitem()
         try:
