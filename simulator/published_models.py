@@ -1,6 +1,6 @@
 """What AWS publishes for every account: container images, and the artifacts of JumpStart.
 
-Each image of AWS's registry and each object of JumpStart's bucket is said to exist.
+Reports every image of AWS's registry and every object of JumpStart's bucket as existing.
 """
 
 import json

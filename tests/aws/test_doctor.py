@@ -94,7 +94,7 @@ def test_an_image_and_an_artifact_that_are_gone(cloud: Examined):
 def test_an_endpoint_configuration_that_was_deleted(cloud: Examined):
     cloud.sagemaker.client().delete_endpoint_config(EndpointConfigName="on-a10g")
     found = cloud.trouble()["model of flan-t5"]
-    assert "ml.g5.12xlarge is started from does not exist any more" in found.seen
+    assert "ml.g5.12xlarge is started from no longer exists" in found.seen
     stack = "FlanT5MeteredStack"
     # CloudFormation does not see what was deleted by hand.
     assert found.do == f"cdk destroy {stack} --exclusively && cdk deploy {stack}"

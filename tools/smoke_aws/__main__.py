@@ -97,7 +97,7 @@ def _run(run: Run) -> int:
     except KeyboardInterrupt:
         return _interrupted(watchdog)
     except (ClientError, BotoCoreError) as error:
-        _print(f"AWS does not answer any more: {described(error)}")
+        _print(f"AWS no longer answers: {described(error)}")
         return _interrupted(watchdog)
     watchdog.say("done" if not left else "left")
     if left and watchdog.let_go() == 0:

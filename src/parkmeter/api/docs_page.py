@@ -1,6 +1,6 @@
 """`/openapi.json` and `/docs`, the same as one page with calls to copy; no script, nothing loaded.
 
-Neither needs a token, so each is made once: a request for it costs no more than one for `/health`.
+Neither needs a token, so each is rendered once: a request costs as little as one for `/health`.
 """
 
 import json

@@ -32,7 +32,7 @@ _BETWEEN, _HEAD, _BODY, _STOPPED = Reading
 
 _LINES = 64
 _PIECE = 1024
-"""A read of more lines is parsed in pieces of so many bytes: it can bring ten thousand requests."""
+"""A read of more lines is parsed in pieces of this size; it can hold ten thousand requests."""
 
 _AT_ONCE = 4
 """Prompts of one read that are begun at once, if each is refused at once; the next ones take turns

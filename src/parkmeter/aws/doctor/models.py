@@ -50,7 +50,7 @@ def _examine(account: Account, one: Definition) -> Iterator[Finding]:
                 raise
             yield wrong(
                 f"model of {name}",
-                f"what {kind} is started from does not exist any more ({config})",
+                f"what {kind} is started from no longer exists ({config})",
                 _made_again(stack),
             )
             continue
