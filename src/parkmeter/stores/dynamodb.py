@@ -213,7 +213,7 @@ class DynamoStore:
             for entry in entries:
                 self._refuse_duplicate(entry)
             raise StaleError(meter.name)
-        first = int(present["lines"]) + 1 if present else 1
+        first = int(present["lines"]) + 1 if present else self._after_last(meter.name)
         committed = replace(meter, version=meter.version + 1)
         marks, marked = self._marks.follow(present, entries, first)
         lines = first - 1 + len(entries)
@@ -266,6 +266,15 @@ class DynamoStore:
         known = self.entry(entry.endpoint, entry.key, entry.at - KEY_LIFETIME)
         if known is not None:
             raise DuplicateError(known)
+
+    def _after_last(self, name: str) -> int:
+        """Return the number of the next entry of a journal whose meter has no item.
+
+        An item that was deleted by hand leaves its journal. From 1 on every entry would be refused,
+        and an endpoint that still runs could not be stopped.
+        """
+        last = self.journal(name, 1)
+        return last[0].number + 1 if last else 1
 
     def _entry(self, name: str, number: int) -> Entry | None:
         item = self._item(name, number_of(number))
