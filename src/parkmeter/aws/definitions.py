@@ -26,8 +26,8 @@ LOOK_AGAIN = timedelta(seconds=90)
 
 _SUGGESTED_MINUTES = 30.0
 REMEMBER_SECONDS = 60.0
-"""How long a function that answers requests uses what it has read; SSM takes about 40 reads a second
-of an account, and the clock needs them."""
+"""Time for which functions that answer requests use what they read. SSM takes about 40 reads a
+second of a whole account, and the clock needs them."""
 
 A_PAGE = 10
 """The most that GetParameters and GetParametersByPath give at once (AWS)."""
