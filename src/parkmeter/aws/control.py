@@ -27,6 +27,7 @@ from parkmeter.aws.async_inference.objects import s3_client
 from parkmeter.aws.async_inference.prompts import AsyncPrompts
 from parkmeter.aws.async_inference.routes import add_async_routes
 from parkmeter.aws.async_inference.use import QueueUses
+from parkmeter.aws.change_rate import CountedChanges
 from parkmeter.aws.cloudwatch_counts import INSTANCE_MINUTES, CloudWatchCounts
 from parkmeter.aws.cloudwatch_logs import CloudWatchLogs, log_group
 from parkmeter.aws.definitions import REMEMBER_SECONDS, Definition, definitions
@@ -98,6 +99,7 @@ def control() -> "Control":
             ports.clock.now,
             lambda: heartbeat.alive(ports.clock.now()),
             whole_servers=False,
+            rate=CountedChanges(plain, environment.tables.meters, ports.clock.now),
             queue_use=lambda name, begin, end: queues(found).of(
                 name, begin, end, ports.clock.now()
             ),

@@ -2,8 +2,9 @@
 
 Table `meters` holds, per endpoint (`pk`), the meter (`sk` = `meter`), the journal (`entry#…`) and
 the keys that make entries unique (`key#…`, deleted by TTL); also the holders of devices
-(`pk` = `device#…`) and the minutes tokens spent (`budget#…`). Its sparse index `unsettled` has the
-meters the clock must look at. Table `auth` holds the tokens under the ancestor's key, `token`.
+(`pk` = `device#…`), the minutes tokens spent (`budget#…`) and their changes (`changes#…`). Its
+sparse index `unsettled` has the meters the clock must look at. Table `auth` holds the tokens under
+the ancestor's key, `token`.
 """
 
 import random
