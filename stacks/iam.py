@@ -122,7 +122,7 @@ class Grants:
         return Grant(("dynamodb:BatchGetItem",), (self._table(self._names.meters_table),))
 
     def count_minutes(self) -> Grant:
-        """Count the minutes a token adds in a day, in the transaction that adds them."""
+        """Count the minutes a token adds in a day, and its changes in a minute."""
         return Grant(("dynamodb:UpdateItem",), (self._table(self._names.meters_table),))
 
     def read_token(self) -> Grant:

@@ -1,0 +1,26 @@
+"""What people delete and edit in the console: no endpoint runs on because of it."""
+
+from parkmeter.core.journal import Kind
+from tests.support.aws_life import FLAN, Life
+
+
+def _delete_item(life: Life, sort_key: str) -> None:
+    life.deployment.dynamodb.delete_item(
+        TableName=life.deployment.tables.meters, Key={"pk": FLAN, "sk": sort_key}
+    )
+
+
+def test_a_meter_deleted_by_hand_stops_its_endpoint_and_can_be_topped_up_again(
+    running: Life,
+) -> None:
+    before = running.lines()
+    _delete_item(running, "meter")
+    running.wind(minutes=12)  # by the next sweep at the latest
+    assert running.there() == {}
+    assert running.failures == []
+    running.top_up(10)
+    running.wind(minutes=2)
+    assert running.status() == "running"
+    # The journal goes on where it ended.
+    assert running.lines()[: len(before)] == before
+    assert Kind.TOP_UP in running.lines()[len(before) :]
