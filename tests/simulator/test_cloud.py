@@ -450,6 +450,7 @@ def test_stacks_are_destroyed_one_by_one_and_the_manager_stops_the_endpoint(clou
     assert page(cloud, "/prod/extend/none")[0] == 404
     permissions.look_up_a_price_in_vain(cloud)
     permissions.change_the_async_instance_type(cloud)
+    permissions.drop_the_queue(cloud)
     for stack in ("FlanT5AsyncStack", "APIStack", "FlanT5LambdaStack"):
         cloud.cdk.destroy(stack, "--exclusively")
         assert endpoints(cloud) == [ENDPOINT]

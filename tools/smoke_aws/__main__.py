@@ -20,7 +20,7 @@ from typing import Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from parkmeter.aws.doctor.account import Account, described
-from parkmeter.aws.doctor.quotas import quotas_of
+from parkmeter.aws.service_quotas import quotas_of
 from tools.smoke_aws.cdk import Cdk
 from tools.smoke_aws.cleanup import end_everything, manual_commands
 from tools.smoke_aws.report import Outcome, report
@@ -135,7 +135,7 @@ def _clean(run: Run) -> int:
 def _unaffordable(account: Account, kind: str) -> str:
     """Return the reason not to begin, too small a quota; empty if there is none."""
     try:
-        quota = quotas_of(account, {kind}).get(kind)
+        quota = quotas_of(account.client("service-quotas"), {kind}).get(kind)
     except (ClientError, BotoCoreError) as error:
         _print(f"The quota is not known: {described(error)}")
         return ""

@@ -11,7 +11,8 @@ from typing import Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from parkmeter.aws.doctor.account import DENIED, Account, code_of
-from parkmeter.aws.doctor.deployment import Deployment, clock_of, stack_of, title_of
+from parkmeter.aws.doctor.deployment import Deployment, clock_of
+from parkmeter.aws.stack_names import stack_of, title_of
 from parkmeter.core.finding import Finding, good, note, wrong
 from parkmeter.drivers.sagemaker import TAG
 
