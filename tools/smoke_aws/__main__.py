@@ -32,6 +32,7 @@ from tools.smoke_aws.run import (
     PROJECT,
     Run,
     now,
+    remembered,
 )
 from tools.smoke_aws.story import Story, StoryError
 from tools.smoke_aws.watchdog import PATIENCE, Watchdog
@@ -64,6 +65,7 @@ def main() -> int:
         api_url=given.api_url,
         context=tuple(given.context),
         instance_type=given.instance_type,
+        retained=remembered(given.folder, given.clean) if given.clean else {},
     )
     if given.clean:
         return _clean(run)
@@ -144,10 +146,7 @@ def _unaffordable(account: Account, kind: str) -> str:
     return (
         f"The quota of {kind} for endpoints is {quota.limit}, and a run takes {INSTANCES}. Ask for "
         "more, or name another type with --instance-type:\n  "
-        + account.in_region(
-            "aws service-quotas request-service-quota-increase --service-code sagemaker "
-            f"--quota-code {quota.code} --desired-value {INSTANCES}"
-        )
+        + account.in_region(quota.request(INSTANCES))
     )
 
 
