@@ -238,6 +238,10 @@ _OPERATIONS: dict[tuple[str, str], Callable[[Request], Needs]] = {
     ("monitoring", "GetMetricData"): _without_resource("cloudwatch:GetMetricData"),
     ("monitoring", "PutMetricData"): _put_metric,
     ("pricing", "GetProducts"): _without_resource("pricing:GetProducts"),
+    **{
+        ("servicequotas", name): _without_resource(f"servicequotas:{name}")
+        for name in ("ListAWSDefaultServiceQuotas", "ListServiceQuotas")
+    },
     ("application-autoscaling", "RegisterScalableTarget"): _register_target,
     ("application-autoscaling", "DescribeScalableTargets"): _without_resource(
         "application-autoscaling:DescribeScalableTargets"
