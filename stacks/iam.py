@@ -214,6 +214,12 @@ class Grants:
             Grant(
                 ("application-autoscaling:DeregisterScalableTarget",),
                 (self.arn("application-autoscaling", "scalable-target/*"),),
+                # Where the key is missing the endpoint must be deletable all the same.
+                {
+                    "StringEqualsIfExists": {
+                        "application-autoscaling:service-namespace": "sagemaker"
+                    }
+                },
                 because="AWS chooses the names of scalable targets; this removes only autoscaling",
             ),
             Grant(

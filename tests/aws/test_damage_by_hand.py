@@ -24,3 +24,15 @@ def test_a_meter_deleted_by_hand_stops_its_endpoint_and_can_be_topped_up_again(
     # The journal goes on where it ended.
     assert running.lines()[: len(before)] == before
     assert Kind.TOP_UP in running.lines()[len(before) :]
+
+
+def test_a_posted_entry_that_cannot_be_read_holds_up_no_other_mail(running: Life) -> None:
+    running.mails()
+    # As a version would post it that knows further kinds, and was rolled back.
+    body = '{"kind": "of a later version"}'
+    item = {"pk": "outbox#", "sk": "2026-06-22T00:00:00", "body": body, "number": 1}
+    running.deployment.dynamodb.put_item(TableName=running.deployment.tables.meters, Item=item)
+    running.eject()
+    running.wind(minutes=2)
+    assert any("eject" in mail or "stopp" in mail for mail in running.mails())
+    assert running.failures == []
