@@ -232,8 +232,8 @@ class UsageCounts(Protocol):
     """What the answers of endpoints used, counted by the minute in which they ended.
 
     A period has whole minutes: from the one that contains its begin, without the one that contains
-    its end, unless that is the present one. What is older than `request_counts.KEPT` is counted by
-    the day (UTC). Every method returns None where nothing is counted.
+    its end, unless that is the present one. What is older than `request_counts.KEPT` has whole days
+    (UTC) in the same way. Every method returns None where nothing is counted.
     """
 
     def used_by(self, name: str, begin: datetime, end: datetime) -> Mapping[str, Used] | None:
@@ -242,7 +242,12 @@ class UsageCounts(Protocol):
     def used_at(
         self, name: str, begin: datetime, end: datetime, slot: timedelta
     ) -> Sequence[UsedAt] | None:
-        """Return the slots of a period that have any, oldest first. Raises StoreBusyError."""
+        """Return the slots of a period that have any, oldest first; none as old as that.
+
+        Raises:
+            StoreBusyError: it cannot be read now.
+
+        """
 
     def since(self) -> datetime | None:
         """Return the time from which usage is counted. Raises StoreBusyError."""

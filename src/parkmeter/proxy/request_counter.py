@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TypeVar
 
-from parkmeter.core.request_counts import Count, in_slots, slot_at
+from parkmeter.core.request_counts import KEPT, Count, in_slots, slot_at
 from parkmeter.core.usage import NOTHING, Used, UsedAt
 from parkmeter.errors import StoreBusyError
 from parkmeter.ports import RequestBook
@@ -25,6 +25,7 @@ log = logging.getLogger(__name__)
 _Found = TypeVar("_Found")
 
 _MINUTE = timedelta(minutes=1)
+_DAY = timedelta(days=1)
 
 _QUEUE_LIMIT = 1440
 """Minutes that wait for a store that cannot be written; then the oldest are dropped."""
@@ -126,7 +127,7 @@ class RequestCounter:
 
     def used_by(self, name: str, begin: datetime, end: datetime) -> dict[str, Used]:
         """See `ports.UsageCounts`."""
-        first, last = self._whole_minutes(begin, end)
+        first, last = self._as_kept(begin, end)
 
         def read() -> dict[str, Used]:
             found = dict(self._book.used_by(name, first, last))
@@ -139,7 +140,8 @@ class RequestCounter:
 
     def used_at(self, name: str, begin: datetime, end: datetime, slot: timedelta) -> list[UsedAt]:
         """See `ports.UsageCounts`."""
-        first, last = self._whole_minutes(begin, end)
+        first, last = self._as_kept(begin, end)
+        first = max(first, self._minute - KEPT + _MINUTE)  # of older ones only days are known
 
         def read() -> list[UsedAt]:
             found = {one.at: one.used for one in self._book.used_at(name, first, last, slot)}
@@ -165,11 +167,11 @@ class RequestCounter:
                 return found
         return read()
 
-    def _whole_minutes(self, begin: datetime, end: datetime) -> tuple[datetime, datetime]:
-        last = slot_at(end, _MINUTE)
-        if last >= self._minute:
-            last += _MINUTE
-        return slot_at(begin, _MINUTE), last
+    def _as_kept(self, begin: datetime, end: datetime) -> tuple[datetime, datetime]:
+        """Return a period of whole minutes; where it is old, of whole days."""
+        old = self._minute - KEPT
+        first, last = (slot_at(at, _MINUTE if at > old else _DAY) for at in (begin, end))
+        return first, last + _MINUTE if last >= self._minute else last
 
     # ── What is not written yet ─────────────────────────────────────────────────────────────────
 
