@@ -4,6 +4,7 @@ A reader gets the pieces after they were passed on, and changes none. It never r
 bounded number of bytes, and what goes beyond them is unknown.
 """
 
+import re
 from collections.abc import Sequence
 from time import perf_counter
 
@@ -28,6 +29,10 @@ _LONGEST_LINE = 2**20
 
 _LONGEST_FIRST = 64 * 1024
 """Bytes kept of the first event, for its id."""
+
+
+_LINE_FEED = ord("\n")
+_END_OF_LINE = re.compile(rb"[\r\n]")
 
 
 class AnswerReader:
@@ -91,40 +96,34 @@ class JsonReader(AnswerReader):
 class EventReader(AnswerReader):
     """Reader of server-sent events: keeps the line that is not complete."""
 
-    __slots__ = ("_first", "_rest", "_skipping", "_usage")
+    __slots__ = ("_first", "_open", "_rest", "_usage")
 
     def __init__(self) -> None:
         self.first_at = None
         self._first: bytes | None = None
         """The first line with data."""
+        self._open = False
+        """The last line is not complete."""
         self._rest = bytearray()
-        self._skipping = False
-        """The present line is longer than is kept."""
+        """What there is of it; nothing if it is longer than is kept."""
         self._usage = UNKNOWN
 
     def feed(self, data: bytes) -> None:
         """Take the next piece of the body."""
         if self.first_at is None:
             self.first_at = perf_counter()
-        end = max(data.rfind(b"\n"), data.rfind(b"\r")) + 1
-        if not end:
-            self._keep(data)
-            return
-        lines = data if end == len(data) else data[:end]
-        if self._rest or self._skipping:
-            lines = self._completed(lines)
-        if end != len(data):
-            self._keep(data[end:])
+        if self._open or data[-1] != _LINE_FEED:
+            data = self._complete_lines(data)
         if self._first is None:
-            self._first = _first_event(lines.splitlines())
-        if KEY in lines:
-            for line in lines.splitlines():
+            self._first = _first_event(data.splitlines())
+        if data.rfind(KEY) >= 0:  # faster than from the front
+            for line in data.splitlines():
                 if KEY in line:
                     self._usage = usage_in_event(line, self._usage)
 
     def usage(self) -> Usage:
         """Return what the answer has said so far that it used."""
-        if self._rest and KEY in self._rest:  # a last line without its end
+        if KEY in self._rest:  # a last line without its end
             return usage_in_event(bytes(self._rest), self._usage)
         return self._usage
 
@@ -132,23 +131,24 @@ class EventReader(AnswerReader):
         """Return the id of the answer, or None."""
         return None if self._first is None else id_of_event(self._first)
 
-    def _keep(self, data: bytes) -> None:
-        """Keep the beginning of a line, or more of it."""
-        if self._skipping:
-            return
-        self._rest += data
-        if len(self._rest) > _LONGEST_LINE:
-            self._rest.clear()
-            self._skipping = True
-
-    def _completed(self, lines: bytes) -> bytes:
-        """Return lines, the first of which began earlier."""
-        if self._skipping:
-            self._skipping = False
-            ends = [at for at in (lines.find(b"\n"), lines.find(b"\r")) if at >= 0]
-            return lines[min(ends) + 1 :]
-        lines = bytes(self._rest) + lines
-        self._rest.clear()
+    def _complete_lines(self, data: bytes) -> bytes:
+        """Return the lines that are complete now; keep the rest."""
+        rest, end = self._rest, max(data.rfind(b"\n"), data.rfind(b"\r")) + 1
+        lines = b""
+        if end:
+            lines = data[:end]
+            if rest:
+                lines = bytes(rest) + lines
+                rest.clear()
+            elif self._open:  # the first one was too long
+                lines = _END_OF_LINE.split(lines, 1)[1]
+            self._open = False
+        if end < len(data):
+            if rest or not self._open:
+                rest += data[end:]
+            self._open = True
+            if len(rest) > _LONGEST_LINE:
+                rest.clear()
         return lines
 
 
