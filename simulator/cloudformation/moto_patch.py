@@ -10,10 +10,14 @@ from types import SimpleNamespace
 from typing import Any
 from unittest import mock
 
-from moto.cloudformation import models, parsing
+from moto.cloudformation import models, parsing, responses
+from moto.cloudformation.exceptions import ValidationError
+from moto.core.responses import ActionResult
 
 from simulator.cloudformation.stacks import Stacks
 from simulator.sagemaker.account import ACCOUNT
+
+_PROTECTED = "Stack [{}] cannot be deleted while TerminationProtection is enabled"
 
 
 @contextlib.contextmanager
@@ -47,9 +51,16 @@ def patched_moto(stacks: Stacks) -> Iterator[None]:
     def delete_stack(backend: Any, name: str) -> None:
         for stack in list(backend.stacks.values()):
             if name in (stack.name, stack.stack_id) and stacks.ours(stack):
+                if stack.enable_termination_protection:
+                    raise ValidationError(message=_PROTECTED.format(stack.name))
                 stacks.delete(stack, lambda deleted=stack: _mark_deleted(backend, deleted))
                 return
         moto_delete(backend, name)
+
+    def update_termination_protection(request: Any) -> ActionResult:
+        stack = request.cloudformation_backend.get_stack(request._get_param("StackName"))
+        stack.enable_termination_protection = request._get_param("EnableTerminationProtection")
+        return ActionResult({"StackId": stack.stack_id})
 
     def outputs(stack: Any) -> Any:
         # moto would create the resources they refer to, if missing.
@@ -73,6 +84,13 @@ def patched_moto(stacks: Stacks) -> Iterator[None]:
             (parsing, "logger", SimpleNamespace(warning=lambda *_, **__: None)),
         ):
             patches.enter_context(mock.patch.object(owner, name, replacement))
+        # moto lacks this action.
+        action = update_termination_protection
+        patches.enter_context(
+            mock.patch.object(
+                responses.CloudFormationResponse, action.__name__, action, create=True
+            )
+        )
         yield
 
 
