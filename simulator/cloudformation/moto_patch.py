@@ -17,8 +17,6 @@ from moto.core.responses import ActionResult
 from simulator.cloudformation.stacks import Stacks
 from simulator.sagemaker.account import ACCOUNT
 
-_PROTECTED = "Stack [{}] cannot be deleted while TerminationProtection is enabled"
-
 
 @contextlib.contextmanager
 def patched_moto(stacks: Stacks) -> Iterator[None]:
@@ -51,16 +49,10 @@ def patched_moto(stacks: Stacks) -> Iterator[None]:
     def delete_stack(backend: Any, name: str) -> None:
         for stack in list(backend.stacks.values()):
             if name in (stack.name, stack.stack_id) and stacks.ours(stack):
-                if stack.enable_termination_protection:
-                    raise ValidationError(message=_PROTECTED.format(stack.name))
+                _check_not_protected(stack)
                 stacks.delete(stack, lambda deleted=stack: _mark_deleted(backend, deleted))
                 return
         moto_delete(backend, name)
-
-    def update_termination_protection(request: Any) -> ActionResult:
-        stack = request.cloudformation_backend.get_stack(request._get_param("StackName"))
-        stack.enable_termination_protection = request._get_param("EnableTerminationProtection")
-        return ActionResult({"StackId": stack.stack_id})
 
     def outputs(stack: Any) -> Any:
         # moto would create the resources they refer to, if missing.
@@ -84,12 +76,9 @@ def patched_moto(stacks: Stacks) -> Iterator[None]:
             (parsing, "logger", SimpleNamespace(warning=lambda *_, **__: None)),
         ):
             patches.enter_context(mock.patch.object(owner, name, replacement))
-        # moto lacks this action.
-        action = update_termination_protection
+        action, requests = _update_termination_protection, responses.CloudFormationResponse
         patches.enter_context(
-            mock.patch.object(
-                responses.CloudFormationResponse, action.__name__, action, create=True
-            )
+            mock.patch.object(requests, "update_termination_protection", action, create=True)
         )
         yield
 
@@ -97,3 +86,16 @@ def patched_moto(stacks: Stacks) -> Iterator[None]:
 def _mark_deleted(backend: Any, stack: Any) -> None:
     backend.stacks.pop(stack.stack_id, None)
     backend.deleted_stacks[stack.stack_id] = stack
+
+
+def _check_not_protected(stack: Any) -> None:
+    if stack.enable_termination_protection:
+        message = f"Stack [{stack.name}] cannot be deleted while TerminationProtection is enabled"
+        raise ValidationError(message=message)
+
+
+def _update_termination_protection(request: Any) -> ActionResult:
+    """Answer an action that moto lacks."""
+    stack = request.cloudformation_backend.get_stack(request._get_param("StackName"))
+    stack.enable_termination_protection = request._get_param("EnableTerminationProtection")
+    return ActionResult({"StackId": stack.stack_id})

@@ -292,7 +292,7 @@ class ScalableTargetKind(StoredKind):
 
 
 class ResourceKinds:
-    """The implementation of each kind: `named` by its name, `custom` what begins with `Custom::`."""
+    """The implementation of each kind; `custom` takes all kinds that begin with `Custom::`."""
 
     def __init__(
         self,
