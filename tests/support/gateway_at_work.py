@@ -206,10 +206,13 @@ class Gateway:
         name: str = "flan-t5",
         reason: str = "serving",
         retry_at: datetime | None = None,
+        started_at: datetime | None = None,
     ) -> None:
         self._version += 1
         close = self.clock.now() + timedelta(minutes=minutes)
-        self.gate.show(View(name, self._version, close, close, status, reason, address, retry_at))
+        self.gate.show(
+            View(name, self._version, close, close, status, reason, address, retry_at, started_at)
+        )
 
     def revoke(self, token_id: str) -> None:
         """Revoke a token, as a request to the gateway does."""

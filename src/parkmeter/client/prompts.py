@@ -111,10 +111,9 @@ class Prompts:
     def _send(
         self, path: str, payload: Payload, patience: Patience, content_type: str, accept: str
     ) -> httpx2.Response:
-        headers = {"Accept": accept}
-        if patience.seconds >= 1:
-            # The gateway holds it if it can, else it is retried as the gateway advises.
-            headers["Prefer"] = f"wait={min(int(patience.seconds), _HELD_SECONDS)}"
+        # The gateway holds it if it can, else it is retried as the gateway advises.
+        wait = min(int(patience.seconds), _HELD_SECONDS)
+        headers = {"Accept": accept, "Prefer": f"wait={wait}"}
         body: dict[str, Any] = {"json": payload}
         if isinstance(payload, bytes | str):
             body = {"body": payload.encode() if isinstance(payload, str) else payload}

@@ -121,8 +121,13 @@ class EndpointSettings(Section):
         30, description="Minutes added by the link in a warning, within the limit of one top-up."
     )
     max_body_bytes: int = Field(10 * 1024 * 1024, gt=0, description="Most bytes of a prompt.")
+    wait_seconds: Annotated[SecondsOrZero, Field(le=900)] = Field(
+        50,
+        description="Seconds that a prompt is held while the endpoint starts, unless it asks for "
+        "another time with `Prefer: wait`; 0: answered at once. At most max_wait_seconds.",
+    )
     max_wait_seconds: Seconds = Field(
-        120, description="Most seconds that `Prefer: wait` holds a request."
+        900, description="Most seconds that a request is held, whatever it asks for."
     )
     max_waiting: int = Field(
         64, ge=0, description="Most requests held at once, shared fairly among tokens."

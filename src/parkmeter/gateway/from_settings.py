@@ -47,6 +47,7 @@ def routes(settings: Settings) -> Routes:
             cookies=endpoint.cookies,
             limits=Limits(
                 max_body_bytes=endpoint.max_body_bytes,
+                wait_seconds=math.ceil(endpoint.wait_seconds),
                 max_wait_seconds=math.ceil(endpoint.max_wait_seconds),
                 max_waiting=endpoint.max_waiting,
                 max_in_flight=endpoint.max_in_flight,

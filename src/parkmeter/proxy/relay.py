@@ -4,7 +4,7 @@ Admission and the end are here; what happens in between, between the two connect
 """
 
 import logging
-from datetime import datetime
+from datetime import datetime, timedelta
 from time import perf_counter
 
 from parkmeter.core.status import View
@@ -20,7 +20,7 @@ from parkmeter.proxy.client_side import ClientSide
 from parkmeter.proxy.data_plane import DataPlane
 from parkmeter.proxy.exchange import Exchange, Stage
 from parkmeter.proxy.gate import Permit, Standing, standing
-from parkmeter.proxy.held_request import HeldRequest
+from parkmeter.proxy.held_request import HeldRequest, waits_unasked
 from parkmeter.proxy.request_body import RequestBody
 from parkmeter.proxy.request_head import RequestHead
 from parkmeter.proxy.upstream_pool import address_of
@@ -145,6 +145,8 @@ class Relay(Exchange):
             return
         seconds = self._wait_seconds()
         wake = plane.wake_call(route, cached_token.token) if request.prompt else None
+        if request.prefer.wait is None and not waits_unasked(plane.gate, route.name, wake):
+            seconds = 0
         if not seconds and wake is None:
             raise self._not_admitted()
         self._held = HeldRequest(
@@ -208,14 +210,18 @@ class Relay(Exchange):
 
     def _wait_seconds(self) -> int:
         """Return how long this request may be held."""
-        return min(self._request.prefer.wait or 0, self._route.limits.max_wait_seconds)
+        wait, limits = self._request.prefer.wait, self._route.limits
+        if wait is None:
+            wait = limits.wait_seconds if self._request.prompt else 0
+        return min(wait, limits.max_wait_seconds)
 
     def _not_admitted(self) -> ParkmeterError:
         route, now = self._route, self._plane.now()
         view = self._plane.gate.view(route.name)
         if route.limits.max_in_flight is not None and standing(view, now) is Standing.SERVING:
             return refusals.too_many_in_flight(route)
-        return not_admitted(route, view, now, self._request.base)
+        usual_start = self._plane.usual_starts.get(route.name)
+        return not_admitted(route, view, now, self._request.base, usual_start)
 
     def _admit(self, permit: Permit) -> None:
         self._permit = permit
@@ -296,9 +302,9 @@ class Relay(Exchange):
 
 
 def not_admitted(
-    route: Route, view: View | None, now: datetime, base: str
+    route: Route, view: View | None, now: datetime, base: str, usual_start: timedelta | None
 ) -> MeterClosedError | NotServingError:
     """Return why a request got no permit: the meter is closed, or its endpoint does not serve."""
     if standing(view, now) is Standing.CLOSED:
         return refusals.meter_closed(route, view, base)
-    return refusals.not_serving(route, view, now)
+    return refusals.not_serving(route, view, now, usual_start=usual_start)

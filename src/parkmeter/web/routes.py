@@ -19,7 +19,9 @@ class Limits:
 
     max_body_bytes: int = 10 * 2**20
     """The same as API Gateway's, so that a client has the same limit in both deployments."""
-    max_wait_seconds: int = 120
+    wait_seconds: int = 0
+    """For a prompt that does not ask for a wait while its endpoint starts; 0: none."""
+    max_wait_seconds: int = 900
     max_waiting: int = 64
     max_in_flight: int | None = None
     """Requests being answered at once; None: as many as come."""
