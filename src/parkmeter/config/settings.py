@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from decimal import Decimal
-from typing import Annotated, ClassVar, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 from pydantic_core import PydanticCustomError
@@ -128,6 +128,12 @@ class EndpointSettings(Section):
     )
     max_wait_seconds: Seconds = Field(
         900, description="Most seconds that a request is held, whatever it asks for."
+    )
+    loading: Literal["off", "comments", "messages"] = Field(
+        "off",
+        description="The answer to a held request for a stream while the endpoint starts: none; a "
+        "head at once and comments every five seconds, which keep clients and proxies waiting; or, "
+        "in chats, progress that people see as reasoning.",
     )
     max_waiting: int = Field(
         64, ge=0, description="Most requests held at once, shared fairly among tokens."

@@ -101,6 +101,10 @@ class HeldRequest:
             left = min(left, max(closes, _SHORTEST))
         return left
 
+    def extend(self, seconds: float) -> None:
+        """Hold for at most `seconds` from now on."""
+        self._until = self._loop.time() + seconds
+
     def release(self) -> None:
         """Hold no longer; harmless twice."""
         self._waiter.release()
