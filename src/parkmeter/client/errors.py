@@ -106,8 +106,8 @@ def problem_of(status: int, document: object, text: str) -> ParkmeterProblem:
         return members.pop(key) if isinstance(members.get(key), str) else default
 
     if "code" in members:
-        members.pop("type", None)
-        members.pop("status", None)
+        for repeated in ("type", "status", "message", "error"):
+            members.pop(repeated, None)
     code = take("code", f"http_{status}")
     title = take("title", f"HTTP {status}")
     empty = f"The answer was {status}, with an empty body."

@@ -19,6 +19,7 @@ from parkmeter.proxy.request_head import RequestHead
 from parkmeter.proxy.stage import Stage
 from parkmeter.proxy.upstream_pool import address_of
 from parkmeter.web import refusals
+from parkmeter.web.dialect import dialect_of
 from parkmeter.web.meter_headers import meter_header_lines
 from parkmeter.web.problems import Problem, problem_answer, problem_of
 from parkmeter.web.routes import Target
@@ -203,6 +204,7 @@ class Relay(HeldStage):
         # A body that is still to come may never come: its end is not waited for.
         keep = self.keep_alive and self._body.complete and "Connection" not in problem.headers
         headless = self._request.method == "HEAD"
+        problem = problem.in_dialect(dialect_of(self._target.path))
         client.write(problem_answer(problem, self._meter_headers(), keep=keep, headless=headless))
         self._release()
         client.answered(keep=keep)
