@@ -9,7 +9,7 @@ from typing import Any
 
 import httpx2
 
-from parkmeter.client.errors import NotServingProblem
+from parkmeter.client.errors import NotServingProblem, ParkmeterProblem, problem_in
 from parkmeter.client.transport import Transport, if_not_forwarded, if_unsent, timeout_of
 from parkmeter.errors import ParkmeterError
 
@@ -103,8 +103,11 @@ class Prompts:
                 yield Event("message", self._read(response).decode("utf-8", "replace"), whole=True)
                 return
             try:
-                for event in httpx2.EventSource(response):
-                    yield Event(event.event, event.data)
+                for received in httpx2.EventSource(response):
+                    event = Event(received.event, received.data)
+                    if (problem := _problem_of(event)) is not None:
+                        raise problem
+                    yield event
             except httpx2.RequestError as error:
                 raise self._transport.failure(error) from error
 
@@ -135,6 +138,16 @@ class Prompts:
             return response.read()
         except httpx2.RequestError as error:
             raise self._transport.failure(error) from error
+
+
+def _problem_of(event: Event) -> ParkmeterProblem | None:
+    """Return the gateway's problem if this event, the last one, is it."""
+    if '"error"' not in event.data:
+        return None
+    try:
+        return problem_in(event.json())
+    except ValueError:
+        return None
 
 
 def _json(text: str | bytes) -> Any:

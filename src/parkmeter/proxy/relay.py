@@ -217,7 +217,7 @@ class Relay(HeldStage):
             view = plane.gate.view(route.name)
             problem = problem_of(refusals.meter_closed(route, view, self._request.base))
         if self._stage is _ANSWERING:
-            _log.warning("a stream of %s was cut off: %s", route.name, problem.body.decode())
+            _log.warning("a stream of %s was cut off: %s", route.name, problem.members["detail"])
             plane.traffic[route.name].broken += 1
         else:
             plane.traffic[route.name].refused(problem.status)

@@ -121,7 +121,7 @@ def error_event(problem: Problem, server_path: bytes) -> bytes:
     members = json.loads(problem.in_dialect(dialect).body)
     if dialect is Dialect.ANTHROPIC:
         return b"event: error\n" + _event(members)
-    return _event({"error": members["error"]})
+    return _event({"error": {**members["error"], "status": problem.status}})
 
 
 def refusal_event(status: int, body: bytes | None, server_path: bytes) -> bytes:
