@@ -1,6 +1,7 @@
 """Prompts to a model by its endpoint's name; answers whole or streamed."""
 
 import json
+import time
 from collections.abc import Callable, Generator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
@@ -23,6 +24,9 @@ _HELD_SECONDS = 60
 """The longest `Prefer: wait` that is sent: proxies in between would give up."""
 
 _EVENTS = "text/event-stream"
+
+_PROGRESS = '"chatcmpl-parkmeter"'
+"""In the events by which a gateway shows that an endpoint starts; see the setting `loading`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +102,7 @@ class Prompts:
     ) -> Generator[Event]:
         """Yield the model's answer as it arrives."""
         accept = "application/json" if self._transport.address.is_api_gateway else _EVENTS
+        until, begun = time.monotonic() + patience.seconds, False
         with closing(self._send(path, payload, patience, content_type, accept)) as response:
             if not response.headers.get("content-type", "").startswith(_EVENTS):
                 yield Event("message", self._read(response).decode("utf-8", "replace"), whole=True)
@@ -105,9 +110,18 @@ class Prompts:
             try:
                 for received in httpx2.EventSource(response):
                     event = Event(received.event, received.data)
-                    if (problem := _problem_of(event)) is not None:
+                    if (problem := _problem_of(event)) is None:
+                        begun = begun or _PROGRESS not in event.data
+                        yield event
+                        continue
+                    left = until - time.monotonic()
+                    if begun or left < 1 or not isinstance(problem, NotServingProblem):
                         raise problem
-                    yield event
+                    # Its head came while the endpoint started, so this is a 503 like any other.
+                    patience.report(problem)
+                    rest = Patience(left, patience.on_wait)
+                    yield from self.pieces(path, payload, rest, content_type)
+                    return
             except httpx2.RequestError as error:
                 raise self._transport.failure(error) from error
 
