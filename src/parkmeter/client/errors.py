@@ -106,8 +106,12 @@ def problem_of(status: int, document: object, text: str) -> ParkmeterProblem:
         return members.pop(key) if isinstance(members.get(key), str) else default
 
     if "code" in members:
-        for repeated in ("type", "status", "message", "error"):
-            members.pop(repeated, None)
+        members.pop("type", None)
+        members.pop("status", None)
+    if "detail" in members and members.get("message") == members["detail"]:
+        # The gateway's own: they repeat the problem for other clients.
+        members.pop("message")
+        members.pop("error", None)
     code = take("code", f"http_{status}")
     title = take("title", f"HTTP {status}")
     empty = f"The answer was {status}, with an empty body."

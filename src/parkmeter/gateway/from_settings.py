@@ -46,6 +46,7 @@ def routes(settings: Settings) -> Routes:
             paths=endpoint.paths,
             cookies=endpoint.cookies,
             loading=Loading(endpoint.loading),
+            device=endpoint.device,
             limits=Limits(
                 max_body_bytes=endpoint.max_body_bytes,
                 wait_seconds=math.ceil(endpoint.wait_seconds),

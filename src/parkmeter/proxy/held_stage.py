@@ -3,11 +3,8 @@
 It may not know how a request is forwarded, nor what it is answered when it ends.
 """
 
-from datetime import datetime, timedelta
-
-from parkmeter.core.status import View
 from parkmeter.core.tokens import Token
-from parkmeter.errors import MeterClosedError, NotServingError, ParkmeterError
+from parkmeter.errors import ParkmeterError
 from parkmeter.proxy.exchange import Exchange
 from parkmeter.proxy.gate import Permit, Standing, standing
 from parkmeter.proxy.held_request import HeldRequest, waits_unasked
@@ -143,18 +140,12 @@ class HeldStage(Exchange):
         view = self._plane.gate.view(route.name)
         if route.limits.max_in_flight is not None and standing(view, now) is Standing.SERVING:
             return refusals.too_many_in_flight(route)
+        if standing(view, now) is Standing.CLOSED:
+            holder = self._plane.device_holder(route)
+            return refusals.meter_closed(route, view, self._request.base, holder)
         usual_start = self._plane.usual_starts.get(route.name)
-        return not_admitted(route, view, now, self._request.base, usual_start)
+        return refusals.not_serving(route, view, now, usual_start=usual_start)
 
     def _admit(self, permit: Permit) -> None:
         """Go on to READING."""
         raise NotImplementedError
-
-
-def not_admitted(
-    route: Route, view: View | None, now: datetime, base: str, usual_start: timedelta | None
-) -> MeterClosedError | NotServingError:
-    """Return why a request got no permit: the meter is closed, or its endpoint does not serve."""
-    if standing(view, now) is Standing.CLOSED:
-        return refusals.meter_closed(route, view, base)
-    return refusals.not_serving(route, view, now, usual_start=usual_start)

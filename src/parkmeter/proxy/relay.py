@@ -214,8 +214,7 @@ class Relay(HeldStage):
         route, plane, client = self._route, self._plane, self._client
         if problem.status == _BAD_GATEWAY and plane.gate.standing(route.name) is Standing.CLOSED:
             # Its server was stopped: of that the model's connection shows nothing but its end.
-            view = plane.gate.view(route.name)
-            problem = problem_of(refusals.meter_closed(route, view, self._request.base))
+            problem = problem_of(self._not_admitted())
         if self._stage is _ANSWERING:
             _log.warning("a stream of %s was cut off: %s", route.name, problem.members["detail"])
             plane.traffic[route.name].broken += 1
