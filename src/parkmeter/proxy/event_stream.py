@@ -6,7 +6,6 @@ It may not know connections or tokens.
 from parkmeter.web.headers import Fields
 from parkmeter.web.problems import Problem
 from parkmeter.web.stream_events import (
-    LONGEST_BLANK_LINE,
     between_events,
     error_event,
     is_encoded,
@@ -39,16 +38,17 @@ def opened(fields: Fields, path: bytes) -> tuple["EventStream | None", bytes]:
 class EventStream:
     """One answer of type text/event-stream, to a request for `path` at the model server.
 
-    Where its head was sent before the model server's came, `answered` takes that one: an answer
-    that is no stream is kept, and becomes the last event.
+    Its pieces are passed on by the request; the `last` one shows whether an event has ended. Where
+    the stream's head was sent before the model server's came, `answered` takes that one: an answer
+    that is no stream is `kept`, and becomes the last event.
     """
 
-    __slots__ = ("_kept", "_last", "_path", "_readable", "_status", "_type")
+    __slots__ = ("_path", "_readable", "_status", "_type", "kept", "last")
 
     def __init__(self, path: bytes) -> None:
         self._path = path
-        self._last = b"\n\n"
-        self._kept: bytearray | None = None
+        self.last = b"\n\n"
+        self.kept: bytearray | None = None
         self._status = _OK
         self._readable = True
         self._type = ""
@@ -58,34 +58,29 @@ class EventStream:
         self._status = status
         self._readable = not is_encoded(fields)
         if status != _OK or not self._readable or not is_event_stream(fields):
-            self._kept = bytearray()
+            self.kept = bytearray()
             types = (value for name, value in fields if name == b"content-type")
             self._type = next(types, b"").decode("latin-1")
 
-    def passed(self, data: bytes, *, done: bool) -> bytes:
-        """Return what to send for a piece of the model's answer, the last one if it is `done`."""
-        if self._kept is not None:
-            if len(self._kept) < _KEPT_BYTES:
-                self._kept += data
-            return self._instead() if done else b""
-        if len(data) >= LONGEST_BLANK_LINE:
-            self._last = data
-        else:
-            self._last = (self._last + data)[-LONGEST_BLANK_LINE:]
-        return data
+    def instead(self, data: bytes, *, done: bool) -> bytes:
+        """Return what to send for a piece of a `kept` answer: once it is `done`, the last event."""
+        if self.kept is not None and len(self.kept) < _KEPT_BYTES:
+            self.kept += data
+        return self._instead() if done else b""
 
     def ending(self, problem: Problem) -> bytes:
         """Return the last event, for a stream that ends before its model is done.
 
-        In the middle of an event it stands behind a blank line, which ends that one.
+        It stands behind a blank line unless the last piece has ended with one: that ends an event
+        which was cut, and means nothing elsewhere.
         """
         event = error_event(problem, self._path)
-        return event if between_events(self._last) else b"\n\n" + event
+        return event if between_events(self.last) else b"\n\n" + event
 
     def _instead(self) -> bytes:
         """Return the last event, made of an answer that was no stream."""
         if self._status < 300:  # noqa: PLR2004 (a success, but not one that was asked for)
             return error_event(no_stream(self._type), self._path)
         return refusal_event(
-            self._status, bytes(self._kept or b"") if self._readable else None, self._path
+            self._status, bytes(self.kept or b"") if self._readable else None, self._path
         )

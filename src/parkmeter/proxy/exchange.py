@@ -235,8 +235,12 @@ class Exchange:
         head = self._begin_answer(connection) if self._stage is _REQUESTED else b""
         data = connection.take()
         done = connection.state is _DONE
-        if self._stream is not None:
-            data = self._stream.passed(data, done=done)
+        stream = self._stream
+        if stream is not None:
+            if stream.kept is None:
+                stream.last = data
+            else:
+                data = stream.instead(data, done=done)
         if self._chunked and data:
             data = chunk(data)
         if done:

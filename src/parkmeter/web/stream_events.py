@@ -23,8 +23,6 @@ _STRICT = ("functions", "response_format", "tools")
 """Members of requests whose answers programs read: these get no text for people."""
 
 _BLANK_LINES = (b"\n\n", b"\r\n\r\n", b"\n\r\n", b"\r\r")
-LONGEST_BLANK_LINE = 4
-"""Bytes that show whether an event has ended."""
 
 _PING = b'event: ping\ndata: {"type": "ping"}\n\n'
 _LONGEST_TEXT = 2000
