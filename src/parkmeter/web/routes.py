@@ -8,9 +8,21 @@ what lies behind an endpoint.)
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from decimal import Decimal
+from enum import StrEnum
 
 EVERY_PATH = ("/*",)
 """The default of `Route.paths`."""
+
+
+class Loading(StrEnum):
+    """The answer to a held request for a stream while its endpoint starts."""
+
+    OFF = "off"
+    """None: its head is the model's own."""
+    COMMENTS = "comments"
+    """A head at once, then comments (or pings), which clients do not show."""
+    MESSAGES = "messages"
+    """The same, in a chat with text that people see, as reasoning."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +31,9 @@ class Limits:
 
     max_body_bytes: int = 10 * 2**20
     """The same as API Gateway's, so that a client has the same limit in both deployments."""
-    max_wait_seconds: int = 120
+    wait_seconds: int = 0
+    """For a prompt that does not ask for a wait while its endpoint starts; 0: none."""
+    max_wait_seconds: int = 900
     max_waiting: int = 64
     max_in_flight: int | None = None
     """Requests being answered at once; None: as many as come."""
@@ -62,6 +76,7 @@ class Route:
     """The server's paths that `invoke` is enough for; see `server_paths`."""
     cookies: bool = False
     """Whether cookies pass: those of other applications on the gateway's host among them."""
+    loading: Loading = Loading.OFF
     device: str | None = None
     """The GPU that it shares with other endpoints."""
 
