@@ -62,21 +62,32 @@ class Route:
     """The server's paths that `invoke` is enough for; see `server_paths`."""
     cookies: bool = False
     """Whether cookies pass: those of other applications on the gateway's host among them."""
+    aliases: tuple[str, ...] = ()
+    """Further names for its model below `/v1`; see `model_ids`."""
+    models: tuple[str, ...] = ()
+    """The ids by which its own server knows its model, the usual one first."""
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
     """The endpoint that a request is for, and the path at its server.
 
-    `route` is None for an unknown `name`; `prompt` marks the routes that take POST only.
+    `route` is None for an unknown `name`; `prompt` marks the routes that take POST only. `front`:
+    below `/v1`, for all endpoints; which one it is for is read out of the request (`name` is not).
+    `listing`: the server's list of models, which the gateway knows too while the server is away.
     """
 
     name: str
     route: Route | None
     path: bytes
     prompt: bool
+    front: bool = False
+    listing: bool = False
 
 
+_FRONT = b"v1"
+_MODELS = b"models"
+_LISTING = b"/v1/models"
 _BY_NAME = b"endpoints"
 _SUFFIX = b"/invocations"
 
@@ -99,17 +110,27 @@ class Routes:
         """Return the target of a raw path, or None for a path outside the data plane.
 
         `/RESOURCE` and `/endpoints/NAME/invocations` are prompts; `/RESOURCE/…` is the server's
-        `/…`, byte for byte.
+        `/…`, byte for byte. So is `/v1/…`, of the server that the request means; but the list of
+        all models, `/v1/models`, is the gateway's own.
         """
         resource, slash, rest = path[1:].partition(b"/")
         if not slash:
             return self._by_resource.get(resource)
         route = self._routes.get(resource)
         if route is not None:
-            return Target(route.name, route, slash + rest, prompt=False)
+            path = slash + rest
+            return Target(route.name, route, path, prompt=False, listing=_lists(path))
+        if resource == _FRONT:
+            if not rest or rest.partition(b"/")[0] == _MODELS:
+                return None
+            return Target("", None, path, prompt=False, front=True)
         if resource != _BY_NAME or not rest.endswith(_SUFFIX):
             return None
         name = rest.removesuffix(_SUFFIX)
         if not name or b"/" in name:
             return None
         return self._by_name.get(name) or Target(name.decode("latin-1"), None, b"", prompt=True)
+
+
+def _lists(path: bytes) -> bool:
+    return path.startswith(_LISTING) and path[len(_LISTING) :][:1] in {b"", b"/"}
