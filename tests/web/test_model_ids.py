@@ -9,12 +9,12 @@ from parkmeter.web.model_ids import (
     MOST_LEARNED,
     AmbiguousModelError,
     Destination,
-    ModelDirectory,
+    LearnedIds,
     ModelIds,
     UnknownModelError,
     listed_ids,
 )
-from parkmeter.web.routes import Route
+from parkmeter.web.routes import Route, Routes
 
 QWEN = Route("qwen", "qwen", aliases=("gpt-4o-mini",), models=("Qwen/Qwen3-8B", "adapter"))
 LLAMA = Route("llama", "llama")
@@ -122,14 +122,16 @@ def test_everything_a_token_may_use_is_listed_once():
 
 
 def test_what_was_learned_outlives_a_new_configuration():
-    directory = ModelDirectory()
-    directory.configure([LLAMA])
-    directory.learn("llama", ("a",))
-    directory.configure([LLAMA, PHI])
-    assert directory.ids.find("a", all_of, none_of) == Destination("llama", served=True)
-    directory.configure([PHI])
+    learned = LearnedIds()
+    one, two, other = Routes([LLAMA]), Routes([LLAMA, PHI]), Routes([PHI])
+    before = learned.ids(one)
+    assert before is learned.ids(one)
+    learned.learn("llama", ("a",))
+    for routes in (one, two):
+        found = learned.ids(routes).find("a", all_of, none_of)
+        assert found == Destination("llama", served=True)
     with pytest.raises(UnknownModelError):
-        directory.ids.find("a", all_of, none_of)
+        learned.ids(other).find("a", all_of, none_of)
 
 
 @pytest.mark.parametrize(

@@ -44,6 +44,8 @@ class Stage(Enum):
 
     NEW = auto()
     DENIED = auto()
+    ROUTING = auto()
+    """See `FrontRelay`."""
     HELD = auto()
     READING = auto()
     CONNECTING = auto()

@@ -136,6 +136,11 @@ class Relay(Exchange):
         if request.needs_admin:
             plane.require_admin(route, cached_token)
         self._body.frame(request.named, route.limits.max_body_bytes)
+        self._seek_permit()
+
+    def _seek_permit(self) -> None:
+        """Let the request in, or hold it."""
+        request, plane, route = self._request, self._plane, self._route
         if route.limits.max_in_flight is None:
             permit = plane.gate.admit(route.name, prompt=request.prompt)
         else:
@@ -144,7 +149,7 @@ class Relay(Exchange):
             self._admit(permit)
             return
         seconds = self._wait_seconds()
-        wake = plane.wake_call(route, cached_token.token) if request.prompt else None
+        wake = plane.wake_call(route, self._token) if request.prompt else None
         if not seconds and wake is None:
             raise self._not_admitted()
         self._held = HeldRequest(
@@ -228,6 +233,10 @@ class Relay(Exchange):
         self._head = self._request.head_for(
             self._target.path, self._address.authority, cookies=cookies
         )
+        self._invite()
+
+    def _invite(self) -> None:
+        """Have the client send the body, if it waits for that."""
         if self._body.awaits_continue:
             self._body.awaits_continue = False
             self._client.write(_CONTINUE)

@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from parkmeter.errors import ParkmeterError
-from parkmeter.web.routes import Route
+from parkmeter.web.routes import Route, Routes
 
 MOST_LEARNED = 256
 LONGEST_ID = 256
@@ -20,6 +20,8 @@ LONGEST_ID = 256
 
 _SHOWN = 64
 """Most characters of an id that was asked for and that an error repeats."""
+
+_LONGEST_PATH = 256
 
 _NAMED = 20
 """Most endpoints that an error's sentence names; its data has all."""
@@ -57,6 +59,25 @@ class AmbiguousModelError(ParkmeterError):
             "them as `model`.",
             param="model",
             endpoints=names,
+        )
+
+
+class ModelNotNamedError(ParkmeterError):
+    """Raised when nothing in a request below `/v1` says which endpoint it is for.
+
+    `paths`: those that do.
+    """
+
+    code = "model_not_named"
+    title = "The request names no model"
+
+    def __init__(self, paths: Iterable[str]) -> None:
+        found = [path[:_LONGEST_PATH] for path in paths]
+        super().__init__(
+            "Nothing in this request says which endpoint it is for. Send a `model` in its body, or "
+            f"send it to the endpoint itself: {_listed(found)}.",
+            param="model",
+            paths=found,
         )
 
 
@@ -127,6 +148,10 @@ class ModelIds:
         """Return the id by which an endpoint's own server knows its model; None if unknown."""
         return next(iter(self._served.get(endpoint, ())), None)
 
+    def at_server(self, endpoint: str) -> tuple[str, ...]:
+        """Return the ids that an endpoint's own server knows, or its name while none is known."""
+        return tuple(self._served.get(endpoint, ())) or (endpoint,)
+
     def covered(self, covers: Covers) -> list[str]:
         """Return the endpoints that a token covers."""
         return [name for name in self._names if covers(name)]
@@ -146,30 +171,28 @@ class ModelIds:
         return found
 
 
-class ModelDirectory:
-    """The ids in force; `ids` is replaced as a whole, so any thread may read it.
+class LearnedIds:
+    """The ids that servers listed, by endpoint; on every change replaced as a whole.
 
-    What servers listed outlives a change of the routes, and their runs: a closed endpoint is asked
-    for by the same ids as an open one.
+    They outlive a run and a change of the configuration: a closed endpoint is asked for by the same
+    ids as an open one.
     """
 
     def __init__(self) -> None:
-        self.ids = ModelIds()
-        self._routes: tuple[Route, ...] = ()
-        self._learned: dict[str, tuple[str, ...]] = {}
-
-    def configure(self, routes: Iterable[Route]) -> None:
-        """Take the endpoints of a new configuration."""
-        self._routes = tuple(routes)
-        self._renew()
+        self._learned: Mapping[str, tuple[str, ...]] = {}
+        self._made: tuple[object, object, ModelIds] = (None, None, ModelIds())
 
     def learn(self, endpoint: str, ids: tuple[str, ...]) -> None:
-        """Take the ids that an endpoint's server has listed."""
-        self._learned[endpoint] = ids
-        self._renew()
+        """Take the ids that an endpoint's server has listed. Not from two threads."""
+        self._learned = {**self._learned, endpoint: ids}
 
-    def _renew(self) -> None:
-        self.ids = ModelIds(self._routes, dict(self._learned))
+    def ids(self, routes: Routes) -> ModelIds:
+        """Return the ids of all endpoints, with those learned; from any thread."""
+        learned, (made_of, with_learned, ids) = self._learned, self._made
+        if made_of is not routes or with_learned is not learned:
+            ids = ModelIds(routes.all, learned)
+            self._made = (routes, learned, ids)
+        return ids
 
 
 class _Model(msgspec.Struct):

@@ -96,8 +96,10 @@ class Routes:
     """The routes of all endpoints; immutable, a new configuration replaces it whole."""
 
     def __init__(self, routes: Iterable[Route] = ()) -> None:
-        known = tuple(routes)
+        self.all = known = tuple(routes)
         self.names = tuple(route.name for route in known)
+        self.most_body_bytes = max((route.limits.max_body_bytes for route in known), default=0)
+        self._named = {route.name: route for route in known}
         self._routes = {route.api_resource.encode(): route for route in known}
         prompts = [
             Target(route.name, route, route.invocations_path.encode(), prompt=True)
@@ -105,6 +107,10 @@ class Routes:
         ]
         self._by_resource = dict(zip(self._routes, prompts, strict=True))
         self._by_name = {target.name.encode(): target for target in prompts}
+
+    def named(self, name: str) -> Route | None:
+        """Return the route of the endpoint with this name."""
+        return self._named.get(name)
 
     def match(self, path: bytes) -> Target | None:
         """Return the target of a raw path, or None for a path outside the data plane.
