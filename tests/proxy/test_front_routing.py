@@ -1,45 +1,11 @@
 """Requests below `/v1`: which endpoint they reach, and what its server gets of them."""
 
-import json
-
 import pytest
 
 from parkmeter.core.meter import Status
 from tests.support.gateway_at_work import gateway, on_both_loops, on_uvloop, until
+from tests.support.listing_server import CHAT, ListingServer, chat
 from tests.support.scripted_upstream import OK, ServerEnd, upstream
-
-CHAT = "/v1/chat/completions"
-
-
-def chat(model: object = "flan-t5", **more: object) -> bytes:
-    return json.dumps(
-        {"messages": [{"role": "user", "content": "hi"}], "model": model, **more}
-    ).encode()
-
-
-class Server:
-    """A model server that lists `ids` and keeps what else it received."""
-
-    def __init__(self, *ids: str, answer: bytes = OK) -> None:
-        self.ids = ids
-        self.answer = answer
-        self.got: list[tuple[str, bytes]] = []
-        self.heads: list[bytes] = []
-        self.lists = 0
-
-    async def __call__(self, end: ServerEnd) -> None:
-        while True:
-            head, body = await end.request()
-            if head.line == "GET /v1/models HTTP/1.1":
-                self.lists += 1
-                listed = json.dumps({"data": [{"id": id_} for id_ in self.ids]}).encode()
-                await end.send(
-                    b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(listed), listed
-                )
-                continue
-            self.got.append((head.line, body))
-            self.heads.append(head.raw)
-            await end.send(self.answer)
 
 
 @pytest.mark.parametrize("stage", ["", "/prod"])
@@ -62,7 +28,7 @@ class Server:
 )
 @on_uvloop
 async def test_a_body_that_names_an_endpoint_reaches_it(stage, path):
-    server = Server("qwen/qwen3")
+    server = ListingServer("qwen/qwen3")
     async with upstream(server) as served, gateway(served.address) as meter:
         reply = await meter.exchange(stage + path, chat(), fields="X-Seen: yes\r\n")
     assert (reply.status, reply.body) == (200, b"{}")
@@ -75,7 +41,7 @@ async def test_a_body_that_names_an_endpoint_reaches_it(stage, path):
 @on_both_loops
 async def test_an_id_the_server_knows_leaves_the_body_as_it_is_byte_for_byte():
     body = b'{ "x":"\xc3\xa9\\u00e9",\n"mod\\u0065l" :\t"qwen\\u002f3", "model ":1}'
-    server = Server()
+    server = ListingServer()
     async with upstream(server) as served, gateway(served.address, models=("qwen/3",)) as meter:
         assert (await meter.exchange(CHAT, body)).status == 200
     assert server.got[0][1] == body
@@ -84,7 +50,7 @@ async def test_an_id_the_server_knows_leaves_the_body_as_it_is_byte_for_byte():
 
 @on_both_loops
 async def test_a_name_or_an_alias_is_replaced_by_the_served_id_and_nothing_else_is():
-    server = Server()
+    server = ListingServer()
     async with (
         upstream(server) as served,
         gateway(served.address, aliases=("gpt-4o-mini",), models=('q"é', "adapter")) as meter,
@@ -101,7 +67,7 @@ async def test_a_name_or_an_alias_is_replaced_by_the_served_id_and_nothing_else_
 
 @on_both_loops
 async def test_a_name_that_the_server_lists_is_not_replaced():
-    server = Server("first", "flan-t5")
+    server = ListingServer("first", "flan-t5")
     async with upstream(server) as served, gateway(served.address) as meter:
         await meter.exchange(CHAT, chat())  # the one by which it is asked
         await meter.exchange(CHAT, chat())
@@ -126,7 +92,7 @@ async def test_a_server_without_a_list_gets_the_body_as_it_came():
 
 @on_both_loops
 async def test_each_run_is_asked_for_its_ids_before_a_held_request_goes_on():
-    server = Server("one")
+    server = ListingServer("one")
     async with upstream(server) as served, gateway() as meter:
         for ids in (("one",), ("two",)):
             server.ids = ids
@@ -142,7 +108,7 @@ async def test_each_run_is_asked_for_its_ids_before_a_held_request_goes_on():
 
 @on_both_loops
 async def test_what_a_server_lists_is_an_id_too_and_stays_one_when_it_is_closed():
-    server = Server("meta/llama")
+    server = ListingServer("meta/llama")
     async with upstream(server) as served, gateway(served.address) as meter:
         assert (await meter.exchange(CHAT, chat("meta/llama"))).status == 404
         meter.plane.views_changed()
@@ -164,7 +130,7 @@ async def test_a_model_in_a_form_is_read_and_replaced():
             % model.encode()
         )
 
-    server = Server()
+    server = ListingServer()
     typed = "Content-Type: multipart/form-data; boundary=b\r\n"
     async with upstream(server) as served, gateway(served.address, models=("whisper",)) as meter:
         for model in ("flan-t5", "whisper"):
@@ -177,7 +143,7 @@ async def test_a_model_in_a_form_is_read_and_replaced():
 
 @on_both_loops
 async def test_a_large_body_is_renamed_without_losing_a_byte():
-    server = Server()
+    server = ListingServer()
     body = chat("flan-t5", padding="x" * 5_000_000, after=[1, 2])
     async with upstream(server) as served, gateway(served.address, models=("q",)) as meter:
         assert (await meter.exchange(CHAT, body)).status == 200
@@ -194,7 +160,7 @@ async def test_a_large_body_is_renamed_without_losing_a_byte():
 
 @on_both_loops
 async def test_a_closed_meter_is_woken_by_a_request_below_v1_and_its_path_is_not_changed():
-    server = Server()
+    server = ListingServer()
 
     def wake(_name, _token) -> None:
         meter.show(address=served.address)
