@@ -18,6 +18,7 @@ def test_the_document_describes_every_route_and_its_problems(front):
         "/endpoints/{name}/journal",
         "/endpoints/{name}/receipt",
         "/endpoints/{name}/receipt.csv",
+        "/endpoints/{name}/usage",
         "/endpoints/{name}/timeline",
         "/endpoints/{name}/invocations",
         "/endpoint-expiry",

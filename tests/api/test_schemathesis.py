@@ -25,6 +25,7 @@ OPERATIONS = [
     ("GET", "/endpoints/{name}/logs"),
     ("GET", "/endpoints/{name}/receipt"),
     ("GET", "/endpoints/{name}/receipt.csv"),
+    ("GET", "/endpoints/{name}/usage"),
     ("GET", "/endpoints/{name}/timeline"),
     ("POST", "/endpoints/{name}/top-ups"),
     ("GET", "/metrics"),
