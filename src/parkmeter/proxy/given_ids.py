@@ -6,6 +6,12 @@ Such an id stands in later requests that carry no `model`. One event loop.
 import re
 
 MOST = 10_000
+GIVING = tuple(
+    b"/v1/" + kind
+    for kind in (b"batches", b"conversations", b"files", b"responses", b"uploads", b"videos")
+)
+"""Paths whose answers to POST have an id that later requests name."""
+
 _ID = re.compile(r"[A-Za-z0-9._:~-]{1,128}")
 _KIND = 3
 """Segments of a path up to the kind of what an id is of: `/v1/files`."""
@@ -18,9 +24,9 @@ class GivenIds:
         self._most = most
         self._endpoints: dict[bytes, str] = {}
 
-    def remember(self, id_: str, endpoint: str) -> None:
-        """Remember an id. One that another endpoint gave stays with that one."""
-        if not _ID.fullmatch(id_):
+    def remember(self, id_: str | None, endpoint: str) -> None:
+        """Remember an id, if there is one. What another endpoint gave stays with that one."""
+        if id_ is None or not _ID.fullmatch(id_):
             return
         key = id_.encode()
         if self._endpoints.get(key, endpoint) != endpoint:

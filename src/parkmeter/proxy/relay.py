@@ -20,6 +20,7 @@ from parkmeter.proxy.client_side import ClientSide
 from parkmeter.proxy.data_plane import DataPlane
 from parkmeter.proxy.exchange import Exchange, Stage
 from parkmeter.proxy.gate import Permit, Standing, standing
+from parkmeter.proxy.given_ids import GIVING
 from parkmeter.proxy.held_request import HeldRequest
 from parkmeter.proxy.request_body import RequestBody
 from parkmeter.proxy.request_head import RequestHead
@@ -307,6 +308,8 @@ class Relay(Exchange):
             self._plane.traffic[self._target.name].used(
                 self._token.name, self._reader, self._admitted_at, perf_counter()
             )
+            if self._target.path.startswith(GIVING):
+                self._plane.given_ids.remember(self._reader.answer_id(), self._target.name)
 
 
 def not_admitted(
