@@ -27,9 +27,8 @@ from parkmeter.web.routes import Target, Timeouts
 _log = logging.getLogger(__name__)
 
 REPLAYED_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
-"""Methods that may be sent twice when a kept-alive connection turns out closed before a byte of the
-answer: only those that change nothing by definition (RFC 9110, 9.2.1), and only with the whole body
-at hand. A POST may have run already; its client gets 502 and decides."""
+"""Methods that may be sent twice when a kept-alive connection turns out closed before the answer:
+those that change nothing (RFC 9110, 9.2.1), with the whole body at hand. A POST may have run."""
 
 _REFUSED = 300
 """From this status on an answer that comes before the end of the request makes the rest useless."""
@@ -238,16 +237,13 @@ class Exchange:
         head = self._begin_answer(connection) if self._stage is _REQUESTED else b""
         data = connection.take()
         sent, done, stream = data, connection.state is _DONE, self._stream
-        if stream is not None:
-            if stream.kept is None:
-                stream.last = data
-            else:
-                sent = stream.instead(data, done=done)
-        if self._chunked and sent:
-            sent = chunk(sent)
-        if done:
-            self._client.write(b"".join((head, sent, LAST_CHUNK if self._chunked else b"")))
-        elif head or sent:
+        if stream is not None and stream.kept is not None:
+            sent = stream.instead(data, done=done)
+        elif stream is not None:
+            stream.last = data
+        if self._chunked:
+            sent = (chunk(sent) if sent else b"") + (LAST_CHUNK if done else b"")
+        if head or sent:
             self._client.write(head + sent)
         if self._reader is not None and data:
             self._reader.feed(data)  # after it was passed on

@@ -12,6 +12,7 @@ from parkmeter.proxy.client_side import ClientSide
 from parkmeter.proxy.data_plane import DataPlane
 from parkmeter.proxy.event_stream import EventStream
 from parkmeter.proxy.gate import Permit, Standing
+from parkmeter.proxy.given_ids import GIVING
 from parkmeter.proxy.held_stage import HeldStage
 from parkmeter.proxy.loading import without_codings
 from parkmeter.proxy.request_body import LAST_CHUNK, RequestBody, chunk
@@ -135,6 +136,11 @@ class Relay(HeldStage):
         if request.needs_admin:
             plane.require_admin(route, cached_token)
         self._body.frame(request.named, route.limits.max_body_bytes)
+        self._seek_permit()
+
+    def _seek_permit(self) -> None:
+        """Let the request in, or hold it."""
+        request, plane, route = self._request, self._plane, self._route
         if route.limits.max_in_flight is None:
             permit = plane.gate.admit(route.name, prompt=request.prompt)
         else:
@@ -168,6 +174,10 @@ class Relay(HeldStage):
         )
         if self._stream is not None:
             self._head = without_codings(self._head)
+        self._invite()
+
+    def _invite(self) -> None:
+        """Have the client send the body, if it waits for that."""
         if self._body.awaits_continue:
             self._body.awaits_continue = False
             self._client.write(_CONTINUE)
@@ -258,3 +268,5 @@ class Relay(HeldStage):
             self._plane.traffic[self._target.name].used(
                 self._token.name, self._reader, self._admitted_at, perf_counter()
             )
+            if self._target.path.startswith(GIVING):
+                self._plane.given_ids.remember(self._reader.answer_id(), self._target.name)

@@ -100,10 +100,14 @@ class RequestHead:
                 if len(path) <= SHORT
                 else needs_admin(route.paths, self.method, plain_path(path))
             )
-        if b"upgrade" in self.named and wants_upgrade(self.fields):
-            raise refusals.no_upgrade()
+        self.check_upgrade()
         self.needs_admin = closed
         self.checked_for = target
+
+    def check_upgrade(self) -> None:
+        """Raise Refusal if the client asks for another protocol on this connection."""
+        if b"upgrade" in self.named and wants_upgrade(self.fields):
+            raise refusals.no_upgrade()
 
     @cached_property
     def location(self) -> Location:
