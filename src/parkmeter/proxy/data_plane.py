@@ -69,7 +69,18 @@ class DataPlane:
             UnknownEndpointError: there is no such endpoint.
 
         """
-        token = self.authenticate(header, cached)
+        self.authenticate(header, cached)
+        return self.admit_to(target, cached)
+
+    def admit_to(self, target: Target, cached: CachedToken) -> Route:
+        """Return the route to a target, if the token that was just authenticated may use it.
+
+        Raises:
+            ScopeMissingError, UnknownEndpointError: see `authorize`.
+
+        """
+        token = cached.token
+        assert token is not None  # noqa: S101 (see above)
         if target.route is None:
             raise UnknownEndpointError(target.name, filter(token.covers, self.routes.names))
         if target.name not in cached.invokes:

@@ -58,6 +58,7 @@ class Relay(Exchange):
 
     __slots__ = ("_delay", "_held", "_permit", "_permitted", "_refusal", "_route", "_token")
 
+    _body_type = RequestBody
     _delay: float
     """Seconds that a refusal has to wait."""
 
@@ -74,7 +75,7 @@ class Relay(Exchange):
         self._request = request
         self._target = target
         self._stage = _NEW
-        self._body = RequestBody(
+        self._body = self._body_type(
             length, awaits_continue=request.http11 and request.expects_continue
         )
         self._held: HeldRequest | None = None

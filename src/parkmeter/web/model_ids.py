@@ -6,8 +6,7 @@ id never takes one of them away, and two servers may list the same.
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -81,8 +80,7 @@ class ModelNotNamedError(ParkmeterError):
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Destination:
+class Destination(NamedTuple):
     """The endpoint that an id means. `served`: its server knows the id itself."""
 
     endpoint: str
