@@ -47,6 +47,7 @@ def routes(settings: Settings) -> Routes:
             cookies=endpoint.cookies,
             aliases=endpoint.aliases,
             models=endpoint.models,
+            device=endpoint.device,
             limits=Limits(
                 max_body_bytes=endpoint.max_body_bytes,
                 max_wait_seconds=math.ceil(endpoint.max_wait_seconds),

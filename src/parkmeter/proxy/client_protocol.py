@@ -17,10 +17,12 @@ from parkmeter.proxy.data_plane import DataPlane
 from parkmeter.proxy.front_relay import FrontRelay
 from parkmeter.proxy.relay import Relay
 from parkmeter.proxy.request_head import Peer, RequestHead
+from parkmeter.web.dialect import dialect_at
 from parkmeter.web.headers import HEAD_LIMIT
 from parkmeter.web.problems import Problem, problem_answer, problem_of
 from parkmeter.web.refusals import Refusal, head_stalled, head_too_large, malformed
 from parkmeter.web.routes import Target
+from parkmeter.web.stage import locate
 
 
 def protocol_for(plane: DataPlane) -> type[asyncio.Protocol]:
@@ -140,7 +142,7 @@ class GatewayProtocol(ClientConnection):
             request.routes, request.target = routes, routes.match(request.location.path)
         target = request.target
         self._earlier_size = 0
-        if target is None or (target.listing and not self._plane.lists(target, request.method)):
+        if target is None or (target.listing and not self._plane.lists(target, request)):
             self._pass_to_application(request)
             self._reading = _BODY
         else:
@@ -279,6 +281,7 @@ class GatewayProtocol(ClientConnection):
         if in_body and cycle is self._active and isinstance(cycle, Relay):
             cycle.refuse(problem)
             return
+        problem = problem.in_dialect(dialect_at(locate(self.url).path))
         if in_body and (cycle.response_complete or cycle is self._active):
             # It has its answer, or the application is about to find that its client left.
             if not (cycle.response_complete or cycle.response_started):

@@ -9,6 +9,7 @@ from collections.abc import Callable, Collection
 from datetime import datetime
 from typing import Any
 
+from parkmeter.core.status import View
 from parkmeter.core.tokens import Scope, Token, require
 from parkmeter.errors import ParkmeterError, TokenRefusedError, UnknownEndpointError
 from parkmeter.proxy.edge import Edge
@@ -16,6 +17,7 @@ from parkmeter.proxy.gate import LocalGate, Standing
 from parkmeter.proxy.given_ids import GivenIds
 from parkmeter.proxy.held_bytes import HeldBytes
 from parkmeter.proxy.model_lister import ModelLister
+from parkmeter.proxy.request_head import RequestHead
 from parkmeter.proxy.traffic import TrafficByEndpoint
 from parkmeter.proxy.upstream_pool import UpstreamPool
 from parkmeter.proxy.waker import WakeAttempt, Waker
@@ -112,10 +114,10 @@ class DataPlane:
         """Return whether the meter of an endpoint holds time."""
         return self.gate.standing(name) is not Standing.CLOSED
 
-    def lists(self, target: Target, method: str) -> bool:
-        """Return whether a server itself lists its models: it is there, or it is no GET."""
+    def lists(self, target: Target, request: RequestHead) -> bool:
+        """Return whether a server itself lists its models: it is there, or is to be waited for."""
         serving = self.gate.standing(target.name) is Standing.SERVING
-        return serving or method not in {"GET", "HEAD"}
+        return serving or bool(request.prefer.wait) or request.method not in {"GET", "HEAD"}
 
     def views_changed(self) -> None:
         """Take note of new views of the gate; from any thread."""
@@ -158,6 +160,22 @@ class DataPlane:
         if not token.may(Scope.TOP_UP, route.name):
             return None
         return lambda: waker.wake(route.name, token)
+
+    def device_holder(self, route: Route) -> View | None:
+        """Return another endpoint with an open meter on this one's device, or None.
+
+        While there is one, a top-up of this endpoint is refused; see `core.device`.
+        """
+        if route.device is None:
+            return None
+        now = self.now()
+        for name, device in self.routes.devices.items():
+            view = self.gate.view(name)
+            if name == route.name or view is None or now >= view.open_until:
+                continue
+            if route.device in {device, view.device}:
+                return view
+        return None
 
     def serve(self, connections: Collection[Any]) -> None:
         """Use this collection of the clients' connections, as it is filled. On the loop."""

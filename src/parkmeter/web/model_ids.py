@@ -40,7 +40,7 @@ class UnknownModelError(ParkmeterError):
         super().__init__(
             f"There is no model {_short(model)!r} for this token. It may use: {_listed(names)}. "
             "GET /v1/models lists every id.",
-            param="model",
+            field="model",
             endpoints=names,
         )
 
@@ -56,7 +56,7 @@ class AmbiguousModelError(ParkmeterError):
         super().__init__(
             f"The endpoints {_listed(names)} all serve {_short(model)!r}. Send the name of one of "
             "them as `model`.",
-            param="model",
+            field="model",
             endpoints=names,
         )
 
@@ -75,7 +75,7 @@ class ModelNotNamedError(ParkmeterError):
         super().__init__(
             "Nothing in this request says which endpoint it is for. Send a `model` in its body, or "
             f"send it to the endpoint itself: {_listed(found)}.",
-            param="model",
+            field="model",
             paths=found,
         )
 

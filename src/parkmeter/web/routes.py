@@ -66,6 +66,8 @@ class Route:
     """Further names for its model below `/v1`; see `model_ids`."""
     models: tuple[str, ...] = ()
     """The ids by which its own server knows its model, the usual one first."""
+    device: str | None = None
+    """The GPU that it shares with other endpoints."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +102,7 @@ class Routes:
         self.names = tuple(route.name for route in known)
         self.most_body_bytes = max((route.limits.max_body_bytes for route in known), default=0)
         self._named = {route.name: route for route in known}
+        self.devices = {route.name: route.device for route in known}
         self._routes = {route.api_resource.encode(): route for route in known}
         prompts = [
             Target(route.name, route, route.invocations_path.encode(), prompt=True)
