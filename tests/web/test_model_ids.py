@@ -94,7 +94,7 @@ def test_unknown_and_not_covered_are_the_same_error():
             ids().find(model, covers, all_of)
         errors.append((caught.value.detail.replace(model, "X"), caught.value.data))
     assert all(error == errors[0] for error in errors)
-    assert errors[0][1] == {"param": "model", "endpoints": ["llama", "phi"]}
+    assert errors[0][1] == {"field": "model", "endpoints": ["llama", "phi"]}
     assert "It may use: llama, phi." in errors[0][0]
 
 

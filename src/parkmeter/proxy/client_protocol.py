@@ -142,7 +142,7 @@ class GatewayProtocol(ClientConnection):
             request.routes, request.target = routes, routes.match(request.location.path)
         target = request.target
         self._earlier_size = 0
-        if target is None or (target.listing and not self._plane.lists(target, request.method)):
+        if target is None or (target.listing and not self._plane.lists(target, request)):
             self._pass_to_application(request)
             self._reading = _BODY
         else:

@@ -17,6 +17,7 @@ from parkmeter.proxy.gate import LocalGate, Standing
 from parkmeter.proxy.given_ids import GivenIds
 from parkmeter.proxy.held_bytes import HeldBytes
 from parkmeter.proxy.model_lister import ModelLister
+from parkmeter.proxy.request_head import RequestHead
 from parkmeter.proxy.traffic import TrafficByEndpoint
 from parkmeter.proxy.upstream_pool import UpstreamPool
 from parkmeter.proxy.waker import WakeAttempt, Waker
@@ -73,7 +74,18 @@ class DataPlane:
             UnknownEndpointError: there is no such endpoint.
 
         """
-        token = self.authenticate(header, cached)
+        self.authenticate(header, cached)
+        return self.admit_to(target, cached)
+
+    def admit_to(self, target: Target, cached: CachedToken) -> Route:
+        """Return the route to a target, if the token that was just authenticated may use it.
+
+        Raises:
+            ScopeMissingError, UnknownEndpointError: see `authorize`.
+
+        """
+        token = cached.token
+        assert token is not None  # noqa: S101 (see above)
         if target.route is None:
             raise UnknownEndpointError(target.name, filter(token.covers, self.routes.names))
         if target.name not in cached.invokes:
@@ -105,10 +117,10 @@ class DataPlane:
         """Return whether the meter of an endpoint holds time."""
         return self.gate.standing(name) is not Standing.CLOSED
 
-    def lists(self, target: Target, method: str) -> bool:
-        """Return whether a server itself lists its models: it is there, or it is no GET."""
+    def lists(self, target: Target, request: RequestHead) -> bool:
+        """Return whether a server itself lists its models: it is there, or is to be waited for."""
         serving = self.gate.standing(target.name) is Standing.SERVING
-        return serving or method not in {"GET", "HEAD"}
+        return serving or bool(request.prefer.wait) or request.method not in {"GET", "HEAD"}
 
     def views_changed(self) -> None:
         """Take note of new views of the gate; from any thread."""

@@ -19,7 +19,7 @@ from parkmeter.proxy.stage import Stage
 from parkmeter.proxy.upstream_connection import UpstreamConnection
 from parkmeter.web import refusals
 from parkmeter.web.model_ids import ModelNotNamedError, UnknownModelError
-from parkmeter.web.routed_body import Asked, asked_in, check_readable
+from parkmeter.web.routed_body import Asked, asked_in
 from parkmeter.web.routes import Target, Timeouts
 
 _WITH_BODY = frozenset({"PATCH", "POST", "PUT"})
@@ -44,6 +44,7 @@ class FrontRelay(Relay):
 
     __slots__ = ("_asked", "_full", "_held_bytes", "_held_for", "_listing")
 
+    _body_type = HeldBody
     _body: HeldBody
     _asked: Asked | None
     """What the body asks for, where another id is to stand in it."""
@@ -59,7 +60,6 @@ class FrontRelay(Relay):
         length: bytes | None,
     ) -> None:
         super().__init__(plane, client, request, target, length)
-        self._body = HeldBody(length, awaits_continue=self._body.awaits_continue)
         self._held_bytes = 0
         self._asked = None
         self._full = False
@@ -69,13 +69,15 @@ class FrontRelay(Relay):
 
     def _begin(self) -> None:
         request, plane = self._request, self._plane
-        request.check_names()
+        if request.routed is None:
+            request.check_names()
         if not self._authenticate():
             return
         request.check_upgrade()
         token = self._token
         assert token is not None  # noqa: S101 (it was authenticated)
-        require(token, Scope.INVOKE)
+        if not self._client.cached_token.invokes:
+            require(token, Scope.INVOKE)
         name = plane.given_ids.endpoint_in(request.location.path)
         if name is not None and token.covers(name):
             self._go_to(name)
@@ -84,7 +86,7 @@ class FrontRelay(Relay):
             return
         if request.method not in _WITH_BODY:
             raise self._not_named()
-        check_readable(request.named)
+        _ = request.form_type  # may refuse it
         most = min(plane.routes.most_body_bytes, plane.held_bytes.per_token)
         self._body.frame(request.named, most)
         self._take_room()
@@ -115,9 +117,9 @@ class FrontRelay(Relay):
         super()._proceed()
 
     def _route_by_body(self) -> None:
-        """Find the endpoint, and do what is done for a request whose path has it."""
+        """Find the endpoint; then the request is like one whose path has it."""
         plane, request, body = self._plane, self._request, self._body
-        asked = asked_in(body.whole(), request.named.get(b"content-type", b""))
+        asked = asked_in(body.whole(), request.form_type)
         if not self._authenticate():  # it may have been revoked meanwhile
             return
         token = self._token
@@ -148,10 +150,15 @@ class FrontRelay(Relay):
         route = plane.routes.named(name)
         if route is None:  # a reload has just removed it
             raise UnknownModelError(name, self._covered())
-        self._target = target = Target(name, route, request.location.path, prompt=False)
-        self._route = plane.authorize(target, request.authorization, cached_token)
+        target = request.routed
+        if target is None or target.route is not route:
+            target = Target(name, route, request.location.path, prompt=False)
+        self._target = target
+        self._route = plane.admit_to(target, cached_token)
         self._permitted = True
-        request.check_form(target)
+        if request.checked_for is not target:
+            request.check_form(target)
+            request.routed = target
         if request.needs_admin:
             plane.require_admin(route, cached_token)
 
@@ -185,7 +192,7 @@ class FrontRelay(Relay):
             return False
         self._asked = None
         if (served := plane.model_ids().served_id(name)) is not None:
-            self._body.replace(asked.begin, asked.end, asked.renamed(served))
+            self._body.replace(*asked.renamed(served))
         return True
 
     def _send(self, connection: UpstreamConnection) -> None:

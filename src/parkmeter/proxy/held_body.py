@@ -28,8 +28,11 @@ class HeldBody(RequestBody):
     def replace(self, begin: int, end: int, value: bytes) -> None:
         """Replace a part of it; after `whole`."""
         whole = self._pieces[0]
-        view = memoryview(whole)
-        self._pieces = [view[:begin], value, view[end:]]  # type: ignore[list-item]
+        if len(whole) <= _JOINED:
+            self._pieces = [whole[:begin] + value + whole[end:]]
+        else:  # without a copy
+            view = memoryview(whole)
+            self._pieces = [view[:begin], value, view[end:]]  # type: ignore[list-item]
         self.waiting += len(value) - (end - begin)
 
     def first(self, head: bytes) -> bytes:

@@ -54,6 +54,7 @@ class Relay(HeldStage):
 
     __slots__ = ("_delay", "_permit", "_refusal")
 
+    _body_type = RequestBody
     _delay: float
     """Seconds that a refusal has to wait."""
 
@@ -70,7 +71,7 @@ class Relay(HeldStage):
         self._request = request
         self._target = target
         self._stage = _NEW
-        self._body = RequestBody(
+        self._body = self._body_type(
             length, awaits_continue=request.http11 and request.expects_continue
         )
         self._held = None

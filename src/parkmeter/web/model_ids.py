@@ -6,8 +6,7 @@ id never takes one of them away, and two servers may list the same.
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -41,7 +40,7 @@ class UnknownModelError(ParkmeterError):
         super().__init__(
             f"There is no model {_short(model)!r} for this token. It may use: {_listed(names)}. "
             "GET /v1/models lists every id.",
-            param="model",
+            field="model",
             endpoints=names,
         )
 
@@ -57,7 +56,7 @@ class AmbiguousModelError(ParkmeterError):
         super().__init__(
             f"The endpoints {_listed(names)} all serve {_short(model)!r}. Send the name of one of "
             "them as `model`.",
-            param="model",
+            field="model",
             endpoints=names,
         )
 
@@ -76,13 +75,12 @@ class ModelNotNamedError(ParkmeterError):
         super().__init__(
             "Nothing in this request says which endpoint it is for. Send a `model` in its body, or "
             f"send it to the endpoint itself: {_listed(found)}.",
-            param="model",
+            field="model",
             paths=found,
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Destination:
+class Destination(NamedTuple):
     """The endpoint that an id means. `served`: its server knows the id itself."""
 
     endpoint: str
