@@ -4,12 +4,11 @@ import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Annotated, Any
+from typing import Annotated, Any, Protocol
 
 from fastapi import Depends, Header, Path, Query, Request, Response, Security
 from fastapi.security import APIKeyHeader
 
-from parkmeter.api.change_rate import ChangeRate
 from parkmeter.api.lanes import Lanes
 from parkmeter.api.schemas import Endpoint
 from parkmeter.core.receipt import QueueUse
@@ -45,6 +44,13 @@ class _Uncounted:
 
     def of(self, _name: str, _begin: datetime, _end: datetime, _slot: timedelta) -> None:
         """See `ports.RequestCounts`."""
+
+
+class Rate(Protocol):
+    """The rate of changes that one token may make."""
+
+    def take(self, token_id: str, kind: str = "change") -> None:
+        """Count a change of this kind. Raises TooManyChangesError if there were too many."""
 
 
 class _UnknownUsage:
@@ -88,7 +94,7 @@ class ApiContext:
     usage: UsageCounts = field(default_factory=_UnknownUsage)
     queue_use: Callable[[str, datetime, datetime], QueueUse | None] = lambda *_: None
     lanes: Lanes = field(default_factory=Lanes)
-    rate: ChangeRate | None = None
+    rate: Rate | None = None
     invocations: Callable[[str], str | None] = lambda _name: None
     faults: Callable[[], Mapping[str, str]] = dict
     figures: Callable[[], Mapping[str, object]] = dict

@@ -85,15 +85,16 @@ def add_history_routes(app: FastAPI, context: ApiContext) -> None:
     async def receipt_as_csv(
         name: Name, token: Token = known_token, begin: From = None, end: To = None
     ) -> Response:
-        """Return the receipt for spreadsheets: a row for each buyer, then the total."""
+        """Return the receipt for spreadsheets: a row for each buyer, the total, the queue's use."""
         may_see(token, name)
         period = moment_of(begin, "from"), moment_of(end, "to")
 
         def table() -> Response:
             found = service.receipt(name, *period)
+            used = context.queue_use(name, found.begin, found.end)
             file = f"{name}_{found.begin:%Y-%m-%d}_{found.end:%Y-%m-%d}.csv"
             return Response(
-                receipt_csv(found),
+                receipt_csv(found, used),
                 media_type="text/csv; charset=utf-8; header=present",
                 headers={"Content-Disposition": f'attachment; filename="{file}"'},
             )

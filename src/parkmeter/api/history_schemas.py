@@ -167,17 +167,18 @@ _HEADINGS = (
     "unpriced_hours",
     "known_cost",
 )
-"""`row` is buyer or total, so that no name can be taken for the total."""
+"""`row` is buyer, total or queue, so that no name can be taken for the total."""
 
 _FORMULA = tuple("=+-@\t\r")
 _HOUR = timedelta(hours=1)
 _MINUTE = timedelta(minutes=1)
 
 
-def receipt_csv(receipt: Receipt) -> str:
+def receipt_csv(receipt: Receipt, queue: QueueUse | None = None) -> str:
     """Return a receipt as CSV (RFC 4180), with headings: a row for each buyer, then the total.
 
-    Money is text with all its digits; an unknown value is empty.
+    Its queue's use, if any, is in a row after the total, which does not contain it. Money is text
+    with all its digits; an unknown value is empty.
     """
     text = io.StringIO(newline="")
     rows = csv.writer(text)
@@ -201,6 +202,9 @@ def receipt_csv(receipt: Receipt) -> str:
             _dollars(receipt.known_cost),
         )
     )
+    if queue is not None:
+        used = (_count(queue.time_on, _HOUR), _dollars(queue.cost))
+        rows.writerow(("queue", *period, "", *used, "", "", "", "", ""))
     return text.getvalue()
 
 
