@@ -80,7 +80,7 @@ class JsonReader(AnswerReader):
 
     def usage(self) -> Usage:
         """Return what the answer has said so far that it used."""
-        return usage_at_end(bytes(self._tail))
+        return usage_at_end(self._tail)
 
     def answer_id(self) -> str | None:
         """Return the id of the answer, or None."""

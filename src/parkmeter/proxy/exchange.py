@@ -269,7 +269,7 @@ class Exchange:
         self._timeout_error = refusals.answer_stalled
         self._head_at = perf_counter()
         status = connection.status
-        if self._request.prompt and status < _REFUSED:
+        if status < _REFUSED and self._request.prompt:
             self._reader = reader_for(connection.content_type)
         head = answer_head(
             status, connection.headers, cookies=self._cookies, document=connection.document
