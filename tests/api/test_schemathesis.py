@@ -27,7 +27,6 @@ OPERATIONS = [
     ("GET", "/endpoints/{name}/receipt.csv"),
     ("GET", "/endpoints/{name}/usage"),
     ("GET", "/endpoints/{name}/timeline"),
-    ("GET", "/endpoints/{name}/usage"),
     ("POST", "/endpoints/{name}/top-ups"),
     ("GET", "/metrics"),
     ("GET", "/tokens"),

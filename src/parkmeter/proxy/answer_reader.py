@@ -6,6 +6,7 @@ bounded number of bytes, and what goes beyond them is unknown.
 
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 from time import perf_counter
 
 from parkmeter.web.answer_usage import (
@@ -36,38 +37,33 @@ _END_OF_LINE = re.compile(rb"[\r\n]")
 
 
 class AnswerReader:
-    """Reader of an answer that cannot be read, because it is compressed.
+    """Reader of one answer. A compressed one has no `usage` that could be seen: it is unknown.
 
     `first_at`: time of the first event (`perf_counter`); None before it, and where there are none.
     """
 
-    __slots__ = ("first_at",)
-
-    def __init__(self) -> None:
-        self.first_at: float | None = None
+    # Attributes of the class as long as nothing differs: most readers live for one piece.
+    first_at: float | None = None
 
     def feed(self, data: bytes) -> None:
         """Take the next piece of the body."""
+        raise NotImplementedError
 
     def usage(self) -> Usage:
         """Return what the answer has said so far that it used."""
-        return UNKNOWN
+        raise NotImplementedError
 
     def answer_id(self) -> str | None:
         """Return the id of the answer, or None."""
-        return None
+        raise NotImplementedError
 
 
 class JsonReader(AnswerReader):
     """Reader of a JSON answer: keeps its end."""
 
-    __slots__ = ("_head", "_tail")
-
-    def __init__(self) -> None:
-        self.first_at = None
-        self._head: bytes | None = None
-        """The beginning, once the end alone is kept."""
-        self._tail: bytes | bytearray = b""
+    _head: bytes | None = None
+    """The beginning, once the end alone is kept."""
+    _tail: bytes | bytearray = b""
 
     def feed(self, data: bytes) -> None:
         """Take the next piece of the body."""
@@ -84,7 +80,7 @@ class JsonReader(AnswerReader):
 
     def usage(self) -> Usage:
         """Return what the answer has said so far that it used."""
-        return usage_at_end(bytes(self._tail))
+        return usage_at_end(self._tail)
 
     def answer_id(self) -> str | None:
         """Return the id of the answer, or None."""
@@ -96,17 +92,15 @@ class JsonReader(AnswerReader):
 class EventReader(AnswerReader):
     """Reader of server-sent events: keeps the line that is not complete."""
 
-    __slots__ = ("_first", "_open", "_rest", "_usage")
+    _first: bytes | None = None
+    """The first line with data."""
+    _open = False
+    """The last line is not complete."""
+    _usage = UNKNOWN
 
     def __init__(self) -> None:
-        self.first_at = None
-        self._first: bytes | None = None
-        """The first line with data."""
-        self._open = False
-        """The last line is not complete."""
         self._rest = bytearray()
-        """What there is of it; nothing if it is longer than is kept."""
-        self._usage = UNKNOWN
+        """What there is of the last line; nothing if it is longer than is kept."""
 
     def feed(self, data: bytes) -> None:
         """Take the next piece of the body."""
@@ -156,28 +150,18 @@ def _first_event(lines: Sequence[bytes]) -> bytes | None:
     return next((line[:_LONGEST_FIRST] for line in lines if line[:5] == b"data:"), None)
 
 
+def reader_for(content_type: bytes | None) -> AnswerReader | None:
+    """Return a reader of an answer of this type; None for neither JSON nor events."""
+    reader = _reader_for(content_type)
+    return None if reader is None else reader()
+
+
 _READERS: dict[bytes, type[AnswerReader]] = {
     b"application/json": JsonReader,
-    b"application/json; charset=utf-8": JsonReader,
     b"text/event-stream": EventReader,
-    b"text/event-stream; charset=utf-8": EventReader,
 }
-"""By the types of nearly all answers, as they are written."""
 
 
-def reader_of(
-    content_type: bytes | None, headers: Sequence[tuple[bytes, bytes]]
-) -> AnswerReader | None:
-    """Return a reader of an answer with this type and head; None for neither JSON nor events."""
-    if content_type is None:
-        return None
-    reader = _READERS.get(content_type)
-    if reader is None:
-        plain = content_type.partition(b";")[0].strip().lower()
-        reader = _READERS.get(plain)
-        if reader is None:
-            return None
-    for name, value in headers:
-        if name == b"content-encoding" and value.strip().lower() not in {b"", b"identity"}:
-            return AnswerReader()
-    return reader()
+@lru_cache(maxsize=64)
+def _reader_for(content_type: bytes | None) -> type[AnswerReader] | None:
+    return _READERS.get((content_type or b"").partition(b";")[0].strip().lower())
