@@ -122,7 +122,7 @@ class Grants:
         return Grant(("dynamodb:BatchGetItem",), (self._table(self._names.meters_table),))
 
     def count_minutes(self) -> Grant:
-        """Count the minutes a token adds in a day, in the transaction that adds them."""
+        """Count the minutes a token adds in a day, and its changes in a minute."""
         return Grant(("dynamodb:UpdateItem",), (self._table(self._names.meters_table),))
 
     def read_token(self) -> Grant:
@@ -214,6 +214,12 @@ class Grants:
             Grant(
                 ("application-autoscaling:DeregisterScalableTarget",),
                 (self.arn("application-autoscaling", "scalable-target/*"),),
+                # Where the key is missing the endpoint must be deletable all the same.
+                {
+                    "StringEqualsIfExists": {
+                        "application-autoscaling:service-namespace": "sagemaker"
+                    }
+                },
                 because="AWS chooses the names of scalable targets; this removes only autoscaling",
             ),
             Grant(

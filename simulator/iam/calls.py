@@ -87,8 +87,9 @@ def _delete_endpoint(request: Request) -> Needs:
     After issue awslabs/stable-diffusion-aws-extension#161.
     """
     yield from _endpoint(request)
+    context = {"application-autoscaling:service-namespace": ("sagemaker",)}
     for target in request.known.scalable_targets(request.parameters["EndpointName"]):
-        yield Need("application-autoscaling:DeregisterScalableTarget", target)
+        yield Need("application-autoscaling:DeregisterScalableTarget", target, context)
 
 
 def _register_target(request: Request) -> Needs:

@@ -10,12 +10,14 @@ from typing import Self
 from pydantic import Field
 
 from parkmeter.api.schemas import Dollars, Shape
+from parkmeter.api.usage_schemas import ReceiptUsage, TokensUsed
 from parkmeter.core.journal import Entry, Kind
 from parkmeter.core.meter import Status
 from parkmeter.core.receipt import QueueUse, Receipt
 from parkmeter.core.request_counts import Count
 from parkmeter.core.status_history import StatusInterval
 from parkmeter.core.time_text import iso
+from parkmeter.core.usage import UsedAt
 
 
 class JournalLine(Shape):
@@ -100,9 +102,12 @@ class EndpointReceipt(Shape):
     parts: list[ReceiptPart]
     runs: list[ReceiptRun]
     queue: ReceiptQueue | None = Field(description="null: no queue, or not used.")
+    usage: ReceiptUsage | None = Field(description="null: usage was not counted then, or here.")
 
     @classmethod
-    def of(cls, receipt: Receipt, queue: QueueUse | None = None) -> Self:
+    def of(
+        cls, receipt: Receipt, queue: QueueUse | None = None, usage: ReceiptUsage | None = None
+    ) -> Self:
         """Return the shape of a receipt, and of its queue's use in the same period."""
         used = queue and ReceiptQueue(hours_on=_hours(queue.time_on), cost=queue.cost)
         parts = [
@@ -139,6 +144,7 @@ class EndpointReceipt(Shape):
                 "parts": parts,
                 "runs": runs,
                 "queue": used,
+                "usage": usage,
             }
         )
 
@@ -248,6 +254,9 @@ class Timeline(Shape):
     top_ups: list[TopUpTick]
     request_minutes: int = Field(description="Minutes of each count.", examples=[1])
     requests: list[Requests] | None = Field(description="Counts above zero; null: unknown.")
+    tokens: list[TokensUsed] | None = Field(
+        description="Of answers that said what they used; null: not counted here (AWS)."
+    )
 
     @classmethod
     def of(
@@ -255,16 +264,16 @@ class Timeline(Shape):
         period: tuple[datetime, datetime],
         stretches: Iterable[StatusInterval],
         top_ups: Iterable[Entry],
-        requests: tuple[timedelta, Iterable[Count] | None],
+        counted: tuple[timedelta, Iterable[Count] | None, Iterable[UsedAt] | None],
         *,
         names: Collection[str] | None,
     ) -> Self:
         """Return the shape of a timeline.
 
-        `requests`: the length of a slot, and the counts. `names`: the buyers that may be named;
-        None: all.
+        `counted`: the length of a slot, the requests and their usage. `names`: the buyers that may
+        be named; None: all.
         """
-        slot, counts = requests
+        slot, counts, used = counted
         return cls.model_validate(
             {
                 "from": period[0],
@@ -285,5 +294,8 @@ class Timeline(Shape):
                 "requests": None
                 if counts is None
                 else [Requests(at=one.at, count=one.count) for one in counts],
+                "tokens": None
+                if used is None
+                else [TokensUsed.of(one) for one in used if one.used.answers],
             }
         )
