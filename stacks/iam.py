@@ -229,6 +229,14 @@ class Grants:
             ),
         ]
 
+    def see_queues(self) -> Grant:
+        """Describe async endpoints, also those that this configuration no longer has."""
+        return Grant(
+            ("sagemaker:DescribeEndpoint",),
+            (self.sagemaker("endpoint", self._names.async_endpoint("*")),),
+            because="reading only: async endpoints of this deployment that app.py may have lost",
+        )
+
     def list_endpoints(self) -> Grant:
         """List endpoints, to find those with our tag and no meter."""
         return Grant(
@@ -308,6 +316,14 @@ class Grants:
                 because="all objects of this one bucket are deleted",
             ),
         ]
+
+    def read_quotas(self) -> Grant:
+        """Look up SageMaker's quotas for instance types."""
+        return Grant(
+            ("servicequotas:ListAWSDefaultServiceQuotas", "servicequotas:ListServiceQuotas"),
+            ("*",),
+            because="listing quotas has no resource (AWS); it only reads numbers",
+        )
 
     def read_prices(self) -> Grant:
         """Look up prices of instance types."""

@@ -203,6 +203,8 @@ def test_a_closed_meter_names_the_price_and_the_exact_call(prompts: Prompts) -> 
     base = "https://abc.execute-api.us-east-1.amazonaws.com/prod"
     assert call["url"] == f"{base}/endpoints/flan-t5/top-ups"
     assert call["body"] == {"minutes": 30}
+    assert said.document["message"] == said.document["error"]["message"]
+    assert said.document["message"].endswith(call["curl"])
     assert prompts.invocations == 0
 
 

@@ -126,6 +126,8 @@ def test_the_gateways_own_errors_are_problems_with_the_handlers_codes(seed: Temp
         problem = json.loads(body)
         assert problem["type"] == type_of(problem["code"]), kind
         assert problem["detail"], kind
+        assert problem["message"] == problem["error"]["message"] == problem["detail"], kind
+        assert (problem["error"]["code"], problem["error"]["param"]) == (problem["code"], None)
         if "StatusCode" in one:
             assert problem["status"] == int(one["StatusCode"]), kind
     status = {kind: one.get("StatusCode") for kind, one in said.items()}

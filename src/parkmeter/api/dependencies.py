@@ -15,7 +15,7 @@ from parkmeter.core.receipt import QueueUse
 from parkmeter.core.report import Report
 from parkmeter.core.tokens import Token
 from parkmeter.errors import ParkmeterError, ScopeMissingError, TokenRefusedError
-from parkmeter.ports import RequestCounts
+from parkmeter.ports import RequestCounts, UsageCounts
 from parkmeter.service.changes import Actor, ChangeResult
 from parkmeter.service.meters import MeterService
 from parkmeter.service.run_stats import RunStats
@@ -53,6 +53,19 @@ class Rate(Protocol):
         """Count a change of this kind. Raises TooManyChangesError if there were too many."""
 
 
+class _UnknownUsage:
+    """`ports.UsageCounts` where usage is not counted."""
+
+    def used_by(self, _name: str, _begin: datetime, _end: datetime) -> None:
+        """See `ports.UsageCounts`."""
+
+    def used_at(self, _name: str, _begin: datetime, _end: datetime, _slot: timedelta) -> None:
+        """See `ports.UsageCounts`."""
+
+    def since(self) -> None:
+        """See `ports.UsageCounts`."""
+
+
 @dataclass(frozen=True, slots=True)
 class ApiContext:
     """Dependencies of the control routes.
@@ -62,8 +75,9 @@ class ApiContext:
     store no longer takes changes, None while it is sound. `whole_servers`:
     prompts are streamed, wait as long as they ask, and reach every path of a model server; on AWS
     they wait for some seconds at most and reach one path. `requests`: counts of the requests that
-    endpoints let in, where known. `queue_use`: that of an endpoint's queue, on AWS. `faults`: what
-    is wrong with the gateway, by code; `figures`: the numbers behind it; both return at once.
+    endpoints let in, `usage`: of what their answers used; where known. `queue_use`: that of an
+    endpoint's queue, on AWS. `faults`: what is wrong with the gateway, by code; `figures`: the
+    numbers behind it; both return at once.
     `token_refused` takes note of a refused token, with the TCP peer and the header fields, and
     returns the seconds its answer has to wait. `rate`: that of one token's changes; None: not
     limited here.
@@ -77,6 +91,7 @@ class ApiContext:
     fault: Callable[[], ParkmeterError | None] = lambda: None
     whole_servers: bool = True
     requests: RequestCounts = field(default_factory=_Uncounted)
+    usage: UsageCounts = field(default_factory=_UnknownUsage)
     queue_use: Callable[[str, datetime, datetime], QueueUse | None] = lambda *_: None
     lanes: Lanes = field(default_factory=Lanes)
     rate: Rate | None = None

@@ -45,6 +45,7 @@ def routes(settings: Settings) -> Routes:
             wakes=endpoint.wake_minutes is not None,
             paths=endpoint.paths,
             cookies=endpoint.cookies,
+            device=endpoint.device,
             limits=Limits(
                 max_body_bytes=endpoint.max_body_bytes,
                 max_wait_seconds=math.ceil(endpoint.max_wait_seconds),

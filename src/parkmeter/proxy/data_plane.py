@@ -8,6 +8,7 @@ from collections.abc import Callable, Collection
 from datetime import datetime
 from typing import Any
 
+from parkmeter.core.status import View
 from parkmeter.core.tokens import Scope, Token, require
 from parkmeter.errors import ParkmeterError, TokenRefusedError, UnknownEndpointError
 from parkmeter.proxy.edge import Edge
@@ -107,6 +108,22 @@ class DataPlane:
         if not token.may(Scope.TOP_UP, route.name):
             return None
         return lambda: waker.wake(route.name, token)
+
+    def device_holder(self, route: Route) -> View | None:
+        """Return another endpoint with an open meter on this one's device, or None.
+
+        While there is one, a top-up of this endpoint is refused; see `core.device`.
+        """
+        if route.device is None:
+            return None
+        now = self.now()
+        for name, device in self.routes.devices.items():
+            view = self.gate.view(name)
+            if name == route.name or view is None or now >= view.open_until:
+                continue
+            if route.device in {device, view.device}:
+                return view
+        return None
 
     def serve(self, connections: Collection[Any]) -> None:
         """Use this collection of the clients' connections, as it is filled. On the loop."""

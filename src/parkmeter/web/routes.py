@@ -62,6 +62,8 @@ class Route:
     """The server's paths that `invoke` is enough for; see `server_paths`."""
     cookies: bool = False
     """Whether cookies pass: those of other applications on the gateway's host among them."""
+    device: str | None = None
+    """The GPU that it shares with other endpoints."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +89,7 @@ class Routes:
     def __init__(self, routes: Iterable[Route] = ()) -> None:
         known = tuple(routes)
         self.names = tuple(route.name for route in known)
+        self.devices = {route.name: route.device for route in known}
         self._routes = {route.api_resource.encode(): route for route in known}
         prompts = [
             Target(route.name, route, route.invocations_path.encode(), prompt=True)
