@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Annotated
 
 from fastapi import FastAPI, Query, Response
+from pydantic.json_schema import SkipJsonSchema
 
 from parkmeter.api.dependencies import ApiContext, Before, Limit, Name, may_see, token_of
 from parkmeter.api.history_schemas import (
@@ -23,11 +24,25 @@ from parkmeter.errors import InvalidRequestError
 _MOMENT = "ISO 8601; UTC unless it has an offset; a date is its first moment."
 _A_DAY = timedelta(days=1)
 
+_FORMATS = {"anyOf": [{"format": "date"}, {"format": "date-time"}]}
+
+_Text = str | SkipJsonSchema[None]
 From = Annotated[
-    str | None,
-    Query(alias="from", description=f"{_MOMENT} Default: the journal's first line."),
+    _Text,
+    Query(
+        alias="from",
+        description=f"{_MOMENT} Default: the journal's first line.",
+        json_schema_extra=_FORMATS,
+    ),
 ]
-To = Annotated[str | None, Query(alias="to", description=f"{_MOMENT} Default, and at most: now.")]
+To = Annotated[
+    _Text,
+    Query(
+        alias="to",
+        description=f"{_MOMENT} Default, and at most: now.",
+        json_schema_extra=_FORMATS,
+    ),
+]
 
 
 def add_history_routes(app: FastAPI, context: ApiContext) -> None:
@@ -40,7 +55,7 @@ def add_history_routes(app: FastAPI, context: ApiContext) -> None:
         response_model=Journal,
         responses=problems(400, 404, 503),
     )
-    async def journal(
+    async def get_journal(
         name: Name,
         token: Token = known_token,
         limit: Limit = 50,
@@ -67,7 +82,7 @@ def add_history_routes(app: FastAPI, context: ApiContext) -> None:
         response_model=EndpointReceipt,
         responses=problems(400, 404, 503),
     )
-    async def receipt(
+    async def get_receipt(
         name: Name,
         token: Token = known_token,
         begin: From = None,
@@ -90,7 +105,7 @@ def add_history_routes(app: FastAPI, context: ApiContext) -> None:
         responses={200: _CSV, **problems(400, 404, 503)},
         response_class=Response,
     )
-    async def receipt_as_csv(
+    async def get_receipt_as_csv(
         name: Name, token: Token = known_token, begin: From = None, end: To = None
     ) -> Response:
         """Return the receipt for spreadsheets: a row for each buyer, then the total."""
@@ -114,11 +129,16 @@ def add_history_routes(app: FastAPI, context: ApiContext) -> None:
         response_model=Timeline,
         responses=problems(400, 404, 503),
     )
-    async def timeline(
+    async def get_timeline(
         name: Name,
         token: Token = known_token,
         begin: Annotated[
-            str | None, Query(alias="from", description=f"{_MOMENT} Default: a day before the end.")
+            _Text,
+            Query(
+                alias="from",
+                description=f"{_MOMENT} Default: a day before the end.",
+                json_schema_extra=_FORMATS,
+            ),
         ] = None,
         end: To = None,
     ) -> Response:

@@ -95,4 +95,5 @@ while True:
         ready = time.monotonic() - born >= given.ready_after
         status = b"200 OK" if ready else b"503 Service Unavailable"
         with contextlib.suppress(OSError):
-            connection.sendall(b"HTTP/1.1 " + status + b"\r\nContent-Length: 0\r\n\r\n")
+            fields = b"\r\nContent-Type: text/plain\r\nContent-Length: 0\r\n\r\n"
+            connection.sendall(b"HTTP/1.1 " + status + fields)
