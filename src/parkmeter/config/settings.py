@@ -21,11 +21,8 @@ from parkmeter.config.section import Minutes, MinutesAboveZero, Seconds, Seconds
 from parkmeter.core.hours import EXAMPLE, Hours
 from parkmeter.core.meter import LOCAL, MAKE_BELIEVE, Price, Spec, span_of
 from parkmeter.core.money import MOST_AN_HOUR, PRICE_PLACES
-from parkmeter.core.reserved import RESERVED, RESERVED_LATER, path_of_prompts
+from parkmeter.core.reserved import ENDPOINT_NAME, RESERVED, RESERVED_LATER, path_of_prompts
 from parkmeter.core.server_environment import PASSED_ON, held_back, is_gateways_own
-
-ENDPOINT_NAME = "[a-zA-Z0-9](-*[a-zA-Z0-9]){0,62}"
-"""SageMaker's rule for endpoint names, so that a configuration can move there."""
 
 PATH_SEGMENT = "[A-Za-z0-9][A-Za-z0-9._~-]{0,62}"
 
