@@ -175,13 +175,13 @@ class Relay(HeldStage):
         )
         if self._stream is not None:
             self._head = without_codings(self._head)
-        self._invite()
+        if self._body.awaits_continue:
+            self._invite()
 
     def _invite(self) -> None:
-        """Have the client send the body, if it waits for that."""
-        if self._body.awaits_continue:
-            self._body.awaits_continue = False
-            self._client.write(_CONTINUE)
+        """Have the client send the body, which waits for that."""
+        self._body.awaits_continue = False
+        self._client.write(_CONTINUE)
 
     def _meter_headers(self) -> bytes:
         if not self._permitted:
