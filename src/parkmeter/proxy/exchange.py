@@ -5,11 +5,11 @@ either connection reads its bytes.
 """
 
 import asyncio
-import logging
 from collections.abc import Callable
 from time import perf_counter
 
-from parkmeter.errors import ParkmeterError, UpstreamError
+from parkmeter.errors import UpstreamError
+from parkmeter.proxy.answer_reader import AnswerReader, reader_of
 from parkmeter.proxy.client_side import ClientSide
 from parkmeter.proxy.data_plane import DataPlane
 from parkmeter.proxy.event_stream import EventStream, opened
@@ -23,12 +23,9 @@ from parkmeter.web.headers import BODILESS, answer_head
 from parkmeter.web.problems import Problem, problem_of
 from parkmeter.web.routes import Target, Timeouts
 
-_log = logging.getLogger(__name__)
-
 REPLAYED_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
-"""Methods that may be sent twice when a kept-alive connection turns out closed before a byte of the
-answer: only those that change nothing by definition (RFC 9110, 9.2.1), and only with the whole body
-at hand. A POST may have run already; its client gets 502 and decides."""
+"""Methods that may be sent twice when a kept-alive connection turns out closed before the answer:
+those that change nothing (RFC 9110, 9.2.1), with the whole body at hand. A POST may have run."""
 
 _REFUSED = 300
 """From this status on an answer that comes before the end of the request makes the rest useless."""
@@ -64,6 +61,7 @@ class Exchange:
         "_head",
         "_head_at",
         "_plane",
+        "_reader",
         "_request",
         "_stage",
         "_stream",
@@ -94,6 +92,7 @@ class Exchange:
     _timeouts: Timeouts
     _connecting: asyncio.Task[None] | None
     _connection: UpstreamConnection | None
+    _reader: AnswerReader | None
     _allowed_seconds: float
     _timeout_error: Callable[[float], Exception]
     _admitted_at: float
@@ -235,21 +234,23 @@ class Exchange:
         head = self._begin_answer(connection) if self._stage is _REQUESTED else b""
         data = connection.take()
         done = connection.state is _DONE
-        stream = self._stream
+        own, stream = data, self._stream
         if stream is not None:
             if stream.kept is None:
                 stream.last = data
             else:
-                data = stream.instead(data, done=done)
-        if self._chunked and data:
-            data = chunk(data)
+                own = stream.instead(data, done=done)
+        sent = chunk(own) if self._chunked and own else own
         if done:
-            self._client.write(b"".join((head, data, LAST_CHUNK if self._chunked else b"")))
+            self._client.write(b"".join((head, sent, LAST_CHUNK if self._chunked else b"")))
+        elif head or sent:
+            self._client.write(head + sent)
+        if self._reader is not None and data:
+            self._reader.feed(data)  # after it was passed on
+        if done:
             self._end_answer(connection)
-            return
-        if head or data:
-            self._client.write(head + data)
-        self._client.timer.restart(self._timeouts.idle_seconds)
+        else:
+            self._client.timer.restart(self._timeouts.idle_seconds)
 
     def _begin_answer(self, connection: UpstreamConnection) -> bytes:
         """Return the head of the answer, framed as this client can read it."""
@@ -258,16 +259,16 @@ class Exchange:
         self._allowed_seconds = self._timeouts.idle_seconds
         self._timeout_error = refusals.answer_stalled
         self._head_at = perf_counter()
-        if self._stream is not None:
-            self._stream.answered(connection.status, connection.headers)
-            return b""
         status = connection.status
-        head = (
-            answer_head(
-                status, connection.headers, cookies=self._cookies, document=connection.document
-            )
-            + self._meter_headers()
+        if self._request.prompt and status < _REFUSED:
+            self._reader = reader_of(connection.content_type, connection.headers)
+        if self._stream is not None:
+            self._stream.answered(status, connection.headers)
+            return b""
+        head = answer_head(
+            status, connection.headers, cookies=self._cookies, document=connection.document
         )
+        head += self._meter_headers()
         if not (connection.has_length or self._request.method == "HEAD" or status in BODILESS):
             self._stream, lines = opened(connection.headers, self._target.path)
             head += lines
@@ -299,17 +300,6 @@ class Exchange:
         except Exception as error:  # noqa: BLE001 (the client gets every error as a problem)
             self._fail_with(error)
 
-    def _fail_with(self, error: Exception) -> None:
-        match error:
-            case refusals.Refusal():
-                self._fail(error.problem)
-            case ParkmeterError():
-                self._fail(problem_of(error))
-            case _:
-                name = self._target.name
-                _log.error("a request for %s failed: internal error", name, exc_info=error)
-                self._fail(problem_of(ParkmeterError("See the log.")))
-
     def _allow(self, seconds: float, error: Callable[[float], Exception]) -> None:
         """Limit the stage that begins now; `error(seconds)` is raised after it."""
         self._allowed_seconds = seconds
@@ -327,6 +317,10 @@ class Exchange:
 
     def _raise_timeout(self) -> None:
         raise self._timeout_error(self._allowed_seconds)
+
+    def _fail_with(self, error: Exception) -> None:
+        """End with the problem that an error means."""
+        raise NotImplementedError
 
     def _fail(self, problem: Problem) -> None:
         """Send the problem, or break off visibly if the answer has begun."""

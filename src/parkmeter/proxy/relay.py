@@ -7,7 +7,7 @@ Admission and the end are here; in between are `HeldStage`, and between the two 
 import logging
 from time import perf_counter
 
-from parkmeter.errors import TokenMissingError, TokenRefusedError
+from parkmeter.errors import ParkmeterError, TokenMissingError, TokenRefusedError
 from parkmeter.proxy.client_side import ClientSide
 from parkmeter.proxy.data_plane import DataPlane
 from parkmeter.proxy.event_stream import EventStream
@@ -79,6 +79,7 @@ class Relay(HeldStage):
         self._connecting = None
         self._connection = None
         self._stream = None
+        self._reader = None
         self._timeout_error = TimeoutError
         self._permitted = self._chunked = False
         self._first = b""
@@ -181,6 +182,17 @@ class Relay(HeldStage):
 
     # ── The end ─────────────────────────────────────────────────────────────────────────────────
 
+    def _fail_with(self, error: Exception) -> None:
+        match error:
+            case refusals.Refusal():
+                self._fail(error.problem)
+            case ParkmeterError():
+                self._fail(problem_of(error))
+            case _:
+                name = self._target.name
+                _log.error("a request for %s failed: internal error", name, exc_info=error)
+                self._fail(problem_of(ParkmeterError("See the log.")))
+
     def _fail(self, problem: Problem) -> None:
         name, client = self._target.name, self._client
         if self._stage is _OVER:
@@ -253,3 +265,7 @@ class Relay(HeldStage):
             self._connection = None
         if self._permit is not None:
             self._permit.release()
+        if self._reader is not None and self._token is not None:
+            self._plane.traffic[self._target.name].used(
+                self._token.name, self._reader, self._admitted_at, perf_counter()
+            )
