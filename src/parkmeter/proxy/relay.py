@@ -142,7 +142,7 @@ class Relay(HeldStage):
         if permit is not None:
             self._admit(permit)
             return
-        self._hold()
+        self._wait_for_permit()
 
     def _refuse_token(self, error: TokenMissingError | TokenRefusedError) -> None:
         edge, request, delay = self._plane.edge, self._request, 0.0
