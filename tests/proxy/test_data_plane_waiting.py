@@ -60,7 +60,7 @@ async def test_what_is_not_held_unasked_is_answered_at_once():
     async with gateway(limits=Limits(wait_seconds=50, max_waiting=9)) as meter:
         meter.show(Status.STARTING)
         assert (await meter.exchange(fields="Prefer: wait=0\r\n")).status == 503
-        listing = await meter.exchange("/flan/v1/models", None, method="GET")
+        listing = await meter.exchange("/flan/metrics", None, method="GET")
         assert listing.status == 503, "it only reads"
         meter.show(Status.FAILED, reason="no such model")
         assert (await meter.exchange()).status == 503, "a start that is not tried again"
