@@ -15,16 +15,14 @@ from pydantic_core import PydanticCustomError
 from parkmeter.config.diagnostics import NO_ENDPOINT, SEVERAL_MISTAKES
 from parkmeter.config.gateway import GatewaySettings
 from parkmeter.config.hours import HoursTexts, too_long
+from parkmeter.config.model_ids import ModelIdTexts, repeated_ids
 from parkmeter.config.notify import NotifySettings
 from parkmeter.config.section import Minutes, MinutesAboveZero, Seconds, SecondsOrZero, Section
 from parkmeter.core.hours import EXAMPLE, Hours
 from parkmeter.core.meter import LOCAL, MAKE_BELIEVE, Price, Spec, span_of
 from parkmeter.core.money import MOST_AN_HOUR, PRICE_PLACES
-from parkmeter.core.reserved import RESERVED, RESERVED_LATER, path_of_prompts
+from parkmeter.core.reserved import ENDPOINT_NAME, RESERVED, RESERVED_LATER, path_of_prompts
 from parkmeter.core.server_environment import PASSED_ON, held_back, is_gateways_own
-
-ENDPOINT_NAME = "[a-zA-Z0-9](-*[a-zA-Z0-9]){0,62}"
-"""SageMaker's rule for endpoint names, so that a configuration can move there."""
 
 PATH_SEGMENT = "[A-Za-z0-9][A-Za-z0-9._~-]{0,62}"
 
@@ -68,6 +66,19 @@ class EndpointSettings(Section):
         "command. Default: the gateway's own.",
     )
     api_resource: str = Field("", description="Path for prompts, one segment. Default: the name.")
+    aliases: ModelIdTexts = Field(
+        (),
+        description="Further names for its model below /v1, beside the endpoint's own, such as one "
+        "that a client insists on.",
+        examples=[["gpt-4o-mini"]],
+    )
+    models: ModelIdTexts = Field(
+        (),
+        description="Ids by which its server knows its models, the usual one first. A request "
+        "below /v1 by name or alias is sent on with the first. Default: what the server lists at "
+        "/v1/models once it is ready.",
+        examples=[["Qwen/Qwen3-8B"]],
+    )
     health: str = Field("/ping", description="Path whose GET returns 200 once the server is ready.")
     health_timeout_seconds: Seconds = Field(
         5, description="Seconds until a health check times out."
@@ -230,6 +241,7 @@ class Settings(Section):
         if not self.endpoints:
             mistakes.append(((), NO_ENDPOINT, None))
         taken: dict[str, str] = {}
+        named: dict[str, str] = {}
         for name, endpoint in self.endpoints.items():
             path = ("endpoints", name)
             if not re.fullmatch(ENDPOINT_NAME, name):
@@ -240,6 +252,7 @@ class Settings(Section):
             if mistake := _resource_mistake(resource, taken):
                 mistakes.append(((*path, "api_resource"), mistake, resource))
             taken.setdefault(resource, name)
+            mistakes += repeated_ids(name, self.endpoints, named)
             longest = timedelta(minutes=endpoint.max_minutes_ahead)
             if mistake := too_long(endpoint.hours, longest):
                 mistakes.append(((*path, "hours"), mistake, endpoint.hours[0]))

@@ -47,6 +47,8 @@ def routes(settings: Settings) -> Routes:
             cookies=endpoint.cookies,
             loading=Loading(endpoint.loading),
             device=endpoint.device,
+            aliases=endpoint.aliases,
+            models=endpoint.models,
             limits=Limits(
                 max_body_bytes=endpoint.max_body_bytes,
                 wait_seconds=math.ceil(endpoint.wait_seconds),

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from time import perf_counter
 
 from parkmeter.errors import UpstreamError
-from parkmeter.proxy.answer_reader import AnswerReader, reader_of
+from parkmeter.proxy.answer_reader import AnswerReader, reader_for
 from parkmeter.proxy.client_side import ClientSide
 from parkmeter.proxy.data_plane import DataPlane
 from parkmeter.proxy.event_stream import EventStream, opened
@@ -233,17 +233,14 @@ class Exchange:
             return
         head = self._begin_answer(connection) if self._stage is _REQUESTED else b""
         data = connection.take()
-        done = connection.state is _DONE
-        own, stream = data, self._stream
-        if stream is not None:
-            if stream.kept is None:
-                stream.last = data
-            else:
-                own = stream.instead(data, done=done)
-        sent = chunk(own) if self._chunked and own else own
-        if done:
-            self._client.write(b"".join((head, sent, LAST_CHUNK if self._chunked else b"")))
-        elif head or sent:
+        sent, done, stream = data, connection.state is _DONE, self._stream
+        if stream is not None and stream.kept is not None:
+            sent = stream.instead(data, done=done)
+        elif stream is not None:
+            stream.last = data
+        if self._chunked:
+            sent = (chunk(sent) if sent else b"") + (LAST_CHUNK if done else b"")
+        if head or sent:
             self._client.write(head + sent)
         if self._reader is not None and data:
             self._reader.feed(data)  # after it was passed on
@@ -260,8 +257,8 @@ class Exchange:
         self._timeout_error = refusals.answer_stalled
         self._head_at = perf_counter()
         status = connection.status
-        if self._request.prompt and status < _REFUSED:
-            self._reader = reader_of(connection.content_type, connection.headers)
+        if status < _REFUSED and self._request.prompt:
+            self._reader = reader_for(connection.content_type)
         if self._stream is not None:
             self._stream.answered(status, connection.headers)
             return b""

@@ -12,6 +12,7 @@ from parkmeter.proxy.client_side import ClientSide
 from parkmeter.proxy.data_plane import DataPlane
 from parkmeter.proxy.event_stream import EventStream
 from parkmeter.proxy.gate import Permit, Standing
+from parkmeter.proxy.given_ids import GIVING
 from parkmeter.proxy.held_stage import HeldStage
 from parkmeter.proxy.loading import without_codings
 from parkmeter.proxy.request_body import LAST_CHUNK, RequestBody, chunk
@@ -53,6 +54,7 @@ class Relay(HeldStage):
 
     __slots__ = ("_delay", "_permit", "_refusal")
 
+    _body_type = RequestBody
     _delay: float
     """Seconds that a refusal has to wait."""
 
@@ -69,7 +71,7 @@ class Relay(HeldStage):
         self._request = request
         self._target = target
         self._stage = _NEW
-        self._body = RequestBody(
+        self._body = self._body_type(
             length, awaits_continue=request.http11 and request.expects_continue
         )
         self._held = None
@@ -78,8 +80,8 @@ class Relay(HeldStage):
         self._permit: Permit | None = None
         self._connecting = None
         self._connection = None
-        self._stream = None
         self._reader = None
+        self._stream = None
         self._timeout_error = TimeoutError
         self._permitted = self._chunked = False
         self._first = b""
@@ -135,6 +137,11 @@ class Relay(HeldStage):
         if request.needs_admin:
             plane.require_admin(route, cached_token)
         self._body.frame(request.named, route.limits.max_body_bytes)
+        self._seek_permit()
+
+    def _seek_permit(self) -> None:
+        """Let the request in, or hold it."""
+        request, plane, route = self._request, self._plane, self._route
         if route.limits.max_in_flight is None:
             permit = plane.gate.admit(route.name, prompt=request.prompt)
         else:
@@ -168,6 +175,10 @@ class Relay(HeldStage):
         )
         if self._stream is not None:
             self._head = without_codings(self._head)
+        self._invite()
+
+    def _invite(self) -> None:
+        """Have the client send the body, if it waits for that."""
         if self._body.awaits_continue:
             self._body.awaits_continue = False
             self._client.write(_CONTINUE)
@@ -269,3 +280,5 @@ class Relay(HeldStage):
             self._plane.traffic[self._target.name].used(
                 self._token.name, self._reader, self._admitted_at, perf_counter()
             )
+            if self._target.path.startswith(GIVING):
+                self._plane.given_ids.remember(self._reader.answer_id(), self._target.name)

@@ -8,6 +8,7 @@ class Stage(Enum):
 
     NEW = auto()
     DENIED = auto()
+    ROUTING = auto()  # see `FrontRelay`
     HELD = auto()
     READING = auto()
     CONNECTING = auto()
