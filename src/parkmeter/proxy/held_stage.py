@@ -31,7 +31,7 @@ class HeldStage(Exchange):
     _route: Route
     _token: Token | None
 
-    def _hold(self) -> None:
+    def _wait_for_permit(self) -> None:
         """Hold a request that got no permit, if it waits for one or wakes its endpoint.
 
         Raises:

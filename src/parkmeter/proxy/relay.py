@@ -7,7 +7,7 @@ Admission and the end are here; in between are `HeldStage`, and between the two 
 import logging
 from time import perf_counter
 
-from parkmeter.errors import TokenMissingError, TokenRefusedError
+from parkmeter.errors import ParkmeterError, TokenMissingError, TokenRefusedError
 from parkmeter.proxy.client_side import ClientSide
 from parkmeter.proxy.data_plane import DataPlane
 from parkmeter.proxy.event_stream import EventStream
@@ -149,7 +149,7 @@ class Relay(HeldStage):
         if permit is not None:
             self._admit(permit)
             return
-        self._hold()
+        self._wait_for_permit()
 
     def _refuse_token(self, error: TokenMissingError | TokenRefusedError) -> None:
         edge, request, delay = self._plane.edge, self._request, 0.0
@@ -192,6 +192,17 @@ class Relay(HeldStage):
         )
 
     # ── The end ─────────────────────────────────────────────────────────────────────────────────
+
+    def _fail_with(self, error: Exception) -> None:
+        match error:
+            case refusals.Refusal():
+                self._fail(error.problem)
+            case ParkmeterError():
+                self._fail(problem_of(error))
+            case _:
+                name = self._target.name
+                _log.error("a request for %s failed: internal error", name, exc_info=error)
+                self._fail(problem_of(ParkmeterError("See the log.")))
 
     def _fail(self, problem: Problem) -> None:
         name, client = self._target.name, self._client
