@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 import pytest
 
-from parkmeter.proxy.answer_reader import AnswerReader, EventReader, JsonReader, reader_for
+from parkmeter.proxy.answer_reader import READERS, AnswerReader, EventReader, JsonReader, Readers
 from parkmeter.web.answer_usage import UNKNOWN, Usage
 
 
@@ -116,8 +116,17 @@ JSON, EVENTS = JsonReader, EventReader
     ],
 )
 def test_json_and_events_are_read_and_nothing_else(content_type, reader):
-    made = reader_for(content_type)
-    assert made is None if reader is None else type(made) is reader
+    for _ in range(2):
+        made = READERS[content_type]()
+        assert made is None if reader is None else type(made) is reader
+
+
+def test_few_spellings_of_types_are_kept():
+    readers = Readers({b"application/json": JSON})
+    for n in range(500):
+        assert type(readers[b"application/json; x=%d" % n]()) is JSON
+        assert readers[b"text/x-%d" % n]() is None
+    assert len(readers) < 100
 
 
 @pytest.mark.parametrize("level", [0, 9])
