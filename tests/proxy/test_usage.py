@@ -78,6 +78,15 @@ async def test_an_answer_that_only_reads_is_not_counted():
 
 
 @on_both_loops
+async def test_counting_tokens_beforehand_uses_none():
+    reply = answer(b'{"input_tokens": 9}')
+    async with upstream(answering(reply)) as model, gateway(model.address) as meter:
+        for path in ("v1/messages/count_tokens", "tokenize?a=b"):
+            assert (await meter.exchange(f"/flan/{path}")).status == 200
+        assert counted(meter) == {}
+
+
+@on_both_loops
 async def test_a_stream_is_passed_on_before_it_is_read_and_counted_at_its_end():
     events = (
         b'data: {"choices": [], "us',

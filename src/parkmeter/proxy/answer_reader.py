@@ -31,6 +31,9 @@ _LONGEST_FIRST = 64 * 1024
 """Bytes kept of the first event, for its id."""
 
 
+COUNTING = (b"/count_tokens", b"/tokenize", b"/detokenize")
+"""Ends of paths whose answers use nothing: they would be unknown for good."""
+
 _LINE_FEED = ord("\n")
 _END_OF_LINE = re.compile(rb"[\r\n]")
 
