@@ -4,8 +4,11 @@ import gzip
 import json
 import zlib
 from collections.abc import Iterable
+from itertools import pairwise
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from parkmeter.proxy.answer_reader import READERS, AnswerReader, EventReader, JsonReader, Readers
 from parkmeter.web.answer_usage import UNKNOWN, Usage
@@ -62,6 +65,14 @@ def test_a_stream_that_is_cut_at_any_byte_says_the_same(name, ending):
     for length in (1, 2, 3, 7):
         pieces = [stream[at : at + length] for at in range(0, len(stream), length)]
         assert read(EventReader(), pieces) == tuple(expected)
+
+
+@given(name=st.sampled_from([*STREAMS]), cuts=st.lists(st.integers(0, 600), max_size=12))
+def test_a_stream_in_any_pieces_says_the_same(name, cuts):
+    stream, *expected = STREAMS[name]
+    edges = [0, *sorted(cuts), len(stream)]
+    pieces = [stream[begin:end] for begin, end in pairwise(edges)]
+    assert read(EventReader(), filter(None, pieces)) == tuple(expected)
 
 
 def test_a_json_answer_that_is_cut_at_any_byte_says_the_same():
