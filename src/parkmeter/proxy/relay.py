@@ -277,8 +277,7 @@ class Relay(HeldStage):
         if self._permit is not None:
             self._permit.release()
         if self._reader is not None and self._token is not None:
-            self._plane.traffic[self._target.name].used(
-                self._token.name, self._reader, self._admitted_at, perf_counter()
-            )
+            traffic = self._plane.traffic[self._target.name]
+            traffic.used(self._token.name, self._reader, self._admitted_at)
             if self._target.path.startswith(GIVING):
                 self._plane.given_ids.remember(self._reader.answer_id(), self._target.name)
