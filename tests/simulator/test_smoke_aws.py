@@ -42,7 +42,7 @@ ONLY_ON_AWS = {
 
 
 MEASURED = {"delete-delay"}
-"""Seconds of real time, more of them where the machine is busy; tests of the clock hold the promise."""
+"""Seconds of real time, more on a busy machine; tests of the clock hold the promise."""
 
 
 class Silent(Canned):
