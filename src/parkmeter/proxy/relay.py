@@ -78,6 +78,7 @@ class Relay(Exchange):
         self._permit: Permit | None = None
         self._connecting = None
         self._connection = None
+        self._reader = None
         self._timeout_error = TimeoutError
         self._permitted = self._chunked = False
         self._first = b""
@@ -294,3 +295,7 @@ class Relay(Exchange):
             self._connection = None
         if self._permit is not None:
             self._permit.release()
+        if self._reader is not None and self._token is not None:
+            self._plane.traffic[self._target.name].used(
+                self._token.name, self._reader, self._admitted_at, perf_counter()
+            )
