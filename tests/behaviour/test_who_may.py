@@ -72,6 +72,7 @@ ROUTES = [
     Request("GET", "/endpoints/{name}/journal", COVERED),
     Request("GET", "/endpoints/{name}/receipt", COVERED),
     Request("GET", "/endpoints/{name}/receipt.csv", COVERED),
+    Request("GET", "/endpoints/{name}/usage", COVERED),
     Request("GET", "/endpoints/{name}/timeline", COVERED),
     Request("GET", "/endpoints/{name}/logs", Scope.ADMIN),
     Request("POST", "/endpoints/{name}/eject", Scope.ADMIN, SEEN_LONG_AGO),

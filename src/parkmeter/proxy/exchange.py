@@ -11,7 +11,7 @@ from enum import Enum, auto
 from time import perf_counter
 
 from parkmeter.errors import ParkmeterError, UpstreamError
-from parkmeter.proxy.answer_reader import AnswerReader, reader_of
+from parkmeter.proxy.answer_reader import READERS, AnswerReader
 from parkmeter.proxy.client_side import ClientSide
 from parkmeter.proxy.data_plane import DataPlane
 from parkmeter.proxy.request_body import LAST_CHUNK, RequestBody, chunk
@@ -269,8 +269,8 @@ class Exchange:
         self._timeout_error = refusals.answer_stalled
         self._head_at = perf_counter()
         status = connection.status
-        if self._request.prompt and status < _REFUSED:
-            self._reader = reader_of(connection.content_type, connection.headers)
+        if status < _REFUSED and self._request.prompt:
+            self._reader = READERS[connection.content_type]()
         head = answer_head(
             status, connection.headers, cookies=self._cookies, document=connection.document
         )

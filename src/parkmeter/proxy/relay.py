@@ -296,6 +296,5 @@ class Relay(Exchange):
         if self._permit is not None:
             self._permit.release()
         if self._reader is not None and self._token is not None:
-            self._plane.traffic[self._target.name].used(
-                self._token.name, self._reader, self._admitted_at, perf_counter()
-            )
+            traffic = self._plane.traffic[self._target.name]
+            traffic.used(self._token.name, self._reader, self._admitted_at)
