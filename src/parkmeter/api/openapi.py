@@ -107,7 +107,7 @@ def _describe_our_answers(operation: dict[str, Any]) -> None:
         operation["responses"].setdefault(str(status), answer)
 
 
-_REFUSALS = (400, 401, 402, 403, 404, 408, 413, 429, 502, 503, 504)
+_REFUSALS = (400, 401, 402, 403, 404, 408, 410, 413, 429, 502, 503, 504)
 
 
 def _prompt(

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from decimal import Decimal
-from typing import Annotated, ClassVar, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 from pydantic_core import PydanticCustomError
@@ -15,6 +15,7 @@ from pydantic_core import PydanticCustomError
 from parkmeter.config.diagnostics import NO_ENDPOINT, SEVERAL_MISTAKES
 from parkmeter.config.gateway import GatewaySettings
 from parkmeter.config.hours import HoursTexts, too_long
+from parkmeter.config.model_ids import ModelIdTexts, repeated_ids
 from parkmeter.config.notify import NotifySettings
 from parkmeter.config.section import Minutes, MinutesAboveZero, Seconds, SecondsOrZero, Section
 from parkmeter.core.hours import EXAMPLE, Hours
@@ -65,6 +66,19 @@ class EndpointSettings(Section):
         "command. Default: the gateway's own.",
     )
     api_resource: str = Field("", description="Path for prompts, one segment. Default: the name.")
+    aliases: ModelIdTexts = Field(
+        (),
+        description="Further names for its model below /v1, beside the endpoint's own, such as one "
+        "that a client insists on.",
+        examples=[["gpt-4o-mini"]],
+    )
+    models: ModelIdTexts = Field(
+        (),
+        description="Ids by which its server knows its models, the usual one first. A request "
+        "below /v1 by name or alias is sent on with the first. Default: what the server lists at "
+        "/v1/models once it is ready.",
+        examples=[["Qwen/Qwen3-8B"]],
+    )
     health: str = Field("/ping", description="Path whose GET returns 200 once the server is ready.")
     health_timeout_seconds: Seconds = Field(
         5, description="Seconds until a health check times out."
@@ -118,8 +132,19 @@ class EndpointSettings(Section):
         30, description="Minutes added by the link in a warning, within the limit of one top-up."
     )
     max_body_bytes: int = Field(10 * 1024 * 1024, gt=0, description="Most bytes of a prompt.")
+    wait_seconds: Annotated[SecondsOrZero, Field(le=900)] = Field(
+        50,
+        description="Seconds that a prompt is held while the endpoint starts, unless it asks for "
+        "another time with `Prefer: wait`; 0: answered at once. At most max_wait_seconds.",
+    )
     max_wait_seconds: Seconds = Field(
-        120, description="Most seconds that `Prefer: wait` holds a request."
+        900, description="Most seconds that a request is held, whatever it asks for."
+    )
+    loading: Literal["off", "comments", "messages"] = Field(
+        "off",
+        description="The answer to a held request for a stream while the endpoint starts: none; a "
+        "head at once and comments every five seconds, which keep clients and proxies waiting; or, "
+        "in chats, progress that people see as reasoning.",
     )
     max_waiting: int = Field(
         64, ge=0, description="Most requests held at once, shared fairly among tokens."
@@ -216,6 +241,7 @@ class Settings(Section):
         if not self.endpoints:
             mistakes.append(((), NO_ENDPOINT, None))
         taken: dict[str, str] = {}
+        named: dict[str, str] = {}
         for name, endpoint in self.endpoints.items():
             path = ("endpoints", name)
             if not re.fullmatch(ENDPOINT_NAME, name):
@@ -226,6 +252,7 @@ class Settings(Section):
             if mistake := _resource_mistake(resource, taken):
                 mistakes.append(((*path, "api_resource"), mistake, resource))
             taken.setdefault(resource, name)
+            mistakes += repeated_ids(name, self.endpoints, named)
             longest = timedelta(minutes=endpoint.max_minutes_ahead)
             if mistake := too_long(endpoint.hours, longest):
                 mistakes.append(((*path, "hours"), mistake, endpoint.hours[0]))

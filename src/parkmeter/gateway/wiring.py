@@ -15,6 +15,7 @@ from parkmeter.api.extend_routes import add_extend_routes
 from parkmeter.api.feed import Feed
 from parkmeter.api.lanes import Lanes
 from parkmeter.api.log_routes import add_log_routes
+from parkmeter.api.model_routes import add_model_routes
 from parkmeter.api.token_routes import add_audit_route, add_token_routes
 from parkmeter.client_file import ClientFile
 from parkmeter.config.settings import EndpointSettings, Settings
@@ -40,6 +41,7 @@ from parkmeter.gateway.metrics import add_metrics_route
 from parkmeter.gateway.notifications import EventSource, receivers
 from parkmeter.gateway.owner_token import owner_token
 from parkmeter.gateway.upkeep import JournalUpkeep
+from parkmeter.gateway.usual_starts import UsualStarts
 from parkmeter.notify.dispatcher import DeliveryContext, Dispatcher
 from parkmeter.notify.log import LogNotifier
 from parkmeter.notify.top_up_counter import TopUpCounter
@@ -111,6 +113,7 @@ class Parts:
     edge: Edge
     health: HealthMonitor
     upkeep: JournalUpkeep
+    usual_starts: UsualStarts
     new_token: str | None
     models: Path
 
@@ -144,6 +147,7 @@ class Parts:
                 settings.resource_of(name),
             )
         self.service.configure(settings.specs())
+        self.usual_starts.configure(settings.endpoints)
         self.data_plane.routes = routes(settings)
         configure_edge(self.edge, settings.gateway)
         busy = [name for name, one in settings.endpoints.items() if not self._provision(name, one)]
@@ -177,7 +181,12 @@ def wire(settings: Settings, folder: StateFolder, url: str, open_files: int | No
 
     """
     clock = LocalClock()
-    gate = LocalGate(clock.now, on_idle=clock.wake, on_change=lambda: feed.notify())  # noqa: PLW0108 (made below)
+
+    def views_changed() -> None:
+        feed.notify()
+        data_plane.views_changed()
+
+    gate = LocalGate(clock.now, on_idle=clock.wake, on_change=views_changed)
     store = opened_store(folder.store)
     audit = Audit(store, clock.now)
     new_token = owner_token(settings, folder, store, audit, url)
@@ -188,19 +197,28 @@ def wire(settings: Settings, folder: StateFolder, url: str, open_files: int | No
     events = EventSource(store, lambda: in_force.settings, url, link_secret)
     dispatcher = Dispatcher(DeliveryContext(store, events.event, clock.now))
     counter = TopUpCounter(EjectAudit(audit, LogNotifier(), dispatcher))
+    usual_starts = UsualStarts(store, counter)
     service = MeterService(
         {},
         store=store,
         driver=driver,
         clock=clock,
         gate=gate,
-        notifier=counter,
+        notifier=usual_starts,
         elapsed=elapsed_now,
         ejects=EjectFile(folder.unrecorded_file),
     )
     waker = Waker(lambda name, token: service.wake(name, actor_of(token)))
     edge = Edge()
-    data_plane = DataPlane(Routes(), book, gate, clock.now, waker=waker, edge=edge)
+    data_plane = DataPlane(
+        Routes(),
+        book,
+        gate,
+        clock.now,
+        waker=waker,
+        edge=edge,
+        usual_starts=usual_starts.known,
+    )
     requests = RequestCounter(data_plane.traffic, store.requests, clock.now)
     lanes = Lanes()
     health = HealthMonitor(
@@ -256,6 +274,7 @@ def wire(settings: Settings, folder: StateFolder, url: str, open_files: int | No
     add_audit_route(application, control, audit)
     add_log_routes(application, control, ProcessLogs(folder.endpoints), lambda: gate.shutting_down)
     add_event_routes(application, control, feed)
+    add_model_routes(application, control, data_plane.model_ids)
     add_extend_routes(application, control, link_secret, store.entry)
     add_metrics_route(
         application,
@@ -284,6 +303,7 @@ def wire(settings: Settings, folder: StateFolder, url: str, open_files: int | No
         edge=edge,
         health=health,
         upkeep=JournalUpkeep(store, lambda: service.names, in_force.kept, clock.now),
+        usual_starts=usual_starts,
         new_token=new_token,
         models=folder.models,
     )

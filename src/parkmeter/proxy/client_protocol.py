@@ -14,6 +14,7 @@ import httptools
 from parkmeter.errors import InvalidRequestError
 from parkmeter.proxy.client_connection import ClientConnection, Reading
 from parkmeter.proxy.data_plane import DataPlane
+from parkmeter.proxy.front_relay import FrontRelay
 from parkmeter.proxy.relay import Relay
 from parkmeter.proxy.request_head import Peer, RequestHead
 from parkmeter.web.dialect import dialect_at
@@ -141,7 +142,7 @@ class GatewayProtocol(ClientConnection):
             request.routes, request.target = routes, routes.match(request.location.path)
         target = request.target
         self._earlier_size = 0
-        if target is None:
+        if target is None or (target.listing and not self._plane.lists(target, request)):
             self._pass_to_application(request)
             self._reading = _BODY
         else:
@@ -210,7 +211,8 @@ class GatewayProtocol(ClientConnection):
         return len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
 
     def _relay(self, request: RequestHead, target: Target) -> None:
-        relay: Any = Relay(self._plane, self, request, target, self._length)
+        kind = FrontRelay if target.front else Relay
+        relay: Any = kind(self._plane, self, request, target, self._length)
         if not self.parser.should_keep_alive() or self.parser.should_upgrade():
             relay.keep_alive = False
         waits = self._busy or self.flow.write_paused

@@ -4,8 +4,9 @@ It asks only the gate and the token book, both in memory, and never waits for th
 """
 
 import asyncio
-from collections.abc import Callable, Collection
-from datetime import datetime
+import contextlib
+from collections.abc import Callable, Collection, Mapping
+from datetime import datetime, timedelta
 from typing import Any
 
 from parkmeter.core.status import View
@@ -13,10 +14,15 @@ from parkmeter.core.tokens import Scope, Token, require
 from parkmeter.errors import ParkmeterError, TokenRefusedError, UnknownEndpointError
 from parkmeter.proxy.edge import Edge
 from parkmeter.proxy.gate import LocalGate, Standing
+from parkmeter.proxy.given_ids import GivenIds
+from parkmeter.proxy.held_bytes import HeldBytes
+from parkmeter.proxy.model_lister import ModelLister
+from parkmeter.proxy.request_head import RequestHead
 from parkmeter.proxy.traffic import TrafficByEndpoint
 from parkmeter.proxy.upstream_pool import UpstreamPool
 from parkmeter.proxy.waker import WakeAttempt, Waker
 from parkmeter.web.auth import CachedToken, TokenBook
+from parkmeter.web.model_ids import LearnedIds, ModelIds
 from parkmeter.web.refusals import PathClosedError
 from parkmeter.web.routes import Route, Routes, Target
 
@@ -27,6 +33,7 @@ class DataPlane:
     `routes` may be replaced at any time, from any thread; requests under way keep what they began
     with. `now` reads the clock (aware, UTC). `traffic` counts the outcomes of requests for known
     endpoints; to be read on the loop. `edge`: the rules for requests without a valid token.
+    `usual_starts`: the usual duration of a start by endpoint, where it is known.
     """
 
     def __init__(  # noqa: PLR0913 (what prompts share)
@@ -39,6 +46,7 @@ class DataPlane:
         *,
         waker: Waker | None = None,
         edge: Edge | None = None,
+        usual_starts: Mapping[str, timedelta] | None = None,
     ) -> None:
         self.routes = routes
         self.gate = gate
@@ -46,6 +54,11 @@ class DataPlane:
         self.pool = pool or UpstreamPool()
         self.traffic = TrafficByEndpoint()
         self.edge = edge or Edge()
+        self.usual_starts: Mapping[str, timedelta] = {} if usual_starts is None else usual_starts
+        self.held_bytes = HeldBytes()
+        self.given_ids = GivenIds()
+        self._learned = LearnedIds()
+        self.model_lister = ModelLister(gate, self.pool, self._learned.learn)
         self._book = book
         self._waker = waker
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -61,6 +74,32 @@ class DataPlane:
             UnknownEndpointError: there is no such endpoint.
 
         """
+        self.authenticate(header, cached)
+        return self.admit_to(target, cached)
+
+    def admit_to(self, target: Target, cached: CachedToken) -> Route:
+        """Return the route to a target, if the token that was just authenticated may use it.
+
+        Raises:
+            ScopeMissingError, UnknownEndpointError: see `authorize`.
+
+        """
+        token = cached.token
+        assert token is not None  # noqa: S101 (see above)
+        if target.route is None:
+            raise UnknownEndpointError(target.name, filter(token.covers, self.routes.names))
+        if target.name not in cached.invokes:
+            require(token, Scope.INVOKE, target.name)
+            cached.invokes.add(target.name)
+        return target.route
+
+    def authenticate(self, header: bytes, cached: CachedToken) -> Token:
+        """Return the token in this Authorization header, whatever it may do.
+
+        Raises:
+            TokenMissingError, TokenRefusedError: there is none that is valid.
+
+        """
         now, edition = self.now(), self._book.edition
         token = cached.token
         if token is None or cached.header != header or cached.edition is not edition:
@@ -68,12 +107,28 @@ class DataPlane:
             cached.remember(header, edition, token)
         elif not token.alive(now):
             raise TokenRefusedError
-        if target.route is None:
-            raise UnknownEndpointError(target.name, filter(token.covers, self.routes.names))
-        if target.name not in cached.invokes:
-            require(token, Scope.INVOKE, target.name)
-            cached.invokes.add(target.name)
-        return target.route
+        return token
+
+    def model_ids(self) -> ModelIds:
+        """Return the ids by which requests below `/v1` find their endpoint; from any thread."""
+        return self._learned.ids(self.routes)
+
+    def holds_time(self, name: str) -> bool:
+        """Return whether the meter of an endpoint holds time."""
+        return self.gate.standing(name) is not Standing.CLOSED
+
+    def lists(self, target: Target, request: RequestHead) -> bool:
+        """Return whether a server itself lists its models: it is there, or is to be waited for."""
+        serving = self.gate.standing(target.name) is Standing.SERVING
+        return serving or bool(request.prefer.wait) or request.method not in {"GET", "HEAD"}
+
+    def views_changed(self) -> None:
+        """Take note of new views of the gate; from any thread."""
+        if self._loop is None or self._loop.is_closed():
+            return
+        # Closed between the two lines, it asks no servers either.
+        with contextlib.suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(self.model_lister.look)
 
     def recognize(self, header: bytes, cached: CachedToken) -> bool:
         """Return True if this Authorization header has a valid token; it is cached as well."""
@@ -145,6 +200,7 @@ class DataPlane:
         Requests in flight are not disturbed.
         """
         self.gate.shut_down()
+        self.model_lister.close()
         if self._waker is not None:
             self._waker.close()
         self.pool.close()

@@ -7,15 +7,16 @@ either connection reads its bytes.
 import asyncio
 import logging
 from collections.abc import Callable
-from enum import Enum, auto
 from time import perf_counter
 
 from parkmeter.errors import ParkmeterError, UpstreamError
 from parkmeter.proxy.answer_reader import READERS, AnswerReader
 from parkmeter.proxy.client_side import ClientSide
 from parkmeter.proxy.data_plane import DataPlane
+from parkmeter.proxy.event_stream import EventStream, opened
 from parkmeter.proxy.request_body import LAST_CHUNK, RequestBody, chunk
 from parkmeter.proxy.request_head import RequestHead
+from parkmeter.proxy.stage import Stage
 from parkmeter.proxy.upstream_connection import State, UpstreamConnection
 from parkmeter.proxy.upstream_pool import Address
 from parkmeter.web import refusals
@@ -25,32 +26,15 @@ from parkmeter.web.routes import Target, Timeouts
 
 _log = logging.getLogger(__name__)
 
-AHEAD_LIMIT = 64 * 1024
-"""Bytes of a body that are read before they can be forwarded."""
-
 REPLAYED_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
-"""Methods that may be sent twice when a kept-alive connection turns out closed before a byte of the
-answer: only those that change nothing by definition (RFC 9110, 9.2.1), and only with the whole body
-at hand. A POST may have run already; its client gets 502 and decides."""
+"""Methods that may be sent twice when a kept-alive connection turns out closed before the answer:
+those that change nothing (RFC 9110, 9.2.1), with the whole body at hand. A POST may have run."""
 
 _REFUSED = 300
 """From this status on an answer that comes before the end of the request makes the rest useless."""
 
 _CHUNKED = b"transfer-encoding: chunked\r\n"
 _LAST_LINES = b"connection: close\r\n\r\n"
-
-
-class Stage(Enum):
-    """Stage of a request; see `Relay`."""
-
-    NEW = auto()
-    DENIED = auto()
-    HELD = auto()
-    READING = auto()
-    CONNECTING = auto()
-    REQUESTED = auto()
-    ANSWERING = auto()
-    OVER = auto()
 
 
 _DENIED, _READING, _CONNECTING = Stage.DENIED, Stage.READING, Stage.CONNECTING
@@ -83,6 +67,7 @@ class Exchange:
         "_reader",
         "_request",
         "_stage",
+        "_stream",
         "_target",
         "_timeout_error",
         "_timeouts",
@@ -102,6 +87,8 @@ class Exchange:
     """What was sent first, as long as it may be sent again."""
     _chunked: bool
     """The answer goes to the client in chunks."""
+    _stream: EventStream | None
+    """The answer, where it is a stream that can be ended by an event: its head is sent."""
     _cookies: bool
     """Cookies pass, in both directions."""
     _address: Address
@@ -187,8 +174,8 @@ class Exchange:
                 self._allow(self._timeouts.upload_seconds, refusals.upload_stalled)
         elif stage is _DENIED:
             self._send_refusal()
-        elif body.waiting > AHEAD_LIMIT and not body.complete:
-            self._client.pause()  # not if it is complete: the client's leaving would go unseen
+        else:
+            self._read_ahead()
 
     def _connect(self, idle: UpstreamConnection | None = None) -> None:
         if idle is not None:
@@ -249,10 +236,14 @@ class Exchange:
             return
         head = self._begin_answer(connection) if self._stage is _REQUESTED else b""
         data = connection.take()
-        sent = chunk(data) if self._chunked and data else data
-        if done := connection.state is _DONE:
-            self._client.write(b"".join((head, sent, LAST_CHUNK if self._chunked else b"")))
-        elif head or sent:
+        sent, done, stream = data, connection.state is _DONE, self._stream
+        if stream is not None and stream.kept is not None:
+            sent = stream.instead(data, done=done)
+        elif stream is not None:
+            stream.last = data
+        if self._chunked:
+            sent = (chunk(sent) if sent else b"") + (LAST_CHUNK if done else b"")
+        if head or sent:
             self._client.write(head + sent)
         if self._reader is not None and data:
             self._reader.feed(data)  # after it was passed on
@@ -271,11 +262,16 @@ class Exchange:
         status = connection.status
         if status < _REFUSED and self._request.prompt:
             self._reader = READERS[connection.content_type]()
+        if self._stream is not None:
+            self._stream.answered(status, connection.headers)
+            return b""
         head = answer_head(
             status, connection.headers, cookies=self._cookies, document=connection.document
         )
         head += self._meter_headers()
         if not (connection.has_length or self._request.method == "HEAD" or status in BODILESS):
+            self._stream, lines = opened(connection.headers, self._target.path)
+            head += lines
             if self._request.http11:
                 self._chunked = True
                 head += _CHUNKED
@@ -343,6 +339,10 @@ class Exchange:
 
     def _release(self) -> None:
         """End the request and give back all it holds."""
+        raise NotImplementedError
+
+    def _read_ahead(self) -> None:
+        """Take note of a body that comes before it can be forwarded."""
         raise NotImplementedError
 
     def _meter_headers(self) -> bytes:
