@@ -119,7 +119,7 @@ def _add_gateway_routes(app: FastAPI, context: ApiContext) -> None:
         """
         figures = None
         if verbose is not None:
-            require_administrator(await known(request, request.headers.get("authorization")))
+            require_administrator(await known(request))
             figures = dict(context.figures())
         faults = dict(context.faults())
         if (fault := context.fault()) is not None:

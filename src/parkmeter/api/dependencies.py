@@ -21,6 +21,7 @@ from parkmeter.service.changes import Actor, ChangeResult
 from parkmeter.service.meters import MeterService
 from parkmeter.service.run_stats import RunStats
 from parkmeter.web.auth import Book
+from parkmeter.web.credentials import credential_in
 from parkmeter.web.headers import Fields
 
 _header = APIKeyHeader(name="Authorization", scheme_name="token", auto_error=False)
@@ -83,6 +84,15 @@ class ApiContext:
     def __post_init__(self) -> None:
         object.__setattr__(self, "run_stats", RunStats(self.service))
 
+    def credential(self, request: Request) -> str | None:
+        """Return the credential of a request as the value of an Authorization header.
+
+        On AWS the authorizer reads that header only, and other keys may be API Gateway's own.
+        """
+        if not self.whole_servers:
+            return request.headers.get("authorization")
+        return credential_in(request.scope["headers"]).decode("latin-1")
+
     def count_change(self, token: Token, kind: str = "change") -> None:
         """Count a change that a token is about to make; raise TooManyChangesError if it may not."""
         if self.rate is not None:
@@ -97,11 +107,10 @@ class ApiContext:
 def token_of(context: ApiContext) -> Any:
     """Return the dependency that gives a route the caller's Token, or refuses the request."""
 
-    async def check(
-        request: Request, authorization: Annotated[str | None, Security(_header)]
-    ) -> Token:
+    async def check(request: Request, _: Annotated[str | None, Security(_header)] = None) -> Token:
+        credential = context.credential(request)
         try:
-            return context.book.check(authorization, context.now())
+            return context.book.check(credential, context.now())
         except TokenRefusedError:
             client = request.client
             address = client.host if client is not None else ""

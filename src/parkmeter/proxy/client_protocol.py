@@ -11,7 +11,7 @@ from typing import Any, cast
 
 import httptools
 
-from parkmeter.errors import InvalidRequestError
+from parkmeter.errors import ParkmeterError
 from parkmeter.proxy.client_connection import ClientConnection, Reading
 from parkmeter.proxy.data_plane import DataPlane
 from parkmeter.proxy.relay import Relay
@@ -229,7 +229,7 @@ class GatewayProtocol(ClientConnection):
             request.check_names()
             if not plane.recognize(request.authorization, self.cached_token):
                 plane.edge.check_host(request.named.get(b"host", b""))
-        except InvalidRequestError as error:
+        except ParkmeterError as error:
             self._head_problem = problem_of(error)
             raise _EndOfReadingError from None
         except Refusal as refusal:

@@ -7,8 +7,9 @@ head as the one before, but for the length of their body, which is therefore not
 from dataclasses import dataclass
 from functools import cached_property
 
-from parkmeter.errors import InvalidRequestError
+from parkmeter.errors import InvalidRequestError, ParkmeterError
 from parkmeter.web import refusals
+from parkmeter.web.credentials import credential_of, is_plain
 from parkmeter.web.headers import (
     HEAD_LIMIT,
     Fields,
@@ -40,8 +41,9 @@ class Peer:
 class RequestHead:
     """A request's line and headers: names in lower case, without Content-Length.
 
-    `named`: by name; the last one of a header that came more than once. `http11`: an answer may be
-    chunked and its connection kept. `target`: its target in `routes`, as its reader found it.
+    `named`: by name; the last one of a header that came more than once. `authorization`: the
+    caller's credential, as the value of that header. `http11`: an answer may be chunked and its
+    connection kept. `target`: its target in `routes`, as its reader found it.
     `checked_for`: the target it was checked for, and `needs_admin` what came of it: the path is
     open to `admin` only. `prompt`: it has the model work. Prompts are
     posted; a request that only reads (`GET /v1/models`, a probe) must neither buy time nor keep an
@@ -59,6 +61,9 @@ class RequestHead:
         self.prompt = method == "POST"
         self.named = dict(fields)
         self.authorization = self.named.get(b"authorization", b"")
+        self._credential_refused = False
+        if not is_plain(self.named, self.authorization):
+            self._read_credential()
         self.expects_continue = self.named.get(b"expect", b"").lower() == b"100-continue"
         self.checked_for: Target | None = None
         self.needs_admin = False
@@ -71,13 +76,17 @@ class RequestHead:
         """Reject a head that two readers could take for different requests.
 
         Raises:
-            InvalidRequestError: a header that may come only once came twice, or Host is missing.
+            InvalidRequestError: a header that may come only once came twice, Host is missing, or
+                two headers hold different credentials.
+            TokenRefusedError: its credential is not taken from where it comes from.
 
         """
         if twice := repeated_field(self.fields, self.named):
             raise InvalidRequestError(f"{twice} was sent more than once.", field=twice)
         if self.http11 and b"host" not in self.named:
             raise InvalidRequestError("The header Host is missing.", field="Host")
+        if self._credential_refused:
+            credential_of(self.named, self.fields)
 
     def check_form(self, target: Target) -> None:
         """Reject a request that cannot be forwarded to a model server.
@@ -104,6 +113,13 @@ class RequestHead:
             raise refusals.no_upgrade()
         self.needs_admin = closed
         self.checked_for = target
+
+    def _read_credential(self) -> None:
+        self.authorization = b""
+        try:
+            self.authorization = credential_of(self.named, self.fields)
+        except ParkmeterError:
+            self._credential_refused = True  # raised by `check_names`
 
     @cached_property
     def location(self) -> Location:

@@ -35,7 +35,9 @@ _HOP_BY_HOP = frozenset(
 )
 _NOT_FORWARDED = _HOP_BY_HOP | {
     # The gateway's own credential, which must never reach a model server.
+    b"api-key",
     b"authorization",
+    b"x-api-key",
     # Written by us: framing and address of the next connection.
     b"content-length",
     b"host",
@@ -131,7 +133,15 @@ _DOCUMENT_LINES = "".join(
 ).encode()
 BODILESS = frozenset({204, 304})
 """Statuses of answers without a body."""
-_ONCE = (b"authorization", b"content-length", b"transfer-encoding", b"expect", b"host")
+_ONCE = (
+    b"authorization",
+    b"x-api-key",
+    b"api-key",
+    b"content-length",
+    b"transfer-encoding",
+    b"expect",
+    b"host",
+)
 _LONGEST_HOST = 255
 """Bytes."""
 _HOST = re.compile(rb"[A-Za-z0-9._:\[\]-]{1,%d}" % _LONGEST_HOST)
