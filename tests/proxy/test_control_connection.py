@@ -196,3 +196,24 @@ async def test_control_routes_take_a_token_in_each_form(fields, status):
     async with house() as client:
         await asked(client, f"GET /whoami HTTP/1.1\r\n{HOST}{fields}\r\n")
         assert (await client.reply()).status == status
+
+
+# ── Offers of another protocol ──────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("protocol", ["h2c", "websocket"])
+@pytest.mark.parametrize("cut", [0, 5])
+@on_both_loops
+async def test_an_offer_of_another_protocol_costs_no_top_up_its_body(protocol, cut):
+    fields = f"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: {protocol}\r\nHTTP2-Settings: AA\r\n"
+    body = '{"minutes": 5}'
+    async with house() as client:
+        for _ in range(2):  # and the connection is kept
+            head = f"{TOP_UP}{fields}Content-Length: {len(body)}\r\n\r\n"
+            await asked(client, head + body[:cut])
+            await asyncio.sleep(0.005)
+            await asked(client, body[cut:])
+            reply = await client.reply()
+            assert (reply.status, reply.json["minutes"]) == (201, 5)
+        await asked(client, f"GET /health HTTP/1.1\r\n{HOST}{fields}\r\n" * 2)
+        assert [(await client.reply()).status for _ in range(2)] == [200, 200]

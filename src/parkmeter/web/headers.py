@@ -183,8 +183,17 @@ def repeated_field(fields: Fields, named: Mapping[bytes, bytes]) -> str:
 
 
 def wants_upgrade(fields: Fields) -> bool:
-    """Return whether the client asks for another protocol on this connection."""
-    return any(name == b"upgrade" for name, _ in fields) and b"upgrade" in _listed(fields)
+    """Return whether the client asks for another protocol on this connection.
+
+    An offer of HTTP/2 (`h2c`) is none: its client goes on with HTTP/1.1 if the offer is ignored.
+    """
+    offered = {
+        protocol.strip().lower()
+        for name, value in fields
+        if name == b"upgrade"
+        for protocol in value.split(b",")
+    }
+    return bool(offered - {b"h2c", b""}) and b"upgrade" in _listed(fields)
 
 
 def prefer_of(fields: Fields) -> Prefer:
