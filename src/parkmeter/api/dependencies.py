@@ -23,6 +23,7 @@ from parkmeter.service.run_stats import RunStats
 from parkmeter.web.auth import Book
 from parkmeter.web.credentials import credential_in
 from parkmeter.web.headers import Fields
+from parkmeter.web.persons import Persons
 
 _header = APIKeyHeader(name="Authorization", scheme_name="token", auto_error=False)
 
@@ -61,7 +62,7 @@ class ApiContext:
     is wrong with the gateway, by code; `figures`: the numbers behind it; both return at once.
     `token_refused` takes note of a refused token, with the TCP peer and the header fields, and
     returns the seconds its answer has to wait. `rate`: that of one token's changes; None: not
-    limited here.
+    limited here. `speaking` returns the token under the name of the person who asks; see `Persons`.
     """
 
     service: MeterService
@@ -79,6 +80,7 @@ class ApiContext:
     faults: Callable[[], Mapping[str, str]] = dict
     figures: Callable[[], Mapping[str, object]] = dict
     token_refused: Callable[[str, Fields], float] = lambda _address, _fields: 0.0
+    speaking: Callable[[str, Fields, Token], Token] = Persons().speaking
     run_stats: RunStats = field(init=False)
 
     def __post_init__(self) -> None:
@@ -108,15 +110,16 @@ def token_of(context: ApiContext) -> Any:
     """Return the dependency that gives a route the caller's Token, or refuses the request."""
 
     async def check(request: Request, _: Annotated[str | None, Security(_header)] = None) -> Token:
+        fields = request.scope["headers"]
+        address = request.client.host if request.client is not None else ""
         credential = context.credential(request)
         try:
-            return context.book.check(credential, context.now())
+            token = context.book.check(credential, context.now())
         except TokenRefusedError:
-            client = request.client
-            address = client.host if client is not None else ""
-            if delay := context.token_refused(address, request.scope["headers"]):
+            if delay := context.token_refused(address, fields):
                 await asyncio.sleep(delay)
             raise
+        return context.speaking(address, fields, token)
 
     return Depends(check)
 

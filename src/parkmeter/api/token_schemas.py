@@ -22,6 +22,7 @@ class SeenToken(Shape):
     minutes_per_day: float | None = Field(
         description="Most it may add in a day (UTC); null: no limit.", examples=[120.0]
     )
+    speaks_for_others: bool = Field(description="It may name the person who asks.")
 
     @classmethod
     def of(cls, token: Token, /, **more: Any) -> Self:
@@ -34,6 +35,7 @@ class SeenToken(Shape):
             created_at=token.created_at,
             expires_at=token.expires_at,
             minutes_per_day=token.minutes_per_day,
+            speaks_for_others=token.speaks_for_others,
             **more,
         )
 
@@ -87,6 +89,11 @@ class NewToken(Shape):
     minutes_per_day: Annotated[float, Field(strict=True)] | None = Field(
         None,
         description="Most it may add in a day (UTC): greater than 0; null: no limit.",
+    )
+    speaks_for_others: bool = Field(
+        default=False,
+        description="For an application that names the person who asks in "
+        "`X-OpenWebUI-User-Email`; the journal then says `PERSON by TOKEN`.",
     )
 
 

@@ -8,6 +8,7 @@ from parkmeter.gateway.addresses import is_local
 from parkmeter.proxy.edge import Edge
 from parkmeter.web.hosts import KnownHosts
 from parkmeter.web.peers import TrustedProxies
+from parkmeter.web.persons import Persons
 
 
 def configure_edge(edge: Edge, settings: GatewaySettings) -> None:
@@ -19,6 +20,7 @@ def configure_edge(edge: Edge, settings: GatewaySettings) -> None:
     edge.connections.most_per_peer = share.per_peer
     edge.proxies = TrustedProxies(settings.trusted_proxies)
     edge.hosts = _known_hosts(settings)
+    edge.persons = Persons(edge.proxies, settings.proxy_secret, settings.person_header)
 
 
 def edge_counts(edge: Edge) -> dict[str, float]:

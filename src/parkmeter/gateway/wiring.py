@@ -227,6 +227,7 @@ def wire(settings: Settings, folder: StateFolder, url: str, open_files: int | No
         faults=health.faults,
         figures=health.figures,
         token_refused=edge.refuse_token,
+        speaking=lambda address, fields, token: edge.persons.speaking(address, fields, token),  # noqa: PLW0108 (replaced)
     )
     feed = feed_of(control)
     application = control_app(control)

@@ -16,6 +16,7 @@ from parkmeter.proxy.traffic import TrafficByEndpoint
 from parkmeter.proxy.upstream_pool import UpstreamPool
 from parkmeter.proxy.waker import WakeAttempt, Waker
 from parkmeter.web.auth import CachedToken, TokenBook
+from parkmeter.web.headers import Fields
 from parkmeter.web.refusals import PathClosedError
 from parkmeter.web.routes import Route, Routes, Target
 
@@ -97,8 +98,13 @@ class DataPlane:
         if cached.token is None or not cached.token.may(Scope.ADMIN, route.name):
             raise PathClosedError(route.name)
 
-    def wake_call(self, route: Route, token: Token | None) -> Callable[[], WakeAttempt] | None:
-        """Return a callable that tops up the closed meter for this token, or None if it may not."""
+    def wake_call(
+        self, route: Route, token: Token | None, address: str, fields: Fields
+    ) -> Callable[[], WakeAttempt] | None:
+        """Return a callable that tops up the closed meter for this token, or None if it may not.
+
+        `address` and `fields`: the request's TCP peer and header; they may name a person.
+        """
         waker = self._waker
         if not route.wakes or waker is None or token is None:
             return None
@@ -106,7 +112,8 @@ class DataPlane:
             return None
         if not token.may(Scope.TOP_UP, route.name):
             return None
-        return lambda: waker.wake(route.name, token)
+        named = self.edge.persons.speaking(address, fields, token)
+        return lambda: waker.wake(route.name, named)
 
     def serve(self, connections: Collection[Any]) -> None:
         """Use this collection of the clients' connections, as it is filled. On the loop."""

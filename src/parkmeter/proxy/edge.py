@@ -11,6 +11,7 @@ from parkmeter.proxy.refused_tokens import RefusedTokens
 from parkmeter.web.headers import Fields
 from parkmeter.web.hosts import KnownHosts
 from parkmeter.web.peers import TrustedProxies
+from parkmeter.web.persons import Persons
 from parkmeter.web.refusals import misdirected
 
 
@@ -24,6 +25,7 @@ class Edge:
     def __init__(self) -> None:
         self.proxies = TrustedProxies()
         self.hosts: KnownHosts | None = None
+        self.persons = Persons()
         self.connections = Connections(exempt=lambda address: self.proxies.trusts(address))  # noqa: PLW0108 (replaced)
         self.refused_tokens = RefusedTokens()
 

@@ -144,7 +144,9 @@ class Relay(Exchange):
             self._admit(permit)
             return
         seconds = self._wait_seconds()
-        wake = plane.wake_call(route, cached_token.token) if request.prompt else None
+        wake = None
+        if request.prompt:
+            wake = plane.wake_call(route, cached_token.token, request.peer.client, request.fields)
         if not seconds and wake is None:
             raise self._not_admitted()
         self._held = HeldRequest(
@@ -226,7 +228,10 @@ class Relay(Exchange):
         self._address = address_of(permit.address)
         self._cookies = cookies = self._route.cookies
         self._head = self._request.head_for(
-            self._target.path, self._address.authority, cookies=cookies
+            self._target.path,
+            self._address.authority,
+            cookies=cookies,
+            own_headers=self._route.own_headers,
         )
         if self._body.awaits_continue:
             self._body.awaits_continue = False

@@ -12,7 +12,9 @@ from parkmeter.web import refusals
 from parkmeter.web.credentials import credential_of, is_plain
 from parkmeter.web.headers import (
     HEAD_LIMIT,
+    NO_OWN_HEADERS,
     Fields,
+    OwnHeaders,
     Prefer,
     base_url,
     forwarded_value,
@@ -69,7 +71,7 @@ class RequestHead:
         self.needs_admin = False
         self.routes: Routes | None = None
         self.target: Target | None = None
-        self._head_key: tuple[bytes, bytes, bool] = (b"", b"", False)
+        self._head_key: tuple[bytes, bytes, bool, OwnHeaders] | None = None
         self._head = b""
 
     def check_names(self) -> None:
@@ -141,28 +143,37 @@ class RequestHead:
         """The address the client called, up to our own paths: with its stage, if any."""
         return base_url(self.peer.scheme, self.host, self.location.stage)
 
-    def head_for(self, path: bytes, authority: bytes, *, cookies: bool = False) -> bytes:
+    def head_for(
+        self,
+        path: bytes,
+        authority: bytes,
+        *,
+        cookies: bool = False,
+        own_headers: OwnHeaders = NO_OWN_HEADERS,
+    ) -> bytes:
         """Return the head for `path` at the model server `authority`, open for the body's framing.
 
-        `cookies`: the client's cookies are among its headers.
+        `cookies`: the client's cookies are among its headers. `own_headers`: the endpoint's.
 
         Raises:
             InvalidRequestError: a header holds a byte that no header may hold.
             Refusal: it is larger than model servers accept.
 
         """
-        key = (path, authority, cookies)
+        key = (path, authority, cookies, own_headers)
         if self._head_key == key:
             return self._head
         whole = path
         if query := self.location.query:
             whole += (b"&" if b"?" in path else b"?") + query
         caller = forwarded_value(self.peer.client, self.host, self.peer.scheme)
-        own = [b"Host: %b\r\n" % authority, b"Forwarded: %b\r\n" % caller]
+        own = [b"Host: %b\r\n" % authority, b"Forwarded: %b\r\n" % caller, *own_headers.lines]
         if self.prefer.rest:
             own.append(b"Prefer: %b\r\n" % self.prefer.rest)
         line = b"%b %b HTTP/1.1\r\n" % (self.method.encode("ascii"), whole)
-        head = request_head(line, self.fields, self.named, own, cookies=cookies)
+        head = request_head(
+            line, self.fields, self.named, own, cookies=cookies, dropped=own_headers.names
+        )
         if len(head) > HEAD_LIMIT:
             raise refusals.head_too_large(HEAD_LIMIT)
         self._head_key, self._head = key, head

@@ -6,12 +6,13 @@ a line early is never written.
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from http import HTTPStatus
 from typing import Any
 
 from parkmeter.errors import InvalidRequestError
+from parkmeter.web.reported_headers import REPORTED
 
 Fields = list[tuple[bytes, bytes]]
 """Pairs of name and value; names in lower case, as in ASGI."""
@@ -46,67 +47,9 @@ _NOT_FORWARDED = _HOP_BY_HOP | {
     b"http2-settings",
     b"prefer",
 }
-_REPORTED = frozenset(
-    {
-        # The caller, as proxies and content networks report it.
-        b"cf-connecting-ip",
-        b"cf-connecting-ipv6",
-        b"cf-pseudo-ipv4",
-        b"client-ip",
-        b"fastly-client-ip",
-        b"fly-client-ip",
-        b"forwarded",
-        b"remote-addr",
-        b"remote-user",
-        b"true-client-ip",
-        b"x-appengine-user-ip",
-        b"x-auth-request-access-token",
-        b"x-auth-request-email",
-        b"x-auth-request-groups",
-        b"x-auth-request-preferred-username",
-        b"x-auth-request-user",
-        b"x-azure-clientip",
-        b"x-azure-socketip",
-        b"x-client-cert",
-        b"x-client-ip",
-        b"x-cluster-client-ip",
-        b"x-envoy-external-address",
-        b"x-envoy-internal",
-        b"x-original-for",
-        b"x-original-forwarded-for",
-        b"x-originating-ip",
-        b"x-real-ip",
-        b"x-real-port",
-        b"x-remote-addr",
-        b"x-remote-ip",
-        b"x-remote-user",
-        b"x-ssl-client-cert",
-        b"x-ssl-client-dn",
-        b"x-ssl-client-verify",
-        b"x-webauth-user",
-        # Another path, host or method than the one that was checked here.
-        b"x-envoy-original-path",
-        b"x-forwarded",
-        b"x-host",
-        b"x-http-method",
-        b"x-http-method-override",
-        b"x-method-override",
-        b"x-original-host",
-        b"x-original-method",
-        b"x-original-proto",
-        b"x-original-uri",
-        b"x-original-url",
-        b"x-rewrite-url",
-        # The proxy of the server's own requests, where it runs as a CGI program.
-        b"proxy",
-    }
-)
-"""What a proxy in front reports, beside `X-Forwarded-*`: any client can write it, so none of it is
-passed on. `Forwarded` is written by us; of the others a server behind the gateway needs none."""
-
 _FORWARDED = b"x-forwarded-"
 _COOKIES = frozenset({b"cookie", b"cookie2"})
-_NOT_FORWARDED_WITH_COOKIES = _NOT_FORWARDED | _REPORTED
+_NOT_FORWARDED_WITH_COOKIES = _NOT_FORWARDED | REPORTED
 _NOT_FORWARDED_AT_ALL = _NOT_FORWARDED_WITH_COOKIES | _COOKIES
 _COOKIES_SET = frozenset({b"clear-site-data", b"set-cookie", b"set-cookie2"})
 _OF_THE_ORIGIN = frozenset(
@@ -157,6 +100,28 @@ STATUS_LINES = {
     for status in range(200, 600)
 }
 """Status line of an answer, by status."""
+
+
+@dataclass(frozen=True, slots=True)
+class OwnHeaders:
+    """Headers that an endpoint's server gets from the gateway.
+
+    `lines`: one each, with its end. The client's headers of these `names` (lower case) do not pass.
+    """
+
+    lines: tuple[bytes, ...] = field(default=(), repr=False)
+    names: frozenset[bytes] = frozenset()
+
+    @classmethod
+    def of(cls, headers: Mapping[str, str], dropped: Iterable[str] = ()) -> "OwnHeaders":
+        """Return these headers; `dropped`: names of the client's that do not pass either."""
+        return cls(
+            tuple(f"{name}: {value}\r\n".encode("ascii") for name, value in headers.items()),
+            frozenset(name.lower().encode("ascii") for name in (*headers, *dropped)),
+        )
+
+
+NO_OWN_HEADERS = OwnHeaders()
 
 
 @dataclass(frozen=True, slots=True)
@@ -254,32 +219,35 @@ def forwarded_value(client: str, host: str, scheme: str) -> bytes:
     return f'for={node};host="{host}";proto={scheme}'.encode("ascii")
 
 
-def request_head(
+def request_head(  # noqa: PLR0913 (what a head is made of)
     line: bytes,
     fields: Fields,
     named: Mapping[bytes, bytes],
     own: Iterable[bytes],
     *,
     cookies: bool = False,
+    dropped: frozenset[bytes] = frozenset(),
 ) -> bytes:
     """Return the head of a request to the model server, without its framing and its last line.
 
     It has the request `line`, those `fields` that may pass (by name: `named`), and our `own` lines.
     `line` and `own` include their line ends. Names with an underscore do not pass: many servers
-    cannot tell them from the same name with a hyphen.
+    cannot tell them from the same name with a hyphen; nor do the `dropped` ones.
 
     Raises:
         InvalidRequestError: a name or value has a byte that would break the head.
 
     """
-    dropped: frozenset[bytes] | set[bytes]
-    dropped = _NOT_FORWARDED_WITH_COOKIES if cookies else _NOT_FORWARDED_AT_ALL
+    stay: frozenset[bytes] | set[bytes]
+    stay = _NOT_FORWARDED_WITH_COOKIES if cookies else _NOT_FORWARDED_AT_ALL
+    if dropped:
+        stay = stay | dropped
     if b"connection" in named:
-        dropped = dropped | _listed(fields)
+        stay = stay | _listed(fields)
     passing = [
         b"%b: %b\r\n" % (name, value)
         for name, value in fields
-        if name not in dropped and b"_" not in name and name[:12] != _FORWARDED
+        if name not in stay and b"_" not in name and name[:12] != _FORWARDED
     ]
     parts = [line, *passing, *own]
     head = b"".join(parts)

@@ -9,6 +9,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from decimal import Decimal
 
+from parkmeter.web.headers import NO_OWN_HEADERS, OwnHeaders
+
 EVERY_PATH = ("/*",)
 """The default of `Route.paths`."""
 
@@ -62,6 +64,7 @@ class Route:
     """The server's paths that `invoke` is enough for; see `server_paths`."""
     cookies: bool = False
     """Whether cookies pass: those of other applications on the gateway's host among them."""
+    own_headers: OwnHeaders = NO_OWN_HEADERS
 
 
 @dataclass(frozen=True, slots=True)
