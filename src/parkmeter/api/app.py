@@ -57,7 +57,7 @@ def control_app(context: ApiContext) -> FastAPI:
     add_legacy_routes(app, context)
     add_history_routes(app, context)
     _add_gateway_routes(app, context)
-    add_docs_routes(app, whole_servers=context.whole_servers)
+    add_docs_routes(app, context)
     add_dashboard_routes(app)
     add_error_handlers(app)
     app.add_middleware(HeadMiddleware)

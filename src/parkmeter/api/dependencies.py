@@ -20,9 +20,10 @@ from parkmeter.ports import RequestCounts
 from parkmeter.service.changes import Actor, ChangeResult
 from parkmeter.service.meters import MeterService
 from parkmeter.service.run_stats import RunStats
+from parkmeter.web.asgi import Scope
 from parkmeter.web.auth import Book
 from parkmeter.web.credentials import credential_in
-from parkmeter.web.headers import Fields
+from parkmeter.web.headers import Fields, base_of
 from parkmeter.web.persons import Persons
 
 _header = APIKeyHeader(name="Authorization", scheme_name="token", auto_error=False)
@@ -62,7 +63,8 @@ class ApiContext:
     is wrong with the gateway, by code; `figures`: the numbers behind it; both return at once.
     `token_refused` takes note of a refused token, with the TCP peer and the header fields, and
     returns the seconds its answer has to wait. `rate`: that of one token's changes; None: not
-    limited here. `speaking` returns the token under the name of the person who asks; see `Persons`.
+    limited here. `base` returns the gateway's address for the client of an ASGI request, `speaking`
+    the token under the name of the person who asks; see `Persons`.
     """
 
     service: MeterService
@@ -80,6 +82,7 @@ class ApiContext:
     faults: Callable[[], Mapping[str, str]] = dict
     figures: Callable[[], Mapping[str, object]] = dict
     token_refused: Callable[[str, Fields], float] = lambda _address, _fields: 0.0
+    base: Callable[[Scope], str] = base_of
     speaking: Callable[[str, Fields, Token], Token] = Persons().speaking
     run_stats: RunStats = field(init=False)
 

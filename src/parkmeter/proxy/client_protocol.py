@@ -66,7 +66,8 @@ class GatewayProtocol(ClientConnection):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """See uvicorn."""
         super().connection_made(transport)
-        self._peer = Peer(self.address, self.server, self.scheme or "http")
+        edge = self._plane.edge
+        self._peer = Peer(self.address, self.server, self.scheme or "http", lambda: edge.public)
 
     def data_received(self, data: bytes) -> None:
         """Read on; a prompt is notified once of everything that came for it."""
@@ -140,6 +141,9 @@ class GatewayProtocol(ClientConnection):
         routes = self._plane.routes
         if request.routes is not routes:
             request.routes, request.target = routes, routes.match(request.location.path)
+            rule = self._plane.edge.cross_origin
+            if rule is not None and rule.preflight(request.method, request.named) is not None:
+                request.target = None  # the application answers it, whatever it is for
         target = request.target
         self._earlier_size = 0
         if b"upgrade" in request.named and self.parser.should_upgrade():

@@ -238,10 +238,12 @@ class Relay(Exchange):
             self._client.write(_CONTINUE)
 
     def _meter_headers(self) -> bytes:
+        rule = self._plane.edge.cross_origin
+        lines = b"" if rule is None else rule.lines(self._request.named)
         if not self._permitted:
-            return b""  # a client that may not prompt learns nothing of the meter
+            return lines  # a client that may not prompt learns nothing of the meter
         waited = None if self._request.prefer.wait is None else self._wait_seconds()
-        return meter_header_lines(
+        return lines + meter_header_lines(
             self._plane.gate.view(self._route.name), self._plane.now(), waited
         )
 

@@ -4,6 +4,7 @@ What follows from the head alone is computed once: on a kept connection most req
 head as the one before, but for the length of their body, which is therefore not part of it.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -16,7 +17,6 @@ from parkmeter.web.headers import (
     Fields,
     OwnHeaders,
     Prefer,
-    base_url,
     forwarded_value,
     host_of,
     prefer_of,
@@ -24,6 +24,7 @@ from parkmeter.web.headers import (
     request_head,
     wants_upgrade,
 )
+from parkmeter.web.public_address import PublicAddress
 from parkmeter.web.routes import Routes, Target
 from parkmeter.web.server_paths import SHORT, needs_admin, needs_admin_cached, plain_path
 from parkmeter.web.stage import Location, locate
@@ -33,11 +34,15 @@ _NOT_FORWARDED = frozenset({"CONNECT", "TRACE"})
 
 @dataclass(frozen=True, slots=True)
 class Peer:
-    """The two ends of a client's connection, and the scheme ("http", "https")."""
+    """The two ends of a client's connection, and the scheme ("http", "https").
+
+    `public` returns the rule in force for the addresses that its client is given.
+    """
 
     client: str
     server: tuple[str, int | None] | None
     scheme: str
+    public: Callable[[], PublicAddress] = PublicAddress
 
 
 class RequestHead:
@@ -140,8 +145,10 @@ class RequestHead:
 
     @property
     def base(self) -> str:
-        """The address the client called, up to our own paths: with its stage, if any."""
-        return base_url(self.peer.scheme, self.host, self.location.stage)
+        """The address at which the client reaches our own paths: with its stage, if any."""
+        peer = self.peer
+        called = (peer.scheme, self.host, self.location.stage)
+        return peer.public().base(peer.client, self.fields, called)
 
     def head_for(
         self,

@@ -53,9 +53,25 @@ _NOT_FORWARDED_WITH_COOKIES = _NOT_FORWARDED | REPORTED
 _NOT_FORWARDED_AT_ALL = _NOT_FORWARDED_WITH_COOKIES | _COOKIES
 _COOKIES_SET = frozenset({b"clear-site-data", b"set-cookie", b"set-cookie2"})
 _OF_THE_ORIGIN = frozenset(
-    {b"alt-svc", b"nel", b"report-to", b"service-worker-allowed", b"strict-transport-security"}
+    {
+        # What a browser keeps for all of the host, the dashboard and links in warnings included.
+        b"alt-svc",
+        b"nel",
+        b"report-to",
+        b"service-worker-allowed",
+        b"strict-transport-security",
+        # Which pages of other sites may read an answer: the gateway's own rule, `cross_origin`.
+        b"access-control-allow-credentials",
+        b"access-control-allow-headers",
+        b"access-control-allow-methods",
+        b"access-control-allow-origin",
+        b"access-control-allow-private-network",
+        b"access-control-expose-headers",
+        b"access-control-max-age",
+        b"timing-allow-origin",
+    }
 )
-"""What a browser keeps for all of the host, the dashboard and the links in warnings included."""
+"""What concerns the gateway's host as a whole is not a model server's to say."""
 
 _NOT_RETURNED = (
     _HOP_BY_HOP
@@ -181,15 +197,26 @@ def prefer_of(fields: Fields) -> Prefer:
 
 def base_of(scope: Mapping[str, Any]) -> str:
     """Return the address that the client of an ASGI request called, with the stage, if any."""
+    return base_url(*called_in(scope))
+
+
+def called_in(scope: Mapping[str, Any]) -> tuple[str, str, str]:
+    """Return the scheme, host and stage that the client of an ASGI request called."""
     server = scope.get("server")
     host = next((value for name, value in scope["headers"] if name == b"host"), b"")
     scheme = "https" if scope.get("scheme") == "https" else "http"
-    return base_url(scheme, host_of(host, server and tuple(server)), scope.get("root_path", ""))
+    return scheme, host_of(host, server and tuple(server)), scope.get("root_path", "")
 
 
 def base_url(scheme: str, host: str, stage: str) -> str:
     """Return the gateway's address, up to where its own paths begin."""
     return f"{scheme}://{host}{stage}"
+
+
+def host_in(field: bytes) -> str:
+    """Return the host (and port) of a Host field, or an empty string if it is not valid."""
+    valid = len(field) <= _LONGEST_HOST and _HOST.fullmatch(field)
+    return field.decode("ascii") if valid else ""
 
 
 def host_of(field: bytes, server: tuple[str, int | None] | None) -> str:
