@@ -79,7 +79,7 @@ clean:                         ## remove what the verbs made
 .venv/.installed: pyproject.toml $(PINS) | .venv/bin/python
 	@echo "Installing parkmeter into .venv (about half a minute, once) …"
 ifeq ($(PINNED),no)
-	@$(PIP) install --editable .
+	@$(PIP) install --editable '.[t5]'
 else
 	@$(PIP) install --require-hashes --requirement $(PINS) \
 	  || { echo "Without exact versions: make run PINNED=no"; exit 1; }

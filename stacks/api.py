@@ -30,9 +30,15 @@ AUTHORIZER_CACHE_SECONDS = 60
 """A revoked token works at most this much longer."""
 
 REQUESTS_A_SECOND, REQUESTS_AT_ONCE = 50, 100
-"""Of the whole stage: one client must not use up the account's Lambda concurrency."""
+"""Of each method, for so API Gateway applies a stage's limits (its guide): one client must not use
+up the account's Lambda concurrency."""
 
-OPEN_PATHS = ("/", "/health", "/docs", "/openapi.json", "/favicon.ico", "/assets/{proxy+}")
+OPEN_REQUESTS_A_SECOND, OPEN_REQUESTS_AT_ONCE = 10, 20
+"""Of each method in `RARELY_LOADED`: each one may be called without a token, and costs a function's
+run and up to 70 KB of traffic."""
+
+RARELY_LOADED = ("/health", "/docs", "/openapi.json", "/favicon.ico")
+OPEN_PATHS = ("/", *RARELY_LOADED, "/assets/{proxy+}")
 """Loaded by a browser before a token is entered. GET and HEAD only."""
 
 LINK_PATH = "/extend/{link}"
@@ -123,6 +129,14 @@ class ApiStack(Stack):
                 stage_name=STAGE,
                 throttling_rate_limit=REQUESTS_A_SECOND,
                 throttling_burst_limit=REQUESTS_AT_ONCE,
+                method_options={
+                    f"{path}/{method}": aws_apigateway.MethodDeploymentOptions(
+                        throttling_rate_limit=OPEN_REQUESTS_A_SECOND,
+                        throttling_burst_limit=OPEN_REQUESTS_AT_ONCE,
+                    )
+                    for path in RARELY_LOADED
+                    for method in ("GET", "HEAD")
+                },
             ),
             default_method_options=aws_apigateway.MethodOptions(
                 authorizer=self._request_authorizer(authorizer)

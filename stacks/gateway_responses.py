@@ -11,11 +11,12 @@ from http import HTTPStatus
 from aws_cdk import aws_apigateway
 
 from parkmeter import errors
-from parkmeter.web.problems import CONTENT_TYPE, type_of
+from parkmeter.web.problems import CONTENT_TYPE, messages, type_of
 
 _Type = aws_apigateway.ResponseType
 
 _RETRY_AFTER_SECONDS = 5
+_MESSAGE = "$context.error.messageString"
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,16 +107,22 @@ def add_problem_responses(api: aws_apigateway.RestApi) -> None:
             "status": one.status,
             "detail": one.detail,
             "code": one.code,
+            **messages(one.status, one.code, one.detail),
         }
         _add(api, one.kind, json.dumps(problem), headers, status_code=str(one.status))
-    for kind, code, title in (
-        (_Type.DEFAULT_4_XX, "refused", "Refused"),
-        (_Type.DEFAULT_5_XX, "internal", "Internal error"),
+    for kind, status, code, title in (
+        (_Type.DEFAULT_4_XX, 400, "refused", "Refused"),
+        (_Type.DEFAULT_5_XX, 500, "internal", "Internal error"),
     ):
         # All others keep their status and API Gateway's message, which includes its quotes.
-        problem = {"type": type_of(code), "title": title, "code": code}
-        body = json.dumps(problem)[:-1] + ', "detail": $context.error.messageString}'
-        _add(api, kind, body, {})
+        problem = {
+            "type": type_of(code),
+            "title": title,
+            "code": code,
+            "detail": _MESSAGE,
+            **messages(status, code, _MESSAGE),
+        }
+        _add(api, kind, json.dumps(problem).replace(f'"{_MESSAGE}"', _MESSAGE), {})
 
 
 def _add(

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from aws_cdk import Aws, Stack, aws_iam, aws_sagemaker
+from aws_cdk import Annotations, Aws, Stack, aws_iam, aws_sagemaker
 from constructs import Construct
 
 from stacks import jumpstart
@@ -46,6 +46,13 @@ def hosted_model(
     """Return the Model of an endpoint that logs as `sagemaker_endpoint`, with further `grants`."""
     stack = Stack.of(scope)
     source = _source(endpoint.model, settings.region)
+    if source.bucket and not source.is_prefix and not source.key.endswith(".tar.gz"):
+        Annotations.of(scope).add_warning_v2(
+            "parkmeter:artifact-suffix",
+            f"endpoint {endpoint.name!r}: SageMaker takes one model.tar.gz, and the artifact's key "
+            f"{source.key!r} does not end in .tar.gz (assets of CDK end in .gz). Upload it with: "
+            "aws s3 cp model.tar.gz s3://BUCKET/KEY/model.tar.gz",
+        )
     container = aws_sagemaker.CfnModel.ContainerDefinitionProperty(
         image=f"{source.registry}.dkr.ecr.{settings.region}.{stack.url_suffix}/{source.image}",
         environment=dict(source.environment),

@@ -122,7 +122,7 @@ class Grants:
         return Grant(("dynamodb:BatchGetItem",), (self._table(self._names.meters_table),))
 
     def count_minutes(self) -> Grant:
-        """Count the minutes a token adds in a day, in the transaction that adds them."""
+        """Count the minutes a token adds in a day, and its changes in a minute."""
         return Grant(("dynamodb:UpdateItem",), (self._table(self._names.meters_table),))
 
     def read_token(self) -> Grant:
@@ -214,6 +214,12 @@ class Grants:
             Grant(
                 ("application-autoscaling:DeregisterScalableTarget",),
                 (self.arn("application-autoscaling", "scalable-target/*"),),
+                # Where the key is missing the endpoint must be deletable all the same.
+                {
+                    "StringEqualsIfExists": {
+                        "application-autoscaling:service-namespace": "sagemaker"
+                    }
+                },
                 because="AWS chooses the names of scalable targets; this removes only autoscaling",
             ),
             Grant(
@@ -222,6 +228,14 @@ class Grants:
                 because="reading only: the tags show whether an endpoint of this name is ours",
             ),
         ]
+
+    def see_queues(self) -> Grant:
+        """Describe async endpoints, also those that this configuration no longer has."""
+        return Grant(
+            ("sagemaker:DescribeEndpoint",),
+            (self.sagemaker("endpoint", self._names.async_endpoint("*")),),
+            because="reading only: async endpoints of this deployment that app.py may have lost",
+        )
 
     def list_endpoints(self) -> Grant:
         """List endpoints, to find those with our tag and no meter."""
@@ -302,6 +316,14 @@ class Grants:
                 because="all objects of this one bucket are deleted",
             ),
         ]
+
+    def read_quotas(self) -> Grant:
+        """Look up SageMaker's quotas for instance types."""
+        return Grant(
+            ("servicequotas:ListAWSDefaultServiceQuotas", "servicequotas:ListServiceQuotas"),
+            ("*",),
+            because="listing quotas has no resource (AWS); it only reads numbers",
+        )
 
     def read_prices(self) -> Grant:
         """Look up prices of instance types."""

@@ -7,6 +7,7 @@ from typing import Any
 
 from aws_cdk import (
     Annotations,
+    CfnOutput,
     CustomResource,
     Duration,
     Stack,
@@ -67,6 +68,7 @@ class EndpointManagerStack(Stack):
         # Created before the custom resources, so that it still exists when they are deleted.
         needed = [one for one in (table, clock, topic, *events) if one is not None]
         self._endpoints(lifecycle, *needed)
+        self._check_deployment()
         Monitoring(self, "Watching", settings=settings, topic=topic.topic)
 
     def _clock(self, topic: NotificationTopic) -> MeterFunction:
@@ -209,3 +211,44 @@ class EndpointManagerStack(Stack):
                 },
             )
             resource.node.add_dependency(lifecycle, logs, *needed)
+
+    def _check_deployment(self) -> None:
+        """Add the check of each deployment, with a function that the stack's destroy still has."""
+        may, settings = self._may, self._settings
+        function = MeterFunction(
+            self,
+            "DeployCheck",
+            self._deployment,
+            Program(
+                name=settings.names.deploy_check,
+                module="parkmeter.aws.deploy_check",
+                description="Refuses to leave an async endpoint behind; reports quotas of 0.",
+                timeout_seconds=120,
+            ),
+            [may.see_queues(), may.read_quotas()],
+        )
+        checked = CustomResource(
+            self,
+            "Checked",
+            resource_type="Custom::ParkmeterDeployCheck",
+            service_token=function.function.function_arn,
+            service_timeout=Duration.minutes(5),
+            properties={
+                "Queues": [one.name for one in settings.endpoints if one.async_queue],
+                "Endpoints": [
+                    {
+                        "Name": one.name,
+                        "InstanceTypes": list(one.instance_types),
+                        "InstanceCount": one.instance_count,
+                    }
+                    for one in settings.endpoints
+                ],
+            },
+        )
+        checked.node.add_dependency(function)
+        CfnOutput(
+            self,
+            "Quotas",
+            value=checked.get_att_string("Quotas"),
+            description="Endpoints that no quota of the account lets start, when deployed.",
+        )

@@ -134,6 +134,11 @@ class Names:
         return self._prefixed("lifecycle")
 
     @property
+    def deploy_check(self) -> str:
+        """Function that looks at what a deployment would leave behind, and at quotas."""
+        return self._prefixed("deploy-check")
+
+    @property
     def authorizer(self) -> str:
         """Function that checks tokens."""
         return self._prefixed("authorizer")

@@ -1,5 +1,7 @@
 """Composition of the stacks; the only module that knows all of them."""
 
+from collections.abc import Mapping
+
 import aws_cdk
 from aws_cdk import aws_iam
 from constructs import Construct
@@ -32,7 +34,7 @@ def add_stacks(app: Construct, settings: Settings, packages: Packages) -> None:
             "description": f"parkmeter: {description}",
             "env": environment,
             # Not the tag of metered endpoints: with it the clock's sweep would stop the async ones.
-            "tags": {"project": "parkmeter", **settings.tags},
+            "tags": {**_project(settings.tags), **settings.tags},
             "termination_protection": has_table and settings.production,
         }
 
@@ -67,6 +69,12 @@ def add_stacks(app: Construct, settings: Settings, packages: Packages) -> None:
 
     if settings.permissions_boundary is not None:
         _bound_roles(app, settings.permissions_boundary)
+
+
+def _project(tags: Mapping[str, str]) -> dict[str, str]:
+    """Return the tag by which `parkmeter doctor --aws` finds stacks and async endpoints."""
+    taken = tags.get("project", "parkmeter") != "parkmeter"
+    return {"parkmeter:project" if taken else "project": "parkmeter"}
 
 
 def _bound_roles(app: Construct, policy: str) -> None:

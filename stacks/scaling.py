@@ -94,24 +94,7 @@ class Scaling(Construct):
     def _wake(
         self, target: aws_applicationautoscaling.CfnScalableTarget, endpoint_name: str
     ) -> None:
-        policy = aws_applicationautoscaling.CfnScalingPolicy
-        wake = policy(
-            self,
-            "Wake",
-            policy_name=f"{endpoint_name}-wake",
-            policy_type="StepScaling",
-            scaling_target_id=target.ref,
-            step_scaling_policy_configuration=policy.StepScalingPolicyConfigurationProperty(
-                adjustment_type="ChangeInCapacity",
-                metric_aggregation_type="Average",
-                cooldown=AWAKE_AGAIN_AFTER_SECONDS,
-                step_adjustments=[
-                    policy.StepAdjustmentProperty(
-                        metric_interval_lower_bound=0, scaling_adjustment=1
-                    )
-                ],
-            ),
-        )
+        wake = self._step("Wake", f"{endpoint_name}-wake", target, "ChangeInCapacity", 1)
         aws_cloudwatch.CfnAlarm(
             self,
             "Queued",
@@ -137,23 +120,7 @@ class Scaling(Construct):
         endpoint_name: str,
         topic: aws_sns.ITopic,
     ) -> None:
-        policy = aws_applicationautoscaling.CfnScalingPolicy
-        end = policy(
-            self,
-            "End",
-            policy_name=f"{endpoint_name}-idle",
-            policy_type="StepScaling",
-            scaling_target_id=target.ref,
-            step_scaling_policy_configuration=policy.StepScalingPolicyConfigurationProperty(
-                adjustment_type="ExactCapacity",
-                metric_aggregation_type="Average",
-                step_adjustments=[
-                    policy.StepAdjustmentProperty(
-                        metric_interval_lower_bound=0, scaling_adjustment=0
-                    )
-                ],
-            ),
-        )
+        end = self._step("End", f"{endpoint_name}-idle", target, "ExactCapacity", 0)
         # An instance reports its processor once a minute, also without prompts; the backlog may
         # have no data then.
         instances = aws_cloudwatch.Metric(
@@ -185,6 +152,33 @@ class Scaling(Construct):
         made = alarm.node.default_child
         assert isinstance(made, aws_cloudwatch.CfnAlarm)  # noqa: S101 (an alarm always has one)
         made.alarm_actions = [end.ref, topic.topic_arn]
+
+    def _step(
+        self,
+        construct_id: str,
+        name: str,
+        target: aws_applicationautoscaling.CfnScalableTarget,
+        adjustment: str,
+        instances: int,
+    ) -> aws_applicationautoscaling.CfnScalingPolicy:
+        """Return the policy by which an alarm adds instances, or sets their number."""
+        policy = aws_applicationautoscaling.CfnScalingPolicy
+        step = policy.StepAdjustmentProperty(
+            metric_interval_lower_bound=0, scaling_adjustment=instances
+        )
+        return policy(
+            self,
+            construct_id,
+            policy_name=name,
+            policy_type="StepScaling",
+            scaling_target_id=target.ref,
+            step_scaling_policy_configuration=policy.StepScalingPolicyConfigurationProperty(
+                adjustment_type=adjustment,
+                metric_aggregation_type="Average",
+                cooldown=AWAKE_AGAIN_AFTER_SECONDS if instances else None,
+                step_adjustments=[step],
+            ),
+        )
 
     def _report_old_prompts(self, endpoint_name: str, topic: aws_sns.ITopic) -> None:
         notify(

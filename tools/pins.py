@@ -22,6 +22,9 @@ from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parents[1]
 FILE = ROOT / "packaging" / "requirements-run.txt"
+EXTRA = "t5"
+"""The extra that `make run` installs: the embedded model server."""
+
 PYTHONS = ("3.11", "3.12", "3.13", "3.14")
 PLATFORMS = ("linux", "darwin")
 
@@ -68,9 +71,15 @@ def pins_in(text: str) -> list[Pin]:
 
 
 def wanted() -> list[Requirement]:
-    """Return the requirements of the project itself and of its build."""
+    """Return the requirements of the project, of that extra and of its build."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
-    lines = [*project["project"]["dependencies"], *project["build-system"]["requires"], _EDITABLE]
+    extra = project["project"]["optional-dependencies"][EXTRA]
+    lines = [
+        *project["project"]["dependencies"],
+        *extra,
+        *project["build-system"]["requires"],
+        _EDITABLE,
+    ]
     return [Requirement(line) for line in lines]
 
 
@@ -115,7 +124,14 @@ def write(*, upgrade: bool) -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     build = "\n".join([*project["build-system"]["requires"], _EDITABLE])
     command = ["uv", "pip", "compile", "pyproject.toml", "-", "--output-file", str(FILE)]
-    command += ["--universal", "--python-version", PYTHONS[0], "--generate-hashes"]
+    command += [
+        "--extra",
+        EXTRA,
+        "--universal",
+        "--python-version",
+        PYTHONS[0],
+        "--generate-hashes",
+    ]
     command += ["--no-config", "--no-header", "--no-annotate", "--quiet"]
     if upgrade:
         command.append("--upgrade")

@@ -23,7 +23,7 @@ from parkmeter.gateway.metrics import FAMILIES, HOUSE, add_metrics_route
 from parkmeter.notify.log import LogNotifier
 from parkmeter.notify.top_up_counter import TopUpCounter
 from parkmeter.proxy.gate import LocalGate
-from parkmeter.proxy.traffic import BOUNDS, TrafficByEndpoint
+from parkmeter.proxy.traffic import BOUNDS, RATES, TrafficByEndpoint
 from parkmeter.service.audit import Audit
 from parkmeter.service.meters import MeterService
 from parkmeter.service.tokens import TokenService
@@ -63,6 +63,7 @@ def metrics() -> str:
         shown = ", ".join(f"`{label}`" for label in labels) or "none"
         rows.append(f"| `{family.name}` | {family.type} | {shown} | {family.about} |")
     edges = ", ".join(f"{edge:g}" for edge in BOUNDS)
+    rates = ", ".join(f"{edge:g}" for edge in RATES)
     statuses = ", ".join(f"`{status}`" for status in Status)
     return "\n".join(
         [
@@ -83,7 +84,8 @@ def metrics() -> str:
             "|---|---|---|---|",
             *rows,
             "",
-            f"`status` is one of {statuses}. Upper edges of the buckets, in seconds: {edges}.",
+            f"`status` is one of {statuses}. Upper edges of the buckets, in seconds: {edges};",
+            f"in tokens a second: {rates}.",
             "",
             "Example alerts: [alerts.yml](../prometheus/alerts.yml). A dashboard for Grafana:",
             "[grafana.json](../prometheus/grafana.json).",

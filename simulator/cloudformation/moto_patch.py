@@ -53,8 +53,8 @@ def patched_moto(stacks: Stacks) -> Iterator[None]:
 
     def outputs(stack: Any) -> Any:
         # moto would create the resources they refer to, if missing.
-        unfinished = stacks.ours(stack) and not stack.status.endswith("_COMPLETE")
-        return None if unfinished else moto_outputs.fget(stack)
+        complete = stack.status in {"CREATE_COMPLETE", "UPDATE_COMPLETE"}
+        return moto_outputs.fget(stack) if complete or not stacks.ours(stack) else None
 
     def stack_resources(stack: Any) -> Any:
         if not stacks.ours(stack):

@@ -92,6 +92,7 @@ ACTIONS: dict[str, Action] = {
     **_actions("cloudwatch", "GetMetricData", [ANY_RESOURCE]),
     **_actions("cloudwatch", "PutMetricData", [ANY_RESOURCE], ("cloudwatch:namespace",)),
     **_actions("pricing", "GetProducts", [ANY_RESOURCE]),
+    **_actions("servicequotas", "ListAWSDefaultServiceQuotas ListServiceQuotas", [ANY_RESOURCE]),
     **_actions(
         "logs",
         "CreateLogGroup CreateLogStream DescribeLogStreams FilterLogEvents PutLogEvents",

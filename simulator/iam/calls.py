@@ -87,8 +87,9 @@ def _delete_endpoint(request: Request) -> Needs:
     After issue awslabs/stable-diffusion-aws-extension#161.
     """
     yield from _endpoint(request)
+    context = {"application-autoscaling:service-namespace": ("sagemaker",)}
     for target in request.known.scalable_targets(request.parameters["EndpointName"]):
-        yield Need("application-autoscaling:DeregisterScalableTarget", target)
+        yield Need("application-autoscaling:DeregisterScalableTarget", target, context)
 
 
 def _register_target(request: Request) -> Needs:
@@ -106,10 +107,6 @@ def _register_target(request: Request) -> Needs:
 def _endpoint_config(request: Request) -> Needs:
     arn = _sagemaker(request, "endpoint-config", request.parameters["EndpointConfigName"])
     yield Need(f"sagemaker:{request.call.operation}", arn)
-
-
-def _list_endpoints(_request: Request) -> Needs:
-    yield Need("sagemaker:ListEndpoints")
 
 
 def _sagemaker(request: Request, kind: str, name: str) -> str:
@@ -177,69 +174,59 @@ def _put_metric(request: Request) -> Needs:
     yield Need("cloudwatch:PutMetricData", "*", namespace)
 
 
-_OPERATIONS: dict[tuple[str, str], Callable[[Request], Needs]] = {
-    **{
-        ("dynamodb", name): dynamodb_calls.one_item
-        for name in ("DeleteItem", "GetItem", "PutItem", "UpdateItem")
-    },
+_Find = Callable[[Request], Needs]
+
+
+def _each(service: str, names: str, find: _Find) -> dict[tuple[str, str], _Find]:
+    """Return the entries of operations that need alike; `names` with spaces."""
+    return {(service, name): find for name in names.split()}
+
+
+def _alone(service: str, names: str, actions_of: str = "") -> dict[tuple[str, str], _Find]:
+    """Return the entries of operations without a resource; `actions_of`: IAM's other prefix."""
+    prefix = actions_of or service
+    return {(service, name): _without_resource(f"{prefix}:{name}") for name in names.split()}
+
+
+_OPERATIONS: dict[tuple[str, str], _Find] = {
+    **_each("dynamodb", "DeleteItem GetItem PutItem UpdateItem", dynamodb_calls.one_item),
     ("dynamodb", "TransactWriteItems"): dynamodb_calls.transaction,
     ("dynamodb", "BatchGetItem"): dynamodb_calls.batch_get,
     ("dynamodb", "Query"): dynamodb_calls.query,
     ("dynamodb", "Scan"): dynamodb_calls.scan,
-    **{
-        ("ssm", name): _parameter
-        for name in (
-            "DeleteParameter",
-            "GetParameter",
-            "GetParameters",
-            "GetParametersByPath",
-            "PutParameter",
-        )
-    },
+    **_each(
+        "ssm",
+        "DeleteParameter GetParameter GetParameters GetParametersByPath PutParameter",
+        _parameter,
+    ),
     ("sagemaker", "CreateEndpoint"): _create_endpoint,
     ("sagemaker", "DeleteEndpoint"): _delete_endpoint,
-    ("sagemaker", "ListEndpoints"): _list_endpoints,
+    **_alone("sagemaker", "ListEndpoints"),
     ("sagemaker", "DescribeEndpointConfig"): _endpoint_config,
-    **{
-        ("sagemaker", name): _endpoint
-        for name in (
-            "DescribeEndpoint",
-            "InvokeEndpoint",
-            "InvokeEndpointAsync",
-            "InvokeEndpointWithResponseStream",
-            "ListTags",
-            "UpdateEndpointWeightsAndCapacities",
-        )
-    },
+    **_each(
+        "sagemaker",
+        "DescribeEndpoint InvokeEndpoint InvokeEndpointAsync InvokeEndpointWithResponseStream "
+        "ListTags UpdateEndpointWeightsAndCapacities",
+        _endpoint,
+    ),
     ("lambda", "Invoke"): _invoke,
     ("sns", "Publish"): _publish,
-    **{
-        ("logs", name): _log_stream
-        for name in (
-            "CreateLogGroup",
-            "CreateLogStream",
-            "DescribeLogStreams",
-            "FilterLogEvents",
-            "PutLogEvents",
-        )
-    },
-    ("s3", "GetObject"): _object("GetObject"),
-    ("s3", "HeadObject"): _object("GetObject"),
-    ("s3", "PutObject"): _object("PutObject"),
-    ("s3", "DeleteObject"): _object("DeleteObject"),
-    ("s3", "DeleteObjects"): _object("DeleteObject"),
-    ("s3", "ListObjectsV2"): _bucket,
-    ("ecr", "GetAuthorizationToken"): _without_resource("ecr:GetAuthorizationToken"),
-    **{
-        ("ecr", name): _repository
-        for name in ("BatchCheckLayerAvailability", "BatchGetImage", "GetDownloadUrlForLayer")
-    },
-    **{("ec2", name): _without_resource(f"ec2:{name}") for name in NETWORK_OPERATIONS},
-    ("monitoring", "GetMetricData"): _without_resource("cloudwatch:GetMetricData"),
-    ("monitoring", "PutMetricData"): _put_metric,
-    ("pricing", "GetProducts"): _without_resource("pricing:GetProducts"),
-    ("application-autoscaling", "RegisterScalableTarget"): _register_target,
-    ("application-autoscaling", "DescribeScalableTargets"): _without_resource(
-        "application-autoscaling:DescribeScalableTargets"
+    **_each(
+        "logs",
+        "CreateLogGroup CreateLogStream DescribeLogStreams FilterLogEvents PutLogEvents",
+        _log_stream,
     ),
+    **_each("s3", "GetObject HeadObject", _object("GetObject")),
+    ("s3", "PutObject"): _object("PutObject"),
+    **_each("s3", "DeleteObject DeleteObjects", _object("DeleteObject")),
+    ("s3", "ListObjectsV2"): _bucket,
+    **_alone("ecr", "GetAuthorizationToken"),
+    **_each("ecr", "BatchCheckLayerAvailability BatchGetImage GetDownloadUrlForLayer", _repository),
+    **_alone("ec2", " ".join(NETWORK_OPERATIONS)),
+    **_alone("monitoring", "GetMetricData", "cloudwatch"),
+    ("monitoring", "PutMetricData"): _put_metric,
+    **_alone("pricing", "GetProducts"),
+    **_alone("servicequotas", "ListAWSDefaultServiceQuotas ListServiceQuotas"),
+    ("application-autoscaling", "RegisterScalableTarget"): _register_target,
+    **_alone("application-autoscaling", "DescribeScalableTargets"),
 }

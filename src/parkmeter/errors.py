@@ -132,7 +132,7 @@ class DeviceBusyError(ParkmeterError):
     title = "Another endpoint holds the device"
     text = (
         "{device} is held by {endpoint} until {closes_at:%Y-%m-%d %H:%M:%S} UTC. Nothing was "
-        "changed. Wait until then, or eject {endpoint}, and send this top-up again."
+        "changed. Wait until then, or eject {endpoint}, and send this request again."
     )
 
     def __init__(

@@ -16,6 +16,7 @@ from parkmeter.core.meter import Meter, Spec
 from parkmeter.core.request_counts import Count
 from parkmeter.core.status import View
 from parkmeter.core.tokens import Token
+from parkmeter.core.usage import Used, UsedAt
 
 if TYPE_CHECKING:  # importing a port must not load the code of receipts
     from parkmeter.core.ledger import Mark, PricedRun
@@ -227,11 +228,38 @@ class RequestCounts(Protocol):
         """Return the slots of a period that have any, oldest first; None if unknown."""
 
 
-class RequestBook(Protocol):
-    """Durable request counts, kept for `request_counts.KEPT`."""
+class UsageCounts(Protocol):
+    """What the answers of endpoints used, counted by the minute in which they ended.
 
-    def add(self, minute: datetime, counts: Mapping[str, int]) -> None:
-        """Add to the counts of a minute.
+    A period has whole minutes: from the one that contains its begin, without the one that contains
+    its end, unless that is the present one. What is older than `request_counts.KEPT` has whole days
+    (UTC) in the same way. Every method returns None where nothing is counted.
+    """
+
+    def used_by(self, name: str, begin: datetime, end: datetime) -> Mapping[str, Used] | None:
+        """Return the usage of a period by the names of the tokens. Raises StoreBusyError."""
+
+    def used_at(
+        self, name: str, begin: datetime, end: datetime, slot: timedelta
+    ) -> Sequence[UsedAt] | None:
+        """Return the slots of a period that have any, oldest first; none as old as that.
+
+        Raises:
+            StoreBusyError: it cannot be read now.
+
+        """
+
+    def since(self) -> datetime | None:
+        """Return the time from which usage is counted. Raises StoreBusyError."""
+
+
+class RequestBook(Protocol):
+    """Durable counts of requests, kept for `request_counts.KEPT`, and of their usage, kept."""
+
+    def add(
+        self, minute: datetime, counts: Mapping[str, int], used: Mapping[tuple[str, str], Used]
+    ) -> None:
+        """Add to the counts of a minute, and to its usage by endpoint and name of the token.
 
         Raises:
             StoreBusyError: nothing was added.
@@ -240,6 +268,22 @@ class RequestBook(Protocol):
 
     def of(self, name: str, begin: datetime, end: datetime, slot: timedelta) -> Sequence[Count]:
         """Return the slots as `RequestCounts.of`. Raises StoreBusyError."""
+
+    def used_by(self, name: str, begin: datetime, end: datetime) -> Mapping[str, Used]:
+        """Return the usage of the minutes that begin in a period, by the names of the tokens.
+
+        Raises:
+            StoreBusyError: it cannot be read now.
+
+        """
+
+    def used_at(
+        self, name: str, begin: datetime, end: datetime, slot: timedelta
+    ) -> Sequence[UsedAt]:
+        """Return that usage by slots that have any, oldest first. Raises StoreBusyError."""
+
+    def since(self) -> datetime:
+        """Return when the store began to keep usage. Raises StoreBusyError."""
 
 
 class Clock(Protocol):

@@ -10,6 +10,7 @@ from starlette.testclient import TestClient
 from parkmeter.api.app import control_app
 from parkmeter.api.dependencies import ApiContext
 from parkmeter.core.money import Minutes
+from parkmeter.core.receipt import QueueUse
 from parkmeter.core.request_counts import Count
 from parkmeter.core.tokens import Scope
 from parkmeter.service.changes import Actor
@@ -87,6 +88,25 @@ def test_a_receipt_comes_as_csv_with_the_same_money(front):
     money = ("cost", "known_cost", "always_on_cost", "saved")
     assert [rows[-1][name] for name in money] == [said[name] for name in money]
     assert rows[-1]["to"] == said["to"]
+
+
+def test_the_use_of_a_queue_is_a_row_after_the_total_which_does_not_contain_it(front):
+    front.world.service.top_up("flan-t5", Minutes.of(30), Actor("x", "ada"))
+    front.world.wind(20 * MINUTE)
+    use = QueueUse(timedelta(minutes=30), Decimal("7.09"))
+    book = TokenBook([token("admin-pass-code", frozenset(Scope))])
+    control = ApiContext(front.world.service, book, str, lambda: NOON, queue_use=lambda *_: use)
+    with_queue = TestClient(control_app(control))
+    text = with_queue.get(
+        "/endpoints/flan-t5/receipt.csv", headers={"Authorization": "admin-pass-code"}
+    ).text
+    headings, *rows = [line.split(",") for line in text.splitlines()]
+    assert [row[0] for row in rows] == ["buyer", "total", "queue"]
+    assert {len(row) for row in rows} == {len(headings)}
+    queue = dict(zip(headings, rows[-1], strict=True))
+    assert (queue["hours_on"], queue["cost"]) == ("0.500000", "3.5450")
+    without = front.get("/endpoints/flan-t5/receipt.csv").text
+    assert text.startswith(without)
 
 
 def test_a_csv_has_nothing_for_an_unknown_price_and_no_name_becomes_a_formula(two):

@@ -19,6 +19,7 @@ def test_the_document_describes_every_route_and_its_problems(front):
         "/endpoints/{name}/receipt",
         "/endpoints/{name}/receipt.csv",
         "/endpoints/{name}/timeline",
+        "/endpoints/{name}/usage",
         "/endpoints/{name}/invocations",
         "/endpoint-expiry",
         "/{api_resource}",

@@ -329,6 +329,18 @@ def test_of_sagemakers_own_words_nothing_is_passed_on(
     assert "said" not in said.document
 
 
+def test_a_long_failure_that_is_fetched_again_and_again_does_not_fill_the_log(
+    cloud: Cloud, caplog: pytest.LogCaptureFixture
+) -> None:
+    prompt_id = cloud.accepted()
+    cloud.put(cloud.jobs[0].failure_location, b"boom " * 10_000)
+    for _ in range(3):
+        assert cloud.look(prompt_id).status == 502
+    logged = [record.getMessage() for record in caplog.records if prompt_id in record.getMessage()]
+    assert len(logged) == 3
+    assert all("boom" in line and len(line) < 700 for line in logged)
+
+
 def test_what_sagemaker_gives_up_without_a_word_does_not_run_for_ever(cloud: Cloud) -> None:
     prompt_id, time = cloud.accepted(), Wound(datetime.now(UTC))
     time.wind(hours=7)

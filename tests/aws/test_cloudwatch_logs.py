@@ -1,5 +1,6 @@
 """The last lines of a container's log, from CloudWatch Logs on moto."""
 
+import tracemalloc
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -83,6 +84,38 @@ def test_a_log_too_long_for_the_time_gives_what_the_shorter_look_found(group):
     ticks = iter([0.0, 100.0])
     with pytest.raises(LogsElsewhereError, match="too long to search"):
         last(group, 10, ticks=lambda: next(ticks))
+
+
+class LongLines:
+    """CloudWatch with a container that printed `pages` of lines of a quarter of a megabyte."""
+
+    exceptions = boto3.client("logs", region_name="us-east-1").exceptions
+
+    def __init__(self, pages: int) -> None:
+        self.pages = pages
+        self.calls = 0
+
+    def filter_log_events(self, **request: Any) -> dict[str, Any]:
+        self.calls += 1
+        page = int(request.get("nextToken", 0))
+        events = [{"message": f"{page}.{line} " + "x" * 2**18} for line in range(4)]
+        following = {} if page == self.pages else {"nextToken": str(page + 1)}
+        return {"events": events, **following}
+
+
+def test_long_lines_are_not_all_kept_in_memory():
+    client = LongLines(pages=60)
+    tracemalloc.start()
+    try:
+        text = last(client, 10_000)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 20 * 2**20  # of 60 MB
+    assert text.endswith("x\n")
+    assert text.rsplit("\n", 2)[1].startswith("60.3 ")
+    assert len(text) <= 2 * 2**20
+    assert client.calls == 61  # no longer span is searched for what there is no room for
 
 
 def test_following_names_the_log_group_and_the_command(client):

@@ -64,6 +64,13 @@ def test_an_async_endpoint_takes_a_second_instance_of_the_same_quota(cloud: Exam
     assert cloud.notes()["ml.g5.12xlarge"].seen.endswith("async ones included, take 2")
 
 
+def test_a_queue_takes_as_many_instances_as_its_endpoint_or_as_its_meter_allows(cloud: Examined):
+    queue = {"endpoint": "flan-async", "bucket": "b", "stack": "FlanT5AsyncStack"}
+    cloud.orphan("flan-async", [])
+    cloud.deployment.define("flan-t5", **{"async": queue, "async_metered_instances": 3})
+    assert cloud.notes()["ml.g5.12xlarge"].seen.endswith("async ones included, take 4")
+
+
 def test_an_endpoint_on_several_instances_takes_as_many_of_the_quota(cloud: Examined):
     client = cloud.sagemaker.client()
     variant = {
@@ -156,6 +163,45 @@ def test_regions_that_do_not_answer_are_named(cloud: Examined):
         "ListEndpoints", refusals.RefusedError("UnrecognizedClientException", "not enabled"), 9
     )
     assert cloud.notes()["orphans"].seen == "not looked at: eu-west-3"
+
+
+def test_a_region_that_the_credentials_may_not_read_does_not_count_as_looked_at(cloud: Examined):
+    denied = refusals.denied("arn:aws:iam::111122223333:user/ada", "ListEndpoints", "*")
+    cloud.sagemaker.elsewhere("eu-west-3").faults.refuse("ListEndpoints", denied, times=9)
+    found = {one.level: one for one in cloud.findings() if one.what == "orphans"}
+    assert found[Level.NOTE].seen == "not looked at, your credentials may not: eu-west-3"
+    assert found[Level.GOOD].seen == "no endpoint without a deployment, in 2 regions"
+
+
+def test_a_deployment_in_another_region_or_of_another_prefix_is_named(cloud: Examined):
+    cloud.stack("EndpointManagerStack")
+    assert cloud.notes()["deployments"].seen == "parkmeter is deployed in this region too"
+    cloud.client("cloudformation").delete_stack(StackName="EndpointManagerStack")
+    assert "deployments" not in cloud.notes()
+    cloud.clock_in("eu-west-3")
+    found = cloud.notes()["deployments"]
+    assert found.seen == f"{cloud.prefix} is deployed in eu-west-3 too"
+    assert "docs/aws-operations.md, another region" in found.do
+
+
+def test_a_table_that_a_first_deployment_in_production_left_comes_with_the_commands(
+    cloud: Examined,
+):
+    name, table = f"{cloud.prefix}-APIStack", cloud.deployment.tables.auth
+    cloud.stack(name, status="ROLLBACK_COMPLETE", table=table)
+    found = cloud.trouble()["stacks"]
+    assert f"left its table {table}" in found.seen
+    assert found.do.startswith(f"aws cloudformation delete-stack --stack-name {name}")
+    assert f"aws dynamodb delete-table --table-name {table}" in found.do
+
+
+def test_stacks_and_queues_are_found_where_the_tag_project_has_another_value(cloud: Examined):
+    other = {"Key": "project", "Value": "ours"}
+    tags = [other, {"Key": "parkmeter:project", "Value": "parkmeter"}]
+    cloud.stack(f"{cloud.prefix}-FlanT5MeteredStack", status="DELETE_FAILED", tags=tags)
+    gone = {"Key": "aws:cloudformation:stack-name", "Value": "GoneAsyncStack"}
+    cloud.orphan("gone-async", [*tags, gone])
+    assert {"stacks", "orphans"} <= cloud.trouble().keys()
 
 
 def test_stacks_that_failed_or_belong_to_no_endpoint(cloud: Examined):

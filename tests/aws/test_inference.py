@@ -12,8 +12,10 @@ from typing import Any
 
 import pytest
 from botocore.config import Config
+from botocore.exceptions import EndpointConnectionError
 
-from parkmeter.aws import inference
+from parkmeter.aws import definitions, inference
+from parkmeter.aws.definitions import Definition, RememberedDefinition
 from parkmeter.aws.last_use import UseNote
 from parkmeter.aws.prompt import PATIENCE, Inference
 from parkmeter.core.meter import Meter, Phase, Run
@@ -201,6 +203,8 @@ def test_a_closed_meter_names_the_price_and_the_exact_call(prompts: Prompts) -> 
     base = "https://abc.execute-api.us-east-1.amazonaws.com/prod"
     assert call["url"] == f"{base}/endpoints/flan-t5/top-ups"
     assert call["body"] == {"minutes": 30}
+    assert said.document["message"] == said.document["error"]["message"]
+    assert said.document["message"].endswith(call["curl"])
     assert prompts.invocations == 0
 
 
@@ -210,13 +214,47 @@ def test_while_it_still_stops_the_price_told_is_that_of_the_type_that_ran(prompt
 
 
 def test_without_a_readable_definition_a_closed_meter_is_closed_all_the_same(
-    prompts: Prompts,
+    prompts: Prompts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(definitions, "REMEMBER_SECONDS", 0.0)
     for value in ("no JSON", '{"price_per_hour": "much"}'):
         prompts.deployment.put("flan-t5", value)
         said = prompts.prompt()
         assert said.status == 402
         assert said.document["price_per_hour"] is None
+
+
+def test_refused_prompts_without_end_read_no_parameter_each(
+    prompts: Prompts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = []
+
+    def count(ssm: Any, path: str, name: str) -> Definition:
+        read.append(name)
+        return definitions.definition(ssm, path, name)
+
+    monkeypatch.setattr(inference, "definition", count)
+    for _ in range(5):
+        said = prompts.prompt()
+        assert (said.status, said.document["price_per_hour"]) == (402, 7.09)
+    assert read == ["flan-t5"]
+
+
+def test_a_definition_is_read_once_a_minute_also_while_it_cannot_be_read(prompts: Prompts) -> None:
+    seconds, reads = 0.0, 0
+
+    def read() -> Definition:
+        nonlocal reads
+        reads += 1
+        if reads in {1, 3}:
+            raise EndpointConnectionError(endpoint_url="ssm")
+        return definitions.definition(prompts.deployment.ssm, prompts.deployment.path, "flan-t5")
+
+    remembered = RememberedDefinition(read, lambda: seconds)
+    for moment, expected, known in ((0, 1, 0), (59, 1, 0), (60, 2, 1), (61, 2, 1), (120, 3, 1)):
+        seconds = float(moment)
+        assert (remembered() is not None) == bool(known)
+        assert reads == expected
 
 
 def test_an_endpoint_that_starts_says_so_and_when_to_ask_again(prompts: Prompts) -> None:

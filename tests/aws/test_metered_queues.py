@@ -127,6 +127,19 @@ def test_a_stack_that_is_deployed_while_the_meter_is_open_gets_its_instances(
     assert scaling.most == {TARGET: 2}
 
 
+def test_a_closed_meter_takes_the_instances_although_its_definition_cannot_be_read(
+    life: Life, scaling: Scaling
+) -> None:
+    life.top_up(5)
+    life.wind(minutes=1)
+    life.deployment.put(FLAN, "{}")
+    del life.known  # as in a function that is started now: no earlier definition is remembered
+    life.wind(minutes=1)
+    assert scaling.most == {TARGET: 2}
+    life.wind(minutes=5)
+    assert scaling.most == {TARGET: 0}
+
+
 def test_a_queue_without_a_meter_is_left_alone(life: Life, scaling: Scaling) -> None:
     life.deployment.define(**{"async": QUEUE})
     life.top_up(5)

@@ -260,6 +260,15 @@ def test_a_receipt_shows_its_costs_on_a_phone(shown, width):
     assert table.evaluate("one => one.scrollWidth - one.clientWidth") <= 0
 
 
+def test_the_use_of_a_queue_stands_below_the_total(shown):
+    page = shown(ENDPOINTS["mistral"])
+    receipt = RECEIPT | {"queue": {"hours_on": 0.5, "cost": "3.5450"}}
+    page.page.route("**/receipt?**", lambda route: route.fulfill(json=receipt))
+    rows = page.open("Receipt", "mistral").get_by_role("row")
+    expect(rows.last).to_contain_text("Its queue, not in the total")
+    expect(rows.last).to_contain_text("$3.5")
+
+
 def test_a_make_believe_price_is_marked_on_the_receipt(shown):
     source = {"price_source": "make-believe price of the demo"}
     panel = shown(ENDPOINTS["mistral"] | source).open("Receipt", "mistral")

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import random
 import resource
 import secrets
 import signal
@@ -48,8 +49,14 @@ idle_timeout_seconds = {patience}
 
 
 def free_port() -> int:
-    with closing(socket.create_server(("127.0.0.1", 0))) as probe:
-        return probe.getsockname()[1]
+    """Return a free port that stays ours while nothing listens on it: the gateway is restarted.
+
+    It is below the ports that Linux gives to outgoing connections and to programs that ask for any.
+    """
+    while True:
+        port = random.randrange(20_000, 32_000)
+        with contextlib.suppress(OSError), closing(socket.create_server(("127.0.0.1", port))):
+            return port
 
 
 @dataclass(frozen=True)

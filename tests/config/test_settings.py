@@ -1,5 +1,6 @@
 """Settings: their sources, and the mistakes that are refused."""
 
+import sys
 from decimal import Decimal
 from pathlib import Path
 
@@ -327,3 +328,14 @@ def test_a_bootstrap_token_is_never_shown_with_the_settings():
     settings = load_settings(environment={"PARKMETER_BOOTSTRAP_TOKEN": "a-secret-of-16-or-more"})
     assert settings.bootstrap_token == "a-secret-of-16-or-more"
     assert "a-secret" not in repr(settings)
+
+
+def test_a_model_for_the_embedded_server_needs_its_engine(write, monkeypatch):
+    monkeypatch.setitem(sys.modules, "ctranslate2", None)  # as where it is not installed
+    file = write('[endpoints.a]\nmodel = "demo"')
+    with pytest.raises(ConfigError, match=r":2: endpoints.a.model: needs .* parkmeter\[t5\]"):
+        load_settings(config=file, environment={})
+    with pytest.raises(ConfigError, match=r"parkmeter\[t5\]"):
+        load_settings(environment={})
+    other = write('[endpoints.a]\ncommand = ["serve", "{port}"]')
+    assert load_settings(config=other, environment={}).endpoints["a"].model is None

@@ -1,5 +1,6 @@
 """docs/events.md: its description of the format is right, and its code works."""
 
+import base64
 import json
 import re
 import tomllib
@@ -11,7 +12,7 @@ import pytest
 from parkmeter.config.settings import Settings
 from parkmeter.core.events import EVENTS, document
 from parkmeter.core.journal import Kind
-from parkmeter.notify.webhook import signature
+from parkmeter.notify.webhook import signature, standard_key, standard_signature
 from tests.core.test_events import in_berlin, of_kind, world
 
 assert world, "a fixture"
@@ -22,15 +23,19 @@ BODY = b'{"id": "1"}'
 
 
 def code(language: str) -> str:
-    (found,) = re.findall(rf"```{language}\n(.*?)```", PAGE, re.DOTALL)
-    return found
+    return "\n".join(re.findall(rf"```{language}\n(.*?)```", PAGE, re.DOTALL))
 
 
 @pytest.fixture
-def verified():
+def page_code():
     namespace = {}
     exec(compile(code("python"), "docs/events.md", "exec"), namespace)
-    return namespace["verified"]
+    return namespace
+
+
+@pytest.fixture
+def verified(page_code):
+    return page_code["verified"]
 
 
 def test_the_ten_lines_verify_what_is_sent(verified):
@@ -46,6 +51,25 @@ def test_the_ten_lines_refuse_a_changed_old_or_foreign_event(verified):
     assert not verified(BODY, header, SECRET + "x")
     assert not verified(BODY, signature(BODY, SECRET.encode(), old), SECRET)
     assert not verified(BODY, header.replace(f"t={int(now.timestamp())}", "t=1"), SECRET)
+
+
+def test_the_code_for_standard_webhooks_verifies_what_is_sent_and_nothing_else(page_code):
+    secret, now = (
+        "whsec_" + base64.b64encode(b"twenty-four bytes of key").decode(),
+        datetime.now(UTC),
+    )
+
+    def headers(at: datetime) -> dict[str, str]:
+        signed = standard_signature("1", BODY, standard_key(secret), at)
+        stamp = str(int(at.timestamp()))
+        return {"webhook-id": "1", "webhook-timestamp": stamp, "webhook-signature": signed}
+
+    verified = page_code["verified_standard"]
+    assert verified(BODY, headers(now), secret)
+    assert not verified(BODY + b" ", headers(now), secret)
+    assert not verified(BODY, headers(now) | {"webhook-id": "2"}, secret)
+    assert not verified(BODY, headers(now - timedelta(minutes=6)), secret)
+    assert not verified(BODY, headers(now), "whsec_" + base64.b64encode(b"another").decode())
 
 
 def test_the_example_has_every_member_that_a_warning_has(world):

@@ -21,7 +21,8 @@ from parkmeter.core.extend_link import LinkLateError, LinkUnknownError, Offer, l
 from parkmeter.core.hours import Hours
 from parkmeter.core.money import Dollars, Minutes, parse_amount
 from parkmeter.errors import InvalidRequestError, TooLargeError
-from parkmeter.model_server.payload import Payload, PayloadError, parse_json, parse_text
+from parkmeter.model_server.checks import PayloadError
+from parkmeter.model_server.payload import Payload, parse_json, parse_text
 from parkmeter.web.problems import problem_of
 from tests.support.random_input import JSON_PIECES, damaged, damaged_text, json_values
 

@@ -4,14 +4,8 @@ import json
 
 import pytest
 
-from parkmeter.model_server.payload import (
-    MAX_PROMPT_CHARACTERS,
-    MAX_PROMPTS,
-    Payload,
-    PayloadError,
-    parse_json,
-    parse_text,
-)
+from parkmeter.model_server.checks import MAX_PROMPT_CHARACTERS, PayloadError
+from parkmeter.model_server.payload import MAX_PROMPTS, Payload, parse_json, parse_text
 
 
 def parse(**document: object) -> Payload:

@@ -41,8 +41,9 @@ def test_an_idle_server_is_gone_at_once(converted):
             idle.getresponse().read()
             taken.append(seconds_to_leave(server))
             idle.close()
-        # The promise is 30 ms; one try must keep it, because the tests share their machine.
-        if taken[-1] < 0.03:
+        # Some 10 ms by itself; uvicorn's own shutdown takes 200 at least. One try must be well
+        # below that, because the tests share their machine.
+        if taken[-1] < 0.1:
             return
     raise AssertionError(taken)
 

@@ -1,5 +1,6 @@
 """Webhooks, by a real HTTP receiver."""
 
+import base64
 import socket
 import threading
 import time
@@ -12,7 +13,13 @@ import pytest
 from parkmeter.core.events import Event
 from parkmeter.core.journal import Entry, Kind
 from parkmeter.notify.receiver import GoneError
-from parkmeter.notify.webhook import DeliveryError, Webhook, signature
+from parkmeter.notify.webhook import (
+    DeliveryError,
+    Webhook,
+    signature,
+    standard_key,
+    standard_signature,
+)
 from tests.support.receiver import Inbox, drip, endless, hang, receiver, status
 
 NOON = datetime(2026, 6, 22, 12, 0, tzinfo=UTC)
@@ -53,6 +60,39 @@ def test_an_event_is_posted_as_json_with_its_id_and_a_signature(inbox):
     assert signed != signature(delivery.body, b"another-secret-of-16", NOON)
     assert signed != signature(delivery.body + b" ", SECRET.encode(), NOON)
     assert signed[-64:] != signature(delivery.body, SECRET.encode(), NOON + timedelta(1))[-64:]
+
+
+def test_it_is_also_signed_as_standard_webhooks_has_it(inbox):
+    secret = "whsec_" + base64.b64encode(b"twenty-four bytes of key").decode()
+    Webhook(inbox.url, secret, lambda: NOON).send(EVENT)
+    (delivery,) = inbox.got
+    id_, stamp = delivery.headers["webhook-id"], delivery.headers["webhook-timestamp"]
+    assert (id_, stamp) == (EVENT.id, str(int(NOON.timestamp())))
+    key = b"twenty-four bytes of key"
+    assert delivery.headers["webhook-signature"] == standard_signature(
+        id_, delivery.body, key, NOON
+    )
+    # Our own header is keyed by the secret as it is written, as before.
+    assert delivery.headers["Parkmeter-Signature"] == signature(
+        delivery.body, secret.encode(), NOON
+    )
+
+
+def test_a_standard_signature_is_the_one_that_the_library_of_standard_webhooks_makes():
+    key = standard_key("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")
+    at = datetime.fromtimestamp(1614265330, UTC)
+    signed = standard_signature("msg_p5jXN8AQM9LWM0D4loKWxJek", b'{"test": 2432232314}', key, at)
+    assert signed == "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="
+
+
+@pytest.mark.parametrize("secret", [SECRET, "whsec_not base64 at all", "whsec_é", "whsec_"])
+def test_any_other_secret_is_its_own_key(secret):
+    assert standard_key(secret) == secret.encode()
+
+
+@pytest.mark.parametrize("encoded", ["YWJjZA==", "YWJjZA"])
+def test_the_key_is_what_the_secret_encodes_with_or_without_padding(encoded):
+    assert standard_key(f"whsec_{encoded}") == b"abcd"
 
 
 @pytest.mark.parametrize("code", [200, 202, 204])

@@ -209,12 +209,18 @@ async def test_an_answer_without_a_type_runs_nothing_either():
 async def test_a_model_sets_no_policy_for_the_gateway_s_host():
     lines = (
         b'Strict-Transport-Security: max-age=9\r\nAlt-Svc: h3=":1"\r\nNEL: {}\r\n'
-        b"Report-To: {}\r\nService-Worker-Allowed: /\r\n"
+        b"Report-To: {}\r\nService-Worker-Allowed: /\r\nTiming-Allow-Origin: *\r\n"
+        b"Access-Control-Allow-Origin: *\r\nAccess-Control-Allow-Credentials: true\r\n"
+        b"Access-Control-Expose-Headers: *\r\n"
     )
     answer = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n" + lines + b"\r\nok"
     async with upstream(answering(answer)) as model, gateway(model.address) as meter:
-        fields = set((await meter.exchange()).fields)
+        fields = set((await meter.exchange(fields="Origin: https://a.example\r\n")).fields)
     assert not fields & {
+        "access-control-allow-credentials",
+        "access-control-allow-origin",
+        "access-control-expose-headers",
+        "timing-allow-origin",
         "strict-transport-security",
         "alt-svc",
         "nel",

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from parkmeter.core.request_counts import Count, slot_of
+from parkmeter.core.usage import Used
 from parkmeter.errors import StoreBusyError
 from parkmeter.proxy.request_counter import RequestCounter
 from parkmeter.proxy.traffic import TrafficByEndpoint
@@ -126,12 +127,20 @@ def test_a_store_that_cannot_be_written_loses_nothing_and_is_written_later(gatew
     class Busy:
         busy = True
 
-        def add(self, minute: datetime, counts: Mapping[str, int]) -> None:
+        def add(
+            self,
+            minute: datetime,
+            counts: Mapping[str, int],
+            used: Mapping[tuple[str, str], Used],
+        ) -> None:
             if self.busy:
                 raise StoreBusyError
-            gateway.book.add(minute, counts)
+            gateway.book.add(minute, counts, used)
 
         of = staticmethod(gateway.book.of)
+        used_by = staticmethod(gateway.book.used_by)
+        used_at = staticmethod(gateway.book.used_at)
+        since = staticmethod(gateway.book.since)
 
     book = Busy()
     gateway.counter = RequestCounter(gateway.traffic, book, gateway.wall)

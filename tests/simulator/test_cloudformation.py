@@ -89,7 +89,10 @@ def test_a_custom_resource_is_created_changed_and_deleted_by_its_function(cloud)
         }
 
     code = function(cloud, "asked", ASKED)
-    assert deploy(cloud, "custom", resources(1)) == "CREATE_COMPLETE"
+    said = {"Fn::GetAtt": ["Thing", "Said"]}
+    assert deploy(cloud, "custom", resources(1), Said=said) == "CREATE_COMPLETE"
+    (stack,) = cloud.client("cloudformation").describe_stacks(StackName="custom")["Stacks"]
+    assert [one["OutputValue"] for one in stack["Outputs"]] == ["hello"]
     assert cloud.client("ssm").get_parameter(Name="/told")["Parameter"]["Value"] == "hello"
     assert deploy(cloud, "custom", resources(2)) == "UPDATE_COMPLETE"
     gone(cloud, "custom")
@@ -116,7 +119,10 @@ def test_a_failed_creation_fails_the_stack_and_takes_back_what_was_made(cloud):
         "First": parameter("/first", "x"),
         "Thing": {**custom("Function", FailAt="Create"), "DependsOn": "First"},
     }
-    assert deploy(cloud, "unlucky", resources) == "ROLLBACK_COMPLETE"
+    said = {"Fn::GetAtt": ["Thing", "Said"]}
+    assert deploy(cloud, "unlucky", resources, Said=said) == "ROLLBACK_COMPLETE"
+    (stack,) = cloud.client("cloudformation").describe_stacks(StackName="unlucky")["Stacks"]
+    assert "Outputs" not in stack  # nothing is created again to show them
     assert "no luck" in reasons(cloud, "unlucky")
     ssm = cloud.client("ssm")
     with pytest.raises(ssm.exceptions.ParameterNotFound):

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from simulator.cdk import PROJECT
+from simulator.cdk_command import PROJECT
 from simulator.cloud import SimulatedCloud
 
 pytestmark = pytest.mark.timeout(120)

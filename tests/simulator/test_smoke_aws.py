@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from simulator.cdk import PROJECT
+from simulator.cdk_command import PROJECT
 from simulator.cloud import SimulatedCloud
 from simulator.sagemaker.containers import Canned, Container
 from simulator.sagemaker.endpoint import Delays
@@ -28,7 +28,16 @@ DELAYS = Delays(
     update=timedelta(seconds=1),
     delete=timedelta(seconds=3),
 )
-ONLY_ON_AWS = {"price", "stream-minutes", "creating-billed", "guard", "async-message"}
+ONLY_ON_AWS = {
+    "async-message",
+    "creating-billed",
+    "fill",
+    "guard",
+    "price",
+    "retain-at-zero",
+    "schedule-retries",
+    "stream-minutes",
+}
 """What the simulated cloud has no answer to."""
 
 

@@ -3,13 +3,14 @@
 import dataclasses
 import json
 import re
+from pathlib import Path
 
 import pytest
 
 import app
 from stacks.encryption import encrypt_volumes, volume_key
-from stacks.settings import ExistingTable, Settings, Vpc
-from tests.support.synthesized import Templates, flat, listed
+from stacks.settings import Container, ExistingTable, Settings, Vpc
+from tests.support.synthesized import Templates, flat, listed, synthesized
 
 MANAGER, API, ASYNC = "EndpointManagerStack", "APIStack", "FlanT5AsyncStack"
 TABLE = "AWS::DynamoDB::Table"
@@ -58,6 +59,23 @@ def test_tags_are_on_every_stack_and_on_endpoints(guarded: Templates):
         "FlanT5MeteredStack", "AWS::SSM::Parameter", Name="/parkmeter/endpoints/flan-t5"
     )
     assert json.loads(flat(parameter["Properties"]["Value"]))["tags"] == {"team": "search"}
+
+
+def test_where_the_tag_project_is_yours_another_one_marks_the_stacks(tmp_path: Path, context):
+    settings = dataclasses.replace(app.SETTINGS, tags={"project": "search"})
+    found = synthesized(settings, tmp_path, context).tags
+    marked = {"project": "search", "parkmeter:project": "parkmeter"}
+    assert all(tags == marked for tags in found.values())
+
+
+def test_an_artifact_that_sagemaker_would_not_take_is_a_warning(tmp_path: Path, context):
+    model = Container(image="m:1", artifact="s3://assets/63689762.gz", own_registry=True)
+    flan = dataclasses.replace(app.FLAN_T5_XXL, model=model)
+    settings = dataclasses.replace(app.SETTINGS, endpoints=(flan,))
+    found = synthesized(settings, tmp_path, context).messages
+    for stack in ("FlanT5MeteredStack", ASYNC):
+        (said,) = [text for _, text in found[stack] if "SageMaker takes one model.tar.gz" in text]
+        assert "'63689762.gz' does not end in .tar.gz (assets of CDK end in .gz)" in said
 
 
 def test_every_role_is_bounded(guarded: Templates, seed: Templates):

@@ -98,6 +98,22 @@ def test_the_stage_is_the_ancestors_and_bodies_pass_untouched(seed: Templates):
         assert method["Integration"]["TimeoutInMillis"] == 29_000
 
 
+def test_what_costs_without_a_token_has_a_lower_rate(seed: Templates):
+    settings = seed.one(STACK, "AWS::ApiGateway::Stage")["Properties"]["MethodSettings"]
+    rates = {
+        (one["HttpMethod"], one["ResourcePath"]): one["ThrottlingRateLimit"] for one in settings
+    }
+    assert rates == {
+        # API Gateway applies it to each method by itself, not to the stage as a whole.
+        ("*", "/*"): 50,
+        **{
+            (method, f"/~1{path}"): 10
+            for method in ("GET", "HEAD")
+            for path in ("health", "docs", "openapi.json", "favicon.ico")
+        },
+    }
+
+
 def test_the_gateways_own_errors_are_problems_with_the_handlers_codes(seed: Templates):
     said = {
         one["Properties"]["ResponseType"]: one["Properties"]
@@ -113,6 +129,8 @@ def test_the_gateways_own_errors_are_problems_with_the_handlers_codes(seed: Temp
         problem = json.loads(body)
         assert problem["type"] == type_of(problem["code"]), kind
         assert problem["detail"], kind
+        assert problem["message"] == problem["error"]["message"] == problem["detail"], kind
+        assert (problem["error"]["code"], problem["error"]["param"]) == (problem["code"], None)
         if "StatusCode" in one:
             assert problem["status"] == int(one["StatusCode"]), kind
     status = {kind: one.get("StatusCode") for kind, one in said.items()}

@@ -235,3 +235,22 @@ def test_logs_are_kept_for_a_while_and_go_with_their_stack(several: Templates):
     assert "/aws/lambda/acme-clock" in groups
     assert "/aws/sagemaker/Endpoints/acme-flan-t5" in groups
     assert "/aws/sagemaker/Endpoints/acme-flan-t5-async" in groups
+
+
+def test_each_deployment_is_checked_for_queues_that_it_loses_and_for_quotas(guarded: Templates):
+    check = guarded.one(STACK, "Custom::ParkmeterDeployCheck")["Properties"]
+    assert check["Queues"] == ["flan-t5"]  # SmolLM has none
+    assert check["Endpoints"] == [
+        {
+            "Name": "flan-t5",
+            "InstanceTypes": ["ml.g5.12xlarge", "ml.g5.24xlarge"],
+            "InstanceCount": 2,
+        },
+        {"Name": "smollm", "InstanceTypes": ["ml.m5.2xlarge"], "InstanceCount": 1},
+    ]
+    outputs = guarded.by_stack[STACK]["Outputs"]
+    assert outputs["Quotas"]["Value"]["Fn::GetAtt"][1] == "Quotas"
+    # Nothing waits for it: reading quotas takes seconds.
+    (checked,) = guarded.of_type(STACK, "Custom::ParkmeterDeployCheck")
+    resources = guarded.by_stack[STACK]["Resources"].values()
+    assert all(checked not in one.get("DependsOn", ()) for one in resources)

@@ -133,19 +133,35 @@ class Examined:
         client.create_endpoint_config(EndpointConfigName=name, ProductionVariants=[variant])
         client.create_endpoint(EndpointName=name, EndpointConfigName=name, Tags=tags)
 
-    def stack(self, name: str, endpoint: str | None = None, status: str = "") -> None:
-        """Create a stack of parkmeter's; `endpoint`: one that it provisions."""
-        anything = {"Name": endpoint or f"/{name}", "Type": "String", "Value": "anything"}
+    def clock_in(self, region: str) -> None:
+        """Deploy the clock of the same prefix in another region."""
+        name = f"{self.prefix}-clock"
+        role = self.client("lambda").get_function_configuration(FunctionName=name)["Role"]
+        _add_clock(_SESSION.client("lambda", region_name=region), self.prefix, role, {})
+
+    def stack(
+        self,
+        name: str,
+        endpoint: str | None = None,
+        status: str = "",
+        *,
+        table: str | None = None,
+        tags: list[dict[str, str]] = PROJECT,
+    ) -> None:
+        """Create a stack of parkmeter's; `endpoint`: one that it provisions; `table`: its table."""
+        anything = {"Name": endpoint or table or f"/{name}", "Type": "String", "Value": "anything"}
         resource = {"Type": "AWS::SSM::Parameter", "Properties": anything}
         body = json.dumps({"Resources": {"Anything": resource}})
-        self.client("cloudformation").create_stack(StackName=name, TemplateBody=body, Tags=PROJECT)
+        self.client("cloudformation").create_stack(StackName=name, TemplateBody=body, Tags=tags)
         with self.services.lock:
             stacks = self.services.backend("cloudformation").stacks.values()
             (made,) = [stack for stack in stacks if stack.name == name]
             made.status = status or made.status
+            (only,) = made.stack_resources
             if endpoint is not None:
-                (only,) = made.stack_resources
                 only.cf_resource_type = "Custom::ParkmeterEndpoint"
+            if table is not None:
+                only.cf_resource_type = "AWS::DynamoDB::Table"
 
 
 @contextmanager
@@ -196,26 +212,29 @@ def _add_manager(made: Examined) -> None:
     queue = f"arn:aws:sqs:{made.region}:{ACCOUNT}:mails"
     sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=queue)
     role = iam.create_role(RoleName="clock", AssumeRolePolicyDocument=json.dumps(_TRUST))
+    variables = {
+        "PARKMETER_METERS_TABLE": made.deployment.tables.meters,
+        "PARKMETER_AUTH_TABLE": made.deployment.tables.auth,
+        "PARKMETER_ENDPOINTS_PATH": made.deployment.path,
+        "PARKMETER_TOPIC_ARN": topic,
+    }
+    _add_clock(made.client("lambda"), made.prefix, role["Role"]["Arn"], variables)
+    rule = {"Name": f"{made.prefix}-tick", "ScheduleExpression": "rate(1 minute)"}
+    made.client("events").put_rule(**rule)
+
+
+def _add_clock(client: Any, prefix: str, role: str, variables: dict[str, str]) -> None:
     package = io.BytesIO()
     with zipfile.ZipFile(package, "w") as archive:
         archive.writestr("handler.py", "")
-    made.client("lambda").create_function(
-        FunctionName=f"{made.prefix}-clock",
+    client.create_function(
+        FunctionName=f"{prefix}-clock",
         Runtime="python3.13",
         Handler="handler.handler",
-        Role=role["Role"]["Arn"],
+        Role=role,
         Code={"ZipFile": package.getvalue()},
-        Environment={
-            "Variables": {
-                "PARKMETER_METERS_TABLE": made.deployment.tables.meters,
-                "PARKMETER_AUTH_TABLE": made.deployment.tables.auth,
-                "PARKMETER_ENDPOINTS_PATH": made.deployment.path,
-                "PARKMETER_TOPIC_ARN": topic,
-            }
-        },
+        Environment={"Variables": variables},
     )
-    rule = {"Name": f"{made.prefix}-tick", "ScheduleExpression": "rate(1 minute)"}
-    made.client("events").put_rule(**rule)
 
 
 def _protect(made: Examined) -> None:

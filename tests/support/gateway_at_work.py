@@ -183,7 +183,15 @@ class Gateway:
                 wakes=wake is not None,
                 **settings,
             ),
-            Route("other", "other", "/v1/completions?a=b", None, limits, timeouts),
+            Route(
+                "other",
+                "other",
+                "/v1/completions?a=b",
+                None,
+                limits,
+                timeouts,
+                device=settings.get("device"),
+            ),
         ]
         waker = Waker(wake) if wake is not None else None
         self.tokens = tokens()
@@ -206,10 +214,12 @@ class Gateway:
         name: str = "flan-t5",
         reason: str = "serving",
         retry_at: datetime | None = None,
+        device: str | None = None,
     ) -> None:
         self._version += 1
         close = self.clock.now() + timedelta(minutes=minutes)
-        self.gate.show(View(name, self._version, close, close, status, reason, address, retry_at))
+        seen = status, reason, address, retry_at, device
+        self.gate.show(View(name, self._version, close, close, *seen))
 
     def revoke(self, token_id: str) -> None:
         """Revoke a token, as a request to the gateway does."""

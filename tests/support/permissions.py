@@ -89,6 +89,17 @@ def change_the_async_instance_type(cloud: SimulatedCloud) -> None:
         assert "Nothing was changed" in server.last["Reason"]
 
 
+def drop_the_queue(cloud: SimulatedCloud) -> None:
+    """Ask the manager's check, as CloudFormation does, for an update without the queue."""
+    with cloudformation() as server:
+        event = request(server, "Update")
+        event["ResourceType"] = "Custom::ParkmeterDeployCheck"
+        event["ResourceProperties"] = {"Queues": [], "Endpoints": []}
+        event["OldResourceProperties"] = {"Queues": ["flan-t5"], "Endpoints": []}
+        _invoked(cloud, "parkmeter-deploy-check", event)
+        assert "delete-stack --stack-name FlanT5AsyncStack" in server.last["Reason"]
+
+
 def destroy_slowly(cloud: SimulatedCloud, name: str, variant: str) -> None:
     """Destroy the manager without the clock's help, in a function that must continue in another.
 

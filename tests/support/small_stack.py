@@ -67,10 +67,12 @@ def permission(function_id: str, service: str) -> dict[str, Any]:
     return {"Type": "AWS::Lambda::Permission", "Properties": properties}
 
 
-def deploy(cloud: SimulatedCloud, name: str, resources: dict[str, Any]) -> str:
+def deploy(cloud: SimulatedCloud, name: str, resources: dict[str, Any], **outputs: Any) -> str:
     """Create or update a stack; return its final status."""
     prepare(cloud)
-    client, template = cloud.client("cloudformation"), json.dumps({"Resources": resources})
+    shown = {"Outputs": {key: {"Value": value} for key, value in outputs.items()}}
+    body = {"Resources": resources, **(shown if outputs else {})}
+    client, template = cloud.client("cloudformation"), json.dumps(body)
     there = [stack["StackName"] for stack in client.describe_stacks()["Stacks"]]
     operation = client.update_stack if name in there else client.create_stack
     operation(StackName=name, TemplateBody=template)

@@ -78,7 +78,7 @@ def test_the_build_itself_is_among_them():
     ("word", "first"),
     [
         ((), "install --require-hashes --requirement packaging/requirements-run.txt"),
-        (("PINNED=no",), "install --editable ."),
+        (("PINNED=no",), "install --editable '.[t5]'"),
     ],
 )
 def test_make_run_installs_them_by_hash_unless_one_word_says_otherwise(tmp_path, word, first):

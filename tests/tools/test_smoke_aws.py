@@ -15,7 +15,7 @@ import boto3
 import pytest
 
 from simulator.account_limits import AccountLimits
-from simulator.cdk import PROJECT
+from simulator.cdk_command import PROJECT
 from simulator.moto_services import MotoServices
 from simulator.sagemaker.account import ACCOUNT, REGION
 from simulator.sagemaker.endpoint import Delays
@@ -176,6 +176,19 @@ def test_clean_deletes_only_what_a_run_has_left(cloud: Cloud, tmp_path: Path):
     done = start("--clean", PREFIX, "--region", REGION, "--folder", str(tmp_path))
     assert done.returncode == 0, done.stderr
     assert [one.name for one in cloud.sagemaker.account.endpoints()] == ["other"]
+
+
+def test_clean_remembers_what_the_stacks_of_a_run_left_behind(cloud: Cloud, tmp_path: Path):
+    cloud.leave_something()
+    folder = tmp_path / "2026-11-30-120000"
+    folder.mkdir()
+    # Its stacks are gone, so only its file knows the names.
+    run_in(folder, retained={"AWS::SageMaker::EndpointConfig": ["of-a-run"]})
+    done = start("--clean", PREFIX, "--region", REGION, "--folder", str(tmp_path))
+    assert done.returncode == 0, done.stderr
+    client = cloud.sagemaker.client()
+    with pytest.raises(client.exceptions.ClientError, match="Could not find"):
+        client.describe_endpoint_config(EndpointConfigName="of-a-run")
 
 
 def test_a_report_settles_each_assumption_and_names_no_account(tmp_path: Path):

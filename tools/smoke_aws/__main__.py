@@ -20,7 +20,7 @@ from typing import Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from parkmeter.aws.doctor.account import Account, described
-from parkmeter.aws.doctor.quotas import quotas_of
+from parkmeter.aws.service_quotas import quotas_of
 from tools.smoke_aws.cdk import Cdk
 from tools.smoke_aws.cleanup import end_everything, manual_commands
 from tools.smoke_aws.report import Outcome, report
@@ -32,6 +32,7 @@ from tools.smoke_aws.run import (
     PROJECT,
     Run,
     now,
+    remembered,
 )
 from tools.smoke_aws.story import Story, StoryError
 from tools.smoke_aws.watchdog import PATIENCE, Watchdog
@@ -64,6 +65,7 @@ def main() -> int:
         api_url=given.api_url,
         context=tuple(given.context),
         instance_type=given.instance_type,
+        retained=remembered(given.folder, given.clean) if given.clean else {},
     )
     if given.clean:
         return _clean(run)
@@ -135,7 +137,7 @@ def _clean(run: Run) -> int:
 def _unaffordable(account: Account, kind: str) -> str:
     """Return the reason not to begin, too small a quota; empty if there is none."""
     try:
-        quota = quotas_of(account, {kind}).get(kind)
+        quota = quotas_of(account.client("service-quotas"), {kind}).get(kind)
     except (ClientError, BotoCoreError) as error:
         _print(f"The quota is not known: {described(error)}")
         return ""
@@ -144,10 +146,7 @@ def _unaffordable(account: Account, kind: str) -> str:
     return (
         f"The quota of {kind} for endpoints is {quota.limit}, and a run takes {INSTANCES}. Ask for "
         "more, or name another type with --instance-type:\n  "
-        + account.in_region(
-            "aws service-quotas request-service-quota-increase --service-code sagemaker "
-            f"--quota-code {quota.code} --desired-value {INSTANCES}"
-        )
+        + account.in_region(quota.request(INSTANCES))
     )
 
 

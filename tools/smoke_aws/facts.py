@@ -176,6 +176,28 @@ FACTS = (
         "sources contradict; Cost Explorer has it after a day, by the tag of the run",
     ),
     Fact(
+        "stack-tag",
+        "Tags of an endpoint that CloudFormation created",
+        "aws:cloudformation:stack-name among them, by which the doctor finds orphaned queues",
+        _has("aws:cloudformation:stack-name"),
+    ),
+    Fact(
+        "fill",
+        "Does FILL(m, 0) give 0 where the metric m never had data?",
+        "1: it does, and the alarm on idling acts on a queue without any prompt",
+        _begins("1"),
+    ),
+    Fact(
+        "retain-at-zero",
+        "Does an update with RetainAllVariantProperties keep an endpoint at 0 instances?",
+        "yes by its description; a run would take an update of a queue that is at zero",
+    ),
+    Fact(
+        "schedule-retries",
+        "Does EventBridge Scheduler retry a universal target after an error 4xx?",
+        "yes from memory, up to its retry policy; the schedules repeat in any case",
+    ),
+    Fact(
         "guard",
         "Does EventBridge Scheduler delete an endpoint by a universal target?",
         "yes from memory; the run ends before its schedule",

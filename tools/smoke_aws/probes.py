@@ -1,6 +1,7 @@
 """Probes: calls that change nothing of value, made to learn how AWS refuses and what it leaves."""
 
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from functools import partial
 from typing import Any
 
@@ -8,7 +9,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from parkmeter.aws.price import listed_prices
 from tools.smoke_aws.aws_calls import Inbox, refusal
-from tools.smoke_aws.run import BROKEN, FLAN, Run
+from tools.smoke_aws.run import BROKEN, FLAN, Run, now
 
 JSON = "application/json"
 FAILING = b'{"text_inputs": "this one fails", "answer_with": 500}'
@@ -68,9 +69,13 @@ class Probes:
             self.refused(key, service, operation, ContentType=JSON, **request)
         return "see below"
 
-    def plain_call_of_async(self) -> None:
-        """Ask the async endpoint for an answer at once."""
+    def of_async(self) -> None:
+        """Note the tags of the async endpoint, and ask it for an answer at once."""
         name = self._run.endpoint(f"{FLAN}-async")
+        sagemaker = self._run.client("sagemaker")
+        arn = sagemaker.describe_endpoint(EndpointName=name)["EndpointArn"]
+        tags = sagemaker.list_tags(ResourceArn=arn)["Tags"]
+        self.facts["stack-tag"] = ", ".join(sorted(tag["Key"] for tag in tags))
         self.refused(
             "plain-of-async",
             "sagemaker-runtime",
@@ -118,6 +123,28 @@ class Probes:
             self.facts["price"] = f"{prices['ml.g5.24xlarge']:.2f}"
         return self.facts["put-rate"]
 
+    def fill(self) -> str:
+        """Note what the alarm on idling would see of a backlog that never had data."""
+        clock, none = f"{self._run.prefix}-clock", f"{self._run.prefix}-none"
+        queries = [
+            _metric("instances", "AWS/Lambda", "Invocations", "FunctionName", clock),
+            _metric("backlog", "AWS/SageMaker", "ApproximateBacklogSize", "EndpointName", none),
+            {"Id": "idle", "Expression": "IF(instances > 0 AND FILL(backlog, 0) == 0, 1, 0)"},
+        ]
+        client, end = self._run.client("cloudwatch"), now()
+        try:
+            found = client.get_metric_data(
+                MetricDataQueries=queries, StartTime=end - timedelta(hours=1), EndTime=end
+            )
+        except (ClientError, BotoCoreError) as error:
+            return str(error)[:200]
+        values = {one["Id"]: one["Values"] for one in found["MetricDataResults"]}
+        if not values.get("instances"):
+            return "no data yet"
+        idle = values.get("idle")
+        self.facts["fill"] = f"{max(idle):g}" if idle else "no value"
+        return self.facts["fill"]
+
     def async_failure(self, bucket: str, inbox: Inbox) -> None:
         """Note what a failed job left in the bucket and sent to its topic."""
         s3 = self._run.client("s3")
@@ -149,3 +176,13 @@ class Probes:
         self.facts["failure-time"] = f"{took:.0f} s"
         self.log_streams("failure-logs", BROKEN)
         return self.facts["failure-reason"]
+
+
+def _metric(query: str, namespace: str, name: str, dimension: str, value: str) -> dict[str, Any]:
+    metric = {
+        "Namespace": namespace,
+        "MetricName": name,
+        "Dimensions": [{"Name": dimension, "Value": value}],
+    }
+    stat = {"Metric": metric, "Period": 300, "Stat": "Sum"}
+    return {"Id": query, "MetricStat": stat}

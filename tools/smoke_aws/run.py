@@ -110,6 +110,20 @@ class Run:
         return cls(**document)
 
 
+def remembered(folder: Path, prefix: str) -> dict[str, list[str]]:
+    """Return what the runs of a prefix, by their files below a folder, know to be left behind.
+
+    When the stacks are gone nothing else does: the names are CloudFormation's.
+    """
+    found: dict[str, set[str]] = {}
+    for file in folder.glob("*/run.json"):
+        run = Run.read(file)
+        if run.prefix == prefix:
+            for kind, names in run.retained.items():
+                found.setdefault(kind, set()).update(names)
+    return {kind: sorted(names) for kind, names in found.items()}
+
+
 def now() -> datetime:
     """Return the present time."""
     return datetime.now(UTC)

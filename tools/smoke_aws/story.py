@@ -16,10 +16,11 @@ from botocore.exceptions import BotoCoreError, ClientError
 from parkmeter.aws.doctor.account import Account
 from parkmeter.aws.doctor.examine import examine
 from parkmeter.core.finding import Finding
+from simulator.cdk_command import CdkError
 from tools.smoke_aws import artifact
 from tools.smoke_aws.api import Answer, Api
 from tools.smoke_aws.aws_calls import Inbox
-from tools.smoke_aws.cdk import Cdk, CdkError
+from tools.smoke_aws.cdk import Cdk
 from tools.smoke_aws.cleanup import Log, remember_retained
 from tools.smoke_aws.probes import Probes
 from tools.smoke_aws.report import Step
@@ -115,6 +116,7 @@ class Story:
         self._step("container logs", self._logs)
         self._step("parkmeter doctor --aws", self._doctor)
         self._step("limits and prices", self._probes.limits)
+        self._step("a metric without data", self._probes.fill)
         self._step("the meter expires, the endpoint is deleted", self._expiry)
 
     # ── Deploying ────────────────────────────────────────────────────────────────────────────────
@@ -227,7 +229,7 @@ class Story:
         for outcome in ("succeeded", "failed"):
             topic = f"{self.run.endpoint(FLAN)}-async-{outcome}"
             self._inbox.subscribe(f"{self._topics()}:{topic}")
-        self._probes.plain_call_of_async()
+        self._probes.of_async()
         began = now()
         good = self._job(PROMPT)
         seconds = (now() - began).total_seconds()

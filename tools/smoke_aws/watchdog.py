@@ -19,7 +19,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import IO
 
-from tools.smoke_aws.cdk import end_group
+from simulator.cdk_command import end_group
 from tools.smoke_aws.cleanup import end_everything, manual_commands
 from tools.smoke_aws.run import PROJECT, Run, now
 

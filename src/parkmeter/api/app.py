@@ -21,6 +21,7 @@ from parkmeter.api.legacy_routes import add_legacy_routes
 from parkmeter.api.openapi import complete_document
 from parkmeter.api.schemas import Health, problems
 from parkmeter.api.token_schemas import WhoAmI
+from parkmeter.api.usage_routes import add_usage_routes
 from parkmeter.core.tokens import Token, require_administrator
 from parkmeter.web.asgi import Application, Message, Receive, Scope, Send
 
@@ -56,6 +57,7 @@ def control_app(context: ApiContext) -> FastAPI:
     add_endpoint_routes(app, context)
     add_legacy_routes(app, context)
     add_history_routes(app, context)
+    add_usage_routes(app, context)
     _add_gateway_routes(app, context)
     add_docs_routes(app, context)
     add_dashboard_routes(app)

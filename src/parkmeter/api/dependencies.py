@@ -4,19 +4,18 @@ import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Annotated, Any
+from typing import Annotated, Any, Protocol
 
 from fastapi import Depends, Header, Path, Query, Request, Response, Security
 from fastapi.security import APIKeyHeader
 
-from parkmeter.api.change_rate import ChangeRate
 from parkmeter.api.lanes import Lanes
 from parkmeter.api.schemas import Endpoint
 from parkmeter.core.receipt import QueueUse
 from parkmeter.core.report import Report
 from parkmeter.core.tokens import Token
 from parkmeter.errors import ParkmeterError, ScopeMissingError, TokenRefusedError
-from parkmeter.ports import RequestCounts
+from parkmeter.ports import RequestCounts, UsageCounts
 from parkmeter.service.changes import Actor, ChangeResult
 from parkmeter.service.meters import MeterService
 from parkmeter.service.run_stats import RunStats
@@ -50,6 +49,26 @@ class _Uncounted:
         """See `ports.RequestCounts`."""
 
 
+class Rate(Protocol):
+    """The rate of changes that one token may make."""
+
+    def take(self, token_id: str, kind: str = "change") -> None:
+        """Count a change of this kind. Raises TooManyChangesError if there were too many."""
+
+
+class _UnknownUsage:
+    """`ports.UsageCounts` where usage is not counted."""
+
+    def used_by(self, _name: str, _begin: datetime, _end: datetime) -> None:
+        """See `ports.UsageCounts`."""
+
+    def used_at(self, _name: str, _begin: datetime, _end: datetime, _slot: timedelta) -> None:
+        """See `ports.UsageCounts`."""
+
+    def since(self) -> None:
+        """See `ports.UsageCounts`."""
+
+
 @dataclass(frozen=True, slots=True)
 class ApiContext:
     """Dependencies of the control routes.
@@ -59,8 +78,9 @@ class ApiContext:
     store no longer takes changes, None while it is sound. `whole_servers`:
     prompts are streamed, wait as long as they ask, and reach every path of a model server; on AWS
     they wait for some seconds at most and reach one path. `requests`: counts of the requests that
-    endpoints let in, where known. `queue_use`: that of an endpoint's queue, on AWS. `faults`: what
-    is wrong with the gateway, by code; `figures`: the numbers behind it; both return at once.
+    endpoints let in, `usage`: of what their answers used; where known. `queue_use`: that of an
+    endpoint's queue, on AWS. `faults`: what is wrong with the gateway, by code; `figures`: the
+    numbers behind it; both return at once.
     `token_refused` takes note of a refused token, with the TCP peer and the header fields, and
     returns the seconds its answer has to wait. `rate`: that of one token's changes; None: not
     limited here. `base` returns the gateway's address for the client of an ASGI request, `speaking`
@@ -75,9 +95,10 @@ class ApiContext:
     fault: Callable[[], ParkmeterError | None] = lambda: None
     whole_servers: bool = True
     requests: RequestCounts = field(default_factory=_Uncounted)
+    usage: UsageCounts = field(default_factory=_UnknownUsage)
     queue_use: Callable[[str, datetime, datetime], QueueUse | None] = lambda *_: None
     lanes: Lanes = field(default_factory=Lanes)
-    rate: ChangeRate | None = None
+    rate: Rate | None = None
     invocations: Callable[[str], str | None] = lambda _name: None
     faults: Callable[[], Mapping[str, str]] = dict
     figures: Callable[[], Mapping[str, object]] = dict

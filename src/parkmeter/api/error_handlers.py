@@ -9,6 +9,7 @@ from starlette.routing import Match
 
 from parkmeter.errors import InvalidRequestError, ParkmeterError
 from parkmeter.web.asgi import Scope
+from parkmeter.web.dialect import dialect_at
 from parkmeter.web.problems import Problem, problem, problem_of
 
 log = logging.getLogger(__name__)
@@ -22,16 +23,17 @@ def add_error_handlers(app: FastAPI) -> None:
     app.add_exception_handler(Exception, _unexpected)
 
 
-async def _ours(_: Request, error: Exception) -> Response:
+async def _ours(request: Request, error: Exception) -> Response:
     assert isinstance(error, ParkmeterError)  # noqa: S101 (registered for it)
-    return _answer(problem_of(error))
+    return _answer(problem_of(error), request.scope)
 
 
-async def _invalid(_: Request, error: Exception) -> Response:
+async def _invalid(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)  # noqa: S101 (registered for it)
     finding = error.errors()[0]
     field = ".".join(str(part) for part in finding["loc"][1:])
-    return _answer(problem_of(InvalidRequestError(f"{field}: {finding['msg']}.", field=field)))
+    invalid = InvalidRequestError(f"{field}: {finding['msg']}.", field=field)
+    return _answer(problem_of(invalid), request.scope)
 
 
 async def _http(request: Request, error: Exception) -> Response:
@@ -43,13 +45,14 @@ async def _http(request: Request, error: Exception) -> Response:
     if error.status_code == 405:  # noqa: PLR2004
         headers["Allow"] = ", ".join(sorted(_allowed(request)))
         detail = f"{request.scope['path']} takes {headers['Allow']}, not {request.method}."
-    return _answer(problem(error.status_code, code, str(error.detail), detail, headers=headers))
+    found = problem(error.status_code, code, str(error.detail), detail, headers=headers)
+    return _answer(found, request.scope)
 
 
 def no_such_route(scope: Scope) -> Response:
     """Return the 404 for a path without a route."""
     detail = f"There is no {scope['method']} {scope['path']}. All routes: GET /docs."
-    return _answer(problem(404, "not_found", "Not Found", detail))
+    return _answer(problem(404, "not_found", "Not Found", detail), scope)
 
 
 def _allowed(request: Request) -> set[str]:
@@ -64,8 +67,10 @@ def _allowed(request: Request) -> set[str]:
 
 async def _unexpected(request: Request, error: Exception) -> Response:
     log.error("%s %s failed", request.method, request.scope["path"], exc_info=error)
-    return _answer(problem_of(ParkmeterError("")))
+    return _answer(problem_of(ParkmeterError("")), request.scope)
 
 
-def _answer(found: Problem) -> Response:
+def _answer(found: Problem, scope: Scope) -> Response:
+    path = scope["path"].removeprefix(scope.get("root_path", ""))
+    found = found.in_dialect(dialect_at(path.encode()))
     return Response(found.body, found.status, found.headers)

@@ -1,6 +1,5 @@
 """Journal, receipt and timeline of an endpoint. Translates only."""
 
-from datetime import UTC, datetime, timedelta
 from typing import Annotated
 
 from fastapi import FastAPI, Query, Response
@@ -13,21 +12,14 @@ from parkmeter.api.history_schemas import (
     Timeline,
     receipt_csv,
 )
-from parkmeter.api.schemas import Shape, problems
+from parkmeter.api.periods import MOMENT, From, To, day_before, json_answer, moment_of
+from parkmeter.api.schemas import problems
+from parkmeter.api.usage_routes import usage_on
 from parkmeter.core.journal import OPERATOR, SYSTEM
 from parkmeter.core.request_counts import slot_of
 from parkmeter.core.status_history import status_intervals, top_ups
 from parkmeter.core.tokens import Scope, Token
 from parkmeter.errors import InvalidRequestError
-
-_MOMENT = "ISO 8601; UTC unless it has an offset; a date is its first moment."
-_A_DAY = timedelta(days=1)
-
-From = Annotated[
-    str | None,
-    Query(alias="from", description=f"{_MOMENT} Default: the journal's first line."),
-]
-To = Annotated[str | None, Query(alias="to", description=f"{_MOMENT} Default, and at most: now.")]
 
 
 def add_history_routes(app: FastAPI, context: ApiContext) -> None:
@@ -57,7 +49,7 @@ def add_history_routes(app: FastAPI, context: ApiContext) -> None:
             entries = service.journal(name, limit, before)
             lines = [JournalLine.of(entry) for entry in entries if is_admin or entry.who in visible]
             more = len(entries) == limit and entries[-1].number > 1
-            return _answer(Journal(lines=lines, before=entries[-1].number if more else None))
+            return json_answer(Journal(lines=lines, before=entries[-1].number if more else None))
 
         return await lanes.heavy.run(token.id, page)
 
@@ -75,12 +67,12 @@ def add_history_routes(app: FastAPI, context: ApiContext) -> None:
     ) -> Response:
         """Return the hours on, their cost by buyer, and the cost of always-on."""
         may_see(token, name)
-        period = _moment(begin, "from"), _moment(end, "to")
+        period = moment_of(begin, "from"), moment_of(end, "to")
 
         def document() -> Response:
             found = service.receipt(name, *period)
             used = context.queue_use(name, found.begin, found.end)
-            return _answer(EndpointReceipt.of(found, used))
+            return json_answer(EndpointReceipt.of(found, used, usage_on(found, context)))
 
         return await lanes.heavy.run(token.id, document)
 
@@ -93,15 +85,16 @@ def add_history_routes(app: FastAPI, context: ApiContext) -> None:
     async def receipt_as_csv(
         name: Name, token: Token = known_token, begin: From = None, end: To = None
     ) -> Response:
-        """Return the receipt for spreadsheets: a row for each buyer, then the total."""
+        """Return the receipt for spreadsheets: a row for each buyer, the total, the queue's use."""
         may_see(token, name)
-        period = _moment(begin, "from"), _moment(end, "to")
+        period = moment_of(begin, "from"), moment_of(end, "to")
 
         def table() -> Response:
             found = service.receipt(name, *period)
+            used = context.queue_use(name, found.begin, found.end)
             file = f"{name}_{found.begin:%Y-%m-%d}_{found.end:%Y-%m-%d}.csv"
             return Response(
-                receipt_csv(found),
+                receipt_csv(found, used),
                 media_type="text/csv; charset=utf-8; header=present",
                 headers={"Content-Disposition": f'attachment; filename="{file}"'},
             )
@@ -118,11 +111,11 @@ def add_history_routes(app: FastAPI, context: ApiContext) -> None:
         name: Name,
         token: Token = known_token,
         begin: Annotated[
-            str | None, Query(alias="from", description=f"{_MOMENT} Default: a day before the end.")
+            str | None, Query(alias="from", description=f"{MOMENT} Default: a day before the end.")
         ] = None,
         end: To = None,
     ) -> Response:
-        """Return the statuses, the top-ups and the number of requests let in.
+        """Return the statuses, the top-ups, the number of requests let in, and what they used.
 
         Requests are kept for 31 days: counted by the minute for periods up to a day, by five
         minutes up to a week, else by the hour. Without the scope `admin` others are not named. A
@@ -130,8 +123,8 @@ def add_history_routes(app: FastAPI, context: ApiContext) -> None:
         """
         may_see(token, name)
         now = context.now()
-        until = min(_moment(end, "to") or now, now)
-        since = _moment(begin, "from") or _day_before(until)
+        until = min(moment_of(end, "to") or now, now)
+        since = moment_of(begin, "from") or day_before(until)
         if since > until:
             raise InvalidRequestError("The timeline must begin before it ends.", field="from")
         names = None if token.may(Scope.ADMIN, name) else _visible_names(token)
@@ -142,54 +135,18 @@ def add_history_routes(app: FastAPI, context: ApiContext) -> None:
             slot = slot_of(*period, now)
             statuses = status_intervals(lines.entries, *period, lines.showing)
             counts = context.requests.of(name, *period, slot)
+            used = context.usage.used_at(name, *period, slot)
             ticks = top_ups(lines.entries, *period)
-            return _answer(Timeline.of(period, statuses, ticks, (slot, counts), names=names))
+            return json_answer(
+                Timeline.of(period, statuses, ticks, (slot, counts, used), names=names)
+            )
 
         return await lanes.heavy.run(token.id, made)
-
-
-def _answer(shape: Shape) -> Response:
-    """Return a shape as JSON, made on the thread: of a long receipt it takes a while."""
-    body = shape.model_dump_json(by_alias=True).encode() + b"\n"
-    return Response(body, media_type="application/json")
-
-
-def _day_before(moment: datetime) -> datetime:
-    """Return the moment a day earlier. Raises InvalidRequestError if there is none."""
-    try:
-        return moment - _A_DAY
-    except OverflowError:
-        raise _no_moment("to") from None
 
 
 def _visible_names(token: Token) -> frozenset[str]:
     """Return the names whose lines a token may see without `admin`."""
     return frozenset({SYSTEM, OPERATOR, token.name})
-
-
-def _moment(value: str | None, field: str) -> datetime | None:
-    """Parse ISO 8601, in UTC unless it has an offset; a date is its first moment. None stays None.
-
-    Raises:
-        InvalidRequestError: it cannot be parsed.
-
-    """
-    if value is None:
-        return None
-    try:
-        found = datetime.fromisoformat(value)
-        # An offset can move the first and the last years out of datetime's range.
-        return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
-    except (ValueError, OverflowError):
-        raise _no_moment(field) from None
-
-
-def _no_moment(field: str) -> InvalidRequestError:
-    return InvalidRequestError(
-        f"{field} must be a date or a time in ISO 8601, for example 2026-06-22 or "
-        "2026-06-22T08:24:12Z (write a + in a URL as %2B).",
-        field=field,
-    )
 
 
 _CSV = {

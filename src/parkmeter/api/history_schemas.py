@@ -10,12 +10,14 @@ from typing import Self
 from pydantic import Field
 
 from parkmeter.api.schemas import Dollars, Shape
+from parkmeter.api.usage_schemas import ReceiptUsage, TokensUsed
 from parkmeter.core.journal import Entry, Kind
 from parkmeter.core.meter import Status
 from parkmeter.core.receipt import QueueUse, Receipt
 from parkmeter.core.request_counts import Count
 from parkmeter.core.status_history import StatusInterval
 from parkmeter.core.time_text import iso
+from parkmeter.core.usage import UsedAt
 
 
 class JournalLine(Shape):
@@ -100,9 +102,12 @@ class EndpointReceipt(Shape):
     parts: list[ReceiptPart]
     runs: list[ReceiptRun]
     queue: ReceiptQueue | None = Field(description="null: no queue, or not used.")
+    usage: ReceiptUsage | None = Field(description="null: usage was not counted then, or here.")
 
     @classmethod
-    def of(cls, receipt: Receipt, queue: QueueUse | None = None) -> Self:
+    def of(
+        cls, receipt: Receipt, queue: QueueUse | None = None, usage: ReceiptUsage | None = None
+    ) -> Self:
         """Return the shape of a receipt, and of its queue's use in the same period."""
         used = queue and ReceiptQueue(hours_on=_hours(queue.time_on), cost=queue.cost)
         parts = [
@@ -139,6 +144,7 @@ class EndpointReceipt(Shape):
                 "parts": parts,
                 "runs": runs,
                 "queue": used,
+                "usage": usage,
             }
         )
 
@@ -161,17 +167,18 @@ _HEADINGS = (
     "unpriced_hours",
     "known_cost",
 )
-"""`row` is buyer or total, so that no name can be taken for the total."""
+"""`row` is buyer, total or queue, so that no name can be taken for the total."""
 
 _FORMULA = tuple("=+-@\t\r")
 _HOUR = timedelta(hours=1)
 _MINUTE = timedelta(minutes=1)
 
 
-def receipt_csv(receipt: Receipt) -> str:
+def receipt_csv(receipt: Receipt, queue: QueueUse | None = None) -> str:
     """Return a receipt as CSV (RFC 4180), with headings: a row for each buyer, then the total.
 
-    Money is text with all its digits; an unknown value is empty.
+    Its queue's use, if any, is in a row after the total, which does not contain it. Money is text
+    with all its digits; an unknown value is empty.
     """
     text = io.StringIO(newline="")
     rows = csv.writer(text)
@@ -195,6 +202,9 @@ def receipt_csv(receipt: Receipt) -> str:
             _dollars(receipt.known_cost),
         )
     )
+    if queue is not None:
+        used = (_count(queue.time_on, _HOUR), _dollars(queue.cost))
+        rows.writerow(("queue", *period, "", *used, "", "", "", "", ""))
     return text.getvalue()
 
 
@@ -244,6 +254,9 @@ class Timeline(Shape):
     top_ups: list[TopUpTick]
     request_minutes: int = Field(description="Minutes of each count.", examples=[1])
     requests: list[Requests] | None = Field(description="Counts above zero; null: unknown.")
+    tokens: list[TokensUsed] | None = Field(
+        description="Of answers that said what they used; null: not counted here (AWS)."
+    )
 
     @classmethod
     def of(
@@ -251,16 +264,16 @@ class Timeline(Shape):
         period: tuple[datetime, datetime],
         stretches: Iterable[StatusInterval],
         top_ups: Iterable[Entry],
-        requests: tuple[timedelta, Iterable[Count] | None],
+        counted: tuple[timedelta, Iterable[Count] | None, Iterable[UsedAt] | None],
         *,
         names: Collection[str] | None,
     ) -> Self:
         """Return the shape of a timeline.
 
-        `requests`: the length of a slot, and the counts. `names`: the buyers that may be named;
-        None: all.
+        `counted`: the length of a slot, the requests and their usage. `names`: the buyers that may
+        be named; None: all.
         """
-        slot, counts = requests
+        slot, counts, used = counted
         return cls.model_validate(
             {
                 "from": period[0],
@@ -281,5 +294,8 @@ class Timeline(Shape):
                 "requests": None
                 if counts is None
                 else [Requests(at=one.at, count=one.count) for one in counts],
+                "tokens": None
+                if used is None
+                else [TokensUsed.of(one) for one in used if one.used.answers],
             }
         )

@@ -57,7 +57,8 @@ def complete_document(app: FastAPI, *, whole_servers: bool) -> None:
 
 def _completed(document: dict[str, Any], whole_servers: bool) -> dict[str, Any]:  # noqa: FBT001
     schemas = document["components"]["schemas"]
-    schemas["Problem"] = Problem.model_json_schema()
+    problem = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
+    schemas |= problem.pop("$defs") | {"Problem": problem}
     for name in ("HTTPValidationError", "ValidationError"):
         schemas.pop(name, None)
     for path in document["paths"].values():

@@ -192,16 +192,32 @@ class Health(Shape):
     )
 
 
-class Problem(BaseModel):
-    """An RFC 9457 problem. `code` is stable; further members carry the error's data."""
+class ProblemError(BaseModel):
+    """The error as OpenAI's clients read it, with the error's data."""
 
     model_config = ConfigDict(extra="allow")
 
-    type: str = Field(examples=["https://parkmeter.dev/problems/limit-exceeded"])
+    message: str = Field(description="The same as `detail`.")
+    type: str = Field(examples=["invalid_request_error"], description="By the status.")
+    code: str = Field(examples=["limit_exceeded"])
+    param: str | None = Field(description="The same as `field`, if the problem has one.")
+
+
+class Problem(BaseModel):
+    """An RFC 9457 problem. `code` is stable; further members carry the error's data.
+
+    `message` and `error` repeat it for clients of model APIs.
+    """
+
+    model_config = ConfigDict(extra="allow")
+
+    type: str = Field(examples=["urn:parkmeter:problem:limit_exceeded"])
     title: str = Field(examples=["More time than the meter may hold"])
     status: int = Field(examples=[422])
     detail: str = Field(examples=["At most 1440 minutes may be added at once; 1440 would fit now."])
     code: str = Field(examples=["limit_exceeded"])
+    message: str = Field(description="The same as `detail`.")
+    error: ProblemError
 
 
 class TopUp(Shape):

@@ -84,8 +84,7 @@ def meter_clock() -> "MeterClock":
 class MeterClock:
     """Reconciles the meters that an event concerns.
 
-    `find` reads definitions; `pause` sleeps the given seconds; `emit` prints a line in which
-    CloudWatch finds metrics.
+    `find` reads definitions; `pause` sleeps some seconds; `emit` prints a line with metrics.
     """
 
     ports: Ports
@@ -247,7 +246,7 @@ class MeterClock:
                 else:
                     failed.add(name)
             due = service.reconcile(name, read)
-            if name in definitions and not self._limited(name, definitions[name]):
+            if not self._limited(name, definitions.get(name)):
                 failed.add(name)
             return due
 
@@ -259,12 +258,13 @@ class MeterClock:
         failed |= run.run(written.after(step, wake_mail))
         return self._outcome(names, definitions, failed)
 
-    def _limited(self, name: str, definition: Definition) -> bool:
+    def _limited(self, name: str, definition: Definition | None) -> bool:
         """Return whether the queue of an endpoint could be limited by its meter, or has none."""
         if name not in self.queues.names:
             return True
         try:
-            self.queues.follow(definition, self.ports.store.load(name), self.now())
+            endpoint = f"{self.ports.deployment}-{name}-async"
+            self.queues.follow(endpoint, definition, self.ports.store.load(name), self.now())
         except Exception:
             log.exception("%s: its queue could not be limited", name)
             return False

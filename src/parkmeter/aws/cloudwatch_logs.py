@@ -63,7 +63,7 @@ class CloudWatchLogs:
                 since = round((now - span).timestamp() * 1000)
                 latest = self._since(client, group, since, lines, deadline)
                 found = found if latest is None else latest
-                if latest is None or len(latest) == lines:
+                if latest is None or len(latest) == lines or _size(latest) >= _LARGEST:
                     break
         except client.exceptions.ResourceNotFoundException:
             return WholeLog(b"")  # the group is created with the first line
@@ -82,6 +82,7 @@ class CloudWatchLogs:
         while self._ticks() < deadline:
             answer = client.filter_log_events(**request)
             found.extend(event["message"].rstrip("\n") for event in answer["events"])
+            _shorten(found)
             if "nextToken" not in answer:
                 return found
             request["nextToken"] = answer["nextToken"]
@@ -101,6 +102,17 @@ class WholeLog:
 
     def close(self) -> None:
         """See `ports.Log`: there is nothing to close."""
+
+
+def _size(lines: deque[str]) -> int:
+    return sum(map(len, lines))
+
+
+def _shorten(lines: deque[str]) -> None:
+    """Drop the first lines that an answer has no room for: a container may print megabytes."""
+    size = _size(lines)
+    while lines and size - len(lines[0]) >= _LARGEST:
+        size -= len(lines.popleft())
 
 
 def _text(lines: deque[str]) -> bytes:

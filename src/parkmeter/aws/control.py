@@ -27,9 +27,10 @@ from parkmeter.aws.async_inference.objects import s3_client
 from parkmeter.aws.async_inference.prompts import AsyncPrompts
 from parkmeter.aws.async_inference.routes import add_async_routes
 from parkmeter.aws.async_inference.use import QueueUses
+from parkmeter.aws.change_rate import CountedChanges
 from parkmeter.aws.cloudwatch_counts import INSTANCE_MINUTES, CloudWatchCounts
 from parkmeter.aws.cloudwatch_logs import CloudWatchLogs, log_group
-from parkmeter.aws.definitions import Definition, definitions
+from parkmeter.aws.definitions import REMEMBER_SECONDS, Definition, definitions
 from parkmeter.aws.heartbeat import Heartbeat
 from parkmeter.aws.last_use import UseNote
 from parkmeter.aws.link_secret import LinkSecret
@@ -53,9 +54,6 @@ from parkmeter.web.asgi import Application, Receive, Scope, Send
 from parkmeter.web.auth import secret_in
 
 log = logging.getLogger(__name__)
-
-REMEMBER_SECONDS = 60.0
-"""How long a definition that a stack has just written may stay unknown here."""
 
 _NO_TEXT_TYPE = "\0"
 """Matches no content type, so every body is sent as base64, whose size is known. As text in JSON
@@ -101,6 +99,7 @@ def control() -> "Control":
             ports.clock.now,
             lambda: heartbeat.alive(ports.clock.now()),
             whole_servers=False,
+            rate=CountedChanges(plain, environment.tables.meters, ports.clock.now),
             queue_use=lambda name, begin, end: queues(found).of(
                 name, begin, end, ports.clock.now()
             ),

@@ -6,7 +6,8 @@ one too.
 
 import json
 import logging
-from collections.abc import Iterable, Iterator, Mapping
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from decimal import Decimal
@@ -24,6 +25,10 @@ LOOK_AGAIN = timedelta(seconds=90)
 """Longer than one run of the clock looks ahead: while nothing is due, the next tick is enough."""
 
 _SUGGESTED_MINUTES = 30.0
+REMEMBER_SECONDS = 60.0
+"""Time for which functions that answer requests use what they read. SSM takes about 40 reads a
+second of a whole account, and the clock needs them."""
+
 A_PAGE = 10
 """The most that GetParameters and GetParametersByPath give at once (AWS)."""
 
@@ -152,6 +157,31 @@ class KnownDefinitions:
             except ConfigError:
                 _log.exception("the definition of %s is broken", name)
                 broken.add(name)
+
+
+class RememberedDefinition:
+    """The definition of one endpoint, read once a minute at most, whether that succeeds or not.
+
+    `read` reads it; `ticks` is a monotonic clock.
+    """
+
+    def __init__(
+        self, read: Callable[[], Definition], ticks: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._read = read
+        self._ticks = ticks
+        self._read_at = float("-inf")
+        self._last: Definition | None = None
+
+    def __call__(self) -> Definition | None:
+        """Return the last one that could be read; None if none could."""
+        if self._ticks() - self._read_at >= REMEMBER_SECONDS:
+            self._read_at = self._ticks()
+            try:
+                self._last = self._read()
+            except (BotoCoreError, ClientError, ConfigError) as error:
+                _log.warning("the definition cannot be read: %s", error)
+        return self._last
 
 
 def definition_from(document: str, parameter: str) -> Definition:

@@ -17,12 +17,12 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from parkmeter.aws.api_events import Answer
-from parkmeter.aws.definitions import definition
+from parkmeter.aws.definitions import RememberedDefinition, definition
 from parkmeter.aws.last_use import UseNote
 from parkmeter.aws.prompt import Inference, models_runtime, route_of
 from parkmeter.core.meter import Meter
 from parkmeter.core.tokens import Token
-from parkmeter.errors import ParkmeterError, StoreBusyError
+from parkmeter.errors import StoreBusyError
 from parkmeter.stores.records import read
 from parkmeter.web.routes import Route
 
@@ -61,14 +61,15 @@ def inference() -> Inference:
             return Meter(name)
         return replace(read(Meter, item["body"]["S"]), version=int(item["version"]["N"]))
 
+    # Only a refusal names the price, so only then it is looked up, and not for each: clients repeat
+    # refused prompts, and their reads of SSM would be those that the clock then lacks.
+    found = RememberedDefinition(
+        lambda: definition(boto3.client("ssm", config=_PATIENCE), path, name)
+    )
+
     def route(seen: Meter) -> Route:
-        # Only a refusal names the price, so only then it is looked up.
-        try:
-            found = definition(boto3.client("ssm", config=_PATIENCE), path, name)
-        except (BotoCoreError, ClientError, ParkmeterError) as error:
-            _log.warning("%s: no definition, so the refusal has no price: %s", name, error)
-            return Route(name, name)
-        return route_of(found, seen)
+        known = found()
+        return Route(name, name) if known is None else route_of(known, seen)
 
     def wake(_token: Token, event: Mapping[str, Any]) -> Answer:
         # Only a waking prompt waits for this client, and for the function that may write meters.

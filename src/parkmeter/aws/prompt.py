@@ -193,7 +193,7 @@ class Inference:
         code, message = error.response["Error"]["Code"], error.response["Error"]["Message"]
         if code == "ModelError":
             return self._model_error(error.response, left)
-        _log.warning("%s was not invoked: %s: %s", self.name, code, message)
+        _log.warning("%s was not invoked: %s: %.500s", self.name, code, message)
         if code == "ModelNotReadyException":
             raise self._not_serving(_starting(view, "SageMaker reports that the model is loading"))
         if code == "ValidationError" and message.rstrip(". ").endswith("not found"):
@@ -207,7 +207,7 @@ class Inference:
             body = original.encode()
             return answer(status, body, {"Content-Type": guess_content_type(original)})
         # Without a status the message is SageMaker's, not the model's.
-        _log.warning("%s gave no answer: %s", self.name, original)
+        _log.warning("%s gave no answer: %.500s", self.name, original)
         if "timed out" in original:
             raise _too_long(left)
         raise UpstreamError("The model server closed the connection before it answered.")

@@ -108,6 +108,10 @@ def problem_of(status: int, document: object, text: str) -> ParkmeterProblem:
     if "code" in members:
         members.pop("type", None)
         members.pop("status", None)
+    if "detail" in members and members.get("message") == members["detail"]:
+        # The gateway's own: they repeat the problem for other clients.
+        members.pop("message")
+        members.pop("error", None)
     code = take("code", f"http_{status}")
     title = take("title", f"HTTP {status}")
     empty = f"The answer was {status}, with an empty body."

@@ -3,6 +3,7 @@
 The first of these that has a setting wins.
 """
 
+import importlib.util
 import os
 import re
 import tomllib
@@ -27,6 +28,7 @@ from parkmeter.config.toml_lines import Lines
 from parkmeter.errors import ConfigError
 
 _SHORTEST_BOOTSTRAP_TOKEN = 16
+_ENGINE = "ctranslate2"
 
 
 def load_settings(
@@ -63,7 +65,7 @@ def load_settings(
     token = environment.get("PARKMETER_BOOTSTRAP_TOKEN") or None
     _check_token(token)
     try:
-        return (Settings if file else DemoSettings).model_validate(
+        settings = (Settings if file else DemoSettings).model_validate(
             {
                 **document,
                 "gateway": gateway,
@@ -74,6 +76,8 @@ def load_settings(
         )
     except ValidationError as error:
         raise config_error(error.errors(include_url=False), origin, _settings_in) from None
+    _check_engine(settings, origin)
+    return settings
 
 
 def config_file(option: Path | None, environment: Mapping[str, str] = os.environ) -> Path | None:
@@ -148,6 +152,19 @@ def _read_from_environment(part: object) -> Iterator[str]:
             yield part.removeprefix(FROM_ENVIRONMENT)
         case _:
             pass
+
+
+def _check_engine(settings: Settings, origin: Origin) -> None:
+    """Refuse a model for the embedded server where its engine is not installed."""
+    embedded = [name for name, one in settings.endpoints.items() if one.model is not None]
+    if not embedded or importlib.util.find_spec(_ENGINE) is not None:
+        return
+    path = ("endpoints", embedded[0], "model")
+    message = (
+        "needs the embedded model server: install parkmeter[t5], or name your own server in a "
+        "configuration, by command = [...]"
+    )
+    raise error_of([Mistake(origin.name, Lines(origin.text).of(path), ".".join(path), message)])
 
 
 def _check_token(token: str | None) -> None:

@@ -19,8 +19,9 @@ class WebhookSettings(Section):
 
     url: str = Field(description="URL that receives events by POST, http or https.")
     secret: str = Field(
-        description='Signs every event; at least 16 characters. "env:NAME" reads it from that '
-        "variable of the gateway's environment.",
+        description="Signs every event; at least 16 characters. `whsec_` and base64 suits "
+        'libraries of Standard Webhooks. "env:NAME" reads it from that variable of the '
+        "gateway's environment.",
         repr=False,
         exclude=True,
     )

@@ -39,7 +39,7 @@ class View:
     """The part of one meter version that the data plane and refusals need.
 
     `open_until` is the latest close; `expires_at` the close as last observed; `retry_at`: when the
-    next start is tried, if it is backing off.
+    next start is tried, if it is backing off. `device`: the one that its run is on.
     """
 
     name: str
@@ -50,6 +50,7 @@ class View:
     reason: str
     address: str | None = None
     retry_at: datetime | None = None
+    device: str | None = None
 
     @classmethod
     def of(cls, meter: Meter, now: datetime) -> "View":
@@ -64,6 +65,7 @@ class View:
             reason=seen.reason,
             address=meter.run.address,
             retry_at=meter.run.next_try if meter.run.phase is Phase.FAILED else None,
+            device=None if meter.run.phase is Phase.ABSENT else meter.run.device,
         )
 
 

@@ -49,6 +49,7 @@ def routes(settings: Settings) -> Routes:
             paths=endpoint.paths,
             cookies=endpoint.cookies,
             own_headers=OwnHeaders.of(endpoint.upstream_headers, persons),
+            device=endpoint.device,
             limits=Limits(
                 max_body_bytes=endpoint.max_body_bytes,
                 max_wait_seconds=math.ceil(endpoint.max_wait_seconds),

@@ -18,9 +18,9 @@ from parkmeter._version import __version__
 from parkmeter.api.dependencies import ApiContext, token_of
 from parkmeter.core.meter import Status, overdue
 from parkmeter.core.report import Report
-from parkmeter.core.tokens import Token
+from parkmeter.core.tokens import Scope, Token
 from parkmeter.proxy.gate import LocalGate
-from parkmeter.proxy.traffic import BOUNDS, Histogram, Traffic, TrafficByEndpoint
+from parkmeter.proxy.traffic import Histogram, Traffic, TrafficByEndpoint
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -35,13 +35,17 @@ class Type(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Present:
-    """One endpoint as of now. `bought`: the number of its top-ups, and the time they added."""
+    """One endpoint as of now. `bought`: the number of its top-ups, and the time they added.
+
+    `names`: the names of tokens may be shown.
+    """
 
     report: Report
     traffic: Traffic
     in_flight: int
     held: int
     bought: tuple[int, timedelta]
+    names: bool = False
 
 
 Sample = tuple[str, float]
@@ -77,6 +81,28 @@ def _overdue(present: Present) -> float:
 def _requests(present: Present) -> Iterator[Sample]:
     for outcome, count in present.traffic.requests().items():
         yield f',code="{outcome}"', count
+
+
+def _tokens(present: Present) -> Iterator[Sample]:
+    used = [count.used() for count in present.traffic.usage.values()]
+    yield ',kind="input"', sum(one.input for one in used)
+    yield ',kind="output"', sum(one.output for one in used)
+
+
+def _tokens_by_name(present: Present) -> Iterator[Sample]:
+    if present.names:
+        for name, count in present.traffic.usage.items():
+            used, label = count.used(), _escaped(name)
+            yield f',who="{label}",kind="input"', used.input
+            yield f',who="{label}",kind="output"', used.output
+
+
+def _unknown(present: Present) -> float:
+    return sum(count.unknown for count in present.traffic.usage.values())
+
+
+def _escaped(text: str) -> str:
+    return text.replace("\\", r"\\").replace('"', r"\"").replace("\n", r"\n")
 
 
 FAMILIES: Sequence[Family] = (
@@ -158,6 +184,41 @@ FAMILIES: Sequence[Family] = (
         histogram=lambda present: present.traffic.whole,
         labels=("le",),
     ),
+    Family(
+        "parkmeter_stream_first_event_seconds",
+        Type.HISTOGRAM,
+        "From admission to the first event of a streamed answer.",
+        histogram=lambda present: present.traffic.first_event,
+        labels=("le",),
+    ),
+    Family(
+        "parkmeter_output_tokens_per_second",
+        Type.HISTOGRAM,
+        "Output tokens of an answer by the second from its admission to its end, where known.",
+        histogram=lambda present: present.traffic.rate,
+        labels=("le",),
+    ),
+    Family(
+        "parkmeter_model_tokens_total",
+        Type.COUNTER,
+        "Tokens that answers said they used, of the prompt (input) and of the answer (output).",
+        _tokens,
+        labels=("kind",),
+    ),
+    Family(
+        "parkmeter_model_tokens_by_name_total",
+        Type.COUNTER,
+        "The same by the name of the gateway's token, the first 100 of an endpoint by their own; "
+        "only for tokens with the scope admin.",
+        _tokens_by_name,
+        labels=("who", "kind"),
+    ),
+    Family(
+        "parkmeter_usage_unknown_total",
+        Type.COUNTER,
+        "Answers to prompts, JSON or streamed, that did not say what they used.",
+        _one(_unknown),
+    ),
 )
 
 HOUSE = (
@@ -230,7 +291,7 @@ def _lines(family: Family, present: Present) -> Iterator[str]:
     if family.histogram is not None:
         histogram = family.histogram(present)
         counts = list(accumulate(histogram.buckets))
-        for edge, count in zip((*BOUNDS, "+Inf"), counts, strict=True):
+        for edge, count in zip((*histogram.bounds, "+Inf"), counts, strict=True):
             yield f'{family.name}_bucket{{{label},le="{edge}"}} {count}'
         yield f"{family.name}_sum{{{label}}} {histogram.total:.15g}"
         yield f"{family.name}_count{{{label}}} {counts[-1]}"
@@ -268,6 +329,7 @@ def add_metrics_route(  # noqa: PLR0913 (all that is measured)
                 in_flight=gate.in_flight(name),
                 held=gate.waiting(name),
                 bought=bought(name),
+                names=token.may(Scope.ADMIN, name),
             )
             for report in reports
             if token.covers(name := report.spec.name)

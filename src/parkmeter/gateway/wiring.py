@@ -222,6 +222,7 @@ def wire(settings: Settings, folder: StateFolder, url: str, open_files: int | No
         clock.alive,
         lambda: store.fault,
         requests=requests,
+        usage=requests,
         lanes=lanes,
         rate=ChangeRate(in_force.changes),
         invocations=in_force.invocations_of,

@@ -63,7 +63,7 @@ def _serve(model: str, folder: Path, listener: socket.socket, began: float) -> N
     async def run() -> NoReturn:
         engine = Engine(loaded, post=asyncio.get_running_loop().call_soon_threadsafe)
         engine.start()
-        await Server(App(engine), on_ready=ready).serve(sockets=[listener])
+        await Server(App(engine, _id_of(model)), on_ready=ready).serve(sockets=[listener])
         # In here, while the loop still accepts calls: a worker may not have noticed yet that the
         # last client has disconnected.
         _exit(0)
@@ -72,10 +72,16 @@ def _serve(model: str, folder: Path, listener: socket.socket, began: float) -> N
         runner.run(run())
 
 
+def _id_of(model: str) -> str:
+    """Return the id under which clients see a model: of a folder its name, not where it lies."""
+    return Path(model).resolve().name if Path(model).is_dir() else model
+
+
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m parkmeter.model_server",
-        description="Serve a T5 or Flan-T5 on the CPU: GET /ping, POST /invocations.",
+        description="Serve a T5 or Flan-T5 on the CPU: GET /ping, POST /invocations, and OpenAI's "
+        "completions below /v1.",
     )
     parser.add_argument(
         "--model",

@@ -1,31 +1,27 @@
-"""SageMaker's container contract as an ASGI application: ``GET /ping``, ``POST /invocations``.
+"""The model server as an ASGI application.
 
-Knows HTTP and the engine's jobs, not how text is generated. No framework: importing one takes
-longer than loading the shipped model.
+``GET /ping`` and ``POST /invocations`` are SageMaker's container contract; below ``/v1`` it speaks
+OpenAI's: completions, chat completions, and the list of its one model.
 
-* Bodies: ``application/json`` is JumpStart's payload, answered ``{"generated_texts": [...]}``,
-  always a flat list: the texts of the first prompt, then those of the second.
-  ``application/x-text`` is the prompt itself, answered ``{"generated_text": "..."}``. A body
-  without a content type, or with the default one of ``curl -d``, is treated as JSON.
-* ``Accept: ...;verbose`` adds ``details``: per text ``prompt_tokens``, ``tokens`` and ``finish``
-  ("stop", "length" or "time").
-* ``Accept: text/event-stream`` streams: one ``data: {"text": "..."}`` per piece, with ``"index"``
-  if there are several texts, and finally ``data: {"generated_texts": [...]}``. The pieces of a
-  text add up to it. Texts that are known at the end only (beams, the best of several samples)
-  come in one piece. A later error is ``event: error`` with the problem as its data.
+Knows HTTP and the engine's jobs, neither how text is generated nor how answers are written. No
+framework: importing one takes longer than loading the shipped model. Texts that are known at the
+end only (beams, the best of several samples) are streamed in one piece.
 """
 
 import asyncio
-import json
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+import time
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from parkmeter.model_server.batch_queue import Job, Outcome, QueueFullError, Text
+from parkmeter.model_server.checks import PayloadError
 from parkmeter.model_server.decoding import plan
 from parkmeter.model_server.engine import MAX_PROMPT_TOKENS, Engine, PromptTooLongError
 from parkmeter.model_server.errors import Problem
-from parkmeter.model_server.payload import Payload, PayloadError, parse_json, parse_text
+from parkmeter.model_server.jumpstart import TEXT, jumpstart_reply
+from parkmeter.model_server.openai_payload import read_chat, read_completion
+from parkmeter.model_server.openai_reply import OpenAIReply, model_list, model_object
+from parkmeter.model_server.reply import Reply, to_json
 
 Scope = dict[str, Any]
 Message = dict[str, Any]
@@ -33,10 +29,15 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 
 MAX_BODY_BYTES = 1_048_576
-ROUTES = {"/ping": ("GET", "HEAD"), "/invocations": ("POST",)}
+ROUTES = {
+    "/ping": ("GET", "HEAD"),
+    "/invocations": ("POST",),
+    "/v1/completions": ("POST",),
+    "/v1/chat/completions": ("POST",),
+    "/v1/models": ("GET", "HEAD"),
+}
+MODEL = "/v1/models/"
 JSON = "application/json"
-TEXT = "application/x-text"
-EVENTS = "text/event-stream"
 # The default of `curl -d`; the seed's gateway, too, treated every body as JSON.
 TREATED_AS_JSON = ("", JSON, "application/x-www-form-urlencoded")
 
@@ -49,92 +50,87 @@ class _RefusedError(Exception):
         self.problem = problem
 
 
-@dataclass(frozen=True, slots=True)
-class _Answer:
-    """The form of the answer that the client requested."""
-
-    single: bool
-    verbose: bool
-
-    def body(self, texts: Sequence[Text], *, streamed: bool = False) -> bytes:
-        document: dict[str, Any] = (
-            {"generated_text": texts[0].text}
-            if self.single and not streamed
-            else {"generated_texts": [text.text for text in texts]}
-        )
-        if self.verbose:
-            document["details"] = [
-                {
-                    "prompt_tokens": text.prompt_tokens,
-                    "tokens": text.tokens,
-                    "finish": text.finish,
-                }
-                for text in texts
-            ]
-        return _json(document)
-
-
 class App:
-    """The ASGI application for one engine."""
+    """The ASGI application for one engine, whose model has the id `model`."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, model: str = "demo") -> None:
         self._engine = engine
+        self._model = model
+        self._created = int(time.time())
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
         try:
-            _check_route(scope["method"], scope["path"])
-            if scope["path"] == "/ping":
+            _check_route(scope["method"], path := scope["path"])
+            if path == "/ping":
                 await _respond(send, 200, [], b"")
+            elif path.startswith("/v1/models"):
+                await self._show_models(path, send)
             else:
-                await self._invoke(scope, receive, send)
+                await self._generate(scope, receive, send)
         except _RefusedError as refused:
             problem = refused.problem
             await _respond(send, problem.status, problem.headers(), problem.body())
 
-    async def _invoke(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _show_models(self, path: str, send: Send) -> None:
+        if path == MODEL.rstrip("/"):
+            document = model_list(self._model, self._created)
+        elif path == MODEL + self._model:
+            document = model_object(self._model, self._created)
+        else:
+            detail = f"The model here is {self._model}."
+            raise _RefusedError(Problem(404, "model_not_found", detail, field="model"))
+        await _respond(send, 200, [(b"content-type", b"application/json")], to_json(document))
+
+    async def _generate(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = dict(scope["headers"])
         content_type = headers.get(b"content-type", b"").decode("latin-1")
         content_type = content_type.partition(";")[0].strip().lower()
         accept = headers.get(b"accept", b"").decode("latin-1").lower().replace(" ", "")
-        parse = _parser(content_type)
+        _check_type(scope["path"], content_type)
         body = await _body(headers, receive)
         if body is None:
             return
         try:
-            payload = parse(body)
+            reply = self._read(scope["path"], body, content_type, accept)
         except PayloadError as error:
             problem = Problem(400, "invalid_payload", error.detail, field=error.field)
             raise _RefusedError(problem) from error
-        answer = _Answer(single=content_type == TEXT, verbose=";verbose" in accept)
-        if EVENTS in accept:
-            await self._stream(payload, answer, receive, send)
+        if reply.streams:
+            await self._stream(reply, receive, send)
         else:
-            await self._whole(payload, answer, receive, send)
+            await self._whole(reply, receive, send)
 
-    async def _whole(self, payload: Payload, answer: _Answer, receive: Receive, send: Send) -> None:
+    def _read(self, path: str, body: bytes, content_type: str, accept: str) -> Reply:
+        match path:
+            case "/v1/completions":
+                return OpenAIReply(read_completion(body), self._model, chat=False)
+            case "/v1/chat/completions":
+                return OpenAIReply(read_chat(body), self._model, chat=True)
+            case _:
+                return jumpstart_reply(body, content_type, accept)
+
+    async def _whole(self, reply: Reply, receive: Receive, send: Send) -> None:
         done: asyncio.Future[Outcome | None] = asyncio.get_running_loop().create_future()
 
         def settle(outcome: Outcome | None) -> None:
             if not done.done():
                 done.set_result(outcome)
 
-        job = Job(plan(payload), on_done=settle)
+        job = Job(plan(reply.payload), on_done=settle)
         watch = self._submit(job, receive, gone=lambda: settle(None))
         try:
             outcome = await done
         finally:
             watch.cancel()
         if outcome is not None:
-            body = answer.body(_texts(outcome)) + b"\n"
+            body = reply.body(_texts(outcome, reply))
             await _respond(send, 200, [(b"content-type", b"application/json")], body)
 
-    async def _stream(
-        self, payload: Payload, answer: _Answer, receive: Receive, send: Send
-    ) -> None:
+    async def _stream(self, reply: Reply, receive: Receive, send: Send) -> None:
         events: asyncio.Queue[tuple[int, str] | Outcome | None] = asyncio.Queue()
         job = Job(
-            plan(payload),
+            plan(reply.payload),
             on_done=events.put_nowait,
             on_piece=lambda index, piece: events.put_nowait((index, piece)),
         )
@@ -143,23 +139,23 @@ class App:
             event = await events.get()
             if isinstance(event, Exception):
                 # Nothing is sent yet, so the status can still report it.
-                raise _RefusedError(_problem(event))
+                raise _RefusedError(_problem(event, reply))
             if event is None:
                 return
             await send(_STREAM_START)
             sent = [""] * job.plan.texts
-            data = b""
+            data = reply.opening()
             while isinstance(event, tuple):
                 index, piece = event
                 sent[index] += piece
-                data += _piece(index, piece, of=len(sent))
+                data += reply.piece(index, piece)
                 # Pieces that arrive together are sent together: sending is expensive.
                 if events.empty():
                     await send(_chunk(data))
                     data = b""
                 event = await events.get()
             if event is not None:
-                await send(_chunk(data + _last_events(event, sent, answer)))
+                await send(_chunk(data + _last_events(event, sent, reply)))
                 await send({"type": "http.response.body"})
         finally:
             watch.cancel()
@@ -191,9 +187,12 @@ class App:
 
 
 def _check_route(method: str, path: str) -> None:
-    allowed = ROUTES.get(path)
+    allowed = ROUTES.get("/v1/models" if path.startswith(MODEL) else path)
     if allowed is None:
-        detail = "The routes are GET /ping and POST /invocations."
+        detail = (
+            "The routes are GET /ping, POST /invocations, POST /v1/completions, "
+            "POST /v1/chat/completions and GET /v1/models."
+        )
         raise _RefusedError(Problem(404, "not_found", detail))
     if method not in allowed:
         allow = ", ".join(allowed)
@@ -201,12 +200,12 @@ def _check_route(method: str, path: str) -> None:
         raise _RefusedError(problem)
 
 
-def _parser(content_type: str) -> Callable[[bytes], Payload]:
-    if content_type in TREATED_AS_JSON:
-        return parse_json
-    if content_type == TEXT:
-        return parse_text
-    detail = f"The content type must be {JSON} or {TEXT}; got {content_type}."
+def _check_type(path: str, content_type: str) -> None:
+    text = path == "/invocations"
+    if content_type in TREATED_AS_JSON or (text and content_type == TEXT):
+        return
+    types = f"{JSON} or {TEXT}" if text else JSON
+    detail = f"The content type must be {types}; got {content_type}."
     raise _RefusedError(Problem(415, "unsupported_content_type", detail))
 
 
@@ -226,48 +225,35 @@ async def _body(headers: Mapping[bytes, bytes], receive: Receive) -> bytes | Non
             return body
 
 
-def _texts(outcome: Outcome) -> list[Text]:
+def _texts(outcome: Outcome, reply: Reply) -> list[Text]:
     if isinstance(outcome, Exception):
-        raise _RefusedError(_problem(outcome))
+        raise _RefusedError(_problem(outcome, reply))
     return outcome
 
 
-def _problem(error: Exception) -> Problem:
+def _problem(error: Exception, reply: Reply) -> Problem:
     if isinstance(error, PromptTooLongError):
-        detail = (
-            f"text_inputs[{error.index}] has {error.tokens} tokens; "
-            f"at most {MAX_PROMPT_TOKENS} are allowed."
-        )
-        return Problem(400, "invalid_payload", detail, field="text_inputs")
+        several = len(reply.payload.text_inputs) > 1 or reply.prompts == "text_inputs"
+        name = f"{reply.prompts}[{error.index}]" if several else reply.prompts
+        detail = f"{name} has {error.tokens} tokens; at most {MAX_PROMPT_TOKENS} are allowed."
+        return Problem(400, "invalid_payload", detail, field=reply.prompts)
     return Problem(500, "generation_failed", "The model failed; see the server's log.")
 
 
-def _last_events(outcome: Outcome, sent: Sequence[str], answer: _Answer) -> bytes:
-    """Return the end of a stream: withheld text and the whole answer, or the error."""
+def _last_events(outcome: Outcome, sent: list[str], reply: Reply) -> bytes:
+    """Return the end of a stream: withheld text and the end of the answer, or the error."""
     if isinstance(outcome, Exception):
-        return b"event: error\ndata: " + _problem(outcome).body() + b"\n\n"
+        return reply.failure(_problem(outcome, reply))
     rest = b"".join(
-        _piece(index, text.text[len(sent[index]) :], of=len(sent))
+        reply.piece(index, text.text[len(sent[index]) :])
         for index, text in enumerate(outcome)
         if len(text.text) > len(sent[index])
     )
-    return rest + _event(answer.body(outcome, streamed=True))
-
-
-def _piece(index: int, text: str, of: int) -> bytes:
-    return _event(_json({"text": text} if of == 1 else {"index": index, "text": text}))
-
-
-def _event(data: bytes) -> bytes:
-    return b"data: " + data + b"\n\n"
+    return rest + reply.closing(outcome)
 
 
 def _chunk(body: bytes) -> Message:
     return {"type": "http.response.body", "body": body, "more_body": True}
-
-
-def _json(document: Mapping[str, Any]) -> bytes:
-    return json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode()
 
 
 async def _respond(

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
 
+_SERVERS_FAULT = 500
+
 
 class CannotLoadError(Exception):
     """Raised when a model cannot be loaded; the message says why, as the end of a sentence."""
@@ -34,6 +36,14 @@ class Problem:
             "status": self.status,
             "detail": self.detail,
             "code": self.code,
+            # What OpenAI's clients read, and boto3.
+            "message": self.detail,
+            "error": {
+                "message": self.detail,
+                "type": "invalid_request_error" if self.status < _SERVERS_FAULT else "server_error",
+                "param": self.field,
+                "code": self.code,
+            },
         }
         if self.field is not None:
             document["field"] = self.field

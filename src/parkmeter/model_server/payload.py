@@ -4,29 +4,28 @@ Pure: no engine, no HTTP. In JumpStart's container a bad payload is a failed ass
 as a model error (5xx); here each error says what is allowed and what was sent.
 """
 
-import json
-import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from parkmeter.model_server.checks import (
+    Check,
+    PayloadError,
+    boolean,
+    integer,
+    invalid,
+    number,
+    prompt,
+    quoted,
+    read_object,
+)
+
 MAX_PROMPTS = 128
-# A longer prompt is not worth tokenizing: it is far beyond MAX_PROMPT_TOKENS.
-MAX_PROMPT_CHARACTERS = 32_768
 MAX_LENGTH = 2048
 MAX_BEAMS = 32
 # Maximum of texts decoded for one request: prompts times beams (or samples).
 MAX_TEXTS = 512
 MAX_SEED = 2**32 - 1
-
-
-class PayloadError(ValueError):
-    """Raised when a payload is invalid; `field` is the key at fault, if it is a single one."""
-
-    def __init__(self, detail: str, field: str | None = None) -> None:
-        super().__init__(detail)
-        self.detail = detail
-        self.field = field
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,18 +55,11 @@ def parse_json(body: bytes) -> Payload:
     Raises:
         PayloadError: It is not JSON, not an object, or a value is not allowed.
     """
-    try:
-        document = _DECODER.decode(body.decode("utf-8-sig"))
-    except PayloadError:
-        raise
-    except (ValueError, RecursionError) as error:
-        raise PayloadError(f"The body is not JSON: {error}.") from error
-    if not isinstance(document, dict):
-        raise PayloadError(f"The body must be a JSON object; got {_quoted(document)}.")
+    document = read_object(body)
     for key in document:
         if key not in _CHECKS:
             raise PayloadError(
-                f"{_quoted(key)} is not a parameter; valid ones are {', '.join(_CHECKS)}.",
+                f"{quoted(key)} is not a parameter; valid ones are {', '.join(_CHECKS)}.",
                 field=key,
             )
     if "text_inputs" not in document:
@@ -75,7 +67,7 @@ def parse_json(body: bytes) -> Payload:
             "text_inputs is missing; it must be a string or a list of strings.", field="text_inputs"
         )
     payload = Payload(**{key: _CHECKS[key](key, value) for key, value in document.items()})
-    _check_together(payload)
+    check_together(payload)
     return payload
 
 
@@ -89,10 +81,17 @@ def parse_text(body: bytes) -> Payload:
         text = body.decode()
     except UnicodeDecodeError as error:
         raise PayloadError(f"The body is not UTF-8: {error}.") from error
-    return Payload(text_inputs=(_prompt("text_inputs", text),))
+    return Payload(text_inputs=(prompt("text_inputs", text),))
 
 
-def _check_together(payload: Payload) -> None:
+def check_together(
+    payload: Payload, prompts: str = "text_inputs", copies: str = "num_beams"
+) -> None:
+    """Check what depends on several values; `prompts` and `copies` are the names the client used.
+
+    Raises:
+        PayloadError: They ask for too much, or for more texts than are searched for.
+    """
     sequences = payload.num_return_sequences or 1
     beams = payload.num_beams if payload.num_beams is not None else sequences
     if beams < sequences:
@@ -103,117 +102,39 @@ def _check_together(payload: Payload) -> None:
     texts = beams * len(payload.text_inputs)
     if texts > MAX_TEXTS:
         raise PayloadError(
-            f"text_inputs times num_beams may be at most {MAX_TEXTS} texts; got {texts}.",
-            field="text_inputs",
+            f"{prompts} times {copies} may be at most {MAX_TEXTS} texts; got {texts}.",
+            field=prompts,
         )
 
 
-Check = Callable[[str, Any], Any]
-
-
-def _text_inputs(field: str, value: Any) -> tuple[str, ...]:
+def text_inputs(field: str, value: Any) -> tuple[str, ...]:
+    """Check one prompt or a list of them."""
     if isinstance(value, str):
-        return (_prompt(field, value),)
+        return (prompt(field, value),)
     if not isinstance(value, list):
-        raise _invalid(field, "a string or a list of strings", value)
+        raise invalid(field, "a string or a list of strings", value)
     if not 1 <= len(value) <= MAX_PROMPTS:
         raise PayloadError(
             f"{field} must contain 1 to {MAX_PROMPTS} strings; got {len(value)}.", field=field
         )
     for index, text in enumerate(value):
         if not isinstance(text, str):
-            raise _invalid(f"{field}[{index}]", "a string", text, field=field)
-    return tuple(_prompt(f"{field}[{index}]", text, field) for index, text in enumerate(value))
-
-
-def _prompt(name: str, text: str, field: str = "text_inputs") -> str:
-    # Usually a variable that the client forgot to set; the model would answer with noise.
-    if not text.strip():
-        raise PayloadError(f"{name} is blank; it must contain a prompt.", field=field)
-    if len(text) > MAX_PROMPT_CHARACTERS:
-        raise PayloadError(
-            f"{name} may be at most {MAX_PROMPT_CHARACTERS} characters; got {len(text)}.",
-            field=field,
-        )
-    try:
-        text.encode()
-    except UnicodeEncodeError as error:
-        raise PayloadError(f"{name} contains half a surrogate pair.", field=field) from error
-    return text
-
-
-def _integer(least: int, most: int | None = None) -> Check:
-    expected = (
-        f"an integer of at least {least}" if most is None else f"an integer, {least} to {most}"
-    )
-
-    def check(field: str, value: Any) -> int:
-        # 50.0 is an integer in JSON; True is one in Python only.
-        if isinstance(value, float) and value.is_integer():
-            value = int(value)
-        if isinstance(value, bool) or not isinstance(value, int):
-            raise _invalid(field, expected, value)
-        if value < least or (most is not None and value > most):
-            raise _invalid(field, expected, value)
-        return value
-
-    return check
-
-
-def _number(expected: str, allowed: Callable[[float], bool]) -> Check:
-    def check(field: str, value: Any) -> float:
-        if isinstance(value, bool) or not isinstance(value, int | float):
-            raise _invalid(field, expected, value)
-        try:
-            number = float(value)
-        except OverflowError:
-            number = math.inf
-        if not math.isfinite(number) or not allowed(number):
-            raise _invalid(field, expected, value)
-        return number
-
-    return check
-
-
-def _boolean(field: str, value: Any) -> bool:
-    if not isinstance(value, bool):
-        raise _invalid(field, "true or false", value)
-    return value
+            raise invalid(f"{field}[{index}]", "a string", text, field=field)
+    return tuple(prompt(f"{field}[{index}]", text, field) for index, text in enumerate(value))
 
 
 _CHECKS: Mapping[str, Check] = {
-    "text_inputs": _text_inputs,
-    "max_length": _integer(1, MAX_LENGTH),
-    "max_time": _number("a number of seconds above 0", lambda value: value > 0),
-    "num_return_sequences": _integer(1, MAX_BEAMS),
-    "num_beams": _integer(1, MAX_BEAMS),
+    "text_inputs": text_inputs,
+    "max_length": integer(1, MAX_LENGTH),
+    "max_time": number("a number of seconds above 0", lambda value: value > 0),
+    "num_return_sequences": integer(1, MAX_BEAMS),
+    "num_beams": integer(1, MAX_BEAMS),
     # A text has no n-gram longer than itself; the engine's integers have 64 bits.
-    "no_repeat_ngram_size": _integer(2, MAX_LENGTH),
-    "temperature": _number("a number of at least 0", lambda value: value >= 0),
-    "early_stopping": _boolean,
-    "do_sample": _boolean,
-    "top_k": _integer(0),  # more than all tokens of the model means all
-    "top_p": _number("a number, 0 to 1", lambda value: 0 <= value <= 1),
-    "seed": _integer(0, MAX_SEED),
+    "no_repeat_ngram_size": integer(2, MAX_LENGTH),
+    "temperature": number("a number of at least 0", lambda value: value >= 0),
+    "early_stopping": boolean,
+    "do_sample": boolean,
+    "top_k": integer(0),  # more than all tokens of the model means all
+    "top_p": number("a number, 0 to 1", lambda value: 0 <= value <= 1),
+    "seed": integer(0, MAX_SEED),
 }
-
-
-def _invalid(name: str, expected: str, value: Any, field: str | None = None) -> PayloadError:
-    return PayloadError(f"{name} must be {expected}; got {_quoted(value)}.", field or name)
-
-
-def _quoted(value: Any) -> str:
-    """Return `value` as JSON, truncated: it goes back to the client."""
-    try:
-        text = json.dumps(value, ensure_ascii=True)
-    except (ValueError, RecursionError):
-        return "a value too large to show"
-    return text if len(text) <= 80 else f"{text[:77]}..."  # noqa: PLR2004 (a line's width)
-
-
-def _refuse_constant(name: str) -> None:
-    raise PayloadError(f"The body contains {name}, which is not valid in JSON.")
-
-
-# Created once: that takes as long as decoding a payload.
-_DECODER = json.JSONDecoder(parse_constant=_refuse_constant)

@@ -1,13 +1,16 @@
 """A receiver that posts events to a webhook as signed JSON. docs/events.md has the format.
 
-Retries are the dispatcher's.
+Signed twice: in parkmeter's own header, and as Standard Webhooks has it. Retries are the
+dispatcher's.
 """
 
 import asyncio
+import base64
 import hashlib
 import hmac
 import json
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import datetime
 from http import HTTPStatus
 from ipaddress import ip_address
@@ -18,6 +21,8 @@ import httpx2 as httpx
 from parkmeter._version import __version__
 from parkmeter.core.events import Event, document
 from parkmeter.notify.receiver import GoneError
+
+_STANDARD_PREFIX = "whsec_"
 
 WITHIN = 10.0
 """Seconds for one delivery, from resolving the address to the head of the response."""
@@ -38,17 +43,22 @@ class Webhook:
     ) -> None:
         self._url = url
         self._secret = secret.encode()
+        self._standard_key = standard_key(secret)
         self._now = now
         self._within = within
 
     def send(self, event: Event) -> None:
         """Post one event; see `Receiver`."""
         body = json.dumps(document(event), ensure_ascii=False).encode()
+        at = self._now()
         headers = {
             "Content-Type": "application/json",
             "User-Agent": f"parkmeter/{__version__}",
             "Parkmeter-Delivery": event.id,
-            "Parkmeter-Signature": signature(body, self._secret, self._now()),
+            "Parkmeter-Signature": signature(body, self._secret, at),
+            "webhook-id": event.id,
+            "webhook-timestamp": _stamp(at),
+            "webhook-signature": standard_signature(event.id, body, self._standard_key, at),
         }
         try:
             status = asyncio.run(asyncio.wait_for(self._post(body, headers), self._within))
@@ -85,6 +95,29 @@ def _is_loopback(url: str) -> bool:
 
 def signature(body: bytes, secret: bytes, at: datetime) -> str:
     """Return the value of `Parkmeter-Signature`: the time sent, and an HMAC-SHA256 over both."""
-    stamp = str(int(at.timestamp()))
+    stamp = _stamp(at)
     signed = hmac.new(secret, f"{stamp}.".encode() + body, hashlib.sha256).hexdigest()
     return f"t={stamp},v1={signed}"
+
+
+def standard_signature(id_: str, body: bytes, key: bytes, at: datetime) -> str:
+    """Return the value of `webhook-signature`: an HMAC-SHA256 over id, time sent and body."""
+    signed = hmac.new(key, f"{id_}.{_stamp(at)}.".encode() + body, hashlib.sha256).digest()
+    return f"v1,{base64.b64encode(signed).decode()}"
+
+
+def standard_key(secret: str) -> bytes:
+    """Return the key of `webhook-signature`: what `whsec_…` encodes, or the bytes of the secret.
+
+    A secret that only begins like one, without base64 behind it, was accepted before.
+    """
+    encoded = secret.removeprefix(_STANDARD_PREFIX)
+    if encoded != secret:
+        with suppress(ValueError):
+            key = base64.b64decode(encoded + "=" * (-len(encoded) % 4), validate=True)
+            return key or secret.encode()
+    return secret.encode()
+
+
+def _stamp(at: datetime) -> str:
+    return str(int(at.timestamp()))

@@ -17,10 +17,12 @@ from parkmeter.proxy.data_plane import DataPlane
 from parkmeter.proxy.parser_within import parser_within
 from parkmeter.proxy.relay import Relay
 from parkmeter.proxy.request_head import Peer, RequestHead
+from parkmeter.web.dialect import dialect_at
 from parkmeter.web.headers import HEAD_LIMIT, wants_upgrade
 from parkmeter.web.problems import Problem, problem_answer, problem_of
 from parkmeter.web.refusals import Refusal, head_stalled, head_too_large, malformed
 from parkmeter.web.routes import Target
+from parkmeter.web.stage import locate
 
 
 def protocol_for(plane: DataPlane) -> type[asyncio.Protocol]:
@@ -311,6 +313,7 @@ class GatewayProtocol(ClientConnection):
         if in_body and cycle is self._active and isinstance(cycle, Relay):
             cycle.refuse(problem)
             return
+        problem = problem.in_dialect(dialect_at(locate(self.url).path))
         if in_body and (cycle.response_complete or cycle is self._active):
             # It has its answer, or the application is about to find that its client left.
             if not (cycle.response_complete or cycle.response_started):

@@ -8,6 +8,7 @@ from collections.abc import Callable, Collection
 from datetime import datetime
 from typing import Any
 
+from parkmeter.core.status import View
 from parkmeter.core.tokens import Scope, Token, require
 from parkmeter.errors import ParkmeterError, TokenRefusedError, UnknownEndpointError
 from parkmeter.proxy.edge import Edge
@@ -114,6 +115,22 @@ class DataPlane:
             return None
         named = self.edge.persons.speaking(address, fields, token)
         return lambda: waker.wake(route.name, named)
+
+    def device_holder(self, route: Route) -> View | None:
+        """Return another endpoint with an open meter on this one's device, or None.
+
+        While there is one, a top-up of this endpoint is refused; see `core.device`.
+        """
+        if route.device is None:
+            return None
+        now = self.now()
+        for name, device in self.routes.devices.items():
+            view = self.gate.view(name)
+            if name == route.name or view is None or now >= view.open_until:
+                continue
+            if route.device in {device, view.device}:
+                return view
+        return None
 
     def serve(self, connections: Collection[Any]) -> None:
         """Use this collection of the clients' connections, as it is filled. On the loop."""

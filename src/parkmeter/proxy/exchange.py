@@ -11,6 +11,7 @@ from enum import Enum, auto
 from time import perf_counter
 
 from parkmeter.errors import ParkmeterError, UpstreamError
+from parkmeter.proxy.answer_reader import AnswerReader, reader_of
 from parkmeter.proxy.client_side import ClientSide
 from parkmeter.proxy.data_plane import DataPlane
 from parkmeter.proxy.request_body import LAST_CHUNK, RequestBody, chunk
@@ -79,6 +80,7 @@ class Exchange:
         "_head",
         "_head_at",
         "_plane",
+        "_reader",
         "_request",
         "_stage",
         "_target",
@@ -106,6 +108,7 @@ class Exchange:
     _timeouts: Timeouts
     _connecting: asyncio.Task[None] | None
     _connection: UpstreamConnection | None
+    _reader: AnswerReader | None
     _allowed_seconds: float
     _timeout_error: Callable[[float], Exception]
     _admitted_at: float
@@ -246,15 +249,17 @@ class Exchange:
             return
         head = self._begin_answer(connection) if self._stage is _REQUESTED else b""
         data = connection.take()
-        if self._chunked and data:
-            data = chunk(data)
-        if connection.state is _DONE:
-            self._client.write(b"".join((head, data, LAST_CHUNK if self._chunked else b"")))
+        sent = chunk(data) if self._chunked and data else data
+        if done := connection.state is _DONE:
+            self._client.write(b"".join((head, sent, LAST_CHUNK if self._chunked else b"")))
+        elif head or sent:
+            self._client.write(head + sent)
+        if self._reader is not None and data:
+            self._reader.feed(data)  # after it was passed on
+        if done:
             self._end_answer(connection)
-            return
-        if head or data:
-            self._client.write(head + data)
-        self._client.timer.restart(self._timeouts.idle_seconds)
+        else:
+            self._client.timer.restart(self._timeouts.idle_seconds)
 
     def _begin_answer(self, connection: UpstreamConnection) -> bytes:
         """Return the head of the answer, framed as this client can read it."""
@@ -264,12 +269,12 @@ class Exchange:
         self._timeout_error = refusals.answer_stalled
         self._head_at = perf_counter()
         status = connection.status
-        head = (
-            answer_head(
-                status, connection.headers, cookies=self._cookies, document=connection.document
-            )
-            + self._meter_headers()
+        if self._request.prompt and status < _REFUSED:
+            self._reader = reader_of(connection.content_type, connection.headers)
+        head = answer_head(
+            status, connection.headers, cookies=self._cookies, document=connection.document
         )
+        head += self._meter_headers()
         if not (connection.has_length or self._request.method == "HEAD" or status in BODILESS):
             if self._request.http11:
                 self._chunked = True

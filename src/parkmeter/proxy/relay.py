@@ -4,14 +4,10 @@ Admission and the end are here; what happens in between, between the two connect
 """
 
 import logging
-from datetime import datetime
 from time import perf_counter
 
-from parkmeter.core.status import View
 from parkmeter.core.tokens import Token
 from parkmeter.errors import (
-    MeterClosedError,
-    NotServingError,
     ParkmeterError,
     TokenMissingError,
     TokenRefusedError,
@@ -25,9 +21,10 @@ from parkmeter.proxy.request_body import RequestBody
 from parkmeter.proxy.request_head import RequestHead
 from parkmeter.proxy.upstream_pool import address_of
 from parkmeter.web import refusals
+from parkmeter.web.dialect import dialect_of
 from parkmeter.web.meter_headers import meter_header_lines
 from parkmeter.web.problems import Problem, problem_answer, problem_of
-from parkmeter.web.routes import Route, Target
+from parkmeter.web.routes import Target
 
 _log = logging.getLogger(__name__)
 
@@ -81,6 +78,7 @@ class Relay(Exchange):
         self._permit: Permit | None = None
         self._connecting = None
         self._connection = None
+        self._reader = None
         self._timeout_error = TimeoutError
         self._permitted = self._chunked = False
         self._first = b""
@@ -217,7 +215,10 @@ class Relay(Exchange):
         view = self._plane.gate.view(route.name)
         if route.limits.max_in_flight is not None and standing(view, now) is Standing.SERVING:
             return refusals.too_many_in_flight(route)
-        return not_admitted(route, view, now, self._request.base)
+        if standing(view, now) is Standing.CLOSED:
+            holder = self._plane.device_holder(route)
+            return refusals.meter_closed(route, view, self._request.base, holder)
+        return refusals.not_serving(route, view, now)
 
     def _admit(self, permit: Permit) -> None:
         self._permit = permit
@@ -269,6 +270,7 @@ class Relay(Exchange):
         # A body that is still to come may never come: its end is not waited for.
         keep = self.keep_alive and self._body.complete and "Connection" not in problem.headers
         headless = self._request.method == "HEAD"
+        problem = problem.in_dialect(dialect_of(self._target.path))
         client.write(problem_answer(problem, self._meter_headers(), keep=keep, headless=headless))
         self._release()
         client.answered(keep=keep)
@@ -300,12 +302,7 @@ class Relay(Exchange):
             self._connection = None
         if self._permit is not None:
             self._permit.release()
-
-
-def not_admitted(
-    route: Route, view: View | None, now: datetime, base: str
-) -> MeterClosedError | NotServingError:
-    """Return why a request got no permit: the meter is closed, or its endpoint does not serve."""
-    if standing(view, now) is Standing.CLOSED:
-        return refusals.meter_closed(route, view, base)
-    return refusals.not_serving(route, view, now)
+        if self._reader is not None and self._token is not None:
+            self._plane.traffic[self._target.name].used(
+                self._token.name, self._reader, self._admitted_at, perf_counter()
+            )

@@ -71,7 +71,7 @@ class UpstreamConnection(asyncio.Protocol):
 
     REQUESTED lasts through interim (1xx) answers. An answer without a length ends with the
     connection. `status` and `headers` (names in lower case) are of the last answer, 0 and none
-    before its head; `has_length` is of its framing; `document`: a browser could run it. The
+    before its head; `content_type` and `has_length` too; `document`: a browser could run it. The
     requester sets `request_sent` once the last byte of the request was written; `reused`: this is
     not the connection's first request; `got_bytes`: a byte came in answer to it.
     """
@@ -87,7 +87,7 @@ class UpstreamConnection(asyncio.Protocol):
         "_pieces",
         "_requester",
         "_transport",
-        "_typed",
+        "content_type",
         "document",
         "got_bytes",
         "has_length",
@@ -109,7 +109,6 @@ class UpstreamConnection(asyncio.Protocol):
         self._headless = False
         self._head_bytes = 0
         self._interim = False
-        self._typed = False
         self._close_delimited = True
         self.state = _IDLE
         self.reused = False
@@ -117,6 +116,7 @@ class UpstreamConnection(asyncio.Protocol):
         self.status = 0
         self.headers: list[tuple[bytes, bytes]] = []
         self.has_length = False
+        self.content_type: bytes | None = None
         self.document = False
         self.got_bytes = False
         self.request_sent = False
@@ -130,7 +130,8 @@ class UpstreamConnection(asyncio.Protocol):
         self.status = 0
         self.headers = []
         self.has_length = False
-        self.document = self._typed = False
+        self.content_type = None
+        self.document = False
         self.got_bytes = False
         self.request_sent = False
         self._headless = headless
@@ -268,7 +269,7 @@ class UpstreamConnection(asyncio.Protocol):
                 raise ValueError("transfer coding")
             self._close_delimited = False
         elif name == b"content-type":
-            self._typed = True
+            self.content_type = value
             if value not in _NO_DOCUMENTS:
                 self.document = self.document or is_document(value)
         self.headers.append((name, value))
@@ -285,14 +286,15 @@ class UpstreamConnection(asyncio.Protocol):
             self._interim = True
             self.headers = []
             self.has_length = False
-            self.document = self._typed = False
+            self.content_type = None
+            self.document = False
             self._close_delimited = True
             return
         if not 200 <= status < 600:  # noqa: PLR2004
             raise ValueError("status")
         self.status = status
         self.state = _ANSWERING
-        if not self._typed:
+        if self.content_type is None:
             self.document = True  # a browser would guess its type
         if self._headless:
             # No setting of the parser says that the length in a HEAD's answer announces nothing; so

@@ -2,8 +2,9 @@
 
 Table `meters` holds, per endpoint (`pk`), the meter (`sk` = `meter`), the journal (`entry#…`) and
 the keys that make entries unique (`key#…`, deleted by TTL); also the holders of devices
-(`pk` = `device#…`) and the minutes tokens spent (`budget#…`). Its sparse index `unsettled` has the
-meters the clock must look at. Table `auth` holds the tokens under the ancestor's key, `token`.
+(`pk` = `device#…`), the minutes tokens spent (`budget#…`) and their changes (`changes#…`). Its
+sparse index `unsettled` has the meters the clock must look at. Table `auth` holds the tokens under
+the ancestor's key, `token`.
 """
 
 import random
@@ -213,7 +214,7 @@ class DynamoStore:
             for entry in entries:
                 self._refuse_duplicate(entry)
             raise StaleError(meter.name)
-        first = int(present["lines"]) + 1 if present else 1
+        first = int(present["lines"]) + 1 if present else self._after_last(meter.name)
         committed = replace(meter, version=meter.version + 1)
         marks, marked = self._marks.follow(present, entries, first)
         lines = first - 1 + len(entries)
@@ -266,6 +267,15 @@ class DynamoStore:
         known = self.entry(entry.endpoint, entry.key, entry.at - KEY_LIFETIME)
         if known is not None:
             raise DuplicateError(known)
+
+    def _after_last(self, name: str) -> int:
+        """Return the number of the next entry of a journal whose meter has no item.
+
+        An item that was deleted by hand leaves its journal. From 1 on every entry would be refused,
+        and an endpoint that still runs could not be stopped.
+        """
+        last = self.journal(name, 1)
+        return last[0].number + 1 if last else 1
 
     def _entry(self, name: str, number: int) -> Entry | None:
         item = self._item(name, number_of(number))

@@ -5,11 +5,15 @@ sends it, deleted when sent: what a function could not send before it ended, the
 """
 
 import hashlib
+import logging
+from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
 from parkmeter.core.journal import Entry
-from parkmeter.stores.records import read, sortable, written
+from parkmeter.stores.records import UNREADABLE, read, sortable, written
+
+log = logging.getLogger(__name__)
 
 OUTBOX = "outbox#"
 """Partition key; no endpoint's name contains `#`."""
@@ -46,7 +50,7 @@ class DynamoOutbox:
         }
         while True:
             page = self._client.query(**request)
-            found += (_entry(item) for item in page["Items"])
+            found += _entries(page["Items"])
             if len(found) >= limit or "LastEvaluatedKey" not in page:
                 return found[:limit]
             request["ExclusiveStartKey"] = page["LastEvaluatedKey"]
@@ -70,8 +74,13 @@ class DynamoOutbox:
         self._client.delete_item(TableName=self._table, Key=_key(entry))
 
 
-def _entry(item: dict[str, Any]) -> Entry:
-    return read(Entry, item["body"], number=int(item["number"]))
+def _entries(items: Sequence[dict[str, Any]]) -> Iterator[Entry]:
+    """Yield the entries that can be read: one of a later version must not hold up all others."""
+    for item in items:
+        try:
+            yield read(Entry, item["body"], number=int(item["number"]))
+        except UNREADABLE:
+            log.exception("a posted entry cannot be read and is not sent: %s", item["sk"])
 
 
 def _key(entry: Entry) -> dict[str, str]:

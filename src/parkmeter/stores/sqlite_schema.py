@@ -82,5 +82,20 @@ MIGRATIONS = (
         body TEXT NOT NULL
     ) STRICT;
     """,
+    """
+    CREATE TABLE usage (
+        endpoint TEXT NOT NULL,
+        minute INTEGER NOT NULL,
+        who TEXT NOT NULL,
+        answers INTEGER NOT NULL,
+        unknown INTEGER NOT NULL,
+        input INTEGER NOT NULL,
+        output INTEGER NOT NULL,
+        PRIMARY KEY (endpoint, minute, who)
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX usage_by_minute ON usage (minute) WHERE minute % 1440 <> 0;
+    CREATE TABLE usage_since (minute INTEGER NOT NULL) STRICT;
+    INSERT INTO usage_since VALUES (CAST(strftime('%s', 'now') AS INTEGER) / 60);
+    """,
 )
 """Each migrates the file from its index to the next (`PRAGMA user_version`). Never edited."""

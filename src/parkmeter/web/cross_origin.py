@@ -12,7 +12,7 @@ from parkmeter.web.headers import Fields
 _METHODS = b"DELETE, GET, HEAD, OPTIONS, PATCH, POST, PUT"
 _EXPOSED = (
     b"Retry-After, X-Should-Retry, Parkmeter-Seconds-Left, Parkmeter-Expires-At, "
-    b"Preference-Applied, Idempotency-Replayed"
+    b"Preference-Applied, Idempotency-Replayed, Request-Id"
 )
 _MAX_AGE = b"600"
 """Seconds for which a browser keeps the answer to a preflight."""

@@ -1,17 +1,24 @@
-"""RFC 9457 problems: the one mapping from a ParkmeterError to an HTTP answer."""
+"""RFC 9457 problems: the one mapping from a ParkmeterError to an HTTP answer.
+
+A problem also has the members that clients of model APIs show: `message` (AWS's SDKs), `error`
+(OpenAI's), and for Anthropic's the form that theirs reads.
+"""
 
 import json
+import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
-from typing import Any
+from typing import Any, assert_never
 
 from parkmeter.core.time_text import iso
 from parkmeter.errors import ParkmeterError, TokenMissingError, TooLargeError, UploadStalledError
+from parkmeter.web.dialect import Dialect
 from parkmeter.web.headers import STATUS_LINES
 
 CONTENT_TYPE = "application/problem+json"
-TYPE_BASE = "https://parkmeter.dev/problems/"
+TYPE_BASE = "urn:parkmeter:problem:"
 """Prefix of a problem type: a stable identifier, not a page."""
 
 _STATUS = {
@@ -61,14 +68,54 @@ _STATUS = {
 }
 """By the code of each error."""
 
+_ERROR_TYPES = {
+    401: "authentication_error",
+    402: "billing_error",
+    403: "permission_error",
+    404: "not_found_error",
+    408: "timeout_error",
+    409: "conflict_error",
+    413: "request_too_large",
+    429: "rate_limit_error",
+    503: "overloaded_error",
+    504: "timeout_error",
+}
+"""Anthropic's names, whose clients compare them; those of OpenAI's clients only show them."""
+
+_SERVER_ERRORS = 500
+
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """A problem, ready to send."""
+    """A problem: status, members of its JSON body, and headers, its Content-Type among them."""
 
     status: int
-    body: bytes
-    headers: dict[str, str]
+    members: Mapping[str, Any]
+    headers: Mapping[str, str]
+
+    @property
+    def body(self) -> bytes:
+        """The JSON to send."""
+        text = json.dumps(self.members, default=_plain, ensure_ascii=False)
+        return text.encode("utf-8", "replace") + b"\n"
+
+    def in_dialect(self, dialect: Dialect) -> "Problem":
+        """Return the problem in the form that clients of this dialect read.
+
+        Anthropic's has another `type` and a request id, which that client shows.
+        """
+        match dialect:
+            case Dialect.PLAIN | Dialect.OPENAI:
+                return self
+            case Dialect.ANTHROPIC:
+                request_id = f"req_{os.urandom(12).hex()}"
+                return Problem(
+                    self.status,
+                    {**self.members, "type": "error", "request_id": request_id},
+                    {**self.headers, "Content-Type": "application/json", "request-id": request_id},
+                )
+            case _:
+                assert_never(dialect)
 
 
 def problem_of(error: ParkmeterError) -> Problem:
@@ -105,11 +152,32 @@ def problem(
         "detail": detail,
         "code": code,
         **data,
+        **messages(status, code, detail, data),
     }
-    body = (
-        json.dumps(members, default=_plain, ensure_ascii=False).encode("utf-8", "replace") + b"\n"
-    )
-    return Problem(status, body, {"Content-Type": CONTENT_TYPE, **(headers or {})})
+    return Problem(status, members, {"Content-Type": CONTENT_TYPE, **(headers or {})})
+
+
+def messages(
+    status: int, code: str, detail: str, data: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """Return the members of a problem that repeat it for clients of model APIs.
+
+    OpenAI's clients hand on `error` alone, so the error's `data` stands in it too.
+    """
+    data = data or {}
+    error = {
+        "message": detail,
+        "type": _error_type(status),
+        "code": code,
+        "param": data.get("field"),
+        **data,
+    }
+    return {"message": detail, "error": error}
+
+
+def _error_type(status: int) -> str:
+    other = "api_error" if status >= _SERVER_ERRORS else "invalid_request_error"
+    return _ERROR_TYPES.get(status, other)
 
 
 def problem_answer(
@@ -119,7 +187,8 @@ def problem_answer(
 
     Without `keep` it closes the connection. `headless`: without the body, for HEAD.
     """
-    fields = {**problem.headers, "Content-Length": str(len(problem.body))}
+    body = problem.body
+    fields = {**problem.headers, "Content-Length": str(len(body))}
     if not keep:
         fields["Connection"] = "close"
     head = "".join(f"{name.lower()}: {value}\r\n" for name, value in fields.items())
@@ -129,14 +198,14 @@ def problem_answer(
             head.encode(),
             lines,
             b"\r\n",
-            b"" if headless else problem.body,
+            b"" if headless else body,
         )
     )
 
 
 def type_of(code: str) -> str:
     """Return the problem type of a code: a stable identifier."""
-    return TYPE_BASE + code.replace("_", "-")
+    return TYPE_BASE + code
 
 
 def _plain(value: object) -> object:

@@ -50,10 +50,13 @@ class PathClosedError(ScopeMissingError):
         )
 
 
-def meter_closed(route: Route, view: View | None, base: str) -> MeterClosedError:
+def meter_closed(
+    route: Route, view: View | None, base: str, holder: View | None = None
+) -> MeterClosedError:
     """Return a 402 with the price and the exact call that tops up this meter.
 
-    `base`: the gateway's address, as the client called it.
+    `base`: the gateway's address, as the client called it. `holder`: the endpoint that holds the
+    device, so that a top-up would be refused now and is not advised.
     """
     # Safe inside shell quotes: host and stage are validated, the name is from the configuration.
     minutes = route.suggested_minutes
@@ -62,7 +65,7 @@ def meter_closed(route: Route, view: View | None, base: str) -> MeterClosedError
         "method": "POST",
         "url": url,
         "body": {"minutes": minutes},
-        # No double quotes: they would be escaped in the JSON from which people copy this.
+        # No double quotes and no backslash: clients show this inside JSON and inside quotes.
         "curl": f"curl '{url}' -H 'Authorization: '$TOKEN -d minutes={minutes:g}",
     }
     price = route.price_per_hour
@@ -70,13 +73,30 @@ def meter_closed(route: Route, view: View | None, base: str) -> MeterClosedError
     if price is not None:
         sum_ = dollars_from(units_of(timedelta(minutes=minutes), price))
         cost = f" ({about(sum_)} at {written(price)} an hour)"
+    press = f"{minutes:g} minutes{cost}"
+    facts: dict[str, Any] = {
+        "endpoint": route.name,
+        "expires_at": None if view is None or view.expires_at == NEVER else view.expires_at,
+        "price_per_hour": price,
+    }
+    if holder is None:
+        return MeterClosedError(
+            # The call at the end: nothing behind it is copied with it.
+            f"The meter of {route.name!r} holds no time. Add {press}, then send this request "
+            f"again: {call['curl']}",
+            **facts,
+            top_up=call,
+        )
     return MeterClosedError(
-        f"The meter of {route.name!r} holds no time. Add {minutes:g} minutes{cost} "
-        f"with POST {url}, then send this request again.",
-        endpoint=route.name,
-        expires_at=None if view is None or view.expires_at == NEVER else view.expires_at,
-        price_per_hour=price,
-        top_up=call,
+        f"The meter of {route.name!r} holds no time, and {route.device} is held by "
+        f"{holder.name!r} until {holder.expires_at:%Y-%m-%d %H:%M:%S} UTC: a top-up would be "
+        f"refused now. Wait until then, or eject {holder.name!r}. After that add "
+        f"{press}, and send this request again.",
+        **facts,
+        top_up=None,
+        device=route.device,
+        held_by=holder.name,
+        held_until=holder.expires_at,
     )
 
 

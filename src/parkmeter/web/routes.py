@@ -65,6 +65,8 @@ class Route:
     cookies: bool = False
     """Whether cookies pass: those of other applications on the gateway's host among them."""
     own_headers: OwnHeaders = NO_OWN_HEADERS
+    device: str | None = None
+    """The GPU that it shares with other endpoints."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +92,7 @@ class Routes:
     def __init__(self, routes: Iterable[Route] = ()) -> None:
         known = tuple(routes)
         self.names = tuple(route.name for route in known)
+        self.devices = {route.name: route.device for route in known}
         self._routes = {route.api_resource.encode(): route for route in known}
         prompts = [
             Target(route.name, route, route.invocations_path.encode(), prompt=True)

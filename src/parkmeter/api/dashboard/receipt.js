@@ -73,7 +73,8 @@ export class ReceiptView {
     this.parts.replaceChildren(h(
       "table", {}, h("thead", {}, h("tr", {}, ...head)),
       h("tbody", {}, ...receipt.parts.map((part) => row("td", part.who, hours(part.hours_on), bought(part.minutes_bought), money(part.cost)))),
-      h("tfoot", {}, row("td", "Total", hours(receipt.hours_on), bought(all), money(receipt.cost))),
+      h("tfoot", {}, row("td", "Total", hours(receipt.hours_on), bought(all), money(receipt.cost)),
+        receipt.queue && row("td", "Its queue, not in the total", hours(receipt.queue.hours_on), "", money(receipt.queue.cost))),
     ));
   }
 

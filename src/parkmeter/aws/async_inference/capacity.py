@@ -40,18 +40,28 @@ class MeteredQueues:
         scaling = boto3.client("application-autoscaling", config=PATIENCE) if names else None
         return cls(names, scaling)
 
-    def follow(self, definition: Definition, meter: Meter, now: datetime) -> None:
+    def follow(
+        self, endpoint: str, definition: Definition | None, meter: Meter, now: datetime
+    ) -> None:
         """Allow the configured instances while the meter is open, else none. May be repeated.
+
+        `endpoint`: the async endpoint's name, as the stacks give it. Without a definition it is not
+        known how many instances an open meter allows, so their limit stays.
 
         Raises:
             BotoCoreError, ClientError: AWS does not answer, or refuses; a later call retries.
 
         """
-        queue = definition.queue
-        if self.scaling is None or queue is None or queue.metered_instances is None:
+        queue = definition.queue if definition else None
+        if self.scaling is None or (definition and not (queue and queue.metered_instances)):
             return
-        most = queue.metered_instances if is_open(meter, now) else 0
-        resource = f"endpoint/{queue.endpoint}/variant/{_VARIANT}"
+        if not is_open(meter, now):
+            most = 0
+        elif queue is not None and queue.metered_instances is not None:
+            most = queue.metered_instances
+        else:
+            return
+        resource = f"endpoint/{endpoint}/variant/{_VARIANT}"
         found: Mapping[str, Any] = self.scaling.describe_scalable_targets(
             ServiceNamespace="sagemaker", ResourceIds=[resource]
         )
@@ -71,4 +81,4 @@ class MeteredQueues:
             MaxCapacity=most,
         )
         if limits != {most}:
-            log.warning("%s may now have %d instances", queue.endpoint, most)
+            log.warning("%s may now have %d instances", endpoint, most)

@@ -101,7 +101,7 @@ class AsyncPrompts:
         failure = receipt["failure"] and objects.read(receipt["failure"], failures.LARGEST)
         if failure:
             text = (failure.body or b"").decode("utf-8", "replace")
-            _log.warning("%s failed at %s: %s", prompt_id, queue.endpoint, text)
+            _log.warning("%s failed at %s: %.500s", prompt_id, queue.endpoint, text)
             return failures.failure_answer(text)
         if self._now() > datetime.fromisoformat(receipt["at"]) + IN_QUEUE + IN_MODEL + _SLACK:
             raise UpstreamTimeoutError("SageMaker gave up this prompt: it took too long.")
@@ -142,7 +142,7 @@ class AsyncPrompts:
 def _not_queued(queue: Queue, error: ClientError) -> NotServingError | UpstreamError:
     """Return the error for a refusal; SageMaker's message names accounts, so it is only logged."""
     code, message = error.response["Error"]["Code"], error.response["Error"]["Message"]
-    _log.warning("%s did not accept the prompt: %s: %s", queue.endpoint, code, message)
+    _log.warning("%s did not accept the prompt: %s: %.500s", queue.endpoint, code, message)
     if code == "ValidationError" and message.rstrip(". ").endswith("not found"):
         return NotServingError(
             f"The async endpoint of {queue.name!r} does not exist now: {queue.stack} is being "

@@ -10,9 +10,6 @@ from parkmeter.aws.doctor.account import Account, code_of
 from parkmeter.errors import ConfigError
 from parkmeter.stores.dynamodb import Tables
 
-DEFAULT_PREFIX = "parkmeter"
-"""The same as in `stacks/names.py`: with it, stacks and tables have no prefix."""
-
 
 @dataclass(frozen=True, slots=True)
 class Deployment:
@@ -33,16 +30,6 @@ class Deployment:
 def clock_of(prefix: str) -> str:
     """Return the name of a deployment's clock (`stacks/names.py`)."""
     return f"{prefix}-clock"
-
-
-def stack_of(prefix: str, stack_id: str) -> str:
-    """Return a stack's name in CloudFormation (`stacks/names.py`)."""
-    return stack_id if prefix == DEFAULT_PREFIX else f"{prefix}-{stack_id}"
-
-
-def title_of(endpoint: str) -> str:
-    """Return the beginning of the names of an endpoint's stacks (`stacks/settings.py`)."""
-    return "".join(part.capitalize() for part in endpoint.split("-"))
 
 
 def find_deployment(account: Account, prefix: str) -> Deployment | None:

@@ -46,7 +46,7 @@ def _examine(account: Account, prefix: str, now: datetime) -> Iterator[Finding]:
         yield wrong("deployment", described(error), do)
     else:
         yield _found(account, prefix, deployment)
-    yield from guarded("orphans", lambda: examine_endpoints(account))
+    yield from guarded("orphans", lambda: examine_endpoints(account, prefix))
     yield from guarded("stacks", lambda: examine_stacks(account, deployment, prefix))
     if deployment is not None:
         yield from _examine_deployment(account, deployment, now)

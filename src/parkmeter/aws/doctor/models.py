@@ -9,7 +9,8 @@ from botocore.exceptions import ClientError
 
 from parkmeter.aws.definitions import Definition
 from parkmeter.aws.doctor.account import DENIED, Account, code_of
-from parkmeter.aws.doctor.deployment import Deployment, title_of
+from parkmeter.aws.doctor.deployment import Deployment
+from parkmeter.aws.stack_names import title_of
 from parkmeter.core.finding import Finding, good, note, wrong
 
 _IMAGE = re.compile(

@@ -1,28 +1,13 @@
-"""SageMaker's quotas for the instance types of a deployment.
-
-Many are 0 in a new account: everything deploys, and then nothing starts.
-"""
+"""Do SageMaker's quotas let the endpoints of a deployment start, one by one and all at once?"""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Iterator
 
 from parkmeter.aws.doctor.account import Account
 from parkmeter.aws.doctor.deployment import Deployment
+from parkmeter.aws.service_quotas import quotas_of
 from parkmeter.core.finding import Finding, good, note, wrong
 from parkmeter.drivers.sagemaker_errors import Refusal, classify
-
-_PAGE = 100
-_SUFFIX = " for endpoint usage"
-
-
-@dataclass(frozen=True, slots=True)
-class Quota:
-    """The number of instances of one type that endpoints may use, and its code."""
-
-    limit: int
-    code: str
 
 
 def examine_quotas(account: Account, deployment: Deployment) -> Iterator[Finding]:
@@ -30,7 +15,7 @@ def examine_quotas(account: Account, deployment: Deployment) -> Iterator[Finding
     preferred, others = _needed(account, deployment)
     if not preferred:
         return
-    quotas = quotas_of(account, preferred.keys() | others.keys())
+    quotas = quotas_of(account.client("service-quotas"), preferred.keys() | others.keys())
     startable = {
         name: [kind for kind in one.spec.variants if kind in quotas and quotas[kind].limit > 0]
         for name, one in deployment.definitions.items()
@@ -44,10 +29,7 @@ def examine_quotas(account: Account, deployment: Deployment) -> Iterator[Finding
             )
             continue
         quota, need = quotas[kind], max(preferred[kind], others[kind])
-        request = account.in_region(
-            "aws service-quotas request-service-quota-increase --service-code sagemaker "
-            f"--quota-code {quota.code} --desired-value {need}"
-        )
+        request = account.in_region(quota.request(need))
         using = [name for name, one in deployment.definitions.items() if kind in one.spec.variants]
         stuck = [name for name in using if not startable[name]]
         if quota.limit == 0 and stuck:
@@ -75,7 +57,7 @@ def _needed(account: Account, deployment: Deployment) -> tuple[Counter[str], Cou
         count = _instances(account, one.configs[first])
         preferred[first] += count
         if one.queue is not None and _exists(account, one.queue.endpoint):
-            preferred[first] += 1
+            preferred[first] += one.queue.metered_instances or count
         for kind in rest:
             others[kind] = max(others[kind], count)
     return preferred, others
@@ -99,27 +81,3 @@ def _exists(account: Account, endpoint: str) -> bool:
             return False
         raise
     return True
-
-
-def quotas_of(account: Account, kinds: set[str]) -> dict[str, Quota]:
-    """Return the quota of each instance type: the applied one, else AWS's default."""
-    client = account.client("service-quotas")
-    found: dict[str, Quota] = {}
-    # Not every quota has an applied value; those without one are in the second list only.
-    for operation in ("list_service_quotas", "list_aws_default_service_quotas"):
-        missing = kinds - found.keys()
-        if not missing:
-            break
-        pages = client.get_paginator(operation).paginate(
-            ServiceCode="sagemaker", PaginationConfig={"PageSize": _PAGE}
-        )
-        for page in pages:
-            found |= dict(_listed(page["Quotas"], missing))
-    return found
-
-
-def _listed(quotas: list[Mapping[str, Any]], kinds: set[str]) -> Iterator[tuple[str, Quota]]:
-    for quota in quotas:
-        kind = quota["QuotaName"].removesuffix(_SUFFIX)
-        if kind in kinds and quota["QuotaName"].endswith(_SUFFIX):
-            yield kind, Quota(int(quota["Value"]), quota["QuotaCode"])

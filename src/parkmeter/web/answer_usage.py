@@ -1,0 +1,174 @@
+"""What an answer of a model says it used, read from bytes: OpenAI's forms and Anthropic's. Pure.
+
+Nothing here raises: what cannot be read is unknown, and unknown is never zero.
+"""
+
+import re
+from typing import NamedTuple, TypeVar
+
+import msgspec
+
+_Shape = TypeVar("_Shape")
+
+
+class Usage(NamedTuple):
+    """Tokens of the model that one answer used. None: it has not said so (yet)."""
+
+    input: int | None = None
+    output: int | None = None
+
+
+UNKNOWN = Usage()
+
+KEY = b'"usage"'
+"""In a string of JSON a quotation mark is escaped, so these bytes are a name or a whole text."""
+
+_TRIES = 3
+"""Objects of that name that are looked at, from the end: a later one may be a nested one."""
+
+_MOST = 10**9
+"""Tokens of one answer; a number above it is a mistake, and could not be added up for long."""
+
+_ID_FIRST = re.compile(rb'\s*\{\s*"id"\s*:\s*"([!#-\[\]-~]{1,256})"')
+_ID = re.compile(r"[!#-\[\]-~]{1,256}")
+"""Printable ASCII without blanks; none of it needs an escape."""
+
+
+_NOTHING = msgspec.Raw()
+"""Of a member that is not there; like any other text that is no object, it is read as None."""
+
+
+class _Numbers(msgspec.Struct):
+    """An object `usage`, of either vendor."""
+
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+    total_tokens: int | None = None
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    cache_creation_input_tokens: int | None = None
+    cache_read_input_tokens: int | None = None
+
+
+class _Answer(msgspec.Struct):
+    usage: _Numbers | None = None
+
+
+class _Event(msgspec.Struct):
+    usage: _Numbers | None = None
+    response: msgspec.Raw = _NOTHING
+    message: msgspec.Raw = _NOTHING
+
+
+class _Named(msgspec.Struct):
+    id: str | None = None
+
+
+_ANSWERS = msgspec.json.Decoder(_Answer)
+_EVENTS = msgspec.json.Decoder(_Event)
+_NAMED = msgspec.json.Decoder(_Named)
+
+
+def usage_at_end(tail: bytes) -> Usage:
+    """Return the usage of a JSON answer, given at least its end from `usage` on.
+
+    It is the object's own, never that of an object within: only then does all that follows close
+    one brace and no more.
+    """
+    end = len(tail)
+    for _ in range(_TRIES):
+        end = tail.rfind(KEY, 0, end)
+        if end < 0:
+            break
+        # With a backslash before it, it is the end of a longer name or text.
+        if tail[end - 1 : end] != b"\\" and (found := _read(_ANSWERS, b"{" + tail[end:])):
+            return _usage_of(found.usage)
+    return UNKNOWN
+
+
+def usage_in_event(line: bytes, before: Usage) -> Usage:
+    """Return the usage of a stream so far, given a line of it that contains `KEY`.
+
+    `before`: the usage before this line. Numbers of streams are cumulative: the largest counts.
+    """
+    event = _read(_EVENTS, _data_in(line))
+    if event is None:
+        return before
+    if event.usage is not None:  # chunks of completions, Anthropic's `message_delta`, transcripts
+        return _later(before, _usage_of(event.usage))
+    # Of OpenAI's Responses, which has it once it is over.
+    if (response := _read(_ANSWERS, event.response)) is not None:
+        return _later(before, _usage_of(response.usage))
+    # Anthropic's `message_start`, whose output has only begun.
+    if (message := _read(_ANSWERS, event.message)) is not None:
+        return _later(before, Usage(_usage_of(message.usage).input))
+    return before
+
+
+def id_of_answer(head: bytes, *, whole: bool) -> str | None:
+    """Return the `id` of a JSON answer, given its beginning; None if it cannot be seen there."""
+    if not whole:
+        first = _ID_FIRST.match(head)
+        return None if first is None else first[1].decode()
+    return _id_in(head)
+
+
+def id_of_event(line: bytes) -> str | None:
+    """Return the id of the answer that a stream's first event names, or None."""
+    data = _data_in(line)
+    event = _read(_EVENTS, data)
+    if event is None:
+        return None
+    return _id_in(event.response) or _id_in(event.message) or _id_in(data)
+
+
+def _data_in(line: bytes) -> bytes:
+    """Return the data of a line of server-sent events; empty if it is another line."""
+    return line[5:] if line[:5] == b"data:" else b""
+
+
+def _read(decoder: msgspec.json.Decoder[_Shape], data: bytes | msgspec.Raw) -> _Shape | None:
+    """Return the one JSON value that these bytes are, or None."""
+    try:
+        return decoder.decode(data)
+    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
+        return None
+
+
+def _usage_of(numbers: _Numbers | None) -> Usage:
+    if numbers is None:
+        return UNKNOWN
+    taken, made = _count(numbers.prompt_tokens), _count(numbers.completion_tokens)
+    if taken is None and (taken := _count(numbers.input_tokens)) is not None:
+        # Anthropic's are those that came from no cache and went to none.
+        taken += _count(numbers.cache_creation_input_tokens) or 0
+        taken += _count(numbers.cache_read_input_tokens) or 0
+    if made is None:
+        made = _count(numbers.output_tokens)
+    total = _count(numbers.total_tokens)
+    if total is not None and taken is None:  # rerankers give no more
+        return Usage(max(total - (made or 0), 0), made or 0)
+    if total is not None and taken is not None and made is None:  # embeddings
+        return Usage(taken, max(total - taken, 0))
+    return Usage(taken, made)
+
+
+def _later(before: Usage, now: Usage) -> Usage:
+    return Usage(_largest(before.input, now.input), _largest(before.output, now.output))
+
+
+def _largest(one: int | None, other: int | None) -> int | None:
+    if one is None or other is None:
+        return other if one is None else one
+    return max(one, other)
+
+
+def _count(value: int | None) -> int | None:
+    return value if value is not None and 0 <= value <= _MOST else None
+
+
+def _id_in(data: bytes | msgspec.Raw) -> str | None:
+    named = _read(_NAMED, data)
+    if named is None or named.id is None:
+        return None
+    return named.id if _ID.fullmatch(named.id) else None

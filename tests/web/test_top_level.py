@@ -1,0 +1,152 @@
+"""Reading a JSON object's top-level members out of bytes."""
+
+import json
+import sys
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from parkmeter.errors import InvalidRequestError
+from parkmeter.web.top_level import LONGEST_NAME, MOST_MEMBERS, Container, Member, top_level
+
+
+def test_only_wanted_members_are_decoded_with_their_places() -> None:
+    body = b' {"stream": true, "messages":[{"model": "not this"}], "model" : "m\\u00e9" , "n":7.5}'
+    found = top_level(body, {"model", "stream", "messages", "n", "missing"})
+    assert {name: member.value for name, member in found.items()} == {
+        "stream": True,
+        "messages": Container.ARRAY,
+        "model": "mé",
+        "n": 7.5,
+    }
+    assert {name: body[one.begin : one.end] for name, one in found.items()} == {
+        "stream": b"true",
+        "messages": b'[{"model": "not this"}]',
+        "model": b'"m\\u00e9"',
+        "n": b"7.5",
+    }
+
+
+@pytest.mark.parametrize("spelled", ["model", "mod\\u0065l", "\\u006d\\u006f\\u0064\\u0065\\u006c"])
+def test_a_name_counts_however_it_is_spelled(spelled: str) -> None:
+    body = f'{{"{spelled}":"a"}}'.encode()
+    assert top_level(body, {"model"}) == {"model": Member("a", len(body) - 4, len(body) - 1)}
+
+
+@pytest.mark.parametrize("second", ["model", "mod\\u0065l"])
+def test_a_wanted_name_may_stand_once_only(second: str) -> None:
+    body = f'{{"model":"a","{second}":"a"}}'.encode()
+    with pytest.raises(InvalidRequestError, match="more than once") as caught:
+        top_level(body, {"model"})
+    assert caught.value.data == {"field": "model"}
+    assert not top_level(body, {"stream"}), "another name may, it is the model server's business"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"null",
+        b"[]",
+        b'"model"',
+        b'{"model":"a"',
+        b'{"model":"a"}{"model":"b"}',
+        b'{"model":"a",}',
+        b'{"model":"a" "b":1}',
+        b"{'model':'a'}",
+        b'{"model":"a"}//',
+        b'\xef\xbb\xbf{"model":"a"}',
+        b'{"x":NaN,"model":"a"}',
+        b'{"model":"a","x":"\x01"}',
+        b'{"model":"\\ud800"}',
+        b'{"model":"a","x":' + b"[" * 20_000 + b"]" * 20_000 + b"}",
+        '{"model":"a"}'.encode("utf-16"),
+    ],
+)
+def test_what_is_no_json_object_is_refused(body: bytes) -> None:
+    with pytest.raises(InvalidRequestError):
+        top_level(body, {"model"})
+
+
+@pytest.mark.parametrize("broken", [b"\xff", b"\xc0\xaf", b"\xed\xa0\x80"])
+@pytest.mark.parametrize("template", [b'{"model":"%b"}', b'{"model":"a","x":"%b"}', b'{"%b":1}'])
+def test_what_is_not_utf8_is_refused_wherever_it_stands(template: bytes, broken: bytes) -> None:
+    with pytest.raises(InvalidRequestError):
+        top_level(template % broken, {"model"})
+
+
+def test_an_unusually_large_top_level_is_refused_without_being_built() -> None:
+    many = b"{" + b",".join(b'"%d":0' % number for number in range(MOST_MEMBERS + 1)) + b"}"
+    long = b'{"%b":0}' % (b"x" * (LONGEST_NAME + 1))
+    for body in (many, long):
+        with pytest.raises(InvalidRequestError, match="top level"):
+            top_level(body, {"model"})
+
+
+_NAMES = st.sampled_from(["model", "stream", "x", "messages", 'a"b', "a\\", "ü", ""])
+_VALUES = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**70), 2**70)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(st.characters(exclude_categories=["Cs"])),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(_NAMES, inner, max_size=4),
+    max_leaves=12,
+)
+
+
+@given(
+    st.lists(st.tuples(_NAMES, _VALUES), max_size=6),
+    st.sampled_from([(",", ":"), (", ", ": "), (" ,\n\t", " :\r\n ")]),
+    st.booleans(),
+)
+def test_it_reads_what_json_reads(
+    pairs: list[tuple[str, object]],
+    separators: tuple[str, str],
+    escaped: bool,  # noqa: FBT001
+) -> None:
+    """Against `json.loads`, on objects that may have a name twice."""
+
+    def text(value: object) -> str:
+        return json.dumps(value, separators=separators, ensure_ascii=escaped)
+
+    members = [f"{text(name)}{separators[1]}{text(value)}" for name, value in pairs]
+    body = f" {{ {separators[0].join(members)} }}\n".encode()
+    names = [name for name, _ in pairs]
+    wanted = {"model", "stream", "ü", 'a"b'}
+    if any(names.count(name) > 1 for name in wanted):
+        with pytest.raises(InvalidRequestError, match="more than once"):
+            top_level(body, wanted)
+        return
+    found = top_level(body, wanted)
+    assert found.keys() == wanted & set(names)
+    for name, value in json.loads(body).items():
+        if name not in wanted:
+            continue
+        member = found[name]
+        assert json.loads(body[member.begin : member.end]) == value
+        if isinstance(value, list | dict):
+            assert member.value is Container[{list: "ARRAY", dict: "OBJECT"}[type(value)]]
+        else:
+            assert member.value == value
+            assert type(member.value) in {type(value), float}
+
+
+@given(st.binary(max_size=60) | st.text('{}[]",:\\model01 u65', max_size=40).map(str.encode))
+def test_any_bytes_are_read_or_refused(body: bytes) -> None:
+    try:
+        found = top_level(body, {"model"})
+    except InvalidRequestError:
+        return
+    document = json.loads(body)
+    assert isinstance(document, dict)
+    assert found.keys() == document.keys() & {"model"}
+
+
+def test_a_large_body_is_not_built() -> None:
+    """Ten million brackets would be 800 MB as lists."""
+    body = b'{"x":[' + b"[]," * 300_000 + b'[]],"model":"a"}'
+    before = sys.getallocatedblocks()
+    assert top_level(body, {"model"})["model"].value == "a"
+    assert sys.getallocatedblocks() - before < 1_000
