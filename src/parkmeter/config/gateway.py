@@ -54,8 +54,9 @@ class GatewaySettings(Section):
     )
     public_url: str | None = Field(
         None,
-        description="Public URL of the gateway for links in messages, such as "
-        "https://meter.example.org/prod. Default: its own address, valid on this machine only.",
+        description="Public URL of the gateway, the base of every address that it gives, such as "
+        "https://meter.example.org/prod. Default: what the client called, in messages its own "
+        "address, valid on this machine only.",
     )
     allowed_hosts: tuple[str, ...] = Field(
         (),
@@ -66,8 +67,8 @@ class GatewaySettings(Section):
     )
     trusted_proxies: tuple[str, ...] = Field(
         (),
-        description="Addresses or networks of proxies whose X-Forwarded-For is believed. Default: "
-        "none, not even on this machine.",
+        description="Addresses or networks of proxies whose X-Forwarded-For, -Proto, -Host and "
+        "-Prefix are believed. Default: none, not even on this machine.",
         examples=[["127.0.0.1", "10.0.0.0/8"]],
     )
     proxy_secret: str | None = Field(
