@@ -211,7 +211,7 @@ async def test_a_model_sets_no_policy_for_the_gateway_s_host():
         b'Strict-Transport-Security: max-age=9\r\nAlt-Svc: h3=":1"\r\nNEL: {}\r\n'
         b"Report-To: {}\r\nService-Worker-Allowed: /\r\nTiming-Allow-Origin: *\r\n"
         b"Access-Control-Allow-Origin: *\r\nAccess-Control-Allow-Credentials: true\r\n"
-        b"Access-Control-Expose-Headers: *\r\n"
+        b'Access-Control-Expose-Headers: *\r\nWWW-Authenticate: Basic realm="x"\r\n'
     )
     answer = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n" + lines + b"\r\nok"
     async with upstream(answering(answer)) as model, gateway(model.address) as meter:
@@ -221,6 +221,7 @@ async def test_a_model_sets_no_policy_for_the_gateway_s_host():
         "access-control-allow-origin",
         "access-control-expose-headers",
         "timing-allow-origin",
+        "www-authenticate",
         "strict-transport-security",
         "alt-svc",
         "nel",

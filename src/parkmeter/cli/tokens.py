@@ -176,16 +176,16 @@ def _find(client: "Client", given: str) -> "Token":
 
 def _cells(token: "Token", today: datetime) -> list[str]:
     limit = token.minutes_per_day
+    more = [] if limit is None else [f"{limit:g} min a day"]
+    if token.speaks_for_others:
+        more.append("speaks for others")
     return [
         token.id,
         token.name,
         ", ".join(token.scopes),
         "all" if token.endpoints is None else ", ".join(token.endpoints),
         day_time(token.expires_at, today) if token.expires_at else "never",
-        ", ".join(
-            [f"{limit:g} min a day"] * (limit is not None)
-            + ["speaks for others"] * token.speaks_for_others
-        ),
+        ", ".join(more),
     ]
 
 

@@ -80,6 +80,9 @@ _NOT_RETURNED = (
         b"parkmeter-expires-at",
         b"parkmeter-seconds-left",
         b"preference-applied",
+        # The client's credential is for the gateway: asked for it by a model server, a browser
+        # would keep a password and add it from then on.
+        b"www-authenticate",
     }
 )
 _NOT_RETURNED_NOR_COOKIES = _NOT_RETURNED | _COOKIES_SET
