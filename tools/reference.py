@@ -12,6 +12,7 @@ from parkmeter.api.app import control_app
 from parkmeter.api.dependencies import ApiContext
 from parkmeter.api.event_routes import add_event_routes, feed_of
 from parkmeter.api.log_routes import add_log_routes
+from parkmeter.api.model_routes import add_model_routes
 from parkmeter.api.token_routes import add_audit_route, add_token_routes
 from parkmeter.cli import app
 from parkmeter.config.schema import config_schema
@@ -29,6 +30,7 @@ from parkmeter.service.meters import MeterService
 from parkmeter.service.tokens import TokenService
 from parkmeter.stores.memory import MemoryStore
 from parkmeter.web.auth import TokenBook
+from parkmeter.web.model_ids import ModelIds
 
 FOLDER = Path(__file__).parents[1] / "docs" / "reference"
 
@@ -51,6 +53,7 @@ def openapi() -> str:
     add_audit_route(app, control, Audit(store, clock.now))
     add_log_routes(app, control, ProcessLogs(Path()))
     add_event_routes(app, control, feed_of(control))
+    add_model_routes(app, control, ModelIds)
     add_metrics_route(app, control, gate, TrafficByEndpoint(), counter.bought)
     return json.dumps(app.openapi(), indent=2, ensure_ascii=False) + "\n"
 

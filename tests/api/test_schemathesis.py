@@ -38,6 +38,8 @@ OPERATIONS = [
     ("POST", "/endpoint-expiry"),
     ("POST", "/endpoints/{name}/invocations"),
     ("POST", "/{api_resource}"),
+    ("GET", "/v1/models"),
+    ("GET", "/v1/models/{model}"),
     # Last, because after it prompts rightly get 402, and 503 during the next start.
     ("POST", "/endpoints/{name}/eject"),
 ]
@@ -64,7 +66,7 @@ def test_every_operation_of_the_document_is_tried(document):
     assert known == {*OPERATIONS, *ENDLESS}
 
 
-TAKE_NOTHING = {"/health", "/whoami", "/metrics", "/tokens"}
+TAKE_NOTHING = {"/health", "/whoami", "/metrics", "/tokens", "/v1/models"}
 TRIALS = [
     (method, path, mode)
     for method, path in OPERATIONS

@@ -59,6 +59,7 @@ ROUTES = [
     Asked("GET", "/endpoints/{name}/journal", COVERED),
     Asked("GET", "/endpoints/{name}/receipt", COVERED),
     Asked("GET", "/endpoints/{name}/receipt.csv", COVERED),
+    Asked("GET", "/endpoints/{name}/usage", COVERED),
     Asked("GET", "/endpoints/{name}/timeline", COVERED),
     Asked("GET", "/endpoints/{name}/logs", "admin"),
     Asked("POST", "/endpoints/{name}/eject", "admin", {"expires_at": "2000-01-01T00:00:00Z"}),

@@ -18,7 +18,8 @@ from tests.support.gateway_process import TOKEN, GatewayProcess, eventually, pin
 DOCS = Path(__file__).parents[2] / "docs" / "prometheus"
 SLEEPER = Path(__file__).parents[1] / "support" / "servers" / "sleeper.py"
 CRASHING = ping_config("--crash-after", "0").replace("flan-t5", "other").replace("flan", "other")
-TWO = ping_config() + "\n" + CRASHING
+SAID = '{"usage": {"prompt_tokens": 9, "completion_tokens": 3}}'
+TWO = ping_config("--answer", SAID) + "\n" + CRASHING
 DECLARED = {family.name.removesuffix("_total"): family for family in (*FAMILIES, *HOUSE)}
 """By the names that Prometheus' library gives them."""
 
@@ -49,6 +50,7 @@ class Scraped:
 
 
 def test_what_is_declared_is_there_and_nothing_else(gateway):
+    assert gateway.request("POST", "/flan", {}).status == 200
     scraped = Scraped(gateway)
     assert {family.name for family in scraped.families} == set(DECLARED)
     for family in scraped.families:
@@ -106,6 +108,33 @@ def test_prompts_are_counted_by_what_became_of_them(gateway):
         assert more(f"{name}_count") == more(f"{name}_bucket", le="+Inf") == 3
         assert 0 < more(f"{name}_sum") < 3
     assert after.value("parkmeter_requests_in_flight") == 0
+
+
+def test_tokens_of_the_model_are_counted_and_names_are_for_admins_only(gateway):
+    token = {"name": 'a "quoted" \\ name', "scopes": ["invoke"]}
+    headers = {"Authorization": gateway.request("POST", "/tokens", token).json["token"]}
+    before = Scraped(gateway)
+    for _ in range(2):
+        assert gateway.request("POST", "/flan", {}, headers).json == json.loads(SAID)
+    after = Scraped(gateway)
+    for kind, each in (("input", 9), ("output", 3)):
+        total = "parkmeter_model_tokens_total"
+        assert after.value(total, kind=kind) - before.value(total, kind=kind) == 2 * each
+        by_name = "parkmeter_model_tokens_by_name_total"
+        assert after.value(by_name, who=token["name"], kind=kind) == 2 * each
+    assert after.value("parkmeter_usage_unknown_total") == 0
+    speed = "parkmeter_output_tokens_per_second_count"
+    assert after.value(speed) - before.value(speed) == 2
+    seen = Scraped(gateway, **headers)
+    assert "quoted" not in seen.text
+    assert "parkmeter_model_tokens_by_name_total" not in seen.names
+    assert seen.value("parkmeter_model_tokens_total", kind="input") == after.value(
+        "parkmeter_model_tokens_total", kind="input"
+    )
+    (part,) = gateway.request("GET", "/endpoints/flan-t5/usage", None, headers).json["parts"]
+    assert (part["who"], part["input_tokens"], part["output_tokens"]) == (token["name"], 18, 6)
+    receipt = gateway.request("GET", "/endpoints/flan-t5/receipt").json["usage"]
+    assert receipt["input_tokens"] >= 18
 
 
 def test_a_name_that_somebody_made_up_is_not_kept(gateway):

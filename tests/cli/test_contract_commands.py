@@ -109,6 +109,57 @@ def test_the_queue_on_aws_has_a_line_of_its_own(server):
     assert line.split() == ["its", "queue", "30.0", "min", "$3.50", "not", "in", "the", "totals"]
 
 
+USAGE = {
+    "since": "2026-11-01T00:00:00Z",
+    "input_tokens": 1_200_000,
+    "output_tokens": 700_000,
+    "answers": 812,
+    "unknown": 0,
+    "cost_per_million": "0.4100",
+}
+
+
+@pytest.mark.parametrize(
+    ("changed", "line"),
+    [
+        ({}, "1.9 M tokens: $0.41 a million at these hours' price"),
+        (
+            {"unknown": 12},
+            "1.9 M tokens: at most $0.41 a million at these hours' price (12 answers did not say)",
+        ),
+        ({"cost_per_million": None, "input_tokens": 9, "output_tokens": 4091}, "4.1 k tokens"),
+        ({"input_tokens": None, "output_tokens": None}, None),
+    ],
+)
+def test_a_receipt_says_what_a_million_tokens_cost_where_that_is_known(server, changed, line):
+    assert "token" not in run("receipt").stdout
+    server.failures = [None, (200, RECEIPT | {"usage": USAGE | changed})]
+    assert [one for one in run("receipt").stdout.splitlines() if "tokens" in one] == (
+        [] if line is None else [line]
+    )
+
+
+def test_usage_is_shown_by_who_asked_and_unknown_is_not_zero(server):
+    period = {"endpoint": "flan-t5", "from": "2026-11-01T00:00:00Z", "to": "2026-11-02T00:00:00Z"}
+    ada = {"input_tokens": 1200, "output_tokens": 700, "answers": 2, "unknown": 1}
+    ben = {"input_tokens": None, "output_tokens": None, "answers": 0, "unknown": 3}
+    parts = [{"who": "ada", **ada}, {"who": "ben", **ben}]
+    whole = {**period, **ada, "unknown": 4, "since": period["from"], "parts": parts}
+    server.failures = [None, (200, whole), None, (200, whole)]
+    lines = run("usage", "flan-t5", "--from", "2026-11-01").stdout.splitlines()
+    assert [line.split() for line in lines[-3:]] == [
+        ["ada", "1,200", "700", "2", "1"],
+        ["ben", "unknown", "unknown", "0", "3"],
+        ["all", "1,200", "700", "2", "4"],
+    ]
+    assert "/usage?from=2026-11-01" in server.seen[-1][1]
+    assert json.loads(run("usage", "--json").stdout) == whole
+    nothing = {**whole, "parts": [], "since": None}
+    server.failures = [None, (200, nothing), None, (200, nothing | {"since": period["from"]})]
+    assert "not counted by this gateway" in run("usage").stdout
+    assert "no answers" in run("usage").stdout
+
+
 def test_the_known_part_of_an_unknown_cost_is_shown(server):
     partly = {"cost": None, "known_cost": "1.2900", "saved": None, "unpriced_hours": 2 / 60}
     server.failures = [None, (200, RECEIPT | partly)]

@@ -9,7 +9,7 @@ from typing import Annotated, Any, get_args, get_origin
 
 import pytest
 
-from parkmeter.api import history_schemas, schemas, token_schemas
+from parkmeter.api import history_schemas, schemas, token_schemas, usage_schemas
 from parkmeter.client import models
 
 SCHEMA_OF = {
@@ -20,6 +20,9 @@ SCHEMA_OF = {
     models.ReceiptPart: history_schemas.ReceiptPart,
     models.ReceiptRun: history_schemas.ReceiptRun,
     models.ReceiptQueue: history_schemas.ReceiptQueue,
+    models.ReceiptUsage: usage_schemas.ReceiptUsage,
+    models.Usage: usage_schemas.EndpointUsage,
+    models.UsagePart: usage_schemas.UsagePart,
     models.Token: token_schemas.SeenToken,
     models.NewToken: token_schemas.IssuedToken,
     models.AuditLine: token_schemas.AuditLine,
@@ -48,6 +51,7 @@ KINDS = {
     datetime: {"date-time"},
     timedelta: {"number"},
     models.ReceiptQueue: {"object"},
+    models.ReceiptUsage: {"object"},
     # As text where sums must add up, as a number elsewhere: the client reads both.
     Decimal: {"number", "string"},
     type(None): {"null"},

@@ -85,7 +85,15 @@ async def house(**settings: object) -> AsyncIterator[House]:
 
 # ── Pages of other origins ──────────────────────────────────────────────────────────────────────
 
-PATHS = ["/flan", "/flan/v1/chat/completions", "/prod/flan", "/endpoints", "/prod/whoami", "/none"]
+PATHS = [
+    "/v1/messages",
+    "/flan",
+    "/flan/v1/chat/completions",
+    "/prod/flan",
+    "/endpoints",
+    "/prod/whoami",
+    "/none",
+]
 WITH_TOKEN = f"Authorization: Bearer {TOKEN}"
 PREFLIGHT = (
     "Access-Control-Request-Method: POST",

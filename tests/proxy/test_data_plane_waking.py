@@ -83,7 +83,7 @@ async def test_a_request_that_only_reads_wakes_nothing(method):
     async with gateway(wake=core.wake) as meter:
         closed(meter)
         client = await meter.client()
-        await client.ask("/flan/v1/models", None, method=method, token="t-ada")
+        await client.ask("/flan/v1/files", None, method=method, token="t-ada")
         assert (await client.head())[0] == 402
     assert core.asked == []
 

@@ -11,6 +11,11 @@ from parkmeter.errors import InvalidRequestError
 from parkmeter.web.top_level import LONGEST_NAME, MOST_MEMBERS, Container, Member, top_level
 
 
+def at(body: bytes, member: Member) -> bytes:
+    begin, end = member.place()
+    return body[begin:end]
+
+
 def test_only_wanted_members_are_decoded_with_their_places() -> None:
     body = b' {"stream": true, "messages":[{"model": "not this"}], "model" : "m\\u00e9" , "n":7.5}'
     found = top_level(body, {"model", "stream", "messages", "n", "missing"})
@@ -20,7 +25,7 @@ def test_only_wanted_members_are_decoded_with_their_places() -> None:
         "model": "mé",
         "n": 7.5,
     }
-    assert {name: body[one.begin : one.end] for name, one in found.items()} == {
+    assert {name: at(body, one) for name, one in found.items()} == {
         "stream": b"true",
         "messages": b'[{"model": "not this"}]',
         "model": b'"m\\u00e9"',
@@ -31,7 +36,8 @@ def test_only_wanted_members_are_decoded_with_their_places() -> None:
 @pytest.mark.parametrize("spelled", ["model", "mod\\u0065l", "\\u006d\\u006f\\u0064\\u0065\\u006c"])
 def test_a_name_counts_however_it_is_spelled(spelled: str) -> None:
     body = f'{{"{spelled}":"a"}}'.encode()
-    assert top_level(body, {"model"}) == {"model": Member("a", len(body) - 4, len(body) - 1)}
+    found = top_level(body, {"model"})["model"]
+    assert (found.value, found.place()) == ("a", (len(body) - 4, len(body) - 1))
 
 
 @pytest.mark.parametrize("second", ["model", "mod\\u0065l"])
@@ -78,8 +84,10 @@ def test_what_is_not_utf8_is_refused_wherever_it_stands(template: bytes, broken:
 
 def test_an_unusually_large_top_level_is_refused_without_being_built() -> None:
     many = b"{" + b",".join(b'"%d":0' % number for number in range(MOST_MEMBERS + 1)) + b"}"
+    more = many.replace(b"0,", b"0" + b" " * 99 + b",")
     long = b'{"%b":0}' % (b"x" * (LONGEST_NAME + 1))
-    for body in (many, long):
+    longer = long + b" " * 100_000
+    for body in (many, more, long, longer):
         with pytest.raises(InvalidRequestError, match="top level"):
             top_level(body, {"model"})
 
@@ -125,7 +133,7 @@ def test_it_reads_what_json_reads(
         if name not in wanted:
             continue
         member = found[name]
-        assert json.loads(body[member.begin : member.end]) == value
+        assert json.loads(at(body, member)) == value
         if isinstance(value, list | dict):
             assert member.value is Container[{list: "ARRAY", dict: "OBJECT"}[type(value)]]
         else:

@@ -1,4 +1,4 @@
-"""The commands `journal`, `receipt` and `logs`."""
+"""The commands `journal`, `receipt`, `usage` and `logs`."""
 
 import sys
 import time
@@ -23,13 +23,14 @@ from parkmeter.cli.output import (
     money,
     out,
     plain_json,
+    rounded,
 )
 from parkmeter.core.meter import MAKE_BELIEVE
 from parkmeter.core.money import written
 from parkmeter.core.time_text import duration
 
 if TYPE_CHECKING:  # importing it takes longer than `--help` may
-    from parkmeter.client import Client, JournalLine, Receipt
+    from parkmeter.client import Client, JournalLine, Receipt, Usage, UsagePart
 
 _POLL_SECONDS = 2.0
 
@@ -64,6 +65,11 @@ def journal(
             seen = _last_numbers(fresh, seen)
 
 
+_To = Annotated[
+    str | None, typer.Option("--to", metavar="TIME", help="Date or ISO 8601 time. Default: now.")
+]
+
+
 def receipt(
     name: MaybeName = None,
     *,
@@ -71,10 +77,7 @@ def receipt(
         str | None,
         typer.Option("--from", metavar="TIME", help="Date or ISO 8601 time. Default: first entry."),
     ] = None,
-    end: Annotated[
-        str | None,
-        typer.Option("--to", metavar="TIME", help="Date or ISO 8601 time. Default: now."),
-    ] = None,
+    end: _To = None,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV for spreadsheets.")] = False,
     as_json: AsJson = False,
     url: Url = None,
@@ -101,6 +104,38 @@ def receipt(
             if number:
                 out.print()
             for line in receipt_lines(found, local_now(), endpoint.raw.get("price_source")):
+                out.print(line)
+
+
+def usage(
+    name: MaybeName = None,
+    *,
+    begin: Annotated[
+        str | None,
+        typer.Option(
+            "--from", metavar="TIME", help="Date or ISO 8601 time. Default: the first counted."
+        ),
+    ] = None,
+    end: _To = None,
+    as_json: AsJson = False,
+    url: Url = None,
+    state: State = None,
+) -> None:
+    """Show the model's tokens that answers used, by who asked.
+
+    As the model's server counted them. Without the scope admin only your own. Without NAME: of all
+    endpoints, one after the other.
+    """
+    first, last = _parse_time(begin), _parse_time(end)
+    with gateway(url, state, as_json=as_json, name=name) as client:
+        for number, endpoint in enumerate(chosen(client, name)):
+            found = client.usage(endpoint.name, first, last)
+            if as_json:
+                plain_json(found.raw)
+                continue
+            if number:
+                out.print()
+            for line in usage_lines(found, local_now()):
                 out.print(line)
 
 
@@ -177,7 +212,43 @@ def receipt_lines(
         ]
         for run in receipt.runs
     ]
-    return [title, *_price_notes(receipt, price_source), *columns(rows)]
+    notes = _price_notes(receipt, price_source)
+    return [title, *notes, *columns(rows), *_tokens_used(receipt)]
+
+
+def usage_lines(usage: "Usage", today: datetime) -> list[Text]:
+    """Return usage as lines of text; times in the zone of `today`."""
+    span = f"{day_time(usage.begin, today)} to {day_time(usage.end, today)}"
+    title = Text.assemble((usage.endpoint, "bold"), "  ", (span, "dim"))
+    if usage.since is None:
+        return [title, Text("not counted by this gateway", "yellow")]
+    rows: list[list[Cell]] = [["", *(Text(head, "dim") for head in _USAGE_HEADS)]]
+    rows += [[part.who, *_numbers(part)] for part in usage.parts]
+    if len(usage.parts) > 1:
+        rows.append([Text("all", "dim"), *_numbers(usage)])
+    return [title, *columns(rows)] if usage.parts else [title, Text("no answers", "dim")]
+
+
+def _numbers(used: "Usage | UsagePart") -> list[Cell]:
+    numbers = (used.input_tokens, used.output_tokens, used.answers, used.unknown)
+    return ["unknown" if number is None else f"{number:,}" for number in numbers]
+
+
+_USAGE_HEADS = ("input", "output", "answers", "of unknown usage")
+
+
+def _tokens_used(receipt: "Receipt") -> list[Text]:
+    """Return a line with what the answers used and what a million tokens cost, where known."""
+    used = receipt.usage
+    if used is None or used.input_tokens is None or used.output_tokens is None:
+        return []
+    line = f"{rounded(used.input_tokens + used.output_tokens)} tokens"
+    if used.cost_per_million is not None:
+        most = "at most " if used.unknown else ""
+        line += f": {most}{money(used.cost_per_million)} a million at these hours' price"
+    if used.unknown:
+        line += f" ({used.unknown:,} answers did not say)"
+    return [Text(line)]
 
 
 def _price_notes(receipt: "Receipt", source: str | None) -> list[Text]:

@@ -114,6 +114,14 @@ def money(dollars: Decimal | None) -> str:
     return "unknown" if dollars is None else about(dollars)
 
 
+def rounded(number: int) -> str:
+    """Return a large number in short: 812, 1.9 k, 1.9 M."""
+    for unit, size in (("M", 1_000_000), ("k", 1_000)):
+        if number >= size:
+            return f"{number / size:,.1f} {unit}"
+    return str(number)
+
+
 def plain_json(document: Any) -> None:
     """Print one JSON document on one line."""
     out.print(json.dumps(document, ensure_ascii=False), markup=False)

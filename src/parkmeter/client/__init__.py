@@ -30,6 +30,8 @@ from parkmeter.client.models import (
     ReceiptPart,
     ReceiptRun,
     Token,
+    Usage,
+    UsagePart,
 )
 from parkmeter.client.prompts import Event, Reply
 from parkmeter.errors import ParkmeterError
@@ -57,4 +59,6 @@ __all__ = [
     "Reply",
     "Token",
     "UnreachableError",
+    "Usage",
+    "UsagePart",
 ]

@@ -20,7 +20,7 @@ from parkmeter.client.access_calls import AccessCalls
 from parkmeter.client.address import address_of
 from parkmeter.client.calls import iso, made, quoted
 from parkmeter.client.errors import NotServingProblem
-from parkmeter.client.models import Change, Endpoint, Health, JournalLine, Receipt
+from parkmeter.client.models import Change, Endpoint, Health, JournalLine, Receipt, Usage
 from parkmeter.client.prompts import Event, Patience, Payload, Prompts, Reply
 from parkmeter.client.transport import Transport, always, timeout_of
 from parkmeter.client.wait import wait_until_running
@@ -183,9 +183,7 @@ class Client(AccessCalls):
         end: datetime | date | None = None,
     ) -> Receipt:
         """Return the cost of a period; by default from the journal's first line until now."""
-        limits = {"from": begin, "to": end}
-        query = {key: iso(value) for key, value in limits.items() if value is not None}
-        return self._get(_of(name) + "/receipt", Receipt.of, query)
+        return self._get(_of(name) + "/receipt", Receipt.of, _period(begin, end))
 
     def receipt_csv(
         self,
@@ -194,10 +192,17 @@ class Client(AccessCalls):
         end: datetime | date | None = None,
     ) -> str:
         """Return the receipt as CSV (RFC 4180) with headings, for spreadsheets."""
-        limits = {"from": begin, "to": end}
-        query = {key: iso(value) for key, value in limits.items() if value is not None}
-        path = _of(name) + "/receipt.csv"
+        path, query = _of(name) + "/receipt.csv", _period(begin, end)
         return self._transport.send("GET", path, retry=always, query=query).text
+
+    def usage(
+        self,
+        name: str,
+        begin: datetime | date | None = None,
+        end: datetime | date | None = None,
+    ) -> Usage:
+        """Return the model's tokens that answers used; by default since they are counted."""
+        return self._get(_of(name) + "/usage", Usage.of, _period(begin, end))
 
     def logs(self, name: str, lines: int = 200, *, follow: bool = False) -> Generator[str]:
         """Yield the last lines that the endpoint's server printed; with `follow` also new ones.
@@ -270,3 +275,8 @@ class Client(AccessCalls):
 
 def _of(name: str) -> str:
     return f"/endpoints/{quoted(name)}"
+
+
+def _period(begin: datetime | date | None, end: datetime | date | None) -> dict[str, str | int]:
+    limits = {"from": begin, "to": end}
+    return {key: iso(value) for key, value in limits.items() if value is not None}

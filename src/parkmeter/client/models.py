@@ -204,6 +204,59 @@ def _queue(raw: Json | None) -> ReceiptQueue | None:
     return None if raw is None else ReceiptQueue.of(raw)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReceiptUsage(_Answer):
+    """Tokens of the model in a receipt's period, from `since` on. None: unknown, never zero.
+
+    `answers` said what they used, `unknown` others did not. `cost_per_million`: dollars by the
+    million tokens known.
+    """
+
+    since: Time
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    answers: int = 0
+    unknown: int = 0
+    cost_per_million: Dollars = None
+
+
+def _receipt_usage(raw: Json | None) -> ReceiptUsage | None:
+    return None if raw is None else ReceiptUsage.of(raw)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UsagePart(_Answer):
+    """What the answers to one token used, as in `ReceiptUsage`; `who`: its name."""
+
+    who: str
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    answers: int = 0
+    unknown: int = 0
+
+
+def _usage_parts(raw: list[Json]) -> tuple[UsagePart, ...]:
+    return tuple(map(UsagePart.of, raw))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Usage(_Answer):
+    """What the answers of an endpoint used; without the scope `admin` only your own.
+
+    `since`: time from which it is counted; None where it is not.
+    """
+
+    endpoint: str
+    begin: Annotated[datetime, _time, "from"]
+    end: Annotated[datetime, _time, "to"]
+    since: TimeOrNone = None
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    answers: int = 0
+    unknown: int = 0
+    parts: Annotated[tuple[UsagePart, ...], _usage_parts] = ()
+
+
 def _parts(raw: list[Json]) -> tuple[ReceiptPart, ...]:
     return tuple(map(ReceiptPart.of, raw))
 
@@ -233,6 +286,7 @@ class Receipt(_Answer):
     parts: Annotated[tuple[ReceiptPart, ...], _parts] = ()
     runs: Annotated[tuple[ReceiptRun, ...], _runs] = ()
     queue: Annotated[ReceiptQueue | None, _queue] = None
+    usage: Annotated[ReceiptUsage | None, _receipt_usage] = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,6 +16,7 @@ from parkmeter.config.diagnostics import NO_ENDPOINT, SEVERAL_MISTAKES
 from parkmeter.config.gateway import GatewaySettings
 from parkmeter.config.hours import HoursTexts, too_long
 from parkmeter.config.http_names import check_headers
+from parkmeter.config.model_ids import ModelIdTexts, repeated_ids
 from parkmeter.config.notify import NotifySettings
 from parkmeter.config.section import (
     Minutes,
@@ -76,6 +77,19 @@ class EndpointSettings(Section):
         "command. Default: the gateway's own.",
     )
     api_resource: str = Field("", description="Path for prompts, one segment. Default: the name.")
+    aliases: ModelIdTexts = Field(
+        (),
+        description="Further names for its model below /v1, beside the endpoint's own, such as one "
+        "that a client insists on.",
+        examples=[["gpt-4o-mini"]],
+    )
+    models: ModelIdTexts = Field(
+        (),
+        description="Ids by which its server knows its models, the usual one first. A request "
+        "below /v1 by name or alias is sent on with the first. Default: what the server lists at "
+        "/v1/models once it is ready.",
+        examples=[["Qwen/Qwen3-8B"]],
+    )
     health: str = Field("/ping", description="Path whose GET returns 200 once the server is ready.")
     health_timeout_seconds: Seconds = Field(
         5, description="Seconds until a health check times out."
@@ -241,6 +255,7 @@ class Settings(Section):
         if not self.endpoints:
             mistakes.append(((), NO_ENDPOINT, None))
         taken: dict[str, str] = {}
+        named: dict[str, str] = {}
         for name, endpoint in self.endpoints.items():
             path = ("endpoints", name)
             if not re.fullmatch(ENDPOINT_NAME, name):
@@ -251,6 +266,7 @@ class Settings(Section):
             if mistake := _resource_mistake(resource, taken):
                 mistakes.append(((*path, "api_resource"), mistake, resource))
             taken.setdefault(resource, name)
+            mistakes += repeated_ids(name, self.endpoints, named)
             longest = timedelta(minutes=endpoint.max_minutes_ahead)
             if mistake := too_long(endpoint.hours, longest):
                 mistakes.append(((*path, "hours"), mistake, endpoint.hours[0]))

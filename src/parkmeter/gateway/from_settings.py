@@ -49,6 +49,8 @@ def routes(settings: Settings) -> Routes:
             paths=endpoint.paths,
             cookies=endpoint.cookies,
             own_headers=OwnHeaders.of(endpoint.upstream_headers, persons),
+            aliases=endpoint.aliases,
+            models=endpoint.models,
             device=endpoint.device,
             limits=Limits(
                 max_body_bytes=endpoint.max_body_bytes,

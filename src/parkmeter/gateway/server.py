@@ -180,6 +180,7 @@ class Gateway:
         def starting() -> None:
             parts.requests.start()
             parts.data_plane.serve(server.server_state.connections)
+            parts.data_plane.views_changed()  # those that were shown before
 
         self._server = server = _Server(
             config,

@@ -15,6 +15,7 @@ from parkmeter.api.extend_routes import add_extend_routes
 from parkmeter.api.feed import Feed
 from parkmeter.api.lanes import Lanes
 from parkmeter.api.log_routes import add_log_routes
+from parkmeter.api.model_routes import add_model_routes
 from parkmeter.api.token_routes import add_audit_route, add_token_routes
 from parkmeter.client_file import ClientFile
 from parkmeter.config.settings import EndpointSettings, Settings
@@ -178,7 +179,12 @@ def wire(settings: Settings, folder: StateFolder, url: str, open_files: int | No
 
     """
     clock = LocalClock()
-    gate = LocalGate(clock.now, on_idle=clock.wake, on_change=lambda: feed.notify())  # noqa: PLW0108 (made below)
+
+    def views_changed() -> None:
+        feed.notify()
+        data_plane.views_changed()
+
+    gate = LocalGate(clock.now, on_idle=clock.wake, on_change=views_changed)
     store = opened_store(folder.store)
     audit = Audit(store, clock.now)
     new_token = owner_token(settings, folder, store, audit, url)
@@ -259,6 +265,7 @@ def wire(settings: Settings, folder: StateFolder, url: str, open_files: int | No
     add_audit_route(application, control, audit)
     add_log_routes(application, control, ProcessLogs(folder.endpoints), lambda: gate.shutting_down)
     add_event_routes(application, control, feed)
+    add_model_routes(application, control, data_plane.model_ids)
     add_extend_routes(application, control, link_secret, store.entry)
     add_metrics_route(
         application,

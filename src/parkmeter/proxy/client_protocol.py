@@ -14,6 +14,7 @@ import httptools
 from parkmeter.errors import ParkmeterError
 from parkmeter.proxy.client_connection import ClientConnection, Reading
 from parkmeter.proxy.data_plane import DataPlane
+from parkmeter.proxy.front_relay import FrontRelay
 from parkmeter.proxy.parser_within import parser_within
 from parkmeter.proxy.relay import Relay
 from parkmeter.proxy.request_head import Peer, RequestHead
@@ -152,7 +153,7 @@ class GatewayProtocol(ClientConnection):
             self._upgrade_declined = request.method != "CONNECT" and (
                 target is None or not wants_upgrade(request.fields)
             )
-        if target is None:
+        if target is None or (target.listing and not self._plane.lists(target, request)):
             self._pass_to_application(request)
             self._reading = _BODY
         else:
@@ -242,7 +243,8 @@ class GatewayProtocol(ClientConnection):
         return len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
 
     def _relay(self, request: RequestHead, target: Target) -> None:
-        relay: Any = Relay(self._plane, self, request, target, self._length)
+        kind = FrontRelay if target.front else Relay
+        relay: Any = kind(self._plane, self, request, target, self._length)
         if not self.parser.should_keep_alive() or (
             self.parser.should_upgrade() and not self._upgrade_declined
         ):

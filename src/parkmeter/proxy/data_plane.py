@@ -4,6 +4,7 @@ It asks only the gate and the token book, both in memory, and never waits for th
 """
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Collection
 from datetime import datetime
 from typing import Any
@@ -13,11 +14,16 @@ from parkmeter.core.tokens import Scope, Token, require
 from parkmeter.errors import ParkmeterError, TokenRefusedError, UnknownEndpointError
 from parkmeter.proxy.edge import Edge
 from parkmeter.proxy.gate import LocalGate, Standing
+from parkmeter.proxy.given_ids import GivenIds
+from parkmeter.proxy.held_bytes import HeldBytes
+from parkmeter.proxy.model_lister import ModelLister
+from parkmeter.proxy.request_head import RequestHead
 from parkmeter.proxy.traffic import TrafficByEndpoint
 from parkmeter.proxy.upstream_pool import UpstreamPool
 from parkmeter.proxy.waker import WakeAttempt, Waker
 from parkmeter.web.auth import CachedToken, TokenBook
 from parkmeter.web.headers import Fields
+from parkmeter.web.model_ids import LearnedIds, ModelIds
 from parkmeter.web.refusals import PathClosedError
 from parkmeter.web.routes import Route, Routes, Target
 
@@ -47,6 +53,10 @@ class DataPlane:
         self.pool = pool or UpstreamPool()
         self.traffic = TrafficByEndpoint()
         self.edge = edge or Edge()
+        self.held_bytes = HeldBytes()
+        self.given_ids = GivenIds()
+        self._learned = LearnedIds()
+        self.model_lister = ModelLister(gate, self.pool, self._learned.learn, self._own_lines)
         self._book = book
         self._waker = waker
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -62,6 +72,32 @@ class DataPlane:
             UnknownEndpointError: there is no such endpoint.
 
         """
+        self.authenticate(header, cached)
+        return self.admit_to(target, cached)
+
+    def admit_to(self, target: Target, cached: CachedToken) -> Route:
+        """Return the route to a target, if the token that was just authenticated may use it.
+
+        Raises:
+            ScopeMissingError, UnknownEndpointError: see `authorize`.
+
+        """
+        token = cached.token
+        assert token is not None  # noqa: S101 (see above)
+        if target.route is None:
+            raise UnknownEndpointError(target.name, filter(token.covers, self.routes.names))
+        if target.name not in cached.invokes:
+            require(token, Scope.INVOKE, target.name)
+            cached.invokes.add(target.name)
+        return target.route
+
+    def authenticate(self, header: bytes, cached: CachedToken) -> Token:
+        """Return the token in this Authorization header, whatever it may do.
+
+        Raises:
+            TokenMissingError, TokenRefusedError: there is none that is valid.
+
+        """
         now, edition = self.now(), self._book.edition
         token = cached.token
         if token is None or cached.header != header or cached.edition is not edition:
@@ -69,12 +105,28 @@ class DataPlane:
             cached.remember(header, edition, token)
         elif not token.alive(now):
             raise TokenRefusedError
-        if target.route is None:
-            raise UnknownEndpointError(target.name, filter(token.covers, self.routes.names))
-        if target.name not in cached.invokes:
-            require(token, Scope.INVOKE, target.name)
-            cached.invokes.add(target.name)
-        return target.route
+        return token
+
+    def model_ids(self) -> ModelIds:
+        """Return the ids by which requests below `/v1` find their endpoint; from any thread."""
+        return self._learned.ids(self.routes)
+
+    def holds_time(self, name: str) -> bool:
+        """Return whether the meter of an endpoint holds time."""
+        return self.gate.standing(name) is not Standing.CLOSED
+
+    def lists(self, target: Target, request: RequestHead) -> bool:
+        """Return whether a server itself lists its models: it is there, or is to be waited for."""
+        serving = self.gate.standing(target.name) is Standing.SERVING
+        return serving or bool(request.prefer.wait) or request.method not in {"GET", "HEAD"}
+
+    def views_changed(self) -> None:
+        """Take note of new views of the gate; from any thread."""
+        if self._loop is None or self._loop.is_closed():
+            return
+        # Closed between the two lines, it asks no servers either.
+        with contextlib.suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(self.model_lister.look)
 
     def recognize(self, header: bytes, cached: CachedToken) -> bool:
         """Return True if this Authorization header has a valid token; it is cached as well."""
@@ -132,6 +184,10 @@ class DataPlane:
                 return view
         return None
 
+    def _own_lines(self, name: str) -> tuple[bytes, ...]:
+        route = self.routes.named(name)
+        return () if route is None else route.own_headers.lines
+
     def serve(self, connections: Collection[Any]) -> None:
         """Use this collection of the clients' connections, as it is filled. On the loop."""
         self._loop = asyncio.get_running_loop()
@@ -152,6 +208,7 @@ class DataPlane:
         Requests in flight are not disturbed.
         """
         self.gate.shut_down()
+        self.model_lister.close()
         if self._waker is not None:
             self._waker.close()
         self.pool.close()

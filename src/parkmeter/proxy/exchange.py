@@ -29,9 +29,8 @@ AHEAD_LIMIT = 64 * 1024
 """Bytes of a body that are read before they can be forwarded."""
 
 REPLAYED_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
-"""Methods that may be sent twice when a kept-alive connection turns out closed before a byte of the
-answer: only those that change nothing by definition (RFC 9110, 9.2.1), and only with the whole body
-at hand. A POST may have run already; its client gets 502 and decides."""
+"""Methods that may be sent twice when a kept-alive connection turns out closed before the answer:
+those that change nothing (RFC 9110, 9.2.1), with the whole body at hand. A POST may have run."""
 
 _REFUSED = 300
 """From this status on an answer that comes before the end of the request makes the rest useless."""
@@ -45,6 +44,7 @@ class Stage(Enum):
 
     NEW = auto()
     DENIED = auto()
+    ROUTING = auto()  # see `FrontRelay`
     HELD = auto()
     READING = auto()
     CONNECTING = auto()

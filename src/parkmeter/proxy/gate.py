@@ -43,11 +43,15 @@ def standing(view: View | None, now: datetime) -> Standing:
     return Standing.WAITING
 
 
+def _serves(view: View | None) -> bool:
+    return view is not None and view.status is _RUNNING and view.address is not None
+
+
 class LocalGate:
     """Implements `ports.Gate` where all prompts pass through this process and one event loop.
 
-    `show`, `view`, `in_flight` and `last_prompt` may be called from any thread; everything else
-    only on the loop.
+    `show`, `view`, `names`, `runs`, `in_flight` and `last_prompt` may be called from any thread;
+    everything else only on the loop.
     `now` reads the clock (aware, UTC). `on_idle(name)` is called on the loop when the last request
     in flight of an endpoint ends whose meter is closed: it must not block, nor may `on_change()`,
     which is called from any thread after a view that differs from the one before.
@@ -75,7 +79,9 @@ class LocalGate:
             slot = self._slot(view.name)
             if slot.view is not None and view.version < slot.view.version:
                 return
-            changed, slot.view = slot.view != view, view
+            changed = slot.view != view
+            slot.runs += not _serves(slot.view) and _serves(view)
+            slot.view = view
         slot.notify()
         if changed:
             self._on_change()
@@ -84,6 +90,15 @@ class LocalGate:
         """Return the newest view of this endpoint, None if none was shown yet."""
         slot = self._slots.get(name)
         return slot.view if slot is not None else None
+
+    def names(self) -> tuple[str, ...]:
+        """Return the endpoints of which anything is known."""
+        return tuple(self._slots)
+
+    def runs(self, name: str) -> int:
+        """Return how often this endpoint has become ready."""
+        slot = self._slots.get(name)
+        return slot.runs if slot is not None else 0
 
     def in_flight(self, name: str) -> int:
         """Return the number of requests being answered. Held ones are not among them."""
@@ -297,12 +312,13 @@ class _Places:
 class _Slot:
     """State of one endpoint. The counts are changed on the loop only."""
 
-    __slots__ = ("in_flight", "line", "loop", "places", "prompts", "used_at", "view")
+    __slots__ = ("in_flight", "line", "loop", "places", "prompts", "runs", "used_at", "view")
 
     def __init__(self) -> None:
         self.view: View | None = None
         self.in_flight = 0
         self.prompts = 0
+        self.runs = 0
         self.used_at: datetime | None = None
         self.line = WaitingLine()
         self.places: _Places | None = None

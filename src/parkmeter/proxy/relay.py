@@ -16,6 +16,7 @@ from parkmeter.proxy.client_side import ClientSide
 from parkmeter.proxy.data_plane import DataPlane
 from parkmeter.proxy.exchange import Exchange, Stage
 from parkmeter.proxy.gate import Permit, Standing, standing
+from parkmeter.proxy.given_ids import GIVING
 from parkmeter.proxy.held_request import HeldRequest
 from parkmeter.proxy.request_body import RequestBody
 from parkmeter.proxy.request_head import RequestHead
@@ -54,6 +55,7 @@ class Relay(Exchange):
 
     __slots__ = ("_delay", "_held", "_permit", "_permitted", "_refusal", "_route", "_token")
 
+    _body_type = RequestBody
     _delay: float
     """Seconds that a refusal has to wait."""
 
@@ -70,7 +72,7 @@ class Relay(Exchange):
         self._request = request
         self._target = target
         self._stage = _NEW
-        self._body = RequestBody(
+        self._body = self._body_type(
             length, awaits_continue=request.http11 and request.expects_continue
         )
         self._held: HeldRequest | None = None
@@ -134,6 +136,11 @@ class Relay(Exchange):
         if request.needs_admin:
             plane.require_admin(route, cached_token)
         self._body.frame(request.named, route.limits.max_body_bytes)
+        self._seek_permit()
+
+    def _seek_permit(self) -> None:
+        """Let the request in, or hold it."""
+        request, plane, route = self._request, self._plane, self._route
         if route.limits.max_in_flight is None:
             permit = plane.gate.admit(route.name, prompt=request.prompt)
         else:
@@ -144,7 +151,7 @@ class Relay(Exchange):
         seconds = self._wait_seconds()
         wake = None
         if request.prompt:
-            wake = plane.wake_call(route, cached_token.token, request.peer.client, request.fields)
+            wake = plane.wake_call(route, self._token, request.peer.client, request.fields)
         if not seconds and wake is None:
             raise self._not_admitted()
         self._held = HeldRequest(
@@ -234,6 +241,10 @@ class Relay(Exchange):
             cookies=cookies,
             own_headers=self._route.own_headers,
         )
+        self._invite()
+
+    def _invite(self) -> None:
+        """Have the client send the body, if it waits for that."""
         if self._body.awaits_continue:
             self._body.awaits_continue = False
             self._client.write(_CONTINUE)
@@ -306,3 +317,5 @@ class Relay(Exchange):
             self._plane.traffic[self._target.name].used(
                 self._token.name, self._reader, self._admitted_at, perf_counter()
             )
+            if self._target.path.startswith(GIVING):
+                self._plane.given_ids.remember(self._reader.answer_id(), self._target.name)

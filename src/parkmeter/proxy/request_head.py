@@ -25,6 +25,7 @@ from parkmeter.web.headers import (
     wants_upgrade,
 )
 from parkmeter.web.public_address import PublicAddress
+from parkmeter.web.routed_body import form_type_of
 from parkmeter.web.routes import Routes, Target
 from parkmeter.web.server_paths import SHORT, needs_admin, needs_admin_cached, plain_path
 from parkmeter.web.stage import Location, locate
@@ -52,9 +53,9 @@ class RequestHead:
     caller's credential, as the value of that header. `http11`: an answer may be chunked and its
     connection kept. `target`: its target in `routes`, as its reader found it.
     `checked_for`: the target it was checked for, and `needs_admin` what came of it: the path is
-    open to `admin` only. `prompt`: it has the model work. Prompts are
-    posted; a request that only reads (`GET /v1/models`, a probe) must neither buy time nor keep an
-    endpoint from being idle.
+    open to `admin` only. `routed`: the target that the last body behind this head was for, below
+    `/v1`. `prompt`: it has the model work. Prompts are posted; a request that only reads
+    (`GET /v1/models`, a probe) must neither buy time nor keep an endpoint from being idle.
     """
 
     def __init__(
@@ -76,6 +77,7 @@ class RequestHead:
         self.needs_admin = False
         self.routes: Routes | None = None
         self.target: Target | None = None
+        self.routed: Target | None = None
         self._head_key: tuple[bytes, bytes, bool, OwnHeaders] | None = None
         self._head = b""
 
@@ -116,10 +118,14 @@ class RequestHead:
                 if len(path) <= SHORT
                 else needs_admin(route.paths, self.method, plain_path(path))
             )
-        if b"upgrade" in self.named and wants_upgrade(self.fields):
-            raise refusals.no_upgrade()
+        self.check_upgrade()
         self.needs_admin = closed
         self.checked_for = target
+
+    def check_upgrade(self) -> None:
+        """Raise Refusal if the client asks for another protocol on this connection."""
+        if b"upgrade" in self.named and wants_upgrade(self.fields):
+            raise refusals.no_upgrade()
 
     def _read_credential(self) -> None:
         self.authorization = b""
@@ -132,6 +138,11 @@ class RequestHead:
     def location(self) -> Location:
         """Stage, path and query."""
         return locate(self.url)
+
+    @cached_property
+    def form_type(self) -> bytes:
+        """The type of a body that is a form, else empty; see `form_type_of`, which may raise."""
+        return form_type_of(self.named)
 
     @cached_property
     def prefer(self) -> Prefer:

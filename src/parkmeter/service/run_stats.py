@@ -67,6 +67,10 @@ class RunStats:
         starting = report.shown.status is Status.STARTING
         return RunSummary(self._cost(report), self._usual_start(report) if starting else None)
 
+    def usual_start(self, report: Report) -> timedelta | None:
+        """Return the usual duration of a start, whatever it does now; None if unknown."""
+        return self._usual_start(report)
+
     def _cost(self, report: Report) -> Decimal | None:
         name, meter, present = report.spec.name, report.meter, report.price.per_hour
         begin = meter.run.created_at

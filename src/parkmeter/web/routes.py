@@ -65,6 +65,10 @@ class Route:
     cookies: bool = False
     """Whether cookies pass: those of other applications on the gateway's host among them."""
     own_headers: OwnHeaders = NO_OWN_HEADERS
+    aliases: tuple[str, ...] = ()
+    """Further names for its model below `/v1`; see `model_ids`."""
+    models: tuple[str, ...] = ()
+    """The ids by which its own server knows its model, the usual one first."""
     device: str | None = None
     """The GPU that it shares with other endpoints."""
 
@@ -73,15 +77,22 @@ class Route:
 class Target:
     """The endpoint that a request is for, and the path at its server.
 
-    `route` is None for an unknown `name`; `prompt` marks the routes that take POST only.
+    `route` is None for an unknown `name`; `prompt` marks the routes that take POST only. `front`:
+    below `/v1`, for all endpoints; which one it is for is read out of the request (`name` is not).
+    `listing`: the server's list of models, which the gateway knows too while the server is away.
     """
 
     name: str
     route: Route | None
     path: bytes
     prompt: bool
+    front: bool = False
+    listing: bool = False
 
 
+_FRONT = b"v1"
+_MODELS = b"models"
+_LISTING = b"/v1/models"
 _BY_NAME = b"endpoints"
 _SUFFIX = b"/invocations"
 
@@ -90,8 +101,10 @@ class Routes:
     """The routes of all endpoints; immutable, a new configuration replaces it whole."""
 
     def __init__(self, routes: Iterable[Route] = ()) -> None:
-        known = tuple(routes)
+        self.all = known = tuple(routes)
         self.names = tuple(route.name for route in known)
+        self.most_body_bytes = max((route.limits.max_body_bytes for route in known), default=0)
+        self._named = {route.name: route for route in known}
         self.devices = {route.name: route.device for route in known}
         self._routes = {route.api_resource.encode(): route for route in known}
         prompts = [
@@ -101,21 +114,35 @@ class Routes:
         self._by_resource = dict(zip(self._routes, prompts, strict=True))
         self._by_name = {target.name.encode(): target for target in prompts}
 
+    def named(self, name: str) -> Route | None:
+        """Return the route of the endpoint with this name."""
+        return self._named.get(name)
+
     def match(self, path: bytes) -> Target | None:
         """Return the target of a raw path, or None for a path outside the data plane.
 
         `/RESOURCE` and `/endpoints/NAME/invocations` are prompts; `/RESOURCE/…` is the server's
-        `/…`, byte for byte.
+        `/…`, byte for byte. So is `/v1/…`, of the server that the request means; but the list of
+        all models, `/v1/models`, is the gateway's own.
         """
         resource, slash, rest = path[1:].partition(b"/")
         if not slash:
             return self._by_resource.get(resource)
         route = self._routes.get(resource)
         if route is not None:
-            return Target(route.name, route, slash + rest, prompt=False)
+            path = slash + rest
+            return Target(route.name, route, path, prompt=False, listing=_lists(path))
+        if resource == _FRONT:
+            if not rest or rest.partition(b"/")[0] == _MODELS:
+                return None
+            return Target("", None, path, prompt=False, front=True)
         if resource != _BY_NAME or not rest.endswith(_SUFFIX):
             return None
         name = rest.removesuffix(_SUFFIX)
         if not name or b"/" in name:
             return None
         return self._by_name.get(name) or Target(name.decode("latin-1"), None, b"", prompt=True)
+
+
+def _lists(path: bytes) -> bool:
+    return path.startswith(_LISTING) and path[len(_LISTING) :][:1] in {b"", b"/"}

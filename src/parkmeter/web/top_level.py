@@ -4,10 +4,10 @@ A prompt of 10 MiB is mostly messages and pictures, of which a gateway needs to 
 msgspec checks all of it and hands out each member as a slice; only the wanted ones are decoded.
 """
 
+import itertools
 import re
 from codecs import getincrementaldecoder
-from collections.abc import Collection
-from dataclasses import dataclass
+from collections.abc import Callable, Collection
 from enum import Enum, auto
 from typing import Any
 
@@ -30,13 +30,26 @@ class Container(Enum):
 Scalar = str | int | float | bool | None
 
 
-@dataclass(frozen=True, slots=True)
 class Member:
-    """A top-level member: its value, and where that stands: `body[begin:end]`."""
+    """A top-level member. `value`: decoded, unless it is a container."""
 
-    value: Scalar | Container
-    begin: int
-    end: int
+    __slots__ = ("_body", "_members", "value")
+
+    def __init__(self, value: Scalar | Container, body: bytes, members: list[msgspec.Raw]) -> None:
+        self.value = value
+        self._body = body
+        self._members = members
+
+    def place(self) -> tuple[int, int]:
+        """Return where the value stands: `body[begin:end]`."""
+        end = self._body.find(b"{") + 1
+        begin = end
+        for raw in self._members:
+            match = _UP_TO_VALUE.match(self._body, end)
+            assert match is not None  # noqa: S101 (msgspec has read it)
+            begin = match.end()
+            end = begin + len(raw)
+        return begin, end
 
 
 def top_level(body: bytes, names: Collection[str]) -> dict[str, Member]:
@@ -50,17 +63,16 @@ def top_level(body: bytes, names: Collection[str]) -> dict[str, Member]:
     if not body.isascii():
         _check_utf8(body)
     found: dict[str, Member] = {}
-    position = body.find(b"{") + 1
-    for name, raw in _pairs(body):
-        position = _value_after_name(body, position)
-        end = position + len(raw)
-        if name in names:
-            if name in found:
+    pairs = _pairs(body)
+    for index, name in enumerate(pairs):
+        text = name.text
+        if text in names:
+            if text in found:
                 raise InvalidRequestError(
-                    f"{name!r} stands in the body more than once; send it once.", field=name
+                    f"{text!r} stands in the body more than once; send it once.", field=text
                 )
-            found[name] = Member(_decoded(raw), position, end)
-        position = end
+            raws = list(pairs.values())[: index + 1]
+            found[text] = Member(_decoded(raws[-1]), body, raws)
     return found
 
 
@@ -74,38 +86,54 @@ class _Name:
 
 
 _PAIRS = dict[_Name, msgspec.Raw]
-_UP_TO_VALUE = re.compile(rb'[\s,]*+"(?:[^"\\]|\\.)*+"\s*+:\s*+', re.DOTALL)
+_UP_TO_VALUE = re.compile(rb'[\s,]*+"[^"\\]*+(?:\\.[^"\\]*+)*+"\s*+:\s*+', re.DOTALL)
 _Decoder = getincrementaldecoder("utf-8")
 _PIECE = 64 * 1024
+_SHORT = 64 * 1024
+"""Bytes in which there is no room for so many members that they need to be counted on the way."""
+
 _CONTAINERS = {ord("{"): Container.OBJECT, ord("["): Container.ARRAY}
 
 
-def _pairs(body: bytes) -> list[tuple[str, msgspec.Raw]]:
+def _pairs(body: bytes) -> dict[_Name, msgspec.Raw]:
     """Return all members in order, each value as the slice of the body it stands in."""
-    count = 0
-
-    def named(_type: type, text: str) -> _Name:
-        nonlocal count
-        count += 1
-        if count > MOST_MEMBERS or len(text) > LONGEST_NAME:
-            raise InvalidRequestError(
-                f"The body's top level has more than {MOST_MEMBERS} members, or one whose name is "
-                f"longer than {LONGEST_NAME} characters."
-            )
-        return _Name(text)
-
     try:
-        pairs = msgspec.json.decode(body, type=_PAIRS, dec_hook=named)
+        if len(body) <= _SHORT:
+            pairs = _short.decode(body)
+            if len(pairs) > MOST_MEMBERS:
+                raise _too_large()
+            return pairs
+        return msgspec.json.decode(body, type=_PAIRS, dec_hook=_counting_names())
     except (msgspec.DecodeError, RecursionError):
         raise InvalidRequestError("The body is not a JSON object, or is nested too deep.") from None
-    return [(name.text, raw) for name, raw in pairs.items()]
 
 
-def _value_after_name(body: bytes, position: int) -> int:
-    """Return where the value of the next member begins."""
-    match = _UP_TO_VALUE.match(body, position)
-    assert match is not None  # noqa: S101 (msgspec has read it)
-    return match.end()
+def _named(_type: type, text: str) -> _Name:
+    if len(text) > LONGEST_NAME:
+        raise _too_large()
+    return _Name(text)
+
+
+_short = msgspec.json.Decoder(_PAIRS, dec_hook=_named)
+
+
+def _counting_names() -> Callable[[type, str], _Name]:
+    """Return what makes names, and ends the reading after the last that is taken."""
+    names = itertools.count(1)
+
+    def named(type_: type, text: str) -> _Name:
+        if next(names) > MOST_MEMBERS:
+            raise _too_large()
+        return _named(type_, text)
+
+    return named
+
+
+def _too_large() -> InvalidRequestError:
+    return InvalidRequestError(
+        f"The body's top level has more than {MOST_MEMBERS} members, or one whose name is longer "
+        f"than {LONGEST_NAME} characters."
+    )
 
 
 def _decoded(raw: msgspec.Raw) -> Scalar | Container:

@@ -1,4 +1,4 @@
-"""A minimal model server: answers 200 to every GET. Its flags make it misbehave.
+"""A minimal model server: answers 200 to every request. Its flags make it misbehave.
 
 Standard library, sockets only: it must be up in some ten milliseconds, for tests wait for it.
 """
@@ -29,6 +29,7 @@ flags.add_argument("--escaped-worker-pid-file", type=Path, help="the same, in it
 flags.add_argument("--lost-worker-pid-file", type=Path, help="the same, without open files")
 flags.add_argument("--unlock", action="store_true", help="the lock of its run, as it can")
 flags.add_argument("--environment-file", type=Path, help="writes its environment there")
+flags.add_argument("--answer", default="", help="JSON in every answer")
 flags.add_argument("--device-file", type=Path, help="a GPU with memory for one: crashes if taken")
 given = flags.parse_args()
 born = time.monotonic()
@@ -79,6 +80,9 @@ for _ in range(given.say_much // 1000):
     sys.stdout.write("x" * 999 + "\n")
 sys.stdout.flush()
 
+answer = b"Content-Length: %d\r\n\r\n%b" % (len(given.answer), given.answer.encode())
+if given.answer:
+    answer = b"Content-Type: application/json\r\n" + answer
 listener = socket.create_server(("127.0.0.1", given.port), backlog=64)
 while True:
     if given.crash_after is not None:
@@ -95,4 +99,4 @@ while True:
         ready = time.monotonic() - born >= given.ready_after
         status = b"200 OK" if ready else b"503 Service Unavailable"
         with contextlib.suppress(OSError):
-            connection.sendall(b"HTTP/1.1 " + status + b"\r\nContent-Length: 0\r\n\r\n")
+            connection.sendall(b"HTTP/1.1 %b\r\n%b" % (status, answer))

@@ -65,6 +65,7 @@ export class ReceiptView {
       ["Cost", receipt.cost === null && receipt.known_cost ? `at least ${money(receipt.known_cost)}` : money(receipt.cost)],
       ["Always on", money(receipt.always_on_cost)],
       ["Saved", money(receipt.saved), receipt.saved > 0 ? "saved" : null],
+      ...tokensUsed(receipt.usage),
     ];
     this.figures.replaceChildren(...figures.map(([term, value, kind]) => h("div", { class: kind }, h("dt", {}, term), h("dd", {}, value))));
     const head = ["Token", "Hours on", "Bought", "Cost"].map((title) => h("th", { scope: "col" }, title));
@@ -91,6 +92,13 @@ export class ReceiptView {
       this.note.textContent = reasonOf(error);
     }
   }
+}
+
+/** What a million tokens cost, where the answers said what they used. */
+function tokensUsed(usage) {
+  if (!usage?.cost_per_million) return [];
+  const tokens = (usage.input_tokens + usage.output_tokens).toLocaleString("en", { notation: "compact" });
+  return [[`${tokens} tokens`, `${usage.unknown ? "at most " : ""}${money(usage.cost_per_million)} a million`]];
 }
 
 function bought(minutes) {
