@@ -52,6 +52,14 @@ def test_tokens_are_listed_without_secrets_and_revoked_by_name_or_id(server):
     assert run("token", "revoke", "first").exit_code == 7
 
 
+def test_a_token_of_an_application_is_marked_and_listed_so(server):
+    assert run("token", "create", "webui", "--speaks-for-others").exit_code == 0
+    assert server.tokens["pm_secret-1"]["speaks_for_others"] is True
+    assert "speaks for others" in run("token", "list").stdout
+    assert run("token", "create", "ada").exit_code == 0
+    assert run("token", "list").stdout.count("speaks for others") == 1
+
+
 def test_a_name_that_is_taken_is_a_conflict(server):
     assert run("token", "create", "first").exit_code == 7
 

@@ -171,7 +171,10 @@ class Relay(HeldStage):
         self._address = address_of(permit.address)
         self._cookies = cookies = self._route.cookies
         self._head = self._request.head_for(
-            self._target.path, self._address.authority, cookies=cookies
+            self._target.path,
+            self._address.authority,
+            cookies=cookies,
+            own_headers=self._route.own_headers,
         )
         if self._stream is not None:
             self._head = without_codings(self._head)
@@ -184,10 +187,12 @@ class Relay(HeldStage):
         self._client.write(_CONTINUE)
 
     def _meter_headers(self) -> bytes:
+        rule = self._plane.edge.cross_origin
+        lines = b"" if rule is None else rule.lines(self._request.named)
         if not self._permitted:
-            return b""  # a client that may not prompt learns nothing of the meter
+            return lines  # a client that may not prompt learns nothing of the meter
         waited = None if self._request.prefer.wait is None else self._wait_seconds()
-        return meter_header_lines(
+        return lines + meter_header_lines(
             self._plane.gate.view(self._route.name), self._plane.now(), waited
         )
 
