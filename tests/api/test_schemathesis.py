@@ -48,7 +48,6 @@ OPERATIONS = [
     ("GET", "/endpoints/{name}/logs"),
     ("GET", "/endpoints/{name}/receipt"),
     ("GET", "/endpoints/{name}/receipt.csv"),
-    ("GET", "/endpoints/{name}/usage"),
     ("GET", "/endpoints/{name}/timeline"),
     ("POST", "/endpoints/{name}/top-ups"),
     ("GET", "/metrics"),
@@ -61,6 +60,8 @@ OPERATIONS = [
     ("POST", "/endpoint-expiry"),
     ("POST", "/endpoints/{name}/invocations"),
     ("POST", "/{api_resource}"),
+    ("GET", "/v1/models"),
+    ("GET", "/v1/models/{model}"),
     # Last, because after it prompts rightly get 402, and 503 during the next start.
     ("POST", "/endpoints/{name}/eject"),
 ]
@@ -87,7 +88,7 @@ def test_every_operation_of_the_document_is_tried(document):
     assert known == {*OPERATIONS, *ENDLESS}
 
 
-TAKE_NOTHING = {"/health", "/whoami", "/metrics", "/tokens"}
+TAKE_NOTHING = {"/health", "/whoami", "/metrics", "/tokens", "/v1/models"}
 TRIALS = [
     (method, path, mode)
     for method, path in OPERATIONS

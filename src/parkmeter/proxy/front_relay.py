@@ -93,7 +93,8 @@ class FrontRelay(Relay):
         self._stage = _ROUTING
         self._timeouts = _TIMEOUTS
         self._upload_from = perf_counter()
-        self._invite()
+        if self._body.awaits_continue:
+            self._invite()
 
     def _authenticate(self) -> bool:
         """Return whether the token is valid; the request is refused if it is not."""
