@@ -188,7 +188,7 @@ class FrontRelay(Relay):
             self._listing = plane.model_lister.listing(name, self._address)
             if self._listing is not None:
                 self._listing.add_done_callback(lambda _done: self._guarded(self._proceed))
-                self._allow(LISTING_SECONDS, refusals.no_answer)
+                self._allow(2 * LISTING_SECONDS, refusals.no_answer)  # it ends before
         if self._listing is not None and not self._listing.done():
             return False
         self._asked = None
