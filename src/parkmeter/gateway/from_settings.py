@@ -8,7 +8,7 @@ from pathlib import Path
 from parkmeter.config.settings import EndpointSettings, Settings
 from parkmeter.core.meter import MAKE_BELIEVE
 from parkmeter.drivers.process_launch import Launch
-from parkmeter.web.routes import Limits, Route, Routes, Timeouts
+from parkmeter.web.routes import Limits, Loading, Route, Routes, Timeouts
 
 
 def launches(settings: Settings, models: Path) -> dict[str, Launch]:
@@ -45,11 +45,13 @@ def routes(settings: Settings) -> Routes:
             wakes=endpoint.wake_minutes is not None,
             paths=endpoint.paths,
             cookies=endpoint.cookies,
+            loading=Loading(endpoint.loading),
+            device=endpoint.device,
             aliases=endpoint.aliases,
             models=endpoint.models,
-            device=endpoint.device,
             limits=Limits(
                 max_body_bytes=endpoint.max_body_bytes,
+                wait_seconds=math.ceil(endpoint.wait_seconds),
                 max_wait_seconds=math.ceil(endpoint.max_wait_seconds),
                 max_waiting=endpoint.max_waiting,
                 max_in_flight=endpoint.max_in_flight,
