@@ -108,7 +108,8 @@ class FrontRelay(Relay):
 
     def _proceed(self) -> None:
         if self._stage is _ROUTING:
-            self._take_room()
+            if self._body.unsized:
+                self._take_room()
             if not self._body.complete:
                 self._await_body()
                 return
