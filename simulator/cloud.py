@@ -28,6 +28,7 @@ from simulator.cloudformation.resources import (
     ResourceKinds,
     SageMakerKind,
     ScalableTargetKind,
+    SubscriptionKind,
     TableKind,
 )
 from simulator.cloudformation.stacks import Stacks
@@ -105,8 +106,13 @@ class SimulatedCloud:
                 MotoKind(services.lock),
                 SageMakerKind(sagemaker.client()),
                 custom,
-                ScalableTargetKind(sagemaker.account),
-                TableKind(services.lock),
+                {
+                    "AWS::ApplicationAutoScaling::ScalableTarget": ScalableTargetKind(
+                        sagemaker.account
+                    ),
+                    "AWS::DynamoDB::Table": TableKind(services.lock),
+                    "AWS::SNS::Subscription": SubscriptionKind(services.lock),
+                },
             )
             self.limits = AccountLimits(sagemaker.faults.quotas)
             self.scaling = Scaling(stacks.all, sagemaker.account)

@@ -53,18 +53,17 @@ class Monitoring(Construct):
         self._dashboard(settings)
 
     def _clock_errors(self, name: str) -> aws_cloudwatch.Alarm:
-        return self._of_lambda("Errors").create_alarm(
+        return at_least(
             self,
             "ClockErrors",
-            alarm_name=name,
-            alarm_description="The clock failed to reconcile a meter in three of five minutes. "
+            self._of_lambda("Errors"),
+            name=name,
+            why="The clock failed to reconcile a meter in three of five minutes. "
             "Its log names the meter and the cause.",
             threshold=1,
-            evaluation_periods=5,
+            periods=5,
             # A single failure is retried the next minute; AWS has transient errors.
-            datapoints_to_alarm=3,
-            comparison_operator=_AT_LEAST,
-            treat_missing_data=aws_cloudwatch.TreatMissingData.NOT_BREACHING,
+            datapoints=3,
         )
 
     def _missing_heartbeat(self, name: str) -> aws_cloudwatch.Alarm:
@@ -83,44 +82,41 @@ class Monitoring(Construct):
         )
 
     def _clock_throttled(self, name: str) -> aws_cloudwatch.Alarm:
-        return self._of_lambda("Throttles").create_alarm(
+        return at_least(
             self,
             "ClockThrottled",
-            alarm_name=name,
-            alarm_description="Lambda refused to run the clock in two of five minutes: other "
+            self._of_lambda("Throttles"),
+            name=name,
+            why="Lambda refused to run the clock in two of five minutes: other "
             "functions use up the account's concurrency. Set clock_concurrency, or have the quota "
             "raised.",
             threshold=1,
-            evaluation_periods=5,
-            datapoints_to_alarm=2,
-            comparison_operator=_AT_LEAST,
-            treat_missing_data=aws_cloudwatch.TreatMissingData.NOT_BREACHING,
+            periods=5,
+            datapoints=2,
         )
 
     def _failed_custom_resource(self, name: str) -> aws_cloudwatch.Alarm:
-        return self._of_lines(FAILED_RESOURCES, "Sum", _MINUTE).create_alarm(
+        return at_least(
             self,
             "CustomResourceFailed",
-            alarm_name=name,
-            alarm_description="A deploy or destroy failed in a custom resource, perhaps leaving an "
+            self._of_lines(FAILED_RESOURCES, "Sum", _MINUTE),
+            name=name,
+            why="A deploy or destroy failed in a custom resource, perhaps leaving an "
             "endpoint that costs money. The stack's events have the cause.",
             threshold=1,
-            evaluation_periods=1,
-            comparison_operator=_AT_LEAST,
-            treat_missing_data=aws_cloudwatch.TreatMissingData.NOT_BREACHING,
+            periods=1,
         )
 
     def _endpoint_overdue(self, name: str) -> aws_cloudwatch.Alarm:
-        return self._of_lines(OVERDUE, "Maximum", _MINUTE).create_alarm(
+        return at_least(
             self,
             "EndpointOverdue",
-            alarm_name=name,
-            alarm_description=f"An endpoint has lived {OVERDUE_SECONDS // 60} minutes past its "
+            self._of_lines(OVERDUE, "Maximum", _MINUTE),
+            name=name,
+            why=f"An endpoint has lived {OVERDUE_SECONDS // 60} minutes past its "
             "meter and costs money. The journal has the cause.",
             threshold=OVERDUE_SECONDS,
-            evaluation_periods=1,
-            comparison_operator=_AT_LEAST,
-            treat_missing_data=aws_cloudwatch.TreatMissingData.NOT_BREACHING,
+            periods=1,
         )
 
     def _dashboard(self, settings: Settings) -> None:
@@ -195,6 +191,34 @@ class Monitoring(Construct):
         )
 
 
+def at_least(  # noqa: PLR0913 (the properties of an alarm)
+    scope: Construct,
+    construct_id: str,
+    metric: aws_cloudwatch.Metric | aws_cloudwatch.MathExpression,
+    *,
+    name: str,
+    why: str,
+    threshold: float,
+    periods: int,
+    datapoints: int | None = None,
+) -> aws_cloudwatch.Alarm:
+    """Return the alarm on a metric that reaches a threshold; without data all is well.
+
+    `datapoints`: how many of the `periods` must do so; None: all.
+    """
+    return metric.create_alarm(
+        scope,
+        construct_id,
+        alarm_name=name,
+        alarm_description=why,
+        threshold=threshold,
+        evaluation_periods=periods,
+        datapoints_to_alarm=datapoints,
+        comparison_operator=aws_cloudwatch.ComparisonOperator.GREATER_THAN_OR_EQUAL_TO_THRESHOLD,
+        treat_missing_data=aws_cloudwatch.TreatMissingData.NOT_BREACHING,
+    )
+
+
 def notify(alarm: aws_cloudwatch.Alarm, topic: aws_sns.ITopic) -> None:
     """Publish the beginning and the end of an alarm."""
     alarm.add_alarm_action(aws_cloudwatch_actions.SnsAction(topic))
@@ -219,21 +243,17 @@ def add_api_alarm(scope: Construct, settings: Settings) -> None:
         label="percent of requests answered 5XX",
         period=_FIVE_MINUTES,
     )
-    alarm = failing.create_alarm(
+    alarm = at_least(
         scope,
         "Failing",
-        alarm_name=f"{settings.names.prefix}-api-failing",
-        alarm_description=f"{FAILING_PERCENT} percent of the API's answers or more were 5XX for "
+        failing,
+        name=f"{settings.names.prefix}-api-failing",
+        why=f"{FAILING_PERCENT} percent of the API's answers or more were 5XX for "
         "fifteen minutes. The logs of control and inference have the causes.",
         threshold=FAILING_PERCENT,
-        evaluation_periods=3,
-        comparison_operator=_AT_LEAST,
-        treat_missing_data=aws_cloudwatch.TreatMissingData.NOT_BREACHING,
+        periods=3,
     )
     notify(alarm, topic_by_name(scope, settings))
-
-
-_AT_LEAST = aws_cloudwatch.ComparisonOperator.GREATER_THAN_OR_EQUAL_TO_THRESHOLD
 
 
 def _of_endpoint(name: str, metric: str, statistic: str) -> aws_cloudwatch.Metric:

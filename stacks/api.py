@@ -33,16 +33,15 @@ REQUESTS_A_SECOND, REQUESTS_AT_ONCE = 50, 100
 """Of each method, for so API Gateway applies a stage's limits (its guide): one client must not use
 up the account's Lambda concurrency."""
 
-OPEN_REQUESTS_A_SECOND, OPEN_REQUESTS_AT_ONCE = 10, 20
-"""Of each method in `RARELY_LOADED`: each one may be called without a token, and costs a function's
-run and up to 70 KB of traffic."""
-
-RARELY_LOADED = ("/health", "/docs", "/openapi.json", "/favicon.ico")
-OPEN_PATHS = ("/", *RARELY_LOADED, "/assets/{proxy+}")
+OPEN_PATHS = ("/", "/health", "/docs", "/openapi.json", "/favicon.ico", "/assets/{proxy+}")
 """Loaded by a browser before a token is entered. GET and HEAD only."""
 
 LINK_PATH = "/extend/{link}"
 """The link in a warning. GET shows the extension, POST applies it; the signature authorizes it."""
+
+OPEN_REQUESTS_A_SECOND, OPEN_REQUESTS_AT_ONCE = 10, 50
+"""Of each open method but the root's: a request without a token costs a function's run and up to
+70 KB of traffic. A browser loads some 25 files of the dashboard at once, and keeps them."""
 
 
 class ApiStack(Stack):
@@ -129,14 +128,7 @@ class ApiStack(Stack):
                 stage_name=STAGE,
                 throttling_rate_limit=REQUESTS_A_SECOND,
                 throttling_burst_limit=REQUESTS_AT_ONCE,
-                method_options={
-                    f"{path}/{method}": aws_apigateway.MethodDeploymentOptions(
-                        throttling_rate_limit=OPEN_REQUESTS_A_SECOND,
-                        throttling_burst_limit=OPEN_REQUESTS_AT_ONCE,
-                    )
-                    for path in RARELY_LOADED
-                    for method in ("GET", "HEAD")
-                },
+                method_options=_open_rates(),
             ),
             default_method_options=aws_apigateway.MethodOptions(
                 authorizer=self._request_authorizer(authorizer)
@@ -164,10 +156,8 @@ class ApiStack(Stack):
 
     def _open(self, api: aws_apigateway.RestApi, by_control: aws_apigateway.Integration) -> None:
         # HEAD too: monitors call /health with it, and mail scanners call links.
-        for method, path, why in (
-            *((method, path, _OPEN_BECAUSE) for path in OPEN_PATHS for method in ("GET", "HEAD")),
-            *((method, LINK_PATH, _LINK_BECAUSE) for method in ("GET", "HEAD", "POST")),
-        ):
+        for method, path in _open_methods():
+            why = _LINK_BECAUSE if path == LINK_PATH else _OPEN_BECAUSE
             made = api.root.resource_for_path(path).add_method(
                 method,
                 by_control,
@@ -200,6 +190,21 @@ class ApiStack(Stack):
                 credentials_role=self._caller, timeout=Duration.seconds(TIMEOUT_SECONDS)
             ),
         )
+
+
+def _open_methods() -> list[tuple[str, str]]:
+    """Return the methods that need no token, each with its path."""
+    loaded = [(method, path) for path in OPEN_PATHS for method in ("GET", "HEAD")]
+    return [*loaded, *((method, LINK_PATH) for method in ("GET", "HEAD", "POST"))]
+
+
+def _open_rates() -> dict[str, aws_apigateway.MethodDeploymentOptions]:
+    """Return the limits of the open methods; CDK has no form of the root that is sure to work."""
+    limits = aws_apigateway.MethodDeploymentOptions(
+        throttling_rate_limit=OPEN_REQUESTS_A_SECOND,
+        throttling_burst_limit=OPEN_REQUESTS_AT_ONCE,
+    )
+    return {f"{path}/{method}": limits for method, path in _open_methods() if path != "/"}
 
 
 _OPEN_BECAUSE = (

@@ -216,18 +216,18 @@ def _cost_of_deploying(endpoint: Endpoint, region: str) -> str:
     """Return the line that synth and deploy print: this stack costs money at once."""
     kind, count = endpoint.instance_types[0], endpoint.instance_count
     price = endpoint.prices_in(region).get(kind)
-    cost = "at its price per hour"
+    cost = ""
     if price is not None:
         # Without a prompt its queue may have no data, and then only the alarm on idling acts.
         usual, most = (
             price * count * minutes / Decimal(60)
             for minutes in (FIRST_RUN_MINUTES, FIRST_RUN_MINUTES + IDLE_MINUTES)
         )
-        cost = f"at ${price} an hour each: about ${usual:.2f}, at most ${most:.2f}"
+        cost = f" (at ${price} an hour each: about ${usual:.2f}, or at most ${most:.2f})"
     return (
-        f"Deploying this stack starts {count} x {kind} at once, until they have been idle for a "
-        f"quarter of an hour, or an hour if no prompt comes, {cost}. They count against the quota, "
-        "beside the metered endpoint's. async_queue=False leaves this stack out."
+        f"Deploying this stack starts {count} x {kind} at once, until the queue has been empty for "
+        f"a quarter of an hour, or for an hour longer if no prompt comes{cost}. They count against "
+        "the quota, beside the metered endpoint's. async_queue=False leaves this stack out."
     )
 
 

@@ -133,7 +133,9 @@ class Endpoint:
             if not is_valid(getattr(self, field_name)):
                 raise self._invalid(field_name, rule)
         if unused := self.prices.keys() - set(self.instance_types):
-            raise self._invalid("price_per_hour", f"{min(unused)} is not in instance_types")
+            raise self._invalid(
+                "price_per_hour", f"{min(unused)} is not in instance_types; remove its price"
+            )
         try:
             longest = Hours.of(self.hours).longest if self.hours else ZERO
         except ValueError as error:

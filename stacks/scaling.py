@@ -14,7 +14,7 @@ from aws_cdk import (
 )
 from constructs import Construct
 
-from stacks.alarms import notify
+from stacks.alarms import at_least, notify
 from stacks.names import VARIANT
 
 BACKLOG_FOR_EACH_INSTANCE = 5
@@ -137,16 +137,15 @@ class Scaling(Construct):
             label="instances without a queue",
             period=_FIVE_MINUTES,
         )
-        alarm = idle.create_alarm(
+        alarm = at_least(
             self,
             "Idle",
-            alarm_name=f"{endpoint_name}-idle",
-            alarm_description=f"Instances ran for {IDLE_MINUTES} minutes with an empty queue, and "
+            idle,
+            name=f"{endpoint_name}-idle",
+            why=f"Instances ran for {IDLE_MINUTES} minutes with an empty queue, and "
             "cost money: scales to zero.",
             threshold=1,
-            evaluation_periods=IDLE_MINUTES // 5,
-            comparison_operator=_AT_LEAST,
-            treat_missing_data=aws_cloudwatch.TreatMissingData.NOT_BREACHING,
+            periods=IDLE_MINUTES // 5,
         )
         notify(alarm, topic)
         made = alarm.node.default_child
@@ -182,22 +181,18 @@ class Scaling(Construct):
 
     def _report_old_prompts(self, endpoint_name: str, topic: aws_sns.ITopic) -> None:
         notify(
-            _of_queue(endpoint_name, "ApproximateAgeOfOldestRequest").create_alarm(
+            at_least(
                 self,
                 "OldPrompt",
-                alarm_name=f"{endpoint_name}-old-prompt",
-                alarm_description=f"A prompt has waited for {OLDEST_SECONDS // 60} minutes: no "
+                _of_queue(endpoint_name, "ApproximateAgeOfOldestRequest"),
+                name=f"{endpoint_name}-old-prompt",
+                why=f"A prompt has waited for {OLDEST_SECONDS // 60} minutes: no "
                 "instance could be started, or the model fails.",
                 threshold=OLDEST_SECONDS,
-                evaluation_periods=2,
-                comparison_operator=_AT_LEAST,
-                treat_missing_data=aws_cloudwatch.TreatMissingData.NOT_BREACHING,
+                periods=2,
             ),
             topic,
         )
-
-
-_AT_LEAST = aws_cloudwatch.ComparisonOperator.GREATER_THAN_OR_EQUAL_TO_THRESHOLD
 
 
 def _of_queue(endpoint_name: str, metric: str) -> aws_cloudwatch.Metric:

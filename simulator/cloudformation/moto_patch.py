@@ -10,7 +10,9 @@ from types import SimpleNamespace
 from typing import Any
 from unittest import mock
 
-from moto.cloudformation import models, parsing
+from moto.cloudformation import models, parsing, responses
+from moto.cloudformation.exceptions import ValidationError
+from moto.core.responses import ActionResult
 
 from simulator.cloudformation.stacks import Stacks
 from simulator.sagemaker.account import ACCOUNT
@@ -47,6 +49,7 @@ def patched_moto(stacks: Stacks) -> Iterator[None]:
     def delete_stack(backend: Any, name: str) -> None:
         for stack in list(backend.stacks.values()):
             if name in (stack.name, stack.stack_id) and stacks.ours(stack):
+                _check_not_protected(stack)
                 stacks.delete(stack, lambda deleted=stack: _mark_deleted(backend, deleted))
                 return
         moto_delete(backend, name)
@@ -73,9 +76,26 @@ def patched_moto(stacks: Stacks) -> Iterator[None]:
             (parsing, "logger", SimpleNamespace(warning=lambda *_, **__: None)),
         ):
             patches.enter_context(mock.patch.object(owner, name, replacement))
+        action, requests = _update_termination_protection, responses.CloudFormationResponse
+        patches.enter_context(
+            mock.patch.object(requests, "update_termination_protection", action, create=True)
+        )
         yield
 
 
 def _mark_deleted(backend: Any, stack: Any) -> None:
     backend.stacks.pop(stack.stack_id, None)
     backend.deleted_stacks[stack.stack_id] = stack
+
+
+def _check_not_protected(stack: Any) -> None:
+    if stack.enable_termination_protection:
+        message = f"Stack [{stack.name}] cannot be deleted while TerminationProtection is enabled"
+        raise ValidationError(message=message)
+
+
+def _update_termination_protection(request: Any) -> ActionResult:
+    """Answer an action that moto lacks."""
+    stack = request.cloudformation_backend.get_stack(request._get_param("StackName"))
+    stack.enable_termination_protection = request._get_param("EnableTerminationProtection")
+    return ActionResult({"StackId": stack.stack_id})

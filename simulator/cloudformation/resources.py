@@ -140,21 +140,48 @@ class MotoKind:
 
 
 class TableKind(MotoKind):
-    """DynamoDB's tables, with the point-in-time recovery that moto leaves out."""
+    """DynamoDB's tables, with the recovery and the change of protection that moto leaves out."""
 
     def create(self, declared: Declared) -> Any:
-        return self._recoverable(super().create(declared), declared)
+        return self._as_declared(super().create(declared), declared)
 
     def update(self, created: Any, former: dict[str, Any], declared: Declared) -> Any:
-        return self._recoverable(super().update(created, former, declared), declared)
+        return self._as_declared(super().update(created, former, declared), declared)
 
-    def _recoverable(self, table: Any, declared: Declared) -> Any:
+    def _as_declared(self, table: Any, declared: Declared) -> Any:
+        protected = declared.properties.get("DeletionProtectionEnabled", False)
         asked = declared.properties.get("PointInTimeRecoverySpecification")
-        if asked is not None:
-            with self._lock:
+        with self._lock:
+            table.deletion_protection_enabled = str(protected).lower() == "true"
+            if asked is not None:
                 tables = get_backend("dynamodb")[ACCOUNT][REGION]
                 tables.update_continuous_backups(table.name, asked)
         return table
+
+
+class SubscriptionKind:
+    """Subscriptions to topics, confirmed at once; a change is a new one."""
+
+    replaces_by_itself = False
+
+    def __init__(self, lock: threading.RLock) -> None:
+        self._lock = lock
+
+    def create(self, declared: Declared) -> PhysicalResource:
+        of = declared.properties
+        with self._lock:
+            topics = get_backend("sns")[ACCOUNT][REGION]
+            made = topics.subscribe(of["TopicArn"], of["Endpoint"], of["Protocol"])
+        return PhysicalResource(declared, made.arn)
+
+    def update(
+        self, _created: PhysicalResource, _former: dict[str, Any], declared: Declared
+    ) -> PhysicalResource:
+        return self.create(declared)
+
+    def delete(self, created: PhysicalResource, _declared: Declared) -> None:
+        with self._lock:
+            get_backend("sns")[ACCOUNT][REGION].unsubscribe(created.physical_resource_id)
 
 
 class SageMakerKind:
@@ -272,19 +299,13 @@ class ResourceKinds:
         moto: ResourceKind,
         sagemaker: ResourceKind,
         custom: ResourceKind,
-        scalable: ResourceKind,
-        tables: ResourceKind,
+        named: Mapping[str, ResourceKind],
     ) -> None:
-        self._moto, self._sagemaker, self._custom = moto, sagemaker, custom
-        self._scalable, self._tables, self._stored = scalable, tables, StoredKind()
+        self._moto, self._custom, self._stored = moto, custom, StoredKind()
+        self._named = {**dict.fromkeys(_SAGEMAKER, sagemaker), **named}
 
     def __call__(self, kind: str) -> ResourceKind:
         if kind.startswith("Custom::") or kind == "AWS::CloudFormation::CustomResource":
             return self._custom
-        if kind in _SAGEMAKER:
-            return self._sagemaker
-        if kind == "AWS::ApplicationAutoScaling::ScalableTarget":
-            return self._scalable
-        if kind == "AWS::DynamoDB::Table":
-            return self._tables
-        return self._moto if kind in parsing.get_model_map() else self._stored
+        other = self._moto if kind in parsing.get_model_map() else self._stored
+        return self._named.get(kind, other)

@@ -3,6 +3,9 @@
 import re
 from html import unescape
 
+import pytest
+from fastapi.testclient import TestClient
+
 from tests.support.control_routes import ADMIN
 
 
@@ -32,6 +35,34 @@ def test_the_document_describes_every_route_and_its_problems(front):
     for status in ("400", "401", "403", "404", "409", "413", "422", "429", "503"):
         content = top_up["responses"][status]["content"]
         assert content["application/problem+json"]["schema"] == problem_schema, status
+
+
+def test_generated_clients_get_methods_and_bodies_with_names(front):
+    document = front.client.get("/openapi.json").json()
+    operations = [one for path in document["paths"].values() for one in path.values()]
+    ids = [one["operationId"] for one in operations]
+    assert len(set(ids)) == len(ids)
+    assert {"list_endpoints", "top_up", "eject", "get_receipt", "prompt_by_name"} <= set(ids)
+    assert all(re.fullmatch("[a-z]+(_[a-z]+)*", one) for one in ids)
+    bodies = [
+        one["requestBody"]["content"]["application/json"]["schema"]
+        for one in operations
+        if "requestBody" in one
+    ]
+    named = {body["$ref"].rpartition("/")[2] for body in bodies if body}
+    assert named == {"TopUp", "Eject", "LegacyTopUp"}
+    assert named <= document["components"]["schemas"].keys()
+    assert "$defs" not in str(document)
+    top_up = document["paths"]["/endpoints/{name}/top-ups"]["post"]
+    patterns = {one["name"]: one["schema"]["pattern"] for one in top_up["parameters"]}
+    assert re.fullmatch(patterns["name"], "flan-t5")
+    assert not re.fullmatch(patterns["Idempotency-Key"], "a b")
+
+
+@pytest.mark.parametrize(("at", "server"), [("", "/"), ("/prod", "/prod")])
+def test_the_server_of_the_document_is_the_one_it_was_loaded_from(front, at, server):
+    client = TestClient(front.client.app, root_path=at)
+    assert client.get(f"{at}/openapi.json").json()["servers"] == [{"url": server}]
 
 
 def test_the_docs_page_shows_calls_to_copy(front):

@@ -81,6 +81,17 @@ def test_a_pass_code_put_there_by_hand_may_prompt_and_top_up_everywhere(door: Do
     assert "open sesame" not in repr(said)
 
 
+def test_the_digest_of_a_pass_code_can_be_put_there_in_its_place(door: Door) -> None:
+    # By the command of docs/aws.md.
+    command = "printf %s 'open sesame' | sha256sum | cut -c-64"
+    digest = subprocess.run(
+        ["sh", "-c", command], capture_output=True, check=True, text=True
+    ).stdout.strip()
+    door.by_hand(token=f"sha256:{digest}")
+    assert effect(door.ask("open sesame")) == "Allow"
+    assert door.refuses(f"sha256:{digest}")
+
+
 def test_a_token_that_was_issued_is_known_bare_and_after_bearer(door: Door) -> None:
     door.store.put_token(token("pm_one"))
     for header in ("pm_one", "Bearer pm_one", "bearer  pm_one "):

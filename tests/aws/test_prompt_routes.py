@@ -14,7 +14,7 @@ import pytest
 from parkmeter.aws import control, inference
 from parkmeter.aws.last_use import last_use
 from parkmeter.aws.prompt import LONGEST_WAIT_SECONDS
-from parkmeter.core.meter import NEVER, Phase, Run
+from parkmeter.core.meter import NEVER, Phase, Run, remove
 from simulator.sagemaker.simulator import SageMakerSimulator
 from tests.support.api_gateway import ADA, BOB, Gateway, gateway_to_control
 from tests.support.wound_sagemaker import Wound
@@ -89,6 +89,16 @@ def test_a_closed_meter_says_how_to_top_it_up(gateway: Gateway) -> None:
     url = "https://abc.execute-api.us-east-1.amazonaws.com/prod/endpoints/flan-t5/top-ups"
     assert said.document["top_up"]["url"] == url
     assert said.document["price_per_hour"] == 7.09
+
+
+def test_an_endpoint_that_was_removed_asks_for_no_time_as_none_can_be_added(
+    serving: Gateway,
+) -> None:
+    store = serving.deployment.store
+    store.commit(remove(store.load("flan-t5"), datetime.now(UTC)), [])
+    for path in (BY_NAME, "/flan"):
+        said = serving.ask("POST", path, {})
+        assert (said.status, said.document["code"]) == (410, "endpoint_removed")
 
 
 def test_a_prompt_by_name_needs_the_scope_invoke_there(serving: Gateway) -> None:

@@ -53,7 +53,7 @@ def test_prompts_that_come_together_wake_the_model_once_and_are_all_answered(gat
 
 
 def test_a_prompt_that_does_not_wait_gets_a_retry_time(gateway):
-    refused = prompt(gateway)
+    refused = prompt(gateway, Prefer="wait=0")
     assert (refused.status, refused.json["code"]) == (503, "not_serving")
     assert int(refused.headers["retry-after"]) > 0
     gateway.until("running", seconds=60)

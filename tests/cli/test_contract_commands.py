@@ -203,6 +203,23 @@ def test_an_openai_chat_is_sent_and_its_stream_shown(server):
 
 
 @pytest.mark.parametrize(
+    "error",
+    [
+        {"message": "No time left.", "code": "meter_closed", "status": 402},
+        {"message": "No time left.", "code": 500},
+    ],
+)
+def test_a_stream_that_ends_with_an_error_is_no_success(server, error):
+    begun = {"choices": [{"delta": {"content": "Hel"}}]}
+    events = [begun, {"error": error}]
+    server.prompts = lambda _body: (200, "".join(f"data: {json.dumps(e)}\n\n" for e in events))
+    ended = run("invoke", "flan-t5", "Hi", "--chat")
+    assert ended.stdout.startswith("Hel")
+    assert "No time left." in ended.stderr
+    assert ended.exit_code != 0
+
+
+@pytest.mark.parametrize(
     ("answer", "shown"),
     [
         ({"generated_texts": ["a", "b"]}, "a\nb\n"),

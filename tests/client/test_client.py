@@ -1,5 +1,6 @@
 """The client against a real gateway: a process, a store on disk, a server that answers."""
 
+import json
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -10,7 +11,13 @@ import pytest
 
 import parkmeter
 from parkmeter import Client
-from parkmeter.client import NotRunningError, ParkmeterProblem, RefusedProblem, UnreachableError
+from parkmeter.client import (
+    MeterClosedProblem,
+    NotRunningError,
+    ParkmeterProblem,
+    RefusedProblem,
+    UnreachableError,
+)
 from tests.support.contract_server import ADMIN, ContractServer
 from tests.support.gateway_process import TOKEN, GatewayProcess, ping_config
 
@@ -175,6 +182,28 @@ def test_a_stream_gives_its_events_and_a_whole_answer_gives_one(contract):
         (only,) = client.stream("flan-t5", {})
     assert only.whole
     assert only.json() == {"all": 1}
+
+
+def test_a_stream_that_the_gateway_ends_early_raises_its_problem(contract):
+    error = {"message": "No time.", "code": "meter_closed", "status": 402, "top_up": {"url": "u"}}
+    contract.prompts = lambda _asked: (
+        200,
+        f'data: {{"text": "a"}}\n\ndata: {json.dumps({"error": error})}\n\n',
+    )
+    with Client(contract.url, ADMIN) as client:
+        events = client.stream("flan-t5", {"x": 1})
+        assert next(events).json() == {"text": "a"}
+        with pytest.raises(MeterClosedProblem, match="No time") as raised:
+            next(events)
+    assert (raised.value.code, raised.value.data) == ("meter_closed", {"top_up": {"url": "u"}})
+
+
+def test_an_error_of_the_models_own_in_a_stream_is_an_event(contract):
+    theirs = {"error": {"message": "CUDA", "type": "InternalServerError", "code": 500}}
+    contract.prompts = lambda _asked: (200, f"data: {json.dumps(theirs)}\n\n")
+    with Client(contract.url, ADMIN) as client:
+        (event,) = client.stream("flan-t5", {"x": 1})
+    assert event.json() == theirs
 
 
 def test_what_a_model_says_of_its_own_failure_survives(contract):

@@ -1,5 +1,6 @@
 """Requests that the client retries, those that it does not, and for how long."""
 
+import json
 import socket
 import threading
 import time
@@ -16,6 +17,7 @@ from parkmeter.client import (
     ParkmeterProblem,
     RefusedProblem,
     UnreachableError,
+    transport,
 )
 from tests.support.contract_server import ADMIN, ContractServer, endpoint, problem
 
@@ -202,6 +204,30 @@ def test_a_prompt_waits_for_an_endpoint_on_its_way_and_tells_why(server, client)
     assert reply.json() == {"echo": {"text_inputs": "hi"}}
     assert [reason.detail for reason in reasons] == ["'flan-t5' is starting: loading."] * 3
     assert server.seen[0][2]["prefer"] == "wait=20"
+
+
+def test_a_prompt_that_was_held_is_sent_again_without_another_wait(server, client, monkeypatch):
+    monkeypatch.setattr(transport, "_LONGEST_PAUSE", 0.0)  # as if the answer had taken that long
+    held = {"Retry-After": "60", "Preference-Applied": "wait=20"}
+    server.failures = [(*problem(503, "not_serving", "Loading."), held)]
+    assert client.invoke("flan-t5", {"text_inputs": "hi"}, wait=20).json()
+
+
+def test_a_stream_whose_start_takes_longer_than_one_hold_is_asked_for_again(server, client):
+    error = {"message": "'flan-t5' is starting.", "code": "not_serving", "status": 503}
+    progress = {"id": "chatcmpl-parkmeter", "choices": [{"delta": {"reasoning_content": "…"}}]}
+    events = [[progress, {"error": error}], [{"text": "a"}]]
+    server.prompts = lambda _asked: (
+        200,
+        "".join(f"data: {json.dumps(event)}\n\n" for event in events.pop(0)),
+    )
+    reasons = []
+    got = list(client.stream("flan-t5", {}, wait=20, on_wait=reasons.append))
+    assert [event.json() for event in got] == [progress, {"text": "a"}]
+    assert [reason.detail for reason in reasons] == ["'flan-t5' is starting."]
+    events = [[{"text": "a"}, {"error": error}]]
+    with pytest.raises(NotServingProblem):  # it has begun: a repetition would be a second answer
+        list(client.stream("flan-t5", {}, wait=20))
 
 
 def test_without_wait_a_prompt_to_an_endpoint_on_its_way_fails_at_once(server, client):

@@ -35,3 +35,10 @@ def test_the_shipped_model_is_under_five_megabytes():
 
     folder = Path(parkmeter.__file__).parent / "model_server" / "demo"
     assert 0 < sum(file.stat().st_size for file in folder.iterdir()) < 5_000_000
+
+
+def test_what_deploys_to_aws_can_also_examine_the_deployment():
+    lines = (Path(__file__).parents[2] / "requirements.txt").read_text(encoding="utf-8")
+    extras = re.search(r"^--editable \.\[(.*)\]$", lines, re.MULTILINE)
+    assert extras is not None
+    assert set(extras[1].split(",")) == {"aws", "cdk"}

@@ -9,7 +9,7 @@ import pytest
 from parkmeter.core.meter import Status
 from parkmeter.web.routes import Limits
 from tests.support.gateway_at_work import NOON, Gateway, gateway, on_both_loops, until, waiting
-from tests.support.scripted_upstream import OK, answering, upstream
+from tests.support.scripted_upstream import OK, ServerEnd, answering, upstream
 
 WAIT = "Prefer: wait=60\r\n"
 
@@ -33,6 +33,93 @@ async def test_a_held_request_is_forwarded_when_the_endpoint_serves():
         shower.join()
     assert (reply.status, reply.body) == (200, b"{}")
     assert reply.fields["preference-applied"] == "wait=60"
+
+
+@on_both_loops
+async def test_an_unchanged_prompt_is_held_while_its_endpoint_starts():
+    async with upstream(answering(OK)) as model, gateway(limits=Limits(wait_seconds=50)) as meter:
+        meter.show(Status.STARTING)
+        client = await meter.client()
+        await client.ask()
+        await held(meter)
+        meter.show(address=model.address)
+        reply = await client.reply()
+    assert reply.status == 200
+    assert "preference-applied" not in reply.fields, "it preferred nothing"
+
+
+@on_both_loops
+async def test_an_unchanged_prompt_is_a_503_once_its_time_is_over():
+    async with gateway(limits=Limits(wait_seconds=1)) as meter:
+        meter.show(Status.STARTING)
+        assert (await meter.exchange()).status == 503
+
+
+@on_both_loops
+async def test_what_is_not_held_unasked_is_answered_at_once():
+    async with gateway(limits=Limits(wait_seconds=50, max_waiting=9)) as meter:
+        meter.show(Status.STARTING)
+        assert (await meter.exchange(fields="Prefer: wait=0\r\n")).status == 503
+        reading = await meter.exchange("/flan/version", None, method="GET")
+        assert reading.status == 503, "it only reads"
+        meter.show(Status.FAILED, reason="no such model")
+        assert (await meter.exchange()).status == 503, "a start that is not tried again"
+        meter.show(Status.STOPPED, minutes=0)
+        assert (await meter.exchange()).status == 402, "closed"
+
+
+@on_both_loops
+async def test_an_unchanged_prompt_waits_for_the_next_try_of_a_start():
+    async with upstream(answering(OK)) as model, gateway(limits=Limits(wait_seconds=50)) as meter:
+        meter.show(Status.FAILED, reason="out of memory", retry_at=NOON + timedelta(seconds=20))
+        client = await meter.client()
+        await client.ask()
+        await held(meter)
+        meter.show(address=model.address)
+        assert (await client.reply()).status == 200
+
+
+@on_both_loops
+async def test_an_unchanged_prompt_does_not_wait_for_a_place():
+    async def script(line: ServerEnd) -> None:
+        await line.request()
+        await line.gone()
+
+    limits = Limits(wait_seconds=50, max_in_flight=1)
+    async with upstream(script) as model, gateway(model.address, limits=limits) as meter:
+        first = await meter.client()
+        await first.ask()
+        await until(lambda: meter.gate.in_flight("flan-t5") == 1)
+        assert (await meter.exchange()).status == 429
+        first.leave()
+        await meter.at_rest()
+
+
+@on_both_loops
+async def test_no_endpoint_holds_unchanged_prompts_longer_than_its_limit():
+    async with gateway(limits=Limits(wait_seconds=50, max_wait_seconds=1)) as meter:
+        meter.show(Status.STARTING)
+        assert (await meter.exchange()).status == 503
+
+
+@pytest.mark.parametrize(
+    ("usual", "begun", "seconds"),
+    [(None, 10, "5"), (70, 40, "30"), (70, 70, "5"), (70, 90, "5"), (600, 0, "60")],
+)
+@on_both_loops
+async def test_retry_after_is_what_is_left_of_the_usual_start(usual, begun, seconds):
+    async with gateway() as meter:
+        if usual is not None:
+            meter.plane.usual_starts = {"flan-t5": timedelta(seconds=usual)}
+        meter.show(Status.STARTING, started_at=NOON - timedelta(seconds=begun))
+        assert (await meter.exchange()).fields["retry-after"] == seconds
+
+
+@on_both_loops
+async def test_a_far_next_try_is_retried_as_late_as_clients_heed():
+    async with gateway() as meter:
+        meter.show(Status.FAILED, retry_at=NOON + timedelta(minutes=5))
+        assert (await meter.exchange()).fields["retry-after"] == "60"
 
 
 @on_both_loops

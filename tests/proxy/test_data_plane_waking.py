@@ -59,6 +59,26 @@ async def test_all_that_wait_are_held_through_the_waking_and_the_start():
 
 
 @on_both_loops
+async def test_an_unchanged_prompt_is_held_through_the_waking_and_the_start():
+    core = Core()
+    core.may.set()
+    limits = Limits(wait_seconds=50)
+    async with (
+        upstream(answering(OK)) as model,
+        gateway(wake=core.wake, limits=limits) as meter,
+    ):
+        closed(meter)
+        core.outcome = lambda: meter.show(Status.STARTING)
+        client = await meter.client()
+        await client.ask(**ASK)
+        await until(lambda: meter.gate.view("flan-t5").status is Status.STARTING)
+        meter.show(address=model.address)
+        assert (await client.reply()).status == 200
+        closed(meter)
+        assert (await meter.exchange(token="t-invoke")).status == 402, "it may not wake it"
+
+
+@on_both_loops
 async def test_a_request_that_does_not_wait_is_a_503_as_soon_as_it_is_woken():
     core = Core()
     async with gateway(wake=core.wake) as meter:

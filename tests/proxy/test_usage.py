@@ -1,6 +1,7 @@
 """What answers used, on its way through the data plane and into the store."""
 
 import asyncio
+import gzip
 import json
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -15,6 +16,7 @@ from parkmeter.proxy.traffic import MOST_NAMES, OTHERS, RATES, Traffic, TrafficB
 from parkmeter.stores.sqlite import SqliteStore
 from parkmeter.stores.sqlite_file import _MIGRATIONS
 from parkmeter.stores.sqlite_requests import SqliteRequests
+from parkmeter.web.answer_usage import Usage
 from tests.support.gateway_at_work import Gateway, gateway, on_both_loops, until
 from tests.support.scripted_upstream import ServerEnd, answering, upstream
 
@@ -50,7 +52,7 @@ async def test_what_an_answer_used_is_counted_for_the_name_of_its_token():
     ("reply", "unknown"),
     [
         (answer(b'{"text": "usage"}'), 1),
-        (answer(USAGE, more="Content-Encoding: gzip\r\n"), 1),
+        (answer(gzip.compress(USAGE), more="Content-Encoding: gzip\r\n"), 1),
         (answer(USAGE, "text/plain"), 0),
         (answer(USAGE).replace(b"200 OK", b"400 Bad Request"), 0),
     ],
@@ -131,8 +133,8 @@ class Said(AnswerReader):
         self.first_at = first_at
         self.output = output
 
-    def usage(self):
-        return 1, self.output
+    def usage(self) -> Usage:
+        return Usage(1, self.output)
 
 
 def test_speed_and_first_event_fall_into_buckets_of_their_own():

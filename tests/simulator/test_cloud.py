@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -28,10 +29,10 @@ from simulator.cdk_command import PROJECT, CdkError
 from simulator.cloud import SimulatedCloud
 from simulator.iam.account import HERE
 from tests.support import chromium, permissions
+from tests.support.cloud_requests import TOKEN, curl, page
 
 pytestmark = pytest.mark.timeout(600)
 
-TOKEN = "a pass code put there by hand"
 ENDPOINT = "parkmeter-flan-t5"
 VARIANT = f"endpoint/{ENDPOINT}/variant/AllTraffic"
 EXPIRY_PARAMETER = "/parkmeter/expiry/flan-t5"
@@ -52,21 +53,6 @@ def cloud() -> Iterator[SimulatedCloud]:
     assert started.sagemaker.bugs == []
 
 
-def curl(cloud: SimulatedCloud, path: str, *words: str, token: str | None = TOKEN):
-    """Return the answer's status, content type and document, by the real `curl`."""
-    given = () if token is None else ("-H", f"Authorization: {token}")
-    command = ["curl", "-sS", "--max-time", "60", "-w", "\n%{http_code} %{content_type}"]
-    done = subprocess.run(
-        [*command, f"{cloud.url}/prod{path}", *given, *words],
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    body, _, tail = done.stdout.rpartition("\n")
-    status, _, kind = tail.partition(" ")
-    return int(status), kind, json.loads(body or "null")
-
-
 def until(found: Callable[[], Any], within: float = 60.0) -> Any:
     """Poll `found` and return its first true result."""
     deadline = time.monotonic() + within
@@ -84,6 +70,10 @@ def status(cloud: SimulatedCloud) -> str:
 def expiry(cloud: SimulatedCloud) -> datetime:
     said = curl(cloud, "/endpoint-expiry")[2]["EndpointExpiry"]
     return datetime.strptime(said, FORMAT).replace(tzinfo=UTC)
+
+
+def published(cloud: SimulatedCloud) -> str:
+    return cloud.client("ssm").get_parameter(Name=EXPIRY_PARAMETER)["Parameter"]["Value"]
 
 
 def endpoints(cloud: SimulatedCloud) -> list[str]:
@@ -362,16 +352,6 @@ def mails(cloud) -> Callable[[], list[dict[str, str]]]:
     return received
 
 
-def page(cloud: SimulatedCloud, path: str, *, press: bool = False) -> tuple[int, str]:
-    """Open a link as a browser does, or `press` its button; return status and page."""
-    connection = http.client.HTTPConnection(urlsplit(cloud.url).netloc, timeout=60)
-    connection.request("POST" if press else "GET", path)
-    response = connection.getresponse()
-    shown = response.status, response.read().decode()
-    connection.close()
-    return shown
-
-
 def test_the_link_in_a_warnings_mail_extends_through_the_api_once(cloud, mails):
     two_minutes = f"{datetime.now(UTC) + timedelta(seconds=128):{FORMAT}}"
     cloud.client("ssm").put_parameter(Name=EXPIRY_PARAMETER, Value=two_minutes, Overwrite=True)
@@ -392,7 +372,9 @@ def test_the_link_in_a_warnings_mail_extends_through_the_api_once(cloud, mails):
     assert expiry(cloud) - before == timedelta(minutes=30)
     assert page(cloud, slash + link, press=True)[0] == 409
     assert expiry(cloud) - before == timedelta(minutes=30)
-    # Top-ups that follow others are collected for a minute, unless another event is to follow.
+    # Top-ups that follow others are collected for a minute, unless another event is to follow. An
+    # edit at the moment in which the clock publishes the top-up would be lost.
+    until(lambda: published(cloud) == f"{expiry(cloud):{FORMAT}}")
     an_hour = f"{datetime.now(UTC) + timedelta(hours=1):{FORMAT}}"
     cloud.client("ssm").put_parameter(Name=EXPIRY_PARAMETER, Value=an_hour, Overwrite=True)
     edited = "parkmeter: flan-t5 has a new expiry"
@@ -423,6 +405,24 @@ def test_an_expiry_written_by_hand_is_adopted_and_ends_the_endpoint(cloud):
     limits = cloud.sagemaker.account.scalable.most
     assert limits[f"endpoint/{ENDPOINT}-async/variant/AllTraffic"] == 0
     assert curl(cloud, "/flan-async", "-d", "{}", token=eve)[0] == 402
+
+
+def test_a_start_of_twenty_minutes_that_is_given_up_is_deleted_when_sagemaker_permits_it(cloud):
+    account, twenty = cloud.sagemaker.account, timedelta(minutes=20)
+
+    def state() -> str | None:
+        there = {endpoint.name: endpoint.status for endpoint in account.endpoints()}
+        return there.get(ENDPOINT)
+
+    usual, account.delays = account.delays, replace(account.delays, create=twenty)
+    assert curl(cloud, "/endpoint-expiry", "-d", '{"minutes": 30}')[0] == 200
+    until(lambda: state() == "Creating")
+    account.delays = usual
+    curl(cloud, "/endpoints/flan-t5/eject", "-X", "POST")
+    until(lambda: status(cloud) == "stopping")
+    assert state() == "Creating"
+    account.hurry(twenty)
+    until(lambda: state() is None)
 
 
 def test_a_top_up_starts_it_again(cloud):

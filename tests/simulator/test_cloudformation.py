@@ -292,3 +292,58 @@ def test_what_happens_reaches_the_functions_whose_rules_ask_for_it(cloud):
     assert received[0] == {"kind": "tick"}
     assert received[1]["detail-type"] == "Parameter Store Change"
     assert received[1]["detail"] == {"name": "/watched/b", "operation": "Create", "type": "String"}
+
+
+# ── Protection and subscriptions ────────────────────────────────────────────────────────────────
+
+
+def test_a_stack_with_termination_protection_is_deleted_after_it_is_switched_off(cloud):
+    client = cloud.client("cloudformation")
+    assert deploy(cloud, "kept", {"One": parameter("/kept", "1")}) == "CREATE_COMPLETE"
+    client.update_termination_protection(StackName="kept", EnableTerminationProtection=True)
+    assert client.describe_stacks(StackName="kept")["Stacks"][0]["EnableTerminationProtection"]
+    with pytest.raises(ClientError, match="TerminationProtection is enabled"):
+        client.delete_stack(StackName="kept")
+    client.update_termination_protection(StackName="kept", EnableTerminationProtection=False)
+    gone(cloud, "kept")
+
+
+def test_a_protected_table_fails_the_delete_of_its_stack_until_it_is_unprotected(cloud):
+    def table(*, protected: bool) -> dict[str, object]:
+        properties = {
+            "TableName": "guarded",
+            "AttributeDefinitions": [{"AttributeName": "k", "AttributeType": "S"}],
+            "KeySchema": [{"AttributeName": "k", "KeyType": "HASH"}],
+            "BillingMode": "PAY_PER_REQUEST",
+            "DeletionProtectionEnabled": protected,
+        }
+        return {"Table": {"Type": "AWS::DynamoDB::Table", "Properties": properties}}
+
+    assert deploy(cloud, "guarded", table(protected=False)) == "CREATE_COMPLETE"
+    assert deploy(cloud, "guarded", table(protected=True)) == "UPDATE_COMPLETE"
+    cloud.client("cloudformation").delete_stack(StackName="guarded")
+    assert ended(cloud, "guarded") == "DELETE_FAILED"
+    tables = cloud.client("dynamodb")
+    tables.update_table(TableName="guarded", DeletionProtectionEnabled=False)
+    gone(cloud, "guarded")
+    assert "guarded" not in tables.list_tables()["TableNames"]
+
+
+def test_an_address_of_a_template_is_subscribed_to_its_topic_and_replaced_by_another(cloud):
+    def mails(address: str) -> dict[str, object]:
+        subscription = {"TopicArn": {"Ref": "Topic"}, "Protocol": "email", "Endpoint": address}
+        return {
+            "Topic": {"Type": "AWS::SNS::Topic", "Properties": {"TopicName": "mails"}},
+            "Mail": {"Type": "AWS::SNS::Subscription", "Properties": subscription},
+        }
+
+    def subscribed() -> list[str]:
+        return [
+            one["Endpoint"] for one in cloud.client("sns").list_subscriptions()["Subscriptions"]
+        ]
+
+    for address in ("ada@example.org", "bob@example.org"):
+        deploy(cloud, "mails", mails(address))
+        assert subscribed() == [address]
+    gone(cloud, "mails")
+    assert subscribed() == []

@@ -98,7 +98,7 @@ def test_the_stage_is_the_ancestors_and_bodies_pass_untouched(seed: Templates):
         assert method["Integration"]["TimeoutInMillis"] == 29_000
 
 
-def test_what_costs_without_a_token_has_a_lower_rate(seed: Templates):
+def test_what_is_open_has_a_lower_rate(seed: Templates):
     settings = seed.one(STACK, "AWS::ApiGateway::Stage")["Properties"]["MethodSettings"]
     rates = {
         (one["HttpMethod"], one["ResourcePath"]): one["ThrottlingRateLimit"] for one in settings
@@ -106,12 +106,9 @@ def test_what_costs_without_a_token_has_a_lower_rate(seed: Templates):
     assert rates == {
         # API Gateway applies it to each method by itself, not to the stage as a whole.
         ("*", "/*"): 50,
-        **{
-            (method, f"/~1{path}"): 10
-            for method in ("GET", "HEAD")
-            for path in ("health", "docs", "openapi.json", "favicon.ico")
-        },
+        **{(method, "/" + path.replace("/", "~1")): 10 for method, path in OPEN if path != "/"},
     }
+    assert ("GET", "/~1assets~1{proxy+}") in rates
 
 
 def test_the_gateways_own_errors_are_problems_with_the_handlers_codes(seed: Templates):

@@ -110,4 +110,4 @@ def test_the_synthesis_says_what_deploying_it_costs(seed: Templates):
     ((level, text),) = seed.messages[STACK]
     assert level == "info"
     assert "starts 1 x ml.g5.12xlarge at once" in text
-    assert "about $2.95, at most $10.04" in text
+    assert "(at $7.09 an hour each: about $2.95, or at most $10.04)" in text

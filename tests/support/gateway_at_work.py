@@ -215,10 +215,11 @@ class Gateway:
         reason: str = "serving",
         retry_at: datetime | None = None,
         device: str | None = None,
+        started_at: datetime | None = None,
     ) -> None:
         self._version += 1
         close = self.clock.now() + timedelta(minutes=minutes)
-        seen = status, reason, address, retry_at, device
+        seen = status, reason, address, retry_at, device, started_at
         self.gate.show(View(name, self._version, close, close, *seen))
 
     def revoke(self, token_id: str) -> None:

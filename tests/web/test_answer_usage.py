@@ -53,7 +53,7 @@ def at_end(document: object) -> Usage:
         ({"type": "duration", "seconds": 9}, (None, None)),
         ({"input_tokens": -1, "output_tokens": 10**12}, (None, None)),
         ({"prompt_tokens": "9", "completion_tokens": 12}, (None, None)),
-        ({"prompt_tokens": 10**30, "completion_tokens": 1}, (None, 1)),
+        ({"prompt_tokens": 10**30, "completion_tokens": 1}, (None, None)),
         ({}, (None, None)),
         (None, (None, None)),
         ([1], (None, None)),

@@ -167,7 +167,11 @@ def _confirmed(run: Run) -> bool:
 
 
 def _arguments() -> Any:
-    parser = argparse.ArgumentParser(prog="make smoke-aws", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="make smoke-aws",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument("--yes", action="store_true", help="start without asking")
     parser.add_argument("--region", help="default: that of the AWS settings")
     parser.add_argument("--instance-type", default=INSTANCE_TYPE)

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 from fastapi import FastAPI, Query, Request
 from fastapi.responses import JSONResponse
+from fastapi.routing import APIRoute
 
 from parkmeter._version import __version__
 from parkmeter.api.dashboard_routes import add_dashboard_routes
@@ -53,6 +54,7 @@ def control_app(context: ApiContext) -> FastAPI:
         docs_url=None,
         redoc_url=None,
         responses=problems(401, 403),
+        generate_unique_id_function=_operation_id,
     )
     add_endpoint_routes(app, context)
     add_legacy_routes(app, context)
@@ -66,6 +68,11 @@ def control_app(context: ApiContext) -> FastAPI:
     app.add_middleware(LineFeedMiddleware)
     complete_document(app, whole_servers=context.whole_servers)
     return app
+
+
+def _operation_id(route: APIRoute) -> str:
+    """Return the name of a route's function, which generated clients call their method."""
+    return route.name
 
 
 class JsonLine(JSONResponse):
@@ -114,7 +121,7 @@ def _add_gateway_routes(app: FastAPI, context: ApiContext) -> None:
     known = known_token.dependency
 
     @app.get("/health", tags=["gateway"], responses=problems(503), response_model_exclude_none=True)
-    async def health(request: Request, verbose: Verbose = None) -> Health:
+    async def get_health(request: Request, verbose: Verbose = None) -> Health:
         """Return 200 if the gateway can do its work, 503 with `reasons` if not. Needs no token.
 
         `?verbose` adds the figures, for a token with `admin` for all endpoints.

@@ -8,11 +8,15 @@ from typing import Annotated, Any, Protocol
 
 from fastapi import Depends, Header, Path, Query, Request, Response, Security
 from fastapi.security import APIKeyHeader
+from pydantic import Field
+from pydantic.json_schema import SkipJsonSchema
 
 from parkmeter.api.lanes import Lanes
+from parkmeter.api.request_body import KEY
 from parkmeter.api.schemas import Endpoint
 from parkmeter.core.receipt import QueueUse
 from parkmeter.core.report import Report
+from parkmeter.core.reserved import ENDPOINT_NAME
 from parkmeter.core.tokens import Token
 from parkmeter.errors import ParkmeterError, ScopeMissingError, TokenRefusedError
 from parkmeter.ports import RequestCounts, UsageCounts
@@ -27,19 +31,32 @@ from parkmeter.web.persons import Persons
 
 _header = APIKeyHeader(name="Authorization", scheme_name="token", auto_error=False)
 
-Name = Annotated[str, Path(description="Name of the endpoint.", examples=["flan-t5"])]
+# Patterns are for the document only: an unknown name is a 404, whatever it looks like. An optional
+# parameter is left out, never null.
+Name = Annotated[
+    str,
+    Path(
+        description="Name of the endpoint.",
+        examples=["flan-t5"],
+        json_schema_extra={"pattern": f"^{ENDPOINT_NAME}$"},
+    ),
+]
 IdempotencyKey = Annotated[
-    str | None,
+    str | SkipJsonSchema[None],
     Header(
         alias="Idempotency-Key",
         description="Makes a retry safe: 1 to 255 visible ASCII characters, kept 7 days.",
         examples=["4f0a5a8e-monday"],
+        json_schema_extra={"pattern": f"^{KEY}$"},
     ),
 ]
 
 
 Limit = Annotated[int, Query(ge=1, le=500, description="Most lines.")]
-Before = Annotated[int | None, Query(ge=1, le=2**53, description="Only lines with a lower number.")]
+Before = Annotated[
+    Annotated[int, Field(ge=1, le=2**53)] | SkipJsonSchema[None],
+    Query(description="Only lines with a lower number."),
+]
 
 
 class _Uncounted:

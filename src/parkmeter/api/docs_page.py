@@ -79,7 +79,8 @@ def docs_page(document: dict[str, Any], base_url: str) -> str:
     for path, operations in document["paths"].items():
         for method, operation in operations.items():
             tag = (operation.get("tags") or ["other"])[0]
-            parts.setdefault(tag, []).append(_operation(method, path, operation, base_url))
+            body = _example(operation.get("requestBody"), document["components"]["schemas"])
+            parts.setdefault(tag, []).append(_operation(method, path, operation, base_url, body))
     sections = "".join(f"<h2>{escape(tag)}</h2>{''.join(ops)}" for tag, ops in parts.items())
     info = document["info"]
     return (
@@ -92,7 +93,9 @@ def docs_page(document: dict[str, Any], base_url: str) -> str:
     )
 
 
-def _operation(method: str, path: str, operation: dict[str, Any], base_url: str) -> str:
+def _operation(
+    method: str, path: str, operation: dict[str, Any], base_url: str, body: dict[str, Any] | None
+) -> str:
     rows = [
         (f"{parameter['name']} ({parameter['in']})", parameter.get("description", ""))
         for parameter in operation.get("parameters", [])
@@ -105,11 +108,13 @@ def _operation(method: str, path: str, operation: dict[str, Any], base_url: str)
     table = "".join(f"<tr><td>{escape(a)}</td><td>{_code(b)}</td></tr>" for a, b in rows)
     return (
         f"<h3><b>{method.upper()}</b> {escape(path)}</h3>{_prose(operation.get('description', ''))}"
-        f"<pre>{escape(_curl(method, path, operation, base_url))}</pre><table>{table}</table>"
+        f"<pre>{escape(_curl(method, path, operation, base_url, body))}</pre><table>{table}</table>"
     )
 
 
-def _curl(method: str, path: str, operation: dict[str, Any], base_url: str) -> str:
+def _curl(
+    method: str, path: str, operation: dict[str, Any], base_url: str, body: dict[str, Any] | None
+) -> str:
     for parameter in operation.get("parameters", []):
         if parameter["in"] == "path":
             value = parameter["schema"].get("examples", [parameter["name"]])[0]
@@ -117,19 +122,23 @@ def _curl(method: str, path: str, operation: dict[str, Any], base_url: str) -> s
     line = f"curl {base_url}{path}"
     if operation.get("security"):
         line += ' -H "Authorization: $TOKEN"'
-    body = operation.get("requestBody")
     if body is not None:
-        line += f" \\\n     -d '{json.dumps(_example(body))}'"
+        line += f" \\\n     -d '{json.dumps(body)}'"
     elif method != "get":
         line += f" -X {method.upper()}"
     return line
 
 
-def _example(body: dict[str, Any]) -> dict[str, Any]:
+def _example(
+    body: dict[str, Any] | None, schemas: dict[str, dict[str, Any]]
+) -> dict[str, Any] | None:
+    """Return the example of a request's body; None for an operation that takes none."""
+    if body is None:
+        return None
     media = body["content"]["application/json"]
     if "example" in media:
         return dict(media["example"])
-    schema = media["schema"]
+    schema = schemas[media["schema"]["$ref"].rpartition("/")[2]]
     others = {name for form in schema.get("oneOf", [])[1:] for name in form["required"]}
     return {
         key: value["examples"][0]

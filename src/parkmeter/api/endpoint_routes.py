@@ -21,7 +21,7 @@ def add_endpoint_routes(app: FastAPI, context: ApiContext) -> None:
     service, known_token, lanes = context.service, token_of(context), context.lanes
 
     @app.get("/endpoints", tags=["endpoints"], responses=problems(503))
-    async def endpoints(token: Token = known_token) -> Endpoints:
+    async def list_endpoints(token: Token = known_token) -> Endpoints:
         """Return all endpoints: status, time left, price."""
 
         def shapes() -> list[Endpoint]:
@@ -31,7 +31,7 @@ def add_endpoint_routes(app: FastAPI, context: ApiContext) -> None:
         return Endpoints(endpoints=await lanes.reads.run(token.id, shapes))
 
     @app.get("/endpoints/{name}", tags=["endpoints"], responses=problems(404, 503))
-    async def endpoint(name: Name, token: Token = known_token) -> Endpoint:
+    async def get_endpoint(name: Name, token: Token = known_token) -> Endpoint:
         """Return one endpoint: status, time left, price."""
         may_see(token, name)
         return await lanes.reads.run(token.id, lambda: context.shape(service.report(name)))

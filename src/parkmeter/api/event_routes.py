@@ -82,7 +82,7 @@ def add_event_routes(app: FastAPI, context: ApiContext, feed: Feed[Snapshot]) ->
         responses={200: _DOCUMENTED, **problems(503)},
         response_class=StreamingResponse,
     )
-    async def events(request: Request, token: Token = known_token) -> Response:
+    async def follow_events(request: Request, token: Token = known_token) -> Response:
         """Stream the answer of `GET /endpoints` as an event `endpoints` whenever it changes.
 
         At once, then on every change (at most five times a second) and every 15 seconds; comments

@@ -12,7 +12,16 @@ from parkmeter.api.history_schemas import (
     Timeline,
     receipt_csv,
 )
-from parkmeter.api.periods import MOMENT, From, To, day_before, json_answer, moment_of
+from parkmeter.api.periods import (
+    FORMATS,
+    MOMENT,
+    From,
+    Text,
+    To,
+    day_before,
+    json_answer,
+    moment_of,
+)
 from parkmeter.api.schemas import problems
 from parkmeter.api.usage_routes import usage_on
 from parkmeter.core.journal import OPERATOR, SYSTEM
@@ -32,7 +41,7 @@ def add_history_routes(app: FastAPI, context: ApiContext) -> None:
         response_model=Journal,
         responses=problems(400, 404, 503),
     )
-    async def journal(
+    async def get_journal(
         name: Name,
         token: Token = known_token,
         limit: Limit = 50,
@@ -59,7 +68,7 @@ def add_history_routes(app: FastAPI, context: ApiContext) -> None:
         response_model=EndpointReceipt,
         responses=problems(400, 404, 503),
     )
-    async def receipt(
+    async def get_receipt(
         name: Name,
         token: Token = known_token,
         begin: From = None,
@@ -82,7 +91,7 @@ def add_history_routes(app: FastAPI, context: ApiContext) -> None:
         responses={200: _CSV, **problems(400, 404, 503)},
         response_class=Response,
     )
-    async def receipt_as_csv(
+    async def get_receipt_as_csv(
         name: Name, token: Token = known_token, begin: From = None, end: To = None
     ) -> Response:
         """Return the receipt for spreadsheets: a row for each buyer, the total, the queue's use."""
@@ -107,11 +116,16 @@ def add_history_routes(app: FastAPI, context: ApiContext) -> None:
         response_model=Timeline,
         responses=problems(400, 404, 503),
     )
-    async def timeline(
+    async def get_timeline(
         name: Name,
         token: Token = known_token,
         begin: Annotated[
-            str | None, Query(alias="from", description=f"{MOMENT} Default: a day before the end.")
+            Text,
+            Query(
+                alias="from",
+                description=f"{MOMENT} Default: a day before the end.",
+                json_schema_extra=FORMATS,
+            ),
         ] = None,
         end: To = None,
     ) -> Response:

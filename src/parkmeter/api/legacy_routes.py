@@ -3,6 +3,7 @@
 from typing import Annotated, Any
 
 from fastapi import FastAPI, Query, Request, Response
+from pydantic.json_schema import SkipJsonSchema
 
 from parkmeter.api.dependencies import (
     ApiContext,
@@ -39,10 +40,11 @@ def add_legacy_routes(app: FastAPI, context: ApiContext) -> None:
     service, known_token, lanes = context.service, token_of(context), context.lanes
 
     @app.get("/endpoint-expiry", tags=["endpoint-expiry"], responses=_DOCUMENTED)
-    async def endpoint_expiry(
+    async def get_endpoint_expiry(
         token: Token = known_token,
         name: Annotated[
-            str | None, Query(alias="EndpointName", description="Selects one of several.")
+            str | SkipJsonSchema[None],
+            Query(alias="EndpointName", description="Selects one of several."),
         ] = None,
     ) -> Any:
         """Return the expiry of each endpoint in the format of the AWS sample."""
@@ -61,7 +63,7 @@ def add_legacy_routes(app: FastAPI, context: ApiContext) -> None:
         responses={**_DOCUMENTED, **problems(400, 408, 409, 410, 413, 422, 429, 503)},
         openapi_extra=takes(LegacyTopUp),
     )
-    async def extend(
+    async def top_up_endpoint_expiry(
         request: Request,
         response: Response,
         token: Token = known_token,

@@ -39,7 +39,7 @@ def add_log_routes(
         responses={200: _DOCUMENTED, **problems(400, 404, 502)},
         response_class=StreamingResponse,
     )
-    async def log_of(
+    async def get_logs(
         name: Name,
         request: Request,
         *,

@@ -9,6 +9,8 @@ from fastapi import FastAPI
 
 from parkmeter.api.schemas import Problem, problems
 
+_REFERENCE = "#/components/schemas/"
+
 PROMPT_EXAMPLE = {
     "text_inputs": "write a story about beautiful weather on a tropical island.",
     "max_length": 50,
@@ -57,13 +59,18 @@ def complete_document(app: FastAPI, *, whole_servers: bool) -> None:
 
 def _completed(document: dict[str, Any], whole_servers: bool) -> dict[str, Any]:  # noqa: FBT001
     schemas = document["components"]["schemas"]
-    problem = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
-    schemas |= problem.pop("$defs") | {"Problem": problem}
+    _add_schema(schemas, Problem.model_json_schema(ref_template=_REFERENCE + "{model}"))
     for name in ("HTTPValidationError", "ValidationError"):
         schemas.pop(name, None)
     for path in document["paths"].values():
         for operation in path.values():
             _describe_our_answers(operation)
+            if body := operation.get("requestBody"):
+                media = body["content"]["application/json"]
+                if "title" in media["schema"]:
+                    media["schema"] = _add_schema(schemas, media["schema"])
+    # `/openapi.json` names the server it was loaded from instead.
+    document["servers"] = [{"url": "http://127.0.0.1:8080/prod"}]
     headers = [_PREFER if whole_servers else _PREFER_ON_AWS]
     by_name = _prompt(
         "Send a prompt by the endpoint's name; otherwise the same.", "name", "flan-t5", headers
@@ -73,6 +80,13 @@ def _completed(document: dict[str, Any], whole_servers: bool) -> dict[str, Any]:
     by_resource = _prompt(about, "api_resource", "flan", headers)
     document["paths"]["/{api_resource}"] = {"post": by_resource}
     return document
+
+
+def _add_schema(schemas: dict[str, Any], schema: dict[str, Any]) -> dict[str, Any]:
+    """Move a schema and its definitions among the document's; return the reference to it."""
+    schemas |= schema.pop("$defs", {})
+    schemas[schema["title"]] = schema
+    return {"$ref": _REFERENCE + schema["title"]}
 
 
 def _describe_our_answers(operation: dict[str, Any]) -> None:
@@ -93,7 +107,7 @@ def _describe_our_answers(operation: dict[str, Any]) -> None:
         operation["responses"].setdefault(str(status), answer)
 
 
-_REFUSALS = (400, 401, 402, 403, 404, 408, 413, 429, 502, 503, 504)
+_REFUSALS = (400, 401, 402, 403, 404, 408, 410, 413, 429, 502, 503, 504)
 
 
 def _prompt(
@@ -102,7 +116,10 @@ def _prompt(
     answers: dict[Any, Any] = {
         "200": {
             "description": "The model's answer.",
-            "content": {"application/json": {"example": {"generated_texts": ["…"]}}},
+            "content": {
+                "application/json": {"example": {"generated_texts": ["…"]}},
+                "*/*": {},
+            },
         },
         **{str(status): answer for status, answer in problems(*_REFUSALS).items()},
     }
@@ -123,8 +140,11 @@ def _prompt(
             *headers,
         ],
         "requestBody": {
-            "required": True,
-            "content": {"application/json": {"schema": {}, "example": PROMPT_EXAMPLE}},
+            "required": False,
+            "content": {
+                "application/json": {"schema": {}, "example": PROMPT_EXAMPLE},
+                "*/*": {"schema": {}},
+            },
         },
         "responses": answers,
     }

@@ -1,9 +1,10 @@
 """Periods in requests, and long documents as answers: for routes of an endpoint's past."""
 
 from datetime import UTC, datetime, timedelta
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import Query, Response
+from pydantic.json_schema import SkipJsonSchema
 
 from parkmeter.api.schemas import Shape
 from parkmeter.errors import InvalidRequestError
@@ -11,11 +12,27 @@ from parkmeter.errors import InvalidRequestError
 MOMENT = "ISO 8601; UTC unless it has an offset; a date is its first moment."
 _A_DAY = timedelta(days=1)
 
+FORMATS: dict[str, Any] = {"anyOf": [{"format": "date"}, {"format": "date-time"}]}
+"""Forms of a moment, as the OpenAPI document has them."""
+
+Text = str | SkipJsonSchema[None]
+
 From = Annotated[
-    str | None,
-    Query(alias="from", description=f"{MOMENT} Default: the journal's first line."),
+    Text,
+    Query(
+        alias="from",
+        description=f"{MOMENT} Default: the journal's first line.",
+        json_schema_extra=FORMATS,
+    ),
 ]
-To = Annotated[str | None, Query(alias="to", description=f"{MOMENT} Default, and at most: now.")]
+To = Annotated[
+    Text,
+    Query(
+        alias="to",
+        description=f"{MOMENT} Default, and at most: now.",
+        json_schema_extra=FORMATS,
+    ),
+]
 
 
 def json_answer(shape: Shape) -> Response:

@@ -23,7 +23,8 @@ holds a connection and a task for as long as it likes."""
 
 _Shape = TypeVar("_Shape", bound=BaseModel)
 _FORM = re.compile(rb"(minutes|dollars)=([0-9]{1,9}(?:\.[0-9]{1,9})?)")
-_KEY = re.compile(r"[\x21-\x7e]{1,255}")
+KEY = r"[\x21-\x7e]{1,255}"
+_KEY = re.compile(KEY)
 
 
 async def read_json(request: Request) -> object:
@@ -63,9 +64,11 @@ async def read_json(request: Request) -> object:
 
 
 def takes(shape: type[BaseModel]) -> dict[str, Any]:
-    """Return the body of a route for the OpenAPI document, as FastAPI does not parse it itself."""
+    """Return the body of a route for the OpenAPI document, as FastAPI does not parse it itself.
+
+    `api.openapi` moves its schema among the document's, under the name of the shape.
+    """
     schema = shape.model_json_schema(ref_template="#/components/schemas/{model}")
-    schema.pop("$defs", None)  # the answers add the same schemas to the document
     required = "required" in schema or "oneOf" in schema
     return {
         "requestBody": {"required": required, "content": {"application/json": {"schema": schema}}}

@@ -220,6 +220,12 @@ class Problem(BaseModel):
     error: ProblemError
 
 
+_DOLLARS = (
+    r"^([1-9][0-9]{0,8}(\.[0-9]{1,4})?"
+    r"|0\.([1-9][0-9]{0,3}|0[1-9][0-9]{0,2}|00[1-9][0-9]?|000[1-9]))$"
+)
+
+
 class TopUp(Shape):
     """Minutes to add, or dollars to spend on them: finite, a second or more, fractions allowed."""
 
@@ -238,7 +244,12 @@ class TopUp(Shape):
         None,
         description="Adds the minutes that these buy at the present price, rounded down, at least "
         "a second. A number or text; at most 4 decimal places.",
-        json_schema_extra={"type": ["number", "string"], "exclusiveMinimum": 0},
+        json_schema_extra={
+            "anyOf": [
+                {"type": "number", "exclusiveMinimum": 0, "maximum": 10**9, "multipleOf": 0.0001},
+                {"type": "string", "pattern": _DOLLARS},
+            ]
+        },
         examples=[5],
     )
 

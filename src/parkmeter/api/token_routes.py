@@ -46,7 +46,7 @@ def add_token_routes(
     known_token, lanes = token_of(context), context.lanes
 
     @app.get("/tokens", tags=["tokens"])
-    async def tokens(token: Token = known_token) -> SeenTokens:
+    async def list_tokens(token: Token = known_token) -> SeenTokens:
         """Return all tokens and their rights. Secrets are not stored, so they are not shown."""
         require_administrator(token)
         found = await lanes.reads.run(token.id, service.tokens)
@@ -59,7 +59,7 @@ def add_token_routes(
         responses=problems(400, 408, 409, 413, 503),
         openapi_extra=takes(NewToken),
     )
-    async def issue(
+    async def issue_token(
         request: Request, response: Response, token: Token = known_token
     ) -> IssuedToken:
         """Issue a token. Only this answer has its secret.
@@ -82,7 +82,7 @@ def add_token_routes(
         return IssuedToken.of(issued, token=secret)
 
     @app.post("/tokens/{token_id}/rotate", tags=["tokens"], responses=problems(404, 409, 503))
-    async def rotate(
+    async def rotate_token(
         token_id: TokenId,
         response: Response,
         *,
@@ -105,7 +105,7 @@ def add_token_routes(
     @app.delete(
         "/tokens/{token_id}", tags=["tokens"], status_code=204, responses=problems(404, 409, 503)
     )
-    async def revoke(
+    async def revoke_token(
         token_id: TokenId, *, token: Token = known_token, cut_off: Annotated[bool, _CUT] = False
     ) -> None:
         """Revoke a token, also the caller's own; the last `admin` for all endpoints is kept.
@@ -124,7 +124,7 @@ def add_audit_route(app: FastAPI, context: ApiContext, audit: Audit) -> None:
     known_token, lanes = token_of(context), context.lanes
 
     @app.get("/audit", tags=["tokens"], responses=problems(400, 503))
-    async def audit_lines(
+    async def list_audit(
         token: Token = known_token,
         limit: Limit = 50,
         before: Before = None,

@@ -7,7 +7,9 @@ from pydantic import AwareDatetime, Field
 
 from parkmeter.api.schemas import Shape
 from parkmeter.core.audit import Record
+from parkmeter.core.reserved import ENDPOINT_NAME
 from parkmeter.core.tokens import DEFAULT_SCOPES, Scope, Token
+from parkmeter.service.tokens import MOST_MINUTES
 
 
 class SeenToken(Shape):
@@ -77,18 +79,34 @@ class IssuedToken(SeenToken):
     token: str = Field(examples=["pm_…"])
 
 
+_VISIBLE = r"^[^\x00-\x1f\x7f-\x9f]{1,64}$"
+"""The form of a name, without the list of all characters that cannot be seen."""
+
+
+_EndpointName = Annotated[str, Field(json_schema_extra={"pattern": f"^{ENDPOINT_NAME}$"})]
+
+
 class NewToken(Shape):
     """The token to create; only the name is required."""
 
-    name: str = Field(description="Its holder: the journal's `by`.", examples=["ada"])
+    name: str = Field(
+        description="Its holder: the journal's `by`. 1 to 64 visible characters.",
+        examples=["ada"],
+        json_schema_extra={"pattern": _VISIBLE},
+    )
     scopes: list[Scope] = Field(
         sorted(DEFAULT_SCOPES), description="Empty: status only.", max_length=16
     )
-    endpoints: list[str] | None = Field(None, description="null: all.", max_length=1000)
-    expires_at: AwareDatetime | None = Field(None, description="null: never.")
+    endpoints: list[_EndpointName] | None = Field(
+        None, description="null: all.", max_length=1000, json_schema_extra={"minItems": 1}
+    )
+    expires_at: AwareDatetime | None = Field(
+        None, description="In the future; null: never.", examples=["2030-01-01T00:00:00Z"]
+    )
     minutes_per_day: Annotated[float, Field(strict=True)] | None = Field(
         None,
         description="Most it may add in a day (UTC): greater than 0; null: no limit.",
+        json_schema_extra={"exclusiveMinimum": 0, "maximum": MOST_MINUTES},
     )
     speaks_for_others: bool = Field(
         default=False,

@@ -5,7 +5,7 @@ from typing import Annotated
 from fastapi import FastAPI, Query, Response
 
 from parkmeter.api.dependencies import ApiContext, Name, may_see, token_of
-from parkmeter.api.periods import MOMENT, To, json_answer, moment_of
+from parkmeter.api.periods import FORMATS, MOMENT, Text, To, json_answer, moment_of
 from parkmeter.api.schemas import problems
 from parkmeter.api.usage_schemas import EndpointUsage, ReceiptUsage
 from parkmeter.core.receipt import Receipt
@@ -24,12 +24,16 @@ def add_usage_routes(app: FastAPI, context: ApiContext) -> None:
         response_model=EndpointUsage,
         responses=problems(400, 404, 503),
     )
-    async def usage(
+    async def get_usage(
         name: Name,
         token: Token = known_token,
         begin: Annotated[
-            str | None,
-            Query(alias="from", description=f"{MOMENT} Default, and at least: `since`."),
+            Text,
+            Query(
+                alias="from",
+                description=f"{MOMENT} Default, and at least: `since`.",
+                json_schema_extra=FORMATS,
+            ),
         ] = None,
         end: To = None,
     ) -> Response:

@@ -40,8 +40,10 @@ def handler(event: dict[str, Any], _context: Any) -> None:
     if event["RequestType"] == "Delete":
         custom_resource.succeed(event, _PHYSICAL_ID)
         return
+    # CloudFormation may leave out what is empty.
     before = event.get("OldResourceProperties", {}).get("Queues", ())
-    if left := [name for name in before if name not in given["Queues"] and _has_queue(name)]:
+    after = given.get("Queues", ())
+    if left := [name for name in before if name not in after and _has_queue(name)]:
         custom_resource.fail(event, _PHYSICAL_ID, _refusal(left))
         return
     custom_resource.succeed(event, _PHYSICAL_ID, {"Quotas": _report(given["Endpoints"])[:_LONGEST]})

@@ -37,6 +37,7 @@ from parkmeter.core.meter import Meter, Status, is_open, price_of
 from parkmeter.core.status import View
 from parkmeter.core.tokens import Scope, Token, require
 from parkmeter.errors import (
+    EndpointRemovedError,
     ParkmeterError,
     TokenMissingError,
     UpstreamError,
@@ -127,6 +128,7 @@ class Inference:
         wait, meter, route = _wait_in(headers), self.meter(), None
         try:
             if not is_open(meter, began):
+                self._check_not_removed(meter)
                 route = self.route(meter)
                 woken = self._woken(route, token, event)
                 meter = self.meter() if route.wakes else meter
@@ -138,6 +140,7 @@ class Inference:
             now = self.now()
             view = View.of(meter, now)
             if not is_open(meter, now):
+                self._check_not_removed(meter)
                 base = base_of(scope_of(event, headers))
                 raise refusals.meter_closed(route or self.route(meter), view, base)
             if view.status is not Status.RUNNING or view.address is None:
@@ -149,6 +152,11 @@ class Inference:
         now = self.now()
         reply["headers"] |= meter_headers(View.of(meter, now), now, wait)
         return reply
+
+    def _check_not_removed(self, meter: Meter) -> None:
+        """Raise EndpointRemovedError where a 402 would ask for time that no meter takes."""
+        if meter.removed:
+            raise EndpointRemovedError(self.name)
 
     def _waits_on(self, woken: Answer, wait: int | None, meter: Meter) -> bool:
         """Return whether the request waits here instead of passing on control's 503."""

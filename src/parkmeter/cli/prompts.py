@@ -119,6 +119,8 @@ def _texts(events: Iterator["Event"]) -> Iterator[str]:
             if event.whole:
                 yield event.data
             continue
+        if _is_error(document) and not event.whole:
+            _model_failed(event.data)
         piece = _piece(document)
         if piece is not None:
             begun = True
@@ -158,12 +160,20 @@ def _whole(document: Any) -> str:
             return json.dumps(document, ensure_ascii=False, indent=2)
 
 
+def _is_error(document: Any) -> bool:
+    return isinstance(document, dict) and isinstance(document.get("error"), dict)
+
+
 def _model_failed(data: str) -> None:
     try:
         document = json.loads(data)
     except (ValueError, RecursionError):
         document = {}
-    detail = document.get("detail") if isinstance(document, dict) else None
+    match document:
+        case {"detail": detail} | {"error": {"message": detail}}:
+            pass
+        case _:
+            detail = None
     why = harmless(str(detail or data))
     err.print(Text.assemble(("\nThe model stopped with an error: ", "bold red"), why))
     raise typer.Exit(Exit.ERROR)

@@ -258,7 +258,8 @@ class Client(AccessCalls):
         """Send the model a prompt, as `invoke` does, and yield its answer as it is generated.
 
         The prompt is sent when the first event is requested. A model that does not stream gives one
-        event, `whole`. Closing the iterator stops the model.
+        event, `whole`. Closing the iterator stops the model. A stream that the gateway ends early,
+        such as at the close of the meter, raises its problem.
         """
         return self._prompts.pieces(_of(name), payload, Patience(wait, on_wait), content_type)
 

@@ -120,6 +120,23 @@ def problem_of(status: int, document: object, text: str) -> ParkmeterProblem:
     return kind(code, status, title, detail, members)
 
 
+def problem_in(event: object) -> ParkmeterProblem | None:
+    """Return the gateway's problem that ends a stream, if this is its event's JSON, else None.
+
+    A model's own errors in its stream are without a status, or without a code in words.
+    """
+    match event:
+        case {
+            "error": {"message": str(message), "code": str(code), "status": int(status)} as error
+        }:
+            repeated = ("message", "code", "status", "type", "param")
+            data = {key: value for key, value in error.items() if key not in repeated}
+            kind = _KINDS.get(status, ParkmeterProblem)
+            return kind(code, status, "The stream ended early", message, data)
+        case _:
+            return None
+
+
 _KINDS: Mapping[int, type[ParkmeterProblem]] = {
     401: RefusedProblem,
     402: MeterClosedProblem,

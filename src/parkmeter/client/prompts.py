@@ -1,6 +1,7 @@
 """Prompts to a model by its endpoint's name; answers whole or streamed."""
 
 import json
+import time
 from collections.abc import Callable, Generator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
@@ -9,7 +10,7 @@ from typing import Any
 
 import httpx2
 
-from parkmeter.client.errors import NotServingProblem
+from parkmeter.client.errors import NotServingProblem, ParkmeterProblem, problem_in
 from parkmeter.client.transport import Transport, if_not_forwarded, if_unsent, timeout_of
 from parkmeter.errors import ParkmeterError
 
@@ -23,6 +24,9 @@ _HELD_SECONDS = 60
 """The longest `Prefer: wait` that is sent: proxies in between would give up."""
 
 _EVENTS = "text/event-stream"
+
+_PROGRESS = '"chatcmpl-parkmeter"'
+"""In the events by which a gateway shows that an endpoint starts; see the setting `loading`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,23 +102,35 @@ class Prompts:
     ) -> Generator[Event]:
         """Yield the model's answer as it arrives."""
         accept = "application/json" if self._transport.address.is_api_gateway else _EVENTS
+        until, begun = time.monotonic() + patience.seconds, False
         with closing(self._send(path, payload, patience, content_type, accept)) as response:
             if not response.headers.get("content-type", "").startswith(_EVENTS):
                 yield Event("message", self._read(response).decode("utf-8", "replace"), whole=True)
                 return
             try:
-                for event in httpx2.EventSource(response):
-                    yield Event(event.event, event.data)
+                for received in httpx2.EventSource(response):
+                    event = Event(received.event, received.data)
+                    if (problem := _problem_of(event)) is None:
+                        begun = begun or _PROGRESS not in event.data
+                        yield event
+                        continue
+                    left = until - time.monotonic()
+                    if begun or left < 1 or not isinstance(problem, NotServingProblem):
+                        raise problem
+                    # Its head came while the endpoint started, so this is a 503 like any other.
+                    patience.report(problem)
+                    rest = Patience(left, patience.on_wait)
+                    yield from self.pieces(path, payload, rest, content_type)
+                    return
             except httpx2.RequestError as error:
                 raise self._transport.failure(error) from error
 
     def _send(
         self, path: str, payload: Payload, patience: Patience, content_type: str, accept: str
     ) -> httpx2.Response:
-        headers = {"Accept": accept}
-        if patience.seconds >= 1:
-            # The gateway holds it if it can, else it is retried as the gateway advises.
-            headers["Prefer"] = f"wait={min(int(patience.seconds), _HELD_SECONDS)}"
+        # The gateway holds it if it can, else it is retried as the gateway advises.
+        wait = min(int(patience.seconds), _HELD_SECONDS)
+        headers = {"Accept": accept, "Prefer": f"wait={wait}"}
         body: dict[str, Any] = {"json": payload}
         if isinstance(payload, bytes | str):
             body = {"body": payload.encode() if isinstance(payload, str) else payload}
@@ -136,6 +152,16 @@ class Prompts:
             return response.read()
         except httpx2.RequestError as error:
             raise self._transport.failure(error) from error
+
+
+def _problem_of(event: Event) -> ParkmeterProblem | None:
+    """Return the gateway's problem if this event, the last one, is it."""
+    if '"error"' not in event.data:
+        return None
+    try:
+        return problem_in(event.json())
+    except ValueError:
+        return None
 
 
 def _json(text: str | bytes) -> Any:

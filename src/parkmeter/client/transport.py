@@ -155,6 +155,7 @@ class Transport:
         """Return an answer, or the error and the seconds until a retry (None: no retry)."""
         backoff = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2 ** min(attempt, 10))
         backoff *= random.uniform(0.5, 1.0)  # noqa: S311 (spreads clients out; no secret)
+        began = time.monotonic()
         try:
             response = self._http.send(request, stream=stream)
             if response.is_success:
@@ -170,11 +171,14 @@ class Transport:
             return problem, None
         seconds = response.headers.get("Retry-After", "")
         if seconds.isascii() and seconds.isdigit():
-            return problem, float(seconds[:9])
+            # One that was held has waited already; the next attempt is held again.
+            held = time.monotonic() - began >= _LONGEST_PAUSE and _HELD in response.headers
+            return problem, backoff if held else float(seconds[:9])
         return problem, backoff if response.status_code == _TOO_MANY else None
 
 
 _TOO_MANY = 429
+_HELD = "Preference-Applied"
 
 
 def document_of(response: httpx2.Response) -> Any:

@@ -8,12 +8,12 @@ from typing import Any
 from parkmeter.config.http_names import ORIGIN
 from parkmeter.config.notify import APPRISE
 from parkmeter.config.settings import (
-    ENDPOINT_NAME,
     OF_THE_ENVIRONMENT,
     PATH_SEGMENT,
     SERVER_PATH,
     Settings,
 )
+from parkmeter.core.reserved import ENDPOINT_NAME
 
 _ADDRESS = "^https?://[!-~]+$"
 

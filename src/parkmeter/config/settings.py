@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from decimal import Decimal
-from typing import Annotated, ClassVar, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 from pydantic_core import PydanticCustomError
@@ -29,11 +29,8 @@ from parkmeter.config.section import (
 from parkmeter.core.hours import EXAMPLE, Hours
 from parkmeter.core.meter import LOCAL, MAKE_BELIEVE, Price, Spec, span_of
 from parkmeter.core.money import MOST_AN_HOUR, PRICE_PLACES
-from parkmeter.core.reserved import RESERVED, RESERVED_LATER, path_of_prompts
+from parkmeter.core.reserved import ENDPOINT_NAME, RESERVED, RESERVED_LATER, path_of_prompts
 from parkmeter.core.server_environment import PASSED_ON, held_back, is_gateways_own
-
-ENDPOINT_NAME = "[a-zA-Z0-9](-*[a-zA-Z0-9]){0,62}"
-"""SageMaker's rule for endpoint names, so that a configuration can move there."""
 
 PATH_SEGMENT = "[A-Za-z0-9][A-Za-z0-9._~-]{0,62}"
 
@@ -143,8 +140,19 @@ class EndpointSettings(Section):
         30, description="Minutes added by the link in a warning, within the limit of one top-up."
     )
     max_body_bytes: int = Field(10 * 1024 * 1024, gt=0, description="Most bytes of a prompt.")
+    wait_seconds: Annotated[SecondsOrZero, Field(le=900)] = Field(
+        50,
+        description="Seconds that a prompt is held while the endpoint starts, unless it asks for "
+        "another time with `Prefer: wait`; 0: answered at once. At most max_wait_seconds.",
+    )
     max_wait_seconds: Seconds = Field(
-        120, description="Most seconds that `Prefer: wait` holds a request."
+        900, description="Most seconds that a request is held, whatever it asks for."
+    )
+    loading: Literal["off", "comments", "messages"] = Field(
+        "off",
+        description="The answer to a held request for a stream while the endpoint starts: none; a "
+        "head at once and comments every five seconds, which keep clients and proxies waiting; or, "
+        "in chats, progress that people see as reasoning.",
     )
     max_waiting: int = Field(
         64, ge=0, description="Most requests held at once, shared fairly among tokens."

@@ -1,4 +1,7 @@
-"""First path segments of the gateway's own routes, which endpoints may not or cannot have. Pure."""
+"""Names of endpoints: their form, and the paths that the gateway's own routes have. Pure."""
+
+ENDPOINT_NAME = "[a-zA-Z0-9](-*[a-zA-Z0-9]){0,62}"
+"""SageMaker's rule for endpoint names, so that a configuration can move there."""
 
 RESERVED = frozenset(
     {
@@ -17,7 +20,7 @@ RESERVED = frozenset(
         "whoami",
     }
 )
-"""Refused as an endpoint's `api_resource`."""
+"""First path segments of routes: refused as an endpoint's `api_resource`."""
 
 RESERVED_LATER = frozenset({"audit", "login", "mcp", "oauth", "people", "usage", "v1", "wallets"})
 """Taken for routes when configurations could have used them already. An endpoint with one of them

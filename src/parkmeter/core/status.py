@@ -39,7 +39,8 @@ class View:
     """The part of one meter version that the data plane and refusals need.
 
     `open_until` is the latest close; `expires_at` the close as last observed; `retry_at`: when the
-    next start is tried, if it is backing off. `device`: the one that its run is on.
+    next start is tried, if it is backing off. `device`: the one that its run is on. `started_at`:
+    when the start began that is under way.
     """
 
     name: str
@@ -51,6 +52,7 @@ class View:
     address: str | None = None
     retry_at: datetime | None = None
     device: str | None = None
+    started_at: datetime | None = None
 
     @classmethod
     def of(cls, meter: Meter, now: datetime) -> "View":
@@ -66,6 +68,7 @@ class View:
             address=meter.run.address,
             retry_at=meter.run.next_try if meter.run.phase is Phase.FAILED else None,
             device=None if meter.run.phase is Phase.ABSENT else meter.run.device,
+            started_at=meter.run.started_at if meter.run.phase is Phase.STARTING else None,
         )
 
 

@@ -9,7 +9,7 @@ from parkmeter.config.settings import EndpointSettings, Settings
 from parkmeter.core.meter import MAKE_BELIEVE
 from parkmeter.drivers.process_launch import Launch
 from parkmeter.web.headers import OwnHeaders
-from parkmeter.web.routes import Limits, Route, Routes, Timeouts
+from parkmeter.web.routes import Limits, Loading, Route, Routes, Timeouts
 
 
 def launches(settings: Settings, models: Path) -> dict[str, Launch]:
@@ -49,11 +49,13 @@ def routes(settings: Settings) -> Routes:
             paths=endpoint.paths,
             cookies=endpoint.cookies,
             own_headers=OwnHeaders.of(endpoint.upstream_headers, persons),
+            loading=Loading(endpoint.loading),
+            device=endpoint.device,
             aliases=endpoint.aliases,
             models=endpoint.models,
-            device=endpoint.device,
             limits=Limits(
                 max_body_bytes=endpoint.max_body_bytes,
+                wait_seconds=math.ceil(endpoint.wait_seconds),
                 max_wait_seconds=math.ceil(endpoint.max_wait_seconds),
                 max_waiting=endpoint.max_waiting,
                 max_in_flight=endpoint.max_in_flight,

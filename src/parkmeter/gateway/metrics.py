@@ -317,7 +317,7 @@ def add_metrics_route(  # noqa: PLR0913 (all that is measured)
     known_token = token_of(control)
 
     @app.get("/metrics", tags=["gateway"], response_class=PlainTextResponse)
-    async def metrics(token: Token = known_token) -> Response:
+    async def get_metrics(token: Token = known_token) -> Response:
         """Return the metrics of the endpoints this token covers, and of the gateway."""
         reports, values = await control.lanes.reads.run(
             token.id, lambda: (control.service.reports(), house())

@@ -41,6 +41,7 @@ from parkmeter.gateway.metrics import add_metrics_route
 from parkmeter.gateway.notifications import EventSource, receivers
 from parkmeter.gateway.owner_token import owner_token
 from parkmeter.gateway.upkeep import JournalUpkeep
+from parkmeter.gateway.usual_starts import UsualStarts
 from parkmeter.notify.dispatcher import DeliveryContext, Dispatcher
 from parkmeter.notify.log import LogNotifier
 from parkmeter.notify.top_up_counter import TopUpCounter
@@ -113,6 +114,7 @@ class Parts:
     edge: Edge
     health: HealthMonitor
     upkeep: JournalUpkeep
+    usual_starts: UsualStarts
     new_token: str | None
     models: Path
 
@@ -146,6 +148,7 @@ class Parts:
                 settings.resource_of(name),
             )
         self.service.configure(settings.specs())
+        self.usual_starts.configure(settings.endpoints)
         configure_edge(self.edge, settings.gateway)
         self.data_plane.routes = routes(settings)  # after: what follows from a head is kept for it
         busy = [name for name, one in settings.endpoints.items() if not self._provision(name, one)]
@@ -195,19 +198,28 @@ def wire(settings: Settings, folder: StateFolder, url: str, open_files: int | No
     events = EventSource(store, lambda: in_force.settings, url, link_secret)
     dispatcher = Dispatcher(DeliveryContext(store, events.event, clock.now))
     counter = TopUpCounter(EjectAudit(audit, LogNotifier(), dispatcher))
+    usual_starts = UsualStarts(store, counter)
     service = MeterService(
         {},
         store=store,
         driver=driver,
         clock=clock,
         gate=gate,
-        notifier=counter,
+        notifier=usual_starts,
         elapsed=elapsed_now,
         ejects=EjectFile(folder.unrecorded_file),
     )
     waker = Waker(lambda name, token: service.wake(name, actor_of(token)))
     edge = Edge()
-    data_plane = DataPlane(Routes(), book, gate, clock.now, waker=waker, edge=edge)
+    data_plane = DataPlane(
+        Routes(),
+        book,
+        gate,
+        clock.now,
+        waker=waker,
+        edge=edge,
+        usual_starts=usual_starts.known,
+    )
     requests = RequestCounter(data_plane.traffic, store.requests, clock.now)
     lanes = Lanes()
     health = HealthMonitor(
@@ -294,6 +306,7 @@ def wire(settings: Settings, folder: StateFolder, url: str, open_files: int | No
         edge=edge,
         health=health,
         upkeep=JournalUpkeep(store, lambda: service.names, in_force.kept, clock.now),
+        usual_starts=usual_starts,
         new_token=new_token,
         models=folder.models,
     )

@@ -4,7 +4,9 @@ A reader gets the pieces after they were passed on, and changes none. It never r
 bounded number of bytes, and what goes beyond them is unknown.
 """
 
+import re
 from collections.abc import Sequence
+from functools import lru_cache
 from time import perf_counter
 
 from parkmeter.web.answer_usage import (
@@ -30,39 +32,38 @@ _LONGEST_FIRST = 64 * 1024
 """Bytes kept of the first event, for its id."""
 
 
+_LINE_FEED = ord("\n")
+_END_OF_LINE = re.compile(rb"[\r\n]")
+
+
 class AnswerReader:
-    """Reader of an answer that cannot be read, because it is compressed.
+    """Reader of one answer. A compressed one has no `usage` that could be seen: it is unknown.
 
     `first_at`: time of the first event (`perf_counter`); None before it, and where there are none.
     """
 
-    __slots__ = ("first_at",)
-
-    def __init__(self) -> None:
-        self.first_at: float | None = None
+    # Attributes of the class as long as nothing differs: most readers live for one piece.
+    first_at: float | None = None
 
     def feed(self, data: bytes) -> None:
         """Take the next piece of the body."""
+        raise NotImplementedError
 
     def usage(self) -> Usage:
         """Return what the answer has said so far that it used."""
-        return UNKNOWN
+        raise NotImplementedError
 
     def answer_id(self) -> str | None:
         """Return the id of the answer, or None."""
-        return None
+        raise NotImplementedError
 
 
 class JsonReader(AnswerReader):
     """Reader of a JSON answer: keeps its end."""
 
-    __slots__ = ("_head", "_tail")
-
-    def __init__(self) -> None:
-        self.first_at = None
-        self._head: bytes | None = None
-        """The beginning, once the end alone is kept."""
-        self._tail: bytes | bytearray = b""
+    _head: bytes | None = None
+    """The beginning, once the end alone is kept."""
+    _tail: bytes | bytearray = b""
 
     def feed(self, data: bytes) -> None:
         """Take the next piece of the body."""
@@ -79,7 +80,7 @@ class JsonReader(AnswerReader):
 
     def usage(self) -> Usage:
         """Return what the answer has said so far that it used."""
-        return usage_at_end(bytes(self._tail))
+        return usage_at_end(self._tail)
 
     def answer_id(self) -> str | None:
         """Return the id of the answer, or None."""
@@ -91,40 +92,32 @@ class JsonReader(AnswerReader):
 class EventReader(AnswerReader):
     """Reader of server-sent events: keeps the line that is not complete."""
 
-    __slots__ = ("_first", "_rest", "_skipping", "_usage")
+    _first: bytes | None = None
+    """The first line with data."""
+    _open = False
+    """The last line is not complete."""
+    _usage = UNKNOWN
 
     def __init__(self) -> None:
-        self.first_at = None
-        self._first: bytes | None = None
-        """The first line with data."""
         self._rest = bytearray()
-        self._skipping = False
-        """The present line is longer than is kept."""
-        self._usage = UNKNOWN
+        """What there is of the last line; nothing if it is longer than is kept."""
 
     def feed(self, data: bytes) -> None:
         """Take the next piece of the body."""
         if self.first_at is None:
             self.first_at = perf_counter()
-        end = max(data.rfind(b"\n"), data.rfind(b"\r")) + 1
-        if not end:
-            self._keep(data)
-            return
-        lines = data if end == len(data) else data[:end]
-        if self._rest or self._skipping:
-            lines = self._completed(lines)
-        if end != len(data):
-            self._keep(data[end:])
+        if self._open or data[-1] != _LINE_FEED:
+            data = self._complete_lines(data)
         if self._first is None:
-            self._first = _first_event(lines.splitlines())
-        if KEY in lines:
-            for line in lines.splitlines():
+            self._first = _first_event(data.splitlines())
+        if data.rfind(KEY) >= 0:  # faster than from the front
+            for line in data.splitlines():
                 if KEY in line:
                     self._usage = usage_in_event(line, self._usage)
 
     def usage(self) -> Usage:
         """Return what the answer has said so far that it used."""
-        if self._rest and KEY in self._rest:  # a last line without its end
+        if KEY in self._rest:  # a last line without its end
             return usage_in_event(bytes(self._rest), self._usage)
         return self._usage
 
@@ -132,23 +125,24 @@ class EventReader(AnswerReader):
         """Return the id of the answer, or None."""
         return None if self._first is None else id_of_event(self._first)
 
-    def _keep(self, data: bytes) -> None:
-        """Keep the beginning of a line, or more of it."""
-        if self._skipping:
-            return
-        self._rest += data
-        if len(self._rest) > _LONGEST_LINE:
-            self._rest.clear()
-            self._skipping = True
-
-    def _completed(self, lines: bytes) -> bytes:
-        """Return lines, the first of which began earlier."""
-        if self._skipping:
-            self._skipping = False
-            ends = [at for at in (lines.find(b"\n"), lines.find(b"\r")) if at >= 0]
-            return lines[min(ends) + 1 :]
-        lines = bytes(self._rest) + lines
-        self._rest.clear()
+    def _complete_lines(self, data: bytes) -> bytes:
+        """Return the lines that are complete now; keep the rest."""
+        rest, end = self._rest, max(data.rfind(b"\n"), data.rfind(b"\r")) + 1
+        lines = b""
+        if end:
+            lines = data[:end]
+            if rest:
+                lines = bytes(rest) + lines
+                rest.clear()
+            elif self._open:  # the first one was too long
+                lines = _END_OF_LINE.split(lines, 1)[1]
+            self._open = False
+        if end < len(data):
+            if rest or not self._open:
+                rest += data[end:]
+            self._open = True
+            if len(rest) > _LONGEST_LINE:
+                rest.clear()
         return lines
 
 
@@ -156,28 +150,18 @@ def _first_event(lines: Sequence[bytes]) -> bytes | None:
     return next((line[:_LONGEST_FIRST] for line in lines if line[:5] == b"data:"), None)
 
 
+def reader_for(content_type: bytes | None) -> AnswerReader | None:
+    """Return a reader of an answer of this type; None for neither JSON nor events."""
+    reader = _reader_for(content_type)
+    return None if reader is None else reader()
+
+
 _READERS: dict[bytes, type[AnswerReader]] = {
     b"application/json": JsonReader,
-    b"application/json; charset=utf-8": JsonReader,
     b"text/event-stream": EventReader,
-    b"text/event-stream; charset=utf-8": EventReader,
 }
-"""By the types of nearly all answers, as they are written."""
 
 
-def reader_of(
-    content_type: bytes | None, headers: Sequence[tuple[bytes, bytes]]
-) -> AnswerReader | None:
-    """Return a reader of an answer with this type and head; None for neither JSON nor events."""
-    if content_type is None:
-        return None
-    reader = _READERS.get(content_type)
-    if reader is None:
-        plain = content_type.partition(b";")[0].strip().lower()
-        reader = _READERS.get(plain)
-        if reader is None:
-            return None
-    for name, value in headers:
-        if name == b"content-encoding" and value.strip().lower() not in {b"", b"identity"}:
-            return AnswerReader()
-    return reader()
+@lru_cache(maxsize=64)
+def _reader_for(content_type: bytes | None) -> type[AnswerReader] | None:
+    return _READERS.get((content_type or b"").partition(b";")[0].strip().lower())

@@ -5,8 +5,8 @@ It asks only the gate and the token book, both in memory, and never waits for th
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Collection
-from datetime import datetime
+from collections.abc import Callable, Collection, Mapping
+from datetime import datetime, timedelta
 from typing import Any
 
 from parkmeter.core.status import View
@@ -34,6 +34,7 @@ class DataPlane:
     `routes` may be replaced at any time, from any thread; requests under way keep what they began
     with. `now` reads the clock (aware, UTC). `traffic` counts the outcomes of requests for known
     endpoints; to be read on the loop. `edge`: the rules for requests without a valid token.
+    `usual_starts`: the usual duration of a start by endpoint, where it is known.
     """
 
     def __init__(  # noqa: PLR0913 (what prompts share)
@@ -46,6 +47,7 @@ class DataPlane:
         *,
         waker: Waker | None = None,
         edge: Edge | None = None,
+        usual_starts: Mapping[str, timedelta] | None = None,
     ) -> None:
         self.routes = routes
         self.gate = gate
@@ -53,6 +55,7 @@ class DataPlane:
         self.pool = pool or UpstreamPool()
         self.traffic = TrafficByEndpoint()
         self.edge = edge or Edge()
+        self.usual_starts: Mapping[str, timedelta] = {} if usual_starts is None else usual_starts
         self.held_bytes = HeldBytes()
         self.given_ids = GivenIds()
         self._learned = LearnedIds()

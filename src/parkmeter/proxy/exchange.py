@@ -5,28 +5,23 @@ either connection reads its bytes.
 """
 
 import asyncio
-import logging
 from collections.abc import Callable
-from enum import Enum, auto
 from time import perf_counter
 
-from parkmeter.errors import ParkmeterError, UpstreamError
-from parkmeter.proxy.answer_reader import AnswerReader, reader_of
+from parkmeter.errors import UpstreamError
+from parkmeter.proxy.answer_reader import AnswerReader, reader_for
 from parkmeter.proxy.client_side import ClientSide
 from parkmeter.proxy.data_plane import DataPlane
+from parkmeter.proxy.event_stream import EventStream, opened
 from parkmeter.proxy.request_body import LAST_CHUNK, RequestBody, chunk
 from parkmeter.proxy.request_head import RequestHead
+from parkmeter.proxy.stage import Stage
 from parkmeter.proxy.upstream_connection import State, UpstreamConnection
 from parkmeter.proxy.upstream_pool import Address
 from parkmeter.web import refusals
 from parkmeter.web.headers import BODILESS, answer_head
 from parkmeter.web.problems import Problem, problem_of
 from parkmeter.web.routes import Target, Timeouts
-
-_log = logging.getLogger(__name__)
-
-AHEAD_LIMIT = 64 * 1024
-"""Bytes of a body that are read before they can be forwarded."""
 
 REPLAYED_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 """Methods that may be sent twice when a kept-alive connection turns out closed before the answer:
@@ -37,20 +32,6 @@ _REFUSED = 300
 
 _CHUNKED = b"transfer-encoding: chunked\r\n"
 _LAST_LINES = b"connection: close\r\n\r\n"
-
-
-class Stage(Enum):
-    """Stage of a request; see `Relay`."""
-
-    NEW = auto()
-    DENIED = auto()
-    ROUTING = auto()  # see `FrontRelay`
-    HELD = auto()
-    READING = auto()
-    CONNECTING = auto()
-    REQUESTED = auto()
-    ANSWERING = auto()
-    OVER = auto()
 
 
 _DENIED, _READING, _CONNECTING = Stage.DENIED, Stage.READING, Stage.CONNECTING
@@ -83,6 +64,7 @@ class Exchange:
         "_reader",
         "_request",
         "_stage",
+        "_stream",
         "_target",
         "_timeout_error",
         "_timeouts",
@@ -102,6 +84,8 @@ class Exchange:
     """What was sent first, as long as it may be sent again."""
     _chunked: bool
     """The answer goes to the client in chunks."""
+    _stream: EventStream | None
+    """The answer, where it is a stream that can be ended by an event: its head is sent."""
     _cookies: bool
     """Cookies pass, in both directions."""
     _address: Address
@@ -187,8 +171,8 @@ class Exchange:
                 self._allow(self._timeouts.upload_seconds, refusals.upload_stalled)
         elif stage is _DENIED:
             self._send_refusal()
-        elif body.waiting > AHEAD_LIMIT and not body.complete:
-            self._client.pause()  # not if it is complete: the client's leaving would go unseen
+        else:
+            self._read_ahead()
 
     def _connect(self, idle: UpstreamConnection | None = None) -> None:
         if idle is not None:
@@ -249,10 +233,14 @@ class Exchange:
             return
         head = self._begin_answer(connection) if self._stage is _REQUESTED else b""
         data = connection.take()
-        sent = chunk(data) if self._chunked and data else data
-        if done := connection.state is _DONE:
-            self._client.write(b"".join((head, sent, LAST_CHUNK if self._chunked else b"")))
-        elif head or sent:
+        sent, done, stream = data, connection.state is _DONE, self._stream
+        if stream is not None and stream.kept is not None:
+            sent = stream.instead(data, done=done)
+        elif stream is not None:
+            stream.last = data
+        if self._chunked:
+            sent = (chunk(sent) if sent else b"") + (LAST_CHUNK if done else b"")
+        if head or sent:
             self._client.write(head + sent)
         if self._reader is not None and data:
             self._reader.feed(data)  # after it was passed on
@@ -269,13 +257,18 @@ class Exchange:
         self._timeout_error = refusals.answer_stalled
         self._head_at = perf_counter()
         status = connection.status
-        if self._request.prompt and status < _REFUSED:
-            self._reader = reader_of(connection.content_type, connection.headers)
+        if status < _REFUSED and self._request.prompt:
+            self._reader = reader_for(connection.content_type)
+        if self._stream is not None:
+            self._stream.answered(status, connection.headers)
+            return b""
         head = answer_head(
             status, connection.headers, cookies=self._cookies, document=connection.document
         )
         head += self._meter_headers()
         if not (connection.has_length or self._request.method == "HEAD" or status in BODILESS):
+            self._stream, lines = opened(connection.headers, self._target.path)
+            head += lines
             if self._request.http11:
                 self._chunked = True
                 head += _CHUNKED
@@ -304,17 +297,6 @@ class Exchange:
         except Exception as error:  # noqa: BLE001 (the client gets every error as a problem)
             self._fail_with(error)
 
-    def _fail_with(self, error: Exception) -> None:
-        match error:
-            case refusals.Refusal():
-                self._fail(error.problem)
-            case ParkmeterError():
-                self._fail(problem_of(error))
-            case _:
-                name = self._target.name
-                _log.error("a request for %s failed: internal error", name, exc_info=error)
-                self._fail(problem_of(ParkmeterError("See the log.")))
-
     def _allow(self, seconds: float, error: Callable[[float], Exception]) -> None:
         """Limit the stage that begins now; `error(seconds)` is raised after it."""
         self._allowed_seconds = seconds
@@ -333,6 +315,10 @@ class Exchange:
     def _raise_timeout(self) -> None:
         raise self._timeout_error(self._allowed_seconds)
 
+    def _fail_with(self, error: Exception) -> None:
+        """End with the problem that an error means."""
+        raise NotImplementedError
+
     def _fail(self, problem: Problem) -> None:
         """Send the problem, or break off visibly if the answer has begun."""
         raise NotImplementedError
@@ -343,6 +329,10 @@ class Exchange:
 
     def _release(self) -> None:
         """End the request and give back all it holds."""
+        raise NotImplementedError
+
+    def _read_ahead(self) -> None:
+        """Take note of a body that comes before it can be forwarded."""
         raise NotImplementedError
 
     def _meter_headers(self) -> bytes:

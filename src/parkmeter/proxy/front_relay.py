@@ -11,11 +11,11 @@ from parkmeter.core.tokens import Scope, require
 from parkmeter.errors import TokenMissingError, TokenRefusedError, TooLargeError
 from parkmeter.proxy.client_side import ClientSide
 from parkmeter.proxy.data_plane import DataPlane
-from parkmeter.proxy.exchange import Stage
 from parkmeter.proxy.held_body import HeldBody
 from parkmeter.proxy.model_lister import LISTING_SECONDS
 from parkmeter.proxy.relay import Relay
 from parkmeter.proxy.request_head import RequestHead
+from parkmeter.proxy.stage import Stage
 from parkmeter.proxy.upstream_connection import UpstreamConnection
 from parkmeter.web import refusals
 from parkmeter.web.model_ids import ModelNotNamedError, UnknownModelError
@@ -89,11 +89,12 @@ class FrontRelay(Relay):
         _ = request.form_type  # may refuse it
         most = min(plane.routes.most_body_bytes, plane.held_bytes.per_token)
         self._body.frame(request.named, most)
-        self._hold()
+        self._take_room()
         self._stage = _ROUTING
         self._timeouts = _TIMEOUTS
         self._upload_from = perf_counter()
-        self._invite()
+        if self._body.awaits_continue:
+            self._invite()
 
     def _authenticate(self) -> bool:
         """Return whether the token is valid; the request is refused if it is not."""
@@ -107,7 +108,7 @@ class FrontRelay(Relay):
 
     def _proceed(self) -> None:
         if self._stage is _ROUTING:
-            self._hold()
+            self._take_room()
             if not self._body.complete:
                 self._await_body()
                 return
@@ -187,7 +188,7 @@ class FrontRelay(Relay):
             self._listing = plane.model_lister.listing(name, self._address)
             if self._listing is not None:
                 self._listing.add_done_callback(lambda _done: self._guarded(self._proceed))
-                self._allow(LISTING_SECONDS, refusals.no_answer)
+                self._allow(2 * LISTING_SECONDS, refusals.no_answer)  # it ends before
         if self._listing is not None and not self._listing.done():
             return False
         self._asked = None
@@ -223,7 +224,7 @@ class FrontRelay(Relay):
 
     # ── The memory for its body ─────────────────────────────────────────────────────────────────
 
-    def _hold(self) -> None:
+    def _take_room(self) -> None:
         """Take room for what is announced of the body, or has come."""
         body = self._body
         if body.unsized:

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable
 from datetime import datetime
 
+from parkmeter.core.meter import Status
 from parkmeter.proxy.gate import LocalGate, Standing
 from parkmeter.proxy.waker import TIMEOUT_SECONDS, WakeAttempt
 from parkmeter.web import refusals
@@ -11,6 +12,21 @@ from parkmeter.web.routes import Route
 
 _SHORTEST = 0.01
 """Seconds; a clock that stands still must not make a held request spin."""
+
+
+def waits_unasked(gate: LocalGate, name: str, wake: Callable[[], WakeAttempt] | None) -> bool:
+    """Return whether a prompt waits that does not ask for it: only for a start that can succeed.
+
+    For a place in flight it is answered at once, and so are others while the meter is closed.
+    """
+    match gate.standing(name):
+        case Standing.SERVING:
+            return False
+        case Standing.CLOSED:
+            return wake is not None
+        case Standing.WAITING:
+            view = gate.view(name)
+            return view is None or view.status is not Status.FAILED or view.retry_at is not None
 
 
 class HeldRequest:
@@ -84,6 +100,10 @@ class HeldRequest:
             closes = (view.open_until - self._now()).total_seconds()
             left = min(left, max(closes, _SHORTEST))
         return left
+
+    def extend(self, seconds: float) -> None:
+        """Hold for at most `seconds` from now on."""
+        self._until = self._loop.time() + seconds
 
     def release(self) -> None:
         """Hold no longer; harmless twice."""

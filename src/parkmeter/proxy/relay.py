@@ -1,25 +1,23 @@
 """One prompt on its way: admitted or held, forwarded and answered, ended in every case.
 
-Admission and the end are here; what happens in between, between the two connections, is `Exchange`.
+Admission and the end are here; in between are `HeldStage`, and between the two connections
+`Exchange`.
 """
 
 import logging
 from time import perf_counter
 
-from parkmeter.core.tokens import Token
-from parkmeter.errors import (
-    ParkmeterError,
-    TokenMissingError,
-    TokenRefusedError,
-)
+from parkmeter.errors import ParkmeterError, TokenMissingError, TokenRefusedError
 from parkmeter.proxy.client_side import ClientSide
 from parkmeter.proxy.data_plane import DataPlane
-from parkmeter.proxy.exchange import Exchange, Stage
-from parkmeter.proxy.gate import Permit, Standing, standing
+from parkmeter.proxy.event_stream import EventStream
+from parkmeter.proxy.gate import Permit, Standing
 from parkmeter.proxy.given_ids import GIVING
-from parkmeter.proxy.held_request import HeldRequest
-from parkmeter.proxy.request_body import RequestBody
+from parkmeter.proxy.held_stage import HeldStage
+from parkmeter.proxy.loading import without_codings
+from parkmeter.proxy.request_body import LAST_CHUNK, RequestBody, chunk
 from parkmeter.proxy.request_head import RequestHead
+from parkmeter.proxy.stage import Stage
 from parkmeter.proxy.upstream_pool import address_of
 from parkmeter.web import refusals
 from parkmeter.web.dialect import dialect_of
@@ -30,11 +28,12 @@ from parkmeter.web.routes import Target
 _log = logging.getLogger(__name__)
 
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+_BAD_GATEWAY = 502
 _NEW, _DENIED, _HELD, _READING = Stage.NEW, Stage.DENIED, Stage.HELD, Stage.READING
 _ANSWERING, _OVER = Stage.ANSWERING, Stage.OVER
 
 
-class Relay(Exchange):
+class Relay(HeldStage):
     """Carries one request and its answer, always in one of these stages.
 
     ::
@@ -53,7 +52,7 @@ class Relay(Exchange):
     visibly, for nothing else can be sent.
     """
 
-    __slots__ = ("_delay", "_held", "_permit", "_permitted", "_refusal", "_route", "_token")
+    __slots__ = ("_delay", "_permit", "_refusal")
 
     _body_type = RequestBody
     _delay: float
@@ -75,12 +74,14 @@ class Relay(Exchange):
         self._body = self._body_type(
             length, awaits_continue=request.http11 and request.expects_continue
         )
-        self._held: HeldRequest | None = None
-        self._token: Token | None = None
+        self._held = None
+        self._loading = None
+        self._token = None
         self._permit: Permit | None = None
         self._connecting = None
         self._connection = None
         self._reader = None
+        self._stream = None
         self._timeout_error = TimeoutError
         self._permitted = self._chunked = False
         self._first = b""
@@ -148,17 +149,7 @@ class Relay(Exchange):
         if permit is not None:
             self._admit(permit)
             return
-        seconds = self._wait_seconds()
-        wake = None
-        if request.prompt:
-            wake = plane.wake_call(route, self._token, request.peer.client, request.fields)
-        if not seconds and wake is None:
-            raise self._not_admitted()
-        self._held = HeldRequest(
-            plane.gate, route, self._holder(), seconds, plane.now, self._view_changed, wake
-        )
-        self._stage = _HELD
-        self._recheck()
+        self._wait_for_permit()
 
     def _refuse_token(self, error: TokenMissingError | TokenRefusedError) -> None:
         edge, request, delay = self._plane.edge, self._request, 0.0
@@ -170,62 +161,6 @@ class Relay(Exchange):
             self._refuse_later(refusal.problem, delay)
         else:
             self._refuse_later(problem_of(error), delay)
-
-    def _view_changed(self) -> None:
-        if self._stage is _HELD:
-            self.timed_out()
-
-    def _recheck(self) -> None:
-        """Hold on, or let go: it serves, its meter closed, the time is over, or the token is."""
-        if self._held is None:
-            return
-        self._authorize_again()
-        if (left := self._held.left()) > 0:
-            self._client.timer.restart(left)
-            return
-        self._held.release()
-        limit = self._route.limits.max_in_flight
-        if limit is None:
-            permit = self._plane.gate.admit(self._route.name, prompt=self._request.prompt)
-        else:
-            permit = self._limited(limit)
-        if permit is None:
-            raise self._not_admitted()
-        self._admit(permit)
-        self._client.resume()
-        self._proceed()
-
-    def _authorize_again(self) -> None:
-        """Check the token again: it may have been revoked while the request was held."""
-        request, plane, cached_token = self._request, self._plane, self._client.cached_token
-        self._permitted = False
-        plane.authorize(self._target, request.authorization, cached_token)
-        if request.needs_admin:
-            plane.require_admin(self._route, cached_token)
-        self._token = cached_token.token
-        self._permitted = True
-
-    def _limited(self, limit: int) -> Permit | None:
-        """Return a permit if there is a place for this token."""
-        gate, prompt = self._plane.gate, self._request.prompt
-        return gate.admit_share(self._route.name, self._holder(), limit, prompt=prompt)
-
-    def _holder(self) -> str:
-        return "" if self._token is None else self._token.id
-
-    def _wait_seconds(self) -> int:
-        """Return how long this request may be held."""
-        return min(self._request.prefer.wait or 0, self._route.limits.max_wait_seconds)
-
-    def _not_admitted(self) -> ParkmeterError:
-        route, now = self._route, self._plane.now()
-        view = self._plane.gate.view(route.name)
-        if route.limits.max_in_flight is not None and standing(view, now) is Standing.SERVING:
-            return refusals.too_many_in_flight(route)
-        if standing(view, now) is Standing.CLOSED:
-            holder = self._plane.device_holder(route)
-            return refusals.meter_closed(route, view, self._request.base, holder)
-        return refusals.not_serving(route, view, now)
 
     def _admit(self, permit: Permit) -> None:
         self._permit = permit
@@ -241,13 +176,15 @@ class Relay(Exchange):
             cookies=cookies,
             own_headers=self._route.own_headers,
         )
-        self._invite()
+        if self._stream is not None:
+            self._head = without_codings(self._head)
+        if self._body.awaits_continue:
+            self._invite()
 
     def _invite(self) -> None:
-        """Have the client send the body, if it waits for that."""
-        if self._body.awaits_continue:
-            self._body.awaits_continue = False
-            self._client.write(_CONTINUE)
+        """Have the client send the body, which waits for that."""
+        self._body.awaits_continue = False
+        self._client.write(_CONTINUE)
 
     def _meter_headers(self) -> bytes:
         rule = self._plane.edge.cross_origin
@@ -261,6 +198,17 @@ class Relay(Exchange):
 
     # ── The end ─────────────────────────────────────────────────────────────────────────────────
 
+    def _fail_with(self, error: Exception) -> None:
+        match error:
+            case refusals.Refusal():
+                self._fail(error.problem)
+            case ParkmeterError():
+                self._fail(problem_of(error))
+            case _:
+                name = self._target.name
+                _log.error("a request for %s failed: internal error", name, exc_info=error)
+                self._fail(problem_of(ParkmeterError("See the log.")))
+
     def _fail(self, problem: Problem) -> None:
         name, client = self._target.name, self._client
         if self._stage is _OVER:
@@ -270,6 +218,9 @@ class Relay(Exchange):
             return
         if self._stage is _DENIED:
             problem = self._refusal  # the first fault of a request is the one it is answered with
+        if self._stream is not None:
+            self._end_stream(self._stream, problem)
+            return
         if self._stage is _ANSWERING:
             _log.warning("an answer of %s broke off: %s", name, problem.body.decode())
             self._plane.traffic[name].broken += 1
@@ -283,6 +234,23 @@ class Relay(Exchange):
         headless = self._request.method == "HEAD"
         problem = problem.in_dialect(dialect_of(self._target.path))
         client.write(problem_answer(problem, self._meter_headers(), keep=keep, headless=headless))
+        self._release()
+        client.answered(keep=keep)
+
+    def _end_stream(self, stream: EventStream, problem: Problem) -> None:
+        """End a stream by an event: its head is sent, so no status can say why."""
+        route, plane, client = self._route, self._plane, self._client
+        if problem.status == _BAD_GATEWAY and plane.gate.standing(route.name) is Standing.CLOSED:
+            # Its server was stopped: of that the model's connection shows nothing but its end.
+            problem = problem_of(self._not_admitted())
+        if self._stage is _ANSWERING:
+            _log.warning("a stream of %s was cut off: %s", route.name, problem.members["detail"])
+            plane.traffic[route.name].broken += 1
+        else:
+            plane.traffic[route.name].refused(problem.status)
+        event = stream.ending(problem)
+        client.write(chunk(event) + LAST_CHUNK if self._chunked else event)
+        keep = self.keep_alive and self._body.complete
         self._release()
         client.answered(keep=keep)
 

@@ -95,6 +95,12 @@ class RequestBody:
             return head + b"\r\n"
         return b"%bContent-Length: %d\r\n\r\n%b" % (head, declared, self.take())
 
+    def ahead(self) -> bytes:
+        """Return what came and was not taken yet, and leave it there."""
+        if len(self._pieces) != 1:
+            self._pieces = [b"".join(self._pieces)]
+        return self._pieces[0]
+
     def take(self) -> bytes:
         """Return what came since, framed; the end of a chunked body once it is `complete`."""
         pieces = self._pieces

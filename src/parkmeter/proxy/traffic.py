@@ -141,8 +141,8 @@ class Traffic:
             if len(self.usage) >= MOST_NAMES:
                 who = OTHERS
             count = self.usage.setdefault(who, UsageCount())
-        if reader.first_at is not None:
-            self.first_event.observe(reader.first_at - admitted_at)
+        if (first_at := reader.first_at) is not None:
+            self.first_event.observe(first_at - admitted_at)
         taken, made = reader.usage()
         if taken is None or made is None:
             count.unknown += 1

@@ -46,10 +46,14 @@ class _Spent:
     price: Decimal | None
 
 
-class Journal(Protocol):
-    """The source of the figures; see `service.meters`."""
+class Entries(Protocol):
+    """The newest entries of an endpoint, newest first; a store, or `service.meters`."""
 
     def journal(self, name: str, limit: int, before: int | None = None) -> list[Entry]: ...  # noqa: D102
+
+
+class Journal(Entries, Protocol):
+    """The source of the figures; see `service.meters`."""
 
     def position(self, name: str, moment: datetime, price: Price) -> Position: ...  # noqa: D102
 
@@ -95,9 +99,14 @@ class RunStats:
         name, version = report.spec.name, report.meter.version
         known, found = self._starts.get(name, (None, None))
         if known != version:
-            found = usual_start(self._journal.journal(name, _LINES)[::-1])
+            found = usual_start_in(self._journal, name)
             self._starts[name] = (version, found)
         return found
+
+
+def usual_start_in(journal: Entries, name: str) -> timedelta | None:
+    """Return the median of an endpoint's last starts; None if it has not started yet."""
+    return usual_start(journal.journal(name, _LINES)[::-1])
 
 
 def usual_start(lines: Iterable[Entry]) -> timedelta | None:

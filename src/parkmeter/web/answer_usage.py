@@ -4,7 +4,7 @@ Nothing here raises: what cannot be read is unknown, and unknown is never zero.
 """
 
 import re
-from typing import NamedTuple, TypeVar
+from typing import Annotated, NamedTuple, TypeVar
 
 import msgspec
 
@@ -26,8 +26,8 @@ KEY = b'"usage"'
 _TRIES = 3
 """Objects of that name that are looked at, from the end: a later one may be a nested one."""
 
-_MOST = 10**9
-"""Tokens of one answer; a number above it is a mistake, and could not be added up for long."""
+_Count = Annotated[int, msgspec.Meta(ge=0, le=10**9)]
+"""Tokens of one answer; a number above that is a mistake, and could not be added up for long."""
 
 _ID_FIRST = re.compile(rb'\s*\{\s*"id"\s*:\s*"([!#-\[\]-~]{1,256})"')
 _ID = re.compile(r"[!#-\[\]-~]{1,256}")
@@ -41,13 +41,13 @@ _NOTHING = msgspec.Raw()
 class _Numbers(msgspec.Struct):
     """An object `usage`, of either vendor."""
 
-    prompt_tokens: int | None = None
-    completion_tokens: int | None = None
-    total_tokens: int | None = None
-    input_tokens: int | None = None
-    output_tokens: int | None = None
-    cache_creation_input_tokens: int | None = None
-    cache_read_input_tokens: int | None = None
+    prompt_tokens: _Count | None = None
+    completion_tokens: _Count | None = None
+    total_tokens: _Count | None = None
+    input_tokens: _Count | None = None
+    output_tokens: _Count | None = None
+    cache_creation_input_tokens: _Count | None = None
+    cache_read_input_tokens: _Count | None = None
 
 
 class _Answer(msgspec.Struct):
@@ -69,7 +69,7 @@ _EVENTS = msgspec.json.Decoder(_Event)
 _NAMED = msgspec.json.Decoder(_Named)
 
 
-def usage_at_end(tail: bytes) -> Usage:
+def usage_at_end(tail: bytes | bytearray) -> Usage:
     """Return the usage of a JSON answer, given at least its end from `usage` on.
 
     It is the object's own, never that of an object within: only then does all that follows close
@@ -138,14 +138,13 @@ def _read(decoder: msgspec.json.Decoder[_Shape], data: bytes | msgspec.Raw) -> _
 def _usage_of(numbers: _Numbers | None) -> Usage:
     if numbers is None:
         return UNKNOWN
-    taken, made = _count(numbers.prompt_tokens), _count(numbers.completion_tokens)
-    if taken is None and (taken := _count(numbers.input_tokens)) is not None:
+    taken, made, total = numbers.prompt_tokens, numbers.completion_tokens, numbers.total_tokens
+    if taken is None and (taken := numbers.input_tokens) is not None:
         # Anthropic's are those that came from no cache and went to none.
-        taken += _count(numbers.cache_creation_input_tokens) or 0
-        taken += _count(numbers.cache_read_input_tokens) or 0
+        taken += numbers.cache_creation_input_tokens or 0
+        taken += numbers.cache_read_input_tokens or 0
     if made is None:
-        made = _count(numbers.output_tokens)
-    total = _count(numbers.total_tokens)
+        made = numbers.output_tokens
     if total is not None and taken is None:  # rerankers give no more
         return Usage(max(total - (made or 0), 0), made or 0)
     if total is not None and taken is not None and made is None:  # embeddings
@@ -161,10 +160,6 @@ def _largest(one: int | None, other: int | None) -> int | None:
     if one is None or other is None:
         return other if one is None else one
     return max(one, other)
-
-
-def _count(value: int | None) -> int | None:
-    return value if value is not None and 0 <= value <= _MOST else None
 
 
 def _id_in(data: bytes | msgspec.Raw) -> str | None:

@@ -86,7 +86,11 @@ _ERROR_TYPES = {
 }
 """Anthropic's names, whose clients compare them; those of OpenAI's clients only show them."""
 
-_SERVER_ERRORS = 500
+_CLIENT_ERRORS, _LATE, _SERVER_ERRORS, _NOT_IMPLEMENTED = 400, 408, 500, 501
+
+DO_NOT_RETRY = "X-Should-Retry"
+"""Header by which OpenAI's and Anthropic's clients leave out their retries; else they send 409, 429
+and every 5xx again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +162,16 @@ def problem(
         **data,
         **messages(status, code, detail, data),
     }
-    return Problem(status, members, {"Content-Type": CONTENT_TYPE, **(headers or {})})
+    fields = {"Content-Type": CONTENT_TYPE, **(headers or {})}
+    if "Retry-After" not in fields and (_is_final(status) or code == "not_serving"):
+        fields[DO_NOT_RETRY] = "false"
+    return Problem(status, members, fields)
+
+
+def _is_final(status: int) -> bool:
+    """Return whether a retry gets the same answer, until a person does something about it."""
+    is_clients = _CLIENT_ERRORS <= status < _SERVER_ERRORS
+    return (is_clients and status != _LATE) or status == _NOT_IMPLEMENTED
 
 
 def messages(

@@ -20,7 +20,10 @@ from parkmeter.web.problems import Problem, problem
 from parkmeter.web.routes import Route
 
 RETRY_SECONDS = 5
-"""Retry-After while an endpoint starts: the end is not known, and a retry costs little."""
+"""Retry-After while an endpoint starts and the end is not known: a retry costs little."""
+
+LONGEST_RETRY_SECONDS = 60
+"""Clients of OpenAI, Anthropic and Vercel ignore a longer Retry-After, and then retry at once."""
 
 
 class Refusal(Exception):  # noqa: N818 (an answer, not a fault)
@@ -101,11 +104,17 @@ def meter_closed(
 
 
 def not_serving(
-    route: Route, view: View | None, now: datetime, *, held: bool = True
+    route: Route,
+    view: View | None,
+    now: datetime,
+    *,
+    held: bool = True,
+    usual_start: timedelta | None = None,
 ) -> NotServingError:
     """Return a 503 with the reason, and with `Retry-After` if a retry can succeed.
 
-    `held`: this deployment holds requests that ask for it.
+    `held`: this deployment holds requests that ask for it. `usual_start`: the usual duration of a
+    start, if it is known.
     """
     if view is None:
         return NotServingError(
@@ -113,23 +122,31 @@ def not_serving(
             status=Status.STARTING.value,
             retry_after=1,
         )
-    retry_after: int | None = RETRY_SECONDS
-    if view.retry_at is not None:
-        retry_after = max(1, math.ceil((view.retry_at - now).total_seconds()))
-    elif view.status is Status.FAILED:
-        retry_after = None
     reason = view.reason.rstrip(".") or "no reason is known"
     if view.status is Status.FAILED:
         detail = f"{route.name!r} failed: {reason}."
     else:
         detail = f"{route.name!r} is {_PLAIN.get(view.status, view.status.value)}: {reason}."
     waits = held and view.status is not Status.FAILED
-    advice = " Send `Prefer: wait=60` to have the request wait for it." if waits else ""
+    longest = route.limits.max_wait_seconds
+    advice = f" With `Prefer: wait={longest}` a request waits for it that long." if waits else ""
     return NotServingError(
         detail + advice,
         status=view.status.value,
-        retry_after=retry_after,
+        retry_after=_retry_after(view, now, usual_start),
     )
+
+
+def _retry_after(view: View, now: datetime, usual_start: timedelta | None) -> int | None:
+    """Return the seconds after which a retry may succeed; None if it cannot."""
+    left = 0.0
+    if view.retry_at is not None:
+        left = max(1.0, (view.retry_at - now).total_seconds())
+    elif view.status is Status.FAILED:
+        return None
+    elif usual_start is not None and view.status is not Status.RUNNING:
+        left = (usual_start - (now - (view.started_at or now))).total_seconds()
+    return min(math.ceil(left) if left > 0 else RETRY_SECONDS, LONGEST_RETRY_SECONDS)
 
 
 _PLAIN = {Status.RUNNING: "about to serve", Status.STOPPED: "about to start"}

@@ -8,11 +8,23 @@ what lies behind an endpoint.)
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from decimal import Decimal
+from enum import StrEnum
 
 from parkmeter.web.headers import NO_OWN_HEADERS, OwnHeaders
 
 EVERY_PATH = ("/*",)
 """The default of `Route.paths`."""
+
+
+class Loading(StrEnum):
+    """The answer to a held request for a stream while its endpoint starts."""
+
+    OFF = "off"
+    """None: its head is the model's own."""
+    COMMENTS = "comments"
+    """A head at once, then comments (or pings), which clients do not show."""
+    MESSAGES = "messages"
+    """The same, in a chat with text that people see, as reasoning."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +33,9 @@ class Limits:
 
     max_body_bytes: int = 10 * 2**20
     """The same as API Gateway's, so that a client has the same limit in both deployments."""
-    max_wait_seconds: int = 120
+    wait_seconds: int = 0
+    """For a prompt that does not ask for a wait while its endpoint starts; 0: none."""
+    max_wait_seconds: int = 900
     max_waiting: int = 64
     max_in_flight: int | None = None
     """Requests being answered at once; None: as many as come."""
@@ -65,12 +79,13 @@ class Route:
     cookies: bool = False
     """Whether cookies pass: those of other applications on the gateway's host among them."""
     own_headers: OwnHeaders = NO_OWN_HEADERS
+    loading: Loading = Loading.OFF
+    device: str | None = None
+    """The GPU that it shares with other endpoints."""
     aliases: tuple[str, ...] = ()
     """Further names for its model below `/v1`; see `model_ids`."""
     models: tuple[str, ...] = ()
     """The ids by which its own server knows its model, the usual one first."""
-    device: str | None = None
-    """The GPU that it shares with other endpoints."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,9 +118,9 @@ class Routes:
     def __init__(self, routes: Iterable[Route] = ()) -> None:
         self.all = known = tuple(routes)
         self.names = tuple(route.name for route in known)
+        self.devices = {route.name: route.device for route in known}
         self.most_body_bytes = max((route.limits.max_body_bytes for route in known), default=0)
         self._named = {route.name: route for route in known}
-        self.devices = {route.name: route.device for route in known}
         self._routes = {route.api_resource.encode(): route for route in known}
         prompts = [
             Target(route.name, route, route.invocations_path.encode(), prompt=True)

@@ -81,8 +81,8 @@ for _ in range(given.say_much // 1000):
 sys.stdout.flush()
 
 answer = b"Content-Length: %d\r\n\r\n%b" % (len(given.answer), given.answer.encode())
-if given.answer:
-    answer = b"Content-Type: application/json\r\n" + answer
+kind = b"application/json" if given.answer else b"text/plain"
+answer = b"Content-Type: %b\r\n%b" % (kind, answer)
 listener = socket.create_server(("127.0.0.1", given.port), backlog=64)
 while True:
     if given.crash_after is not None:
