@@ -9,7 +9,7 @@ from parkmeter.proxy.exchange import Exchange
 from parkmeter.proxy.gate import Permit, Standing, standing
 from parkmeter.proxy.held_request import HeldRequest, waits_unasked
 from parkmeter.proxy.loading import READ_AHEAD_LIMIT, LoadingAnswer, loading_head, may_load
-from parkmeter.proxy.stage import Stage
+from parkmeter.proxy.request_stage import Stage
 from parkmeter.web import refusals
 from parkmeter.web.routes import Route
 
