@@ -3,6 +3,7 @@
 import asyncio
 import json
 import threading
+import time
 from datetime import timedelta
 from typing import Any
 
@@ -341,6 +342,18 @@ async def test_the_answer_begins_only_after_the_waking():
         await client.chunk()
         meter.show(address=model.address)
         assert await rest(client) == EVENTS
+
+
+@on_both_loops
+async def test_a_prompt_that_wakes_and_does_not_wait_is_answered_with_a_status():
+    def woken() -> None:
+        starting(meter)  # shown, while the attempt itself is not over
+        time.sleep(0.1)
+
+    async with gateway(wake=lambda *_: woken(), **COMMENTS) as meter:
+        meter.show(Status.STOPPED, minutes=0)
+        reply = await meter.exchange(CHAT, ASKED, token="t-ada", fields="Prefer: wait=0\r\n")
+        assert (reply.status, reply.json["code"]) == (503, "not_serving")
 
 
 @on_both_loops

@@ -51,7 +51,7 @@ class HeldStage(Exchange):
             plane.gate, route, self._holder(), seconds, plane.now, self._view_changed, wake
         )
         self._stage = _HELD
-        if may_load(request, self._target):
+        if seconds and may_load(request, self._target):
             self._loading = LoadingAnswer(plane, self._target)
         self._recheck()
 
