@@ -115,6 +115,17 @@ def test_a_boundary_that_is_not_plain_is_refused(content_type):
         form_field(form(part()), content_type, "model")
 
 
+@pytest.mark.parametrize(
+    "content_type",
+    [
+        b"multipart/form-data; boundary=xx; charset=utf-8",
+        b"multipart/form-data;charset=UTF-8;boundary=xx",  # Spring's
+    ],
+)
+def test_a_charset_may_stand_on_either_side_of_the_boundary(content_type):
+    assert form_field(form(part()), content_type, "model").value == "m"
+
+
 def test_a_boundary_may_be_quoted():
     assert form_field(form(part()), b'Multipart/Form-Data; boundary="xx"', "model").value == "m"
     assert not is_form(b"application/json")

@@ -16,7 +16,8 @@ _LONGEST_VALUE = 8 * 1024
 
 _TOKEN = r"[A-Za-z0-9!#$%&'*+.^_`|~-]+"  # noqa: S105 (a token of HTTP's grammar)
 _BOUNDARY = re.compile(
-    r"""\s*multipart/form-data\s*;\s*boundary=("?)([A-Za-z0-9'()+_,./:=? -]{0,69}"""
+    r"""\s*multipart/form-data\s*(?:;\s*charset=[^;\s]*\s*)?;\s*boundary="""
+    r"""("?)([A-Za-z0-9'()+_,./:=? -]{0,69}"""
     r"""[A-Za-z0-9'()+_,./:=?-])\1\s*(?:;\s*charset=\S*)?""",
     re.IGNORECASE,
 )
