@@ -49,6 +49,7 @@ OPERATIONS = [
     ("GET", "/endpoints/{name}/receipt"),
     ("GET", "/endpoints/{name}/receipt.csv"),
     ("GET", "/endpoints/{name}/timeline"),
+    ("GET", "/endpoints/{name}/usage"),
     ("POST", "/endpoints/{name}/top-ups"),
     ("GET", "/metrics"),
     ("GET", "/tokens"),
