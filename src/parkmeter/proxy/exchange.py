@@ -9,7 +9,7 @@ from collections.abc import Callable
 from time import perf_counter
 
 from parkmeter.errors import UpstreamError
-from parkmeter.proxy.answer_reader import AnswerReader, reader_for
+from parkmeter.proxy.answer_reader import COUNTING, READERS, AnswerReader
 from parkmeter.proxy.client_side import ClientSide
 from parkmeter.proxy.data_plane import DataPlane
 from parkmeter.proxy.event_stream import EventStream, opened
@@ -257,8 +257,8 @@ class Exchange:
         self._timeout_error = refusals.answer_stalled
         self._head_at = perf_counter()
         status = connection.status
-        if status < _REFUSED and self._request.prompt:
-            self._reader = reader_for(connection.content_type)
+        if status < _REFUSED and self._request.prompt and not self._target.path.endswith(COUNTING):
+            self._reader = READERS[connection.content_type]()
         if self._stream is not None:
             self._stream.answered(status, connection.headers)
             return b""

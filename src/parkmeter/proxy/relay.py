@@ -171,7 +171,10 @@ class Relay(HeldStage):
         self._address = address_of(permit.address)
         self._cookies = cookies = self._route.cookies
         self._head = self._request.head_for(
-            self._target.path, self._address.authority, cookies=cookies
+            self._target.path,
+            self._address.authority,
+            cookies=cookies,
+            own_headers=self._route.own_headers,
         )
         if self._stream is not None:
             self._head = without_codings(self._head)
@@ -184,10 +187,12 @@ class Relay(HeldStage):
         self._client.write(_CONTINUE)
 
     def _meter_headers(self) -> bytes:
+        rule = self._plane.edge.cross_origin
+        lines = b"" if rule is None else rule.lines(self._request.named)
         if not self._permitted:
-            return b""  # a client that may not prompt learns nothing of the meter
+            return lines  # a client that may not prompt learns nothing of the meter
         waited = None if self._request.prefer.wait is None else self._wait_seconds()
-        return meter_header_lines(
+        return lines + meter_header_lines(
             self._plane.gate.view(self._route.name), self._plane.now(), waited
         )
 
@@ -277,8 +282,7 @@ class Relay(HeldStage):
         if self._permit is not None:
             self._permit.release()
         if self._reader is not None and self._token is not None:
-            self._plane.traffic[self._target.name].used(
-                self._token.name, self._reader, self._admitted_at, perf_counter()
-            )
+            traffic = self._plane.traffic[self._target.name]
+            traffic.used(self._token.name, self._reader, self._admitted_at)
             if self._target.path.startswith(GIVING):
                 self._plane.given_ids.remember(self._reader.answer_id(), self._target.name)
