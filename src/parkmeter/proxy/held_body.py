@@ -18,12 +18,9 @@ class HeldBody(RequestBody):
         return self._received if self._declared is None else self._declared
 
     def whole(self) -> bytes:
-        """Return all of it. It stays."""
-        pieces = self._pieces
-        if len(pieces) != 1:
-            self._pieces = pieces = [b"".join(pieces)]
+        """Return all of it. It stays, and is sent with its length."""
         self._chunked = False
-        return pieces[0]
+        return self.ahead()
 
     def replace(self, begin: int, end: int, value: bytes) -> None:
         """Replace a part of it; after `whole`."""
