@@ -1,0 +1,84 @@
+"""`make test-clients`: every client's newest release on what its page prints, as a table.
+
+`python -m tests.clients llm aider` takes those only. Ends with 1 if a client did not do what its
+page says; one that cannot be installed on this machine is named, and its row stays empty.
+"""
+
+import socket
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tests.clients.cells import COLUMNS, Client, look
+from tests.clients.front_door import FrontDoor
+from tests.clients.install import NotToBeHadError, install
+from tests.clients.programs import Program
+from tests.clients.recipes import ADDRESS, RECIPES, Recipe
+from tests.support.gateway_process import eventually
+
+
+def main(names: list[str]) -> int:
+    recipes = [recipe for recipe in RECIPES if not names or recipe.name in names]
+    rows = []
+    failures = []
+    with tempfile.TemporaryDirectory() as folder, FrontDoor(Path(folder) / "door") as door:
+        for number, recipe in enumerate(recipes):
+            print(f"{recipe.name} …", file=sys.stderr, flush=True)
+            try:
+                environment, version = install(recipe)
+            except NotToBeHadError as error:
+                failures.append(f"{recipe.name}: not installed here: {error}")
+                rows.append([recipe.name, "", *("not seen" for _ in COLUMNS)])
+                continue
+            with client_of(recipe, Path(folder) / str(number), door, environment) as client:
+                seen = look(client, door)
+            failures += [
+                f"{recipe.name}, {column}: {what}" for column, what in seen.items() if what
+            ]
+            cells = ("no" if seen[column] else "seen" for column in COLUMNS)
+            rows.append([recipe.name, version, *cells])
+    for row in (["client", "version", *COLUMNS], ["---"] * (2 + len(COLUMNS)), *rows):
+        print("| " + " | ".join(row) + " |")
+    print(*failures, sep="\n", file=sys.stderr)
+    return int(any("no" in row for row in rows))
+
+
+@contextmanager
+def client_of(
+    recipe: Recipe, folder: Path, door: FrontDoor, environment: dict[str, str]
+) -> Iterator[Client]:
+    """Give a client that is ready to run, and whatever its page starts in front of the gateway."""
+    replaced = {ADDRESS: door.url}
+    port = 0
+    if recipe.port is not None:
+        port = _free_port()
+        replaced = {str(recipe.port): str(port), **replaced}
+    environment = {**environment, "TOKEN": door.token}
+    qwen, smol = (
+        Program(recipe, folder / model, replaced, environment, model) for model in ("qwen", "smol")
+    )
+    if recipe.service is None:
+        yield Client(recipe, qwen, smol)
+        return
+    service = qwen.start(recipe.service, "sh")
+    try:
+        eventually(lambda: _listens(port) or service.ended())
+        yield Client(recipe, qwen, smol)
+    finally:
+        service.stop()
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return listener.getsockname()[1]
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as tried:
+        return tried.connect_ex(("127.0.0.1", port)) == 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
