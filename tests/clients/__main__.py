@@ -4,7 +4,9 @@
 page says; one that cannot be installed on this machine is named, and its row stays empty.
 """
 
+import signal
 import socket
+import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -22,27 +24,31 @@ from tests.support.gateway_process import eventually
 def main(names: list[str]) -> int:
     recipes = [recipe for recipe in RECIPES if not names or recipe.name in names]
     rows = []
-    failures = []
     with tempfile.TemporaryDirectory() as folder, FrontDoor(Path(folder) / "door") as door:
         for number, recipe in enumerate(recipes):
-            print(f"{recipe.name} …", file=sys.stderr, flush=True)
-            try:
-                environment, version = install(recipe)
-            except NotToBeHadError as error:
-                failures.append(f"{recipe.name}: not installed here: {error}")
-                rows.append([recipe.name, "", *("not seen" for _ in COLUMNS)])
-                continue
-            with client_of(recipe, Path(folder) / str(number), door, environment) as client:
-                seen = look(client, door)
-            failures += [
-                f"{recipe.name}, {column}: {what}" for column, what in seen.items() if what
-            ]
-            cells = ("no" if seen[column] else "seen" for column in COLUMNS)
-            rows.append([recipe.name, version, *cells])
+            rows.append(_row(recipe, Path(folder) / str(number), door))
+            _say(f"{rows[-1]}")
     for row in (["client", "version", *COLUMNS], ["---"] * (2 + len(COLUMNS)), *rows):
         print("| " + " | ".join(row) + " |")
-    print(*failures, sep="\n", file=sys.stderr)
     return int(any("no" in row for row in rows))
+
+
+def _row(recipe: Recipe, folder: Path, door: FrontDoor) -> list[str]:
+    try:
+        environment, version = install(recipe)
+    except (NotToBeHadError, subprocess.TimeoutExpired) as error:
+        _say(f"{recipe.name} cannot be had here: {error}")
+        return [recipe.name, "not to be had here", *("" for _ in COLUMNS)]
+    with client_of(recipe, folder, door, environment) as client:
+        seen = look(client, door)
+    for column, instead in seen.items():
+        if instead:
+            _say(f"{recipe.name}, {column}: {instead}")
+    return [recipe.name, version, *("no" if seen[column] else "seen" for column in COLUMNS)]
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
 
 
 @contextmanager
@@ -81,4 +87,6 @@ def _listens(port: int) -> bool:
 
 
 if __name__ == "__main__":
+    # Ended from outside it still stops the gateway and its servers.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     sys.exit(main(sys.argv[1:]))

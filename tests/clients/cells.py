@@ -1,9 +1,7 @@
 """The five things that are seen of each client, in the order of a meter's life."""
 
-from collections.abc import Callable, Mapping
-from contextlib import ExitStack
+from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 from tests.clients.front_door import OTHER_STORY, STORY, FrontDoor
 from tests.clients.programs import PATIENCE, Program, Running, Said
@@ -115,6 +113,6 @@ def _first_word(client: Client) -> Running:
     return running
 
 
-def _need(said: Said, ended: bool, *phrases: str) -> None:
-    if not (ended and said.has(*phrases)):
+def _need(said: Said, as_it_should: object, *phrases: str) -> None:
+    if not (as_it_should and said.has(*phrases)):
         raise Unseen(f"ended with {said.code}: {said.text}")

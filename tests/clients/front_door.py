@@ -75,7 +75,8 @@ class FrontDoor:
     def holds(self) -> bool:
         """Return True while a request waits for `qwen` to serve."""
         metrics = self.gateway.request("GET", "/metrics").body.decode()
-        held = re.search(r'^parkmeter_requests_held\{endpoint="qwen"\} (\S+)', metrics, re.M)
+        pattern = r'^parkmeter_requests_held\{endpoint="qwen"\} (\S+)'
+        held = re.search(pattern, metrics, re.MULTILINE)
         return held is not None and float(held[1]) > 0
 
     def until_held(self, seconds: float) -> None:

@@ -47,7 +47,7 @@ def blocks(page: str) -> dict[str, list[str]]:
     """Return the fenced blocks of a page by language, in order."""
     found: dict[str, list[str]] = {}
     prose = (PAGES / page).read_text(encoding="utf-8")
-    for language, block in re.findall(r"^```(\w+)\n(.*?)^```$", prose, re.M | re.S):
+    for language, block in re.findall(r"^```(\w+)\n(.*?)^```$", prose, re.MULTILINE | re.DOTALL):
         found.setdefault(language, []).append(block)
     return found
 
