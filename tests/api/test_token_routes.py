@@ -74,6 +74,7 @@ def test_what_was_ordered_is_answered_with_the_secret_and_listed_without(front):
         "created_at": "2026-06-22T12:00:00Z",
         "expires_at": "2026-06-23T12:00:00Z",
         "minutes_per_day": 90.0,
+        "speaks_for_others": False,
     }
     listed = front.client.get("/tokens", headers=ADMIN).json()["tokens"]
     assert listed[1] == issued
@@ -194,3 +195,55 @@ def test_the_audit_names_who_did_what_and_pages_backwards(front):
     assert rest["before"] is None
     whole = front.client.get("/audit?limit=3", headers=ADMIN).json()
     assert (len(whole["lines"]), whole["before"]) == (3, None)
+
+
+# ── Tokens that speak for others ────────────────────────────────────────────────────────────────
+
+
+def test_an_application_s_token_names_the_person_in_journal_and_receipt_and_no_other_does(front):
+    token = front.issue(name="webui", speaks_for_others=True).json()
+    assert token["speaks_for_others"] is True
+    other = front.issue(name="eve").json()
+    assert other["speaks_for_others"] is False
+    for secret, key in ((token["token"], "one"), (other["token"], "two")):
+        answer = front.client.post(
+            "/endpoints/flan-t5/top-ups",
+            json={"minutes": 5},
+            headers={
+                "X-Api-Key": secret,
+                "X-OpenWebUI-User-Email": "ada@example.org",
+                "Idempotency-Key": key,
+            },
+        )
+        assert answer.status_code == 201
+    lines = front.client.get("/endpoints/flan-t5/journal", headers=ADMIN).json()["lines"]
+    assert [line["by"] for line in lines] == ["eve", "ada@example.org by webui"]
+    front.world.wind(timedelta(minutes=1))
+    receipt = front.client.get("/endpoints/flan-t5/receipt", headers=ADMIN).json()
+    assert {part["who"] for part in receipt["parts"]} == {"eve", "ada@example.org by webui"}
+    audit = front.client.get("/audit", headers=ADMIN).json()["lines"]
+    assert [line["what"].endswith("speaks for others") for line in audit] == [False, True]
+
+
+def test_the_minutes_a_day_of_such_a_token_are_those_of_all_its_persons(front):
+    token = front.issue(name="webui", speaks_for_others=True, minutes_per_day=8).json()["token"]
+    answers = [
+        front.client.post(
+            "/endpoints/flan-t5/top-ups",
+            json={"minutes": 5},
+            headers={"Authorization": token, "X-OpenWebUI-User-Email": f"{person}@example.org"},
+        )
+        for person in ("ada", "bob")
+    ]
+    assert [answer.status_code for answer in answers] == [201, 429]
+
+
+def test_a_name_sent_twice_changes_nothing(front):
+    token = front.issue(name="webui", speaks_for_others=True).json()["token"]
+    fields = [
+        ("Authorization", token),
+        *[("X-OpenWebUI-User-Email", "a"), ("X-OpenWebUI-User-Email", "b")],
+    ]
+    answer = front.client.post("/endpoints/flan-t5/top-ups", json={"minutes": 5}, headers=fields)
+    assert (answer.status_code, answer.json()["field"]) == (400, "x-openwebui-user-email")
+    assert front.client.get("/endpoints/flan-t5/journal", headers=ADMIN).json()["lines"] == []

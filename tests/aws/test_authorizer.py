@@ -113,6 +113,7 @@ def test_what_a_token_may_do_reaches_the_other_functions(door: Door) -> None:
         endpoints=frozenset({"flan-t5", "phi"}),
         expires_at=NOW + timedelta(hours=1),
         minutes_per_day=90.0,
+        speaks_for_others=True,
     )
     door.store.put_token(issued)
     context = door.ask("pm_one")["context"]
@@ -124,6 +125,7 @@ def test_what_a_token_may_do_reaches_the_other_functions(door: Door) -> None:
     assert (arrived.id, arrived.name) == (issued.id, issued.name)
     assert (arrived.scopes, arrived.endpoints) == (issued.scopes, issued.endpoints)
     assert (arrived.expires_at, arrived.minutes_per_day) == (issued.expires_at, 90.0)
+    assert arrived.speaks_for_others
 
 
 def test_a_token_for_no_endpoint_is_not_one_for_all() -> None:

@@ -43,6 +43,7 @@ class Request:
         path = self.route.replace("{api_resource}", "flan").replace("{path}", "v1/models")
         path = path.replace("{link}", "no-such-link")  # a link is signed, and its own right
         path = path.replace("{version}", dashboard().version).replace("{name:path}", "main.js")
+        path = path.replace("{model:path}", "other")
         return path.replace("{name}", "flan-t5").replace("{token_id}", "no-such-id")
 
     @property
@@ -81,6 +82,11 @@ ROUTES = [
     Request("POST", "/endpoints/{name}/invocations", Scope.INVOKE, {}),
     Request("POST", "/{api_resource}", Scope.INVOKE, {}),
     Request("GET", "/{api_resource}/{path}", Scope.INVOKE),
+    # While the server is there, it answers; else any token that covers it is answered.
+    Request("GET", "/{api_resource}/v1/models", Scope.INVOKE),
+    Request("GET", "/{api_resource}/v1/models/{model:path}", Scope.INVOKE),
+    Request("GET", "/v1/models", ANY_TOKEN),
+    Request("GET", "/v1/models/{model:path}", ANY_TOKEN),
     Request("DELETE", "/{api_resource}/{path}", Scope.INVOKE),
     Request("GET", "/tokens", ADMINISTRATOR),
     Request("POST", "/tokens", ADMINISTRATOR, {}),

@@ -269,6 +269,15 @@ def test_the_use_of_a_queue_stands_below_the_total(shown):
     expect(rows.last).to_contain_text("$3.5")
 
 
+def test_a_receipt_shows_what_a_million_tokens_cost_where_that_is_known(shown):
+    page = shown(ENDPOINTS["mistral"])
+    known = {"input_tokens": 1_200_000, "output_tokens": 700_000, "unknown": 3}
+    usage = known | {"cost_per_million": "0.4100"}
+    page.page.route("**/receipt?**", lambda route: route.fulfill(json=RECEIPT | {"usage": usage}))
+    figures = page.open("Receipt", "mistral").locator(".figures")
+    expect(figures).to_contain_text("1.9M tokensat most $0.41 a million")
+
+
 def test_a_make_believe_price_is_marked_on_the_receipt(shown):
     source = {"price_source": "make-believe price of the demo"}
     panel = shown(ENDPOINTS["mistral"] | source).open("Receipt", "mistral")

@@ -52,6 +52,14 @@ def test_tokens_are_listed_without_secrets_and_revoked_by_name_or_id(server):
     assert run("token", "revoke", "first").exit_code == 7
 
 
+def test_a_token_of_an_application_is_marked_and_listed_so(server):
+    assert run("token", "create", "webui", "--speaks-for-others").exit_code == 0
+    assert server.tokens["pm_secret-1"]["speaks_for_others"] is True
+    assert "speaks for others" in run("token", "list").stdout
+    assert run("token", "create", "ada").exit_code == 0
+    assert run("token", "list").stdout.count("speaks for others") == 1
+
+
 def test_a_name_that_is_taken_is_a_conflict(server):
     assert run("token", "create", "first").exit_code == 7
 
@@ -168,6 +176,26 @@ def test_an_unknown_price_is_shown_as_unknown(server):
     assert "unknown" in output
     assert "1.50 h without a known price (not in the totals)" in output
     assert "$0" not in output
+
+
+def test_a_closed_meter_is_shown_without_the_call_for_other_clients(server):
+    call = "curl 'http://a/endpoints/flan-t5/top-ups' -H 'Authorization: '$TOKEN -d minutes=30"
+    detail = "The meter of 'flan-t5' holds no time. Add 30 minutes ($0.41 at $0.82 an hour)"
+    said = f"{detail}, then send this request again: {call}"
+    server.failures = [problem(402, "meter_closed", said, endpoint="flan-t5")]
+    done = run("invoke", "flan-t5", "hi")
+    assert done.exit_code == 5
+    assert " ".join(done.stderr.split()) == (
+        f"parkmeter: {detail}. parkmeter top-up flan-t5 30 --wait"
+    )
+
+
+def test_no_top_up_is_advised_while_another_endpoint_holds_the_device(server):
+    detail = "The meter of 'flan-t5' holds no time, and gpu0 is held by 'qwen' until 13:00 UTC."
+    more = {"endpoint": "flan-t5", "top_up": None, "held_by": "qwen"}
+    server.failures = [problem(402, "meter_closed", detail, **more)]
+    done = run("invoke", "flan-t5", "hi")
+    assert " ".join(done.stderr.split()) == f"parkmeter: {detail} parkmeter status qwen"
 
 
 def test_logs_are_printed_as_they_are(server):

@@ -301,6 +301,7 @@ def test_tokens_are_kept_replaced_and_removed(store):
         endpoints=frozenset({"flan-t5"}),
         expires_at=NOW + MINUTE,
         minutes_per_day=60,
+        speaks_for_others=True,
     )
     later = Token(id="t0", digest="sha256:01", name="bob", created_at=NOW + MINUTE)
     store.put_token(later)

@@ -45,3 +45,28 @@ def test_what_the_model_server_refuses_reaches_the_client_as_it_said_it(client):
     client.with_options(default_headers={"Prefer": "wait=60"}).models.list()
     with pytest.raises(openai.NotFoundError, match="does not exist"):
         client.chat.completions.create(model="another", messages=STORY)
+
+
+def test_one_address_serves_all_endpoints_by_name_or_by_the_ids_of_their_servers(example):
+    gateway = example("vllm")
+    front = openai.OpenAI(base_url=f"{gateway.url}/v1", api_key=TOKEN, max_retries=0)
+    with front as client:
+        assert [model.id for model in client.models.list()] == ["qwen"]
+        closed = client.models.retrieve("qwen").model_extra["parkmeter"]
+        assert (closed["endpoint"], closed["status"], closed["seconds_left"]) == (
+            "qwen",
+            "stopped",
+            0,
+        )
+        with pytest.raises(openai.APIStatusError, match="holds no time"):
+            client.chat.completions.create(model="qwen", messages=STORY)
+        gateway.request("POST", "/endpoints/qwen/top-ups", {"minutes": 10})
+        waiting = client.with_options(default_headers={"Prefer": "wait=60"})
+        answer = waiting.chat.completions.create(model="qwen", messages=STORY)
+        assert answer.choices[0].message.content == "Once upon a time"
+        assert answer.model == MODEL, "the id its server knows was put in"
+        assert [model.id for model in client.models.list()] == ["qwen", MODEL]
+        again = client.chat.completions.create(model=MODEL, messages=STORY)
+        assert again.choices[0].message.content == "Once upon a time"
+        with pytest.raises(openai.NotFoundError, match="It may use: qwen"):
+            client.chat.completions.create(model="another", messages=STORY)

@@ -138,7 +138,7 @@ async def attacked() -> AsyncIterator[Any]:
     limits = Limits(max_body_bytes=4096)
     async with (
         upstream(answer) as server,
-        gateway(server.address, limits=limits, timeouts=BOUNDED) as meter,
+        gateway(server.address, limits=limits, timeouts=BOUNDED, models=("q",)) as meter,
     ):
 
         async def one(pieces: list[bytes]) -> None:
@@ -161,6 +161,8 @@ async def attacked() -> AsyncIterator[Any]:
         yield play
 
 
+FRONT = HEAD.replace(b"/flan ", b"/v1/chat/completions ")
+
 CLIENTS = damaged(
     [
         HEAD + b"Content-Length: 5\r\n\r\nhello",
@@ -169,6 +171,10 @@ CLIENTS = damaged(
         HEAD + b"Content-Length: 0\r\n\r\n" + HEAD + b"Content-Length: 2\r\n\r\n{}",
         b"GET /flan/v1/models HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer t-invoke\r\n\r\n",
         b"GET /elsewhere HTTP/1.0\r\n\r\n",
+        FRONT + b'Content-Length: 19\r\n\r\n{"model":"flan-t5"}',
+        FRONT + b'Transfer-Encoding: chunked\r\n\r\nd\r\n{"model":"q"}\r\n0\r\n\r\n',
+        FRONT + b"Content-Type: multipart/form-data; boundary=b\r\nContent-Length: 61\r\n\r\n"
+        b'--b\r\nContent-Disposition: form-data; name="model"\r\n\r\nq\r\n--b--',
         HEAD + b"Prefer: wait=0\r\nConnection: close\r\nContent-Length: 2\r\n\r\n{}",
     ],
     [
@@ -192,7 +198,8 @@ CLIENTS = damaged(
         *(b"Transfer-Encoding : chunked\r\n", b" Transfer-Encoding: chunked\r\n", b"0\r\n\r\n"),
         *(b"ffffffffffffffff\r\n", b"5\r\nhello\r\n", b"HTTP/1.1", b"HTTP/2.0", b"/../", b"%2e%2e"),
         *(b"Host: y\r\n", b"Upgrade: h2c\r\nConnection: upgrade\r\n", b"PRI * HTTP/2.0\r\n\r\n"),
-        *(HEAD, b"X: " + b"a" * 3000, b"\x16\x03\x01\x02\x00", b"GET ", b"CONNECT ", b"*"),
+        *(b'"model":"q",', b'"mod\\u0065l"', b"{", b'"', b"--b\r\n", b"--b--", b"\\"),
+        *(HEAD, FRONT, b"X: " + b"a" * 3000, b"\x16\x03\x01\x02\x00", b"GET ", b"CONNECT ", b"*"),
     ],
 )
 

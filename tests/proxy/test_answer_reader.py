@@ -4,10 +4,13 @@ import gzip
 import json
 import zlib
 from collections.abc import Iterable
+from itertools import pairwise
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from parkmeter.proxy.answer_reader import AnswerReader, EventReader, JsonReader, reader_for
+from parkmeter.proxy.answer_reader import READERS, AnswerReader, EventReader, JsonReader, Readers
 from parkmeter.web.answer_usage import UNKNOWN, Usage
 
 
@@ -64,6 +67,14 @@ def test_a_stream_that_is_cut_at_any_byte_says_the_same(name, ending):
         assert read(EventReader(), pieces) == tuple(expected)
 
 
+@given(name=st.sampled_from([*STREAMS]), cuts=st.lists(st.integers(0, 600), max_size=12))
+def test_a_stream_in_any_pieces_says_the_same(name, cuts):
+    stream, *expected = STREAMS[name]
+    edges = [0, *sorted(cuts), len(stream)]
+    pieces = [stream[begin:end] for begin, end in pairwise(edges)]
+    assert read(EventReader(), filter(None, pieces)) == tuple(expected)
+
+
 def test_a_json_answer_that_is_cut_at_any_byte_says_the_same():
     answer = json.dumps({"id": "c", "choices": ['"usage"'], "usage": USAGE, "x": [{}]}).encode()
     for cut in range(1, len(answer)):
@@ -116,8 +127,17 @@ JSON, EVENTS = JsonReader, EventReader
     ],
 )
 def test_json_and_events_are_read_and_nothing_else(content_type, reader):
-    made = reader_for(content_type)
-    assert made is None if reader is None else type(made) is reader
+    for _ in range(2):
+        made = READERS[content_type]()
+        assert made is None if reader is None else type(made) is reader
+
+
+def test_few_spellings_of_types_are_kept():
+    readers = Readers({b"application/json": JSON})
+    for n in range(500):
+        assert type(readers[b"application/json; x=%d" % n]()) is JSON
+        assert readers[b"text/x-%d" % n]() is None
+    assert len(readers) < 100
 
 
 @pytest.mark.parametrize("level", [0, 9])

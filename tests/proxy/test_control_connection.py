@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+from base64 import b64encode
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -24,6 +25,7 @@ from tests.support.world import NOON, World, spec
 
 TOKEN = "a-token-of-ada"
 HOST = "Host: gateway.test\r\n"
+PASSWORD = "Basic " + b64encode(f"anyone:{TOKEN}".encode()).decode()
 TOP_UP = f"POST /endpoints/flan-t5/top-ups HTTP/1.1\r\n{HOST}Authorization: {TOKEN}\r\n"
 
 
@@ -171,3 +173,47 @@ async def test_an_old_client_gets_an_answer_with_its_length_and_needs_no_host():
         reply = await client.reply()
         assert (reply.status, reply.json["status"]) == (200, "ok")
         assert await client.reader.read() == b""
+
+
+# ── Credentials ─────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    ("fields", "status"),
+    [
+        (f"X-Api-Key: {TOKEN}\r\n", 200),
+        (f"api-key: {TOKEN}\r\n", 200),
+        (f"Authorization: {PASSWORD}\r\n", 200),
+        (f"Authorization: {PASSWORD}\r\nSec-Fetch-Site: cross-site\r\n", 403),
+        (f"Authorization: {PASSWORD}\r\nOrigin: null\r\n", 403),
+        (f"Authorization: {TOKEN}\r\nX-Api-Key: another\r\n", 400),
+        ("X-Api-Key: another\r\n", 403),
+        ("X-Api-Key:\r\n", 401),
+    ],
+)
+@on_both_loops
+async def test_control_routes_take_a_token_in_each_form(fields, status):
+    async with house() as client:
+        await asked(client, f"GET /whoami HTTP/1.1\r\n{HOST}{fields}\r\n")
+        assert (await client.reply()).status == status
+
+
+# ── Offers of another protocol ──────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("protocol", ["h2c", "websocket"])
+@pytest.mark.parametrize("cut", [0, 5])
+@on_both_loops
+async def test_an_offer_of_another_protocol_costs_no_top_up_its_body(protocol, cut):
+    fields = f"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: {protocol}\r\nHTTP2-Settings: AA\r\n"
+    body = '{"minutes": 5}'
+    async with house() as client:
+        for _ in range(2):  # and the connection is kept
+            head = f"{TOP_UP}{fields}Content-Length: {len(body)}\r\n\r\n"
+            await asked(client, head + body[:cut])
+            await asyncio.sleep(0.005)
+            await asked(client, body[cut:])
+            reply = await client.reply()
+            assert (reply.status, reply.json["minutes"]) == (201, 5)
+        await asked(client, f"GET /health HTTP/1.1\r\n{HOST}{fields}\r\n" * 2)
+        assert [(await client.reply()).status for _ in range(2)] == [200, 200]

@@ -217,7 +217,7 @@ async def test_a_path_that_climbs_is_refused(path):
         assert (await meter.exchange(f"/flan/{path}")).status == 400
 
 
-@pytest.mark.parametrize("protocol", ["websocket", "h2c"])
+@pytest.mark.parametrize("protocol", ["websocket", "IRC/6.9"])
 @on_both_loops
 async def test_an_upgrade_is_refused_politely(protocol):
     async with gateway() as meter:

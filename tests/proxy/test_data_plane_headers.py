@@ -2,6 +2,7 @@
 
 import pytest
 
+from parkmeter.web.headers import OwnHeaders
 from parkmeter.web.routes import Route, Routes
 from tests.support.gateway_at_work import gateway, on_both_loops
 from tests.support.scripted_upstream import OK, Received, ServerEnd, answering, upstream
@@ -86,6 +87,10 @@ async def test_a_reload_stops_cookies_also_on_a_connection_that_repeats_its_head
         "X-Remote-User",
         "Remote-User",
         "Proxy",
+        "Parkmeter-Proxy-Secret",
+        "X-OpenWebUI-User-Email",
+        "X-OpenWebUI-User-Jwt",
+        "Tailscale-User-Login",
         "X_Forwarded_For",
         "Content_Length",
         "X-Real_IP",
@@ -101,6 +106,45 @@ async def test_a_client_cannot_forge_what_a_proxy_reports(name):
     assert b"10.0.0." not in asked[0].raw
     assert asked[0]["X-Kept"] == "1"
     assert asked[0]["Forwarded"] == 'for=127.0.0.1;host="gateway.test:8080";proto=http'
+
+
+# ── Headers of an endpoint's own ────────────────────────────────────────────────────────────────
+
+OWN = OwnHeaders.of({"X-Api-Key": "of-the-server", "X-Team": "a b"}, ["X-Person"])
+
+
+@on_both_loops
+async def test_a_server_gets_its_own_headers_in_place_of_the_client_s():
+    asked: list[Received] = []
+    async with upstream(keeping(asked)) as model, gateway(model.address, own_headers=OWN) as meter:
+        client = await meter.client()
+        for fields in (
+            "",
+            "x-team: forged\r\nX-Person: eve\r\nX_Api_Key: forged\r\n",
+            "Connection: keep-alive, X-Api-Key, X-Team\r\n",
+        ):
+            assert (await client.exchange(fields=fields)).status == 200
+        assert (await client.exchange(fields="x-api-key: t-invoke\r\n", token=None)).status == 200
+    for head in asked:
+        assert head.raw.lower().count(b"x-api-key: of-the-server\r\n") == 1
+        assert head.raw.lower().count(b"x-api-key") == 1
+        assert head.raw.count(b"X-Team: a b\r\n") == 1
+        assert not any(word in head.raw for word in (b"forged", b"eve", b"t-invoke"))
+
+
+@on_both_loops
+async def test_a_reload_changes_them_also_on_a_connection_that_repeats_its_head():
+    asked: list[Received] = []
+    async with upstream(keeping(asked)) as model, gateway(model.address, own_headers=OWN) as meter:
+        client = await meter.client()
+        await client.exchange()
+        meter.plane.routes = Routes([Route("flan-t5", "flan")])
+        await client.exchange()
+    assert [head["X-Api-Key"] for head in asked] == ["of-the-server", None]
+
+
+def test_they_are_not_shown():
+    assert "of-the-server" not in repr(Route("flan-t5", "flan", own_headers=OWN))
 
 
 # ── Documents ───────────────────────────────────────────────────────────────────────────────────
@@ -165,12 +209,19 @@ async def test_an_answer_without_a_type_runs_nothing_either():
 async def test_a_model_sets_no_policy_for_the_gateway_s_host():
     lines = (
         b'Strict-Transport-Security: max-age=9\r\nAlt-Svc: h3=":1"\r\nNEL: {}\r\n'
-        b"Report-To: {}\r\nService-Worker-Allowed: /\r\n"
+        b"Report-To: {}\r\nService-Worker-Allowed: /\r\nTiming-Allow-Origin: *\r\n"
+        b"Access-Control-Allow-Origin: *\r\nAccess-Control-Allow-Credentials: true\r\n"
+        b'Access-Control-Expose-Headers: *\r\nWWW-Authenticate: Basic realm="x"\r\n'
     )
     answer = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n" + lines + b"\r\nok"
     async with upstream(answering(answer)) as model, gateway(model.address) as meter:
-        fields = set((await meter.exchange()).fields)
+        fields = set((await meter.exchange(fields="Origin: https://a.example\r\n")).fields)
     assert not fields & {
+        "access-control-allow-credentials",
+        "access-control-allow-origin",
+        "access-control-expose-headers",
+        "timing-allow-origin",
+        "www-authenticate",
         "strict-transport-security",
         "alt-svc",
         "nel",

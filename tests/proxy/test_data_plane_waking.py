@@ -11,6 +11,8 @@ import pytest
 from parkmeter.core.meter import Status
 from parkmeter.core.tokens import Token
 from parkmeter.errors import DeviceBusyError
+from parkmeter.web.peers import TrustedProxies
+from parkmeter.web.persons import Persons
 from parkmeter.web.routes import Limits
 from tests.support.gateway_at_work import NOON, Gateway, gateway, on_both_loops, until, waiting
 from tests.support.scripted_upstream import OK, answering, upstream
@@ -216,3 +218,20 @@ async def test_a_token_without_top_up_and_a_prompt_to_a_running_one_wake_nothing
         meter.show(address=model.address)
         assert (await meter.exchange(**ASK)).status == 200
     assert core.asked == []
+
+
+@on_both_loops
+async def test_a_prompt_through_a_proxy_wakes_it_in_the_name_of_the_person():
+    core = Core()
+    core.may.set()
+    async with gateway(wake=core.wake) as meter:
+        meter.plane.edge.persons = Persons(TrustedProxies(["127.0.0.1"]), "s" * 16, "X-Person")
+        closed(meter)
+        person = "X-Person: ada@example.org\r\n"
+        shown = "Parkmeter-Proxy-Secret: " + "s" * 16 + "\r\n" + person
+        assert (await meter.exchange("/flan", **ASK, fields=person)).status == 402
+        assert (await meter.exchange("/flan", **ASK, fields=shown)).status == 402
+        twice = await meter.exchange(**ASK, fields=shown + "X-Person: bob\r\n")
+        assert (twice.status, twice.json["field"]) == (400, "x-person")
+        assert waiting(meter.gate) == 0
+    assert core.asked == ["flan-t5 by ada", "flan-t5 by ada@example.org by ada"]

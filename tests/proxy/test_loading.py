@@ -339,3 +339,20 @@ async def test_the_answer_begins_only_after_the_waking():
         await client.chunk()
         meter.show(address=model.address)
         assert await rest(client) == EVENTS
+
+
+@on_both_loops
+async def test_a_request_at_the_one_address_for_all_endpoints_is_shown_the_start_too():
+    asked = ASKED.replace(b'"qwen"', b'"flan-t5"')
+    async with upstream(answering(STREAM)) as model, gateway(**MESSAGES) as meter:
+        starting(meter)
+        client = await begun(meter, "/v1/chat/completions", asked)
+        assert b"0:34 of usually 1:10" in await client.chunk()
+        meter.show(address=model.address)
+        assert (await rest(client)).endswith(EVENTS)
+        meter.show(Status.STARTING)
+        client = await begun(meter, "/v1/chat/completions", asked)
+        await client.chunk()
+        meter.show(Status.STOPPING, minutes=0)
+        assert error_of(await rest(client))["code"] == "meter_closed"
+        assert meter.plane.held_bytes.held == 0

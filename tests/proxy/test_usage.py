@@ -6,13 +6,14 @@ import json
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from time import perf_counter
 
 import pytest
 
 from parkmeter.core.usage import Used, UsedAt
 from parkmeter.proxy.answer_reader import AnswerReader, EventReader, JsonReader
 from parkmeter.proxy.request_counter import RequestCounter
-from parkmeter.proxy.traffic import MOST_NAMES, OTHERS, RATES, Traffic, TrafficByEndpoint
+from parkmeter.proxy.traffic import MOST_NAMES, OTHERS, Traffic, TrafficByEndpoint
 from parkmeter.stores.sqlite import SqliteStore
 from parkmeter.stores.sqlite_file import _MIGRATIONS
 from parkmeter.stores.sqlite_requests import SqliteRequests
@@ -73,6 +74,15 @@ def test_an_answer_that_cannot_be_read_is_unknown_and_one_that_is_none_of_a_mode
 async def test_an_answer_that_only_reads_is_not_counted():
     async with upstream(answering(answer(USAGE))) as model, gateway(model.address) as meter:
         await meter.exchange("/flan/v1/models", None, method="GET")
+        assert counted(meter) == {}
+
+
+@on_both_loops
+async def test_counting_tokens_beforehand_uses_none():
+    reply = answer(b'{"input_tokens": 9}')
+    async with upstream(answering(reply)) as model, gateway(model.address) as meter:
+        for path in ("v1/messages/count_tokens", "tokenize?a=b"):
+            assert (await meter.exchange(f"/flan/{path}")).status == 200
         assert counted(meter) == {}
 
 
@@ -138,21 +148,23 @@ class Said(AnswerReader):
 
 
 def test_speed_and_first_event_fall_into_buckets_of_their_own():
-    traffic = Traffic()
-    traffic.used("ada", Said(30, first_at=10.05), 10.0, 12.0)
-    traffic.used("ada", Said(0), 10.0, 12.0)
-    traffic.used("ada", EventReader(), 10.0, 12.0)
-    assert traffic.rate.buckets[RATES.index(20.0)] == sum(traffic.rate.buckets) == 1
-    assert traffic.rate.total == 15
+    traffic, begun = Traffic(), perf_counter() - 2.0
+    traffic.used("ada", Said(30, first_at=begun + 0.05), begun)
+    traffic.used("ada", Said(0), begun)
+    traffic.used("ada", EventReader(), begun)
+    traffic.used("ada", Said(1), perf_counter() + 1.0)  # a clock that stands still
+    assert sum(traffic.rate.buckets) == 1
+    assert 0 < traffic.rate.total <= 15
     assert sum(traffic.first_event.buckets) == 1
-    assert traffic.usage["ada"].used() == Used(2, 1, 2, 30)
+    assert 0.04 < traffic.first_event.total < 0.06
+    assert traffic.usage["ada"].used() == Used(3, 1, 3, 31)
 
 
 def test_the_number_of_names_that_are_counted_is_bounded():
     traffic = Traffic()
     for n in range(MOST_NAMES + 50):
-        traffic.used(f"n{n}", Said(), 0.0, 1.0)
-    traffic.used("n3", Said(), 0.0, 1.0)
+        traffic.used(f"n{n}", Said(), 0.0)
+    traffic.used("n3", Said(), 0.0)
     assert len(traffic.usage) == MOST_NAMES + 1
     assert traffic.usage[OTHERS].answers == 50
     assert traffic.usage["n3"].answers == 2
@@ -179,7 +191,7 @@ class Run:
     def use(self, who: str = "ada", output: int = 10, endpoint: str = "qwen") -> None:
         reader = JsonReader()
         reader.feed(json.dumps({"usage": {"input_tokens": 1, "output_tokens": output}}).encode())
-        self.traffic[endpoint].used(who, reader, 0.0, 1.0)
+        self.traffic[endpoint].used(who, reader, 0.0)
 
     def passes(self, time: timedelta) -> None:
         self.now += time
@@ -199,7 +211,7 @@ def run(tmp_path: Path) -> Iterator[Run]:
 def test_usage_belongs_to_the_minute_in_which_its_answer_ended_and_to_its_token(run):
     run.use()
     run.use("grace", 5)
-    run.traffic["qwen"].used("grace", JsonReader(), 0.0, 1.0)
+    run.traffic["qwen"].used("grace", JsonReader(), 0.0)
     run.use(endpoint="other")
     first = {"ada": Used(1, 0, 1, 10), "grace": Used(1, 1, 1, 5)}
     for written in (False, False, True):

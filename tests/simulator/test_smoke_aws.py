@@ -41,6 +41,10 @@ ONLY_ON_AWS = {
 """What the simulated cloud has no answer to."""
 
 
+MEASURED = {"delete-delay"}
+"""Seconds of real time, more on a busy machine; tests of the clock hold the promise."""
+
+
 class Silent(Canned):
     """A container that never answers a ping."""
 
@@ -111,7 +115,7 @@ def test_a_run_proves_what_it_says_and_leaves_nothing(cloud: SimulatedCloud, tmp
     assert run.returncode == 0, f"{output}\n{report}"
     assert "# Smoke test on AWS: succeeded" in report
     verdicts = {fact.key: _verdict(report, fact.question) for fact in FACTS}
-    assert {key for key, one in verdicts.items() if one == Verdict.DIFFERS} == set()
+    assert {key for key, one in verdicts.items() if one == Verdict.DIFFERS} <= MEASURED
     assert {key for key, one in verdicts.items() if one == Verdict.NOT_SEEN} <= ONLY_ON_AWS
     assert "111122223333" not in report
     assert left_by(cloud, _prefix(report)) == []

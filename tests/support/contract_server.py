@@ -91,6 +91,7 @@ class ContractServer:
             "created_at": "2026-11-01T00:00:00Z",
             "expires_at": given.get("expires_at"),
             "minutes_per_day": given.get("minutes_per_day"),
+            "speaks_for_others": given.get("speaks_for_others", False),
         }
         self.tokens[secret] = made
         return made

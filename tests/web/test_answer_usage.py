@@ -7,13 +7,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from parkmeter.web.answer_usage import (
+    KEY,
     UNKNOWN,
     Usage,
     id_of_answer,
     id_of_event,
-    usage_at_end,
     usage_in_event,
 )
+from parkmeter.web.answer_usage import usage_at_end as usage_from
+
+
+def usage_at_end(body: bytes) -> Usage:
+    return usage_from(body, body.rfind(KEY))
 
 
 def at_end(document: object) -> Usage:

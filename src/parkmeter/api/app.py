@@ -61,7 +61,7 @@ def control_app(context: ApiContext) -> FastAPI:
     add_history_routes(app, context)
     add_usage_routes(app, context)
     _add_gateway_routes(app, context)
-    add_docs_routes(app, whole_servers=context.whole_servers)
+    add_docs_routes(app, context)
     add_dashboard_routes(app)
     add_error_handlers(app)
     app.add_middleware(HeadMiddleware)
@@ -128,7 +128,7 @@ def _add_gateway_routes(app: FastAPI, context: ApiContext) -> None:
         """
         figures = None
         if verbose is not None:
-            require_administrator(await known(request, request.headers.get("authorization")))
+            require_administrator(await known(request))
             figures = dict(context.figures())
         faults = dict(context.faults())
         if (fault := context.fault()) is not None:

@@ -23,8 +23,11 @@ from parkmeter.ports import RequestCounts, UsageCounts
 from parkmeter.service.changes import Actor, ChangeResult
 from parkmeter.service.meters import MeterService
 from parkmeter.service.run_stats import RunStats
+from parkmeter.web.asgi import Scope
 from parkmeter.web.auth import Book
-from parkmeter.web.headers import Fields
+from parkmeter.web.credentials import credential_in
+from parkmeter.web.headers import Fields, base_of
+from parkmeter.web.persons import Persons
 
 _header = APIKeyHeader(name="Authorization", scheme_name="token", auto_error=False)
 
@@ -97,7 +100,8 @@ class ApiContext:
     numbers behind it; both return at once.
     `token_refused` takes note of a refused token, with the TCP peer and the header fields, and
     returns the seconds its answer has to wait. `rate`: that of one token's changes; None: not
-    limited here.
+    limited here. `base` returns the gateway's address for the client of an ASGI request, `speaking`
+    the token under the name of the person who asks; see `Persons`.
     """
 
     service: MeterService
@@ -116,10 +120,21 @@ class ApiContext:
     faults: Callable[[], Mapping[str, str]] = dict
     figures: Callable[[], Mapping[str, object]] = dict
     token_refused: Callable[[str, Fields], float] = lambda _address, _fields: 0.0
+    base: Callable[[Scope], str] = base_of
+    speaking: Callable[[str, Fields, Token], Token] = Persons().speaking
     run_stats: RunStats = field(init=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "run_stats", RunStats(self.service))
+
+    def credential(self, request: Request) -> str | None:
+        """Return the credential of a request as the value of an Authorization header.
+
+        On AWS the authorizer reads that header only, and other keys may be API Gateway's own.
+        """
+        if not self.whole_servers:
+            return request.headers.get("authorization")
+        return credential_in(request.scope["headers"]).decode("latin-1")
 
     def count_change(self, token: Token, kind: str = "change") -> None:
         """Count a change that a token is about to make; raise TooManyChangesError if it may not."""
@@ -135,17 +150,17 @@ class ApiContext:
 def token_of(context: ApiContext) -> Any:
     """Return the dependency that gives a route the caller's Token, or refuses the request."""
 
-    async def check(
-        request: Request, authorization: Annotated[str | None, Security(_header)]
-    ) -> Token:
+    async def check(request: Request, _: Annotated[str | None, Security(_header)] = None) -> Token:
+        fields = request.scope["headers"]
+        address = request.client.host if request.client is not None else ""
+        credential = context.credential(request)
         try:
-            return context.book.check(authorization, context.now())
+            token = context.book.check(credential, context.now())
         except TokenRefusedError:
-            client = request.client
-            address = client.host if client is not None else ""
-            if delay := context.token_refused(address, request.scope["headers"]):
+            if delay := context.token_refused(address, fields):
                 await asyncio.sleep(delay)
             raise
+        return context.speaking(address, fields, token)
 
     return Depends(check)
 

@@ -4,14 +4,16 @@ Neither needs a token, so each is rendered once: a request costs as little as on
 """
 
 import json
-from functools import cache, lru_cache
+from functools import cache
 from html import escape
 from typing import Any
 
 from fastapi import FastAPI, Request, Response
 from fastapi.responses import HTMLResponse
 
+from parkmeter.api.dependencies import ApiContext
 from parkmeter.api.page_headers import page_headers, style_of
+from parkmeter.web.headers import base_of
 from parkmeter.web.stage import STAGE
 
 _STYLE = """
@@ -36,14 +38,16 @@ HEADERS = page_headers(style_of(_STYLE), "img-src 'self'", "form-action 'none'")
 _BASE_URL = "\0"
 """Stands for the gateway's address in the page, until a request says which one it called."""
 
+_IN_JSON = json.dumps(_BASE_URL).encode()
 
-def add_docs_routes(app: FastAPI, *, whole_servers: bool) -> None:
-    """Add both routes to an application; for `whole_servers` see `ApiContext`."""
 
-    @lru_cache(maxsize=8)  # with the stage and without; on AWS that of a domain of one's own
-    def document(root: str) -> bytes:
-        servers = [{"url": root or "/"}]
-        return json.dumps({**app.openapi(), "servers": servers}, ensure_ascii=False).encode()
+def add_docs_routes(app: FastAPI, context: ApiContext) -> None:
+    """Add both routes to an application."""
+
+    @cache
+    def document() -> bytes:
+        whole = {**app.openapi(), "servers": [{"url": _BASE_URL}]}
+        return json.dumps(whole, ensure_ascii=False).encode()
 
     @cache
     def page() -> str:
@@ -51,15 +55,20 @@ def add_docs_routes(app: FastAPI, *, whole_servers: bool) -> None:
 
     @app.get("/openapi.json", include_in_schema=False)
     async def openapi(request: Request) -> Response:
-        root = str(request.scope.get("root_path", "")).rstrip("/")
-        return Response(document(root), media_type="application/json")
+        base = context.base(request.scope)
+        # As it was called it needs no host: it is taken from where the document was found.
+        if base == base_of(request.scope):
+            base = str(request.scope.get("root_path", "")).rstrip("/") or "/"
+        found = document().replace(_IN_JSON, json.dumps(base).encode())
+        return Response(found, media_type="application/json")
 
     @app.get("/docs", include_in_schema=False)
     async def docs(request: Request) -> HTMLResponse:
-        base_url = str(request.base_url).rstrip("/")
+        base_url = context.base(request.scope)
         # One spelling of every call, the README's: the local gateway takes it without the stage
         # too, API Gateway's address has it already.
-        if whole_servers and not base_url.endswith(STAGE):
+        called = base_url == base_of(request.scope)
+        if called and context.whole_servers and not base_url.endswith(STAGE):
             base_url += STAGE
         return HTMLResponse(page().replace(_BASE_URL, escape(base_url)), headers=HEADERS)
 

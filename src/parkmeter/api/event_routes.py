@@ -94,7 +94,7 @@ def add_event_routes(app: FastAPI, context: ApiContext, feed: Feed[Snapshot]) ->
         subscription = feed.subscribe(MAX_SUBSCRIPTIONS, token.id)
         if subscription is None:
             raise TooManyListenersError(MAX_SUBSCRIPTIONS)
-        return _EventStream(context, subscription, token, request.headers.get("authorization"))
+        return _EventStream(context, subscription, token, context.credential(request))
 
 
 _DOCUMENTED = {

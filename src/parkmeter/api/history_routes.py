@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from fastapi import FastAPI, Query, Response
+from fastapi import FastAPI, Response
 
 from parkmeter.api.dependencies import ApiContext, Before, Limit, Name, may_see, token_of
 from parkmeter.api.history_schemas import (
@@ -13,14 +13,13 @@ from parkmeter.api.history_schemas import (
     receipt_csv,
 )
 from parkmeter.api.periods import (
-    FORMATS,
-    MOMENT,
     From,
-    Text,
+    Moment,
     To,
     day_before,
     json_answer,
     moment_of,
+    moment_query,
 )
 from parkmeter.api.schemas import problems
 from parkmeter.api.usage_routes import usage_on
@@ -119,14 +118,7 @@ def add_history_routes(app: FastAPI, context: ApiContext) -> None:
     async def get_timeline(
         name: Name,
         token: Token = known_token,
-        begin: Annotated[
-            Text,
-            Query(
-                alias="from",
-                description=f"{MOMENT} Default: a day before the end.",
-                json_schema_extra=FORMATS,
-            ),
-        ] = None,
+        begin: Annotated[Moment, moment_query("from", "Default: a day before the end.")] = None,
         end: To = None,
     ) -> Response:
         """Return the statuses, the top-ups, the number of requests let in, and what they used.

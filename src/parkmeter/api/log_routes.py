@@ -57,7 +57,7 @@ def add_log_routes(
         await context.lanes.reads.run(token.id, service.report, name)  # refuses an unknown name
         lane = context.lanes.logs
         log = await lane.run(token.id, partial(logs.open, name, lines, follow=follow))
-        header = request.headers.get("authorization")
+        header = context.credential(request)
 
         def cut_off() -> bool:
             return ended() or not _token_valid(context, header)

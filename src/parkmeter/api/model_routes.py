@@ -12,13 +12,12 @@ from pydantic import Field
 
 from parkmeter.api.dependencies import ApiContext, may_see, token_of
 from parkmeter.api.schemas import Money, Shape, problems
-from parkmeter.core.meter import Status
+from parkmeter.core.meter import MAKE_BELIEVE, Status
 from parkmeter.core.report import Report
 from parkmeter.core.tokens import Token
 from parkmeter.web.model_ids import ModelIds, UnknownModelError
 
 _Id = Annotated[str, Path(description="Id of the model.", examples=["flan-t5"])]
-_Resource = Annotated[str, Path(description="`api_resource` of an endpoint.", examples=["flan"])]
 
 
 class ModelMeter(Shape):
@@ -89,12 +88,12 @@ def add_model_routes(app: FastAPI, context: ApiContext, model_ids: Callable[[], 
         return Model.of(id_, known[place.endpoint])
 
     @app.get("/v1/models", tags=["models"], responses=problems(503))
-    async def models(token: Token = known_token) -> Models:
+    async def list_models(token: Token = known_token) -> Models:
         """Return all models that the token covers, whatever the state of their endpoints."""
         return Models.of(await lanes.reads.run(token.id, listed, token))
 
     @app.get("/v1/models/{model:path}", tags=["models"], responses=problems(404, 409, 503))
-    async def model(model: _Id, token: Token = known_token) -> Model:
+    async def get_model(model: _Id, token: Token = known_token) -> Model:
         """Return one model."""
         return await lanes.reads.run(token.id, found, token, model)
 
@@ -118,16 +117,17 @@ def _add_routes_of_one(
         may_see(token, name)
         return name
 
-    @app.get("/{api_resource}/v1/models", tags=["models"], responses=problems(404, 503))
-    async def models_of(api_resource: _Resource, token: Token = known_token) -> Models:
+    # Not in the document: while the server is there, they are its own.
+    @app.get("/{api_resource}/v1/models", include_in_schema=False)
+    async def list_models_of_endpoint(api_resource: str, token: Token = known_token) -> Models:
         """Return the models of one endpoint while its server is away; else the server answers."""
         name = endpoint_at(api_resource, token)
         return Models.of(await lanes.reads.run(token.id, at_server, name))
 
-    @app.get(
-        "/{api_resource}/v1/models/{model:path}", tags=["models"], responses=problems(404, 503)
-    )
-    async def model_of(api_resource: _Resource, model: _Id, token: Token = known_token) -> Model:
+    @app.get("/{api_resource}/v1/models/{model:path}", include_in_schema=False)
+    async def get_model_of_endpoint(
+        api_resource: str, model: _Id, token: Token = known_token
+    ) -> Model:
         """Return one model of an endpoint while its server is away; else the server answers."""
         name = endpoint_at(api_resource, token)
         for one in await lanes.reads.run(token.id, at_server, name):
@@ -143,6 +143,7 @@ def _meter(context: ApiContext, report: Report) -> ModelMeter:
         status=report.shown.status,
         reason=report.shown.reason,
         seconds_left=report.left.total_seconds(),
-        price_per_hour=report.price.per_hour,
+        # There is no place for its source, so a made-up one is not shown; a 402 does the same.
+        price_per_hour=None if report.price.source == MAKE_BELIEVE else report.price.per_hour,
         usual_start_seconds=None if usual is None else usual.total_seconds(),
     )

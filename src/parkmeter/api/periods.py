@@ -9,30 +9,23 @@ from pydantic.json_schema import SkipJsonSchema
 from parkmeter.api.schemas import Shape
 from parkmeter.errors import InvalidRequestError
 
-MOMENT = "ISO 8601; UTC unless it has an offset; a date is its first moment."
 _A_DAY = timedelta(days=1)
 
-FORMATS: dict[str, Any] = {"anyOf": [{"format": "date"}, {"format": "date-time"}]}
-"""Forms of a moment, as the OpenAPI document has them."""
+Moment = str | SkipJsonSchema[None]
+"""A parameter that may be left out, and is never null."""
 
-Text = str | SkipJsonSchema[None]
 
-From = Annotated[
-    Text,
-    Query(
-        alias="from",
-        description=f"{MOMENT} Default: the journal's first line.",
-        json_schema_extra=FORMATS,
-    ),
-]
-To = Annotated[
-    Text,
-    Query(
-        alias="to",
-        description=f"{MOMENT} Default, and at most: now.",
-        json_schema_extra=FORMATS,
-    ),
-]
+def moment_query(alias: str, default: str) -> Any:
+    """Return the query parameter for a moment; `default` says what stands for it if left out."""
+    return Query(
+        alias=alias,
+        description=f"ISO 8601; UTC unless it has an offset; a date is its first moment. {default}",
+        json_schema_extra={"anyOf": [{"format": "date"}, {"format": "date-time"}]},
+    )
+
+
+From = Annotated[Moment, moment_query("from", "Default: the journal's first line.")]
+To = Annotated[Moment, moment_query("to", "Default, and at most: now.")]
 
 
 def json_answer(shape: Shape) -> Response:

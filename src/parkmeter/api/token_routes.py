@@ -75,6 +75,7 @@ def add_token_routes(
             endpoints=None if body.endpoints is None else frozenset(body.endpoints),
             expires_at=body.expires_at,
             minutes_per_day=body.minutes_per_day,
+            speaks_for_others=body.speaks_for_others,
         )
         issued, secret = await lanes.writes.run(token.id, service.issue, new, actor_of(token))
         response.headers["Cache-Control"] = "no-store"

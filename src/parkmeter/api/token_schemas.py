@@ -24,6 +24,7 @@ class SeenToken(Shape):
     minutes_per_day: float | None = Field(
         description="Most it may add in a day (UTC); null: no limit.", examples=[120.0]
     )
+    speaks_for_others: bool = Field(description="It may name the person who asks.")
 
     @classmethod
     def of(cls, token: Token, /, **more: Any) -> Self:
@@ -36,6 +37,7 @@ class SeenToken(Shape):
             created_at=token.created_at,
             expires_at=token.expires_at,
             minutes_per_day=token.minutes_per_day,
+            speaks_for_others=token.speaks_for_others,
             **more,
         )
 
@@ -105,6 +107,11 @@ class NewToken(Shape):
         None,
         description="Most it may add in a day (UTC): greater than 0; null: no limit.",
         json_schema_extra={"exclusiveMinimum": 0, "maximum": MOST_MINUTES},
+    )
+    speaks_for_others: bool = Field(
+        default=False,
+        description="For an application that names the person who asks in "
+        "`X-OpenWebUI-User-Email`; the journal then says `PERSON by TOKEN`.",
     )
 
 

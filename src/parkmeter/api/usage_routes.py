@@ -2,10 +2,10 @@
 
 from typing import Annotated
 
-from fastapi import FastAPI, Query, Response
+from fastapi import FastAPI, Response
 
 from parkmeter.api.dependencies import ApiContext, Name, may_see, token_of
-from parkmeter.api.periods import FORMATS, MOMENT, Text, To, json_answer, moment_of
+from parkmeter.api.periods import Moment, To, json_answer, moment_of, moment_query
 from parkmeter.api.schemas import problems
 from parkmeter.api.usage_schemas import EndpointUsage, ReceiptUsage
 from parkmeter.core.receipt import Receipt
@@ -27,14 +27,7 @@ def add_usage_routes(app: FastAPI, context: ApiContext) -> None:
     async def get_usage(
         name: Name,
         token: Token = known_token,
-        begin: Annotated[
-            Text,
-            Query(
-                alias="from",
-                description=f"{MOMENT} Default, and at least: `since`.",
-                json_schema_extra=FORMATS,
-            ),
-        ] = None,
+        begin: Annotated[Moment, moment_query("from", "Default, and at least: `since`.")] = None,
         end: To = None,
     ) -> Response:
         """Return the model's tokens that answers used, by the token that asked.

@@ -25,6 +25,8 @@ def context_of(token: Token) -> dict[str, str]:
         context["expires_at"] = token.expires_at.isoformat()
     if token.minutes_per_day is not None:
         context["minutes_per_day"] = repr(token.minutes_per_day)
+    if token.speaks_for_others:
+        context["speaks_for_others"] = "yes"
     return context
 
 
@@ -48,6 +50,7 @@ def token_in(context: Mapping[str, str] | None, now: datetime) -> Token | None:
         endpoints=None if endpoints == _ALL else frozenset(_items(endpoints)),
         expires_at=None if expires_at is None else datetime.fromisoformat(expires_at),
         minutes_per_day=None if minutes is None else float(minutes),
+        speaks_for_others=context.get("speaks_for_others") == "yes",
     )
     if not token.alive(now):
         raise TokenRefusedError

@@ -110,7 +110,7 @@ def _print_error(
             document = error.document
         sys.stderr.write(json.dumps(document, ensure_ascii=False, default=str) + "\n")
         return
-    detail, step = without_headers(error.detail), _next_step(error, name)
+    detail, step = without_calls(error.detail), _next_step(error, name)
     if repeat and _may_be_done(error):
         detail, step = f"{detail} {_NO_REPLY}", repeat
     _print(detail)
@@ -137,13 +137,19 @@ _NO_REPLY = (
 )
 
 
-def without_headers(detail: str) -> str:
-    """Return a problem's detail without its advice on headers: a command has options."""
-    return detail.partition(" With the header ")[0]
+_THEN_THE_CALL = ", then send this request again: "
+
+
+def without_calls(detail: str) -> str:
+    """Return a problem's detail without headers and calls to send: a command has options."""
+    shown, call, _ = detail.partition(" With the header ")[0].partition(_THEN_THE_CALL)
+    return f"{shown}." if call else shown
 
 
 def _next_step(error: "ParkmeterError", name: str | None) -> str:
     match error.code, exit_of(error):
+        case _, Exit.CLOSED if holder := error.data.get("held_by"):
+            return f"parkmeter status {holder}"
         case _, Exit.CLOSED:
             return f"parkmeter top-up {error.data.get('endpoint') or name or 'NAME'} 30 --wait"
         case "not_running", _ if name and "no time" in error.detail:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.text import Text
 
-from parkmeter.cli.connection import Exit, gateway, only_endpoint, without_headers, wrong_usage
+from parkmeter.cli.connection import Exit, gateway, only_endpoint, without_calls, wrong_usage
 from parkmeter.cli.options import State, Url, endpoint_names
 from parkmeter.cli.output import err, harmless
 
@@ -72,7 +72,7 @@ def invoke(
             spinner.stop()  # until there is a reason to show
 
             def show(problem: "NotServingProblem") -> None:
-                spinner.update(Text(without_headers(problem.detail)))
+                spinner.update(Text(without_calls(problem.detail)))
                 spinner.start()
 
             if raw:

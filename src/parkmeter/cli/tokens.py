@@ -47,6 +47,13 @@ def create(
     minutes_per_day: Annotated[
         float | None, typer.Option(help="Most minutes it may top up in a day (UTC).")
     ] = None,
+    speaks_for_others: Annotated[
+        bool,
+        typer.Option(
+            "--speaks-for-others",
+            help="It is an application's, such as Open WebUI's, that names the person who asks.",
+        ),
+    ] = False,
     as_json: AsJson = False,
     url: Url = None,
     state: State = None,
@@ -63,6 +70,7 @@ def create(
             endpoints=endpoint or None,
             expires_at=expires_at,
             minutes_per_day=minutes_per_day,
+            speaks_for_others=speaks_for_others,
         )
         if as_json:
             plain_json(made.raw)
@@ -168,13 +176,16 @@ def _find(client: "Client", given: str) -> "Token":
 
 def _cells(token: "Token", today: datetime) -> list[str]:
     limit = token.minutes_per_day
+    more = [] if limit is None else [f"{limit:g} min a day"]
+    if token.speaks_for_others:
+        more.append("speaks for others")
     return [
         token.id,
         token.name,
         ", ".join(token.scopes),
         "all" if token.endpoints is None else ", ".join(token.endpoints),
         day_time(token.expires_at, today) if token.expires_at else "never",
-        "" if limit is None else f"{limit:g} min a day",
+        ", ".join(more),
     ]
 
 

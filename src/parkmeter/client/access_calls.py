@@ -16,7 +16,7 @@ class AccessCalls(Calls):
         """Return all tokens, without their secrets."""
         return self._get("/tokens", lambda raw: tuple(map(Token.of, raw["tokens"])))
 
-    def create_token(
+    def create_token(  # noqa: PLR0913 (a token has these properties)
         self,
         name: str,
         *,
@@ -24,6 +24,7 @@ class AccessCalls(Calls):
         endpoints: Iterable[str] | None = None,
         expires_at: datetime | None = None,
         minutes_per_day: float | None = None,
+        speaks_for_others: bool = False,
     ) -> NewToken:
         """Create a token; only this answer has its `secret`. The defaults are the gateway's.
 
@@ -35,6 +36,7 @@ class AccessCalls(Calls):
             "endpoints": None if endpoints is None else list(endpoints),
             "expires_at": None if expires_at is None else iso(expires_at),
             "minutes_per_day": minutes_per_day,
+            "speaks_for_others": speaks_for_others or None,
         }
         body = {key: value for key, value in members.items() if value is not None}
         response = self._transport.send("POST", "/tokens", retry=if_unsent, json=body)

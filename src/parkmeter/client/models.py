@@ -300,6 +300,7 @@ class Token(_Answer):
     created_at: Time
     expires_at: TimeOrNone = None
     minutes_per_day: float | None = None
+    speaks_for_others: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

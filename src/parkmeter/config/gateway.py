@@ -3,13 +3,21 @@
 import re
 from ipaddress import ip_network
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import Field, field_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
-from parkmeter.config.section import Seconds, Section, check_address
+from parkmeter.config.http_names import check_header_name, check_origin
+from parkmeter.config.section import (
+    Seconds,
+    Section,
+    check_address,
+    check_secret,
+    from_environment,
+)
 
 _HOST = r"(\*\.)?[A-Za-z0-9_]([A-Za-z0-9._-]{0,252}[A-Za-z0-9_])?"
+_NO_PERSON = frozenset({"api-key", "authorization", "cookie", "x-api-key"})
 
 
 class GatewaySettings(Section):
@@ -46,8 +54,9 @@ class GatewaySettings(Section):
     )
     public_url: str | None = Field(
         None,
-        description="Public URL of the gateway for links in messages, such as "
-        "https://meter.example.org/prod. Default: its own address, valid on this machine only.",
+        description="Public URL of the gateway, the base of every address that it gives, such as "
+        "https://meter.example.org/prod. Default: what the client called, in messages its own "
+        "address, valid on this machine only.",
     )
     allowed_hosts: tuple[str, ...] = Field(
         (),
@@ -58,9 +67,29 @@ class GatewaySettings(Section):
     )
     trusted_proxies: tuple[str, ...] = Field(
         (),
-        description="Addresses or networks of proxies whose X-Forwarded-For is believed. Default: "
-        "none, not even on this machine.",
+        description="Addresses or networks of proxies whose X-Forwarded-For, -Proto, -Host and "
+        "-Prefix are believed. Default: none, not even on this machine.",
         examples=[["127.0.0.1", "10.0.0.0/8"]],
+    )
+    proxy_secret: str | None = Field(
+        None,
+        description="Secret that a trusted proxy shows in the header Parkmeter-Proxy-Secret to "
+        'name the person who asks; at least 16 characters. "env:NAME" reads it from that variable '
+        "of the gateway's environment.",
+        repr=False,
+        exclude=True,
+    )
+    person_header: str | None = Field(
+        None,
+        description="Header in which such a proxy names the person; needs proxy_secret. The name "
+        "is shown in journal and receipt and gives no right. Default: none.",
+        examples=["X-Forwarded-Email", "Tailscale-User-Login"],
+    )
+    allow_origins: tuple[str, ...] = Field(
+        (),
+        description="Exact origins whose pages may read answers (CORS), with a token that they "
+        "send themselves. Default: none.",
+        examples=[["https://chat.example.org"]],
     )
     max_connections: int | None = Field(
         None,
@@ -92,6 +121,32 @@ class GatewaySettings(Section):
             except ValueError:
                 raise ValueError(f"{network!r} is neither an address nor a network") from None
         return value
+
+    @field_validator("proxy_secret")
+    @classmethod
+    def _read_secret(cls, value: str | None, info: ValidationInfo) -> str | None:
+        return None if value is None else check_secret(from_environment(value, info))
+
+    @field_validator("person_header")
+    @classmethod
+    def _check_person_header(cls, value: str | None) -> str | None:
+        if value is not None and value.lower() in _NO_PERSON:
+            raise ValueError("must not be a header with a credential or cookies")
+        return None if value is None else check_header_name(value)
+
+    @field_validator("allow_origins")
+    @classmethod
+    def _check_origins(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(map(check_origin, value))
+
+    @model_validator(mode="after")
+    def _check_person(self) -> Self:
+        if self.person_header is not None and self.proxy_secret is None:
+            raise ValueError(
+                "person_header needs proxy_secret: without it any program on the proxy's machine "
+                "could name anyone"
+            )
+        return self
 
     @field_validator("public_url")
     @classmethod

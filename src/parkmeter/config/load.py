@@ -16,7 +16,8 @@ from pydantic import ValidationError
 from parkmeter.client_file import default_state
 from parkmeter.config.diagnostics import Mistake, Origin, config_error, error_of
 from parkmeter.config.gateway import GatewaySettings
-from parkmeter.config.notify import FROM_ENVIRONMENT, NotifySettings, WebhookSettings
+from parkmeter.config.notify import NotifySettings, WebhookSettings
+from parkmeter.config.section import FROM_ENVIRONMENT
 from parkmeter.config.settings import (
     OF_THE_ENVIRONMENT,
     DemoSettings,
@@ -182,7 +183,15 @@ def _check_token(token: str | None) -> None:
 
 def _is_secret(path: tuple[str, ...]) -> bool:
     """Return whether a value must not be repeated: addresses of receivers contain passwords."""
-    return path[0] == "notify" and path[1:2] != ("events",)
+    match path:
+        case ("notify", "events", *_):
+            return False
+        case ("notify", *_) | ("endpoints", _, "upstream_headers", *_):
+            return True
+        case ("gateway", setting, *_):
+            return "secret" in setting  # also if it is spelled wrong
+        case _:
+            return False
 
 
 def _settings_in(section: tuple[str, ...]) -> list[str]:

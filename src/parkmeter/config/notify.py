@@ -1,20 +1,14 @@
 """`[notify]` of parkmeter.toml: the receivers of events."""
 
-import os
 import re
-from collections.abc import Mapping
 from typing import Annotated, Literal
 
 from pydantic import Field, ValidationInfo, field_validator
 
-from parkmeter.config.section import Section, check_address
-
-SHORTEST_SECRET = 16
+from parkmeter.config.section import Section, check_address, check_secret, from_environment
 
 _MOST_RECEIVERS = 16
 """Of each kind: every receiver has a thread."""
-
-FROM_ENVIRONMENT = "env:"
 
 APPRISE = "^[a-z][a-z0-9+.-]*://."
 """The start of an apprise address; apprise itself checks the rest."""
@@ -40,15 +34,7 @@ class WebhookSettings(Section):
     @field_validator("secret")
     @classmethod
     def _read_secret(cls, value: str, info: ValidationInfo) -> str:
-        if value.startswith(FROM_ENVIRONMENT):
-            environment: Mapping[str, str] = os.environ if info.context is None else info.context
-            name = value.removeprefix(FROM_ENVIRONMENT)
-            value = environment.get(name, "")
-            if not value:
-                raise ValueError(f"the environment variable {name!r} is not set")
-        if len(value) < SHORTEST_SECRET:
-            raise ValueError(f"must have at least {SHORTEST_SECRET} characters")
-        return value
+        return check_secret(from_environment(value, info))
 
 
 EventType = Literal["warning", "start", "ready", "failure", "stop", "top-up"]

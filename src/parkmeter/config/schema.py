@@ -5,6 +5,7 @@ Rules across sections (two endpoints under one path) are checked by `parkmeter c
 
 from typing import Any
 
+from parkmeter.config.http_names import ORIGIN
 from parkmeter.config.notify import APPRISE
 from parkmeter.config.settings import (
     OF_THE_ENVIRONMENT,
@@ -37,6 +38,8 @@ def config_schema() -> dict[str, Any]:
     for path in ("health", "invocations_path"):
         endpoint["properties"][path]["pattern"] = r"^/[!-~]*$"
     document["$defs"]["WebhookSettings"]["properties"]["url"]["pattern"] = _ADDRESS
+    origins = document["$defs"]["GatewaySettings"]["properties"]["allow_origins"]
+    origins["items"]["pattern"] = f"^{ORIGIN}$"
     document["$defs"]["NotifySettings"]["properties"]["apprise"]["items"]["pattern"] = APPRISE
     _without_null(document)
     document["$defs"]["GatewaySettings"]["properties"]["public_url"]["pattern"] = _ADDRESS

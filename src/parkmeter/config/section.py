@@ -1,6 +1,8 @@
 """The base of every section of the configuration, and the kinds of values they share."""
 
+import os
 import re
+from collections.abc import Mapping
 from typing import Annotated
 from urllib.parse import urlsplit
 
@@ -11,6 +13,9 @@ Seconds = Annotated[float, Field(gt=0, le=_A_WEEK, allow_inf_nan=False)]
 SecondsOrZero = Annotated[float, Field(ge=0, le=_A_WEEK, allow_inf_nan=False)]
 Minutes = Annotated[float, Field(ge=0, le=525_600, allow_inf_nan=False)]
 MinutesAboveZero = Annotated[float, Field(gt=0, le=525_600, allow_inf_nan=False)]
+
+FROM_ENVIRONMENT = "env:"
+SHORTEST_SECRET = 16
 
 
 class Section(BaseModel):
@@ -39,4 +44,25 @@ def check_address(value: str, example: str) -> str:
     valid = parts.scheme in {"http", "https"} and parts.hostname and port != 0
     if not valid or re.search(r"[^\x21-\x7e]", value):
         raise ValueError(mistake)
+    return value
+
+
+def from_environment(value: str, info: ValidationInfo) -> str:
+    """Return the value, or with `env:NAME` that of the variable; raise ValueError if it is unset.
+
+    `info.context`: the variables; None: the process's own.
+    """
+    if not value.startswith(FROM_ENVIRONMENT):
+        return value
+    environment: Mapping[str, str] = os.environ if info.context is None else info.context
+    name = value.removeprefix(FROM_ENVIRONMENT)
+    if not (found := environment.get(name, "")):
+        raise ValueError(f"the environment variable {name!r} is not set")
+    return found
+
+
+def check_secret(value: str) -> str:
+    """Return the value if it is long enough for a secret; raise ValueError otherwise."""
+    if len(value) < SHORTEST_SECRET:
+        raise ValueError(f"must have at least {SHORTEST_SECRET} characters")
     return value

@@ -9,15 +9,23 @@ from datetime import timedelta
 from decimal import Decimal
 from typing import Annotated, ClassVar, Literal, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
 from parkmeter.config.diagnostics import NO_ENDPOINT, SEVERAL_MISTAKES
 from parkmeter.config.gateway import GatewaySettings
 from parkmeter.config.hours import HoursTexts, too_long
+from parkmeter.config.http_names import check_headers
 from parkmeter.config.model_ids import ModelIdTexts, repeated_ids
 from parkmeter.config.notify import NotifySettings
-from parkmeter.config.section import Minutes, MinutesAboveZero, Seconds, SecondsOrZero, Section
+from parkmeter.config.section import (
+    Minutes,
+    MinutesAboveZero,
+    Seconds,
+    SecondsOrZero,
+    Section,
+    from_environment,
+)
 from parkmeter.core.hours import EXAMPLE, Hours
 from parkmeter.core.meter import LOCAL, MAKE_BELIEVE, Price, Spec, span_of
 from parkmeter.core.money import MOST_AN_HOUR, PRICE_PLACES
@@ -166,12 +174,26 @@ class EndpointSettings(Section):
         description="Whether cookies pass to and from the server. They are shared by all "
         "applications on the host.",
     )
+    upstream_headers: dict[str, str] = Field(
+        {},
+        description="Headers sent to the server with each request, such as a key of its own, in "
+        'place of the client\'s of the same name. "env:NAME" reads a value from that variable of '
+        "the gateway's environment.",
+        examples=[{"X-Api-Key": "env:VLLM_KEY"}],
+        repr=False,
+        exclude=True,
+    )
     first_byte_timeout_seconds: Seconds = Field(
         600, description="Seconds until the first byte of an answer."
     )
     idle_timeout_seconds: Seconds = Field(
         600, description="Most seconds between two pieces of an answer."
     )
+
+    @field_validator("upstream_headers")
+    @classmethod
+    def _read_headers(cls, value: dict[str, str], info: ValidationInfo) -> dict[str, str]:
+        return check_headers({name: from_environment(one, info) for name, one in value.items()})
 
     @field_validator("health", "invocations_path")
     @classmethod

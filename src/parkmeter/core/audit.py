@@ -49,4 +49,5 @@ def rights_text(token: Token) -> str:
     endpoints = "all" if token.endpoints is None else ", ".join(sorted(token.endpoints))
     expiry = "never" if token.expires_at is None else utc(token.expires_at)
     limit = "" if token.minutes_per_day is None else f"; {token.minutes_per_day:g} minutes a day"
-    return f"{token.name}: scopes {scopes}; endpoints {endpoints}; expires {expiry}{limit}"
+    others = "; speaks for others" if token.speaks_for_others else ""
+    return f"{token.name}: scopes {scopes}; endpoints {endpoints}; expires {expiry}{limit}{others}"

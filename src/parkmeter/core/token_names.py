@@ -28,10 +28,10 @@ _LOOK_ALIKES = str.maketrans(_CYRILLIC + _GREEK, "abekmhopctyxsijhdqw" + "abezhi
 """Letters that look like Latin ones, in lower case or in upper case; NFKC keeps them apart."""
 
 
-def is_readable(name: str) -> bool:
-    """Return whether a name has 1 to 64 characters, all of which can be seen."""
+def is_readable(name: str, longest: int = LONGEST_NAME) -> bool:
+    """Return whether a name has 1 to `longest` characters, all of which can be seen."""
     return (
-        0 < len(name) <= LONGEST_NAME
+        0 < len(name) <= longest
         and name.isprintable()
         and not any(first <= ord(letter) <= last for letter in name for first, last in _INVISIBLE)
         and unicodedata.category(name[0])[0] != "M"  # a mark would join what is before the name

@@ -33,6 +33,7 @@ class Token:
     """A credential as it is kept.
 
     `endpoints` None: all. `minutes_per_day` None: no daily limit. `id` may be shown to anyone.
+    `speaks_for_others`: its holder, an application, may name the person who asks.
     """
 
     id: str
@@ -43,6 +44,7 @@ class Token:
     endpoints: frozenset[str] | None = None
     expires_at: datetime | None = None
     minutes_per_day: float | None = None
+    speaks_for_others: bool = False
 
     def may(self, scope: Scope, endpoint: str | None = None) -> bool:
         """Return whether this token has the scope, for this endpoint if one is named."""

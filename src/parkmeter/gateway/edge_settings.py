@@ -6,8 +6,11 @@ from parkmeter.config.gateway import GatewaySettings
 from parkmeter.gateway import descriptors
 from parkmeter.gateway.addresses import is_local
 from parkmeter.proxy.edge import Edge
+from parkmeter.web.cross_origin import CrossOrigin
 from parkmeter.web.hosts import KnownHosts
 from parkmeter.web.peers import TrustedProxies
+from parkmeter.web.persons import Persons
+from parkmeter.web.public_address import PublicAddress
 
 
 def configure_edge(edge: Edge, settings: GatewaySettings) -> None:
@@ -19,6 +22,9 @@ def configure_edge(edge: Edge, settings: GatewaySettings) -> None:
     edge.connections.most_per_peer = share.per_peer
     edge.proxies = TrustedProxies(settings.trusted_proxies)
     edge.hosts = _known_hosts(settings)
+    edge.cross_origin = CrossOrigin(settings.allow_origins) if settings.allow_origins else None
+    edge.public = PublicAddress(settings.public_url, edge.proxies)
+    edge.persons = Persons(edge.proxies, settings.proxy_secret, settings.person_header)
 
 
 def edge_counts(edge: Edge) -> dict[str, float]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from parkmeter.config.settings import EndpointSettings, Settings
 from parkmeter.core.meter import MAKE_BELIEVE
 from parkmeter.drivers.process_launch import Launch
+from parkmeter.web.headers import OwnHeaders
 from parkmeter.web.routes import Limits, Loading, Route, Routes, Timeouts
 
 
@@ -34,6 +35,8 @@ def launches(settings: Settings, models: Path) -> dict[str, Launch]:
 def routes(settings: Settings) -> Routes:
     """Return the data plane's routes to all endpoints."""
     made_up = settings.price_source == MAKE_BELIEVE
+    person = settings.gateway.person_header
+    persons = (person,) if person else ()
     return Routes(
         Route(
             name=name,
@@ -45,6 +48,7 @@ def routes(settings: Settings) -> Routes:
             wakes=endpoint.wake_minutes is not None,
             paths=endpoint.paths,
             cookies=endpoint.cookies,
+            own_headers=OwnHeaders.of(endpoint.upstream_headers, persons),
             loading=Loading(endpoint.loading),
             device=endpoint.device,
             aliases=endpoint.aliases,

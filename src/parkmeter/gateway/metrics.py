@@ -161,7 +161,7 @@ FAMILIES: Sequence[Family] = (
     Family(
         "parkmeter_requests_held",
         Type.GAUGE,
-        "Requests waiting (Prefer: wait) for the endpoint to serve, or for a place in flight.",
+        "Requests waiting for the endpoint to serve, or for a place in flight.",
         _one(lambda present: present.held),
     ),
     Family(

@@ -11,7 +11,6 @@ import signal
 import socket
 import sys
 from collections.abc import Callable, Iterator
-from email.utils import formatdate
 from pathlib import Path
 from types import FrameType
 
@@ -25,6 +24,7 @@ from parkmeter.core.report import Report
 from parkmeter.errors import ParkmeterError
 from parkmeter.gateway import descriptors, systemd
 from parkmeter.gateway.addresses import is_local, reached_at
+from parkmeter.gateway.front import Front
 from parkmeter.gateway.listener import bound, url_of
 from parkmeter.gateway.protection import protect
 from parkmeter.gateway.reload import Reloader
@@ -34,8 +34,6 @@ from parkmeter.gateway.wiring import Parts, wire
 from parkmeter.proxy.client_protocol import protocol_for
 from parkmeter.service.audit import BY_HAND
 from parkmeter.state_folder import StateFolder
-from parkmeter.web.asgi import Application, Message, Receive, Scope, Send
-from parkmeter.web.stage import locate
 
 
 class Gateway:
@@ -161,7 +159,7 @@ class Gateway:
         parts.clock.start(service.reconcile, service.sweep, service.clock_jumped, watch=guard.check)
         parts.upkeep.start()
         config = uvicorn.Config(
-            _Front(parts.control),
+            Front(parts.control, parts.edge),
             http=protocol_for(parts.data_plane),
             ws="none",
             lifespan="off",
@@ -225,24 +223,6 @@ class Started:
     def reports(self) -> list[Report]:
         """Return the reports on all endpoints."""
         return self._parts.service.reports()
-
-
-class _Front:
-    """The ASGI application: the control routes, with and without the stage; answers are dated."""
-
-    def __init__(self, control: Application) -> None:
-        self._control = control
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if stage := locate(scope["raw_path"]).stage:
-            scope["root_path"] = stage
-
-        async def dated(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                message["headers"].append((b"date", formatdate(usegmt=True).encode()))
-            await send(message)
-
-        await self._control(scope, receive, dated)
 
 
 class _Server(uvicorn.Server):

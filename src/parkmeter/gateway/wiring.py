@@ -58,6 +58,7 @@ from parkmeter.stores.sqlite import SqliteStore
 from parkmeter.stores.unrecorded import EjectFile
 from parkmeter.web.asgi import Application
 from parkmeter.web.auth import TokenBook
+from parkmeter.web.public_address import told_base
 from parkmeter.web.routes import Routes
 
 log = logging.getLogger(__name__)
@@ -148,8 +149,8 @@ class Parts:
             )
         self.service.configure(settings.specs())
         self.usual_starts.configure(settings.endpoints)
-        self.data_plane.routes = routes(settings)
         configure_edge(self.edge, settings.gateway)
+        self.data_plane.routes = routes(settings)  # after: what follows from a head is kept for it
         busy = [name for name, one in settings.endpoints.items() if not self._provision(name, one)]
         self.service.begin()
         self.feed.notify()  # prices and hours are in no view of the gate
@@ -246,6 +247,8 @@ def wire(settings: Settings, folder: StateFolder, url: str, open_files: int | No
         faults=health.faults,
         figures=health.figures,
         token_refused=edge.refuse_token,
+        base=lambda scope: told_base(scope, edge.public),
+        speaking=lambda address, fields, token: edge.persons.speaking(address, fields, token),  # noqa: PLW0108 (replaced)
     )
     feed = feed_of(control)
     application = control_app(control)

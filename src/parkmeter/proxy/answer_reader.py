@@ -5,8 +5,7 @@ bounded number of bytes, and what goes beyond them is unknown.
 """
 
 import re
-from collections.abc import Sequence
-from functools import lru_cache
+from collections.abc import Callable, Sequence
 from time import perf_counter
 
 from parkmeter.web.answer_usage import (
@@ -31,6 +30,9 @@ _LONGEST_LINE = 2**20
 _LONGEST_FIRST = 64 * 1024
 """Bytes kept of the first event, for its id."""
 
+
+COUNTING = (b"/count_tokens", b"/tokenize", b"/detokenize")
+"""Ends of paths whose answers use nothing: they would be unknown for good."""
 
 _LINE_FEED = ord("\n")
 _END_OF_LINE = re.compile(rb"[\r\n]")
@@ -80,7 +82,8 @@ class JsonReader(AnswerReader):
 
     def usage(self) -> Usage:
         """Return what the answer has said so far that it used."""
-        return usage_at_end(self._tail)
+        at = self._tail.rfind(KEY)
+        return UNKNOWN if at < 0 else usage_at_end(self._tail, at)
 
     def answer_id(self) -> str | None:
         """Return the id of the answer, or None."""
@@ -150,18 +153,25 @@ def _first_event(lines: Sequence[bytes]) -> bytes | None:
     return next((line[:_LONGEST_FIRST] for line in lines if line[:5] == b"data:"), None)
 
 
-def reader_for(content_type: bytes | None) -> AnswerReader | None:
-    """Return a reader of an answer of this type; None for neither JSON nor events."""
-    reader = _reader_for(content_type)
-    return None if reader is None else reader()
+Maker = Callable[[], AnswerReader | None]
 
 
-_READERS: dict[bytes, type[AnswerReader]] = {
-    b"application/json": JsonReader,
-    b"text/event-stream": EventReader,
-}
+class Readers(dict[bytes | None, Maker]):
+    """What makes the reader of an answer, by the type of its content; None for most types.
+
+    A dictionary, because every answer asks: one look-up, and no call for what needs no reader.
+    """
+
+    def __missing__(self, content_type: bytes | None) -> Maker:
+        """Return the maker for a type that is written in another way, and keep it for a few."""
+        plain = (content_type or b"").partition(b";")[0].strip().lower()
+        maker = self.get(plain, _NONE)
+        if len(self) < _TYPES_KEPT:
+            self[content_type] = maker
+        return maker
 
 
-@lru_cache(maxsize=64)
-def _reader_for(content_type: bytes | None) -> type[AnswerReader] | None:
-    return _READERS.get((content_type or b"").partition(b";")[0].strip().lower())
+_NONE: Maker = type(None)
+_TYPES_KEPT = 64
+
+READERS = Readers({b"application/json": JsonReader, b"text/event-stream": EventReader})

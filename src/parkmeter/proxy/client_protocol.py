@@ -11,14 +11,15 @@ from typing import Any, cast
 
 import httptools
 
-from parkmeter.errors import InvalidRequestError
+from parkmeter.errors import ParkmeterError
 from parkmeter.proxy.client_connection import ClientConnection, Reading
 from parkmeter.proxy.data_plane import DataPlane
 from parkmeter.proxy.front_relay import FrontRelay
+from parkmeter.proxy.parser_within import parser_within
 from parkmeter.proxy.relay import Relay
 from parkmeter.proxy.request_head import Peer, RequestHead
 from parkmeter.web.dialect import dialect_at
-from parkmeter.web.headers import HEAD_LIMIT
+from parkmeter.web.headers import HEAD_LIMIT, wants_upgrade
 from parkmeter.web.problems import Problem, problem_answer, problem_of
 from parkmeter.web.refusals import Refusal, head_stalled, head_too_large, malformed
 from parkmeter.web.routes import Target
@@ -60,13 +61,16 @@ class GatewayProtocol(ClientConnection):
         self._heads_begun = 0
         self._body_came = False
         """Of the present read."""
+        self._upgrade_declined = False
+        """The head just read offers another protocol, and its body follows all the same."""
 
     # ── asyncio.Protocol ────────────────────────────────────────────────────────────────────────
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """See uvicorn."""
         super().connection_made(transport)
-        self._peer = Peer(self.address, self.server, self.scheme or "http")
+        edge = self._plane.edge
+        self._peer = Peer(self.address, self.server, self.scheme or "http", lambda: edge.public)
 
     def data_received(self, data: bytes) -> None:
         """Read on; a prompt is notified once of everything that came for it."""
@@ -82,11 +86,11 @@ class GatewayProtocol(ClientConnection):
         self._read_size = len(data)
         try:
             if data.count(b"\n") <= _LINES:
-                self.parser.feed_data(data)
+                self._parse(data)
             else:
                 self._feed(data)
         except httptools.HttpParserUpgrade:
-            pass  # never taken here: a prompt was refused, and the application reads on as it likes
+            pass  # refused; nothing behind it is read
         except httptools.HttpParserError:
             self._refuse(self._head_problem or malformed().problem)
             return
@@ -140,8 +144,15 @@ class GatewayProtocol(ClientConnection):
         routes = self._plane.routes
         if request.routes is not routes:
             request.routes, request.target = routes, routes.match(request.location.path)
+            rule = self._plane.edge.cross_origin
+            if rule is not None and rule.preflight(request.method, request.named) is not None:
+                request.target = None  # the application answers it, whatever it is for
         target = request.target
         self._earlier_size = 0
+        if b"upgrade" in request.named and self.parser.should_upgrade():
+            self._upgrade_declined = request.method != "CONNECT" and (
+                target is None or not wants_upgrade(request.fields)
+            )
         if target is None or (target.listing and not self._plane.lists(target, request)):
             self._pass_to_application(request)
             self._reading = _BODY
@@ -161,6 +172,8 @@ class GatewayProtocol(ClientConnection):
 
     def on_message_complete(self) -> None:
         """See uvicorn."""
+        if self._upgrade_declined:
+            return  # not yet: to the parser, what follows the head is another protocol
         if self._reading is not _STOPPED:
             self._reading = _BETWEEN
         cycle: Any = self.cycle
@@ -180,7 +193,26 @@ class GatewayProtocol(ClientConnection):
                 if not self.pipeline:
                     self.loop.call_soon(self._read_behind)
                 return
-            self.parser.feed_data(data[begin : begin + _PIECE])
+            self._parse(data[begin : begin + _PIECE])
+
+    def _parse(self, data: bytes) -> None:
+        """Parse data, and read on behind the head of a request whose upgrade is declined."""
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserUpgrade as upgrade:
+            if not self._upgrade_declined:
+                raise
+            rest = data[upgrade.args[0] :]
+            self._upgrade_declined = False
+            if self._reading is _STOPPED:
+                self._drain(len(rest))
+                return
+            if self._unread:
+                self.parser = parser_within(self, self.headers, self._length)
+            else:
+                self.on_message_complete()
+            if rest:
+                self._parse(rest)
 
     @property
     def _unread(self) -> bool:
@@ -213,7 +245,9 @@ class GatewayProtocol(ClientConnection):
     def _relay(self, request: RequestHead, target: Target) -> None:
         kind = FrontRelay if target.front else Relay
         relay: Any = kind(self._plane, self, request, target, self._length)
-        if not self.parser.should_keep_alive() or self.parser.should_upgrade():
+        if not self.parser.should_keep_alive() or (
+            self.parser.should_upgrade() and not self._upgrade_declined
+        ):
             relay.keep_alive = False
         waits = self._busy or self.flow.write_paused
         self.cycle = relay
@@ -233,7 +267,7 @@ class GatewayProtocol(ClientConnection):
             request.check_names()
             if not plane.recognize(request.authorization, self.cached_token):
                 plane.edge.check_host(request.named.get(b"host", b""))
-        except InvalidRequestError as error:
+        except ParkmeterError as error:
             self._head_problem = problem_of(error)
             raise _EndOfReadingError from None
         except Refusal as refusal:

@@ -22,6 +22,7 @@ from parkmeter.proxy.traffic import TrafficByEndpoint
 from parkmeter.proxy.upstream_pool import UpstreamPool
 from parkmeter.proxy.waker import WakeAttempt, Waker
 from parkmeter.web.auth import CachedToken, TokenBook
+from parkmeter.web.headers import Fields
 from parkmeter.web.model_ids import LearnedIds, ModelIds
 from parkmeter.web.refusals import PathClosedError
 from parkmeter.web.routes import Route, Routes, Target
@@ -58,7 +59,7 @@ class DataPlane:
         self.held_bytes = HeldBytes()
         self.given_ids = GivenIds()
         self._learned = LearnedIds()
-        self.model_lister = ModelLister(gate, self.pool, self._learned.learn)
+        self.model_lister = ModelLister(gate, self.pool, self._learned.learn, self._own_lines)
         self._book = book
         self._waker = waker
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -153,8 +154,13 @@ class DataPlane:
         if cached.token is None or not cached.token.may(Scope.ADMIN, route.name):
             raise PathClosedError(route.name)
 
-    def wake_call(self, route: Route, token: Token | None) -> Callable[[], WakeAttempt] | None:
-        """Return a callable that tops up the closed meter for this token, or None if it may not."""
+    def wake_call(
+        self, route: Route, token: Token | None, address: str, fields: Fields
+    ) -> Callable[[], WakeAttempt] | None:
+        """Return a callable that tops up the closed meter for this token, or None if it may not.
+
+        `address` and `fields`: the request's TCP peer and header; they may name a person.
+        """
         waker = self._waker
         if not route.wakes or waker is None or token is None:
             return None
@@ -162,7 +168,8 @@ class DataPlane:
             return None
         if not token.may(Scope.TOP_UP, route.name):
             return None
-        return lambda: waker.wake(route.name, token)
+        named = self.edge.persons.speaking(address, fields, token)
+        return lambda: waker.wake(route.name, named)
 
     def device_holder(self, route: Route) -> View | None:
         """Return another endpoint with an open meter on this one's device, or None.
@@ -179,6 +186,10 @@ class DataPlane:
             if route.device in {device, view.device}:
                 return view
         return None
+
+    def _own_lines(self, name: str) -> tuple[bytes, ...]:
+        route = self.routes.named(name)
+        return () if route is None else route.own_headers.lines
 
     def serve(self, connections: Collection[Any]) -> None:
         """Use this collection of the clients' connections, as it is filled. On the loop."""

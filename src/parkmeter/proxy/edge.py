@@ -8,22 +8,29 @@ from time import monotonic
 
 from parkmeter.proxy.connections import Connections
 from parkmeter.proxy.refused_tokens import RefusedTokens
+from parkmeter.web.cross_origin import CrossOrigin
 from parkmeter.web.headers import Fields
 from parkmeter.web.hosts import KnownHosts
 from parkmeter.web.peers import TrustedProxies
+from parkmeter.web.persons import Persons
+from parkmeter.web.public_address import PublicAddress
 from parkmeter.web.refusals import misdirected
 
 
 class Edge:
     """The rules at the edge of one gateway, and their counts. One event loop.
 
-    Without `configure` nothing is limited and every host is known. `proxies` and `hosts` may be
-    replaced at any time, from any thread; `hosts` is None where any host will do.
+    Without `configure` nothing is limited and every host is known. Its rules may be
+    replaced at any time, from any thread; `hosts` is None where any host will do, `cross_origin`
+    where no page of another origin may read answers.
     """
 
     def __init__(self) -> None:
         self.proxies = TrustedProxies()
         self.hosts: KnownHosts | None = None
+        self.cross_origin: CrossOrigin | None = None
+        self.persons = Persons()
+        self.public = PublicAddress()
         self.connections = Connections(exempt=lambda address: self.proxies.trusts(address))  # noqa: PLW0108 (replaced)
         self.refused_tokens = RefusedTokens()
 

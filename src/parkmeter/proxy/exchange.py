@@ -5,12 +5,11 @@ either connection reads its bytes.
 """
 
 import asyncio
-import logging
 from collections.abc import Callable
 from time import perf_counter
 
-from parkmeter.errors import ParkmeterError, UpstreamError
-from parkmeter.proxy.answer_reader import AnswerReader, reader_for
+from parkmeter.errors import UpstreamError
+from parkmeter.proxy.answer_reader import COUNTING, READERS, AnswerReader
 from parkmeter.proxy.client_side import ClientSide
 from parkmeter.proxy.data_plane import DataPlane
 from parkmeter.proxy.event_stream import EventStream, opened
@@ -23,8 +22,6 @@ from parkmeter.web import refusals
 from parkmeter.web.headers import BODILESS, answer_head
 from parkmeter.web.problems import Problem, problem_of
 from parkmeter.web.routes import Target, Timeouts
-
-_log = logging.getLogger(__name__)
 
 REPLAYED_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 """Methods that may be sent twice when a kept-alive connection turns out closed before the answer:
@@ -260,8 +257,8 @@ class Exchange:
         self._timeout_error = refusals.answer_stalled
         self._head_at = perf_counter()
         status = connection.status
-        if status < _REFUSED and self._request.prompt:
-            self._reader = reader_for(connection.content_type)
+        if status < _REFUSED and self._request.prompt and not self._target.path.endswith(COUNTING):
+            self._reader = READERS[connection.content_type]()
         if self._stream is not None:
             self._stream.answered(status, connection.headers)
             return b""
@@ -300,17 +297,6 @@ class Exchange:
         except Exception as error:  # noqa: BLE001 (the client gets every error as a problem)
             self._fail_with(error)
 
-    def _fail_with(self, error: Exception) -> None:
-        match error:
-            case refusals.Refusal():
-                self._fail(error.problem)
-            case ParkmeterError():
-                self._fail(problem_of(error))
-            case _:
-                name = self._target.name
-                _log.error("a request for %s failed: internal error", name, exc_info=error)
-                self._fail(problem_of(ParkmeterError("See the log.")))
-
     def _allow(self, seconds: float, error: Callable[[float], Exception]) -> None:
         """Limit the stage that begins now; `error(seconds)` is raised after it."""
         self._allowed_seconds = seconds
@@ -328,6 +314,10 @@ class Exchange:
 
     def _raise_timeout(self) -> None:
         raise self._timeout_error(self._allowed_seconds)
+
+    def _fail_with(self, error: Exception) -> None:
+        """End with the problem that an error means."""
+        raise NotImplementedError
 
     def _fail(self, problem: Problem) -> None:
         """Send the problem, or break off visibly if the answer has begun."""

@@ -93,7 +93,8 @@ class FrontRelay(Relay):
         self._stage = _ROUTING
         self._timeouts = _TIMEOUTS
         self._upload_from = perf_counter()
-        self._invite()
+        if self._body.awaits_continue:
+            self._invite()
 
     def _authenticate(self) -> bool:
         """Return whether the token is valid; the request is refused if it is not."""
@@ -107,7 +108,8 @@ class FrontRelay(Relay):
 
     def _proceed(self) -> None:
         if self._stage is _ROUTING:
-            self._take_room()
+            if self._body.unsized:
+                self._take_room()
             if not self._body.complete:
                 self._await_body()
                 return
@@ -187,7 +189,7 @@ class FrontRelay(Relay):
             self._listing = plane.model_lister.listing(name, self._address)
             if self._listing is not None:
                 self._listing.add_done_callback(lambda _done: self._guarded(self._proceed))
-                self._allow(LISTING_SECONDS, refusals.no_answer)
+                self._allow(2 * LISTING_SECONDS, refusals.no_answer)  # it ends before
         if self._listing is not None and not self._listing.done():
             return False
         self._asked = None

@@ -31,7 +31,7 @@ class HeldStage(Exchange):
     _route: Route
     _token: Token | None
 
-    def _hold(self) -> None:
+    def _wait_for_permit(self) -> None:
         """Hold a request that got no permit, if it waits for one or wakes its endpoint.
 
         Raises:
@@ -40,7 +40,9 @@ class HeldStage(Exchange):
         """
         plane, request, route = self._plane, self._request, self._route
         seconds = self._wait_seconds()
-        wake = plane.wake_call(route, self._token) if request.prompt else None
+        wake = None
+        if request.prompt:
+            wake = plane.wake_call(route, self._token, request.peer.client, request.fields)
         if request.prefer.wait is None and not waits_unasked(plane.gate, route.name, wake):
             seconds = 0
         if not seconds and wake is None:

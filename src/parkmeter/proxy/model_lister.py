@@ -24,14 +24,22 @@ _OK = 200
 
 
 class ModelLister:
-    """Asks the server of each run of an endpoint once; `learned(name, ids)` gets what it listed."""
+    """Asks the server of each run of an endpoint once; `learned(name, ids)` gets what it listed.
+
+    `own_lines` returns the header lines that an endpoint's server gets with each request.
+    """
 
     def __init__(
-        self, gate: LocalGate, pool: UpstreamPool, learned: Callable[[str, tuple[str, ...]], None]
+        self,
+        gate: LocalGate,
+        pool: UpstreamPool,
+        learned: Callable[[str, tuple[str, ...]], None],
+        own_lines: Callable[[str], tuple[bytes, ...]],
     ) -> None:
         self._gate = gate
         self._pool = pool
         self._learned = learned
+        self._own_lines = own_lines
         self._closed = False
         self._asked: dict[str, tuple[int, asyncio.Future[None]]] = {}
         """By endpoint: the run whose server was asked last, and the asking."""
@@ -63,7 +71,7 @@ class ModelLister:
     async def _ask(self, name: str, address: Address) -> None:
         try:
             async with asyncio.timeout(LISTING_SECONDS):
-                ids = listed_ids(await self._list(address))
+                ids = listed_ids(await self._list(name, address))
         except (TimeoutError, UpstreamError) as error:
             _log.info("%s did not list its models: %r", name, error)
         except Exception:  # noqa: BLE001 (nothing waits for what it raises)
@@ -71,12 +79,13 @@ class ModelLister:
         else:
             self._learned(name, ids)
 
-    async def _list(self, address: Address) -> bytes:
+    async def _list(self, name: str, address: Address) -> bytes:
         connection = await self._pool.open(address)
         answer = _Answer(connection)
-        head = b"GET /v1/models HTTP/1.1\r\nHost: %b\r\nAccept: application/json\r\n\r\n"
+        own = b"".join(self._own_lines(name))
+        head = b"GET /v1/models HTTP/1.1\r\nHost: %b\r\n%bAccept: application/json\r\n\r\n"
         try:
-            connection.begin(answer, head % address.authority, headless=False)
+            connection.begin(answer, head % (address.authority, own), headless=False)
             connection.request_sent = True
             await answer.whole
         finally:

@@ -7,7 +7,7 @@ Admission and the end are here; in between are `HeldStage`, and between the two 
 import logging
 from time import perf_counter
 
-from parkmeter.errors import TokenMissingError, TokenRefusedError
+from parkmeter.errors import ParkmeterError, TokenMissingError, TokenRefusedError
 from parkmeter.proxy.client_side import ClientSide
 from parkmeter.proxy.data_plane import DataPlane
 from parkmeter.proxy.event_stream import EventStream
@@ -149,7 +149,7 @@ class Relay(HeldStage):
         if permit is not None:
             self._admit(permit)
             return
-        self._hold()
+        self._wait_for_permit()
 
     def _refuse_token(self, error: TokenMissingError | TokenRefusedError) -> None:
         edge, request, delay = self._plane.edge, self._request, 0.0
@@ -171,27 +171,43 @@ class Relay(HeldStage):
         self._address = address_of(permit.address)
         self._cookies = cookies = self._route.cookies
         self._head = self._request.head_for(
-            self._target.path, self._address.authority, cookies=cookies
+            self._target.path,
+            self._address.authority,
+            cookies=cookies,
+            own_headers=self._route.own_headers,
         )
         if self._stream is not None:
             self._head = without_codings(self._head)
-        self._invite()
+        if self._body.awaits_continue:
+            self._invite()
 
     def _invite(self) -> None:
-        """Have the client send the body, if it waits for that."""
-        if self._body.awaits_continue:
-            self._body.awaits_continue = False
-            self._client.write(_CONTINUE)
+        """Have the client send the body, which waits for that."""
+        self._body.awaits_continue = False
+        self._client.write(_CONTINUE)
 
     def _meter_headers(self) -> bytes:
+        rule = self._plane.edge.cross_origin
+        lines = b"" if rule is None else rule.lines(self._request.named)
         if not self._permitted:
-            return b""  # a client that may not prompt learns nothing of the meter
+            return lines  # a client that may not prompt learns nothing of the meter
         waited = None if self._request.prefer.wait is None else self._wait_seconds()
-        return meter_header_lines(
+        return lines + meter_header_lines(
             self._plane.gate.view(self._route.name), self._plane.now(), waited
         )
 
     # ── The end ─────────────────────────────────────────────────────────────────────────────────
+
+    def _fail_with(self, error: Exception) -> None:
+        match error:
+            case refusals.Refusal():
+                self._fail(error.problem)
+            case ParkmeterError():
+                self._fail(problem_of(error))
+            case _:
+                name = self._target.name
+                _log.error("a request for %s failed: internal error", name, exc_info=error)
+                self._fail(problem_of(ParkmeterError("See the log.")))
 
     def _fail(self, problem: Problem) -> None:
         name, client = self._target.name, self._client
@@ -266,8 +282,7 @@ class Relay(HeldStage):
         if self._permit is not None:
             self._permit.release()
         if self._reader is not None and self._token is not None:
-            self._plane.traffic[self._target.name].used(
-                self._token.name, self._reader, self._admitted_at, perf_counter()
-            )
+            traffic = self._plane.traffic[self._target.name]
+            traffic.used(self._token.name, self._reader, self._admitted_at)
             if self._target.path.startswith(GIVING):
                 self._plane.given_ids.remember(self._reader.answer_id(), self._target.name)

@@ -4,16 +4,19 @@ What follows from the head alone is computed once: on a kept connection most req
 head as the one before, but for the length of their body, which is therefore not part of it.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
-from parkmeter.errors import InvalidRequestError
+from parkmeter.errors import InvalidRequestError, ParkmeterError
 from parkmeter.web import refusals
+from parkmeter.web.credentials import credential_of, is_plain
 from parkmeter.web.headers import (
     HEAD_LIMIT,
+    NO_OWN_HEADERS,
     Fields,
+    OwnHeaders,
     Prefer,
-    base_url,
     forwarded_value,
     host_of,
     prefer_of,
@@ -21,6 +24,7 @@ from parkmeter.web.headers import (
     request_head,
     wants_upgrade,
 )
+from parkmeter.web.public_address import PublicAddress
 from parkmeter.web.routed_body import form_type_of
 from parkmeter.web.routes import Routes, Target
 from parkmeter.web.server_paths import SHORT, needs_admin, needs_admin_cached, plain_path
@@ -31,18 +35,23 @@ _NOT_FORWARDED = frozenset({"CONNECT", "TRACE"})
 
 @dataclass(frozen=True, slots=True)
 class Peer:
-    """The two ends of a client's connection, and the scheme ("http", "https")."""
+    """The two ends of a client's connection, and the scheme ("http", "https").
+
+    `public` returns the rule in force for the addresses that its client is given.
+    """
 
     client: str
     server: tuple[str, int | None] | None
     scheme: str
+    public: Callable[[], PublicAddress] = PublicAddress
 
 
 class RequestHead:
     """A request's line and headers: names in lower case, without Content-Length.
 
-    `named`: by name; the last one of a header that came more than once. `http11`: an answer may be
-    chunked and its connection kept. `target`: its target in `routes`, as its reader found it.
+    `named`: by name; the last one of a header that came more than once. `authorization`: the
+    caller's credential, as the value of that header. `http11`: an answer may be chunked and its
+    connection kept. `target`: its target in `routes`, as its reader found it.
     `checked_for`: the target it was checked for, and `needs_admin` what came of it: the path is
     open to `admin` only. `routed`: the target that the last body behind this head was for, below
     `/v1`. `prompt`: it has the model work. Prompts are posted; a request that only reads
@@ -60,26 +69,33 @@ class RequestHead:
         self.prompt = method == "POST"
         self.named = dict(fields)
         self.authorization = self.named.get(b"authorization", b"")
+        self._credential_refused = False
+        if not is_plain(self.named, self.authorization):
+            self._read_credential()
         self.expects_continue = self.named.get(b"expect", b"").lower() == b"100-continue"
         self.checked_for: Target | None = None
         self.needs_admin = False
         self.routes: Routes | None = None
         self.target: Target | None = None
         self.routed: Target | None = None
-        self._head_key: tuple[bytes, bytes, bool] = (b"", b"", False)
+        self._head_key: tuple[bytes, bytes, bool, OwnHeaders] | None = None
         self._head = b""
 
     def check_names(self) -> None:
         """Reject a head that two readers could take for different requests.
 
         Raises:
-            InvalidRequestError: a header that may come only once came twice, or Host is missing.
+            InvalidRequestError: a header that may come only once came twice, Host is missing, or
+                two headers hold different credentials.
+            TokenRefusedError: its credential is not taken from where it comes from.
 
         """
         if twice := repeated_field(self.fields, self.named):
             raise InvalidRequestError(f"{twice} was sent more than once.", field=twice)
         if self.http11 and b"host" not in self.named:
             raise InvalidRequestError("The header Host is missing.", field="Host")
+        if self._credential_refused:
+            credential_of(self.named, self.fields)
 
     def check_form(self, target: Target) -> None:
         """Reject a request that cannot be forwarded to a model server.
@@ -111,6 +127,13 @@ class RequestHead:
         if b"upgrade" in self.named and wants_upgrade(self.fields):
             raise refusals.no_upgrade()
 
+    def _read_credential(self) -> None:
+        self.authorization = b""
+        try:
+            self.authorization = credential_of(self.named, self.fields)
+        except ParkmeterError:
+            self._credential_refused = True  # raised by `check_names`
+
     @cached_property
     def location(self) -> Location:
         """Stage, path and query."""
@@ -133,31 +156,42 @@ class RequestHead:
 
     @property
     def base(self) -> str:
-        """The address the client called, up to our own paths: with its stage, if any."""
-        return base_url(self.peer.scheme, self.host, self.location.stage)
+        """The address at which the client reaches our own paths: with its stage, if any."""
+        peer = self.peer
+        called = (peer.scheme, self.host, self.location.stage)
+        return peer.public().base(peer.client, self.fields, called)
 
-    def head_for(self, path: bytes, authority: bytes, *, cookies: bool = False) -> bytes:
+    def head_for(
+        self,
+        path: bytes,
+        authority: bytes,
+        *,
+        cookies: bool = False,
+        own_headers: OwnHeaders = NO_OWN_HEADERS,
+    ) -> bytes:
         """Return the head for `path` at the model server `authority`, open for the body's framing.
 
-        `cookies`: the client's cookies are among its headers.
+        `cookies`: the client's cookies are among its headers. `own_headers`: the endpoint's.
 
         Raises:
             InvalidRequestError: a header holds a byte that no header may hold.
             Refusal: it is larger than model servers accept.
 
         """
-        key = (path, authority, cookies)
+        key = (path, authority, cookies, own_headers)
         if self._head_key == key:
             return self._head
         whole = path
         if query := self.location.query:
             whole += (b"&" if b"?" in path else b"?") + query
         caller = forwarded_value(self.peer.client, self.host, self.peer.scheme)
-        own = [b"Host: %b\r\n" % authority, b"Forwarded: %b\r\n" % caller]
+        own = [b"Host: %b\r\n" % authority, b"Forwarded: %b\r\n" % caller, *own_headers.lines]
         if self.prefer.rest:
             own.append(b"Prefer: %b\r\n" % self.prefer.rest)
         line = b"%b %b HTTP/1.1\r\n" % (self.method.encode("ascii"), whole)
-        head = request_head(line, self.fields, self.named, own, cookies=cookies)
+        head = request_head(
+            line, self.fields, self.named, own, cookies=cookies, dropped=own_headers.names
+        )
         if len(head) > HEAD_LIMIT:
             raise refusals.head_too_large(HEAD_LIMIT)
         self._head_key, self._head = key, head

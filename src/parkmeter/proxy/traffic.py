@@ -7,30 +7,15 @@ labels, nothing allocated. `gateway.metrics` reads the numbers, on the same loop
 from bisect import bisect_left
 from collections import defaultdict
 from enum import StrEnum
+from time import perf_counter
 
 from parkmeter.core.usage import Used
 from parkmeter.proxy.answer_reader import AnswerReader
 
 BOUNDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0)
-"""Seconds; upper edges of the histograms' buckets, from a small model to the longest timeout."""
+"""Seconds; upper edges of histograms' buckets, from a small model to the longest timeout."""
 
-RATES = (
-    1.0,
-    2.5,
-    5.0,
-    10.0,
-    20.0,
-    30.0,
-    40.0,
-    60.0,
-    80.0,
-    100.0,
-    150.0,
-    200.0,
-    300.0,
-    500.0,
-    1000.0,
-)
+RATES = (1.0, 2.5, 5.0, 10.0, 20.0, 30.0, 50.0, 75.0, 100.0, 150.0, 200.0, 300.0, 500.0, 1000.0)
 """Tokens a second; upper edges of that histogram's buckets."""
 
 MOST_NAMES = 100
@@ -134,8 +119,8 @@ class Traffic:
         if status == TOO_MANY:
             self.limited += 1
 
-    def used(self, who: str, reader: AnswerReader, admitted_at: float, now: float) -> None:
-        """Count what an answer to the token of this name used, as far as it said so."""
+    def used(self, who: str, reader: AnswerReader, admitted_at: float) -> None:
+        """Count what an answer to the token of this name used, which is over now."""
         count = self.usage.get(who)
         if count is None:
             if len(self.usage) >= MOST_NAMES:
@@ -150,8 +135,8 @@ class Traffic:
         count.answers += 1
         count.input += taken
         count.output += made
-        if made and now > admitted_at:
-            self.rate.observe(made / (now - admitted_at))
+        if made and (seconds := perf_counter() - admitted_at) > 0:
+            self.rate.observe(made / seconds)
 
     def requests(self) -> dict[str, int]:
         """Return the number of requests by outcome."""

@@ -49,6 +49,7 @@ class TokenRequest:
     endpoints: frozenset[str] | None = None
     expires_at: datetime | None = None
     minutes_per_day: float | None = None
+    speaks_for_others: bool = False
 
 
 class TokenService:
@@ -101,6 +102,7 @@ class TokenService:
             endpoints=endpoints,
             expires_at=None if wanted.expires_at is None else _expiry(wanted.expires_at, now),
             minutes_per_day=_minutes(wanted.minutes_per_day),
+            speaks_for_others=wanted.speaks_for_others,
         )
         with self._lock:
             for known in self._store.tokens():

@@ -76,6 +76,7 @@ def token_from(item: dict[str, Any]) -> Token:
         endpoints=endpoints,
         expires_at=None if expires_at is None else _utc(expires_at),
         minutes_per_day=None if minutes is None else float(minutes),
+        speaks_for_others=item.get("speaks_for_others") is True,
     )
 
 
@@ -111,5 +112,6 @@ def item_of(token: Token) -> dict[str, Any]:
         "minutes_per_day": None
         if token.minutes_per_day is None
         else Decimal(repr(token.minutes_per_day)),
+        "speaks_for_others": token.speaks_for_others or None,
     }
     return {name: value for name, value in item.items() if value is not None}

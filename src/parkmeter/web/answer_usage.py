@@ -69,20 +69,19 @@ _EVENTS = msgspec.json.Decoder(_Event)
 _NAMED = msgspec.json.Decoder(_Named)
 
 
-def usage_at_end(tail: bytes | bytearray) -> Usage:
+def usage_at_end(tail: bytes | bytearray, at: int) -> Usage:
     """Return the usage of a JSON answer, given at least its end from `usage` on.
 
-    It is the object's own, never that of an object within: only then does all that follows close
-    one brace and no more.
+    `at`: where `KEY` stands last. The usage of an object within does not count: only if it is the
+    answer's own does all that follows close one brace and no more.
     """
-    end = len(tail)
     for _ in range(_TRIES):
-        end = tail.rfind(KEY, 0, end)
-        if end < 0:
+        if at < 0:
             break
         # With a backslash before it, it is the end of a longer name or text.
-        if tail[end - 1 : end] != b"\\" and (found := _read(_ANSWERS, b"{" + tail[end:])):
+        if tail[at - 1 : at] != b"\\" and (found := _read(_ANSWERS, b"{" + tail[at:])):
             return _usage_of(found.usage)
+        at = tail.rfind(KEY, 0, at)
     return UNKNOWN
 
 

@@ -6,12 +6,13 @@ a line early is never written.
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from http import HTTPStatus
 from typing import Any
 
 from parkmeter.errors import InvalidRequestError
+from parkmeter.web.reported_headers import REPORTED
 
 Fields = list[tuple[bytes, bytes]]
 """Pairs of name and value; names in lower case, as in ASGI."""
@@ -35,7 +36,9 @@ _HOP_BY_HOP = frozenset(
 )
 _NOT_FORWARDED = _HOP_BY_HOP | {
     # The gateway's own credential, which must never reach a model server.
+    b"api-key",
     b"authorization",
+    b"x-api-key",
     # Written by us: framing and address of the next connection.
     b"content-length",
     b"host",
@@ -44,73 +47,31 @@ _NOT_FORWARDED = _HOP_BY_HOP | {
     b"http2-settings",
     b"prefer",
 }
-_REPORTED = frozenset(
-    {
-        # The caller, as proxies and content networks report it.
-        b"cf-connecting-ip",
-        b"cf-connecting-ipv6",
-        b"cf-pseudo-ipv4",
-        b"client-ip",
-        b"fastly-client-ip",
-        b"fly-client-ip",
-        b"forwarded",
-        b"remote-addr",
-        b"remote-user",
-        b"true-client-ip",
-        b"x-appengine-user-ip",
-        b"x-auth-request-access-token",
-        b"x-auth-request-email",
-        b"x-auth-request-groups",
-        b"x-auth-request-preferred-username",
-        b"x-auth-request-user",
-        b"x-azure-clientip",
-        b"x-azure-socketip",
-        b"x-client-cert",
-        b"x-client-ip",
-        b"x-cluster-client-ip",
-        b"x-envoy-external-address",
-        b"x-envoy-internal",
-        b"x-original-for",
-        b"x-original-forwarded-for",
-        b"x-originating-ip",
-        b"x-real-ip",
-        b"x-real-port",
-        b"x-remote-addr",
-        b"x-remote-ip",
-        b"x-remote-user",
-        b"x-ssl-client-cert",
-        b"x-ssl-client-dn",
-        b"x-ssl-client-verify",
-        b"x-webauth-user",
-        # Another path, host or method than the one that was checked here.
-        b"x-envoy-original-path",
-        b"x-forwarded",
-        b"x-host",
-        b"x-http-method",
-        b"x-http-method-override",
-        b"x-method-override",
-        b"x-original-host",
-        b"x-original-method",
-        b"x-original-proto",
-        b"x-original-uri",
-        b"x-original-url",
-        b"x-rewrite-url",
-        # The proxy of the server's own requests, where it runs as a CGI program.
-        b"proxy",
-    }
-)
-"""What a proxy in front reports, beside `X-Forwarded-*`: any client can write it, so none of it is
-passed on. `Forwarded` is written by us; of the others a server behind the gateway needs none."""
-
 _FORWARDED = b"x-forwarded-"
 _COOKIES = frozenset({b"cookie", b"cookie2"})
-_NOT_FORWARDED_WITH_COOKIES = _NOT_FORWARDED | _REPORTED
+_NOT_FORWARDED_WITH_COOKIES = _NOT_FORWARDED | REPORTED
 _NOT_FORWARDED_AT_ALL = _NOT_FORWARDED_WITH_COOKIES | _COOKIES
 _COOKIES_SET = frozenset({b"clear-site-data", b"set-cookie", b"set-cookie2"})
 _OF_THE_ORIGIN = frozenset(
-    {b"alt-svc", b"nel", b"report-to", b"service-worker-allowed", b"strict-transport-security"}
+    {
+        # What a browser keeps for all of the host, the dashboard and links in warnings included.
+        b"alt-svc",
+        b"nel",
+        b"report-to",
+        b"service-worker-allowed",
+        b"strict-transport-security",
+        # Which pages of other sites may read an answer: the gateway's own rule, `cross_origin`.
+        b"access-control-allow-credentials",
+        b"access-control-allow-headers",
+        b"access-control-allow-methods",
+        b"access-control-allow-origin",
+        b"access-control-allow-private-network",
+        b"access-control-expose-headers",
+        b"access-control-max-age",
+        b"timing-allow-origin",
+    }
 )
-"""What a browser keeps for all of the host, the dashboard and the links in warnings included."""
+"""What concerns the gateway's host as a whole is not a model server's to say."""
 
 _NOT_RETURNED = (
     _HOP_BY_HOP
@@ -119,6 +80,9 @@ _NOT_RETURNED = (
         b"parkmeter-expires-at",
         b"parkmeter-seconds-left",
         b"preference-applied",
+        # The client's credential is for the gateway: asked for it by a model server, a browser
+        # would keep a password and add it from then on.
+        b"www-authenticate",
     }
 )
 _NOT_RETURNED_NOR_COOKIES = _NOT_RETURNED | _COOKIES_SET
@@ -131,7 +95,15 @@ _DOCUMENT_LINES = "".join(
 ).encode()
 BODILESS = frozenset({204, 304})
 """Statuses of answers without a body."""
-_ONCE = (b"authorization", b"content-length", b"transfer-encoding", b"expect", b"host")
+_ONCE = (
+    b"authorization",
+    b"x-api-key",
+    b"api-key",
+    b"content-length",
+    b"transfer-encoding",
+    b"expect",
+    b"host",
+)
 _LONGEST_HOST = 255
 """Bytes."""
 _HOST = re.compile(rb"[A-Za-z0-9._:\[\]-]{1,%d}" % _LONGEST_HOST)
@@ -147,6 +119,28 @@ STATUS_LINES = {
     for status in range(200, 600)
 }
 """Status line of an answer, by status."""
+
+
+@dataclass(frozen=True, slots=True)
+class OwnHeaders:
+    """Headers that an endpoint's server gets from the gateway.
+
+    `lines`: one each, with its end. The client's headers of these `names` (lower case) do not pass.
+    """
+
+    lines: tuple[bytes, ...] = field(default=(), repr=False)
+    names: frozenset[bytes] = frozenset()
+
+    @classmethod
+    def of(cls, headers: Mapping[str, str], dropped: Iterable[str] = ()) -> "OwnHeaders":
+        """Return these headers; `dropped`: names of the client's that do not pass either."""
+        return cls(
+            tuple(f"{name}: {value}\r\n".encode("ascii") for name, value in headers.items()),
+            frozenset(name.lower().encode("ascii") for name in (*headers, *dropped)),
+        )
+
+
+NO_OWN_HEADERS = OwnHeaders()
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,8 +167,17 @@ def repeated_field(fields: Fields, named: Mapping[bytes, bytes]) -> str:
 
 
 def wants_upgrade(fields: Fields) -> bool:
-    """Return whether the client asks for another protocol on this connection."""
-    return any(name == b"upgrade" for name, _ in fields) and b"upgrade" in _listed(fields)
+    """Return whether the client asks for another protocol on this connection.
+
+    An offer of HTTP/2 (`h2c`) is none: its client goes on with HTTP/1.1 if the offer is ignored.
+    """
+    offered = {
+        protocol.strip().lower()
+        for name, value in fields
+        if name == b"upgrade"
+        for protocol in value.split(b",")
+    }
+    return bool(offered - {b"h2c", b""}) and b"upgrade" in _listed(fields)
 
 
 def prefer_of(fields: Fields) -> Prefer:
@@ -197,15 +200,26 @@ def prefer_of(fields: Fields) -> Prefer:
 
 def base_of(scope: Mapping[str, Any]) -> str:
     """Return the address that the client of an ASGI request called, with the stage, if any."""
+    return base_url(*called_in(scope))
+
+
+def called_in(scope: Mapping[str, Any]) -> tuple[str, str, str]:
+    """Return the scheme, host and stage that the client of an ASGI request called."""
     server = scope.get("server")
     host = next((value for name, value in scope["headers"] if name == b"host"), b"")
     scheme = "https" if scope.get("scheme") == "https" else "http"
-    return base_url(scheme, host_of(host, server and tuple(server)), scope.get("root_path", ""))
+    return scheme, host_of(host, server and tuple(server)), scope.get("root_path", "")
 
 
 def base_url(scheme: str, host: str, stage: str) -> str:
     """Return the gateway's address, up to where its own paths begin."""
     return f"{scheme}://{host}{stage}"
+
+
+def host_in(field: bytes) -> str:
+    """Return the host (and port) of a Host field, or an empty string if it is not valid."""
+    valid = len(field) <= _LONGEST_HOST and _HOST.fullmatch(field)
+    return field.decode("ascii") if valid else ""
 
 
 def host_of(field: bytes, server: tuple[str, int | None] | None) -> str:
@@ -235,32 +249,35 @@ def forwarded_value(client: str, host: str, scheme: str) -> bytes:
     return f'for={node};host="{host}";proto={scheme}'.encode("ascii")
 
 
-def request_head(
+def request_head(  # noqa: PLR0913 (what a head is made of)
     line: bytes,
     fields: Fields,
     named: Mapping[bytes, bytes],
     own: Iterable[bytes],
     *,
     cookies: bool = False,
+    dropped: frozenset[bytes] = frozenset(),
 ) -> bytes:
     """Return the head of a request to the model server, without its framing and its last line.
 
     It has the request `line`, those `fields` that may pass (by name: `named`), and our `own` lines.
     `line` and `own` include their line ends. Names with an underscore do not pass: many servers
-    cannot tell them from the same name with a hyphen.
+    cannot tell them from the same name with a hyphen; nor do the `dropped` ones.
 
     Raises:
         InvalidRequestError: a name or value has a byte that would break the head.
 
     """
-    dropped: frozenset[bytes] | set[bytes]
-    dropped = _NOT_FORWARDED_WITH_COOKIES if cookies else _NOT_FORWARDED_AT_ALL
+    stay: frozenset[bytes] | set[bytes]
+    stay = _NOT_FORWARDED_WITH_COOKIES if cookies else _NOT_FORWARDED_AT_ALL
+    if dropped:
+        stay = stay | dropped
     if b"connection" in named:
-        dropped = dropped | _listed(fields)
+        stay = stay | _listed(fields)
     passing = [
         b"%b: %b\r\n" % (name, value)
         for name, value in fields
-        if name not in dropped and b"_" not in name and name[:12] != _FORWARDED
+        if name not in stay and b"_" not in name and name[:12] != _FORWARDED
     ]
     parts = [line, *passing, *own]
     head = b"".join(parts)

@@ -4,7 +4,7 @@ Strict: what two readers could take for different forms is refused (RFC 7578, RF
 """
 
 import re
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from parkmeter.errors import InvalidRequestError
 
@@ -28,8 +28,7 @@ _PARAMETER = re.compile(rf';\s*({_TOKEN})=({_TOKEN}|"[^"]*")')
 _HEAD = re.compile(rb"((?:[!-9;-~]+:[^\r\n\0]*\r\n)*)\r\n")
 
 
-@dataclass(frozen=True, slots=True)
-class Field:
+class Field(NamedTuple):
     """The value of a field, and where it stands: `body[begin:end]`."""
 
     value: str

@@ -128,7 +128,8 @@ def not_serving(
     else:
         detail = f"{route.name!r} is {_PLAIN.get(view.status, view.status.value)}: {reason}."
     waits = held and view.status is not Status.FAILED
-    advice = " Send `Prefer: wait=60` to have the request wait for it." if waits else ""
+    longest = route.limits.max_wait_seconds
+    advice = f" With `Prefer: wait={longest}` a request waits for it that long." if waits else ""
     return NotServingError(
         detail + advice,
         status=view.status.value,

@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import StrEnum
 
+from parkmeter.web.headers import NO_OWN_HEADERS, OwnHeaders
+
 EVERY_PATH = ("/*",)
 """The default of `Route.paths`."""
 
@@ -76,6 +78,7 @@ class Route:
     """The server's paths that `invoke` is enough for; see `server_paths`."""
     cookies: bool = False
     """Whether cookies pass: those of other applications on the gateway's host among them."""
+    own_headers: OwnHeaders = NO_OWN_HEADERS
     loading: Loading = Loading.OFF
     device: str | None = None
     """The GPU that it shares with other endpoints."""

@@ -159,7 +159,7 @@ async function* textOf(response) {
 function reasonOf(error, endpoint, holder) {
   if (!(error instanceof Problem)) return error instanceof TypeError ? "The connection broke off." : error.message;
   // The reader has buttons, so the call in the problem's text is of no use.
-  if (error.code === "meter_closed") {
+  if (error.code === "meter_closed" && !error.data.held_by) {
     const next = holder.may("top-up", endpoint.name) ? "press +30 min, then Send" : "ask a holder of a token with the scope top-up";
     return `The meter of ${endpoint.name} holds no time: ${next}.`;
   }
