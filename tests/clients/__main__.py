@@ -5,7 +5,6 @@ page says; one that cannot be installed on this machine is named, and its row st
 """
 
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -14,9 +13,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tests.clients.cells import COLUMNS, Client, look
+from tests.clients.free_port import free_port, listens
 from tests.clients.front_door import FrontDoor
 from tests.clients.install import NotToBeHadError, install
-from tests.clients.programs import Program
+from tests.clients.programs import PATIENCE, Program
 from tests.clients.recipes import ADDRESS, RECIPES, Recipe
 from tests.support.gateway_process import eventually
 
@@ -44,7 +44,8 @@ def _row(recipe: Recipe, folder: Path, door: FrontDoor) -> list[str]:
     for column, instead in seen.items():
         if instead:
             _say(f"{recipe.name}, {column}: {instead}")
-    return [recipe.name, version, *("no" if seen[column] else "seen" for column in COLUMNS)]
+    shown = {column: "no" if instead else "seen" for column, instead in seen.items()}
+    return [recipe.name, version, *(shown.get(column, "-") for column in COLUMNS)]
 
 
 def _say(line: str) -> None:
@@ -59,31 +60,21 @@ def client_of(
     replaced = {ADDRESS: door.url}
     port = 0
     if recipe.port is not None:
-        port = _free_port()
+        port = free_port()
         replaced = {str(recipe.port): str(port), **replaced}
     environment = {**environment, "TOKEN": door.token}
-    qwen, smol = (
-        Program(recipe, folder / model, replaced, environment, model) for model in ("qwen", "smol")
-    )
+    qwen = Program(recipe, folder / "qwen", replaced, environment)
+    smol = qwen.for_model("smol")
     if recipe.service is None:
         yield Client(recipe, qwen, smol)
         return
     service = qwen.start(recipe.service, "sh")
     try:
-        eventually(lambda: _listens(port) or service.ended())
+        eventually(lambda: listens(port) or service.ended(), PATIENCE * 2)
+        assert not service.ended(), service.result().text
         yield Client(recipe, qwen, smol)
     finally:
         service.stop()
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return listener.getsockname()[1]
-
-
-def _listens(port: int) -> bool:
-    with socket.socket() as tried:
-        return tried.connect_ex(("127.0.0.1", port)) == 0
 
 
 if __name__ == "__main__":

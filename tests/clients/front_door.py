@@ -17,10 +17,10 @@ OTHER_STORY = "Twice below a tide."
 class FrontDoor:
     """`qwen`, whose meter and steps a test moves, and `smol`, which serves all the time.
 
-    As a context manager it leaves no process behind.
+    `more`: further configuration. As a context manager it leaves no process behind.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, more: str = "") -> None:
         self.token = TOKEN
         self._steps = folder / "qwen"
         self._steps.mkdir(parents=True)
@@ -31,7 +31,7 @@ class FrontDoor:
         qwen = _endpoint("qwen", self._steps, "Qwen/Qwen3-8B", STORY)
         smol = _endpoint("smol", always, "HuggingFaceTB/SmolLM3-3B", OTHER_STORY)
         qwen += "initial_provision_time_minutes = 0\nprice_per_hour = 1.2\n"
-        self.gateway = GatewayProcess(folder / "state", qwen + smol)
+        self.gateway = GatewayProcess(folder / "state", qwen + smol + more)
 
     def __enter__(self) -> Self:
         self.gateway.start()

@@ -17,7 +17,12 @@ ASKS_NOBODY_ELSE = {
     "AIDER_ANALYTICS": "false",
     "AIDER_CHECK_UPDATE": "false",
     "AIDER_SHOW_MODEL_WARNINGS": "false",
+    "ENABLE_OLLAMA_API": "false",
+    "HF_HUB_OFFLINE": "1",
     "LITELLM_LOCAL_MODEL_COST_MAP": "True",
+    "OFFLINE_MODE": "true",
+    "RAG_EMBEDDING_ENGINE": "openai",
+    "SAGEMAKER_SUPPRESS_V2_WARNING": "1",
 }
 """Settings of clients that would ask addresses of their own makers."""
 

@@ -7,9 +7,10 @@ import subprocess
 import time
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Thread
+from typing import Self
 
 from tests.clients.recipes import Recipe
 
@@ -40,6 +41,21 @@ class Running:
         self._text = b""
         self._reader = Thread(target=self._read, daemon=True)
         self._reader.start()
+
+    @classmethod
+    def of(
+        cls, command: list[str], folder: Path | None = None, environment: dict | None = None
+    ) -> Self:
+        process = subprocess.Popen(
+            command,
+            cwd=folder,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+        return cls(process)
 
     def _read(self) -> None:
         with self._process.stdout as pipe:
@@ -103,8 +119,17 @@ class Program:
         self._environment = {**environment, "HOME": str(folder)}
         for language, file in recipe.files.items():
             (folder / file).write_text(self._as_typed(recipe.block(0, language)))
-        if recipe.setup is not None:
-            self._environment = self._set_up(recipe.block(recipe.setup, "sh"))
+        for number in recipe.setup:
+            self._environment = self._set_up(recipe.block(number, "sh"))
+
+    def for_model(self, model: str) -> Self:
+        """Return the same with another model; what it is set up with stays."""
+        recipe = self._recipe
+        named = any("qwen" in recipe.block(number, "sh") for number in recipe.setup)
+        if not named:
+            recipe = replace(recipe, setup=())
+        folder = self._folder.with_name(model)
+        return type(self)(recipe, folder, self._replaced, self._environment, model)
 
     def start(self, number: int, language: str = "", name: str = "") -> Running:
         """Run the block of that number."""
@@ -114,7 +139,7 @@ class Program:
         folder.mkdir(exist_ok=True)
         file = folder / FILES[language]
         file.write_text(block)
-        return Running(self._spawn([COMMANDS[language], str(file)]))
+        return self._spawn([COMMANDS[language], str(file)])
 
     def run(self, number: int) -> Said:
         return self.start(number).result()
@@ -127,18 +152,10 @@ class Program:
     def _set_up(self, block: str) -> dict[str, str]:
         """Run a block of settings; return the environment after it."""
         script = f"{self._as_typed(block)}\nenv -0 > .environment"
-        said = Running(self._spawn(["sh", "-ec", script])).result()
+        said = self._spawn(["sh", "-ec", script]).result()
         assert said.code == 0, said.text
         pairs = (self._folder / ".environment").read_bytes().decode().split("\0")
         return dict(pair.split("=", 1) for pair in pairs if pair)
 
-    def _spawn(self, command: list[str]) -> subprocess.Popen[bytes]:
-        return subprocess.Popen(
-            command,
-            cwd=self._folder,
-            env=self._environment,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
+    def _spawn(self, command: list[str]) -> Running:
+        return Running.of(command, self._folder, self._environment)

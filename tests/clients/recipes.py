@@ -16,10 +16,11 @@ class Recipe:
 
     `python`, `npm`: what is installed for it; the first one's version is shown. `programs`: what
     must be on the PATH. `setup`: the
-    number of the `sh` block that sets its environment. `top_up`: the block that opens the meter,
+    numbers of the `sh` blocks that set its environment. `top_up`: the block that opens the meter,
     where the page has one. `files`: blocks of other languages and
     what they are saved as. `service`: the `sh` block of a program between client and gateway, and
-    `port` its port on the page. `quiet_cut`: the client has no error after the status, only text.
+    `port` its port on the page. `quiet`: columns in which the error is only shown, for the client
+    ends with 0. Without `streamed` the client cannot stream.
     """
 
     name: str
@@ -28,7 +29,7 @@ class Recipe:
     python: tuple[str, ...] = ()
     npm: tuple[str, ...] = ()
     programs: tuple[str, ...] = ()
-    setup: int | None = 0
+    setup: tuple[int, ...] = (0,)
     whole: int = 0
     streamed: int | None = 1
     listing: int | None = None
@@ -36,7 +37,7 @@ class Recipe:
     files: dict[str, str] = field(default_factory=dict)
     service: int | None = None
     port: int | None = None
-    quiet_cut: bool = False
+    quiet: frozenset[str] = frozenset()
 
     def block(self, number: int, language: str = "") -> str:
         return blocks(self.page)[language or self.language][number]
@@ -52,7 +53,9 @@ def blocks(page: str) -> dict[str, list[str]]:
     return found
 
 
-CURL = Recipe("curl", "curl.md", "sh", programs=("curl",), setup=None, listing=2, quiet_cut=True)
+CURL = Recipe(
+    "curl", "curl.md", "sh", programs=("curl",), setup=(), listing=2, quiet=frozenset({"cut"})
+)
 OPENAI = Recipe("openai (Python)", "openai.md", "python", python=("openai",), listing=2)
 RECIPES = (
     CURL,
@@ -67,29 +70,58 @@ RECIPES = (
         "litellm.md",
         "python",
         python=("litellm[proxy]",),
+        setup=(0, 1),
         whole=2,
         streamed=3,
         files={"yaml": "litellm.yaml"},
-        service=1,
+        service=2,
         port=4000,
     ),
     Recipe("llm", "llm.md", "sh", python=("llm",), whole=1, streamed=2),
-    Recipe("aider", "aider.md", "sh", python=("aider-chat",), whole=1, streamed=2),
+    Recipe(
+        "aider",
+        "aider.md",
+        "sh",
+        python=("aider-chat",),
+        whole=1,
+        streamed=2,
+        quiet=frozenset({"closed", "cut"}),
+    ),
+    Recipe(
+        "Open WebUI",
+        "open-webui.md",
+        "sh",
+        python=("open-webui",),
+        whole=2,
+        streamed=3,
+        listing=4,
+        service=1,
+        port=3000,
+        quiet=frozenset({"cut"}),
+    ),
+    Recipe(
+        "SageMaker's Predictor",
+        "sagemaker.md",
+        "python",
+        python=("sagemaker<3",),
+        setup=(),
+        streamed=None,
+    ),
     Recipe(
         "Vercel's AI SDK",
         "vercel-ai.md",
         "javascript",
         npm=("ai", "@ai-sdk/openai-compatible"),
-        setup=None,
+        setup=(),
     ),
     Recipe(
         "Java's HttpClient",
         "java.md",
         "java",
         programs=("java", "javac"),
-        setup=None,
+        setup=(),
         top_up=2,
         listing=3,
-        quiet_cut=True,
+        quiet=frozenset({"cut"}),
     ),
 )

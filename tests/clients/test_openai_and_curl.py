@@ -25,8 +25,5 @@ def door(tmp_path_factory):
 def test_a_client_is_served_by_one_address_and_told_what_happens(door, tmp_path, recipe):
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     environment = {"PATH": path, "TOKEN": door.token}
-    programs = (
-        Program(recipe, tmp_path / model, {ADDRESS: door.url}, environment, model)
-        for model in ("qwen", "smol")
-    )
-    assert look(Client(recipe, *programs), door) == dict.fromkeys(COLUMNS, "")
+    qwen = Program(recipe, tmp_path / "qwen", {ADDRESS: door.url}, environment)
+    assert look(Client(recipe, qwen, qwen.for_model("smol")), door) == dict.fromkeys(COLUMNS, "")
