@@ -75,6 +75,14 @@ def test_what_is_no_json_object_is_refused(body: bytes) -> None:
         top_level(body, {"model"})
 
 
+@pytest.mark.parametrize("number", [b"9" * 10_000, b"1e999", b"-" + b"9" * 400 + b".5"])
+def test_a_number_out_of_range_is_refused_where_it_is_wanted(number: bytes) -> None:
+    body = b'{"x": %b, "model": "m"}' % number
+    assert top_level(body, {"model"})["model"].value == "m"
+    with pytest.raises(InvalidRequestError):
+        top_level(body, {"x"})
+
+
 @pytest.mark.parametrize("broken", [b"\xff", b"\xc0\xaf", b"\xed\xa0\x80"])
 @pytest.mark.parametrize("template", [b'{"model":"%b"}', b'{"model":"a","x":"%b"}', b'{"%b":1}'])
 def test_what_is_not_utf8_is_refused_wherever_it_stands(template: bytes, broken: bytes) -> None:

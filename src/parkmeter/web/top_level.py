@@ -140,7 +140,10 @@ def _decoded(raw: msgspec.Raw) -> Scalar | Container:
     first = memoryview(raw)[0]
     if (container := _CONTAINERS.get(first)) is not None:
         return container
-    value: Any = msgspec.json.decode(raw)
+    try:
+        value: Any = msgspec.json.decode(raw)
+    except msgspec.DecodeError:
+        raise InvalidRequestError("The body has a number that is out of all range.") from None
     return value  # type: ignore[no-any-return]
 
 
