@@ -12,7 +12,7 @@ from starlette.testclient import TestClient
 from parkmeter.api.app import control_app
 from parkmeter.api.dependencies import ApiContext
 from parkmeter.api.model_routes import add_model_routes
-from parkmeter.core.meter import Spec
+from parkmeter.core.meter import LOCAL, MAKE_BELIEVE, Price, Spec
 from parkmeter.core.tokens import Scope
 from parkmeter.web.auth import TokenBook
 from parkmeter.web.model_ids import LearnedIds
@@ -49,6 +49,19 @@ def front(learned) -> Front:
 
 def ids(reply) -> list[str]:
     return [model["id"] for model in reply.json()["data"]]
+
+
+def test_a_made_up_price_is_shown_as_unknown_because_its_source_has_no_place(learned):
+    made_up = Spec("flan-t5", prices={LOCAL: Price(Decimal("1.20"), MAKE_BELIEVE)})
+    world = World(made_up)
+    tokens = [token("admin-pass-code", frozenset(Scope))]
+    context = ApiContext(
+        world.service, TokenBook(tokens), {"flan-t5": "flan"}.__getitem__, lambda: world.now
+    )
+    app = control_app(context)
+    add_model_routes(app, context, lambda: learned.ids(Routes([Route("flan-t5", "flan")])))
+    (model,) = Front(world, TestClient(app)).get("/v1/models").json()["data"]
+    assert model["parkmeter"]["price_per_hour"] is None
 
 
 def test_a_closed_endpoint_is_listed_by_each_of_its_ids_with_its_meter(front):

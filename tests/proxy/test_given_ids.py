@@ -1,13 +1,16 @@
 """What an endpoint gave an id: it is found again, whoever asks for it and whatever it is of."""
 
+import asyncio
 import json
 
 import pytest
 
+from parkmeter.core.meter import Status
+from parkmeter.proxy import held_stage
 from parkmeter.proxy.given_ids import GivenIds
-from tests.support.gateway_at_work import gateway, on_both_loops, on_uvloop
+from tests.support.gateway_at_work import gateway, on_both_loops, on_uvloop, until, waiting
 from tests.support.listing_server import CHAT, ListingServer, chat
-from tests.support.scripted_upstream import upstream
+from tests.support.scripted_upstream import OK, ServerEnd, upstream
 
 
 def answer(body: bytes, kind: bytes = b"application/json") -> bytes:
@@ -136,3 +139,32 @@ async def test_a_body_behind_a_known_id_is_not_held():
             await client.send(chunked if "chunked" in framing else body)
             assert (await client.reply()).status == 200
     assert [got for _, got in server.got] == [body, body]
+
+
+@on_both_loops
+async def test_a_large_body_behind_an_id_is_not_sent_again_without_its_rest(monkeypatch):
+    monkeypatch.setattr(held_stage, "_AHEAD_LIMIT", 200_000)  # all of it, in however many reads
+    closing = asyncio.Event()
+
+    async def script(end: ServerEnd) -> None:
+        await end.request()
+        await end.send(OK)
+        if end.number == 1:
+            await closing.wait()
+            await end.head()
+            end.reset()
+
+    path = "/v1/responses/resp_1"
+    async with upstream(script) as served, gateway(served.address) as meter:
+        meter.plane.given_ids.remember("resp_1", "flan-t5")
+        assert (await meter.exchange(path, None, method="GET")).status == 200
+        meter.show(Status.STARTING)
+        client = await meter.client()
+        await client.ask(path, b"x" * 100_000, method="GET", fields="Prefer: wait=5\r\n")
+        await until(lambda: waiting(meter.gate) == 1)
+        relay = meter.connections[-1]._active
+        await until(lambda: relay._body.complete)
+        closing.set()
+        meter.show(address=served.address)
+        assert (await client.reply()).status == 502
+        assert served.connections == 1

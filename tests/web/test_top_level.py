@@ -49,6 +49,14 @@ def test_a_wanted_name_may_stand_once_only(second: str) -> None:
     assert not top_level(body, {"stream"}), "another name may, it is the model server's business"
 
 
+@pytest.mark.parametrize("number", ["1e999", "-1.5e400", "1" * 5000])
+def test_a_number_out_of_range_is_refused_where_it_is_wanted(number: str) -> None:
+    body = f'{{"stream":{number}}}'.encode()
+    with pytest.raises(InvalidRequestError, match="out of range"):
+        top_level(body, {"stream"})
+    assert not top_level(body, {"model"})
+
+
 @pytest.mark.parametrize(
     "body",
     [
@@ -73,14 +81,6 @@ def test_a_wanted_name_may_stand_once_only(second: str) -> None:
 def test_what_is_no_json_object_is_refused(body: bytes) -> None:
     with pytest.raises(InvalidRequestError):
         top_level(body, {"model"})
-
-
-@pytest.mark.parametrize("number", [b"9" * 10_000, b"1e999", b"-" + b"9" * 400 + b".5"])
-def test_a_number_out_of_range_is_refused_where_it_is_wanted(number: bytes) -> None:
-    body = b'{"x": %b, "model": "m"}' % number
-    assert top_level(body, {"model"})["model"].value == "m"
-    with pytest.raises(InvalidRequestError):
-        top_level(body, {"x"})
 
 
 @pytest.mark.parametrize("broken", [b"\xff", b"\xc0\xaf", b"\xed\xa0\x80"])

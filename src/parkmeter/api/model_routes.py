@@ -12,7 +12,7 @@ from pydantic import Field
 
 from parkmeter.api.dependencies import ApiContext, may_see, token_of
 from parkmeter.api.schemas import Money, Shape, problems
-from parkmeter.core.meter import Status
+from parkmeter.core.meter import MAKE_BELIEVE, Status
 from parkmeter.core.report import Report
 from parkmeter.core.tokens import Token
 from parkmeter.web.model_ids import ModelIds, UnknownModelError
@@ -143,6 +143,7 @@ def _meter(context: ApiContext, report: Report) -> ModelMeter:
         status=report.shown.status,
         reason=report.shown.reason,
         seconds_left=report.left.total_seconds(),
-        price_per_hour=report.price.per_hour,
+        # There is no place for its source, so a made-up one is not shown; a 402 does the same.
+        price_per_hour=None if report.price.source == MAKE_BELIEVE else report.price.per_hour,
         usual_start_seconds=None if usual is None else usual.total_seconds(),
     )

@@ -18,9 +18,9 @@ class HeldBody(RequestBody):
         return self._received if self._declared is None else self._declared
 
     def whole(self) -> bytes:
-        """Return all of it. It stays."""
+        """Return all of it. It stays, and is sent with its length."""
         self._chunked = False
-        return self._joined()
+        return self.ahead()
 
     def replace(self, begin: int, end: int, value: bytes) -> None:
         """Replace a part of it; after `whole`."""

@@ -110,11 +110,16 @@ class RequestBody:
 
     def ahead(self) -> bytes:
         """Return what came and was not taken yet, and leave it there."""
-        return self._joined()
+        pieces = self._pieces
+        if len(pieces) == 1 and isinstance(piece := pieces[0], bytes):
+            return piece
+        whole = b"".join(pieces)
+        self._pieces = [whole]
+        return whole
 
     def take(self) -> bytes:
         """Return what came since, framed; the end of a chunked body once it is `complete`."""
-        data = self._joined()
+        data = self.ahead()
         self._pieces = []
         self.waiting = 0
         if not self._chunked:
@@ -133,15 +138,6 @@ class RequestBody:
         """Drop what came and was not taken."""
         self._pieces = []
         self.waiting = 0
-
-    def _joined(self) -> bytes:
-        """Return what came and was not taken yet, as one piece."""
-        pieces = self._pieces
-        if len(pieces) == 1 and isinstance(piece := pieces[0], bytes):
-            return piece
-        whole = b"".join(pieces)
-        self._pieces = [whole]
-        return whole
 
 
 def chunk(data: bytes) -> bytes:
