@@ -1,5 +1,7 @@
 """One field out of a multipart form."""
 
+import time
+
 import httpx2
 import pytest
 from hypothesis import given
@@ -130,6 +132,23 @@ def test_a_boundary_may_be_quoted():
     assert form_field(form(part()), b'Multipart/Form-Data; boundary="xx"', "model").value == "m"
     assert not is_form(b"application/json")
     assert not is_form(b"multipart/mixed; boundary=xx")
+
+
+@pytest.mark.parametrize(
+    "disposition",
+    [
+        b"form-data" + b" " * 8000 + b"x",
+        b"form-data; name=a" + b" " * 8000 + b"; x",
+        b"form-data" + b" ; a=b" * 1300 + b" ; x",
+    ],
+)
+def test_blanks_are_read_once_however_many_they_are(disposition):
+    body = b"--xx\r\nContent-Disposition: " + disposition + b"\r\n\r\nm\r\n--xx--\r\n"
+    begin = time.process_time()
+    for _ in range(5):
+        with pytest.raises(InvalidRequestError):
+            form_field(body, b"multipart/form-data; boundary=xx", "model")
+    assert time.process_time() - begin < 0.5
 
 
 @given(

@@ -24,7 +24,9 @@ _BOUNDARY = re.compile(
 _QUOTED = r'"(?:[^"\\]|\\(?!"))*"'
 """Clients write a backslash as it is, some readers take one before a quote for an escape."""
 
-_DISPOSITION = re.compile(rf"form-data((?:\s*;\s*{_TOKEN}=(?:{_TOKEN}|{_QUOTED}))*)\s*;?\s*")
+_DISPOSITION = re.compile(rf"form-data((?:\s*+;\s*+{_TOKEN}=(?:{_TOKEN}|{_QUOTED}))*+)\s*+;?+\s*+")
+"""Possessive: blanks could be shared out in thousands of ways, each of which would be tried."""
+
 _PARAMETER = re.compile(rf';\s*({_TOKEN})=({_TOKEN}|"[^"]*")')
 _HEAD = re.compile(rb"((?:[!-9;-~]+:[^\r\n\0]*\r\n)*)\r\n")
 
