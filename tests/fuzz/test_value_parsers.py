@@ -9,8 +9,8 @@ import typer
 from hypothesis import strategies as st
 from starlette.requests import Request
 
-from parkmeter.api.history_routes import _moment
 from parkmeter.api.legacy_routes import LegacyTopUp
+from parkmeter.api.periods import moment_of
 from parkmeter.api.request_body import idempotency_key, parsed, read_json
 from parkmeter.api.schemas import Eject, TopUp
 from parkmeter.api.token_schemas import NewToken
@@ -111,7 +111,7 @@ TIMES = damaged_text(
 def test_a_moment_in_a_query_is_in_utc_or_refused(run, cases):
     def check(text: str) -> None:
         try:
-            found = _moment(text, "from")
+            found = moment_of(text, "from")
         except InvalidRequestError:
             return
         assert found.utcoffset() == timedelta(0)
