@@ -17,6 +17,8 @@ ASKS_NOBODY_ELSE = {
     "AIDER_ANALYTICS": "false",
     "AIDER_CHECK_UPDATE": "false",
     "AIDER_SHOW_MODEL_WARNINGS": "false",
+    "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1",
+    "DISABLE_AUTOUPDATER": "1",
     "ENABLE_OLLAMA_API": "false",
     "HF_HUB_OFFLINE": "1",
     "LITELLM_LOCAL_MODEL_COST_MAP": "True",
@@ -48,7 +50,7 @@ def install(recipe: Recipe) -> tuple[dict[str, str], str]:
         environment["NODE_MODULES"] = str(folder / "node_modules")
         package = folder / "node_modules" / recipe.npm[0] / "package.json"
         version = json.loads(package.read_text())["version"]
-        path = f"{_node().parent}{os.pathsep}{path}"
+        path = os.pathsep.join((f"{folder}/node_modules/.bin", f"{_node().parent}", path))
     for program in recipe.programs:
         if shutil.which(program, path=path) is None:
             raise NotToBeHadError(f"{program} is not on the PATH")
