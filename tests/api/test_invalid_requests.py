@@ -77,6 +77,22 @@ def test_unknown_paths_and_methods_are_problems(front):
     assert set(response.headers["allow"].split(", ")) == {"GET", "HEAD", "POST"}
 
 
+@pytest.mark.parametrize(
+    ("path", "hint"),
+    [
+        ("/chat/completions", "Let the client's base URL end in /v1."),
+        ("/models", "Let the client's base URL end in /v1."),
+        ("/v1", "GET /v1/models lists the models."),
+        ("/v1/v1/messages", "leave it out of its base URL."),
+        ("/nothing/chat", "All routes: GET /docs."),
+    ],
+)
+def test_a_wrong_base_url_is_answered_with_the_right_one(front, path, hint):
+    detail = problem(front.post(path), 404, "not_found")["detail"]
+    assert hint in detail
+    assert detail.count(". ") == (1 if path.startswith("/nothing") else 2)
+
+
 @pytest.mark.parametrize("path", ["/%0A", "/health%0A", "/endpoints%0A", "/endpoints/flan-t5%0A"])
 def test_a_path_with_a_line_feed_at_its_end_is_another_path(front, path):
     body = problem(front.get(path), 404, "not_found")

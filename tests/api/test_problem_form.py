@@ -30,9 +30,13 @@ def test_below_a_path_of_anthropics_they_have_its_form(front, path):
     said = answer.json()
     assert (answer.status_code, answer.headers["content-type"]) == (404, "application/json")
     assert (said["type"], said["code"]) == ("error", "not_found")
-    assert said["error"]["type"] == "not_found_error"
-    assert said["error"]["message"] == said["detail"]
+    assert said["error"] == {"type": "not_found_error", "message": said["detail"]}
     assert said["request_id"] == answer.headers["request-id"]
+    assert list(said)[:2] == ["type", "error"], (
+        "its client prints the whole body: the sentence first"
+    )
+    assert list(said)[:2] == ["type", "error"]
+    assert answer.text.count(said["detail"]) == 2
 
 
 def test_parkmeters_own_client_keeps_what_is_not_repeated(front):

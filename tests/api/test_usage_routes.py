@@ -51,6 +51,7 @@ def usage(front) -> Usage:
             token("seed-pass-code"),
             token("looker-pass-code", frozenset()),
             token("falcon-pass-code", endpoints=frozenset({"falcon"})),
+            token("webui-pass-code", speaks_for_others=True),
         ]
     )
     control = ApiContext(front.world.service, book, str, lambda: front.world.now, usage=usage)
@@ -94,6 +95,12 @@ def test_usage_is_shown_by_token_to_admins_and_to_others_their_own(front, usage)
     assert (looker["parts"], looker["input_tokens"], looker["answers"]) == ([], None, 0)
     problem(front.get("/endpoints/flan-t5/usage", FALCONER), 403, "scope_missing")
     problem(front.get("/endpoints/llama/usage"), 404, "unknown_endpoint")
+
+
+def test_a_token_that_speaks_for_a_person_is_shown_its_own_usage(front, usage):
+    usage.uses = [(NOON, "webui", Used(1, 0, 10, 20)), (NOON, "ada by webui", Used(1, 0, 1, 2))]
+    webui = {"Authorization": "webui-pass-code", "X-OpenWebUI-User-Email": "ada"}
+    assert [part["who"] for part in asked(front, "usage", webui)["parts"]] == ["webui"]
 
 
 def test_usage_of_a_period(front, usage):

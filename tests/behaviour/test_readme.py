@@ -14,7 +14,9 @@ from tests.support.gateway_process import GatewayProcess
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-BLOCKS = [block.strip().splitlines() for block in re.findall(r"```\n(.*?)```", README, re.DOTALL)]
+FENCED = re.findall(r"^```(\w*)\n(.*?)^```$", README, re.DOTALL | re.MULTILINE)
+BLOCKS = [block.strip().splitlines() for language, block in FENCED if not language]
+(PYTHON,) = (block for language, block in FENCED if language == "python")
 COMMANDS = [line for block in BLOCKS for line in block if line.startswith(".venv/bin/parkmeter ")]
 ENDLESS = ("--watch", "--follow")
 
@@ -26,7 +28,7 @@ def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GatewayProcess
 
 
 def typed(gateway: GatewayProcess, command: str) -> subprocess.Popen[str]:
-    words = shlex.split(command)[1:]
+    words = shlex.split(command, comments=True)[1:]
     return subprocess.Popen(
         [sys.executable, "-m", "parkmeter", *words, "--state", str(gateway.state)],
         stdin=subprocess.DEVNULL,
@@ -71,6 +73,14 @@ def test_the_curl_commands_that_up_prints_work_as_printed(gateway: GatewayProces
     assert "EndpointExpiry" in answers[0]
     assert "EndpointExpiry" in answers[1]
     assert "generated_texts" in answers[2]
+
+
+def test_openai_s_client_works_as_the_readme_shows_it(gateway: GatewayProcess) -> None:
+    gateway.until("running")
+    token = (gateway.state / "token").read_text().strip()
+    code = PYTHON.replace("http://127.0.0.1:8080", gateway.url).replace("pm_x6wC1…", token)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "fox" in done.stdout
 
 
 def test_the_readme_has_at_most_120_lines() -> None:

@@ -68,7 +68,11 @@ def seen(gateway: GatewayProcess) -> tuple:
         {key: line.get(key) for key in ("at", "kind", "minutes", "by", "expires_at")}
         for line in journal
     ]
-    tokens = gateway.request("GET", "/tokens").json
+    fields = ("id", "name", "scopes", "endpoints", "created_at", "expires_at", "minutes_per_day")
+    tokens = [
+        {key: token[key] for key in fields}
+        for token in gateway.request("GET", "/tokens").json["tokens"]
+    ]
     return gateway.endpoint()["expires_at"], shown, tokens
 
 

@@ -129,23 +129,21 @@ def test_a_chat_model_is_asked_in_its_own_form(meters):
         body = piece % "Good " + piece % "evening" + "data: [DONE]\n\n"
         route.fulfill(body=body, content_type="text/event-stream")
 
-    meters.page.route(
-        "**/flan/v1/models", lambda route: route.fulfill(json={"data": [{"id": "m"}]})
-    )
-    meters.page.route("**/flan/v1/chat/completions", chat)
+    meters.page.route(f"{meters.gateway.url}/v1/chat/completions", chat)
     panel = meters.open("Playground")
     panel.get_by_label("Request format").select_option("chat")
-    expect(panel.get_by_role("region", name="curl command")).to_contain_text('"model":"m"')
+    command = panel.get_by_role("region", name="curl command")
+    expect(command).to_contain_text('"model":"flan-t5"')
     panel.get_by_role("button", name="Send").click()
     expect(panel.get_by_role("region", name="Answer")).to_have_text("Good evening")
-    assert sent[0]["model"] == "m"
+    assert sent[0]["model"] == "flan-t5", "which its server's own id replaces, once it is known"
     assert sent[0]["messages"][0]["role"] == "user"
 
 
 FORMS = {
     "jumpstart": ("/invocations", "text_inputs", "/jumpstart "),
-    "vllm": ("/v1/chat/completions", "chat", "/vllm/v1/chat/completions "),
-    "ollama": ("/api/generate", "chat", "/ollama/v1/chat/completions "),
+    "vllm": ("/v1/chat/completions", "chat", ":8080/v1/chat/completions "),
+    "ollama": ("/api/generate", "chat", ":8080/v1/chat/completions "),
     "on-aws": (None, "text_inputs", "/on-aws "),
 }
 

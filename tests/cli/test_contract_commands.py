@@ -147,6 +147,7 @@ def test_usage_is_shown_by_who_asked_and_unknown_is_not_zero(server):
     whole = {**period, **ada, "unknown": 4, "since": period["from"], "parts": parts}
     server.failures = [None, (200, whole), None, (200, whole)]
     lines = run("usage", "flan-t5", "--from", "2026-11-01").stdout.splitlines()
+    assert lines[-4].split("  ")[-1].strip() == "more without usage", "not some of those before"
     assert [line.split() for line in lines[-3:]] == [
         ["ada", "1,200", "700", "2", "1"],
         ["ben", "unknown", "unknown", "0", "3"],

@@ -18,6 +18,8 @@ from parkmeter.client import (
     RefusedProblem,
     UnreachableError,
 )
+from parkmeter.web.problems import problem
+from parkmeter.web.stream_events import error_event
 from tests.support.contract_server import ADMIN, ContractServer
 from tests.support.gateway_process import TOKEN, GatewayProcess, ping_config
 
@@ -196,6 +198,19 @@ def test_a_stream_that_the_gateway_ends_early_raises_its_problem(contract):
         with pytest.raises(MeterClosedProblem, match="No time") as raised:
             next(events)
     assert (raised.value.code, raised.value.data) == ("meter_closed", {"top_up": {"url": "u"}})
+
+
+def test_so_does_a_stream_of_an_endpoint_that_speaks_anthropics_protocol(contract):
+    closed = problem(402, "meter_closed", "The meter is closed", "No time.", top_up={"url": "u"})
+    last = error_event(closed, b"/v1/messages").decode()
+    contract.prompts = lambda _asked: (200, f'data: {{"text": "a"}}\n\n{last}')
+    with Client(contract.url, ADMIN) as client:
+        events = client.stream("flan-t5", {"x": 1})
+        assert next(events).json() == {"text": "a"}
+        with pytest.raises(MeterClosedProblem, match="No time") as raised:
+            next(events)
+    assert raised.value.code == "meter_closed"
+    assert set(raised.value.data) == {"top_up", "request_id"}
 
 
 def test_an_error_of_the_models_own_in_a_stream_is_an_event(contract):

@@ -20,7 +20,7 @@ from parkmeter.proxy.data_plane import DataPlane
 from parkmeter.proxy.edge import Edge
 from parkmeter.proxy.gate import LocalGate
 from parkmeter.web.auth import TokenBook
-from parkmeter.web.public_address import told_base
+from parkmeter.web.public_address import public_base
 from parkmeter.web.routes import Route, Routes
 from tests.support.gateway_at_work import Client, Reply, on_both_loops, on_uvloop, served
 from tests.support.world import NOON, World, spec
@@ -45,7 +45,7 @@ class House:
             book,
             str,
             lambda: world.now,
-            base=lambda one: told_base(one, edge.public),
+            base=lambda one: public_base(one, edge.public),
         )
         gate = LocalGate(context.now)
         gate.show(View("flan-t5", 1, NOON, NOON, Status.STOPPED, "closed", None))

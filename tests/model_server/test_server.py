@@ -219,9 +219,10 @@ class TestProblems:
         assert (response.status, response.headers["allow"]) == (405, "POST")
 
     def test_another_path_is_a_404(self, server):
-        response = server.request("GET", "/models")
-        assert response.status == 404
-        assert json.loads(response.content)["code"] == "not_found"
+        response = server.request("POST", "/v1/embeddings")
+        problem = json.loads(response.content)
+        assert (response.status, problem["code"]) == (404, "not_found")
+        assert "The embedded model does not serve this path." in problem["detail"]
 
     def test_a_body_too_large_is_a_413_before_it_is_read(self, server):
         with socket.create_connection(("127.0.0.1", server.port)) as connection:

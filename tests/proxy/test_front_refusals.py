@@ -95,6 +95,7 @@ async def test_two_tokens_cannot_reach_each_others_endpoints_by_any_id_in_any_fo
         (b'{"model":"q","mod\\u0065l":"q"}', "", 400, "invalid_request"),
         (b'{"model":["q"]}', "", 400, "invalid_request"),
         (b'{"model":null}', "", 400, "invalid_request"),
+        (b'{"model":1e999}', "", 400, "invalid_request"),
         (b'{"model":"q"', "", 400, "invalid_request"),
         (b'"q"', "", 400, "invalid_request"),
         (b"model=q", "Content-Type: application/x-www-form-urlencoded\r\n", 400, "invalid_request"),

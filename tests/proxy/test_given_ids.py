@@ -1,13 +1,16 @@
 """What an endpoint gave an id: it is found again, whoever asks for it and whatever it is of."""
 
+import asyncio
 import json
 
 import pytest
 
+from parkmeter.core.meter import Status
+from parkmeter.proxy import held_stage
 from parkmeter.proxy.given_ids import GivenIds
-from tests.support.gateway_at_work import gateway, on_both_loops
+from tests.support.gateway_at_work import gateway, on_both_loops, on_uvloop, until, waiting
 from tests.support.listing_server import CHAT, ListingServer, chat
-from tests.support.scripted_upstream import upstream
+from tests.support.scripted_upstream import OK, ServerEnd, upstream
 
 
 def answer(body: bytes, kind: bytes = b"application/json") -> bytes:
@@ -15,14 +18,16 @@ def answer(body: bytes, kind: bytes = b"application/json") -> bytes:
     return head % (kind, len(body)) + body
 
 
-def test_ids_are_bounded_and_the_oldest_goes():
+def test_ids_are_bounded_by_endpoint_and_its_oldest_goes():
     ids = GivenIds(most=3)
-    for id_ in ("a", "b", "a", "c", "d"):
+    ids.remember("x1", "two")
+    for id_ in ("a1", "b1", "a1", "c1", "d1"):
         ids.remember(id_, "one")
-    assert [ids.endpoint_of(id_) for id_ in "abcd"] == ["one", None, "one", "one"]
+    found = [ids.endpoint_of(id_) for id_ in ("a1", "b1", "c1", "d1", "x1")]
+    assert found == ["one", None, "one", "one", "two"]
 
 
-@pytest.mark.parametrize("id_", [None, "", "x" * 129, "a/b", "a b", "é", "a\n", "\udc80"])
+@pytest.mark.parametrize("id_", [None, "", "1" * 129, "a1/b", "a1 b", "é1", "a1\n", "\udc80"])
 def test_what_is_no_id_is_not_kept(id_):
     ids = GivenIds()
     ids.remember(id_, "one")
@@ -47,12 +52,35 @@ def test_an_endpoint_cannot_take_an_id_from_another():
         (b"/v1/resp_1", None),
         (b"/v1/responses/resp%5f1", None),
         (b"/v1/responses/x-resp_1", None),
+        (b"/v1/chat/resp_1", None),
+        (b"/v1/chat/completions/resp_1", None),
     ],
 )
 def test_an_id_is_a_whole_segment_of_a_path(path, endpoint):
     ids = GivenIds()
     ids.remember("resp_1", "one")
     assert ids.endpoint_in(path) == endpoint
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/v1/chat/completions", "/v1/responses/compact", "/v1/responses/input_tokens", "/v1/messages"],
+)
+@on_uvloop
+async def test_no_server_gets_the_prompts_of_another_by_an_id_it_gives(path):
+    taking, meant = ListingServer(), ListingServer()
+    word = path.rpartition("/")[2].encode()
+    taking.answer = answer(b'{"id":"%b"}' % word)
+    async with (
+        upstream(taking) as taken,
+        upstream(meant) as served,
+        gateway(taken.address) as meter,
+    ):
+        meter.show(address=served.address, name="other")
+        assert (await meter.exchange("/flan/v1/responses", b"{}", token="t-admin")).status == 200
+        reply = await meter.exchange(path, chat("other"), token="t-admin")
+        assert reply.status == 200
+    assert [line for line, _ in meant.got] == [f"POST {path} HTTP/1.1"]
 
 
 @on_both_loops
@@ -111,3 +139,32 @@ async def test_a_body_behind_a_known_id_is_not_held():
             await client.send(chunked if "chunked" in framing else body)
             assert (await client.reply()).status == 200
     assert [got for _, got in server.got] == [body, body]
+
+
+@on_both_loops
+async def test_a_large_body_behind_an_id_is_not_sent_again_without_its_rest(monkeypatch):
+    monkeypatch.setattr(held_stage, "_AHEAD_LIMIT", 200_000)  # all of it, in however many reads
+    closing = asyncio.Event()
+
+    async def script(end: ServerEnd) -> None:
+        await end.request()
+        await end.send(OK)
+        if end.number == 1:
+            await closing.wait()
+            await end.head()
+            end.reset()
+
+    path = "/v1/responses/resp_1"
+    async with upstream(script) as served, gateway(served.address) as meter:
+        meter.plane.given_ids.remember("resp_1", "flan-t5")
+        assert (await meter.exchange(path, None, method="GET")).status == 200
+        meter.show(Status.STARTING)
+        client = await meter.client()
+        await client.ask(path, b"x" * 100_000, method="GET", fields="Prefer: wait=5\r\n")
+        await until(lambda: waiting(meter.gate) == 1)
+        relay = meter.connections[-1]._active
+        await until(lambda: relay._body.complete)
+        closing.set()
+        meter.show(address=served.address)
+        assert (await client.reply()).status == 502
+        assert served.connections == 1

@@ -156,9 +156,10 @@ async def test_a_large_body_is_read_whole_for_its_last_member():
     assert got == [asked]
 
 
+@pytest.mark.parametrize("path", [CHAT, "/v1/chat/completions"])
 @on_both_loops
-async def test_a_body_that_is_too_large_to_be_read_ahead_waits_for_its_own_head():
-    asked = b'{"stream": true, "messages": "' + b"x" * 3_000_000 + b'"}'
+async def test_a_body_that_is_too_large_to_be_read_ahead_waits_for_its_own_head(path):
+    asked = b'{"stream": true, "model": "flan-t5", "messages": "' + b"x" * 3_000_000 + b'"}'
 
     async def script(line: ServerEnd) -> None:
         await line.request()
@@ -167,7 +168,7 @@ async def test_a_body_that_is_too_large_to_be_read_ahead_waits_for_its_own_head(
     async with upstream(script) as model, gateway(**COMMENTS) as meter:
         starting(meter)
         client = await meter.client()
-        asking = asyncio.create_task(client.ask(CHAT, asked))
+        asking = asyncio.create_task(client.ask(path, asked))
         await until(lambda: waiting(meter.gate) == 1)
         meter.show(address=model.address)
         assert (await client.reply()).body == b"{}"

@@ -107,7 +107,7 @@ async def test_an_event_of_anthropics_form_ends_its_messages():
         members = json.loads(data.removeprefix(b"data: "))
     assert name == b"event: error"
     assert (members["type"], members["error"]["type"]) == ("error", "billing_error")
-    assert members["error"]["code"] == "meter_closed"
+    assert members["code"] == "meter_closed"
 
 
 @on_both_loops

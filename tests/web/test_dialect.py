@@ -8,6 +8,7 @@ from parkmeter.web.dialect import Dialect, dialect_at, dialect_of
     [
         (b"/v1/messages", Dialect.ANTHROPIC),
         (b"/v1/messages/", Dialect.ANTHROPIC),
+        (b"/v1/messages?a=b", Dialect.ANTHROPIC),
         (b"/v1/messages/count_tokens", Dialect.ANTHROPIC),
         (b"/v1/messages/batches/msgbatch_1", Dialect.ANTHROPIC),
         (b"/v1/messagesx", Dialect.OPENAI),

@@ -3,7 +3,7 @@
 import pytest
 
 from parkmeter.web.peers import TrustedProxies
-from parkmeter.web.public_address import PublicAddress, told_base
+from parkmeter.web.public_address import PublicAddress, public_base
 
 PROXY, ELSEWHERE = "10.0.0.1", "192.0.2.7"
 BEHIND = PublicAddress(None, TrustedProxies(["10.0.0.0/8"]))
@@ -74,5 +74,5 @@ def test_what_is_not_valid_is_ignored(field):
 def test_an_asgi_request_gets_the_same():
     fields = [(name.encode(), value.encode()) for name, value in (("host", "inner"), TLS, HOST)]
     scope = {"scheme": "http", "headers": fields, "root_path": "/prod", "client": (PROXY, 5)}
-    assert told_base(scope, BEHIND) == "https://meter.example.org/prod"
-    assert told_base({**scope, "client": None}, BEHIND) == "http://inner/prod"
+    assert public_base(scope, BEHIND) == "https://meter.example.org/prod"
+    assert public_base({**scope, "client": None}, BEHIND) == "http://inner/prod"

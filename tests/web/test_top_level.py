@@ -49,6 +49,14 @@ def test_a_wanted_name_may_stand_once_only(second: str) -> None:
     assert not top_level(body, {"stream"}), "another name may, it is the model server's business"
 
 
+@pytest.mark.parametrize("number", ["1e999", "-1.5e400", "1" * 5000])
+def test_a_number_out_of_range_is_refused_where_it_is_wanted(number: str) -> None:
+    body = f'{{"stream":{number}}}'.encode()
+    with pytest.raises(InvalidRequestError, match="out of range"):
+        top_level(body, {"stream"})
+    assert not top_level(body, {"model"})
+
+
 @pytest.mark.parametrize(
     "body",
     [

@@ -147,8 +147,11 @@ class ApiContext:
         return Endpoint.of(report, summary, self.resources(name), self.invocations(name))
 
 
-def token_of(context: ApiContext) -> Any:
-    """Return the dependency that gives a route the caller's Token, or refuses the request."""
+def token_of(context: ApiContext, *, as_person: bool = True) -> Any:
+    """Return the dependency that gives a route the caller's Token, or refuses the request.
+
+    `as_person`: under the name of the person who asks, if one is named.
+    """
 
     async def check(request: Request, _: Annotated[str | None, Security(_header)] = None) -> Token:
         fields = request.scope["headers"]
@@ -160,7 +163,7 @@ def token_of(context: ApiContext) -> Any:
             if delay := context.token_refused(address, fields):
                 await asyncio.sleep(delay)
             raise
-        return context.speaking(address, fields, token)
+        return context.speaking(address, fields, token) if as_person else token
 
     return Depends(check)
 

@@ -49,10 +49,30 @@ async def _http(request: Request, error: Exception) -> Response:
     return _answer(found, request.scope)
 
 
+_BELOW_V1 = (
+    *("audio", "batches", "chat", "completions", "embeddings", "files", "images", "messages"),
+    *("models", "moderations", "rerank", "responses", "score"),
+)
+"""First segments of what stands below `/v1`: asked for without it, by a wrong base URL."""
+
+
 def no_such_route(scope: Scope) -> Response:
     """Return the 404 for a path without a route."""
-    detail = f"There is no {scope['method']} {scope['path']}. All routes: GET /docs."
+    hint = _base_url_hint(scope["path"].removeprefix(scope.get("root_path", "")))
+    detail = f"There is no {scope['method']} {scope['path']}. {hint}All routes: GET /docs."
     return _answer(problem(404, "not_found", "Not Found", detail), scope)
+
+
+def _base_url_hint(path: str) -> str:
+    """Return what a client of a model API has to change, if the path looks like one's."""
+    first, _, rest = path[1:].partition("/")
+    if first == "v1" and rest.partition("/")[0] == "v1":
+        return "This client adds /v1 itself: leave it out of its base URL. "
+    if first == "v1":
+        return "As a base URL it is right; GET /v1/models lists the models. "
+    if first in _BELOW_V1:
+        return "Let the client's base URL end in /v1. "
+    return ""
 
 
 def _allowed(request: Request) -> set[str]:

@@ -16,7 +16,8 @@ from parkmeter.errors import InvalidRequestError
 
 def add_usage_routes(app: FastAPI, context: ApiContext) -> None:
     """Add the route to an application."""
-    service, known_token, lanes = context.service, token_of(context), context.lanes
+    service, lanes = context.service, context.lanes
+    known_token = token_of(context, as_person=False)  # usage is counted by the token's own name
 
     @app.get(
         "/endpoints/{name}/usage",

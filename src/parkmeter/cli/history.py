@@ -234,7 +234,7 @@ def _numbers(used: "Usage | UsagePart") -> list[Cell]:
     return ["unknown" if number is None else f"{number:,}" for number in numbers]
 
 
-_USAGE_HEADS = ("input", "output", "answers", "of unknown usage")
+_USAGE_HEADS = ("input", "output", "answers", "more without usage")
 
 
 def _tokens_used(receipt: "Receipt") -> list[Text]:

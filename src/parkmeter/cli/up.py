@@ -117,6 +117,7 @@ def banner_lines(
         *(_line(row, width, now) for row in rows),
         Text(token),
         *(Text(f"  {command}") for command in commands),
+        Text(f"OpenAI clients: base URL {url}/v1, the token as their key", "dim"),
         Text(f"all routes, with examples: {url}/docs", "dim"),
     ]
 

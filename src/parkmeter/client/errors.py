@@ -108,10 +108,11 @@ def problem_of(status: int, document: object, text: str) -> ParkmeterProblem:
     if "code" in members:
         members.pop("type", None)
         members.pop("status", None)
-    if "detail" in members and members.get("message") == members["detail"]:
-        # The gateway's own: they repeat the problem for other clients.
-        members.pop("message")
-        members.pop("error", None)
+    match members:
+        case {"detail": said, "error": {"message": repeated}} if said == repeated:
+            # The gateway's own: it repeats the problem for other clients.
+            members.pop("message", None)
+            members.pop("error")
     code = take("code", f"http_{status}")
     title = take("title", f"HTTP {status}")
     empty = f"The answer was {status}, with an empty body."
@@ -133,6 +134,8 @@ def problem_in(event: object) -> ParkmeterProblem | None:
             data = {key: value for key, value in error.items() if key not in repeated}
             kind = _KINDS.get(status, ParkmeterProblem)
             return kind(code, status, "The stream ended early", message, data)
+        case {"type": "error", "status": int(status), "code": str(), "detail": str()}:
+            return problem_of(status, event, "")  # in the form of Anthropic's clients
         case _:
             return None
 

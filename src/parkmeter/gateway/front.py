@@ -5,7 +5,7 @@ from email.utils import formatdate
 from parkmeter.proxy.edge import Edge
 from parkmeter.web.asgi import Application, Message, Receive, Scope, Send
 from parkmeter.web.headers import base_of
-from parkmeter.web.public_address import told_base
+from parkmeter.web.public_address import public_base
 from parkmeter.web.stage import locate
 
 
@@ -41,5 +41,5 @@ class Front:
     def _redirected(self, scope: Scope, name: bytes, value: bytes) -> tuple[bytes, bytes]:
         """Return a header; the router's redirects lead to the address that clients know."""
         if name == b"location" and value.startswith(called := base_of(scope).encode()):
-            value = told_base(scope, self._edge.public).encode() + value[len(called) :]
+            value = public_base(scope, self._edge.public).encode() + value[len(called) :]
         return name, value

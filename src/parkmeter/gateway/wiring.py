@@ -58,7 +58,7 @@ from parkmeter.stores.sqlite import SqliteStore
 from parkmeter.stores.unrecorded import EjectFile
 from parkmeter.web.asgi import Application
 from parkmeter.web.auth import TokenBook
-from parkmeter.web.public_address import told_base
+from parkmeter.web.public_address import public_base
 from parkmeter.web.routes import Routes
 
 log = logging.getLogger(__name__)
@@ -247,7 +247,7 @@ def wire(settings: Settings, folder: StateFolder, url: str, open_files: int | No
         faults=health.faults,
         figures=health.figures,
         token_refused=edge.refuse_token,
-        base=lambda scope: told_base(scope, edge.public),
+        base=lambda scope: public_base(scope, edge.public),
         speaking=lambda address, fields, token: edge.persons.speaking(address, fields, token),  # noqa: PLW0108 (replaced)
     )
     feed = feed_of(control)

@@ -190,8 +190,8 @@ def _check_route(method: str, path: str) -> None:
     allowed = ROUTES.get("/v1/models" if path.startswith(MODEL) else path)
     if allowed is None:
         detail = (
-            "The routes are GET /ping, POST /invocations, POST /v1/completions, "
-            "POST /v1/chat/completions and GET /v1/models."
+            "The embedded model does not serve this path. It serves POST /v1/chat/completions, "
+            "POST /v1/completions, GET /v1/models, POST /invocations and GET /ping."
         )
         raise _RefusedError(Problem(404, "not_found", detail))
     if method not in allowed:

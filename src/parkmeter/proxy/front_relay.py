@@ -202,6 +202,7 @@ class FrontRelay(Relay):
         super()._send(connection)
         for piece in self._body.rest():
             connection.write(piece)
+            self._first = b""  # without the rest it cannot be sent again
         if not self._full:
             self._let_go()
 
@@ -214,10 +215,8 @@ class FrontRelay(Relay):
     def server_free(self) -> None:
         """See `Requester`."""
         self._full = False
-        if self._body.complete:
-            self._let_go()
-        else:
-            super().server_free()
+        self._let_go()
+        super().server_free()
 
     def _release(self) -> None:
         self._let_go()

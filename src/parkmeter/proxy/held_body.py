@@ -1,6 +1,6 @@
 """A body that is held whole, so that it can be read and one value in it replaced. Pure."""
 
-from parkmeter.proxy.request_body import RequestBody
+from parkmeter.proxy.request_body import Piece, RequestBody
 
 _JOINED = 64 * 1024
 """Most bytes of a body that are sent in one piece with the head; a copy of more costs more than one
@@ -18,21 +18,18 @@ class HeldBody(RequestBody):
         return self._received if self._declared is None else self._declared
 
     def whole(self) -> bytes:
-        """Return all of it. It stays."""
-        pieces = self._pieces
-        if len(pieces) != 1:
-            self._pieces = pieces = [b"".join(pieces)]
+        """Return all of it. It stays, and is sent with its length."""
         self._chunked = False
-        return pieces[0]
+        return self.ahead()
 
     def replace(self, begin: int, end: int, value: bytes) -> None:
         """Replace a part of it; after `whole`."""
-        whole = self._pieces[0]
+        whole = self.whole()
         if len(whole) <= _JOINED:
             self._pieces = [whole[:begin] + value + whole[end:]]
         else:  # without a copy
             view = memoryview(whole)
-            self._pieces = [view[:begin], value, view[end:]]  # type: ignore[list-item]
+            self._pieces = [view[:begin], value, view[end:]]
         self.waiting += len(value) - (end - begin)
 
     def first(self, head: bytes) -> bytes:
@@ -42,7 +39,7 @@ class HeldBody(RequestBody):
         framed = b"%bContent-Length: %d\r\n\r\n" % (head, self.waiting)
         return framed + self.take() if self.waiting <= _JOINED else framed
 
-    def rest(self) -> list[bytes]:
+    def rest(self) -> list[Piece]:
         """Return what `first` left, in pieces as they are."""
         pieces, self._pieces, self.waiting = self._pieces, [], 0
         return pieces

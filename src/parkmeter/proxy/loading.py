@@ -64,7 +64,7 @@ class LoadingAnswer:
         view = plane.gate.view(name)
         if plane.gate.standing(name) is not Standing.WAITING or _failed(view):
             return None
-        if not self._read and body.complete:
+        if not self._read and body.complete and body.waiting <= READ_AHEAD_LIMIT:
             self._read = True
             self._form = loading_form(self._mode, self._target.path, body.ahead())
         if self._form is not None:

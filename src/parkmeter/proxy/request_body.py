@@ -14,6 +14,12 @@ LEAST_RATE = 1000.0
 """Bytes a second, after the grace; the slowest line still in use has several times as many. A body
 that drips would hold a permit, and keep an endpoint from being idle, for as long as it likes."""
 
+_SHORT = 1024
+"""Bytes of a piece that is joined with the one before it. As an object of its own a piece of two
+bytes takes fifty, and of a body in such pieces a client could have us keep 25 times its size."""
+
+Piece = bytes | bytearray | memoryview
+
 
 class RequestBody:
     """Takes pieces as the client sends them and frames them for the model server.
@@ -41,7 +47,7 @@ class RequestBody:
         self._declared: int | None = None
         self._chunked = False
         self._limit: float = math.inf
-        self._pieces: list[bytes] = []
+        self._pieces: list[Piece] = []
         self._received = self.waiting = 0
         self.unsized = self.complete = False
         self.awaits_continue = awaits_continue
@@ -71,7 +77,14 @@ class RequestBody:
 
     def add(self, piece: bytes) -> None:
         """Take a piece from the client; call `check_size` before it is sent on."""
-        self._pieces.append(piece)
+        pieces = self._pieces
+        if pieces and len(piece) < _SHORT:
+            last = pieces[-1]
+            if not isinstance(last, bytearray):
+                pieces.append(last := bytearray())
+            last += piece
+        else:
+            pieces.append(piece)
         self._received += len(piece)
         self.waiting += len(piece)
         self.awaits_continue = False
@@ -97,14 +110,16 @@ class RequestBody:
 
     def ahead(self) -> bytes:
         """Return what came and was not taken yet, and leave it there."""
-        if len(self._pieces) != 1:
-            self._pieces = [b"".join(self._pieces)]
-        return self._pieces[0]
+        pieces = self._pieces
+        if len(pieces) == 1 and isinstance(piece := pieces[0], bytes):
+            return piece
+        whole = b"".join(pieces)
+        self._pieces = [whole]
+        return whole
 
     def take(self) -> bytes:
         """Return what came since, framed; the end of a chunked body once it is `complete`."""
-        pieces = self._pieces
-        data = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        data = self.ahead()
         self._pieces = []
         self.waiting = 0
         if not self._chunked:

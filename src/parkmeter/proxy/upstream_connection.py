@@ -139,7 +139,7 @@ class UpstreamConnection(asyncio.Protocol):
         self._close_delimited = True
         self.write(data)
 
-    def write(self, data: bytes) -> None:
+    def write(self, data: bytes | bytearray | memoryview) -> None:
         """Send more of the request. On a closed connection it is dropped."""
         if self._transport is not None and self.state is not _CLOSED:
             self._transport.write(data)

@@ -16,20 +16,20 @@ class Dialect(Enum):
 
 
 def dialect_of(server_path: bytes) -> Dialect:
-    """Return the dialect of a path at a model server: raw, without query, stage and endpoint.
+    """Return the dialect of a path at a model server: raw, without stage and endpoint.
 
     The paths that stand once for all endpoints (`/v1/…`) are the same as at a server.
     """
     if not server_path.startswith(_OPENAI):
         return Dialect.PLAIN
     rest = server_path[len(_ANTHROPIC) :]
-    if server_path.startswith(_ANTHROPIC) and rest[:1] in {b"", b"/"}:
+    if server_path.startswith(_ANTHROPIC) and rest[:1] in {b"", b"/", b"?"}:
         return Dialect.ANTHROPIC
     return Dialect.OPENAI
 
 
 def dialect_at(path: bytes) -> Dialect:
-    """Return the dialect of a path at the gateway: raw, without query and stage.
+    """Return the dialect of a path at the gateway: raw, without stage.
 
     Below `/v1/`, or below `/{api_resource}/v1/`, whether there is such an endpoint or not.
     """

@@ -86,6 +86,9 @@ _ERROR_TYPES = {
 }
 """Anthropic's names, whose clients compare them; those of OpenAI's clients only show them."""
 
+_OTHERS_FORM = frozenset({"type", "message", "error"})
+"""Members that Anthropic's clients read in another form, or not at all."""
+
 _CLIENT_ERRORS, _LATE, _SERVER_ERRORS, _NOT_IMPLEMENTED = 400, 408, 500, 501
 
 DO_NOT_RETRY = "X-Should-Retry"
@@ -110,16 +113,19 @@ class Problem:
     def in_dialect(self, dialect: Dialect) -> "Problem":
         """Return the problem in the form that clients of this dialect read.
 
-        Anthropic's has another `type` and a request id, which that client shows.
+        Anthropic's client shows the whole body, so the sentence comes first and is not repeated
+        as for others; with the request id.
         """
         match dialect:
             case Dialect.PLAIN | Dialect.OPENAI:
                 return self
             case Dialect.ANTHROPIC:
                 request_id = f"req_{os.urandom(12).hex()}"
+                error = {name: self.members["error"][name] for name in ("type", "message")}
+                others = {k: v for k, v in self.members.items() if k not in _OTHERS_FORM}
                 return Problem(
                     self.status,
-                    {**self.members, "type": "error", "request_id": request_id},
+                    {"type": "error", "error": error, **others, "request_id": request_id},
                     {**self.headers, "Content-Type": "application/json", "request-id": request_id},
                 )
             case _:

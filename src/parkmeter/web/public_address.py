@@ -41,7 +41,7 @@ class PublicAddress:
         return base_url(scheme, host, stage)
 
 
-def told_base(scope: Scope, public: PublicAddress) -> str:
+def public_base(scope: Scope, public: PublicAddress) -> str:
     """Return the address for the client of an ASGI request."""
     client = scope.get("client")
     return public.base(client[0] if client else "", scope["headers"], called_in(scope))

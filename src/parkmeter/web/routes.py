@@ -106,7 +106,8 @@ class Target:
 
 
 _FRONT = b"v1"
-_MODELS = b"models"
+_NO_FRONT = frozenset({b"models", b"v1"})
+"""What the control routes answer below `/v1`; a second `/v1` is a wrong base URL."""
 _LISTING = b"/v1/models"
 _BY_NAME = b"endpoints"
 _SUFFIX = b"/invocations"
@@ -148,7 +149,7 @@ class Routes:
             path = slash + rest
             return Target(route.name, route, path, prompt=False, listing=_lists(path))
         if resource == _FRONT:
-            if not rest or rest.partition(b"/")[0] == _MODELS:
+            if not rest or rest.partition(b"/")[0] in _NO_FRONT:
                 return None
             return Target("", None, path, prompt=False, front=True)
         if resource != _BY_NAME or not rest.endswith(_SUFFIX):

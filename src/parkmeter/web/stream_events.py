@@ -53,8 +53,7 @@ def loading_form(mode: Loading, server_path: bytes, body: bytes) -> LoadingForm 
         return None  # the model server will say so
     if _value(members, "stream") is not True:
         return None
-    path = _without_query(server_path)
-    dialect = dialect_of(path)
+    path, dialect = server_path.partition(b"?")[0], dialect_of(server_path)
     shown = mode is Loading.MESSAGES and path.rstrip(b"/") == _CHAT
     if not shown or any(_value(members, name) is not None for name in _STRICT):
         return LoadingForm(dialect)
@@ -115,7 +114,7 @@ def between_events(last: bytes) -> bool:
 
 def error_event(problem: Problem, server_path: bytes) -> bytes:
     """Return a stream's last event: the problem, as the clients of this path raise it."""
-    dialect = dialect_of(_without_query(server_path))
+    dialect = dialect_of(server_path)
     members = json.loads(problem.in_dialect(dialect).body)
     if dialect is Dialect.ANTHROPIC:
         return b"event: error\n" + _event(members)
@@ -127,7 +126,7 @@ def refusal_event(status: int, body: bytes | None, server_path: bytes) -> bytes:
 
     Its own error is passed on as it is, with the status. `body` is None if it cannot be read.
     """
-    dialect = dialect_of(_without_query(server_path))
+    dialect = dialect_of(server_path)
     answer = _json_object(body or b"")
     error = answer.get("error")
     match dialect:
@@ -175,10 +174,6 @@ def _json_object(body: bytes) -> dict[str, Any]:
 def _value(members: Mapping[str, Member], name: str) -> object:
     member = members.get(name)
     return None if member is None else member.value
-
-
-def _without_query(path: bytes) -> bytes:
-    return path.partition(b"?")[0]
 
 
 def _clock(length: timedelta) -> str:

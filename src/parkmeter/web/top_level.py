@@ -57,7 +57,8 @@ def top_level(body: bytes, names: Collection[str]) -> dict[str, Member]:
 
     Raises:
         InvalidRequestError: this is not one JSON object in UTF-8, or one of the names stands in it
-            twice, and two readers could take different ones; or the top level is unusually large.
+            twice, and two readers could take different ones; or it is a number out of range; or the
+            top level is unusually large.
 
     """
     if not body.isascii():
@@ -72,7 +73,7 @@ def top_level(body: bytes, names: Collection[str]) -> dict[str, Member]:
                     f"{text!r} stands in the body more than once; send it once.", field=text
                 )
             raws = list(pairs.values())[: index + 1]
-            found[text] = Member(_decoded(raws[-1]), body, raws)
+            found[text] = Member(_decoded(raws[-1], text), body, raws)
     return found
 
 
@@ -136,11 +137,14 @@ def _too_large() -> InvalidRequestError:
     )
 
 
-def _decoded(raw: msgspec.Raw) -> Scalar | Container:
+def _decoded(raw: msgspec.Raw, name: str) -> Scalar | Container:
     first = memoryview(raw)[0]
     if (container := _CONTAINERS.get(first)) is not None:
         return container
-    value: Any = msgspec.json.decode(raw)
+    try:
+        value: Any = msgspec.json.decode(raw)
+    except msgspec.DecodeError:
+        raise InvalidRequestError(f"{name!r} is a number out of range.", field=name) from None
     return value  # type: ignore[no-any-return]
 
 

@@ -37,7 +37,6 @@ export class Playground {
       h("pre", { class: "scroll", tabindex: "0", role: "region", "aria-label": "curl command" }, this.curl),
     );
     this.showCurl();
-    this.findModel();
   }
 
   close() { this.running?.abort(); }
@@ -55,9 +54,10 @@ export class Playground {
 
   get chosen() { return this.forms[this.form.value]; }
 
-  get payload() { return this.chosen.payload(this.prompt.value, Number(this.length.value) || 120, this.model); }
+  get payload() { return this.chosen.payload(this.prompt.value, Number(this.length.value) || 120, this.name); }
 
-  get path() { return this.resource + this.chosen.path; }
+  /** A chat goes to the address of all models, which puts the id that the server knows in place of the name. */
+  get path() { return this.chosen.path ?? this.resource; }
 
   /** The URL as README and docs have it: with the stage, which the local gateway takes and API Gateway's has. */
   get address() {
@@ -73,19 +73,6 @@ export class Playground {
     sessionStorage.setItem(this.remembered, this.form.value);
     this.note.textContent = "";
     this.showCurl();
-    this.findModel();
-  }
-
-  /** Find the model's name, which chat servers need in a prompt. */
-  async findModel() {
-    if (!this.chosen.models || this.model) return;
-    try {
-      const { data } = await this.api.get(this.resource + this.chosen.models);
-      this.model = data?.[0]?.id;
-      this.showCurl();
-    } catch (error) {
-      this.note.textContent = error instanceof Problem ? error.message : "The model server did not list its models.";
-    }
   }
 
   showCurl() {

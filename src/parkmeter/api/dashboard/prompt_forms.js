@@ -4,7 +4,6 @@ const CHAT = "/v1/chat/completions";
 
 const text = {
   title: "Text (text_inputs)",
-  path: "",
   payload: (prompt, most) => ({ text_inputs: prompt, max_length: most }),
 };
 
@@ -12,14 +11,13 @@ const message = (prompt, most) => ({ messages: [{ role: "user", content: prompt 
 
 const chat = {
   title: `Chat (${CHAT})`,
-  path: CHAT,
-  models: "/v1/models",
+  path: CHAT.slice(1),
   streamed: true,
-  payload: (prompt, most, model) => ({ ...(model ? { model } : {}), ...message(prompt, most), stream: true }),
+  payload: (prompt, most, name) => ({ model: name, ...message(prompt, most), stream: true }),
 };
 
 /** Chat for a server that is reached by prompts only and answers whole. */
-const messages = { title: "Chat (messages)", path: "", payload: message };
+const messages = { title: "Chat (messages)", payload: message };
 
 /** The forms that an endpoint may take, by name; which one it takes only its owner knows. */
 export const formsOf = (endpoint) => ({ text_inputs: text, chat: endpoint.invocations_path ? chat : messages });
