@@ -31,9 +31,8 @@ class Client:
 def look(client: Client, door: FrontDoor) -> dict[str, str]:
     """Return, for each column, an empty text if it was seen and else what was seen instead.
 
-    A client that cannot stream has no columns for it.
-
-    The meter of `qwen` is closed before and after.
+    A client that cannot stream has no columns for it. The meter of `qwen` is closed before and
+    after.
     """
     steps: dict[str, Callable[[Client, FrontDoor], None]] = {
         "closed": _closed,

@@ -68,13 +68,14 @@ def _python(wanted: tuple[str, ...]) -> Path:
         shutil.rmtree(folder, ignore_errors=True)
         _run(str(uv / "uv"), "venv", "--quiet", "--python", sys.executable, str(folder))
         python = str(folder / "bin" / "python")
-        _run(str(uv / "uv"), "pip", "install", "--quiet", "--python", python, *wanted)
+        found = [f"--find-links={place}" for place in os.environ.get("PIP_FIND_LINKS", "").split()]
+        _run(str(uv / "uv"), "pip", "install", "--quiet", "--python", python, *found, *wanted)
         (folder / "installed").touch()
     return folder / "bin"
 
 
 def _npm(wanted: tuple[str, ...]) -> Path:
-    folder = _folder_of(wanted)
+    folder = _folder_of(("npm", *wanted))
     if not (folder / "installed").exists():
         npm = shutil.which("npm", path=f"{_node().parent}{os.pathsep}{os.environ['PATH']}")
         if npm is None:

@@ -100,7 +100,7 @@ RECIPES = (
         "Open WebUI",
         "open-webui.md",
         "sh",
-        python=("open-webui",),
+        python=("open-webui", "torch<2.14"),  # it needs no newer one
         whole=2,
         streamed=3,
         listing=4,
