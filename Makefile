@@ -1,5 +1,5 @@
 # Fixed verbs; each works from a bare clone with Python 3.11 or newer and make.
-.PHONY: help run test test-all check bench chaos soak docs cloud smoke-aws clean permissions
+.PHONY: help run test test-all test-clients check bench chaos soak docs cloud smoke-aws clean permissions
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -30,6 +30,10 @@ test: .venv/.developing .venv/cdk  ## all set-up, then the tests that hold what 
 test-all: .venv/.developing .venv/cdk  ## all set-up, then every test
 	$(BIN)/pytest -n $(WORKERS) --ignore=tests/behaviour
 	$(BIN)/pytest -n $(WAITERS) tests/behaviour
+
+test-clients: .venv/.developing ## the newest release of every client on what its page prints: a table
+	$(BIN)/pytest -q tests/clients
+	$(BIN)/python -m tests.clients
 
 check: .venv/.developing       ## style, types, layers, language, generated references, templates
 	$(BIN)/ruff check

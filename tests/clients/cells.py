@@ -31,9 +31,8 @@ class Client:
 def look(client: Client, door: FrontDoor) -> dict[str, str]:
     """Return, for each column, an empty text if it was seen and else what was seen instead.
 
-    A client that cannot stream has no columns for it.
-
-    The meter of `qwen` is closed before and after.
+    A client that cannot stream has no columns for it. The meter of `qwen` is closed before and
+    after.
     """
     steps: dict[str, Callable[[Client, FrontDoor], None]] = {
         "closed": _closed,
@@ -63,8 +62,9 @@ def _closed(client: Client, _door: FrontDoor) -> None:
     _need(said, said.code != 0 or "closed" in client.recipe.quiet, *SENTENCE)
 
 
-def _one_address(client: Client, _door: FrontDoor) -> None:
-    """With another model's name, and nothing else changed, another server answers."""
+def _one_address(client: Client, door: FrontDoor) -> None:
+    """With another model's name, and nothing else changed, another server is woken and answers."""
+    door.put_smol_to_sleep()
     running = client.smol.start(client.recipe.whole)
     if client.recipe.listing is not None:
         listed = client.qwen.run(client.recipe.listing)
@@ -76,6 +76,7 @@ def _one_address(client: Client, _door: FrontDoor) -> None:
 def _starting(client: Client, door: FrontDoor) -> None:
     """A request that arrives while the model loads is held, and then answered."""
     door.stop_starts()
+    door.let_stream()  # some clients stream whatever they show
     if client.recipe.top_up is None:
         door.top_up()
     else:

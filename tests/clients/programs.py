@@ -46,6 +46,7 @@ class Running:
     def of(
         cls, command: list[str], folder: Path | None = None, environment: dict | None = None
     ) -> Self:
+        """Start a command in a process group of its own."""
         process = subprocess.Popen(
             command,
             cwd=folder,
@@ -131,11 +132,11 @@ class Program:
         folder = self._folder.with_name(model)
         return type(self)(recipe, folder, self._replaced, self._environment, model)
 
-    def start(self, number: int, language: str = "", name: str = "") -> Running:
+    def start(self, number: int, language: str = "") -> Running:
         """Run the block of that number."""
         language = language or self._recipe.language
         block = self._as_typed(self._recipe.block(number, language))
-        folder = self._folder / (name or f"{language}-{number}")
+        folder = self._folder / f"{language}-{number}"
         folder.mkdir(exist_ok=True)
         file = folder / FILES[language]
         file.write_text(block)

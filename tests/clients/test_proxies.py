@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from parkmeter.config.load import load_settings
 from tests.clients.free_port import free_port, listens
 from tests.clients.front_door import STORY, FrontDoor
 from tests.clients.programs import Running
@@ -104,3 +105,12 @@ def test_a_proxy_with_tls_and_a_prefix_is_one_address_for_all(proxy, door):
     assert streamed.result().has(*STORY.split())
     door.close()
     door.until_closed()
+
+
+def test_the_settings_for_people_who_sign_in_are_valid(tmp_path):
+    file = tmp_path / "parkmeter.toml"
+    endpoint = '[endpoints.qwen]\ncommand = ["serve", "{port}"]\n'
+    file.write_text(endpoint + PAGE["toml"][1])
+    secret = {"PARKMETER_PROXY_SECRET": "a-secret-of-the-proxy"}
+    settings = load_settings(config=file, environment=secret)
+    assert settings.gateway.person_header == "X-Forwarded-Email"
