@@ -219,9 +219,9 @@ def test_an_error_in_another_dialects_form_keeps_its_message():
 @pytest.mark.parametrize("number", [b"NaN", b"-Infinity", b"1e999"])
 @pytest.mark.parametrize("path", [CHAT, MESSAGES])
 def test_an_error_with_what_is_no_number_becomes_no_broken_json(number, path):
-    event = refusal_event(400, b'{"error": {"message": "no", "code": %b}}' % number, path)
-    assert b'"message": "no"' not in event
-    assert data(event)["error"]["code"] == "model_refused"
+    theirs = b'{"error": {"message": "no", "code": %b}}' % number
+    event = refusal_event(400, theirs, path)
+    assert data(event)["error"]["message"] == theirs.decode()
 
 
 def test_a_long_page_of_an_error_is_cut():
