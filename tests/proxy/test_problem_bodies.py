@@ -35,6 +35,18 @@ async def test_every_problem_repeats_itself_for_clients_of_openai_and_of_aws():
     assert twice.json["error"]["param"] == twice.json["field"] == "Authorization"
 
 
+@on_uvloop
+async def test_a_402_says_that_its_call_takes_a_scope_that_the_token_has_not():
+    async with gateway() as meter:
+        meter.show(Status.STOPPED, minutes=0)
+        said = (await meter.exchange(token="t-invoke")).json["detail"]
+        other = (await meter.exchange(token="t-ada")).json["detail"]
+    hint = ", with a token that has the scope 'top-up' (yours has not), then"
+    assert hint in said
+    assert said.endswith(CALL)
+    assert other == said.replace(hint, ", then")
+
+
 @pytest.mark.parametrize("begin", ["/flan", "/prod/flan"])
 @on_uvloop
 async def test_clients_of_anthropic_get_their_own_form(begin):

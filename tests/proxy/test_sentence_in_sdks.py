@@ -14,7 +14,7 @@ from tests.support.gateway_at_work import gateway, on_uvloop
 
 
 def shown_by_openai(base: str, *, stream: bool = False) -> str:
-    with openai.OpenAI(base_url=f"{base}/flan/v1", api_key="t-invoke", max_retries=0) as client:
+    with openai.OpenAI(base_url=f"{base}/flan/v1", api_key="t-ada", max_retries=0) as client:
         with pytest.raises(openai.APIStatusError) as closed:
             client.chat.completions.create(model="flan", messages=[], stream=stream)
         assert (closed.value.status_code, closed.value.code) == (402, "meter_closed")
@@ -38,7 +38,7 @@ def shown_by_boto3(base: str) -> str:
 
     def with_token(request: Any, **_: Any) -> None:
         del request.headers["Authorization"]
-        request.headers["Authorization"] = "t-invoke"
+        request.headers["Authorization"] = "t-ada"
 
     client.meta.events.register("before-send.sagemaker-runtime", with_token)
     with pytest.raises(botocore.exceptions.ClientError) as closed:

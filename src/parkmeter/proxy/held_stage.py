@@ -3,7 +3,7 @@
 It may not know how a request is forwarded, nor what it is answered when it ends.
 """
 
-from parkmeter.core.tokens import Token
+from parkmeter.core.tokens import Scope, Token
 from parkmeter.errors import ParkmeterError
 from parkmeter.proxy.exchange import Exchange
 from parkmeter.proxy.gate import Permit, Standing, standing
@@ -144,7 +144,10 @@ class HeldStage(Exchange):
             return refusals.too_many_in_flight(route)
         if standing(view, now) is Standing.CLOSED:
             holder = self._plane.device_holder(route)
-            return refusals.meter_closed(route, view, self._request.base, holder)
+            may_top_up = self._token is None or self._token.may(Scope.TOP_UP, route.name)
+            return refusals.meter_closed(
+                route, view, self._request.base, holder, may_top_up=may_top_up
+            )
         usual_start = self._plane.usual_starts.get(route.name)
         return refusals.not_serving(route, view, now, usual_start=usual_start)
 

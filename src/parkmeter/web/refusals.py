@@ -54,12 +54,18 @@ class PathClosedError(ScopeMissingError):
 
 
 def meter_closed(
-    route: Route, view: View | None, base: str, holder: View | None = None
+    route: Route,
+    view: View | None,
+    base: str,
+    holder: View | None = None,
+    *,
+    may_top_up: bool = True,
 ) -> MeterClosedError:
     """Return a 402 with the price and the exact call that tops up this meter.
 
     `base`: the gateway's address, as the client called it. `holder`: the endpoint that holds the
-    device, so that a top-up would be refused now and is not advised.
+    device, so that a top-up would be refused now and is not advised. `may_top_up`: so may the token
+    of the request.
     """
     # Safe inside shell quotes: host and stage are validated, the name is from the configuration.
     minutes = route.suggested_minutes
@@ -83,9 +89,10 @@ def meter_closed(
         "price_per_hour": price,
     }
     if holder is None:
+        by = "" if may_top_up else ", with a token that has the scope 'top-up' (yours has not)"
         return MeterClosedError(
             # The call at the end: nothing behind it is copied with it.
-            f"The meter of {route.name!r} holds no time. Add {press}, then send this request "
+            f"The meter of {route.name!r} holds no time. Add {press}{by}, then send this request "
             f"again: {call['curl']}",
             **facts,
             top_up=call,
