@@ -103,6 +103,13 @@ async def test_two_tokens_cannot_reach_each_others_endpoints_by_any_id_in_any_fo
         (b'{"model":"q"}', "Content-Encoding: gzip\r\n", 415, "media_type_not_supported"),
         (
             b'{"model":"q"}',
+            "Content-Encoding: gzip\r\nContent-Encoding: identity\r\n",
+            400,
+            "invalid_request",
+        ),
+        (b'{"model":"q"}', "Content-Type: a/b\r\nContent-Type: c/d\r\n", 400, "invalid_request"),
+        (
+            b'{"model":"q"}',
             "Content-Type: a/json;charset=utf-16\r\n",
             415,
             "media_type_not_supported",

@@ -3,6 +3,7 @@
 import pytest
 
 from parkmeter.core.meter import Status
+from parkmeter.web.routes import Route, Routes
 from tests.support.gateway_at_work import gateway, on_both_loops, on_uvloop, until
 from tests.support.listing_server import CHAT, ListingServer, chat
 from tests.support.scripted_upstream import OK, ServerEnd, upstream
@@ -175,3 +176,9 @@ async def test_a_closed_meter_is_woken_by_a_request_below_v1_and_its_path_is_not
         reply = await meter.exchange(CHAT, chat(), token="t-ada", fields="Prefer: wait=5\r\n")
     assert reply.status == 200
     assert server.got == [(f"POST {CHAT} HTTP/1.1", chat("q"))]
+
+
+def test_a_second_v1_is_no_path_of_a_server_but_a_wrong_base_url():
+    routes = Routes([Route("flan-t5", "flan")])
+    assert routes.match(b"/v1/v1/messages") is None
+    assert routes.match(b"/v1/v10/messages").front

@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import threading
+import time
 from datetime import timedelta
 from typing import Any
 
@@ -338,6 +340,41 @@ async def test_the_answer_begins_only_after_the_waking():
         assert (await meter.exchange(CHAT, ASKED)).status == 402, "it may not wake it"
         client = await begun(meter, token="t-ada")
         await client.chunk()
+        meter.show(address=model.address)
+        assert await rest(client) == EVENTS
+
+
+@on_both_loops
+async def test_a_prompt_that_wakes_and_does_not_wait_is_answered_with_a_status():
+    def woken() -> None:
+        starting(meter)  # shown, while the attempt itself is not over
+        time.sleep(0.1)
+
+    async with gateway(wake=lambda *_: woken(), **COMMENTS) as meter:
+        meter.show(Status.STOPPED, minutes=0)
+        reply = await meter.exchange(CHAT, ASKED, token="t-ada", fields="Prefer: wait=0\r\n")
+        assert (reply.status, reply.json["code"]) == (503, "not_serving")
+
+
+@on_both_loops
+async def test_the_end_of_the_waking_does_not_shorten_the_wait_of_a_stream_that_has_begun():
+    begun_early = threading.Event()
+    limits = Limits(wait_seconds=0.05, max_wait_seconds=60)
+
+    def woken() -> None:
+        starting(meter)  # committed and shown, while the attempt itself is not over
+        begun_early.wait(5)
+
+    async with (
+        upstream(answering(STREAM)) as model,
+        gateway(wake=lambda *_: woken(), limits=limits, loading=Loading.COMMENTS) as meter,
+    ):
+        meter.show(Status.STOPPED, minutes=0)
+        client = await begun(meter, token="t-ada")
+        await client.chunk()
+        begun_early.set()
+        await until(lambda: not meter.plane._waker._attempts)
+        await asyncio.sleep(0.1)
         meter.show(address=model.address)
         assert await rest(client) == EVENTS
 

@@ -1,5 +1,7 @@
 """One field out of a multipart form."""
 
+import time
+
 import httpx2
 import pytest
 from hypothesis import given
@@ -115,10 +117,38 @@ def test_a_boundary_that_is_not_plain_is_refused(content_type):
         form_field(form(part()), content_type, "model")
 
 
+@pytest.mark.parametrize(
+    "content_type",
+    [
+        b"multipart/form-data; boundary=xx; charset=utf-8",
+        b"multipart/form-data;charset=UTF-8;boundary=xx",  # Spring's
+    ],
+)
+def test_a_charset_may_stand_on_either_side_of_the_boundary(content_type):
+    assert form_field(form(part()), content_type, "model").value == "m"
+
+
 def test_a_boundary_may_be_quoted():
     assert form_field(form(part()), b'Multipart/Form-Data; boundary="xx"', "model").value == "m"
     assert not is_form(b"application/json")
     assert not is_form(b"multipart/mixed; boundary=xx")
+
+
+@pytest.mark.parametrize(
+    "disposition",
+    [
+        b"form-data" + b" " * 8000 + b"x",
+        b"form-data; name=a" + b" " * 8000 + b"; x",
+        b"form-data" + b" ; a=b" * 1300 + b" ; x",
+    ],
+)
+def test_blanks_are_read_once_however_many_they_are(disposition):
+    body = b"--xx\r\nContent-Disposition: " + disposition + b"\r\n\r\nm\r\n--xx--\r\n"
+    begin = time.process_time()
+    for _ in range(5):
+        with pytest.raises(InvalidRequestError):
+            form_field(body, b"multipart/form-data; boundary=xx", "model")
+    assert time.process_time() - begin < 0.5
 
 
 @given(

@@ -198,6 +198,7 @@ def test_a_model_servers_own_error_is_passed_on_with_its_status():
         (b'{"object": "error", "message": "too long", "code": 400}', "too long"),
         (b'{"detail": "too long"}', "too long"),
         (b'{"error": "too long"}', "too long"),
+        (b'{"error": {"detail": 1}, "message": "too long"}', "too long"),
         (b" too long\n", "too long"),
         (b'{"odd": 1}', "The model server answered 422 and gave no reason."),
         (b"", "The model server answered 422 and gave no reason."),
@@ -208,6 +209,19 @@ def test_a_model_servers_own_error_is_passed_on_with_its_status():
 def test_whatever_else_a_model_server_answers_is_put_into_the_form(answer, message, path):
     error = data(refusal_event(422, answer, path))["error"]
     assert (error["message"], error["type"]) == (message, "invalid_request_error")
+
+
+def test_an_error_in_another_dialects_form_keeps_its_message():
+    theirs = b'{"error": {"message": "too long", "code": 400}}'
+    assert data(refusal_event(400, theirs, MESSAGES))["error"]["message"] == "too long"
+
+
+@pytest.mark.parametrize("number", [b"NaN", b"-Infinity", b"1e999"])
+@pytest.mark.parametrize("path", [CHAT, MESSAGES])
+def test_an_error_with_what_is_no_number_becomes_no_broken_json(number, path):
+    event = refusal_event(400, b'{"error": {"message": "no", "code": %b}}' % number, path)
+    assert b'"message": "no"' not in event
+    assert data(event)["error"]["code"] == "model_refused"
 
 
 def test_a_long_page_of_an_error_is_cut():

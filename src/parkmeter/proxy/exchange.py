@@ -15,7 +15,7 @@ from parkmeter.proxy.data_plane import DataPlane
 from parkmeter.proxy.event_stream import EventStream, opened
 from parkmeter.proxy.request_body import LAST_CHUNK, RequestBody, chunk
 from parkmeter.proxy.request_head import RequestHead
-from parkmeter.proxy.stage import Stage
+from parkmeter.proxy.request_stage import Stage
 from parkmeter.proxy.upstream_connection import State, UpstreamConnection
 from parkmeter.proxy.upstream_pool import Address
 from parkmeter.web import refusals

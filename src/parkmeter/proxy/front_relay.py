@@ -15,7 +15,7 @@ from parkmeter.proxy.held_body import HeldBody
 from parkmeter.proxy.model_lister import LISTING_SECONDS
 from parkmeter.proxy.relay import Relay
 from parkmeter.proxy.request_head import RequestHead
-from parkmeter.proxy.stage import Stage
+from parkmeter.proxy.request_stage import Stage
 from parkmeter.proxy.upstream_connection import UpstreamConnection
 from parkmeter.web import refusals
 from parkmeter.web.model_ids import ModelNotNamedError, UnknownModelError

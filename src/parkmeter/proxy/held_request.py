@@ -102,7 +102,8 @@ class HeldRequest:
         return left
 
     def extend(self, seconds: float) -> None:
-        """Hold for at most `seconds` from now on."""
+        """Hold for at most `seconds` from now on, or from the end of an attempt to wake it."""
+        self._seconds = seconds
         self._until = self._loop.time() + seconds
 
     def release(self) -> None:

@@ -9,7 +9,7 @@ from parkmeter.proxy.exchange import Exchange
 from parkmeter.proxy.gate import Permit, Standing, standing
 from parkmeter.proxy.held_request import HeldRequest, waits_unasked
 from parkmeter.proxy.loading import READ_AHEAD_LIMIT, LoadingAnswer, loading_head, may_load
-from parkmeter.proxy.stage import Stage
+from parkmeter.proxy.request_stage import Stage
 from parkmeter.web import refusals
 from parkmeter.web.routes import Route
 
@@ -51,7 +51,7 @@ class HeldStage(Exchange):
             plane.gate, route, self._holder(), seconds, plane.now, self._view_changed, wake
         )
         self._stage = _HELD
-        if may_load(request, self._target):
+        if seconds and may_load(request, self._target):
             self._loading = LoadingAnswer(plane, self._target)
         self._recheck()
 

@@ -17,7 +17,7 @@ from parkmeter.proxy.held_stage import HeldStage
 from parkmeter.proxy.loading import without_codings
 from parkmeter.proxy.request_body import LAST_CHUNK, RequestBody, chunk
 from parkmeter.proxy.request_head import RequestHead
-from parkmeter.proxy.stage import Stage
+from parkmeter.proxy.request_stage import Stage
 from parkmeter.proxy.upstream_pool import address_of
 from parkmeter.web import refusals
 from parkmeter.web.dialect import dialect_of

@@ -4,7 +4,7 @@ What follows from the head alone is computed once: on a kept connection most req
 head as the one before, but for the length of their body, which is therefore not part of it.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -14,6 +14,7 @@ from parkmeter.web.credentials import credential_of, is_plain
 from parkmeter.web.headers import (
     HEAD_LIMIT,
     NO_OWN_HEADERS,
+    ONCE,
     Fields,
     OwnHeaders,
     Prefer,
@@ -31,6 +32,8 @@ from parkmeter.web.server_paths import SHORT, needs_admin, needs_admin_cached, p
 from parkmeter.web.stage import Location, locate
 
 _NOT_FORWARDED = frozenset({"CONNECT", "TRACE"})
+_OF_THE_BODY = (b"content-type", b"content-encoding")
+"""Headers that say how to read a body. Where that is ours to do, they stand once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,8 +93,7 @@ class RequestHead:
             TokenRefusedError: its credential is not taken from where it comes from.
 
         """
-        if twice := repeated_field(self.fields, self.named):
-            raise InvalidRequestError(f"{twice} was sent more than once.", field=twice)
+        self._check_once()
         if self.http11 and b"host" not in self.named:
             raise InvalidRequestError("The header Host is missing.", field="Host")
         if self._credential_refused:
@@ -127,6 +129,10 @@ class RequestHead:
         if b"upgrade" in self.named and wants_upgrade(self.fields):
             raise refusals.no_upgrade()
 
+    def _check_once(self, names: Iterable[bytes] = ONCE) -> None:
+        if twice := repeated_field(self.fields, self.named, names):
+            raise InvalidRequestError(f"{twice} was sent more than once.", field=twice)
+
     def _read_credential(self) -> None:
         self.authorization = b""
         try:
@@ -142,6 +148,7 @@ class RequestHead:
     @cached_property
     def form_type(self) -> bytes:
         """The type of a body that is a form, else empty; see `form_type_of`, which may raise."""
+        self._check_once(_OF_THE_BODY)
         return form_type_of(self.named)
 
     @cached_property

@@ -95,7 +95,7 @@ _DOCUMENT_LINES = "".join(
 ).encode()
 BODILESS = frozenset({204, 304})
 """Statuses of answers without a body."""
-_ONCE = (
+ONCE = (
     b"authorization",
     b"x-api-key",
     b"api-key",
@@ -154,13 +154,16 @@ class Prefer:
 NO_PREFERENCE = Prefer(None, b"")
 
 
-def repeated_field(fields: Fields, named: Mapping[bytes, bytes]) -> str:
+def repeated_field(
+    fields: Fields, named: Mapping[bytes, bytes], names: Iterable[bytes] = ONCE
+) -> str:
     """Return the name of a field that may stand once and came twice, or an empty string.
 
-    Choosing one of the two would be a guess. `named`: the fields by name.
+    Choosing one of the two would be a guess. `named`: the fields by name; `names`: those to stand
+    once.
     """
     if len(named) != len(fields):
-        for once in _ONCE:
+        for once in names:
             if once in named and sum(name == once for name, _ in fields) > 1:
                 return once.decode().title()
     return ""

@@ -97,7 +97,7 @@ class ModelIds:
         self._names = tuple(route.name for route in known)
         self._explicit: dict[str, str] = {}
         self._served: dict[str, dict[str, None]] = {}
-        self._given: dict[str, tuple[str, ...]] = {}
+        self._configured: dict[str, tuple[str, ...]] = {}
         self._learned: dict[str, tuple[str, ...]] = {}
         for kind in (
             ((r.name,) for r in known),
@@ -110,7 +110,7 @@ class ModelIds:
         for route in known:
             listed = (learned or {}).get(route.name, ())
             self._served[route.name] = dict.fromkeys((*route.models, *listed))
-            self._given[route.name] = tuple(
+            self._configured[route.name] = tuple(
                 dict.fromkeys((route.name, *route.aliases, *route.models))
             )
             for id_ in listed:
@@ -161,7 +161,7 @@ class ModelIds:
         """
         found: list[tuple[str, str]] = []
         for name in self.covered(covers):
-            found += [(id_, name) for id_ in self._given[name]]
+            found += [(id_, name) for id_ in self._configured[name]]
         for id_, names in self._learned.items():
             serving = [name for name in names if covers(name)]
             if serving:

@@ -16,14 +16,17 @@ _LONGEST_VALUE = 8 * 1024
 
 _TOKEN = r"[A-Za-z0-9!#$%&'*+.^_`|~-]+"  # noqa: S105 (a token of HTTP's grammar)
 _BOUNDARY = re.compile(
-    r"""\s*multipart/form-data\s*;\s*boundary=("?)([A-Za-z0-9'()+_,./:=? -]{0,69}"""
+    r"""\s*multipart/form-data\s*(?:;\s*charset=[^;\s]*\s*)?;\s*boundary="""
+    r"""("?)([A-Za-z0-9'()+_,./:=? -]{0,69}"""
     r"""[A-Za-z0-9'()+_,./:=?-])\1\s*(?:;\s*charset=\S*)?""",
     re.IGNORECASE,
 )
 _QUOTED = r'"(?:[^"\\]|\\(?!"))*"'
 """Clients write a backslash as it is, some readers take one before a quote for an escape."""
 
-_DISPOSITION = re.compile(rf"form-data((?:\s*;\s*{_TOKEN}=(?:{_TOKEN}|{_QUOTED}))*)\s*;?\s*")
+_DISPOSITION = re.compile(rf"form-data((?:\s*+;\s*+{_TOKEN}=(?:{_TOKEN}|{_QUOTED}))*+)\s*+;?+\s*+")
+"""Possessive: blanks could be shared out in thousands of ways, each of which would be tried."""
+
 _PARAMETER = re.compile(rf';\s*({_TOKEN})=({_TOKEN}|"[^"]*")')
 _HEAD = re.compile(rb"((?:[!-9;-~]+:[^\r\n\0]*\r\n)*)\r\n")
 

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, assert_never
 
+import msgspec
+
 from parkmeter.errors import InvalidRequestError
 from parkmeter.web.dialect import Dialect, dialect_of
 from parkmeter.web.headers import Fields
@@ -138,7 +140,8 @@ def refusal_event(status: int, body: bytes | None, server_path: bytes) -> bytes:
                 return _event({"error": {"status": status, **error}})
         case _:
             assert_never(dialect)
-    texts = (error, answer.get("message"), answer.get("detail"))
+    said = error.get("message") if isinstance(error, dict) else error
+    texts = (said, answer.get("message"), answer.get("detail"))
     text = next((text for text in texts if isinstance(text, str) and text), "")
     if not text and not answer:
         text = (body or b"")[: 4 * _LONGEST_TEXT].decode("utf-8", "replace").strip()
@@ -165,8 +168,8 @@ def _event(members: Mapping[str, Any]) -> bytes:
 
 def _json_object(body: bytes) -> dict[str, Any]:
     try:
-        found = json.loads(body)
-    except (ValueError, RecursionError):
+        found = msgspec.json.decode(body)  # stricter: no NaN or Infinity, which we would pass on
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
         return {}
     return found if isinstance(found, dict) else {}
 
