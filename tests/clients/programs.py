@@ -117,11 +117,11 @@ class Program:
         modules = environment.get("NODE_MODULES")
         if modules:
             (folder / "node_modules").symlink_to(modules)
-        self._environment = {**environment, "HOME": str(folder)}
+        self.environment = {**environment, "HOME": str(folder)}
         for language, file in recipe.files.items():
             (folder / file).write_text(self._as_typed(recipe.block(0, language)))
         for number in recipe.setup:
-            self._environment = self._set_up(recipe.block(number, "sh"))
+            self.environment = self._set_up(recipe.block(number, "sh"))
 
     def for_model(self, model: str) -> Self:
         """Return the same with another model; what it is set up with stays."""
@@ -130,7 +130,7 @@ class Program:
         if not named:
             recipe = replace(recipe, setup=())
         folder = self._folder.with_name(model)
-        return type(self)(recipe, folder, self._replaced, self._environment, model)
+        return type(self)(recipe, folder, self._replaced, self.environment, model)
 
     def start(self, number: int, language: str = "") -> Running:
         """Run the block of that number."""
@@ -159,4 +159,4 @@ class Program:
         return dict(pair.split("=", 1) for pair in pairs if pair)
 
     def _spawn(self, command: list[str]) -> Running:
-        return Running.of(command, self._folder, self._environment)
+        return Running.of(command, self._folder, self.environment)
