@@ -230,7 +230,7 @@ async def test_a_body_without_a_length_is_counted_as_it_comes():
 
 @on_both_loops
 async def test_the_room_is_given_back_once_the_server_has_taken_the_body():
-    server = ListingServer(answer=b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n")  # and no more
+    server = ListingServer(answer=b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n")
     async with upstream(server) as served, gateway(served.address, models=("q",)) as meter:
         client = await meter.client()
         await client.ask(CHAT, chat("q", padding="x" * 3_000_000))

@@ -1,4 +1,4 @@
-"""What an endpoint gave an id: it is found again, whoever asks for it and whatever it is of."""
+"""What an endpoint gave an id: requests for it go to that endpoint."""
 
 import asyncio
 import json

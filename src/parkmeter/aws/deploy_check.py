@@ -75,8 +75,8 @@ def _refusal(names: list[str]) -> str:
         for command in ("delete-stack", "wait stack-delete-complete")
     )
     return (
-        f"app.py no longer has {', '.join(stacks)}, which is still deployed: cdk could not destroy "
-        "it any more, and its queue would go on starting instances. This update is undone. Fetch "
+        f"app.py no longer has {', '.join(stacks)}, which is still deployed: cdk could no longer "
+        "destroy it, and its queue would go on starting instances. This update is undone. Fetch "
         f"the results that you need, run: {commands} and deploy again."
     )
 

@@ -82,7 +82,7 @@ class LoadingAnswer:
 
     @property
     def has_failed(self) -> bool:
-        """True if the start that is reported has failed: nothing is promised any more."""
+        """True if the start that is reported has failed."""
         return self.stream is not None and _failed(self._plane.gate.view(self._target.name))
 
     @property

@@ -144,7 +144,7 @@ def _usage_of(numbers: _Numbers | None) -> Usage:
         taken += numbers.cache_read_input_tokens or 0
     if made is None:
         made = numbers.output_tokens
-    if total is not None and taken is None:  # rerankers give no more
+    if total is not None and taken is None:  # as rerankers have it
         return Usage(max(total - (made or 0), 0), made or 0)
     if total is not None and taken is not None and made is None:  # embeddings
         return Usage(taken, max(total - taken, 0))

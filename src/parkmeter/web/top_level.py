@@ -91,7 +91,7 @@ _UP_TO_VALUE = re.compile(rb'[\s,]*+"[^"\\]*+(?:\\.[^"\\]*+)*+"\s*+:\s*+', re.DO
 _Decoder = getincrementaldecoder("utf-8")
 _PIECE = 64 * 1024
 _SHORT = 64 * 1024
-"""Bytes in which there is no room for so many members that they need to be counted on the way."""
+"""Bytes too few for more members than are allowed; longer bodies are counted on the way."""
 
 _CONTAINERS = {ord("{"): Container.OBJECT, ord("["): Container.ARRAY}
 
