@@ -1,4 +1,4 @@
-"""The gateway's own question to a model server: best effort, bounded, and never waited for by readiness."""
+"""The gateway's own question to a model server: best effort, and never waited for by readiness."""
 
 import asyncio
 import json
