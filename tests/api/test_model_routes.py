@@ -4,7 +4,7 @@ import json
 from datetime import timedelta
 from decimal import Decimal
 
-import httpx
+import httpx2
 import openai
 import pytest
 from starlette.testclient import TestClient
@@ -150,14 +150,14 @@ def test_below_an_endpoint_stand_the_ids_that_its_own_server_knows(front, learne
 
 
 def test_openais_client_reads_the_list(front):
-    def answer(request: httpx.Request) -> httpx.Response:
+    def answer(request: httpx2.Request) -> httpx2.Response:
         reply = front.get(request.url.raw_path.decode(), dict(request.headers))
-        return httpx.Response(reply.status_code, content=reply.content, headers=reply.headers)
+        return httpx2.Response(reply.status_code, content=reply.content, headers=reply.headers)
 
     client = openai.OpenAI(
         base_url="http://testserver/v1",
         api_key="admin-pass-code",
-        http_client=httpx.Client(transport=httpx.MockTransport(answer)),
+        http_client=httpx2.Client(transport=httpx2.MockTransport(answer)),
     )
     models = client.models.list().data
     assert [model.id for model in models][:2] == ["flan-t5", "gpt-4o-mini"]
