@@ -9,13 +9,14 @@ from collections.abc import Callable
 from time import perf_counter
 
 from parkmeter.errors import UpstreamError
-from parkmeter.proxy.answer_reader import COUNTING, READERS, AnswerReader
+from parkmeter.proxy.answer_reader import READERS, AnswerReader
 from parkmeter.proxy.client_side import ClientSide
 from parkmeter.proxy.data_plane import DataPlane
 from parkmeter.proxy.event_stream import EventStream, opened
 from parkmeter.proxy.request_body import LAST_CHUNK, RequestBody, chunk
 from parkmeter.proxy.request_head import RequestHead
 from parkmeter.proxy.request_stage import Stage
+from parkmeter.proxy.traffic import Traffic
 from parkmeter.proxy.upstream_connection import State, UpstreamConnection
 from parkmeter.proxy.upstream_pool import Address
 from parkmeter.web import refusals
@@ -68,6 +69,7 @@ class Exchange:
         "_target",
         "_timeout_error",
         "_timeouts",
+        "_traffic",
         "_upload_from",
         "keep_alive",
         "response_complete",
@@ -90,6 +92,7 @@ class Exchange:
     """Cookies pass, in both directions."""
     _address: Address
     _timeouts: Timeouts
+    _traffic: Traffic
     _connecting: asyncio.Task[None] | None
     _connection: UpstreamConnection | None
     _reader: AnswerReader | None
@@ -257,7 +260,7 @@ class Exchange:
         self._timeout_error = refusals.answer_stalled
         self._head_at = perf_counter()
         status = connection.status
-        if status < _REFUSED and self._request.prompt and not self._target.path.endswith(COUNTING):
+        if status < _REFUSED and self._request.reads_usage:
             self._reader = READERS[connection.content_type]()
         if self._stream is not None:
             self._stream.answered(status, connection.headers)
@@ -278,7 +281,7 @@ class Exchange:
 
     def _end_answer(self, connection: UpstreamConnection) -> None:
         now = perf_counter()
-        self._plane.traffic[self._target.name].answered(
+        self._traffic.answered(
             connection.status, self._head_at - self._admitted_at, now - self._admitted_at
         )
         try:

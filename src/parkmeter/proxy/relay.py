@@ -12,7 +12,6 @@ from parkmeter.proxy.client_side import ClientSide
 from parkmeter.proxy.data_plane import DataPlane
 from parkmeter.proxy.event_stream import EventStream
 from parkmeter.proxy.gate import Permit, Standing
-from parkmeter.proxy.given_ids import GIVING
 from parkmeter.proxy.held_stage import HeldStage
 from parkmeter.proxy.loading import without_codings
 from parkmeter.proxy.request_body import LAST_CHUNK, RequestBody, chunk
@@ -165,17 +164,14 @@ class Relay(HeldStage):
     def _admit(self, permit: Permit) -> None:
         self._permit = permit
         self._stage = _READING
-        self._plane.traffic[self._target.name].admitted += 1
+        route = self._route
+        self._traffic = self._plane.traffic[route.name]
+        self._traffic.admitted += 1
         self._admitted_at = self._upload_from = perf_counter()
-        self._timeouts = self._route.timeouts
+        self._timeouts = route.timeouts
         self._address = address_of(permit.address)
-        self._cookies = cookies = self._route.cookies
-        self._head = self._request.head_for(
-            self._target.path,
-            self._address.authority,
-            cookies=cookies,
-            own_headers=self._route.own_headers,
-        )
+        self._cookies = route.cookies
+        self._head = self._request.head_to(self._target, route, self._address.authority)
         if self._stream is not None:
             self._head = without_codings(self._head)
         if self._body.awaits_continue:
@@ -187,14 +183,13 @@ class Relay(HeldStage):
         self._client.write(_CONTINUE)
 
     def _meter_headers(self) -> bytes:
-        rule = self._plane.edge.cross_origin
-        lines = b"" if rule is None else rule.lines(self._request.named)
-        if not self._permitted:
-            return lines  # a client that may not prompt learns nothing of the meter
-        waited = None if self._request.prefer.wait is None else self._wait_seconds()
-        return lines + meter_header_lines(
-            self._plane.gate.view(self._route.name), self._plane.now(), waited
-        )
+        plane, lines = self._plane, b""
+        if self._permitted:  # else the client learns nothing of the meter
+            waited = None if self._request.prefer.wait is None else self._wait_seconds()
+            lines = meter_header_lines(plane.gate.view(self._route.name), plane.now(), waited)
+        if (rule := plane.edge.cross_origin) is not None:
+            lines += rule.lines(self._request.named)
+        return lines
 
     # ── The end ─────────────────────────────────────────────────────────────────────────────────
 
@@ -282,7 +277,6 @@ class Relay(HeldStage):
         if self._permit is not None:
             self._permit.release()
         if self._reader is not None and self._token is not None:
-            traffic = self._plane.traffic[self._target.name]
-            traffic.used(self._token.name, self._reader, self._admitted_at)
-            if self._target.path.startswith(GIVING):
+            self._traffic.used(self._token.name, self._reader, self._admitted_at)
+            if self._request.gives_ids:
                 self._plane.given_ids.remember(self._reader.answer_id(), self._target.name)

@@ -119,7 +119,9 @@ class RequestBody:
 
     def take(self) -> bytes:
         """Return what came since, framed; the end of a chunked body once it is `complete`."""
-        data = self.ahead()
+        pieces = self._pieces
+        if len(pieces) != 1 or not isinstance(data := pieces[0], bytes):
+            data = self.ahead()
         self._pieces = []
         self.waiting = 0
         if not self._chunked:

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from parkmeter.errors import InvalidRequestError, ParkmeterError
+from parkmeter.proxy.answer_reader import COUNTING
+from parkmeter.proxy.given_ids import GIVING
 from parkmeter.web import refusals
 from parkmeter.web.credentials import credential_of, is_plain
 from parkmeter.web.headers import (
@@ -27,7 +29,7 @@ from parkmeter.web.headers import (
 )
 from parkmeter.web.public_address import PublicAddress
 from parkmeter.web.routed_body import form_type_of
-from parkmeter.web.routes import Routes, Target
+from parkmeter.web.routes import Route, Routes, Target
 from parkmeter.web.server_paths import SHORT, needs_admin, needs_admin_cached, plain_path
 from parkmeter.web.stage import Location, locate
 
@@ -55,8 +57,9 @@ class RequestHead:
     `named`: by name; the last one of a header that came more than once. `authorization`: the
     caller's credential, as the value of that header. `http11`: an answer may be chunked and its
     connection kept. `target`: its target in `routes`, as its reader found it.
-    `checked_for`: the target it was checked for, and `needs_admin` what came of it: the path is
-    open to `admin` only. `routed`: the target that the last body behind this head was for, below
+    `checked_for`: the target it was checked for. What came of that: `needs_admin`, the path is open
+    to `admin` only; `reads_usage`, its answer may say what it used; `gives_ids`, the id of its
+    answer is remembered. `routed`: the target that the last body behind this head was for, below
     `/v1`. `prompt`: it has the model work. Prompts are posted; a request that only reads
     (`GET /v1/models`, a probe) must neither buy time nor keep an endpoint from being idle.
     """
@@ -81,7 +84,9 @@ class RequestHead:
         self.routes: Routes | None = None
         self.target: Target | None = None
         self.routed: Target | None = None
-        self._head_key: tuple[bytes, bytes, bool, OwnHeaders] | None = None
+        self.reads_usage = self.gives_ids = False
+        self._head_target: Target | None = None
+        self._head_authority = b""
         self._head = b""
 
     def check_names(self) -> None:
@@ -121,6 +126,8 @@ class RequestHead:
                 else needs_admin(route.paths, self.method, plain_path(path))
             )
         self.check_upgrade()
+        self.reads_usage = self.prompt and not target.path.endswith(COUNTING)
+        self.gives_ids = target.path.startswith(GIVING)
         self.needs_admin = closed
         self.checked_for = target
 
@@ -168,6 +175,15 @@ class RequestHead:
         called = (peer.scheme, self.host, self.location.stage)
         return peer.public().base(peer.client, self.fields, called)
 
+    def head_to(self, target: Target, route: Route, authority: bytes) -> bytes:
+        """Return the head for a target at its server; written once for each. See `head_for`."""
+        if self._head_target is not target or self._head_authority != authority:
+            self._head = self.head_for(
+                target.path, authority, cookies=route.cookies, own_headers=route.own_headers
+            )
+            self._head_target, self._head_authority = target, authority
+        return self._head
+
     def head_for(
         self,
         path: bytes,
@@ -185,9 +201,6 @@ class RequestHead:
             Refusal: it is larger than model servers accept.
 
         """
-        key = (path, authority, cookies, own_headers)
-        if self._head_key == key:
-            return self._head
         whole = path
         if query := self.location.query:
             whole += (b"&" if b"?" in path else b"?") + query
@@ -201,5 +214,4 @@ class RequestHead:
         )
         if len(head) > HEAD_LIMIT:
             raise refusals.head_too_large(HEAD_LIMIT)
-        self._head_key, self._head = key, head
         return head
