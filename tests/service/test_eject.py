@@ -59,6 +59,28 @@ def test_an_eject_with_an_expiry_that_moved_changes_nothing(world):
     assert world.left() == timedelta(0)
 
 
+def test_the_credit_at_the_end_of_a_start_is_no_top_up_that_an_eject_has_to_know_of(world):
+    world.driver.start_takes = MINUTE
+    world.top_up(10)
+    seen = world.service.report("flan-t5").meter.expires_at
+    world.wind(2 * MINUTE)
+    assert world.service.report("flan-t5").meter.expires_at > seen, "by the credit"
+    with pytest.raises(ExpiryMovedError):
+        world.service.eject("flan-t5", ADA, seen=seen - SECOND)
+    world.service.eject("flan-t5", ADA, seen=seen)
+    assert world.left() == timedelta(0)
+
+
+def test_a_top_up_behind_the_credit_still_refuses_the_eject(world):
+    world.driver.start_takes = MINUTE
+    world.top_up(10)
+    seen = world.service.report("flan-t5").meter.expires_at
+    world.wind(2 * MINUTE)
+    world.top_up(1)
+    with pytest.raises(ExpiryMovedError):
+        world.service.eject("flan-t5", ADA, seen=seen)
+
+
 def test_a_second_eject_does_not_cut_the_drain_short(leashed):
     world = leashed
     world.top_up(10)

@@ -40,6 +40,9 @@ from parkmeter.service.unfinished import Unfinished
 
 log = logging.getLogger(__name__)
 
+_FEW = 4
+"""Lines of a journal; a credit is followed by the line of its start only."""
+
 
 class MeterService:
     """Everything that can be done with meters.
@@ -164,7 +167,7 @@ class MeterService:
         spec = self._spec(name)
 
         def rule(meter: Meter, now: datetime) -> tuple[Meter, str]:
-            if seen is not None and seen != meter.expires_at:
+            if seen is not None and seen != meter.expires_at and not self._credited(meter, seen):
                 raise ExpiryMovedError(meter.expires_at)
             return schedule.end(spec, meter, now, rules.EJECTED), "given up"
 
@@ -173,6 +176,19 @@ class MeterService:
             return changes.change(self._reconciler, spec, wanted)
         except StoreBusyError as busy:
             return unrecorded_eject.eject(self._reconciler, spec, wanted, busy)
+
+    def _credited(self, meter: Meter, seen: datetime) -> bool:
+        """Return whether the end of a start moved the expiry since it was `seen`, and nothing else.
+
+        The credit is no top-up: a client that saw the start still means the same time.
+        """
+        moved = (line for line in self._store.journal(meter.name, _FEW) if line.amount)
+        newest = next(moved, None)
+        return (
+            newest is not None
+            and newest.kind is Kind.CREDIT
+            and seen == meter.expires_at - newest.amount
+        )
 
     def adopt(self, name: str, seen: datetime, edit: Edit) -> datetime:
         """Adopt an expiry that was set by hand; return the valid one; see `changes.adopt`."""
