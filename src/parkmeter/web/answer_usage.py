@@ -72,8 +72,8 @@ _NAMED = msgspec.json.Decoder(_Named)
 def usage_at_end(tail: bytes | bytearray, at: int) -> Usage:
     """Return the usage of a JSON answer, given at least its end from `usage` on.
 
-    `at`: where `KEY` stands last. The usage of an object within does not count: only if it is the
-    answer's own does all that follows close one brace and no more.
+    `at`: where `KEY` stands last. The usage of a nested object does not count: only
+    behind the answer's own does the rest close exactly one brace.
     """
     for _ in range(_TRIES):
         if at < 0:
