@@ -34,7 +34,9 @@ class DataPlane:
     `routes` may be replaced at any time, from any thread; requests under way keep what they began
     with. `now` reads the clock (aware, UTC). `traffic` counts the outcomes of requests for known
     endpoints; to be read on the loop. `edge`: the rules for requests without a valid token.
-    `usual_starts`: the usual duration of a start by endpoint, where it is known.
+    `usual_starts`: the usual duration of a start by endpoint, where it is known. `memo`: heads that
+    were read before, of requests and of answers, are not parsed again; without it every byte goes
+    through the parsers, and all else is the same.
     """
 
     def __init__(  # noqa: PLR0913 (what prompts share)
@@ -48,8 +50,10 @@ class DataPlane:
         waker: Waker | None = None,
         edge: Edge | None = None,
         usual_starts: Mapping[str, timedelta] | None = None,
+        memo: bool = True,
     ) -> None:
         self.routes = routes
+        self.memo = memo
         self.gate = gate
         self.now = now
         self.pool = pool or UpstreamPool()
