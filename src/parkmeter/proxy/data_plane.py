@@ -57,6 +57,8 @@ class DataPlane:
         self.gate = gate
         self.now = now
         self.pool = pool or UpstreamPool()
+        if not memo:
+            self.pool.heads = None
         self.traffic = TrafficByEndpoint()
         self.edge = edge or Edge()
         self.usual_starts: Mapping[str, timedelta] = {} if usual_starts is None else usual_starts
