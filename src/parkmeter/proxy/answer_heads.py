@@ -44,16 +44,18 @@ class AnswerHead:
     """What follows from one head, whatever its length. An answer with it has a body of that length.
 
     `begin`: where the digits of its length begin; `size`: bytes from their end to that of the head.
+    `lines`: those for the client; see `answer_head`.
     """
 
     __slots__ = (
         "_after",
         "_before",
-        "_lines",
         "begin",
         "content_type",
         "document",
         "headers",
+        "lines",
+        "lines_with_cookies",
         "size",
         "status",
     )
@@ -67,7 +69,8 @@ class AnswerHead:
         self.headers = parsed.headers
         self.content_type = parsed.content_type
         self.document = parsed.document
-        self._lines: dict[bool, bytes] = {}
+        self.lines = self._lines(cookies=False)
+        self.lines_with_cookies = self._lines(cookies=True)
 
     def end_of_length(self, data: bytes) -> int:
         """Return where the digits of the length end, if `data` begin with this head; else -1."""
@@ -83,14 +86,8 @@ class AnswerHead:
             return end
         return -1
 
-    def lines(self, *, cookies: bool) -> bytes:
-        """Return `answer_head` of it."""
-        lines = self._lines.get(cookies)
-        if lines is None:
-            lines = self._lines[cookies] = answer_head(
-                self.status, self.headers, cookies=cookies, document=self.document
-            )
-        return lines
+    def _lines(self, *, cookies: bool) -> bytes:
+        return answer_head(self.status, self.headers, cookies=cookies, document=self.document)
 
 
 class AnswerHeads:

@@ -141,7 +141,7 @@ class AnswerStage:
             self._stream.answered(status, connection.headers)
             return b""
         if known is not None:
-            lines = known.lines(cookies=self._cookies)
+            lines = known.lines_with_cookies if self._cookies else known.lines
         else:
             lines = answer_head(
                 status, connection.headers, cookies=self._cookies, document=connection.document
