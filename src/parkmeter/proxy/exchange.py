@@ -117,6 +117,16 @@ class Exchange:
         self._body.complete = True
         self._guarded(self._proceed)
 
+    def take_whole(self, body: bytes) -> None:
+        """Take the whole body: `add` and `end` in one."""
+        if self._stage is _OVER:
+            return
+        self._body.fill(body)
+        try:
+            self._proceed()
+        except Exception as error:  # noqa: BLE001 (as `_guarded`)
+            self._fail_with(error)
+
     def client_sent(self) -> None:
         """Go on with what one read of the client's connection brought."""
         self._guarded(self._proceed)
@@ -135,7 +145,12 @@ class Exchange:
 
     def received(self) -> None:
         """See `Requester`."""
-        self._guarded(self._pass_on)
+        if self._stage is _OVER:
+            return
+        try:
+            self._pass_on()
+        except Exception as error:  # noqa: BLE001 (as `_guarded`)
+            self._fail_with(error)
 
     def failed(self, error: UpstreamError) -> None:
         """See `Requester`."""
@@ -169,7 +184,11 @@ class Exchange:
             self._upload()
         elif stage is _READING:
             if body.waiting or body.complete:
-                self._connect(self._plane.pool.reuse(self._address))
+                idle = self._plane.pool.reuse(self._address)
+                if idle is not None:
+                    self._send(idle)
+                else:
+                    self._connect()
             else:
                 self._allow(self._timeouts.upload_seconds, refusals.upload_stalled)
         elif stage is _DENIED:
@@ -177,10 +196,7 @@ class Exchange:
         else:
             self._read_ahead()
 
-    def _connect(self, idle: UpstreamConnection | None = None) -> None:
-        if idle is not None:
-            self._send(idle)
-            return
+    def _connect(self) -> None:
         self._stage = _CONNECTING
         self._allow(self._timeouts.connect_seconds, refusals.no_connection)
         self._connecting = asyncio.get_running_loop().create_task(self._open())
