@@ -5,6 +5,7 @@ It asks only the gate and the token book, both in memory, and never waits for th
 
 import asyncio
 import contextlib
+from collections import defaultdict
 from collections.abc import Callable, Collection, Mapping
 from datetime import datetime, timedelta
 from typing import Any
@@ -23,6 +24,7 @@ from parkmeter.proxy.upstream_pool import UpstreamPool
 from parkmeter.proxy.waker import WakeAttempt, Waker
 from parkmeter.web.auth import CachedToken, TokenBook
 from parkmeter.web.headers import Fields
+from parkmeter.web.meter_headers import MeterStamp
 from parkmeter.web.model_ids import LearnedIds, ModelIds
 from parkmeter.web.refusals import PathClosedError
 from parkmeter.web.routes import Route, Routes, Target
@@ -33,10 +35,10 @@ class DataPlane:
 
     `routes` may be replaced at any time, from any thread; requests under way keep what they began
     with. `now` reads the clock (aware, UTC). `traffic` counts the outcomes of requests for known
-    endpoints; to be read on the loop. `edge`: the rules for requests without a valid token.
-    `usual_starts`: the usual duration of a start by endpoint, where it is known. `memo`: heads that
-    were read before, of requests and of answers, are not parsed again; without it every byte goes
-    through the parsers, and all else is the same.
+    endpoints; to be read on the loop. `stamps`: the lines of a head that show each meter. `edge`:
+    the rules for requests without a valid token. `usual_starts`: the usual duration of a start by
+    endpoint, where it is known. `memo`: heads that were read before, of requests and of answers,
+    are not parsed again; without it every byte goes through the parsers, and all else is the same.
     """
 
     def __init__(  # noqa: PLR0913 (what prompts share)
@@ -57,7 +59,10 @@ class DataPlane:
         self.gate = gate
         self.now = now
         self.pool = pool or UpstreamPool()
+        if not memo:
+            self.pool.heads = None
         self.traffic = TrafficByEndpoint()
+        self.stamps = defaultdict[str, MeterStamp](MeterStamp)
         self.edge = edge or Edge()
         self.usual_starts: Mapping[str, timedelta] = {} if usual_starts is None else usual_starts
         self.held_bytes = HeldBytes()

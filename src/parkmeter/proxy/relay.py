@@ -198,8 +198,12 @@ class Relay(HeldStage):
     def _meter_headers(self) -> bytes:
         plane, lines = self._plane, b""
         if self._permitted:  # else the client learns nothing of the meter
-            waited = None if self._request.prefer.wait is None else self._wait_seconds()
-            lines = meter_header_lines(plane.gate.view(self._route.name), plane.now(), waited)
+            name = self._route.name
+            view, now = plane.gate.view(name), plane.now()
+            if self._request.prefer.wait is None:
+                lines = plane.stamps[name].lines(view, now)
+            else:
+                lines = meter_header_lines(view, now, self._wait_seconds())
         if (rule := plane.edge.cross_origin) is not None:
             lines += rule.lines(self._request.named)
         return lines
