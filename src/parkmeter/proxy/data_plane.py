@@ -69,7 +69,7 @@ class DataPlane:
         self.given_ids = GivenIds()
         self._learned = LearnedIds()
         self.model_lister = ModelLister(gate, self.pool, self._learned.learn, self._own_lines)
-        self._book = book
+        self.book = book
         self._waker = waker
         self._loop: asyncio.AbstractEventLoop | None = None
         self._connections: Collection[Any] = ()
@@ -88,7 +88,7 @@ class DataPlane:
         if (
             token is not None
             and cached.header == header
-            and cached.edition is self._book.edition
+            and cached.edition is self.book.edition
             and target.name in cached.invokes
             and target.route is not None
             and (token.expires_at is None or token.alive(self.now()))
@@ -120,10 +120,10 @@ class DataPlane:
             TokenMissingError, TokenRefusedError: there is none that is valid.
 
         """
-        now, edition = self.now(), self._book.edition
+        now, edition = self.now(), self.book.edition
         token = cached.token
         if token is None or cached.header != header or cached.edition is not edition:
-            token = self._book.check(header.decode("latin-1"), now)
+            token = self.book.check(header.decode("latin-1"), now)
             cached.remember(header, edition, token)
         elif not token.alive(now):
             raise TokenRefusedError
@@ -154,12 +154,12 @@ class DataPlane:
         """Return True if this Authorization header has a valid token; it is cached as well."""
         if not header:
             return False
-        now, edition = self.now(), self._book.edition
+        now, edition = self.now(), self.book.edition
         token = cached.token
         if token is not None and cached.header == header and cached.edition is edition:
             return token.alive(now)
         try:
-            token = self._book.check(header.decode("latin-1"), now)
+            token = self.book.check(header.decode("latin-1"), now)
         except ParkmeterError:
             return False
         cached.remember(header, edition, token)

@@ -68,6 +68,16 @@ class Exchange(AnswerStage):
         self._body.complete = True
         self._guarded(self._proceed)
 
+    def take_whole(self, body: bytes) -> None:
+        """Take the whole body: `add` and `end` in one."""
+        if self._stage is _OVER:
+            return
+        self._body.fill(body)
+        try:
+            self._proceed()
+        except Exception as error:  # noqa: BLE001 (as `_guarded`)
+            self._fail_with(error)
+
     def client_sent(self) -> None:
         """Go on with what one read of the client's connection brought."""
         self._guarded(self._proceed)
@@ -116,7 +126,11 @@ class Exchange(AnswerStage):
             self._upload()
         elif stage is _READING:
             if body.waiting or body.complete:
-                self._connect(self._plane.pool.reuse(self._address))
+                idle = self._plane.pool.reuse(self._address)
+                if idle is not None:
+                    self._send(idle)
+                else:
+                    self._connect()
             else:
                 self._allow(self._timeouts.upload_seconds, refusals.upload_stalled)
         elif stage is _DENIED:
@@ -124,10 +138,7 @@ class Exchange(AnswerStage):
         else:
             self._read_ahead()
 
-    def _connect(self, idle: UpstreamConnection | None = None) -> None:
-        if idle is not None:
-            self._send(idle)
-            return
+    def _connect(self) -> None:
         self._stage = _CONNECTING
         self._allow(self._timeouts.connect_seconds, refusals.no_connection)
         self._connecting = asyncio.get_running_loop().create_task(self._open())

@@ -87,9 +87,22 @@ class Relay(HeldStage):
         self.keep_alive = request.http11
         self.response_complete = False
 
+    @property
+    def request(self) -> RequestHead:
+        """The head of the request."""
+        return self._request
+
+    @property
+    def may_repeat(self) -> bool:
+        """True if it was let in, and its connection stays: its like may come again."""
+        return self._permitted and self.keep_alive
+
     def begin(self) -> None:
         """Go as far as the head allows. Every request before this one has been answered."""
-        self._guarded(self._begin)
+        try:
+            self._begin()
+        except Exception as error:  # noqa: BLE001 (as `_guarded`)
+            self._fail_with(error)
 
     def client_left(self) -> None:
         """End without an answer."""
