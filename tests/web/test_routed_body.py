@@ -1,4 +1,4 @@
-"""The `model` of a body, read in the short way and in the long one alike."""
+"""The `model` of a body, short ones and long ones alike."""
 
 import json
 
@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from parkmeter.errors import InvalidRequestError
-from parkmeter.web import routed_body
+from parkmeter.web import top_level
 from parkmeter.web.refusals import Refusal
 from parkmeter.web.routed_body import NOTHING, Asked, asked_in, form_type_of
 
@@ -43,7 +43,7 @@ def outcome(body: bytes) -> Asked | str:
 def test_a_short_body_is_read_as_a_long_one_is(body):
     found = outcome(body)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(routed_body, "_SHORT", 0)
+        patch.setattr(top_level, "_SHORT", 0)
         assert outcome(body) == found
     if isinstance(found, Asked) and found.model is not None:
         assert json.loads(body[found.begin : found.end]) == found.model
@@ -60,6 +60,7 @@ def test_a_short_body_is_read_as_a_long_one_is(body):
         (b'{"model":"q","role":"model"}', Asked("q", 9, 12)),
         (b'{"input_file_id":"f","previous_response_id":"r"}', Asked(None, ids=("r", "f"))),
         (b'{"input_file_id":1}', NOTHING),
+        (b'{"input_file_id":"f","model":"q","input_file_id":"g"}', Asked("q", 29, 32)),
     ],
 )
 def test_only_the_model_of_the_top_level_counts(body, expected):

@@ -201,8 +201,12 @@ class LocalGate:
             slot.used_at = self._now()  # before the count: a reader that sees no prompt sees this
             slot.prompts -= 1
         slot.in_flight -= 1
+        if not slot.in_flight:
+            self._look_if_idle(slot)
+
+    def _look_if_idle(self, slot: "_Slot") -> None:
         view = slot.view
-        if not slot.in_flight and view is not None and self._now() >= view.open_until:
+        if view is not None and self._now() >= view.open_until:
             self._on_idle(view.name)
 
 
