@@ -2,7 +2,6 @@
 
 import httpx2
 import pytest
-import typer
 
 from parkmeter.aws.api_events import guess_content_type
 from parkmeter.cli.prompts import _model_failed, _texts
@@ -78,7 +77,7 @@ def test_a_model_s_answer_nested_too_deep_is_not_json_and_is_printed_as_it_is():
         Reply(DEEP, "application/json", None, None).json()
     assert list(_texts(iter([Event("message", text, whole=True)]))) == [text]
     assert list(_texts(iter([Event("message", text)]))) == []
-    with pytest.raises(typer.Exit):
+    with pytest.raises(SystemExit):
         _model_failed(text)
 
 
