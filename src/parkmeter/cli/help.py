@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from parkmeter.cli.command import Argument, Command, Group, Option, Parameter
 
 _WIDEST = 100
+_BOLD, _CYAN, _DIM = "1", "36", "2"
 _INDENT = 2
 _GAP = 2
 _WIDEST_LEFT = 30
@@ -63,19 +64,19 @@ def page_of(path: Iterable[str], node: Command | Group) -> Page:
 def as_text(page: Page, columns: int, *, colours: bool) -> str:
     """Return a page for a terminal of this many columns."""
     width = min(columns, _WIDEST)
-    bold, cyan, dim = (
-        (lambda text, code=code: f"\x1b[{code}m{text}\x1b[0m" if colours and text else text)
-        for code in ("1", "36", "2")
-    )
-    lines = [f"{bold('Usage:')} {page.usage}", ""]
+
+    def styled(code: str, text: str) -> str:
+        return f"\x1b[{code}m{text}\x1b[0m" if colours and text else text
+
+    lines = [f"{styled(_BOLD, 'Usage:')} {page.usage}", ""]
     for paragraph in page.text.split("\n\n"):
         lines += [*textwrap.wrap(paragraph, width, break_on_hyphens=False), ""]
     for section in page.sections:
-        lines.append(bold(f"{section.heading}:"))
+        lines.append(styled(_BOLD, f"{section.heading}:"))
         lefts = [f"{row.name} {row.metavar}".rstrip() for row in section.rows]
         column = max(len(left) for left in lefts if len(left) <= _WIDEST_LEFT) + _INDENT + _GAP
         for row, left in zip(section.rows, lefts, strict=True):
-            shown = f"{' ' * _INDENT}{cyan(row.name)} {dim(row.metavar)}".rstrip()
+            shown = f"{' ' * _INDENT}{styled(_CYAN, row.name)} {styled(_DIM, row.metavar)}".rstrip()
             text = textwrap.wrap(row.text, max(width - column, 20), break_on_hyphens=False)
             if len(left) <= _WIDEST_LEFT:
                 shown += " " * (column - _INDENT - len(left)) + (text.pop(0) if text else "")
