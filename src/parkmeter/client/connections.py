@@ -194,13 +194,20 @@ class Connections:
     def _pieces(
         self, connection: http.client.HTTPConnection, answer: http.client.HTTPResponse
     ) -> Iterator[bytes]:
-        """Yield the body, and keep the connection after its end."""
-        with _request_errors():
-            while piece := answer.read1(_PIECE_BYTES):
-                yield piece
-            if answer.length:
-                raise http.client.IncompleteRead(b"", answer.length)
+        """Yield the body. Keep the connection after its end, and close it if it is not reached."""
+        try:
+            with _request_errors():
+                while piece := answer.read1(_PIECE_BYTES):
+                    yield piece
+        except BaseException:
+            answer.close()
+            connection.close()
+            raise
+        missing = answer.length
         answer.close()
+        if missing:
+            connection.close()
+            raise BrokenOffError(f"{missing} bytes are missing")
         with self._lock:
             if not self._closed and connection.sock is not None:
                 self._idle.append(connection)
