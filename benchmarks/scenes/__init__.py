@@ -1,0 +1,15 @@
+"""The scenes, each a module with one function `measure`; in the order of the page of results."""
+
+ALL = (
+    "prompts",
+    "streams",
+    "v1",
+    "closes",
+    "start",
+    "command_line",
+    "lambda_start",
+    "model_server",
+    "journal",
+)
+ON_REQUEST = ("compare",)
+"""Run only when they are named."""
