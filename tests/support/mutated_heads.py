@@ -60,6 +60,10 @@ PROMPTS = {
         b"POST /flan HTTP/1.1",
         (HOST, b"traceparent: 00-%r-%r-01", TOKEN, LENGTH, b"X-Request-Id: %r"),
     ),
+    "traced by a library": Head(
+        b"POST /flan/v1/chat/completions HTTP/1.1",
+        (LENGTH, HOST, b"x-correlation-id:%r", JSON, TOKEN, b"Accept: */*", b"tracestate: a=%r"),
+    ),
     "to another endpoint": Head(
         b"POST /other HTTP/1.1", (HOST, b"Authorization: Bearer t-bob", JSON, LENGTH)
     ),
@@ -286,6 +290,12 @@ class Mutator:
             return replace(head, start=head.start[:at] + rng.choice(ODD) + head.start[at:])
         elif lines:
             rng.choice(SHAPES)(rng, lines)
+        return replace(head, lines=tuple(lines))
+
+    def near(self, head: Head) -> Head:
+        """Return a head that differs in one value, or in how one line is written."""
+        lines = list(head.lines)
+        self._rng.choice((_value, _value, _length, _space, _recase))(self._rng, lines)
         return replace(head, lines=tuple(lines))
 
     def _line(self) -> bytes:

@@ -96,13 +96,23 @@ class _Pairs:
         rng = self.rng
         asked, answered = self._prompt, self._answer
         which = rng.random()
-        if which < 0.8:
+        near = which < 0.35
+        if near:
+            asked, answered = rng.choice(
+                (
+                    (self._asked.near(asked), answered),
+                    (self._asked.near(asked), answered),
+                    (asked, self._answered.near(answered)),
+                )
+            )
+        if which > 0.25:
             asked = self._asked.some(asked)
-        if which > 0.6:
-            answered = self._answered.some(rng.choice((*ANSWERS.values(), *STREAMS.values())))
+        if which > 0.7:
+            kinds = (*ANSWERS.values(), *STREAMS.values(), *[answered] * 8)
+            answered = self._answered.some(rng.choice(kinds))
         times = rng.choice((1, 1, 2, 2, 3))
         for _ in range(times):
-            yield from self._pair(asked, answered)
+            yield from self._near(asked, answered) if near else self._pair(asked, answered)
             if rng.random() < 0.6 and not (yield from self.plain()):
                 yield self._deed(What.RENEW)
                 if rng.random() < 0.3:
@@ -110,6 +120,8 @@ class _Pairs:
                 else:
                     yield from self.plain()
                     yield from self.plain()
+            if rng.random() < 0.2:
+                asked = self._asked.near(asked)
         return times
 
     def change(self) -> Scene:
@@ -136,6 +148,19 @@ class _Pairs:
         if rng.random() < 0.2:
             self.client = rng.randrange(self._clients)
             yield self._deed(What.RENEW)
+
+    def _near(self, asked: Head, answered: Head) -> Scene:
+        """Play a request and its answer, both whole or cut at once behind or in the head."""
+        body, answer = self._body(), self._answer_body()
+        yield from self._each(What.SEND, asked.of(len(body), self.rng) + body)
+        yield from self._each(What.ANSWER, answered.of(len(answer), self.rng) + answer)
+
+    def _each(self, what: What, data: bytes) -> Scene:
+        at = len(data)
+        if self.rng.random() < 0.15:
+            at = self.rng.randrange(1, at)
+        for piece in filter(None, (data[:at], data[at:])):
+            yield self._deed(what, piece)
 
     def _pair(self, asked: Head, answered: Head) -> Scene:
         """Play one request and its answer, with what may come between."""
