@@ -13,10 +13,7 @@ from parkmeter.web.top_level import LONGEST_NAME, MOST_MEMBERS, Container, TopLe
 
 def at(body: bytes, name: str) -> bytes:
     """Return the text of the value of this member."""
-    members = TopLevel(body)
-    index = members.find(name)
-    assert index is not None
-    begin, end = members.place(index)
+    begin, end = TopLevel(body).place(name)
     return body[begin:end]
 
 

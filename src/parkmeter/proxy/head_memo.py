@@ -41,7 +41,10 @@ _TRIES = 16
 """Heads that are learnt in a row without one that is found."""
 
 _LONGEST_VALUE = 256
-"""Bytes of a value that may differ."""
+"""Bytes of a value that may differ, and its end."""
+
+_LONGEST_LENGTH = 19
+"""Digits of a length, and their end; fits 64 bits."""
 
 _NOT_KEPT = frozenset(
     {
@@ -108,27 +111,11 @@ class HeadMemo:
             self.forget()
             self._edition = edition
         for known in self._heads:
-            if not data.startswith(known.start):
-                continue
-            at, length, changes = len(known.start), b"", []
-            for index, literal in known.gaps:
-                end = data.find(b"\r", at, at + _LONGEST_VALUE)
-                if end < 0 or not data.startswith(literal, end):
-                    break
-                if index == _LENGTH:
-                    length = data[at:end]
-                elif (value := data[at:end]) != known.request.fields[index][1]:
-                    changes.append((index, value))
-                at = end + len(literal)
-            else:
-                if length != b"%d" % (len(data) - at):
-                    continue
-                if not changes:
+            if data.startswith(known.start):
+                found = known.read(data) if known.traced else known.read_plain(data)
+                if found is not None:
                     self._tries = 0
-                    return known.request, data[at:]
-                if all(_VALUE.fullmatch(value) for _, value in changes):
-                    self._tries = 0
-                    return known.request.varied(changes), data[at:]
+                    return found
         return None
 
     def learn(self, data: bytes, request: RequestHead) -> None:
@@ -155,19 +142,52 @@ class HeadMemo:
 
 
 class _KnownHead:
-    """The bytes of a head up to its first gap, its gaps each with what follows, and its meaning.
+    """A head as bytes and gaps: `start`, and behind it each gap with the bytes that follow it.
 
-    A gap is the index of a field whose value may differ, or `_LENGTH`.
+    A gap is the index of a field whose value may differ, or `_LENGTH`. `traced`: there are others
+    than the length.
     """
 
-    __slots__ = ("gaps", "request", "start")
+    __slots__ = ("_after", "_at", "_gaps", "_request", "start", "traced")
 
     def __init__(
         self, start: bytes, gaps: tuple[tuple[int, bytes], ...], request: RequestHead
     ) -> None:
         self.start = start
-        self.gaps = gaps
-        self.request = request
+        self.traced = len(gaps) > 1
+        self._gaps = gaps
+        self._request = request
+        self._at = len(start)
+        self._after = gaps[0][1]
+
+    def read_plain(self, data: bytes) -> tuple[RequestHead, bytes] | None:
+        """Return what `read` does, where the length is the only gap."""
+        at, after = self._at, self._after
+        begin = data.find(b"\r", at, at + _LONGEST_LENGTH) + len(after)
+        size = len(data) - begin
+        if size >= 0 and data.startswith(b"%d%b" % (size, after), at):
+            return self._request, data[begin:]
+        return None
+
+    def read(self, data: bytes) -> tuple[RequestHead, bytes] | None:
+        """Return the head and the body of a read that begins with `start`; None if it is odd."""
+        request, at, length = self._request, self._at, b""
+        changes = []
+        for index, after in self._gaps:
+            end = data.find(b"\r", at, at + _LONGEST_VALUE)
+            if end < 0 or not data.startswith(after, end):
+                return None
+            value = data[at:end]
+            if index == _LENGTH:
+                length = value
+            elif value != request.fields[index][1]:
+                if not _VALUE.fullmatch(value):
+                    return None
+                changes.append((index, value))
+            at = end + len(after)
+        if length != b"%d" % (len(data) - at):
+            return None
+        return request.varied(changes) if changes else request, data[at:]
 
 
 def _known(data: bytes, request: RequestHead) -> _KnownHead | None:

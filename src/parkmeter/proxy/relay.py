@@ -70,9 +70,7 @@ class Relay(HeldStage):
         self._request = request
         self._target = target
         self._stage = _NEW
-        self._body = self._body_type(
-            length, awaits_continue=request.http11 and request.expects_continue
-        )
+        self._body = self._body_type(length, request.http11 and request.expects_continue)
         self._held = None
         self._loading = None
         self._token = None

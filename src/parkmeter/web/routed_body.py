@@ -7,7 +7,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from parkmeter.errors import InvalidRequestError
-from parkmeter.web.multipart import form_field, is_form
+from parkmeter.web.multipart import Field, form_field, is_form
 from parkmeter.web.problems import problem
 from parkmeter.web.refusals import Refusal
 from parkmeter.web.top_level import TopLevel
@@ -20,23 +20,25 @@ _UTF8 = frozenset({b"utf-8", b"utf8", b"us-ascii"})
 
 
 class Asked(NamedTuple):
-    """What a body asks for: its `model`, at `body[begin:end]`, or None; ids in a body without.
+    """What a body asks for: its `model`, or None; `ids` in a body without.
 
-    `form`: it is a multipart form, else JSON.
+    `model` is a member of `members`, or of a multipart form the `field`.
     """
 
-    model: str | None
-    begin: int = 0
-    end: int = 0
-    form: bool = False
+    model: str | None = None
+    members: TopLevel | None = None
+    field: Field | None = None
     ids: tuple[str, ...] = ()
 
     def renamed(self, model: str) -> tuple[int, int, bytes]:
         """Return the place of `model` in the body, and what is to stand there instead."""
-        return self.begin, self.end, model.encode() if self.form else _quoted(model)
+        if self.field is not None:
+            return self.field.begin, self.field.end, model.encode()
+        assert self.members is not None  # noqa: S101 (there is a model)
+        return *self.members.place("model"), _quoted(model)
 
 
-NOTHING = Asked(None)
+NOTHING = Asked()
 
 
 def form_type_of(named: Mapping[bytes, bytes]) -> bytes:
@@ -65,23 +67,21 @@ def asked_in(body: bytes, form_type: bytes) -> Asked:
     """
     if form_type:
         field = form_field(body, form_type, "model")
-        return NOTHING if field is None else Asked(*field, form=True)
+        return NOTHING if field is None else Asked(field.value, field=field)
     if not body:
         return NOTHING
     members = TopLevel(body)
-    index = members.find("model")
-    if index is None:
-        return Asked(None, ids=tuple(_ids_in(members)))
-    model = members.value(index)
+    if "model" not in members.names:
+        return Asked(ids=tuple(_ids_in(members)))
+    model = members.value("model")
     if not isinstance(model, str):
         raise InvalidRequestError("`model` must be a string.", field="model")
-    return Asked(model, *members.place(index))
+    return Asked(model, members)
 
 
 def _ids_in(members: TopLevel) -> Iterator[str]:
     for name in _IDS:
-        index = members.find(name)
-        if index is not None and isinstance(id_ := members.value(index), str) and id_:
+        if name in members.names and isinstance(id_ := members.value(name), str) and id_:
             yield id_
 
 

@@ -31,7 +31,7 @@ Scalar = str | int | float | bool | None
 
 
 class TopLevel:
-    """The members of one JSON object; escapes in their names are undone.
+    """The members of one JSON object; `names`: theirs, in order, with escapes undone.
 
     Raises:
         InvalidRequestError: this is not one JSON object in UTF-8, or its top level is unusually
@@ -39,40 +39,30 @@ class TopLevel:
 
     """
 
-    __slots__ = ("_body", "_names", "_values")
+    __slots__ = ("_body", "_values", "names")
 
     def __init__(self, body: bytes) -> None:
         if not body.isascii():
             _check_utf8(body)
         pairs = _pairs(body)
         self._body = body
-        self._names = [name.text for name in pairs]
         self._values = list(pairs.values())
+        self.names: list[str] = list(pairs)
 
-    def find(self, name: str) -> int | None:
-        """Return the number of the member with this name, from 0; None if there is none.
+    def value(self, name: str) -> Scalar | Container:
+        """Return the value of one of `names`; it is not decoded if it is a container.
 
         Raises:
-            InvalidRequestError: there are two, and two readers could take different ones.
+            InvalidRequestError: there are two, and two readers could take different ones; or it is
+                a number out of range.
 
         """
-        names = self._names
-        if name not in names:
-            return None
+        names = self.names
         if names.count(name) > 1:
             raise InvalidRequestError(
                 f"{name!r} stands in the body more than once; send it once.", field=name
             )
-        return names.index(name)
-
-    def value(self, index: int) -> Scalar | Container:
-        """Return the value of a member; it is not decoded if it is a container.
-
-        Raises:
-            InvalidRequestError: it is a number out of range.
-
-        """
-        raw = self._values[index]
+        raw = self._values[names.index(name)]
         try:
             return _texts.decode(raw)
         except msgspec.DecodeError:  # no text, as nearly all are that are asked for
@@ -82,16 +72,15 @@ class TopLevel:
         try:
             value: Any = msgspec.json.decode(raw)
         except msgspec.DecodeError:
-            name = self._names[index]
             raise InvalidRequestError(f"{name!r} is a number out of range.", field=name) from None
         return value  # type: ignore[no-any-return]
 
-    def place(self, index: int) -> tuple[int, int]:
-        """Return where the value of a member stands: `body[begin:end]`."""
+    def place(self, name: str) -> tuple[int, int]:
+        """Return where the value of one of `names` stands: `body[begin:end]`."""
         body = self._body
         end = body.find(b"{") + 1
         begin = end
-        for value in self._values[: index + 1]:
+        for value in self._values[: self.names.index(name) + 1]:
             match = _UP_TO_VALUE.match(body, end)
             assert match is not None  # noqa: S101 (msgspec has read it)
             begin = match.end()
@@ -107,17 +96,18 @@ def values_of(body: bytes, names: Iterable[str]) -> dict[str, Scalar | Container
 
     """
     members = TopLevel(body)
-    found = ((name, members.find(name)) for name in names)
-    return {name: members.value(index) for name, index in found if index is not None}
+    return {name: members.value(name) for name in names if name in members.names}
 
 
-class _Name:
-    """A member's name. No two are equal, so that a repeated one is kept too."""
+class _Name(str):
+    """A member's name. No two are the same key, so that a repeated one is kept too.
 
-    __slots__ = ("text",)
+    Compared with any other text it is that text.
+    """
 
-    def __init__(self, _type: type, text: str) -> None:
-        self.text = text
+    __slots__ = ()
+    __eq__ = object.__eq__
+    __hash__ = object.__hash__
 
 
 _PAIRS = dict[_Name, msgspec.Raw]
@@ -138,20 +128,21 @@ def _pairs(body: bytes) -> dict[_Name, msgspec.Raw]:
     except (msgspec.DecodeError, RecursionError):
         raise InvalidRequestError("The body is not a JSON object, or is nested too deep.") from None
     if len(body) > LONGEST_NAME:
-        _check_size(len(pairs), max((len(name.text) for name in pairs), default=0))
+        _check_size(len(pairs), max(map(len, pairs), default=0))
     return pairs
 
 
-_short = msgspec.json.Decoder(_PAIRS, dec_hook=_Name)
+_short = msgspec.json.Decoder(_PAIRS, dec_hook=str.__new__)
+"""It is called with `_Name` and a text, and is no function of Python: that costs a third less."""
 
 
 def _counting_names() -> Callable[[type, str], _Name]:
     """Return what makes names, and ends the reading after the last that is taken."""
     names = itertools.count(1)
 
-    def named(type_: type, text: str) -> _Name:
+    def named(_type: type, text: str) -> _Name:
         _check_size(next(names), len(text))
-        return _Name(type_, text)
+        return _Name(text)
 
     return named
 
