@@ -25,6 +25,8 @@ _LONGEST_LENGTH = 18
 _END = b"\r\n\r\n"
 _LENGTH = re.compile(rb"\r\ncontent-length: ?(0|[1-9][0-9]{0,17})\r\n", re.IGNORECASE)
 _FIRST = re.compile(rb"HTTP/1\.[01] ([0-9]{3})[ \r]")
+_LENGTH_NAME = b"content-length"
+_TWO_READINGS = re.compile(rb"[\r\n\0]|^[ \t]|[ \t]:")
 _ZERO = ord("0")
 _SECRET = frozenset({b"set-cookie", b"set-cookie2", b"www-authenticate"})
 """Names of headers that may hold what only one client may know."""
@@ -142,17 +144,21 @@ def _cut(data: bytes) -> tuple[bytes, bytes] | None:
 
 
 def _is_plain(before: bytes, after: bytes, parsed: Parsed) -> bool:
-    """Return whether every reader finds in these bytes what the parser found."""
+    """Return whether these are the bytes in which the parser found this, and all readers would."""
     first = _FIRST.match(before)
-    head = before + after
-    lines = head.count(b"\r\n")
+    lines = (before + after)[:-4].split(b"\r\n")
+    fields = [_field(line) for line in lines[1:]]
     return (
         first is not None
-        and int(first[1]) == parsed.status  # else the parser read an interim answer before
+        and int(first[1]) == parsed.status  # else it had read an interim answer before
         and parsed.status not in BODILESS
-        and lines == head.count(b"\r") == head.count(b"\n") == len(parsed.headers) + 3
-        and b"\0" not in head
-        and b"\r\n " not in head
-        and b"\r\n\t" not in head
-        and all(name not in _SECRET for name, _ in parsed.headers)
+        and not any(_TWO_READINGS.search(line) for line in lines)
+        and [name for name, _ in fields].count(_LENGTH_NAME) == 1
+        and [field for field in fields if field[0] != _LENGTH_NAME] == parsed.headers
+        and _SECRET.isdisjoint(name for name, _ in fields)
     )
+
+
+def _field(line: bytes) -> tuple[bytes, bytes]:
+    name, _, value = line.partition(b":")
+    return name.lower(), value.strip(b" ")

@@ -80,10 +80,11 @@ class UpstreamConnection(AnswerParser, asyncio.Protocol):
         """Begin a request with its first bytes. `headless`: HEAD, so the answer has no body."""
         self.state = _REQUESTED
         self._requester = requester
-        self.got_bytes = False
-        self.request_sent = False
-        self._reset(headless=headless)
-        self.write(data)
+        self._headless = headless
+        self._head_bytes = self.status = 0
+        self.got_bytes = self.request_sent = False
+        if self._transport is not None:
+            self._transport.write(data)
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
         """Send more of the request. On a closed connection it is dropped."""
