@@ -14,10 +14,11 @@ import httptools
 
 from parkmeter.errors import ParkmeterError
 from parkmeter.proxy.application_cycle import ApplicationCycle
-from parkmeter.proxy.client_connection import ClientConnection, Reading
+from parkmeter.proxy.client_connection import Reading
 from parkmeter.proxy.client_server import ClientServer
 from parkmeter.proxy.data_plane import DataPlane
 from parkmeter.proxy.front_relay import FrontRelay
+from parkmeter.proxy.known_requests import KnownRequests
 from parkmeter.proxy.parser_within import parser_within
 from parkmeter.proxy.relay import Relay
 from parkmeter.proxy.request_head import Peer, RequestHead
@@ -46,27 +47,23 @@ _AT_ONCE = 4
 with those of other connections."""
 
 
-class GatewayProtocol(ClientConnection):
+class GatewayProtocol(KnownRequests):
     """Reads requests one after the other; the states are drawn at `ClientConnection`."""
 
     def __init__(self, plane: DataPlane, server: ClientServer) -> None:
-        super().__init__(plane.edge.connections, server)
+        super().__init__(plane, server)
         self.parser: Any = httptools.HttpRequestParser(self)
         # What comes behind a last request is dropped, not malformed.
         self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
-        self.url = b""
         self.headers: Fields = []
-        self._plane = plane
         self._peer = Peer("", None, "http")
         self._head_problem: Problem | None = None
         """The fault of a head that was read; nothing is read behind it."""
-        self._length: bytes | None = None
         self._last_head: RequestHead | None = None
         self._read_size = 0
         """Bytes of the present read."""
         self._earlier_size = 0
         """Bytes of the head, of what follows a body, or of what is dropped, in reads before it."""
-        self._heads_begun = 0
         self._body_came = False
         """Of the present read."""
         self._upgrade_declined = False
@@ -86,7 +83,7 @@ class GatewayProtocol(ClientConnection):
         super().connection_lost(exc)
         self.parser = None  # they refer to each other
 
-    def data_received(self, data: bytes) -> None:
+    def _read(self, data: bytes) -> None:
         """Read on; a prompt is notified once of everything that came for it."""
         if self._reading is _STOPPED:
             self._drain(len(data))
