@@ -27,6 +27,12 @@ class KnownRequests(ClientConnection):
         self._heads_begun = 0
         """Of the present read, by the parser."""
 
+    def connection_lost(self, exc: Exception | None) -> None:
+        """See asyncio."""
+        super().connection_lost(exc)
+        if self._memo is not None:
+            self._memo.forget()
+
     def data_received(self, data: bytes) -> None:
         """Begin the request, or have the parser read on."""
         memo = self._memo
