@@ -200,9 +200,9 @@ def _known(data: bytes, request: RequestHead) -> _KnownHead | None:
         return None
     literals, gaps, literal, index = list[bytes](), list[int](), line, 0
     for text in lines:
-        name, _, value = text.partition(b":")
+        name, colon, value = text.partition(b":")
         name, value = name.lower(), value.strip(b" ")
-        if b"\r" in text or b"\n" in text or b"\0" in text:
+        if not colon or b"\r" in text or b"\n" in text or b"\0" in text:
             return None
         gap: int | None = None
         if name == _LENGTH_NAME:
