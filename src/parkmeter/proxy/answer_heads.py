@@ -45,28 +45,24 @@ class Parsed(Protocol):
 class AnswerHead:
     """What follows from one head, whatever its length. An answer with it has a body of that length.
 
-    `begin`: where the digits of its length begin; `size`: bytes from their end to that of the head.
-    `lines`: those for the client; see `answer_head`.
+    `before` and `after`: its bytes on both sides of the digits of the length. `lines`: those for
+    the client; see `answer_head`.
     """
 
     __slots__ = (
-        "_after",
-        "_before",
-        "begin",
+        "after",
+        "before",
         "content_type",
         "document",
         "headers",
         "lines",
         "lines_with_cookies",
-        "size",
         "status",
     )
 
     def __init__(self, before: bytes, after: bytes, parsed: Parsed) -> None:
-        self._before = before
-        self._after = after
-        self.begin = len(before)
-        self.size = len(after)
+        self.before = before
+        self.after = after
         self.status = parsed.status
         self.headers = parsed.headers
         self.content_type = parsed.content_type
@@ -74,19 +70,26 @@ class AnswerHead:
         self.lines = self._lines(cookies=False)
         self.lines_with_cookies = self._lines(cookies=True)
 
-    def end_of_length(self, data: bytes) -> int:
-        """Return where the digits of the length end, if `data` begin with this head; else -1."""
-        begin = self.begin
+    def split(self, data: bytes) -> tuple[bytes, bytes, int] | None:
+        """Return the length that data which begin with this head give their body, and the body.
+
+        The third is the number of bytes still to come. None: they begin with another head, or go on
+        behind the body.
+        """
+        if not data.startswith(self.before):
+            return None
+        begin = len(self.before)
         end = data.find(b"\r", begin, begin + _LONGEST_LENGTH + 1)
-        if (
-            data.startswith(self._before)
-            and data.startswith(self._after, end)
-            and end > begin
-            and data[begin:end].isdigit()
-            and (data[begin] != _ZERO or end == begin + 1)
-        ):
-            return end
-        return -1
+        if not data.startswith(self.after, end):
+            return None
+        length = data[begin:end]
+        body = data[end + len(self.after) :]
+        if length == b"%d" % len(body):  # nearly always
+            return length, body, 0
+        if end <= begin or not length.isdigit() or (length[0] == _ZERO and length != b"0"):
+            return None
+        left = int(length) - len(body)
+        return (length, body, left) if left > 0 else None
 
     def _lines(self, *, cookies: bool) -> bytes:
         return answer_head(self.status, self.headers, cookies=cookies, document=self.document)

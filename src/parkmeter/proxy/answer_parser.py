@@ -121,27 +121,22 @@ class AnswerParser:
         `data`: the first that came in answer to the request.
         """
         head = self._last_head
-        end = -1 if head is None else head.end_of_length(data)
-        if end < 0:
+        found = None if head is None else head.split(data)
+        if found is None:
             head = heads.find(data)
-            end = -1 if head is None else head.end_of_length(data)
-        if head is None or end < 0 or self._headless:
-            return False
-        length = data[head.begin : end]
-        body = data[end + head.size :]
-        left = int(length) - len(body)
-        if left < 0:
+            found = None if head is None else head.split(data)
+        if head is None or found is None or self._headless:
             return False
         heads.misses = 0
         self._last_head = self.known = head
-        self.status, self.headers, self.length = head.status, head.headers, length
+        self.length, body, self._left = found
+        self.status, self.headers = head.status, head.headers
         self.content_type, self.document = head.content_type, head.document
         self._close_delimited = False
+        self._keep_alive = True
         if body:
             self._pieces.append(body)
-        self._left = left
-        self._keep_alive = True
-        self.state = _ANSWERING if left else _DONE
+        self.state = _ANSWERING if self._left else _DONE
         return True
 
     def _known_body(self, data: bytes) -> None:

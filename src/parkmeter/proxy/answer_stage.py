@@ -97,7 +97,7 @@ class AnswerStage:
             if self._reader is not None and data:
                 self._reader.feed(data)
             if done:
-                self._end_answer(connection)
+                self._end_answer(connection.status)
             else:
                 self._client.timer.restart(self._timeouts.idle_seconds)
         except Exception as error:  # noqa: BLE001 (the client gets every error as a problem)
@@ -154,11 +154,9 @@ class AnswerStage:
         self.keep_alive = False  # it ends where its connection ends
         return lines + more + _LAST_LINES
 
-    def _end_answer(self, connection: UpstreamConnection) -> None:
-        now = perf_counter()
-        self._traffic.answered(
-            connection.status, self._head_at - self._admitted_at, now - self._admitted_at
-        )
+    def _end_answer(self, status: int) -> None:
+        since = self._admitted_at
+        self._traffic.answered(status, self._head_at - since, perf_counter() - since)
         try:
             self._release()
         finally:

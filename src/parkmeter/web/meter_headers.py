@@ -36,11 +36,9 @@ class MeterStamp:
         """Return `meter_header_lines`, where no `wait` was applied."""
         if view is not self._view or not self._after < now <= self._until:
             left, expires_at = _standing(view, now)
-            lines = _lines(left, expires_at, None)
-            if expires_at is None:
-                return lines
-            self._view, self._lines = view, lines
-            self._until = expires_at - timedelta(seconds=left)
+            self._lines = _lines(left, expires_at, None)
+            self._view = view
+            self._until = (expires_at or now) - timedelta(seconds=left)
             self._after = self._until - _SECOND
         return self._lines
 
