@@ -30,8 +30,6 @@ class Exchange(AnswerStage):
     """The stages of a `Relay` from READING to ANSWERING. Implements `Requester`.
 
     All fields are set by `Relay`, in one call for each request.
-
-    `response_complete` and `keep_alive` are attributes that uvicorn expects of a request.
     """
 
     __slots__ = (

@@ -4,9 +4,8 @@ A read that is one such request as a whole begins here; every other one is read 
 may not know how a head is read or compared.
 """
 
-from typing import Any
-
 from parkmeter.proxy.client_connection import ClientConnection, Reading
+from parkmeter.proxy.client_server import ClientServer
 from parkmeter.proxy.data_plane import DataPlane
 from parkmeter.proxy.front_relay import FrontRelay
 from parkmeter.proxy.head_memo import HeadMemo
@@ -18,8 +17,9 @@ _BETWEEN, _BODY = Reading.BETWEEN, Reading.BODY
 class KnownRequests(ClientConnection):
     """A connection that looks at each read first; `GatewayProtocol` has the parser."""
 
-    def __init__(self, plane: DataPlane, *arguments: Any, **named: Any) -> None:
-        super().__init__(plane.edge.connections, *arguments, **named)
+    def __init__(self, plane: DataPlane, server: ClientServer) -> None:
+        super().__init__(plane.edge.connections, server)
+        self.url = b""
         self._plane = plane
         self._memo = HeadMemo() if plane.memo else None
         self._length: bytes | None = None
@@ -61,7 +61,7 @@ class KnownRequests(ClientConnection):
         self._length = b"%d" % len(body)
         self._reading = _BODY
         relay = (FrontRelay if target.front else Relay)(plane, self, request, target, self._length)
-        self.cycle: Any = relay
+        self.cycle = relay
         self._active = relay
         relay.begin()
         if self._reading is _BODY:  # else the connection has ended
