@@ -5,7 +5,6 @@ every byte, pauses, ends, limits in force, counts. Two of them that differ in on
 compared; nothing here knows which.
 """
 
-import copy
 import logging
 import re
 from collections.abc import Callable, Mapping
@@ -13,16 +12,13 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
-from functools import cache
 from typing import Any, NamedTuple
-
-import uvicorn
-from uvicorn.server import ServerState
 
 from parkmeter.core.meter import Status
 from parkmeter.core.status import View
 from parkmeter.core.tokens import Scope, Token, digest_of
 from parkmeter.proxy.client_protocol import protocol_for
+from parkmeter.proxy.client_server import ClientServer
 from parkmeter.proxy.data_plane import DataPlane
 from parkmeter.proxy.gate import LocalGate
 from parkmeter.proxy.upstream_pool import UpstreamPool
@@ -109,9 +105,9 @@ class MemoryPlane:
             self.plane.serve(_Protocols(self.clients))
             for name in NAMES:
                 self.show(name)
-        self._config = copy.copy(_config())
-        self._config.loaded_app = self.application
-        self._state = ServerState()
+        speak: Any = protocol_for(self.plane)
+        self._speak = speak
+        self._server = ClientServer(speak, self.application, keep_alive_seconds=5)
 
     def now(self) -> datetime:
         return NOON + timedelta(seconds=self.loop.time())
@@ -157,8 +153,8 @@ class MemoryPlane:
         edge = self.plane.edge
         return (
             last,
+            len(self._server.tasks),
             traffic,
-            self._state.total_requests,
             edge.refused_tokens.total,
             (len(edge.connections), edge.connections.strangers),
             self.log,
@@ -185,12 +181,7 @@ class MemoryPlane:
             wire = None
         if wire is None:
             wire = self.clients[number] = Wire(self.loop, ("127.0.0.1", 50000 + number))
-            protocol: Any = protocol_for(self.plane)
-            wire.attach(
-                protocol(
-                    config=self._config, server_state=self._state, app_state={}, _loop=self.loop
-                )
-            )
+            wire.attach(self._speak(self._server))
         return wire
 
     def server(self) -> Wire | None:
@@ -258,7 +249,8 @@ class _Application:
             message = await receive()
             call.append(message.get("body", message["type"]))
             more = message.get("more_body", False)
-        await send({"type": "http.response.start", "status": 404, "headers": []})
+        headers = [(b"content-length", b"4")]
+        await send({"type": "http.response.start", "status": 404, "headers": headers})
         await send({"type": "http.response.body", "body": b"none"})
 
 
@@ -275,24 +267,6 @@ class LogTo(logging.Handler):
 
 
 LOGGED = LogTo()
-
-
-@cache
-def _config() -> uvicorn.Config:
-    config = uvicorn.Config(
-        _Application(),
-        http="httptools",
-        ws="none",
-        lifespan="off",
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        date_header=False,
-        proxy_headers=False,
-        interface="asgi3",
-    )
-    config.load()
-    return config
 
 
 # ── What happens ────────────────────────────────────────────────────────────────────────────────

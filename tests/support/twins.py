@@ -68,7 +68,7 @@ class Twins:
     def end(self) -> Difference | None:
         """Return where their counts differ, if they do."""
         one, other = self._one.end(), self._other.end()
-        self.left = sum(map(sum, one[0].counts))
+        self.left = sum(map(sum, one[0].counts)) + one[1]
         return None if one == other else Difference(None, one, other)
 
     @property
@@ -103,7 +103,7 @@ def check_scene(make: Make, scene: Generator[Deed, Seen, None]) -> int:
         deeds, found = smallest(make, twins.deeds, found)
         pytest.fail(_report(deeds, found))
     assert twins.faults == []
-    assert twins.left == 0, "requests in flight without a client"
+    assert twins.left == 0, "requests that go on without a client"
     return len(twins.deeds)
 
 
