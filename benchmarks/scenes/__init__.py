@@ -4,6 +4,7 @@ ALL = (
     "prompts",
     "streams",
     "v1",
+    "fairness",
     "closes",
     "start",
     "command_line",
