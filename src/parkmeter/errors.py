@@ -213,8 +213,8 @@ class ScopeMissingError(ParkmeterError):
         wanted = "" if scope == "status" else f" --scope {scope}"
         wanted += f" --endpoint {endpoint}" if endpoint else ""
         super().__init__(
-            f"The scope '{scope}' is needed{where}. A holder of the scope 'admin' makes a token that "
-            f"has it: parkmeter token create NAME{wanted}",
+            f"The scope '{scope}' is needed{where}. A holder of the scope 'admin' makes a token "
+            f"that has it: parkmeter token create NAME{wanted}",
             scope=str(scope),
         )
 
