@@ -75,8 +75,8 @@ class KnownRequests(ClientConnection):
         self.url, self.headers, self._length = request.url, request.fields, length
         self._earlier_size = 0
         self._reading = _BODY
-        relay = (FrontRelay if target.front else Relay)(plane, self, request, target, length)
-        self.cycle = self._active = relay
+        kind = FrontRelay if target.front else Relay
+        self.cycle = self._active = relay = kind(plane, self, request, target, left + len(body))
         relay.begin()
         if self._reading is not _BODY:
             return True  # the connection has ended
