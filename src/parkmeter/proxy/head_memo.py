@@ -62,7 +62,8 @@ _NOT_KEPT = frozenset(
     }
 )
 
-_CONNECTIONS = ([], [b"keep-alive"])
+_CONNECTIONS: tuple[list[bytes], ...] = ([], [b"keep-alive"])
+"""What the fields `Connection` may say."""
 
 _TRACING = frozenset(
     {
