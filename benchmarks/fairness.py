@@ -160,7 +160,10 @@ async def _measured(pid: int, port: int, crowd: int, seconds: float, drive: Driv
             for request, pause in (
                 (("POST", "/flan", _ADMIN, Question().body), PROMPT_PAUSE),
                 (("GET", "/endpoints/flan-t5", _ADMIN), STATUS_PAUSE),
-                (("POST", "/endpoints/flan-t5/top-ups", _ADMIN, b'{"minutes": 0.02}'), TOP_UP_PAUSE),
+                (
+                    ("POST", "/endpoints/flan-t5/top-ups", _ADMIN, b'{"minutes": 0.02}'),
+                    TOP_UP_PAUSE,
+                ),
             )
         ),
         _ejects(port, end),

@@ -143,7 +143,7 @@ class ClientConnection(HttpToolsProtocol):
     @property
     def active(self) -> bool:
         """See `Connection`."""
-        return self._active is not None
+        return self._active is not None or bool(self.pipeline)
 
     @property
     def ends_at(self) -> float:
@@ -208,7 +208,7 @@ class ClientConnection(HttpToolsProtocol):
             self.timer.restart(self.LINGER_SECONDS)
         elif self.pipeline:
             # Not at once: a thousand may wait behind one another.
-            self.loop.call_soon(self._begin_next)
+            self._await_turn()
         elif self._last_problem is not None:
             self._send_problem(self._last_problem)
         else:
@@ -250,6 +250,10 @@ class ClientConnection(HttpToolsProtocol):
             cycle.client_sent()
         else:
             self._start_asgi_task(cycle, app)
+
+    def _await_turn(self) -> None:
+        """Have the oldest request in the pipeline begun when it is its turn."""
+        raise NotImplementedError
 
     def _read_behind(self) -> None:
         """Read what came behind the requests that waited."""

@@ -258,14 +258,20 @@ class GatewayProtocol(ClientConnection):
             relay.keep_alive = False
         waits = self._busy or self.flow.write_paused
         self.cycle = relay
-        if waits or self._heads_begun > _AT_ONCE:
+        if waits or self._heads_begun > _AT_ONCE or not self._plane.turns.take():
             self.flow.pause_reading()
             self.pipeline.appendleft((relay, self.app))
             if not waits:
-                self.loop.call_soon(self._begin_next)
+                self._plane.recognize(request.authorization, self.cached_token)
+                self.timer.restart(self.HEAD_SECONDS)
+                self._await_turn()
         else:
             self._active = relay
             relay.begin()
+
+    def _await_turn(self) -> None:
+        token = self.cached_token.token
+        self._plane.turns.wait("" if token is None else token.id, self._begin_next)
 
     def _pass_to_application(self, request: RequestHead) -> None:
         """Let uvicorn read the head again, and go on as it does."""

@@ -19,6 +19,7 @@ from parkmeter.proxy.held_bytes import HeldBytes
 from parkmeter.proxy.model_lister import ModelLister
 from parkmeter.proxy.request_head import RequestHead
 from parkmeter.proxy.traffic import TrafficByEndpoint
+from parkmeter.proxy.turns import Turns
 from parkmeter.proxy.upstream_pool import UpstreamPool
 from parkmeter.proxy.waker import WakeAttempt, Waker
 from parkmeter.web.auth import CachedToken, TokenBook
@@ -56,6 +57,7 @@ class DataPlane:
         self.traffic = TrafficByEndpoint()
         self.edge = edge or Edge()
         self.usual_starts: Mapping[str, timedelta] = {} if usual_starts is None else usual_starts
+        self.turns = Turns()
         self.held_bytes = HeldBytes()
         self.given_ids = GivenIds()
         self._learned = LearnedIds()
