@@ -3,11 +3,13 @@
 python -m benchmarks.data_plane.gateway PORT UPSTREAM_PORT
 """
 
+import asyncio
+import socket
 import sys
 from datetime import UTC, datetime, timedelta
 from importlib.metadata import version
 
-import uvicorn
+import uvloop
 
 from benchmarks.data_plane.peer import Ground, Peer, Program
 from benchmarks.data_plane.questions import TOKEN
@@ -15,6 +17,7 @@ from parkmeter.core.meter import Status
 from parkmeter.core.status import View
 from parkmeter.core.tokens import Token, digest_of
 from parkmeter.proxy.client_protocol import protocol_for
+from parkmeter.proxy.client_server import ClientServer
 from parkmeter.proxy.data_plane import DataPlane
 from parkmeter.proxy.gate import LocalGate
 from parkmeter.web.asgi import Receive, Scope, Send
@@ -54,20 +57,13 @@ def _serve(port: int, upstream: int) -> None:
     async def nobody(_scope: Scope, _receive: Receive, _send: Send) -> None:
         raise AssertionError("a prompt came to the application")
 
-    config = uvicorn.Config(
-        nobody,
-        port=port,
-        loop="uvloop",
-        http=protocol_for(plane),
-        ws="none",
-        lifespan="off",
-        access_log=False,
-        log_level="warning",
-        proxy_headers=False,
-        server_header=False,
-        date_header=False,
-    )
-    uvicorn.Server(config).run()
+    async def serve() -> None:
+        server = ClientServer(protocol_for(plane), nobody)
+        await server.listen(socket.create_server(("127.0.0.1", port)))
+        await asyncio.Event().wait()
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(serve())
 
 
 if __name__ == "__main__":

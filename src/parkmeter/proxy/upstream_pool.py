@@ -11,7 +11,9 @@ from time import monotonic
 from urllib.parse import urlsplit
 
 from parkmeter.errors import UpstreamError
-from parkmeter.proxy.upstream_connection import State, UpstreamConnection
+from parkmeter.proxy.answer_heads import AnswerHeads
+from parkmeter.proxy.answer_parser import State
+from parkmeter.proxy.upstream_connection import UpstreamConnection
 
 IDLE_SECONDS = 4.0
 """Shorter than the 5 s after which uvicorn (vLLM) and llama.cpp close an idle connection: where the
@@ -51,7 +53,8 @@ class UpstreamPool:
     """Lends connections, the most recently used first. For one event loop.
 
     At most `idle_limit` connections per address are kept for another request, for about
-    `idle_seconds`. `opened` counts the connections ever opened.
+    `idle_seconds`. `opened` counts the connections ever opened. `heads`: heads of
+    answers that are known; None has every byte of connections that are opened from then on parsed.
     """
 
     def __init__(self, *, idle_limit: int = IDLE_LIMIT, idle_seconds: float = IDLE_SECONDS) -> None:
@@ -60,6 +63,7 @@ class UpstreamPool:
         self._idle: dict[bytes, deque[UpstreamConnection]] = {}
         self._sweeper: asyncio.TimerHandle | None = None
         self.opened = 0
+        self.heads: AnswerHeads | None = AnswerHeads()
 
     def reuse(self, address: Address) -> UpstreamConnection | None:
         """Return an idle connection to this address that is still usable, or None."""
@@ -82,7 +86,7 @@ class UpstreamPool:
 
         """
         loop = asyncio.get_running_loop()
-        connection = UpstreamConnection()
+        connection = UpstreamConnection(self.heads)
         try:
             await loop.create_connection(lambda: connection, address.host, address.port)
         except asyncio.CancelledError:
