@@ -38,8 +38,8 @@ class ClientServer:
     """Serves one application, and prompts as `speak` makes its connections. One event loop.
 
     `keep_alive_seconds`: the time between two requests of one connection; longer than load
-    balancers keep theirs. `connections`: the open ones. `turns`: of prompts that are ready at once. `tasks`: the application's requests under
-    way, also those whose client has left.
+    balancers keep theirs. `connections`: the open ones. `tasks`: the application's requests under
+    way, also those whose client has left. `turns`: those of prompts that are ready at once.
     """
 
     def __init__(
@@ -62,9 +62,7 @@ class ClientServer:
         """Accept connections from now on; the socket is closed by `close`."""
         loop = asyncio.get_running_loop()
         for one in (listener, *(listener.dup() for _ in range(_LISTENERS - 1))):
-            server = await loop.create_server(
-                lambda: self._speak(self), sock=one, backlog=_BACKLOG
-            )
+            server = await loop.create_server(lambda: self._speak(self), sock=one, backlog=_BACKLOG)
             self._listening.append(server)
 
     def hurry(self) -> None:
