@@ -78,7 +78,7 @@ class _Stub(asyncio.Protocol):
 
 async def _serve(ports: list[int]) -> None:
     loop = asyncio.get_running_loop()
-    servers = [await loop.create_server(_Stub, "127.0.0.1", port, backlog=1024) for port in ports]
+    servers = [await loop.create_server(_Stub, "127.0.0.1", port) for port in ports]
     await asyncio.gather(*(server.serve_forever() for server in servers))
 
 
