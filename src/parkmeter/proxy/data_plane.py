@@ -120,12 +120,11 @@ class DataPlane:
             TokenMissingError, TokenRefusedError: there is none that is valid.
 
         """
-        now, edition = self.now(), self.book.edition
-        token = cached.token
+        edition, token = self.book.edition, cached.token
         if token is None or cached.header != header or cached.edition is not edition:
-            token = self.book.check(header.decode("latin-1"), now)
+            token = self.book.check(header.decode("latin-1"), self.now())
             cached.remember(header, edition, token)
-        elif not token.alive(now):
+        elif token.expires_at is not None and not token.alive(self.now()):
             raise TokenRefusedError
         return token
 
