@@ -43,8 +43,9 @@ def test_a_request_with_a_known_head_is_found_whatever_its_length():
     for size in (0, 1, 2, 9, 10, 99_999):
         found = memo.find(request(*FIELDS, body=b"x" * size), EDITION)
         assert found is not None
-        head, body = found
-        assert (head.url, head.authorization, body) == (b"/flan", b"Bearer t-invoke", b"x" * size)
+        head, length, body, left = found
+        assert (length, body, left) == (b"%d" % size, b"x" * size, 0)
+        assert (head.url, head.authorization) == (b"/flan", b"Bearer t-invoke")
         assert head.fields == read(request(*FIELDS)).fields
 
 
@@ -57,7 +58,7 @@ def test_the_length_may_stand_anywhere_in_the_head():
 
 @pytest.mark.parametrize(
     "length",
-    [b"02", b"+2", b"-2", b"2 ", b" 2", b"2,2", b"0x2", b"2_0", b"", b"1", b"3", b"2\t", b"\xb2"],
+    [b"02", b"+2", b"-2", b"2 ", b" 2", b"2,2", b"0x2", b"2_0", b"", b"0", b"1", b"2\t", b"\xb2"],
 )
 def test_a_length_that_is_not_written_as_we_write_it_goes_to_the_parser(length):
     memo = memo_of(request(*FIELDS))
@@ -66,13 +67,30 @@ def test_a_length_that_is_not_written_as_we_write_it_goes_to_the_parser(length):
     assert memo.find(request(*FIELDS), EDITION) is not None
 
 
-def test_a_read_that_is_not_one_whole_request_goes_to_the_parser():
+def test_a_head_in_pieces_and_a_read_with_more_behind_its_body_go_to_the_parser():
     data = request(*FIELDS, body=b'{"a": 1}')
     memo = memo_of(data)
-    for cut in range(len(data)):
+    for cut in range(data.index(b"{")):
         assert memo.find(data[:cut], EDITION) is None
     for behind in (b"\r\n", b"x", data):
         assert memo.find(data + behind, EDITION) is None
+
+
+def test_the_body_may_be_still_to_come():
+    data = request(*FIELDS, body=b'{"a": 1}')
+    begin = data.index(b"{")
+    for memo in (memo_of(data), memo_of(data[:begin]), memo_of(data[:-1])):
+        for cut in range(begin, len(data)):
+            found = memo.find(data[:cut], EDITION)
+            assert found is not None
+            assert found[1:] == (b"8", data[begin:cut], len(data) - cut)
+
+
+def test_a_length_of_too_many_digits_goes_to_the_parser():
+    head = request(*FIELDS, body=b"").replace(b"Length: 0", b"Length: 1" + b"0" * 17)
+    memo = memo_of(head)
+    assert memo.find(head, EDITION) is not None
+    assert memo.find(head.replace(b"Length: 1", b"Length: 10"), EDITION) is None
 
 
 def test_a_head_that_differs_in_any_byte_goes_to_the_parser():
@@ -80,15 +98,18 @@ def test_a_head_that_differs_in_any_byte_goes_to_the_parser():
     memo = memo_of(data)
     for at in range(len(data) - 2):
         for other in (b"\0", b" ", b"\r", b"\n", b":", b"9", bytes([data[at] ^ 0x20])):
-            if data[at : at + 1] != other:
+            number = data[at : at + 3] == b"2\r\n" and other.isdigit()
+            if data[at : at + 1] != other and not number:
                 assert memo.find(data[:at] + other + data[at + 1 :], EDITION) is None
 
 
 @pytest.mark.parametrize(
     "field",
     [
-        b"Connection: keep-alive",
         b"Connection: close",
+        b"Connection: keep-alive, x",
+        b"Connection: keep-alive\r\nConnection: keep-alive",
+        b"Connection: x\r\nConnection: keep-alive",
         b"Expect: 100-continue",
         b"HTTP2-Settings: AAMA",
         b"Keep-Alive: timeout=5",
@@ -133,6 +154,10 @@ def test_only_an_ordinary_post_is_kept(line):
     assert len(memo) == 0
 
 
+def test_a_client_may_say_that_it_keeps_its_connection():
+    assert len(memo_of(request(*FIELDS, b"Connection: Keep-Alive"))) == 1
+
+
 def test_a_head_without_a_length_is_not_kept():
     assert len(memo_of(b"\r\n".join([LINE, *FIELDS, b"", b""]))) == 0
 
@@ -153,7 +178,7 @@ def test_a_traced_request_is_found_with_what_it_says_itself():
     memo = memo_of(request(*FIELDS, TRACE, b"X-Request-ID: 1"))
     found = memo.find(request(*FIELDS, b"traceparent: 00-other-01", b"X-Request-ID: 2"), EDITION)
     assert found is not None
-    head, _ = found
+    head = found[0]
     assert head.fields[-2:] == [(b"traceparent", b"00-other-01"), (b"x-request-id", b"2")]
     assert head.named[b"x-request-id"] == b"2"
     sent = head.head_for(b"/invocations", b"server")

@@ -3,14 +3,16 @@
 import asyncio
 from dataclasses import replace
 from datetime import timedelta
+from itertools import pairwise
 from typing import Any
 
+import openai
 import pytest
 
 from parkmeter.core.meter import Status
 from parkmeter.web.headers import OwnHeaders
 from parkmeter.web.public_address import PublicAddress
-from parkmeter.web.routes import Limits, Routes
+from parkmeter.web.routes import Limits, Routes, Timeouts
 from tests.support.gateway_at_work import (
     NOON,
     Client,
@@ -66,7 +68,7 @@ async def known(meter: Gateway, prompt: bytes = PROMPT) -> tuple[Client, Counted
     client = await meter.client()
     await client.send(prompt)
     await client.reply()
-    (connection,) = (one for one in meter.connections if one.cycle is not None)
+    connection = meter.connections[-1]
     connection.parser = parser = CountedParser(connection.parser)
     return client, parser
 
@@ -100,11 +102,11 @@ async def test_without_a_memo_every_byte_is_parsed():
 
 
 @on_both_loops
-async def test_a_known_prompt_in_two_reads_or_with_another_behind_it_is_parsed():
+async def test_a_known_prompt_whose_head_is_in_two_reads_or_has_another_behind_it_is_parsed():
     model_script = RecordingModel()
     async with upstream(model_script) as model, gateway(model.address) as meter:
         client, parser = await known(meter)
-        for cut in (1, 20, PROMPT.index(b"\r\n\r\n") + 2, len(PROMPT) - len(BODY), len(PROMPT) - 1):
+        for cut in (1, 20, 30, len(PROMPT) - len(BODY) - 3, len(PROMPT) - len(BODY) - 1):
             await client.send(PROMPT[:cut])
             await asyncio.sleep(0.005)
             await client.send(PROMPT[cut:])
@@ -116,6 +118,54 @@ async def test_a_known_prompt_in_two_reads_or_with_another_behind_it_is_parsed()
         assert (await client.reply()).status == 200
         assert parser.fed == PROMPT * 8
         assert {body for _, body in model_script.got} == {BODY}
+
+
+@on_both_loops
+async def test_the_body_of_a_known_prompt_is_counted_as_it_comes():
+    model_script = RecordingModel()
+    async with upstream(model_script) as model, gateway(model.address) as meter:
+        client, parser = await known(meter)
+        begin = len(PROMPT) - len(BODY)
+        for cuts in ((begin,), (begin + 1,), (begin, begin + 5, len(PROMPT) - 1)):
+            for left, right in pairwise((0, *cuts, len(PROMPT))):
+                await client.send(PROMPT[left:right])
+                await asyncio.sleep(0.005)
+            assert (await client.reply()).status == 200
+        assert parser.fed == b""
+        await client.send(PROMPT[:begin])
+        await asyncio.sleep(0.005)
+        await client.send(BODY + PROMPT[:20])
+        assert (await client.reply()).status == 200
+        await client.send(PROMPT[20:])
+        assert (await client.reply()).status == 200
+        assert parser.fed == PROMPT
+        assert {body for _, body in model_script.got} == {BODY}
+
+
+@on_both_loops
+async def test_a_known_prompt_whose_body_does_not_come_is_a_408():
+    hurry = Timeouts(upload_seconds=0.1)
+    async with upstream(answering(OK)) as model, gateway(model.address, timeouts=hurry) as meter:
+        for sent in (PROMPT[: -len(BODY)], PROMPT[:-1]):
+            client, _ = await known(meter)
+            await client.send(sent)
+            reply = await client.reply()
+            assert (reply.status, reply.fields["connection"]) == (408, "close")
+            await client.send(b"x" * 100)  # read and dropped
+            assert await client.reader.read() == b""
+
+
+@on_both_loops
+async def test_a_known_prompt_that_is_refused_before_its_body_ends_its_connection():
+    async with upstream(answering(OK)) as model, gateway(model.address) as meter:
+        client, parser = await known(meter)
+        meter.show(Status.RUNNING, model.address, minutes=-1)
+        await client.send(PROMPT[: -len(BODY)])
+        reply = await client.reply()
+        assert (reply.status, reply.fields["connection"]) == (402, "close")
+        await client.send(BODY)
+        assert await client.reader.read() == b""
+        assert parser.fed == b""
 
 
 @on_both_loops
@@ -154,6 +204,23 @@ async def test_nonsense_behind_a_known_prompt_is_answered_in_the_dialect_of_its_
         await client.send(b"nonsense\r\n\r\n")
         reply = await client.reply()
         assert (reply.status, "error" in reply.json) == (400, True)
+
+
+@on_both_loops
+async def test_the_client_of_openai_is_parsed_once():
+    chat = b'{"id": "c", "object": "chat.completion", "created": 1, "model": "m", "choices": []}'
+    answer = OK.replace(b"Length: 2\r\n\r\n{}", b"Length: %d\r\n\r\n%b" % (len(chat), chat))
+    models = {"models": ("flan-t5",)}
+    async with upstream(answering(answer)) as model, gateway(model.address, **models) as meter:
+        base = f"http://127.0.0.1:{meter.port}/v1"
+        async with openai.AsyncOpenAI(base_url=base, api_key="t-invoke") as client:
+            for number in range(3):
+                said: Any = [{"role": "user", "content": "x" * number}]
+                await client.chat.completions.create(model="flan-t5", messages=said)
+                (connection,) = meter.connections
+                if not number:
+                    connection.parser = parser = CountedParser(connection.parser)
+        assert parser.fed == b""
 
 
 # ── What may change ──────────────────────────────────────────────────────────────────────────────
@@ -279,3 +346,24 @@ async def test_a_connection_that_has_ended_knows_no_head():
         assert len(connection._memo) == 1
         client.leave()
         await until(lambda: not len(connection._memo))
+
+
+@on_both_loops
+async def test_a_known_request_below_v1_goes_where_its_body_says():
+    head = HEAD.replace(b"/flan", b"/v1/chat/completions")
+    bodies = [b'{"model": "%b"}' % name for name in (b"flan-t5", b"other", b"none", b"flan-t5")]
+    script = RecordingModel()
+    async with upstream(script) as model, gateway(model.address, models=("flan-t5",)) as meter:
+        meter.show(name="other", minutes=-1)
+        client, parser = await known(meter, head % len(bodies[0]) + bodies[0])
+        for in_two in (False, True):
+            seen = []
+            for body in bodies:
+                await client.send(head % len(body) + (b"" if in_two else body))
+                if in_two:
+                    await asyncio.sleep(0.005)
+                    await client.send(body)
+                seen.append((await client.reply()).status)
+            assert seen == [200, 402, 404, 200]
+        assert parser.fed == b""
+        assert {body for _, body in script.got} == {bodies[0]}

@@ -23,7 +23,7 @@ from parkmeter.proxy.parser_within import parser_within
 from parkmeter.proxy.relay import Relay
 from parkmeter.proxy.request_head import Peer, RequestHead
 from parkmeter.web.dialect import dialect_at
-from parkmeter.web.headers import HEAD_LIMIT, Fields, wants_upgrade
+from parkmeter.web.headers import HEAD_LIMIT, wants_upgrade
 from parkmeter.web.problems import Problem, problem_of
 from parkmeter.web.refusals import Refusal, head_stalled, head_too_large, malformed
 from parkmeter.web.routes import Target
@@ -55,15 +55,12 @@ class GatewayProtocol(KnownRequests):
         self.parser: Any = httptools.HttpRequestParser(self)
         # What comes behind a last request is dropped, not malformed.
         self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
-        self.headers: Fields = []
         self._peer = Peer("", None, "http")
         self._head_problem: Problem | None = None
         """The fault of a head that was read; nothing is read behind it."""
         self._last_head: RequestHead | None = None
         self._read_size = 0
         """Bytes of the present read."""
-        self._earlier_size = 0
-        """Bytes of the head, of what follows a body, or of what is dropped, in reads before it."""
         self._body_came = False
         """Of the present read."""
         self._upgrade_declined = False
@@ -261,7 +258,10 @@ class GatewayProtocol(KnownRequests):
             self.parser.should_upgrade() and not self._upgrade_declined
         ):
             relay.keep_alive = False
-        self._take_turn(relay, at_once=self._heads_begun <= _AT_ONCE)
+        at_once = self._heads_begun <= _AT_ONCE and self._server.turns.take()
+        if not at_once:  # the turns are those of its token
+            self._plane.recognize(request.authorization, self.cached_token)
+        self._take_turn(relay, at_once=at_once)
 
     def _pass_to_application(self, request: RequestHead) -> None:
         plane = self._plane
