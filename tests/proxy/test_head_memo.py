@@ -106,8 +106,10 @@ def test_a_head_that_differs_in_any_byte_goes_to_the_parser():
 @pytest.mark.parametrize(
     "field",
     [
-        b"Connection: keep-alive",
         b"Connection: close",
+        b"Connection: keep-alive, x",
+        b"Connection: keep-alive\r\nConnection: keep-alive",
+        b"Connection: x\r\nConnection: keep-alive",
         b"Expect: 100-continue",
         b"HTTP2-Settings: AAMA",
         b"Keep-Alive: timeout=5",
@@ -150,6 +152,10 @@ def test_only_an_ordinary_post_is_kept(line):
     head = read(request(*FIELDS, line=line.strip().replace(b"  ", b" ")))
     memo.learn(data, head)
     assert len(memo) == 0
+
+
+def test_a_client_may_say_that_it_keeps_its_connection():
+    assert len(memo_of(request(*FIELDS, b"Connection: Keep-Alive"))) == 1
 
 
 def test_a_head_without_a_length_is_not_kept():

@@ -14,7 +14,8 @@ The rules, and why each holds:
    one; a bare CR or LF, NUL, a folded line, blanks before a colon, a trailer are read in two ways.
 4. *Only after their token was accepted*, so a stranger cannot have us keep or compare anything.
 5. *Only POST with HTTP/1.1, exactly one Content-Length, and none of `_NOT_KEPT`*: these fields
-   change how a request is framed, or what is done before its body comes.
+   change how a request is framed, or what is done before its body comes. `Connection: keep-alive`,
+   which most Python clients send, changes nothing.
 6. *The length has to be written as we would write it*, so `070`, `+70` and all that two readers
    could take for different numbers goes to the parser. So does a head in pieces, and a read with
    more than its body behind it. The body may be still to come, as many clients send it: then its
@@ -49,7 +50,6 @@ _LONGEST_LENGTH = 19
 
 _NOT_KEPT = frozenset(
     {
-        b"connection",
         b"expect",
         b"http2-settings",
         b"keep-alive",
@@ -61,6 +61,9 @@ _NOT_KEPT = frozenset(
         b"upgrade",
     }
 )
+
+_CONNECTIONS: tuple[list[bytes], ...] = ([], [b"keep-alive"])
+"""What the fields `Connection` may say."""
 
 _TRACING = frozenset(
     {
@@ -133,6 +136,9 @@ class HeadMemo:
             return
         self._tries += 1
         if not _NOT_KEPT.isdisjoint(request.named):
+            return
+        options = [value.lower() for name, value in request.fields if name == b"connection"]
+        if options not in _CONNECTIONS:
             return
         known = _known(data, request)
         if known is not None:
