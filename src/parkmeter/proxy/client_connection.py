@@ -220,12 +220,16 @@ class ClientConnection(asyncio.Protocol):
         """True while a request that was read is not answered."""
         return self.cycle is not None and not self.cycle.response_complete
 
-    def _take_turn(self, request: ClientRequest, *, at_once: bool) -> None:
-        """Begin a request that was read, or queue it; `at_once`: in this round of the loop."""
+    def _take_turn(self, request: ClientRequest, *, at_once: bool, whole: bool = False) -> None:
+        """Begin a request that was read, or queue it; `at_once`: in this round of the loop.
+
+        `whole`: nothing of it is still to be read.
+        """
         waits = self._busy or self.flow.write_paused
         self.cycle = request
         if waits or not at_once:
-            self.flow.pause_reading()
+            if waits or not whole:
+                self.flow.pause_reading()
             self.pipeline.appendleft(request)
             if not waits:
                 self.timer.restart(self.HEAD_SECONDS)
