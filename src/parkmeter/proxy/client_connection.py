@@ -250,9 +250,10 @@ class ClientConnection(asyncio.Protocol):
         request.client_sent()
 
     def _await_turn(self) -> None:
-        """Have the oldest request in the pipeline begun when it is its token's turn."""
+        """Have the oldest request in the pipeline begun when it is its token's or peer's turn."""
         token = self.cached_token.token
-        self._server.turns.wait("" if token is None else token.id, self._begin_next)
+        holder = self.address if token is None else token.id
+        self._server.turns.wait(holder, self._begin_next)
 
     def _read_behind(self) -> None:
         """Read what came behind the requests that waited."""

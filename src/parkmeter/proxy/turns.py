@@ -1,8 +1,8 @@
-"""Turns: which prompts begin in one round of the event loop, and which in a later one.
+"""Turns: which requests begin in one round of the event loop, and which in a later one.
 
-A token with hundreds of connections has hundreds of prompts ready at once. Begun in one round, they
-keep everything else waiting for as long as all of them take: other tokens' prompts, answers on
-their way, an eject. It may not know requests.
+A token with hundreds of connections has hundreds of requests ready at once. Begun in one round,
+they keep everything else waiting for as long as all of them take: other tokens' prompts, answers on
+their way, an eject. It may not know what a request is.
 """
 
 import asyncio
@@ -10,15 +10,15 @@ from collections import deque
 from collections.abc import Callable
 
 AT_ONCE = 16
-"""Prompts begun in one round; half a millisecond of work. Fewer would cost a busy gateway more
-polls of the system."""
+"""Requests begun in one round; of prompts, half a millisecond of work. Fewer would cost a busy
+gateway more polls of the system."""
 
 
 class Turns:
-    """Counts the prompts that begin; those over the number wait, and holders take turns.
+    """Counts the requests that begin; those over the number wait, and holders take turns.
 
-    A holder (a token) that comes with one prompt begins it in the next round, however many wait of
-    another one. Ask `take` for each prompt that is ready; if it says no, `wait`. For one event
+    A holder (a token) that comes with one request begins it in the next round, however many wait of
+    another one. Ask `take` for each request that is ready; if it says no, `wait`. For one event
     loop.
     """
 
@@ -33,7 +33,7 @@ class Turns:
         self._scheduled = False
 
     def take(self) -> bool:
-        """Return whether a prompt may begin now."""
+        """Return whether a request may begin now."""
         self._left -= 1
         if self._left >= self._low:
             return True
@@ -41,7 +41,7 @@ class Turns:
         return self._left >= 0
 
     def wait(self, holder: str, begin: Callable[[], None]) -> None:
-        """Have `begin` called in a later round, when it is the turn of the holder's oldest prompt.
+        """Have `begin` called in a later round, when it is the turn of the holder's oldest.
 
         It is called even if there is nothing to begin any more.
         """
