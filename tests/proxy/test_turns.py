@@ -183,6 +183,11 @@ class Line:
         head = f"POST /flan HTTP/1.1\r\nHost: gateway.test\r\nAuthorization: t-{self.token}\r\n"
         self.end.data_received(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
 
+    def look(self) -> None:
+        """Have a control request arrive now."""
+        head = f"GET /control HTTP/1.1\r\nHost: gateway.test\r\nAuthorization: t-{self.token}\r\n"
+        self.end.data_received(head.encode() + b"\r\n")
+
     async def status(self) -> int:
         return (await self.client.reply()).status
 
@@ -203,6 +208,22 @@ async def test_another_tokens_prompt_begins_after_at_most_two_rounds_of_a_crowds
         assert crowd.answered.index("bob") <= AT_ONCE + 1
         assert [await one.status() for one in many] == [402] * CROWD
         assert len(crowd.answered) == CROWD + 1
+
+
+@on_uvloop
+async def test_control_requests_take_turns_as_well():
+    async with crowded() as crowd:
+        many = await crowd.connect("invoke", CROWD)
+        (other, third) = await crowd.connect("bob", 1) + await crowd.connect("ada", 1)
+        for one in many:
+            one.look()
+        other.ask()
+        third.look()
+        assert sum(one.end.active for one in many if not one.end.pipeline) == AT_ONCE
+        assert (await other.status(), await third.status()) == (402, 404)
+        assert crowd.answered.index("bob") <= 2 * AT_ONCE
+        assert crowd.answered.index("ada") <= 2 * AT_ONCE
+        assert [await one.status() for one in many] == [404] * CROWD
 
 
 @on_uvloop

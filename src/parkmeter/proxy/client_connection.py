@@ -220,12 +220,16 @@ class ClientConnection(asyncio.Protocol):
         """True while a request that was read is not answered."""
         return self.cycle is not None and not self.cycle.response_complete
 
-    def _take_turn(self, request: ClientRequest, *, at_once: bool) -> None:
-        """Begin a request that was read, or queue it; `at_once`: in this round of the loop."""
+    def _take_turn(self, request: ClientRequest, *, at_once: bool, whole: bool = False) -> None:
+        """Begin a request that was read, or queue it; `at_once`: in this round of the loop.
+
+        `whole`: nothing of it is still to be read.
+        """
         waits = self._busy or self.flow.write_paused
         self.cycle = request
         if waits or not at_once:
-            self.flow.pause_reading()
+            if waits or not whole:
+                self.flow.pause_reading()
             self.pipeline.appendleft(request)
             if not waits:
                 self.timer.restart(self.HEAD_SECONDS)
@@ -246,9 +250,10 @@ class ClientConnection(asyncio.Protocol):
         request.client_sent()
 
     def _await_turn(self) -> None:
-        """Have the oldest request in the pipeline begun when it is its token's turn."""
+        """Have the oldest request in the pipeline begun when it is its token's or peer's turn."""
         token = self.cached_token.token
-        self._server.turns.wait("" if token is None else token.id, self._begin_next)
+        holder = self.address if token is None else token.id
+        self._server.turns.wait(holder, self._begin_next)
 
     def _read_behind(self) -> None:
         """Read what came behind the requests that waited."""

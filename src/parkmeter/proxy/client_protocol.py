@@ -281,7 +281,7 @@ class GatewayProtocol(KnownRequests):
         cycle = ApplicationCycle(self._server, self, request, self._length, self.client)
         if not self.parser.should_keep_alive():
             cycle.keep_alive = False
-        self._take_turn(cycle, at_once=True)
+        self._take_turn(cycle, at_once=self._server.turns.take())
 
     def _limit(self, seconds: float) -> None:
         """Limit the client's time, if it is its turn: nothing is being answered."""

@@ -39,7 +39,7 @@ class ClientServer:
 
     `keep_alive_seconds`: the time between two requests of one connection; longer than load
     balancers keep theirs. `connections`: the open ones. `tasks`: the application's requests under
-    way, also those whose client has left. `turns`: those of prompts that are ready at once.
+    way, also those whose client has left. `turns`: those of requests that are ready at once.
     """
 
     def __init__(

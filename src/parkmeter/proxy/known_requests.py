@@ -81,7 +81,7 @@ class KnownRequests(ClientConnection):
             self.cycle = self._active = relay
             relay.begin()
         else:
-            self._take_turn(relay, at_once=False)
+            self._take_turn(relay, at_once=False, whole=not left)
         if self._reading is not _BODY:
             return True  # the connection has ended
         if not left:

@@ -1,40 +1,39 @@
-"""Turns: which prompts begin in one round of the event loop, and which in a later one.
+"""Turns: which requests begin in one round of the event loop, and which in a later one.
 
-A token with hundreds of connections has hundreds of prompts ready at once. Begun in one round, they
-keep everything else waiting for as long as all of them take: other tokens' prompts, answers on
-their way, an eject. It may not know requests.
+A token with hundreds of connections has hundreds of requests ready at once. Begun in one round,
+they keep everything else waiting for as long as all of them take: other tokens' prompts, answers on
+their way, an eject. It may not know what a request is.
 """
 
 import asyncio
+from collections import deque
 from collections.abc import Callable
-from sys import maxsize
 
-from parkmeter.proxy.waiting_line import WaitingLine
-
-AT_ONCE = 64
-"""Prompts begun in one round; about 2 ms of work. More than most gateways ever have ready at once,
-and a round of fewer would cost a crowd more polls of the system."""
+AT_ONCE = 16
+"""Requests begun in one round; of prompts, half a millisecond of work. Fewer would cost a busy
+gateway more polls of the system."""
 
 
 class Turns:
-    """Counts the prompts that begin; those over the number wait, and holders take turns.
+    """Counts the requests that begin; those over the number wait, and holders take turns.
 
-    A holder (a token) that comes with one prompt begins it in the next round, however many wait of
-    another one. Ask `take` for each prompt that is ready; if it says no, `wait`. For one event
+    A holder (a token) that comes with one request begins it in the next round, however many wait of
+    another one. Ask `take` for each request that is ready; if it says no, `wait`. For one event
     loop.
     """
 
-    __slots__ = ("_at_once", "_left", "_line", "_low", "_scheduled")
+    __slots__ = ("_at_once", "_left", "_lines", "_low", "_scheduled")
 
     def __init__(self, at_once: int = AT_ONCE) -> None:
         self._at_once = self._left = at_once
         self._low = at_once // 2
-        """The end of the round is of interest only from here on; nothing tells it for nothing."""
-        self._line = WaitingLine()
+        """Only from here on the end of the round is looked for: to be called then costs a poll."""
+        self._lines: dict[str, deque[Callable[[], None]]] = {}
+        """By holder, in the order of their turns."""
         self._scheduled = False
 
     def take(self) -> bool:
-        """Return whether a prompt may begin now."""
+        """Return whether a request may begin now."""
         self._left -= 1
         if self._left >= self._low:
             return True
@@ -42,11 +41,14 @@ class Turns:
         return self._left >= 0
 
     def wait(self, holder: str, begin: Callable[[], None]) -> None:
-        """Have `begin` called in a later round, when it is the turn of the holder's oldest prompt.
+        """Have `begin` called in a later round, when it is the turn of the holder's oldest.
 
         It is called even if there is nothing to begin any more.
         """
-        self._line.add(holder, maxsize, begin)
+        line = self._lines.get(holder)
+        if line is None:
+            line = self._lines[holder] = deque()
+        line.append(begin)
         self._schedule()
 
     def _schedule(self) -> None:
@@ -56,17 +58,18 @@ class Turns:
 
     def _next_round(self) -> None:
         """Count again, and begin those that wait first: one of each holder after the other."""
-        line = self._line
+        lines = self._lines
         self._scheduled = False
         self._left = self._at_once
         try:
-            while self._left and (waiter := line.pop_next(_anyone)) is not None:
+            while lines and self._left:
                 self._left -= 1
-                waiter.changed()
+                holder = next(iter(lines))
+                line = lines.pop(holder)
+                begin = line.popleft()
+                if line:
+                    lines[holder] = line  # behind the others
+                begin()
         finally:
-            if line:
+            if lines:
                 self._schedule()
-
-
-def _anyone(_holder: str) -> bool:
-    return True
