@@ -85,7 +85,12 @@ ANSWERS = {
     "a page": Head(b"HTTP/1.1 200 OK", (LENGTH, b"Content-Type: text/html")),
     "a refusal": Head(b"HTTP/1.1 422 Unprocessable", (b"Content-Type:application/json", LENGTH)),
 }
-"""Answers as model servers repeat them; `STREAMS` those of unknown length."""
+BODILESS = {
+    "nothing": Head(b"HTTP/1.1 204 No Content", (b"Content-Type: text/plain", LENGTH)),
+    "the same": Head(b"HTTP/1.1 304 Not Modified", (LENGTH, b"ETag: x")),
+}
+"""Answers as model servers repeat them; `BODILESS` those without a body, `STREAMS` those of
+unknown length."""
 
 STREAMS = {
     "events": Head(
@@ -293,9 +298,12 @@ class Mutator:
         return replace(head, lines=tuple(lines))
 
     def near(self, head: Head) -> Head:
-        """Return a head that differs in one value, or in how one line is written."""
+        """Return a head that differs in one value or line, or in how one line is written."""
         lines = list(head.lines)
-        self._rng.choice((_value, _value, _length, _space, _recase))(self._rng, lines)
+        if self._rng.random() < 0.5:
+            lines.insert(self._rng.randrange(len(lines) + 1), self._line())
+        else:
+            self._rng.choice((_value, _value, _length, _space, _recase))(self._rng, lines)
         return replace(head, lines=tuple(lines))
 
     def _line(self) -> bytes:

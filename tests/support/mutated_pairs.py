@@ -6,6 +6,7 @@ on a new connection where the old one has ended. All follows from the random num
 """
 
 import gzip
+import re
 from collections.abc import Generator, Sequence
 from itertools import pairwise
 from random import Random
@@ -13,6 +14,7 @@ from random import Random
 from tests.support.memory_plane import CHANGES, Deed, Seen, What
 from tests.support.mutated_heads import (
     ANSWERS,
+    BODILESS,
     INTERIM,
     LINES_ANSWERED,
     LINES_ASKED,
@@ -30,6 +32,9 @@ Scene = Generator[Deed, Seen, None]
 _USAGE = b'"usage":{"prompt_tokens":%d,"completion_tokens":%d}'
 _PAUSES = (0.0004, 0.3, 0.7, 1.0, 1.5, 3.0, 4.5, 5.5, 11.0, 21.0, 31.0, 41.0)
 _LARGE = b"x" * 100_000
+_CHUNK = re.compile(rb"\r\n(?=[0-9A-Fa-f]+[^\r\n]*\r\n)")
+_SHAPES = (b"%x", b"%X", b"00%x", b"%x;a=b", b'%x;c="d"', b"%x ")
+_LAST = (b"0\r\n\r\n",) * 4 + (b"0;z\r\n\r\n", b"000\r\nX-Shown: no\r\n\r\n")
 
 
 def pairs(rng: Random, count: int) -> Scene:
@@ -68,6 +73,7 @@ class _Pairs:
         self._answered = Mutator(rng, LINES_ANSWERED, STARTS_ANSWERED)
         self._prompt = PROMPTS["short"]
         self._answer = ANSWERS["short"]
+        self._interim = b""
 
     # ── Plain prompts ───────────────────────────────────────────────────────────────────────────
 
@@ -95,22 +101,26 @@ class _Pairs:
         """Play a changed pair once or a few times; return how often."""
         rng = self.rng
         asked, answered = self._prompt, self._answer
-        which = rng.random()
-        near = which < 0.35
-        if near:
-            asked, answered = rng.choice(
-                (
-                    (self._asked.near(asked), answered),
-                    (self._asked.near(asked), answered),
-                    (asked, self._answered.near(answered)),
-                )
-            )
-        if which > 0.25:
+        known = (*ANSWERS.values(), *BODILESS.values(), *[answered] * 6)
+        kind = rng.random()
+        near = kind < 0.45
+        if kind < 0.2:
+            asked = self._asked.near(asked)
+        elif near:
+            answered = self._answered.near(rng.choice(known))
+        elif kind < 0.7:
             asked = self._asked.some(asked)
-        if which > 0.7:
-            kinds = (*ANSWERS.values(), *STREAMS.values(), *[answered] * 8)
-            answered = self._answered.some(rng.choice(kinds))
-        times = rng.choice((1, 1, 2, 2, 3))
+        elif kind < 0.8:
+            asked, answered = self._asked.some(asked), self._answered.some(rng.choice(known))
+        elif kind < 0.95:
+            answered = rng.choice((*STREAMS.values(), *[STREAMS["events"]] * 3))
+            if rng.random() < 0.5:
+                answered = self._answered.some(answered)
+        else:
+            yield from self._stalled()
+            return 1
+        self._interim = rng.choice(INTERIM) * rng.randint(1, 2) if rng.random() < 0.1 else b""
+        times = rng.choice((1, 2, 2, 3))
         for _ in range(times):
             yield from self._near(asked, answered) if near else self._pair(asked, answered)
             if rng.random() < 0.6 and not (yield from self.plain()):
@@ -120,9 +130,24 @@ class _Pairs:
                 else:
                     yield from self.plain()
                     yield from self.plain()
-            if rng.random() < 0.2:
+            if rng.random() < 0.15:
                 asked = self._asked.near(asked)
+        self._interim = b""
         return times
+
+    def _stalled(self) -> Scene:
+        """Play prompts whose client takes nothing of their answers for a time."""
+        yield self._deed(What.STALL)
+        for size in (self.rng.choice((40_000, 80_000)), 70_000, 2):
+            body = self._body()
+            yield self._send(self._prompt.of(len(body), self.rng) + body)
+            yield Deed(What.ANSWER, self._answer.of(size, self.rng) + _LARGE[:size])
+            if self.rng.random() < 0.2:
+                yield Deed(What.PASS, self.rng.choice(_PAUSES))
+        yield self._deed(What.TAKE)
+        yield Deed(What.ANSWER, self._answer.of(2, self.rng) + b"{}")
+        yield self._deed(What.RENEW)
+        yield from self.plain()
 
     def change(self) -> Scene:
         """Change something that is in force, perhaps in the midst of a prompt."""
@@ -153,7 +178,8 @@ class _Pairs:
         """Play a request and its answer, both whole or cut at once behind or in the head."""
         body, answer = self._body(), self._answer_body()
         yield from self._each(What.SEND, asked.of(len(body), self.rng) + body)
-        yield from self._each(What.ANSWER, answered.of(len(answer), self.rng) + answer)
+        head = self._interim + answered.of(len(answer), self.rng)
+        yield from self._each(What.ANSWER, head + (b"" if _is_bodiless(answered) else answer))
 
     def _each(self, what: What, data: bytes) -> Scene:
         at = len(data)
@@ -191,6 +217,9 @@ class _Pairs:
         if rng.random() < 0.25:
             at = rng.randrange(len(deeds) + 1)
             deeds[at:at] = self._incident(1)
+        if rng.random() < 0.1 and len(deeds) > 2:  # it breaks off
+            end = rng.choice((What.SERVER_FINISH, What.SERVER_RESET, What.RESET, What.PASS))
+            deeds[-1:] = [self._deed(end, rng.choice(_PAUSES))]
         if answered.lines and not any(b"ength" in line for line in answered.lines):
             deeds.append(Deed(What.SERVER_FINISH))
         reached = rng.random() < 0.03  # a server may send without being asked
@@ -240,14 +269,15 @@ class _Pairs:
         body = self._answer_body()
         if any(b"event-stream" in line for line in head.lines):
             body = self._events()
+        elif rng.random() < 0.1:
+            body = b"5\r\nhello\r\n" * 3  # a body that is like chunks
         if any(b"gzip" in line for line in head.lines) and rng.random() < 0.7:
             body = gzip.compress(body, mtime=0)
-        interim = rng.choice(INTERIM) * rng.randint(1, 2) if rng.random() < 0.07 else b""
         if any(line[:26].lower() == b"transfer-encoding: chunked" for line in head.lines):
             data = head.of(len(body), self.rng) + self._chunked(body)
         else:
             wrong = rng.choice((0,) * 14 + (1, -1, 5)) if body else 0
-            if head.start[9:12] in {b"204", b"304"} and rng.random() < 0.7:
+            if _is_bodiless(head) and rng.random() < 0.7:
                 body = b""
             data = head.of(len(body) + wrong, self.rng) + body
         if rng.random() < 0.06:
@@ -256,7 +286,7 @@ class _Pairs:
             data += rng.choice(
                 (b"\r\n", b"x", b"HTTP/1.1 200 OK\r\nX: ", self._answer.of(0, self.rng))
             )
-        return interim + data
+        return self._interim + data
 
     # ── Bytes ───────────────────────────────────────────────────────────────────────────────────
 
@@ -294,34 +324,24 @@ class _Pairs:
 
     def _chunked(self, body: bytes) -> bytes:
         rng = self.rng
+        shapes = _SHAPES if rng.random() < 0.4 else _SHAPES[:1]
+        most = min(len(body), 9000) if rng.random() < 0.7 else 30
         written = []
         while body:
-            size = (
-                rng.randint(1, max(1, len(body))) if len(body) < 3000 else rng.choice((900, 9000))
-            )
+            size = rng.randint(min(most, 1 + len(body) // 60), most)
             piece, body = body[:size], body[size:]
-            shape = rng.choice(
-                (b"%x", b"%x", b"%x", b"%X", b"00%x", b"%x;a=b", b'%x;c="d"', b"%x ")
-            )
-            written.append(
-                shape.replace(b"%x", b"%x" % len(piece)).replace(b"%X", b"%X" % len(piece))
-            )
-            written.append(b"\r\n" + piece + b"\r\n")
-        end = (
-            b"0\r\n\r\n",
-            b"0\r\n\r\n",
-            b"0\r\n\r\n",
-            b"0;z\r\n\r\n",
-            b"000\r\nX-Shown: no\r\n\r\n",
-        )
-        return b"".join([*written, rng.choice(end)])
+            line = rng.choice(shapes).replace(b"%x", b"%x" % len(piece))
+            written += line.replace(b"%X", b"%X" % len(piece)), b"\r\n", piece, b"\r\n"
+        return b"".join([*written, rng.choice(_LAST)])
 
     def _cut(self, what: What, data: bytes, *, first: bool = True) -> list[Deed]:
         """Return its pieces: most often it is whole."""
         rng = self.rng
         kind = rng.random()
         cuts: Sequence[int] = ()
-        if kind < 0.6:
+        if b"hunked" in data[:4000] and rng.random() < 0.5:
+            cuts = [found.end() for found in _CHUNK.finditer(data)]
+        elif kind < 0.6:
             pass
         elif kind < 0.7:
             cuts = [data.find(b"\r\n\r\n") + rng.choice((4, 4, 4, 3, 2, 5))]
@@ -331,7 +351,7 @@ class _Pairs:
             cuts = range(1, len(data))
         edges = [0, *cuts, len(data)]
         pieces = [data[a:b] for a, b in pairwise(edges) if a < b]
-        paused = first and rng.random() < 0.05
+        paused = first and rng.random() < (0.3 if len(cuts) > 1 else 0.05)
         deeds = []
         for piece in pieces:
             deeds.append(self._deed(what, piece))
@@ -344,3 +364,7 @@ class _Pairs:
 
     def _deed(self, what: What, value: object = None) -> Deed:
         return Deed(what, value, self.client)
+
+
+def _is_bodiless(head: Head) -> bool:
+    return head.start[9:12] in {b"204", b"304"}
