@@ -37,9 +37,8 @@ def from_system(name: str, *version: str) -> Program:
     """
     path = shutil.which(name, path=os.pathsep.join((os.environ.get("PATH", ""), *_SERVERS)))
     if path is None:
-        raise UnavailableError(f"it is not installed (apt-get install {name})")
-    done = _run([path, *version])
-    found = re.search(r"\d+\.\d[\w.+~-]*", done)
+        raise UnavailableError(f"{name} is not installed (apt-get install {name})")
+    found = re.search(r"\d+\.\d[\w.+~-]*", _run([path, *version]) if version else "")
     return Program(path, found[0] if found else "unknown")
 
 

@@ -33,7 +33,7 @@ def run(scene: str, effort: Effort) -> Outcome:
     )
 
 
-def _in_a_process(scene: str, effort: Effort) -> tuple[Measured, float | None, str]:
+def _in_a_process(scene: str, effort: Effort) -> tuple[Measured, float, str]:
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe(duplex=False)
     process = context.Process(target=_measure, args=(theirs, scene, effort), name=scene)
@@ -42,10 +42,10 @@ def _in_a_process(scene: str, effort: Effort) -> tuple[Measured, float | None, s
     nothing = Measured(())
     try:
         if not ours.poll(MOST_SECONDS):
-            return nothing, None, f"it was not over after {MOST_SECONDS:.0f} s"
-        answer: tuple[Measured, float | None, str] = ours.recv()
+            return nothing, 0.0, f"it was not over after {MOST_SECONDS:.0f} s"
+        answer: tuple[Measured, float, str] = ours.recv()
     except EOFError:
-        return nothing, None, "its process has ended"
+        return nothing, 0.0, "its process has ended"
     else:
         return answer
     finally:

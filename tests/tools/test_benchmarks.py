@@ -13,7 +13,7 @@ from benchmarks.promises import Promise, Verdict, judge
 
 QUICK = Effort(quick=True)
 FOLDER = Path(benchmarks.__file__).parent
-NEEDS_WRK = {"prompts", "v1", "closes", "compare", "fairness"}
+NEEDS_WRK = {"prompts", "v1", "exactness", "compare", "fairness", "streams_beside_prompts"}
 NGINX_HERE = shutil.which("nginx") is not None
 INSTALLED = ("Envoy", "LiteLLM")
 
