@@ -1,7 +1,6 @@
 """What is measured side by side: gateways behind one interface, and one window of load on one.
 
-A window has the processor time of the gateway and how busy both cores were: where the gateway's
-own core idles, the load was the limit, and requests a second say nothing of the gateway.
+Where the gateway's core idles in a window, the load was its limit.
 """
 
 import statistics

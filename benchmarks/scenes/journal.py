@@ -85,11 +85,9 @@ def _ms(call: Callable[[], object]) -> float:
 
 
 def _forget(path: Path) -> None:
-    """Have the system drop what it holds of the file in memory, where it can be asked to."""
-    if hasattr(os, "posix_fadvise"):
-        file = os.open(path, os.O_RDONLY)
-        os.posix_fadvise(file, 0, 0, os.POSIX_FADV_DONTNEED)
-        os.close(file)
+    """Have the system drop what it holds of the file in memory."""
+    with path.open("rb") as file:
+        os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
 
 
 @contextmanager
