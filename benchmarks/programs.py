@@ -13,8 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 _INSTALL_SECONDS = 300
-_SERVERS = ("/usr/local/sbin", "/usr/sbin", "/sbin")
-"""Folders of servers, which are not always on the PATH of a person."""
+_SERVERS = ("/usr/local/sbin", "/usr/sbin", "/sbin")  # not always on the PATH of a person
 
 
 class UnavailableError(Exception):

@@ -1,5 +1,6 @@
 """Runs one scene in a process of its own, so that none disturbs the next; never raises."""
 
+import ast
 import importlib
 import multiprocessing
 import os
@@ -8,7 +9,9 @@ import sys
 import time
 import traceback
 from multiprocessing.connection import Connection
+from pathlib import Path
 
+from benchmarks import scenes
 from benchmarks.figures import Effort, Measured, Outcome
 from benchmarks.machine import OthersMeter
 
@@ -17,20 +20,13 @@ MOST_SECONDS = 420.0
 
 def run(scene: str, effort: Effort) -> Outcome:
     """Return what the scene measured, or why it did not."""
-    module = importlib.import_module(f"benchmarks.scenes.{scene}")
-    title, _, method = (module.__doc__ or scene).strip().partition("\n")
+    source = (Path(scenes.__file__).with_name(f"{scene}.py")).read_text(encoding="utf-8")
+    title, _, method = (ast.get_docstring(ast.parse(source)) or scene).partition("\n")
+    title, method = title.rstrip("."), " ".join(method.split())
     load, began = os.getloadavg()[0], time.monotonic()
     measured, others, failure = _in_a_process(scene, effort)
-    return Outcome(
-        scene,
-        title.rstrip("."),
-        " ".join(method.split()),
-        time.monotonic() - began,
-        load,
-        others,
-        measured,
-        failure,
-    )
+    took = time.monotonic() - began
+    return Outcome(scene, title, method, took, load, others, measured, failure)
 
 
 def _in_a_process(scene: str, effort: Effort) -> tuple[Measured, float, str]:
