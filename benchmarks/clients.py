@@ -8,7 +8,7 @@ import selectors
 import socket
 import time
 from collections.abc import Callable, Iterable
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 
 from benchmarks.requests import TOKEN
@@ -45,7 +45,7 @@ class Client:
     def __init__(self, port: int) -> None:
         self.socket = socket.create_connection(("127.0.0.1", port), timeout=_PATIENCE)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self._received = b""
+        self.received = b""
         self._began = self._first = 0.0
 
     def ask(self, message: bytes) -> Answer:
@@ -61,15 +61,15 @@ class Client:
 
     def send(self, message: bytes) -> None:
         """Send a request."""
-        self._received, self._first, self._began = b"", 0.0, time.perf_counter()
+        self.received, self._first, self._began = b"", 0.0, time.perf_counter()
         self.socket.sendall(message)
 
     def receive(self) -> Answer | None:
         """Read once; return the answer if it is whole."""
         more = self.socket.recv(1 << 20)
         now = time.perf_counter()
-        self._received += more
-        head, end, body = self._received.partition(b"\r\n\r\n")
+        self.received += more
+        head, end, body = self.received.partition(b"\r\n\r\n")
         if not more or (end and not head.startswith(b"HTTP/1.1 2")):
             raise RefusedError(f"{head[:300]!r} {body[:300]!r}")
         if body and not self._first:
@@ -88,11 +88,8 @@ class Client:
 
 def ask(port: int, message: bytes) -> Answer:
     """Ask once, on a connection of its own, as a command line does."""
-    client = Client(port)
-    try:
+    with closing(Client(port)) as client:
         return client.ask(message)
-    finally:
-        client.close()
 
 
 def closed_loop(
@@ -109,11 +106,11 @@ def closed_loop(
         RefusedError: When an answer is no success, or not as `check` wants it.
     """
     answers: list[Answer] = []
-    with ExitStack() as closing, selectors.DefaultSelector() as ready:
+    with ExitStack() as stack, selectors.DefaultSelector() as ready:
         under_way = 0
         for message in messages:
             client = Client(port)
-            closing.callback(client.close)
+            stack.callback(client.close)
             ready.register(client.socket, selectors.EVENT_READ, (client, message))
             client.send(message)
             under_way += 1

@@ -6,7 +6,7 @@ Pure: nothing here measures or prints.
 import random
 import statistics
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 
 _RESAMPLES = 2000
@@ -97,9 +97,9 @@ class Outcome:
     seconds: float
     load: float
     """The load average of the minute before."""
-    others: float | None
-    """Share of all cores that other programs took meanwhile; None where it is unknown."""
-    measured: Measured = field(default_factory=lambda: Measured(()))
+    others: float
+    """Share of all cores that other programs took meanwhile."""
+    measured: Measured
     failure: str = ""
 
 

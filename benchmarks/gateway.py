@@ -2,6 +2,7 @@
 
 import json
 import os
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -36,12 +37,8 @@ class Gateway:
     process: Process
     port: int
     state: Path
-    token: str = TOKEN
-
-    @property
-    def pid(self) -> int:
-        """Its process."""
-        return self.process.pid
+    started: float
+    """Seconds from the command to its first accepted connection."""
 
     def cpu(self) -> Cpu:
         """Return the processor time of its process; leashes and model servers are others."""
@@ -49,7 +46,8 @@ class Gateway:
 
     def memory(self) -> int:
         """Return its resident bytes."""
-        return self.process.memory()
+        pages = int(Path(f"/proc/{self.process.pid}/statm").read_text(encoding="ascii").split()[1])
+        return pages * os.sysconf("SC_PAGE_SIZE")
 
     def ask(self, method: str, path: str, document: object = None) -> Any:
         """Ask the control plane once, on a connection of its own; return the JSON.
@@ -57,7 +55,7 @@ class Gateway:
         Raises:
             RefusedError: When the answer is no success.
         """
-        return json.loads(ask(self.port, request(method, path, document, token=self.token)).body)
+        return json.loads(ask(self.port, request(method, path, document)).body)
 
     def serve(self, name: str, minutes: float = 30) -> None:
         """Put time on an endpoint and wait until it is running."""
@@ -92,13 +90,14 @@ def gateway(
         environment = {"PARKMETER_BOOTSTRAP_TOKEN": TOKEN}
         if source is not None:
             environment["PYTHONPATH"] = os.pathsep.join((str(source), str(ROOT)))
+        began = time.perf_counter()
         with running(command, core, environment, patience=30) as process:
             client = state / "client.json"
             wait_until(client.exists, process)
             port = urlsplit(json.loads(client.read_text(encoding="utf-8"))["url"]).port
             assert port is not None
             wait_until(lambda: listens(port), process)
-            yield Gateway(process, port, state)
+            yield Gateway(process, port, state, time.perf_counter() - began)
 
 
 def endpoint(name: str, command: Sequence[str] = (), **settings: object) -> str:

@@ -2,6 +2,7 @@
 
 import os
 import platform
+import re
 import resource
 import subprocess
 from dataclasses import dataclass
@@ -16,22 +17,23 @@ def described() -> str:
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     system = f"{platform.system()} {platform.release()}"
     cores = f"{os.cpu_count()} cores, {memory:.0f} GiB"
-    return f"{_processor()}, {cores}; {system}; Python {platform.python_version()}"
+    models = re.findall(r"model name\s*: (.+)", Path("/proc/cpuinfo").read_text(encoding="utf-8"))
+    processor = models[0] if models else platform.machine()
+    return f"{processor}, {cores}; {system}; Python {platform.python_version()}"
 
 
 def revision() -> str:
     """Return the commit, and whether files were changed since."""
-
-    def git(*arguments: str) -> str:
-        return subprocess.check_output(
-            ["git", *arguments], cwd=ROOT, text=True, stderr=subprocess.DEVNULL
-        ).strip()
-
-    try:
-        changed = " with changes" if git("status", "--porcelain", "--untracked-files=no") else ""
-        return git("rev-parse", "--short=10", "HEAD") + changed
-    except (OSError, subprocess.CalledProcessError):
-        return "unknown"
+    describe = [
+        "git",
+        "describe",
+        "--always",
+        "--exclude=*",
+        "--abbrev=10",
+        "--dirty= with changes",
+    ]
+    done = subprocess.run(describe, cwd=ROOT, capture_output=True, text=True, check=False)
+    return done.stdout.strip() or "unknown"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,18 +49,16 @@ class CoreTime:
         return (self.busy - earlier.busy) / passed if passed else 0.0
 
 
-def core_time(core: int | None = None) -> CoreTime | None:
-    """Return the time of one core, or of all; None where the system does not count it."""
+def core_time(core: int | None = None) -> CoreTime:
+    """Return the time of one core, or of all; nothing where the system does not count it."""
     wanted = "cpu" if core is None else f"cpu{core}"
     try:
         lines = Path("/proc/stat").read_text(encoding="ascii").splitlines()
     except OSError:
-        return None
-    fields = next((line.split() for line in lines if line.split()[0] == wanted), None)
-    if fields is None:
-        return None
+        return CoreTime(0.0, 0.0)
+    fields = next((line.split() for line in lines if line.split()[0] == wanted), [])
     ticks = [int(field) / _TICKS for field in fields[1:9]]
-    return CoreTime(sum(ticks) - ticks[3] - ticks[4], sum(ticks))
+    return CoreTime(sum(ticks) - sum(ticks[3:5]), sum(ticks))
 
 
 class OthersMeter:
@@ -68,24 +68,14 @@ class OthersMeter:
         self._all = core_time()
         self._ours = _our_time()
 
-    def share(self) -> float | None:
+    def share(self) -> float:
         """Return it since this was made; children count once they have ended."""
         now = core_time()
-        if now is None or self._all is None or now.all == self._all.all:
-            return None
+        passed = now.all - self._all.all
         ours = _our_time() - self._ours
-        return max(0.0, (now.busy - self._all.busy - ours) / (now.all - self._all.all))
+        return max(0.0, (now.busy - self._all.busy - ours) / passed) if passed else 0.0
 
 
 def _our_time() -> float:
     usages = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
     return sum(usage.ru_utime + usage.ru_stime for usage in usages)
-
-
-def _processor() -> str:
-    try:
-        text = Path("/proc/cpuinfo").read_text(encoding="utf-8")
-    except OSError:
-        return platform.machine()
-    names = (line.partition(":")[2].strip() for line in text.splitlines() if "model name" in line)
-    return next(names, platform.machine())

@@ -53,10 +53,6 @@ class _Fakes(FakeDriver):
         self.addresses = {**self.addresses, spec.name: self.stub}
         super().start(spec, *arguments)
 
-    def stop(self, spec: Spec) -> None:
-        """See `FakeDriver`."""
-        super().stop(spec)
-
 
 if __name__ == "__main__":
     kind, notes, stub_port = sys.argv[1:4]

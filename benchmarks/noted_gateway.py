@@ -1,7 +1,7 @@
 """A gateway whose start and stop calls are written down, and top-ups with their times."""
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -24,7 +24,6 @@ class TopUp:
     """One top-up as it went, in seconds since 1970."""
 
     asked: float
-    answered: float
     closes: float
 
 
@@ -41,15 +40,16 @@ class NotedGateway:
         asked = time.time()
         minutes = {"minutes": seconds / 60}
         answer = self.gateway.ask("POST", f"/endpoints/{name}/top-ups", minutes)
-        return TopUp(asked, time.time(), datetime.fromisoformat(answer["expires_at"]).timestamp())
+        return TopUp(asked, datetime.fromisoformat(answer["expires_at"]).timestamp())
 
     def top_up_all(
         self, given: Sequence[float], clients: int = 1, pause: float = 0.0
     ) -> dict[str, TopUp]:
-        """Put as many seconds on each endpoint, by clients that pause after each answer."""
+        """Put as many seconds on each endpoint, counted from now, by clients that pause."""
+        began = time.time()
 
         def one(name: str, seconds: float) -> TopUp:
-            done = self.top_up(name, seconds)
+            done = self.top_up(name, began + seconds - time.time())
             time.sleep(pause)
             return done
 
@@ -65,6 +65,14 @@ class NotedGateway:
             if happened == what and float(at) >= since:
                 found.setdefault(name, float(at))
         return found
+
+    def until_ended(
+        self, what: str, since: float, asked: Mapping[str, TopUp], patience: float
+    ) -> None:
+        """Wait until that happened to all, but not much longer than their meters run."""
+        give_up = max(one.closes for one in asked.values()) + patience
+        while len(self.first(what, since)) < len(asked) and time.time() < give_up:
+            time.sleep(0.02)
 
 
 @contextmanager
@@ -82,10 +90,3 @@ def noted_gateway(kind: str, count: int, core: int | None = GATEWAY_CORE) -> Ite
         program = ("-m", "benchmarks.noted", kind, str(notes), str(port), "up")
         running = stack.enter_context(gateway(config, core, program))
         yield NotedGateway(running, names, notes)
-
-
-def settled(holds: Callable[[], bool], seconds: float) -> None:
-    """Return once it holds, or after that time."""
-    give_up = time.monotonic() + seconds
-    while not holds() and time.monotonic() < give_up:
-        time.sleep(0.02)

@@ -59,8 +59,7 @@ def _verdict(one: Verdict) -> Iterator[str]:
 
 
 def _around(outcome: Outcome) -> str:
-    others = "unknown" if outcome.others is None else f"{outcome.others:.0%}"
-    return f"load {outcome.load:.1f}, others {others}"
+    return f"load {outcome.load:.1f}, others {outcome.others:.0%}"
 
 
 def _pivot(measured: Measured) -> str:

@@ -28,18 +28,13 @@ class NotStartedError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Cpu:
-    """Processor time in seconds, of the program and of the kernel for it."""
+    """Processor time in seconds: all of it, and the part that the kernel did not take."""
 
+    total: float
     user: float
-    system: float
-
-    @property
-    def total(self) -> float:
-        """Both."""
-        return self.user + self.system
 
     def __sub__(self, earlier: "Cpu") -> "Cpu":
-        return Cpu(self.user - earlier.user, self.system - earlier.system)
+        return Cpu(self.total - earlier.total, self.user - earlier.user)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,15 +49,6 @@ class Process:
         """Return its processor time so far; with `tree` that of its children, too."""
         return cpu_of(self.pid, tree=tree)
 
-    def memory(self) -> int:
-        """Return its resident bytes."""
-        pages = int(Path(f"/proc/{self.pid}/statm").read_text(encoding="ascii").split()[1])
-        return pages * os.sysconf("SC_PAGE_SIZE")
-
-    def kill(self) -> None:
-        """End it as `kill -9` does."""
-        self.popen.kill()
-
     def words(self) -> str:
         """Return the end of what it has printed."""
         file = self.output.fileno()
@@ -71,14 +57,14 @@ class Process:
 
 
 def cpu_of(pid: int, *, tree: bool = False) -> Cpu:
-    """Return the processor time of a process: the sum to the nanosecond, its parts by ticks."""
-    tasks = list(_tasks(pid, tree=tree))
-    exact = sum(int((_words(task / "schedstat") or ["0"])[0]) for task in tasks) / 1e9
-    parts = [_stat(task) for task in tasks]
-    user, system = (sum(part[which] for part in parts) for which in (0, 1))
-    if not exact or not user + system:
-        return Cpu(user, system)
-    return Cpu(exact * user / (user + system), exact * system / (user + system))
+    """Return the processor time of a process: all to the nanosecond, its user part by ticks."""
+    total = user = 0.0
+    for task in _tasks(pid, tree=tree):
+        exact, stat = _words(task / "schedstat"), _words(task / "stat")
+        ticks = [int(field) / _TICKS for field in stat[-39:-37]]  # the name before may hold blanks
+        total += int(exact[0]) / 1e9 if exact else sum(ticks)
+        user += ticks[0] if ticks else 0.0
+    return Cpu(total, user)
 
 
 @contextmanager
@@ -170,17 +156,9 @@ def _tasks(pid: int, *, tree: bool) -> Iterator[Path]:
                 yield from _tasks(int(child), tree=True)
 
 
-def _stat(task: Path) -> tuple[float, float]:
-    """Return user and system seconds; the name before them may hold blanks."""
-    try:
-        fields = (task / "stat").read_text(encoding="utf-8").rpartition(") ")[2].split()
-    except OSError:  # the thread has just ended
-        return 0.0, 0.0
-    return int(fields[11]) / _TICKS, int(fields[12]) / _TICKS
-
-
 def _words(file: Path) -> list[str]:
+    """Return the words of a file; none if its thread has just ended."""
     try:
-        return file.read_text(encoding="ascii").split()
+        return file.read_text(encoding="utf-8").split()
     except OSError:
         return []

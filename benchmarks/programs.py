@@ -13,8 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 _INSTALL_SECONDS = 300
-_SERVERS = ("/usr/local/sbin", "/usr/sbin", "/sbin")
-"""Folders of servers, which are not always on the PATH of a person."""
+_SERVERS = ("/usr/local/sbin", "/usr/sbin", "/sbin")  # not always on the PATH of a person
 
 
 class UnavailableError(Exception):
@@ -37,9 +36,8 @@ def from_system(name: str, *version: str) -> Program:
     """
     path = shutil.which(name, path=os.pathsep.join((os.environ.get("PATH", ""), *_SERVERS)))
     if path is None:
-        raise UnavailableError(f"it is not installed (apt-get install {name})")
-    done = _run([path, *version])
-    found = re.search(r"\d+\.\d[\w.+~-]*", done)
+        raise UnavailableError(f"{name} is not installed (apt-get install {name})")
+    found = re.search(r"\d+\.\d[\w.+~-]*", _run([path, *version]) if version else "")
     return Program(path, found[0] if found else "unknown")
 
 

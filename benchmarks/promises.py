@@ -22,14 +22,9 @@ class Promise:
 
     def kept(self, figure: Figure) -> bool:
         """Return whether the figure's median is on the right side of the limit."""
-        side, _, limit = self.limit.partition(" ")
-        match side:
-            case "≤":
-                return figure.median <= float(limit)
-            case "≥":
-                return figure.median >= float(limit)
-            case _:
-                raise ValueError(f"{self.words}: a limit begins with ≤ or ≥")
+        side, limit = self.limit.split(" ")
+        kept = {"≤": figure.median <= float(limit), "≥": figure.median >= float(limit)}
+        return kept[side]
 
 
 @dataclass(frozen=True, slots=True)

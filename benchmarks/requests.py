@@ -28,6 +28,8 @@ class Prompt:
     body: bytes = b'{"text_inputs": "Write a story about the weather.", "max_length": 50}'
     token: str = TOKEN
     differing: bool = False
+    pause_ms: int = 0
+    """Before a client sends the next one."""
 
     @property
     def headers(self) -> dict[str, str]:

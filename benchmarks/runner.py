@@ -1,5 +1,6 @@
 """Runs one scene in a process of its own, so that none disturbs the next; never raises."""
 
+import ast
 import importlib
 import multiprocessing
 import os
@@ -8,7 +9,9 @@ import sys
 import time
 import traceback
 from multiprocessing.connection import Connection
+from pathlib import Path
 
+from benchmarks import scenes
 from benchmarks.figures import Effort, Measured, Outcome
 from benchmarks.machine import OthersMeter
 
@@ -17,23 +20,16 @@ MOST_SECONDS = 420.0
 
 def run(scene: str, effort: Effort) -> Outcome:
     """Return what the scene measured, or why it did not."""
-    module = importlib.import_module(f"benchmarks.scenes.{scene}")
-    title, _, method = (module.__doc__ or scene).strip().partition("\n")
+    source = (Path(scenes.__file__).with_name(f"{scene}.py")).read_text(encoding="utf-8")
+    title, _, method = (ast.get_docstring(ast.parse(source)) or scene).partition("\n")
+    title, method = title.rstrip("."), " ".join(method.split())
     load, began = os.getloadavg()[0], time.monotonic()
     measured, others, failure = _in_a_process(scene, effort)
-    return Outcome(
-        scene,
-        title.rstrip("."),
-        " ".join(method.split()),
-        time.monotonic() - began,
-        load,
-        others,
-        measured,
-        failure,
-    )
+    took = time.monotonic() - began
+    return Outcome(scene, title, method, took, load, others, measured, failure)
 
 
-def _in_a_process(scene: str, effort: Effort) -> tuple[Measured, float | None, str]:
+def _in_a_process(scene: str, effort: Effort) -> tuple[Measured, float, str]:
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe(duplex=False)
     process = context.Process(target=_measure, args=(theirs, scene, effort), name=scene)
@@ -42,10 +38,10 @@ def _in_a_process(scene: str, effort: Effort) -> tuple[Measured, float | None, s
     nothing = Measured(())
     try:
         if not ours.poll(MOST_SECONDS):
-            return nothing, None, f"it was not over after {MOST_SECONDS:.0f} s"
-        answer: tuple[Measured, float | None, str] = ours.recv()
+            return nothing, 0.0, f"it was not over after {MOST_SECONDS:.0f} s"
+        answer: tuple[Measured, float, str] = ours.recv()
     except EOFError:
-        return nothing, None, "its process has ended"
+        return nothing, 0.0, "its process has ended"
     else:
         return answer
     finally:

@@ -1,10 +1,8 @@
 """What is measured side by side: gateways behind one interface, and one window of load on one.
 
-A window has the processor time of the gateway and how busy both cores were: where the gateway's
-own core idles, the load was the limit, and requests a second say nothing of the gateway.
+Where the gateway's core idles in a window, the load was its limit.
 """
 
-import math
 import statistics
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -14,7 +12,7 @@ from pathlib import Path
 
 from benchmarks.figures import Effort
 from benchmarks.gateway import UP, WITHOUT_MEMO, endpoint, gateway
-from benchmarks.machine import CoreTime, core_time
+from benchmarks.machine import core_time
 from benchmarks.peers import Peer, peer_running
 from benchmarks.processes import (
     GATEWAY_CORE,
@@ -45,14 +43,6 @@ class Side:
 
 
 @dataclass(frozen=True, slots=True)
-class Cores:
-    """How busy both cores were: shares of the time, not a number where that is unknown."""
-
-    gateway: float
-    load: float
-
-
-@dataclass(frozen=True, slots=True)
 class Window:
     """One window of load on one side: processor time a request and latency in µs."""
 
@@ -60,7 +50,9 @@ class Window:
     user: float
     rate: float
     p50: float
-    cores: Cores
+    gateway_busy: float
+    """Share of the time that its core was busy; so, too, the load's."""
+    load_busy: float
 
 
 def window(side: Side, prompt: Prompt, clients: int, seconds: float) -> Window:
@@ -69,11 +61,13 @@ def window(side: Side, prompt: Prompt, clients: int, seconds: float) -> Window:
     Raises:
         RefusedError: When not every prompt was answered.
     """
-    cpu, cores = side.cpu(), _core_times()
+    cores = [core_time(core) for core in (GATEWAY_CORE, LOAD_CORE)]
+    cpu = side.cpu()
     found = load(side.port, prompt, clients, max(seconds, side.least_seconds))
-    spent, busy = side.cpu() - cpu, _busy_since(cores)
-    each = 1e6 / found.requests
-    return Window(spent.total * each, spent.user * each, found.rate, found.p50 * 1e6, busy)
+    spent, each = side.cpu() - cpu, 1e6 / found.requests
+    now = [core_time(core) for core in (GATEWAY_CORE, LOAD_CORE)]
+    busy = (after.busy_since(before) for after, before in zip(now, cores, strict=True))
+    return Window(spent.total * each, spent.user * each, found.rate, found.p50 * 1e6, *busy)
 
 
 def in_turn(
@@ -123,13 +117,8 @@ class Sides:
         self._install = install
 
     def add_ours(self, name: str, *, memo: bool = True) -> None:
-        """Start our own gateway; a revision that has no memo cannot be without."""
-        try:
-            self.all.append(self._stack.enter_context(ours(name, memo=memo)))
-        except NotStartedError as error:
-            if memo:
-                raise
-            self.remarks.append(f"{name}: not measured, {error}")
+        """Start our own gateway."""
+        self.all.append(self._stack.enter_context(ours(name, memo=memo)))
 
     def add(self, peer: Peer) -> None:
         """Start a peer."""
@@ -147,15 +136,3 @@ class Sides:
     def named(self, *names: str) -> list[Side]:
         """Return those of these that run, in the order they were started."""
         return [side for side in self.all if side.name in names]
-
-
-def _core_times() -> tuple[CoreTime | None, CoreTime | None]:
-    return core_time(GATEWAY_CORE), core_time(LOAD_CORE)
-
-
-def _busy_since(before: tuple[CoreTime | None, CoreTime | None]) -> Cores:
-    gateway_before, load_before = before
-    gateway_now, load_now = _core_times()
-    if not (gateway_before and load_before and gateway_now and load_now):
-        return Cores(math.nan, math.nan)
-    return Cores(gateway_now.busy_since(gateway_before), load_now.busy_since(load_before))

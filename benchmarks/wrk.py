@@ -1,7 +1,6 @@
 """wrk as the generator of load for prompts: its script, and the figures it prints at the end."""
 
 import json
-import shutil
 import signal
 import subprocess
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from tempfile import TemporaryDirectory
 
 from benchmarks.clients import RefusedError
 from benchmarks.processes import LOAD_CORE, on_core
+from benchmarks.programs import from_system
 from benchmarks.requests import DIFFERENT_HEADS, Prompt
 
 _MARK = "parkmeter-load "
@@ -38,10 +38,6 @@ end
 """
 
 
-class NoWrkError(Exception):
-    """Raised where wrk is not installed."""
-
-
 @dataclass(frozen=True, slots=True)
 class Load:
     """The result of one window; times in seconds."""
@@ -61,19 +57,16 @@ def load(port: int, prompt: Prompt, clients: int, seconds: float) -> Load:
     """Send prompts from that many clients, each one at a time.
 
     Raises:
-        NoWrkError: Where it is not installed.
+        UnavailableError: Where wrk is not installed.
         RefusedError: When not every request was answered with success.
     """
-    wrk = shutil.which("wrk")
-    if wrk is None:
-        raise NoWrkError("wrk is not installed: apt-get install wrk")
+    wrk = from_system("wrk").path
     with TemporaryDirectory(prefix="wrk-") as folder, on_core(LOAD_CORE):
         file = Path(folder) / "prompt.lua"
         file.write_text(script(prompt), encoding="utf-8")
         options = ["-t1", f"-c{clients}", f"-d{max(1, round(seconds))}s", "--timeout=20s"]
         command = [wrk, *options, f"--script={file}", f"http://127.0.0.1:{port}{prompt.path}"]
-        output = _run(command, seconds)
-    return read(output)
+        return read(_run(command, seconds))
 
 
 def _run(command: list[str], seconds: float) -> str:
@@ -94,7 +87,8 @@ def script(prompt: Prompt) -> str:
         f"wrk.headers[{json.dumps(name)}] = {json.dumps(value)}"
         for name, value in prompt.headers.items()
     ]
-    return "\n".join(lines) + _DIFFERING * prompt.differing + _DONE
+    pause = f"\nfunction delay() return {prompt.pause_ms} end\n" if prompt.pause_ms else ""
+    return "\n".join(lines) + _DIFFERING * prompt.differing + pause + _DONE
 
 
 def read(output: str) -> Load:

@@ -15,12 +15,6 @@ def handler(event: dict[str, Any], _context: Any) -> dict[str, Any]:
         TableName=os.environ["PARKMETER_AUTH_TABLE"], Key=key, ConsistentRead=True
     )
     effect = "Allow" if "Item" in found else "Deny"
-    statement = {
-        "Action": "execute-api:Invoke",
-        "Effect": effect,
-        "Resource": event["methodArn"],
-    }
-    return {
-        "principalId": "user",
-        "policyDocument": {"Version": "2012-10-17", "Statement": [statement]},
-    }
+    what = {"Action": "execute-api:Invoke", "Effect": effect, "Resource": event["methodArn"]}
+    policy = {"Version": "2012-10-17", "Statement": [what]}
+    return {"principalId": "user", "policyDocument": policy}

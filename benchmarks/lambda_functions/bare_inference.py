@@ -19,14 +19,11 @@ def handler(event: dict[str, Any], _context: Any) -> dict[str, Any]:
     )
     if "Item" not in found:
         return {"statusCode": 402, "body": "closed"}
-    said = runtime.invoke_endpoint(
-        EndpointName=f"parkmeter-{name}",
-        ContentType="application/json",
-        Body=base64.b64decode(event["body"]),
-    )
+    body, kind = base64.b64decode(event["body"]), "application/json"
+    said = runtime.invoke_endpoint(EndpointName=f"parkmeter-{name}", ContentType=kind, Body=body)
     return {
         "statusCode": 200,
-        "headers": {"Content-Type": "application/json"},
+        "headers": {"Content-Type": kind},
         "body": base64.b64encode(said["Body"].read()).decode(),
         "isBase64Encoded": True,
     }

@@ -3,9 +3,12 @@
 ALL = (
     "prompts",
     "streams",
+    "streams_beside_prompts",
     "v1",
     "fairness",
-    "closes",
+    "exactness",
+    "top_ups",
+    "many_endpoints",
     "start",
     "command_line",
     "lambda_start",

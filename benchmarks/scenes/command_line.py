@@ -13,6 +13,7 @@ from benchmarks.figures import Effort, Figure, Measured
 from benchmarks.gateway import Gateway, endpoint, gateway
 from benchmarks.machine import ROOT
 from benchmarks.processes import LOAD_CORE, on_core
+from benchmarks.requests import TOKEN
 
 NOTHING = "python -c pass"
 
@@ -40,7 +41,7 @@ def _seconds(command: list[str], running: Gateway) -> float:
     environment = {
         "HOME": str(running.state),
         "PARKMETER_URL": f"http://127.0.0.1:{running.port}",
-        "PARKMETER_TOKEN": running.token,
+        "PARKMETER_TOKEN": TOKEN,
     }
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     subprocess.run(command, check=True, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL)

@@ -169,7 +169,3 @@ def _link_runtime(folder: Path) -> None:
         origin = Path(spec.origin)
         source = origin.parent if spec.submodule_search_locations else origin
         (folder / source.name).symlink_to(source)
-        cached = Path(importlib.util.cache_from_source(str(origin)))
-        if source == origin and cached.is_file():
-            (folder / "__pycache__").mkdir(exist_ok=True)
-            (folder / "__pycache__" / cached.name).symlink_to(cached)

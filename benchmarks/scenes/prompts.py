@@ -101,5 +101,5 @@ def _of_way(way: Way, sides: Sequence[Side], found: Found) -> Iterator[Figure]:
                 more = differences(p50, (one.p50 for one in nginx))
                 yield Figure(row, "p50 over nginx's", more, "µs")
         for core in ("gateway", "load"):
-            busy = statistics.median(getattr(one.cores, core) for one in taken)
+            busy = statistics.median(getattr(one, f"{core}_busy") for one in taken)
             yield Figure(row, f"{core}'s core busy", (100 * busy,), "%")

@@ -13,7 +13,7 @@ from benchmarks.promises import Promise, Verdict, judge
 
 QUICK = Effort(quick=True)
 FOLDER = Path(benchmarks.__file__).parent
-NEEDS_WRK = {"prompts", "v1", "closes", "compare", "fairness"}
+NEEDS_WRK = {"prompts", "v1", "exactness", "compare", "fairness", "streams_beside_prompts"}
 NGINX_HERE = shutil.which("nginx") is not None
 INSTALLED = ("Envoy", "LiteLLM")
 
@@ -65,7 +65,7 @@ def test_an_unknown_name_is_refused_before_anything_runs(capsys):
 
 
 def test_a_scene_that_raises_is_an_outcome_and_fails_the_run(monkeypatch, capfd):
-    monkeypatch.setattr("benchmarks.runner._in_a_process", lambda *_: (Measured(()), None, "why"))
+    monkeypatch.setattr("benchmarks.runner._in_a_process", lambda *_: (Measured(()), 0.0, "why"))
     assert main(["v1", "--quick"]) == 1
     assert "**Failed:** why" in capfd.readouterr().out
 
