@@ -7,6 +7,7 @@ from parkmeter.web.headers import Fields
 from parkmeter.web.problems import Problem
 from parkmeter.web.stream_events import (
     between_events,
+    end_of_cut_event,
     error_event,
     is_encoded,
     is_event_stream,
@@ -71,11 +72,12 @@ class EventStream:
     def ending(self, problem: Problem) -> bytes:
         """Return the last event, for a stream that ends before its model is done.
 
-        It stands behind a blank line unless the last piece has ended with one: that ends an event
-        which was cut, and means nothing elsewhere.
+        An event that was cut is ended before it, unless the last piece has ended with a blank line.
         """
         event = error_event(problem, self._path)
-        return event if between_events(self.last) else b"\n\n" + event
+        if between_events(self.last):
+            return event
+        return end_of_cut_event(self.last, event, self._path) + event
 
     def _instead(self) -> bytes:
         """Return the last event, made of an answer that was no stream."""
