@@ -218,5 +218,3 @@ def _log_to_stderr() -> None:
     # Collected from the start: the first screen may take seconds, and acts do not wait for it. On a
     # terminal JSON is noise: most acts have a line of their own, `parkmeter audit` shows all.
     audit.setLevel(logging.WARNING if err.is_terminal else logging.INFO)
-    # It warns of every malformed request, without its sender; the answer says what was wrong.
-    logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
