@@ -110,6 +110,35 @@ async def test_an_event_of_anthropics_form_ends_its_messages():
     assert members["code"] == "meter_closed"
 
 
+@pytest.mark.parametrize(
+    ("last", "status", "error"),
+    [
+        (EVENT, Status.STOPPING, "meter_closed"),
+        (EVENT, Status.RUNNING, None),
+        (EVENT + b"data: [DONE]\n\n", Status.STOPPING, None),
+    ],
+)
+@on_both_loops
+async def test_a_stream_that_ends_with_its_connection_is_whole_unless_the_meter_closed(
+    last, status, error
+):
+    go_on = asyncio.Event()
+
+    async def script(line: ServerEnd) -> None:
+        await line.request()
+        await line.send(b"HTTP/1.0 200 OK\r\nContent-Type: text/event-stream\r\n\r\n" + last)
+        await go_on.wait()
+
+    async with upstream(script) as model, gateway(model.address) as meter:
+        client = await begun(meter, CHAT, last.count(b"\n\n"))
+        if status is Status.STOPPING:
+            meter.show(status, minutes=0)
+        go_on.set()
+        ended = await rest(client)
+        await meter.at_rest()
+    assert (error_of(ended)["code"] if ended else None) == error
+
+
 @on_both_loops
 async def test_a_stream_of_a_revoked_token_says_so_and_its_connection_ends():
     go_on = asyncio.Event()

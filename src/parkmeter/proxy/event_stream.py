@@ -9,6 +9,7 @@ from parkmeter.web.stream_events import (
     between_events,
     end_of_cut_event,
     error_event,
+    has_last_event,
     is_encoded,
     is_event_stream,
     no_stream,
@@ -62,6 +63,11 @@ class EventStream:
             self.kept = bytearray()
             types = (value for name, value in fields if name == b"content-type")
             self._type = next(types, b"").decode("latin-1")
+
+    @property
+    def is_whole(self) -> bool:
+        """Return whether its model has said that it ends here, or its answer is no stream."""
+        return self.kept is not None or has_last_event(self.last)
 
     def instead(self, data: bytes, *, done: bool) -> bytes:
         """Return what to send for a piece of a `kept` answer: once it is `done`, the last event."""

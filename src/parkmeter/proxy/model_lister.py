@@ -157,6 +157,10 @@ class _Answer:
         if not self.whole.done():
             self.whole.set_exception(error)
 
+    def may_end(self) -> bool:
+        """See `Requester`."""
+        return True
+
     def server_full(self) -> None:
         """See `Requester`."""
 

@@ -28,6 +28,7 @@ _STRICT = ("functions", "response_format", "tools")
 _BLANK_LINES = (b"\n\n", b"\r\n\r\n", b"\n\r\n", b"\r\r")
 
 _DATA = b"data: "
+_LAST_EVENTS = (b"[DONE]", b"message_stop", b"response.completed")
 _PING = b'event: ping\ndata: {"type": "ping"}\n\n'
 _LONGEST_TEXT = 2000
 """Characters of a model's own refusal that is not JSON."""
@@ -114,6 +115,11 @@ def is_encoded(fields: Fields) -> bool:
 def between_events(last: bytes) -> bool:
     """Return whether a stream that ends with these bytes is between two events."""
     return last.endswith(_BLANK_LINES)
+
+
+def has_last_event(last: bytes) -> bool:
+    """Return whether the event by which models end their streams is in a stream's last bytes."""
+    return any(sign in last for sign in _LAST_EVENTS)
 
 
 def end_of_cut_event(last: bytes, error: bytes, server_path: bytes) -> bytes:
