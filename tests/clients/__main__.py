@@ -45,7 +45,7 @@ def _row(recipe: Recipe, folder: Path, door: FrontDoor) -> list[str]:
         if instead:
             _say(f"{recipe.name}, {column}: {instead}")
     shown = {column: "no" if instead else "seen" for column, instead in seen.items()}
-    return [recipe.name, version, *(shown.get(column, "-") for column in COLUMNS)]
+    return [recipe.name, version, *(shown.get(column, "n/a") for column in COLUMNS)]
 
 
 def _say(line: str) -> None:

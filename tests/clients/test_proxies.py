@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+import yaml
 
 from parkmeter.config.load import load_settings
 from tests.clients.free_port import free_port, listens
@@ -119,6 +120,40 @@ def test_a_proxy_with_tls_and_a_prefix_is_one_address_for_all(proxy, door):
     assert streamed.result().has(*STORY.split())
     door.close()
     door.until_closed()
+
+
+def test_what_tailscale_adds_is_the_address_that_the_gateway_gives(door):
+    host = "machine.tailnet.ts.net"
+    added = {"X-Forwarded-For": "100.64.0.2", "X-Forwarded-Proto": "https"}
+    asks = {"model": "qwen", "messages": []}
+    answer = door.gateway.request(
+        "POST", "/v1/chat/completions", asks, {**added, "X-Forwarded-Host": host}
+    )
+    assert answer.status == 402
+    assert f"https://{host}/endpoints/qwen/top-ups" in answer.json["detail"]
+
+
+def test_what_oauth2_proxy_is_told_to_add_gives_the_journal_a_persons_name(tmp_path):
+    """The gateway's half: the program itself is in no registry that the tests install from."""
+    door = FrontDoor(tmp_path, PAGE["toml"][1])
+    secrets = {"PARKMETER_PROXY_SECRET": "a-secret-of-the-proxy", "PARKMETER_TOKEN": door.token}
+    door.gateway.environment |= secrets
+    added = {
+        one["name"]: secrets[source["secretSource"]["fromEnv"]]
+        if "secretSource" in (source := one["values"][0])
+        else {"email": "ada@example.org"}[source["claimSource"]["claim"]]
+        for one in yaml.safe_load(PAGE["yaml"][0])["injectRequestHeaders"]
+    }
+    with door:
+        bought = door.gateway.request("POST", "/endpoints/qwen/top-ups", {"minutes": 1}, added)
+        assert bought.status == 201, bought.body
+        forged = {"X-Forwarded-Email": "eve@example.org", "Authorization": door.token}
+        door.gateway.request("POST", "/endpoints/qwen/top-ups", {"minutes": 1}, forged)
+        lines = door.gateway.request("GET", "/endpoints/qwen/journal").json["lines"]
+    names = {line["by"] for line in lines if line["kind"] == "top-up"}
+    assert len(names) == 2
+    assert any(name.startswith("ada@example.org by ") for name in names)
+    assert not any("eve" in name for name in names)
 
 
 def test_the_settings_for_people_who_sign_in_are_valid(tmp_path):

@@ -61,6 +61,9 @@ class Line:
     def failed(self, _error: UpstreamError) -> None:
         self.error = True
 
+    def may_end(self) -> bool:
+        return True
+
     def server_full(self) -> None:
         raise AssertionError
 

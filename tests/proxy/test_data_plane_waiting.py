@@ -196,6 +196,23 @@ async def test_a_failure_without_another_try_in_time_is_answered_at_once(
             assert "no such model" in reply.json["detail"]
 
 
+@pytest.mark.parametrize("status", [Status.STARTING, Status.RUNNING])
+@on_both_loops
+async def test_a_gateway_that_stops_releases_its_requests_and_advises_no_wait(status):
+    async with gateway() as meter:
+        meter.show(status, reason="loading weights", address=None)
+        client = await meter.client()
+        await client.ask(fields=WAIT)
+        await held(meter)
+        meter.gate.shut_down()
+        for reply in (await client.reply(), await meter.exchange()):
+            assert (reply.status, reply.json["code"]) == (503, "not_serving")
+            assert reply.json["detail"] == (
+                "The gateway is stopping, so it holds no request for 'flan-t5'. Send it again when "
+                "the gateway is back."
+            )
+
+
 @on_both_loops
 async def test_a_client_that_leaves_is_released_and_never_forwarded():
     async with upstream(answering(OK)) as model, gateway() as meter:

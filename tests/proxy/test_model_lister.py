@@ -78,6 +78,32 @@ async def test_without_a_list_a_request_goes_on_as_it_came(pieces):
 
 
 @on_both_loops
+async def test_a_server_that_loads_models_later_is_asked_again_within_its_run(monkeypatch):
+    monkeypatch.setattr(model_lister, "AGAIN_SECONDS", (0.01, 0.02))
+    lists = [b'{"data": []}', b"nonsense", LIST, b'{"data": []}', LIST.replace(b"q", b"r")]
+    asked = 0
+
+    async def script(end: ServerEnd) -> None:
+        nonlocal asked
+        while True:
+            await end.request()
+            body = lists[min(asked, len(lists) - 1)]
+            asked += 1
+            await end.send(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body))
+
+    async with upstream(script) as served, gateway(served.address) as meter:
+        seen = []
+
+        def id_() -> str | None:
+            seen.append(meter.plane.model_ids().served_id("flan-t5"))
+            return seen[-1]
+
+        meter.plane.views_changed()
+        await until(lambda: id_() == "r")
+        assert None not in seen[seen.index("q") :], "an empty list is no news"
+
+
+@on_both_loops
 async def test_a_server_that_does_not_answer_is_waited_for_a_moment_only(monkeypatch):
     monkeypatch.setattr(model_lister, "LISTING_SECONDS", 0.05)
     silent = asyncio.Event()

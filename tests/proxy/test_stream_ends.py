@@ -110,6 +110,35 @@ async def test_an_event_of_anthropics_form_ends_its_messages():
     assert members["code"] == "meter_closed"
 
 
+@pytest.mark.parametrize(
+    ("last", "status", "error"),
+    [
+        (EVENT, Status.STOPPING, "meter_closed"),
+        (EVENT, Status.RUNNING, None),
+        (EVENT + b"data: [DONE]\n\n", Status.STOPPING, None),
+    ],
+)
+@on_both_loops
+async def test_a_stream_that_ends_with_its_connection_is_whole_unless_the_meter_closed(
+    last, status, error
+):
+    go_on = asyncio.Event()
+
+    async def script(line: ServerEnd) -> None:
+        await line.request()
+        await line.send(b"HTTP/1.0 200 OK\r\nContent-Type: text/event-stream\r\n\r\n" + last)
+        await go_on.wait()
+
+    async with upstream(script) as model, gateway(model.address) as meter:
+        client = await begun(meter, CHAT, last.count(b"\n\n"))
+        if status is Status.STOPPING:
+            meter.show(status, minutes=0)
+        go_on.set()
+        ended = await rest(client)
+        await meter.at_rest()
+    assert (error_of(ended)["code"] if ended else None) == error
+
+
 @on_both_loops
 async def test_a_stream_of_a_revoked_token_says_so_and_its_connection_ends():
     go_on = asyncio.Event()
@@ -125,9 +154,39 @@ async def test_a_stream_of_a_revoked_token_says_so_and_its_connection_ends():
         await meter.at_rest()
 
 
-@pytest.mark.parametrize("half", [b'data: {"choi', b'data: {"choices": []}', EVENT[:-1]])
 @on_both_loops
-async def test_an_event_that_was_cut_is_ended_before_the_error(half):
+async def test_an_event_that_was_cut_in_its_middle_says_so_itself():
+    go_on = asyncio.Event()
+    half = b'data: {"choices": [{"delta": {"content": "On'
+    async with upstream(streaming(go_on, EVENT, half)) as model, gateway(model.address) as meter:
+        client = await begun(meter, CHAT, 0)
+        go_on.set()
+        _, broken, last, _ = (await rest(client)).split(b"\n\n")
+        await meter.at_rest()
+    read = json.loads(broken.removeprefix(b"data: "))
+    assert read["choices"] == [{"delta": {"content": "On"}}]
+    assert read["error"] == json.loads(last.removeprefix(b"data: "))["error"]
+    assert read["error"]["code"] == "upstream_unreachable"
+
+
+@pytest.mark.parametrize(
+    ("half", "end"),
+    [(b'event: content\ndata: {"type', b"\nevent: cut\n\n"), (b'data: {"a": 1}\n', b"\n\n")],
+)
+@on_both_loops
+async def test_an_event_that_was_cut_gets_a_name_that_anthropics_clients_do_not_read(half, end):
+    go_on = asyncio.Event()
+    async with upstream(streaming(go_on, half)) as model, gateway(model.address) as meter:
+        client = await begun(meter, MESSAGES, 0)
+        go_on.set()
+        whole = await rest(client)
+        await meter.at_rest()
+    assert whole.startswith(half + end + b"event: error\ndata: ")
+
+
+@pytest.mark.parametrize("half", [b'data: {"choices": []}', EVENT[:-1]])
+@on_both_loops
+async def test_an_event_that_lacks_its_end_only_is_ended_before_the_error(half):
     go_on = asyncio.Event()
     async with (
         upstream(streaming(go_on, EVENT, half)) as model,

@@ -72,6 +72,9 @@ class Waiting:
         self.error = error
         self.over.set()
 
+    def may_end(self) -> bool:
+        return True
+
     def server_full(self) -> None:
         pass
 

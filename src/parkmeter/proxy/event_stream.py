@@ -7,7 +7,9 @@ from parkmeter.web.headers import Fields
 from parkmeter.web.problems import Problem
 from parkmeter.web.stream_events import (
     between_events,
+    end_of_cut_event,
     error_event,
+    has_last_event,
     is_encoded,
     is_event_stream,
     no_stream,
@@ -62,6 +64,11 @@ class EventStream:
             types = (value for name, value in fields if name == b"content-type")
             self._type = next(types, b"").decode("latin-1")
 
+    @property
+    def is_whole(self) -> bool:
+        """Return whether its model has said that it ends here, or its answer is no stream."""
+        return self.kept is not None or has_last_event(self.last)
+
     def instead(self, data: bytes, *, done: bool) -> bytes:
         """Return what to send for a piece of a `kept` answer: once it is `done`, the last event."""
         if self.kept is not None and len(self.kept) < _KEPT_BYTES:
@@ -71,11 +78,12 @@ class EventStream:
     def ending(self, problem: Problem) -> bytes:
         """Return the last event, for a stream that ends before its model is done.
 
-        It stands behind a blank line unless the last piece has ended with one: that ends an event
-        which was cut, and means nothing elsewhere.
+        An event that was cut is ended before it, unless the last piece has ended with a blank line.
         """
         event = error_event(problem, self._path)
-        return event if between_events(self.last) else b"\n\n" + event
+        if between_events(self.last):
+            return event
+        return end_of_cut_event(self.last, event, self._path) + event
 
     def _instead(self) -> bytes:
         """Return the last event, made of an answer that was no stream."""

@@ -11,6 +11,7 @@ from time import perf_counter
 from parkmeter.errors import UpstreamError
 from parkmeter.proxy.answer_stage import REFUSED, AnswerStage
 from parkmeter.proxy.data_plane import DataPlane
+from parkmeter.proxy.gate import Standing
 from parkmeter.proxy.request_body import RequestBody
 from parkmeter.proxy.request_stage import Stage
 from parkmeter.proxy.upstream_connection import UpstreamConnection
@@ -100,6 +101,11 @@ class Exchange(AnswerStage):
             self._guarded(self._connect)
         else:
             self._fail(problem_of(error))
+
+    def may_end(self) -> bool:
+        """See `Requester`. A stream whose server is being stopped has an event that ends it."""
+        stream, standing = self._stream, self._plane.gate.standing(self._target.name)
+        return stream is None or stream.is_whole or standing is Standing.SERVING
 
     def server_full(self) -> None:
         """See `Requester`."""

@@ -148,6 +148,8 @@ class HeldStage(Exchange):
             return refusals.meter_closed(
                 route, view, self._request.base, holder, may_top_up=may_top_up
             )
+        if self._plane.gate.shutting_down:
+            return refusals.stopping(route, view)
         usual_start = self._plane.usual_starts.get(route.name)
         return refusals.not_serving(route, view, now, usual_start=usual_start)
 

@@ -24,8 +24,16 @@ _MOST_BYTES = 2**20
 _OK = 200
 
 
+AGAIN_SECONDS = (30.0, 60.0, 120.0, 300.0, 600.0)
+"""Pauses before a server is asked again within its run, the last one for good: some load models
+later, or when they are first asked for one."""
+
+
 class ModelLister:
-    """Asks the server of each run of an endpoint once; `learned(name, ids)` gets what it listed.
+    """Asks the server of each run of an endpoint; `learned(name, ids)` gets what it listed.
+
+    First once it is ready, which requests may wait for; then again after longer and longer pauses,
+    when an empty list is no news: the server is between two models.
 
     `own_lines` returns the header lines that an endpoint's server gets with each request.
     """
@@ -43,7 +51,9 @@ class ModelLister:
         self._own_lines = own_lines
         self._closed = False
         self._asked: dict[str, tuple[int, asyncio.Future[None]]] = {}
-        """By endpoint: the run whose server was asked last, and the asking."""
+        """By endpoint: the run whose server was asked last, and the first asking."""
+        self._again: dict[str, asyncio.TimerHandle | asyncio.Task[None]] = {}
+        """By endpoint: the next asking within the run, or the present one."""
 
     def look(self) -> None:
         """Ask every server that has become ready since."""
@@ -61,6 +71,7 @@ class ModelLister:
         if asked is None or asked[0] != run:
             task = asyncio.get_running_loop().create_task(self._ask(name, address))
             self._asked[name] = asked = (run, task)
+            self._ask_later(name, address, run, 0)
         return asked[1]
 
     def close(self) -> None:
@@ -68,8 +79,33 @@ class ModelLister:
         self._closed = True
         for _, asking in self._asked.values():
             asking.cancel()
+        for later in self._again.values():
+            later.cancel()
 
-    async def _ask(self, name: str, address: Address) -> None:
+    def _ask_later(self, name: str, address: Address, run: int, times: int) -> None:
+        if (before := self._again.get(name)) is not None:
+            before.cancel()
+        pause = AGAIN_SECONDS[min(times, len(AGAIN_SECONDS) - 1)]
+        loop = asyncio.get_running_loop()
+
+        def ask() -> None:
+            if self._closed or self._gate.runs(name) != run:
+                return
+            if self._gate.standing(name) is Standing.SERVING:
+                task = loop.create_task(self._ask(name, address, least=1))
+                task.add_done_callback(lambda _done: self._next(name, address, run, times + 1))
+                self._again[name] = task
+            else:  # it may serve again, such as after a health check that failed
+                self._ask_later(name, address, run, times + 1)
+
+        self._again[name] = loop.call_later(pause, ask)
+
+    def _next(self, name: str, address: Address, run: int, times: int) -> None:
+        if not self._closed and self._gate.runs(name) == run:
+            self._ask_later(name, address, run, times)
+
+    async def _ask(self, name: str, address: Address, least: int = 0) -> None:
+        """Ask, and pass on a list of at least so many ids."""
         try:
             async with asyncio.timeout(LISTING_SECONDS):
                 ids = listed_ids(await self._list(name, address))
@@ -78,7 +114,8 @@ class ModelLister:
         except Exception:  # noqa: BLE001 (nothing waits for what it raises)
             _log.exception("the models of %s could not be listed", name)
         else:
-            self._learned(name, ids)
+            if len(ids) >= least:
+                self._learned(name, ids)
 
     async def _list(self, name: str, address: Address) -> bytes:
         connection = await self._pool.open(address)
@@ -119,6 +156,10 @@ class _Answer:
         """See `Requester`."""
         if not self.whole.done():
             self.whole.set_exception(error)
+
+    def may_end(self) -> bool:
+        """See `Requester`."""
+        return True
 
     def server_full(self) -> None:
         """See `Requester`."""

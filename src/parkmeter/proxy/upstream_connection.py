@@ -30,6 +30,9 @@ class Requester(Protocol):
     def failed(self, error: UpstreamError) -> None:
         """End: no answer comes, or nothing more of it. `received` was called for all before."""
 
+    def may_end(self) -> bool:
+        """Return whether an answer that the end of the connection delimits can be whole now."""
+
     def server_full(self) -> None:
         """Slow down: the server does not take the request as fast as it comes."""
 
@@ -163,10 +166,12 @@ class UpstreamConnection(AnswerParser, asyncio.Protocol):
 
     def eof_received(self) -> None:
         """End an answer that only the end of the connection delimits; anything else is broken."""
-        if self.state is _ANSWERING and self._close_delimited:
+        requester = self._requester
+        delimited = self.state is _ANSWERING and self._close_delimited
+        if delimited and (requester is None or requester.may_end()):
             self._end(keep_alive=False)
-            if self._requester is not None:
-                self._requester.received()
+            if requester is not None:
+                requester.received()
         else:
             self._end_of_input()
 

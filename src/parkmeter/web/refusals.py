@@ -159,6 +159,16 @@ def _retry_after(view: View, now: datetime, usual_start: timedelta | None) -> in
 _PLAIN = {Status.RUNNING: "about to serve", Status.STOPPED: "about to start"}
 
 
+def stopping(route: Route, view: View | None) -> NotServingError:
+    """Return a 503: the gateway ends, and holds no request until it is started again."""
+    return NotServingError(
+        f"The gateway is stopping, so it holds no request for {route.name!r}. Send it again when "
+        "the gateway is back.",
+        status=(view.status if view is not None else Status.STARTING).value,
+        retry_after=RETRY_SECONDS,
+    )
+
+
 def too_many_waiting(route: Route, view: View | None) -> NotServingError:
     """Return a 503: as many requests as allowed are held for this endpoint."""
     return NotServingError(

@@ -13,6 +13,7 @@ from typing import Any, assert_never
 import msgspec
 
 from parkmeter.errors import InvalidRequestError
+from parkmeter.web.broken_event import rest_of_event
 from parkmeter.web.dialect import Dialect, dialect_of
 from parkmeter.web.headers import Fields
 from parkmeter.web.problems import Problem, problem
@@ -26,6 +27,8 @@ _STRICT = ("functions", "response_format", "tools")
 
 _BLANK_LINES = (b"\n\n", b"\r\n\r\n", b"\n\r\n", b"\r\r")
 
+_DATA = b"data: "
+_LAST_EVENTS = (b"[DONE]", b"message_stop", b"response.completed")
 _PING = b'event: ping\ndata: {"type": "ping"}\n\n'
 _LONGEST_TEXT = 2000
 """Characters of a model's own refusal that is not JSON."""
@@ -112,6 +115,22 @@ def is_encoded(fields: Fields) -> bool:
 def between_events(last: bytes) -> bool:
     """Return whether a stream that ends with these bytes is between two events."""
     return last.endswith(_BLANK_LINES)
+
+
+def has_last_event(last: bytes) -> bool:
+    """Return whether the event by which models end their streams is in a stream's last bytes."""
+    return any(sign in last for sign in _LAST_EVENTS)
+
+
+def end_of_cut_event(last: bytes, error: bytes, server_path: bytes) -> bytes:
+    """Return what ends an event that was cut; `last`: what came last, `error`: the event to come.
+
+    Anthropic's clients ignore an event with a name that they do not know, whatever its data is.
+    Others read the data of every event, so it is completed.
+    """
+    if dialect_of(server_path) is Dialect.ANTHROPIC:
+        return b"\n\n" if last.endswith((b"\n", b"\r")) else b"\nevent: cut\n\n"
+    return rest_of_event(last, error.removeprefix(_DATA))
 
 
 def error_event(problem: Problem, server_path: bytes) -> bytes:
