@@ -31,7 +31,7 @@ The rules, and why each holds:
 
 import re
 
-from parkmeter.proxy.request_head import RequestHead
+from parkmeter.proxy.request_head import RequestHead, mark_of
 
 _MOST = 2
 """Heads of one connection."""
@@ -160,7 +160,7 @@ class _KnownHead:
     than the length.
     """
 
-    __slots__ = ("_after", "_at", "_gaps", "_request", "start", "traced")
+    __slots__ = ("_after", "_at", "_gaps", "_marked", "_request", "start", "traced")
 
     def __init__(
         self, start: bytes, gaps: tuple[tuple[int, bytes], ...], request: RequestHead
@@ -171,6 +171,8 @@ class _KnownHead:
         self._request = request
         self._at = len(start)
         self._after = gaps[0][1]
+        traced = [(index, mark_of(index)) for index, _ in gaps if index != _LENGTH]
+        self._marked = request.varied(traced) if traced else None
 
     def read_plain(self, data: bytes) -> "Found | None":
         """Return what `read` does, where the length is the only gap."""
@@ -187,7 +189,7 @@ class _KnownHead:
     def read(self, data: bytes) -> "Found | None":
         """Return what a read brings that begins with `start`; None if it is odd."""
         request, at, length = self._request, self._at, b""
-        changes = []
+        values, differs = [], False
         for index, after in self._gaps:
             end = data.find(b"\r", at, at + _LONGEST_VALUE)
             if end < 0 or not data.startswith(after, end):
@@ -195,16 +197,19 @@ class _KnownHead:
             value = data[at:end]
             if index == _LENGTH:
                 length = value
-            elif value != request.fields[index][1]:
-                if not _VALUE.fullmatch(value):
-                    return None
-                changes.append((index, value))
+            else:
+                values.append((index, value))
+                differs = differs or value != request.fields[index][1]
             at = end + len(after)
         body = data[at:]
         left = _left(length, body)
         if left is None:
             return None
-        return request.varied(changes) if changes else request, length, body, left
+        if differs:
+            if not all(map(_VALUE.fullmatch, [value for _, value in values])):
+                return None
+            request = request.varied(values, self._marked)
+        return request, length, body, left
 
 
 def _left(length: bytes, body: bytes) -> int | None:
