@@ -45,11 +45,11 @@ class NotedGateway:
     def top_up_all(
         self, given: Sequence[float], clients: int = 1, pause: float = 0.0
     ) -> dict[str, TopUp]:
-        """Put as many seconds on each endpoint, counted from now, by clients that pause."""
+        """Put as many seconds on each endpoint, counted from now; a top-up adds one at least."""
         began = time.time()
 
         def one(name: str, seconds: float) -> TopUp:
-            done = self.top_up(name, began + seconds - time.time())
+            done = self.top_up(name, max(1.1, began + seconds - time.time()))
             time.sleep(pause)
             return done
 
