@@ -25,6 +25,8 @@ _LONGEST_LENGTH = 18
 _END = b"\r\n\r\n"
 _LENGTH = re.compile(rb"\r\ncontent-length: ?(0|[1-9][0-9]{0,17})\r\n", re.IGNORECASE)
 _FIRST = re.compile(rb"HTTP/1\.[01] ([0-9]{3})[ \r]")
+_LENGTH_NAME = b"content-length"
+_TWO_READINGS = re.compile(rb"[\r\n\0]|^[ \t]|[ \t]:")
 _ZERO = ord("0")
 _SECRET = frozenset({b"set-cookie", b"set-cookie2", b"www-authenticate"})
 """Names of headers that may hold what only one client may know."""
@@ -43,28 +45,24 @@ class Parsed(Protocol):
 class AnswerHead:
     """What follows from one head, whatever its length. An answer with it has a body of that length.
 
-    `begin`: where the digits of its length begin; `size`: bytes from their end to that of the head.
-    `lines`: those for the client; see `answer_head`.
+    `before` and `after`: its bytes on both sides of the digits of the length. `lines`: those for
+    the client; see `answer_head`.
     """
 
     __slots__ = (
-        "_after",
-        "_before",
-        "begin",
+        "after",
+        "before",
         "content_type",
         "document",
         "headers",
         "lines",
         "lines_with_cookies",
-        "size",
         "status",
     )
 
     def __init__(self, before: bytes, after: bytes, parsed: Parsed) -> None:
-        self._before = before
-        self._after = after
-        self.begin = len(before)
-        self.size = len(after)
+        self.before = before
+        self.after = after
         self.status = parsed.status
         self.headers = parsed.headers
         self.content_type = parsed.content_type
@@ -72,19 +70,26 @@ class AnswerHead:
         self.lines = self._lines(cookies=False)
         self.lines_with_cookies = self._lines(cookies=True)
 
-    def end_of_length(self, data: bytes) -> int:
-        """Return where the digits of the length end, if `data` begin with this head; else -1."""
-        begin = self.begin
+    def split(self, data: bytes) -> tuple[bytes, bytes, int] | None:
+        """Return the length that data which begin with this head give their body, and the body.
+
+        The third is the number of bytes still to come. None: they begin with another head, or go on
+        behind the body.
+        """
+        if not data.startswith(self.before):
+            return None
+        begin = len(self.before)
         end = data.find(b"\r", begin, begin + _LONGEST_LENGTH + 1)
-        if (
-            data.startswith(self._before)
-            and data.startswith(self._after, end)
-            and end > begin
-            and data[begin:end].isdigit()
-            and (data[begin] != _ZERO or end == begin + 1)
-        ):
-            return end
-        return -1
+        if not data.startswith(self.after, end):
+            return None
+        length = data[begin:end]
+        body = data[end + len(self.after) :]
+        if length == b"%d" % len(body):  # nearly always
+            return length, body, 0
+        if end <= begin or not length.isdigit() or (length[0] == _ZERO and length != b"0"):
+            return None
+        left = int(length) - len(body)
+        return (length, body, left) if left > 0 else None
 
     def _lines(self, *, cookies: bool) -> bytes:
         return answer_head(self.status, self.headers, cookies=cookies, document=self.document)
@@ -142,17 +147,21 @@ def _cut(data: bytes) -> tuple[bytes, bytes] | None:
 
 
 def _is_plain(before: bytes, after: bytes, parsed: Parsed) -> bool:
-    """Return whether every reader finds in these bytes what the parser found."""
+    """Return whether these are the bytes in which the parser found this, and all readers would."""
     first = _FIRST.match(before)
-    head = before + after
-    lines = head.count(b"\r\n")
+    lines = (before + after)[:-4].split(b"\r\n")
+    fields = [_field(line) for line in lines[1:]]
     return (
         first is not None
-        and int(first[1]) == parsed.status  # else the parser read an interim answer before
+        and int(first[1]) == parsed.status  # else it had read an interim answer before
         and parsed.status not in BODILESS
-        and lines == head.count(b"\r") == head.count(b"\n") == len(parsed.headers) + 3
-        and b"\0" not in head
-        and b"\r\n " not in head
-        and b"\r\n\t" not in head
-        and all(name not in _SECRET for name, _ in parsed.headers)
+        and not any(_TWO_READINGS.search(line) for line in lines)
+        and [name for name, _ in fields].count(_LENGTH_NAME) == 1
+        and [field for field in fields if field[0] != _LENGTH_NAME] == parsed.headers
+        and _SECRET.isdisjoint(name for name, _ in fields)
     )
+
+
+def _field(line: bytes) -> tuple[bytes, bytes]:
+    name, _, value = line.partition(b":")
+    return name.lower(), value.strip(b" ")

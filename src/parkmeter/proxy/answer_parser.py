@@ -43,9 +43,9 @@ _NO_DOCUMENTS = frozenset(
 class AnswerParser:
     """Reads one answer after the other; `state` says where it is, as `UpstreamConnection` draws it.
 
-    `status` and `headers` (names in lower case) are of the last answer, 0 and none before its head;
-    `length`, its Content-Length as it was sent, is not among them. `content_type` too; `document`:
-    a browser could run it. `known`: the head, if it was not parsed because it was known.
+    `status` is 0 before the answer's head. From then on `headers` are those of the head (names in
+    lower case) without Content-Length, which is `length` as it was sent; `content_type` is among
+    them; `document`: a browser could run it. `known`: the head, if it was known and not parsed.
 
     What is known goes past the parser, which then stands between two answers or between two chunks
     and is left there. Without `heads` the parser gets every byte.
@@ -83,23 +83,26 @@ class AnswerParser:
         """Bytes still to come of the body behind a known head."""
         self._keep_alive = False
         self._interim = False
+        self._headless = False
+        """The answer is to a HEAD, and so has no body."""
+        self._head_bytes = 0
+        """Of the present answer, as far as it was parsed."""
+        self._between_chunks = False
         self.state = _IDLE
-        self._reset(headless=False)
-
-    def _reset(self, *, headless: bool) -> None:
-        """Forget the answer before. `headless`: the next one has no body, for it is to a HEAD."""
         self.status = 0
+        self._reset()
+
+    def _reset(self) -> None:
+        """Forget the answer before; not called where the head of the next one is known."""
         self.headers: list[tuple[bytes, bytes]] = []
         self.length: bytes | None = None
         self.content_type: bytes | None = None
         self.document = False
         self.known: AnswerHead | None = None
+        self._close_delimited = True
+        self._chunk_over = False
         self._first_read = b""
         """What may begin with a head to learn."""
-        self._headless = headless
-        self._head_bytes = 0
-        self._close_delimited = True
-        self._chunk_over = self._between_chunks = False
 
     def take(self) -> bytes:
         """Return what came of the body since; with `state` DONE it is the end."""
@@ -118,27 +121,22 @@ class AnswerParser:
         `data`: the first that came in answer to the request.
         """
         head = self._last_head
-        end = -1 if head is None else head.end_of_length(data)
-        if end < 0:
+        found = None if head is None else head.split(data)
+        if found is None:
             head = heads.find(data)
-            end = -1 if head is None else head.end_of_length(data)
-        if head is None or end < 0 or self._headless:
-            return False
-        length = data[head.begin : end]
-        body = data[end + head.size :]
-        left = int(length) - len(body)
-        if left < 0:
+            found = None if head is None else head.split(data)
+        if head is None or found is None or self._headless:
             return False
         heads.misses = 0
         self._last_head = self.known = head
-        self.status, self.headers, self.length = head.status, head.headers, length
+        self.length, body, self._left = found
+        self.status, self.headers = head.status, head.headers
         self.content_type, self.document = head.content_type, head.document
         self._close_delimited = False
+        self._keep_alive = True
         if body:
             self._pieces.append(body)
-        self._left = left
-        self._keep_alive = True
-        self.state = _ANSWERING if left else _DONE
+        self.state = _ANSWERING if self._left else _DONE
         return True
 
     def _known_body(self, data: bytes) -> None:
@@ -156,6 +154,8 @@ class AnswerParser:
     def _parse(self, data: bytes) -> str:
         """Parse what came; return what is wrong with it, for people."""
         first = not self._head_bytes
+        if first:
+            self._reset()
         if self.state is _REQUESTED:
             self._head_bytes += len(data)
         problem = "" if self._feed(data) else "The model server's answer is not valid HTTP."
@@ -168,8 +168,10 @@ class AnswerParser:
             self._between_chunks = self._chunk_over and data[-2:] == b"\r\n"
             if first and self.length is not None:
                 self._first_read = data[:LONGEST_HEAD]
-            if self._first_read and self._keep_alive and self.state is _DONE:
-                self._last_head = heads.learn(self._first_read, self)
+            if self.state is _DONE:
+                self._between_chunks = False
+                if self._first_read and self._keep_alive:
+                    self._last_head = heads.learn(self._first_read, self)
         return problem
 
     def _feed(self, data: bytes) -> bool:
@@ -218,10 +220,7 @@ class AnswerParser:
         status = self._parser.get_status_code()
         if 100 <= status < 200:  # noqa: PLR2004
             self._interim = True
-            self.headers = []
-            self.length = self.content_type = None
-            self.document = False
-            self._close_delimited = True
+            self._reset()
             return
         if not 200 <= status < 600:  # noqa: PLR2004
             raise ValueError("status")

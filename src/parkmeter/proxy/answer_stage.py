@@ -77,11 +77,29 @@ class AnswerStage:
     # ── From the model server: see `Requester` ──────────────────────────────────────────────────
 
     def received(self) -> None:
-        """See `Requester`."""
-        if self._stage is _OVER:
+        """Send the client what one read of the model server's connection brought, in one write."""
+        connection = self._connection
+        if connection is None or self._stage is _OVER:
             return
-        try:  # as `_guarded` does: a call less for each read
-            self._pass_on()
+        try:
+            head = self._begin_answer(connection) if self._stage is _REQUESTED else b""
+            data = sent = connection.take()
+            done, stream = connection.state is _DONE, self._stream
+            if stream is not None:
+                if stream.kept is None:
+                    stream.last = data
+                else:
+                    sent = stream.instead(data, done=done)
+            if self._chunked:
+                sent = (chunk(sent) if sent else b"") + (LAST_CHUNK if done else b"")
+            if head or sent:
+                self._client.write(head + sent)
+            if self._reader is not None and data:
+                self._reader.feed(data)
+            if done:
+                self._end_answer(connection.status)
+            else:
+                self._client.timer.restart(self._timeouts.idle_seconds)
         except Exception as error:  # noqa: BLE001 (the client gets every error as a problem)
             self._fail_with(error)
 
@@ -102,30 +120,6 @@ class AnswerStage:
         return True
 
     # ── To the client ───────────────────────────────────────────────────────────────────────────
-
-    def _pass_on(self) -> None:
-        """Send the client what one read of the model server's connection brought, in one write."""
-        connection = self._connection
-        if connection is None:
-            return
-        head = self._begin_answer(connection) if self._stage is _REQUESTED else b""
-        data = sent = connection.take()
-        done, stream = connection.state is _DONE, self._stream
-        if stream is not None:
-            if stream.kept is None:
-                stream.last = data
-            else:
-                sent = stream.instead(data, done=done)
-        if self._chunked:
-            sent = (chunk(sent) if sent else b"") + (LAST_CHUNK if done else b"")
-        if head or sent:
-            self._client.write(head + sent)
-        if self._reader is not None and data:
-            self._reader.feed(data)
-        if done:
-            self._end_answer(connection)
-        else:
-            self._client.timer.restart(self._timeouts.idle_seconds)
 
     def _begin_answer(self, connection: UpstreamConnection) -> bytes:
         """Return the head of the answer, framed as this client can read it."""
@@ -160,11 +154,9 @@ class AnswerStage:
         self.keep_alive = False  # it ends where its connection ends
         return lines + more + _LAST_LINES
 
-    def _end_answer(self, connection: UpstreamConnection) -> None:
-        now = perf_counter()
-        self._traffic.answered(
-            connection.status, self._head_at - self._admitted_at, now - self._admitted_at
-        )
+    def _end_answer(self, status: int) -> None:
+        since = self._admitted_at
+        self._traffic.answered(status, self._head_at - since, perf_counter() - since)
         try:
             self._release()
         finally:

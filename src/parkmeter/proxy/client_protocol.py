@@ -22,8 +22,9 @@ from parkmeter.proxy.known_requests import KnownRequests
 from parkmeter.proxy.parser_within import parser_within
 from parkmeter.proxy.relay import Relay
 from parkmeter.proxy.request_head import Peer, RequestHead
+from parkmeter.web.cross_origin import NO_ORIGINS
 from parkmeter.web.dialect import dialect_at
-from parkmeter.web.headers import HEAD_LIMIT, Fields, wants_upgrade
+from parkmeter.web.headers import HEAD_LIMIT, wants_upgrade
 from parkmeter.web.problems import Problem, problem_of
 from parkmeter.web.refusals import Refusal, head_stalled, head_too_large, malformed
 from parkmeter.web.routes import Target
@@ -55,15 +56,12 @@ class GatewayProtocol(KnownRequests):
         self.parser: Any = httptools.HttpRequestParser(self)
         # What comes behind a last request is dropped, not malformed.
         self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
-        self.headers: Fields = []
         self._peer = Peer("", None, "http")
         self._head_problem: Problem | None = None
         """The fault of a head that was read; nothing is read behind it."""
         self._last_head: RequestHead | None = None
         self._read_size = 0
         """Bytes of the present read."""
-        self._earlier_size = 0
-        """Bytes of the head, of what follows a body, or of what is dropped, in reads before it."""
         self._body_came = False
         """Of the present read."""
         self._upgrade_declined = False
@@ -158,8 +156,8 @@ class GatewayProtocol(KnownRequests):
         routes = self._plane.routes
         if request.routes is not routes:
             request.routes, request.target = routes, routes.match(request.location.path)
-            rule = self._plane.edge.cross_origin
-            if rule is not None and rule.preflight(request.method, request.named) is not None:
+            rule = self._plane.edge.cross_origin or NO_ORIGINS
+            if rule.answers(request.method, request.named):
                 request.target = None  # the application answers it, whatever it is for
         target = request.target
         self._earlier_size = 0
@@ -314,6 +312,8 @@ class GatewayProtocol(KnownRequests):
             self.disconnect(at_once=False)  # it has its answer
             return
         problem = problem.in_dialect(dialect_at(locate(self.url).path))
+        if (rule := self._plane.edge.cross_origin) is not None:
+            problem = problem.with_fields(rule.fields(dict(self.headers)))
         if in_body:
             self.pipeline.popleft()  # the broken one itself, the last that came
         if self._active is not None or self.pipeline:

@@ -120,9 +120,7 @@ class Exchange(AnswerStage):
         body, stage = self._body, self._stage
         if body.unsized:
             body.check_size()
-        if stage is _REQUESTED or stage is _ANSWERING:
-            self._upload()
-        elif stage is _READING:
+        if stage is _READING:
             if body.waiting or body.complete:
                 idle = self._plane.pool.reuse(self._address)
                 if idle is not None:
@@ -131,6 +129,8 @@ class Exchange(AnswerStage):
                     self._connect()
             else:
                 self._allow(self._timeouts.upload_seconds, refusals.upload_stalled)
+        elif stage is _REQUESTED or stage is _ANSWERING:
+            self._upload()
         elif stage is _DENIED:
             self._send_refusal()
         else:
@@ -153,17 +153,20 @@ class Exchange(AnswerStage):
 
     def _send(self, connection: UpstreamConnection) -> None:
         """Send what there is: head, framing and the first of the body in one write."""
-        complete = self._body.complete
-        first = self._first or self._body.first(self._head)
+        body, method = self._body, self._request.method
+        complete = body.complete
+        first = self._first or body.first(self._head)
         if complete:
-            self._first = first if self._request.method in REPLAYED_METHODS else b""
-            self._allow(self._timeouts.first_byte_seconds, refusals.no_answer)
+            self._first = first if method in REPLAYED_METHODS else b""
+            self._timeout_error = refusals.no_answer  # as `_allow` does: a call less
+            self._allowed_seconds = seconds = self._timeouts.first_byte_seconds
+            self._client.timer.restart(seconds)
         else:
             self._allow(self._timeouts.upload_seconds, refusals.upload_stalled)
             self._client.resume()
         self._connection = connection
         self._stage = _REQUESTED
-        connection.begin(self, first, headless=self._request.method == "HEAD")
+        connection.begin(self, first, headless=method == "HEAD")
         connection.request_sent = complete
 
     def _upload(self) -> None:

@@ -163,7 +163,7 @@ class LocalGate:
         if permit is None:
             places.shares.give_back(holder)
             return None
-        return SharedPermit(self, slot, permit.address, prompt, holder)
+        return SharedPermit(permit, holder)
 
     def add_waiter(
         self, name: str, at_most: int, changed: Callable[[], None], holder: str = ""
@@ -217,7 +217,7 @@ class Permit:
 
     __slots__ = ("_gate", "_prompt", "_released", "_slot", "address")
 
-    def __init__(self, gate: LocalGate, slot: "_Slot", address: str, prompt: bool) -> None:  # noqa: FBT001 (a keyword doubles the time)
+    def __init__(self, gate: LocalGate, slot: "_Slot", address: str, prompt: bool) -> None:  # noqa: FBT001 (a keyword takes twice the time)
         self._gate = gate
         self._slot = slot
         self._prompt = prompt
@@ -243,15 +243,8 @@ class SharedPermit(Permit):
 
     __slots__ = ("_holder",)
 
-    def __init__(
-        self,
-        gate: LocalGate,
-        slot: "_Slot",
-        address: str,
-        prompt: bool,  # noqa: FBT001 (see `Permit`)
-        holder: str,
-    ) -> None:
-        super().__init__(gate, slot, address, prompt)
+    def __init__(self, permit: Permit, holder: str) -> None:
+        super().__init__(permit._gate, permit._slot, permit.address, permit._prompt)  # noqa: SLF001 (its own kind)
         self._holder = holder
 
     def release(self) -> None:

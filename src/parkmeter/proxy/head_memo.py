@@ -15,9 +15,10 @@ The rules, and why each holds:
 4. *Only after their token was accepted*, so a stranger cannot have us keep or compare anything.
 5. *Only POST with HTTP/1.1, exactly one Content-Length, and none of `_NOT_KEPT`*: these fields
    change how a request is framed, or what is done before its body comes.
-6. *The length has to be written as we would write the number of bytes that follow.* So `070`,
-   `+70` and all that two readers could take for different numbers goes to the parser; and so does
-   a read that is not one whole request: one in pieces, or with another one behind it.
+6. *The length has to be written as we would write it*, so `070`, `+70` and all that two readers
+   could take for different numbers goes to the parser. So does a head in pieces, and a read with
+   more than its body behind it. The body may be still to come, as many clients send it: then its
+   bytes are counted, which takes no parser.
 7. *Of the other headers only the values of `_TRACING` may differ.* Nothing here reads these, they
    only pass; the field is replaced in a copy of the head, so what it says is what was sent.
 8. *What may change is not kept here:* routes, tokens, limits, meters and addresses are asked by the
@@ -87,9 +88,14 @@ _TRACING = frozenset(
 """Headers that differ with each request and mean nothing to the gateway."""
 
 _VALUE = re.compile(rb"[!-~](?:[ -~]*[!-~])?")
+_NUMBER = re.compile(rb"0|[1-9][0-9]{0,17}")
 _LENGTH_NAME = b"content-length"
 _LENGTH = -1
 """Stands for the length where otherwise the index of a field stands."""
+
+
+Found = tuple[RequestHead, bytes, bytes, int]
+"""A head, its Content-Length, what came of the body, and how many bytes of it are still to come."""
 
 
 class HeadMemo:
@@ -102,8 +108,8 @@ class HeadMemo:
         self._edition: object = None
         self._tries = 0
 
-    def find(self, data: bytes, edition: object) -> tuple[RequestHead, bytes] | None:
-        """Return the head and the body that a read consists of, if it is one whole known request.
+    def find(self, data: bytes, edition: object) -> Found | None:
+        """Return what a read brings, if it begins with a known head and nothing is behind its body.
 
         `edition`: the token book's, as it is now.
         """
@@ -119,7 +125,7 @@ class HeadMemo:
         return None
 
     def learn(self, data: bytes, request: RequestHead) -> None:
-        """Keep the head of a read that was this whole request, unless a rule is against it.
+        """Keep the head of a read that brought this request alone, unless a rule is against it.
 
         Its token was accepted.
         """
@@ -160,17 +166,20 @@ class _KnownHead:
         self._at = len(start)
         self._after = gaps[0][1]
 
-    def read_plain(self, data: bytes) -> tuple[RequestHead, bytes] | None:
+    def read_plain(self, data: bytes) -> "Found | None":
         """Return what `read` does, where the length is the only gap."""
         at, after = self._at, self._after
-        begin = data.find(b"\r", at, at + _LONGEST_LENGTH) + len(after)
-        size = len(data) - begin
-        if size >= 0 and data.startswith(b"%d%b" % (size, after), at):
-            return self._request, data[begin:]
-        return None
+        end = data.find(b"\r", at, at + _LONGEST_LENGTH)
+        if not data.startswith(after, end):
+            return None
+        length, body = data[at:end], data[end + len(after) :]
+        if length == b"%d" % len(body):
+            return self._request, length, body, 0
+        left = _left(length, body)
+        return None if left is None else (self._request, length, body, left)
 
-    def read(self, data: bytes) -> tuple[RequestHead, bytes] | None:
-        """Return the head and the body of a read that begins with `start`; None if it is odd."""
+    def read(self, data: bytes) -> "Found | None":
+        """Return what a read brings that begins with `start`; None if it is odd."""
         request, at, length = self._request, self._at, b""
         changes = []
         for index, after in self._gaps:
@@ -185,9 +194,19 @@ class _KnownHead:
                     return None
                 changes.append((index, value))
             at = end + len(after)
-        if length != b"%d" % (len(data) - at):
+        body = data[at:]
+        left = _left(length, body)
+        if left is None:
             return None
-        return request.varied(changes) if changes else request, data[at:]
+        return request.varied(changes) if changes else request, length, body, left
+
+
+def _left(length: bytes, body: bytes) -> int | None:
+    """Return the bytes still to come of a body; None if its length is odd, or too much came."""
+    if not _NUMBER.fullmatch(length):
+        return None
+    left = int(length) - len(body)
+    return left if left >= 0 else None
 
 
 def _known(data: bytes, request: RequestHead) -> _KnownHead | None:
@@ -200,13 +219,13 @@ def _known(data: bytes, request: RequestHead) -> _KnownHead | None:
         return None
     literals, gaps, literal, index = list[bytes](), list[int](), line, 0
     for text in lines:
-        name, _, value = text.partition(b":")
+        name, colon, value = text.partition(b":")
         name, value = name.lower(), value.strip(b" ")
-        if b"\r" in text or b"\n" in text or b"\0" in text:
+        if not colon or b"\r" in text or b"\n" in text or b"\0" in text:
             return None
         gap: int | None = None
         if name == _LENGTH_NAME:
-            if value != b"%d" % (len(data) - end - 4):
+            if _left(value, data[end + 4 :]) is None:
                 return None
             gap = _LENGTH
         elif index == len(request.fields) or request.fields[index] != (name, value):

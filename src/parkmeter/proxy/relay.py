@@ -92,8 +92,8 @@ class Relay(HeldStage):
 
     @property
     def may_repeat(self) -> bool:
-        """True if it was let in, and its connection stays: its like may come again."""
-        return self._permitted and self.keep_alive
+        """True if its token is valid and its connection stays: its like may come again."""
+        return self._token is not None and self.keep_alive
 
     def begin(self) -> None:
         """Go as far as the head allows. Every request before this one has been answered."""

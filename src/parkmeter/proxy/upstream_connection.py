@@ -80,10 +80,11 @@ class UpstreamConnection(AnswerParser, asyncio.Protocol):
         """Begin a request with its first bytes. `headless`: HEAD, so the answer has no body."""
         self.state = _REQUESTED
         self._requester = requester
-        self.got_bytes = False
-        self.request_sent = False
-        self._reset(headless=headless)
-        self.write(data)
+        self._headless = headless
+        self._head_bytes = self.status = 0
+        self.got_bytes = self.request_sent = False
+        if self._transport is not None:
+            self._transport.write(data)
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
         """Send more of the request. On a closed connection it is dropped."""
@@ -135,30 +136,25 @@ class UpstreamConnection(AnswerParser, asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Read on, and notify the requester."""
-        state = self.state
-        if state is _DONE:
-            self._keep_alive = False  # unrequested data: not to be trusted with another request
+        state, requester = self.state, self._requester
+        if requester is None or state is _DONE:
+            self._unrequested()
             return
-        if state is _IDLE or state is _CLOSED:
-            self.abort()
-            return
-        requester = self._requester
-        assert requester is not None  # noqa: S101 (in these states there is one)
-        known, problem = False, ""
-        if self._between_chunks:
-            if line := chunk_line(data):
-                piece = data[len(line) : -2]
-                if requester.chunk_received(data, piece):
-                    return
-                self._pieces.append(piece)
-                known = True
+        problem = ""
+        if state is _REQUESTED:
+            first = not self.got_bytes
+            self.got_bytes = True
+            known = first and self._heads is not None and self._known_head(self._heads, data)
+            if not known:
+                problem = self._parse(data)
+        elif self._between_chunks and (line := chunk_line(data)):
+            piece = data[len(line) : -2]
+            if requester.chunk_received(data, piece):
+                return
+            self._pieces.append(piece)
         elif self._left:
             self._known_body(data)
-            known = True
-        elif not self.got_bytes and self._heads is not None:
-            known = self._known_head(self._heads, data)
-        self.got_bytes = True
-        if not known:
+        else:
             problem = self._parse(data)
         if self.state is not _REQUESTED:
             requester.received()
@@ -191,6 +187,13 @@ class UpstreamConnection(AnswerParser, asyncio.Protocol):
             self._requester.server_free()
 
     # ── Within ──────────────────────────────────────────────────────────────────────────────────
+
+    def _unrequested(self) -> None:
+        """Take note of bytes that came in answer to nothing."""
+        if self.state is _DONE:
+            self._keep_alive = False  # not to be trusted with another request
+        else:
+            self.abort()
 
     def _end_of_input(self) -> None:
         if self.state is _REQUESTED:

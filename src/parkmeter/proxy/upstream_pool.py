@@ -19,6 +19,7 @@ IDLE_SECONDS = 4.0
 """Shorter than the 5 s after which uvicorn (vLLM) and llama.cpp close an idle connection: where the
 server closes first, a request sent at that moment is lost."""
 IDLE_LIMIT = 64
+_IDLE = State.IDLE
 _NONE: deque[UpstreamConnection] = deque(maxlen=0)
 
 
@@ -73,7 +74,7 @@ class UpstreamPool:
         oldest = monotonic() - self._idle_seconds
         while idle:
             connection = idle.pop()
-            if connection.idle_since > oldest and connection.state is State.IDLE:
+            if connection.idle_since > oldest and connection.state is _IDLE:
                 return connection
             connection.abort()
         return None
@@ -129,7 +130,7 @@ class UpstreamPool:
         loop = asyncio.get_running_loop()
         oldest = monotonic() - self._idle_seconds
         for authority, idle in list(self._idle.items()):
-            while idle and (idle[0].idle_since <= oldest or idle[0].state is not State.IDLE):
+            while idle and (idle[0].idle_since <= oldest or idle[0].state is not _IDLE):
                 idle.popleft().abort()
             if not idle:
                 del self._idle[authority]

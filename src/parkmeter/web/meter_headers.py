@@ -37,10 +37,9 @@ class MeterStamp:
         if view is not self._view or not self._after < now <= self._until:
             left, expires_at = _standing(view, now)
             self._lines = _lines(left, expires_at, None)
-            if expires_at is not None:
-                self._view = view
-                self._until = expires_at - timedelta(seconds=left)
-                self._after = self._until - _SECOND
+            self._view = view
+            self._until = (expires_at or now) - timedelta(seconds=left)
+            self._after = self._until - _SECOND
         return self._lines
 
 
