@@ -27,7 +27,7 @@ def _base_requirements(name: str, seen: set[str]) -> set[str]:
 
 def test_the_base_install_has_neither_an_engine_nor_a_cloud():
     installed = _base_requirements("parkmeter", set())
-    assert {"fastapi", "uvicorn", "httptools"} <= installed
+    assert {"fastapi", "uvloop", "httptools"} <= installed
     assert not installed & (HEAVY | ENGINE)
 
 

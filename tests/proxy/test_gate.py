@@ -46,6 +46,18 @@ def test_the_standing_follows_from_view_and_time(seen, now, expected):
     assert standing(seen, now) is expected
 
 
+def test_an_endpoint_was_used_last_when_the_last_of_its_prompts_ended():
+    story = Story()
+    story.gate.show(view())
+    first, second = story.gate.admit("flan"), story.gate.admit("flan")
+    read = story.gate.admit("flan", prompt=False)
+    for permit in (second, first, read):
+        assert story.gate.last_prompt("flan") == (NOON + TICK if permit is read else story.at)
+        permit.release()
+        story.at += TICK
+    assert story.gate.last_prompt("flan") == NOON + TICK
+
+
 def test_a_lower_version_is_ignored_and_the_same_one_replaces():
     gate = Story().gate
     gate.show(view(2, reason="two"))

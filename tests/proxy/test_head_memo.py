@@ -5,6 +5,8 @@ import pytest
 from parkmeter.proxy import head_memo
 from parkmeter.proxy.head_memo import HeadMemo
 from parkmeter.proxy.request_head import Peer, RequestHead
+from parkmeter.web.headers import OwnHeaders
+from parkmeter.web.routes import Route, Target
 
 LINE = b"POST /flan HTTP/1.1"
 FIELDS = (b"Host: gateway.test", b"Authorization: Bearer t-invoke", b"Accept: */*")
@@ -106,8 +108,10 @@ def test_a_head_that_differs_in_any_byte_goes_to_the_parser():
 @pytest.mark.parametrize(
     "field",
     [
-        b"Connection: keep-alive",
         b"Connection: close",
+        b"Connection: keep-alive, x",
+        b"Connection: keep-alive\r\nConnection: keep-alive",
+        b"Connection: x\r\nConnection: keep-alive",
         b"Expect: 100-continue",
         b"HTTP2-Settings: AAMA",
         b"Keep-Alive: timeout=5",
@@ -152,6 +156,10 @@ def test_only_an_ordinary_post_is_kept(line):
     assert len(memo) == 0
 
 
+def test_a_client_may_say_that_it_keeps_its_connection():
+    assert len(memo_of(request(*FIELDS, b"Connection: Keep-Alive"))) == 1
+
+
 def test_a_head_without_a_length_is_not_kept():
     assert len(memo_of(b"\r\n".join([LINE, *FIELDS, b"", b""]))) == 0
 
@@ -175,11 +183,29 @@ def test_a_traced_request_is_found_with_what_it_says_itself():
     head = found[0]
     assert head.fields[-2:] == [(b"traceparent", b"00-other-01"), (b"x-request-id", b"2")]
     assert head.named[b"x-request-id"] == b"2"
-    sent = head.head_for(b"/invocations", b"server")
-    assert b"\r\ntraceparent: 00-other-01\r\nx-request-id: 2\r\n" in sent
+    target = Target("flan", Route("flan", "flan"), b"/invocations", prompt=True)
+    assert target.route is not None
+    for authority in (b"one:1", b"other:2"):
+        sent = head.head_to(target, target.route, authority)
+        assert b"\r\ntraceparent: 00-other-01\r\nx-request-id: 2\r\n" in sent
+        assert sent == head.head_for(target.path, authority)
     again = memo.find(request(*FIELDS, TRACE, b"X-Request-ID: 1"), EDITION)
     assert again is not None
     assert again[0].fields[-2:] == read(request(TRACE, b"X-Request-ID: 1")).fields
+
+
+def test_an_endpoint_may_set_a_header_that_traces_itself():
+    data = request(*FIELDS, b"x-request-id: 1")
+    memo = memo_of(data)
+    for own in (OwnHeaders.of({"x-request-id": "1"}), OwnHeaders.of({}, ["x-request-id"])):
+        target = Target("flan", Route("flan", "flan", own_headers=own), b"/x", prompt=True)
+        assert target.route is not None
+        for value in (b"1", b"2"):
+            found = memo.find(data.replace(b"id: 1", b"id: " + value), EDITION)
+            assert found is not None
+            sent = found[0].head_to(target, target.route, b"server")
+            assert sent == found[0].head_for(b"/x", b"server", own_headers=own)
+            assert sent.count(b"x-request-id") == len(own.lines)
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ from datetime import timedelta
 from itertools import pairwise
 from typing import Any
 
+import openai
 import pytest
 
 from parkmeter.core.meter import Status
@@ -203,6 +204,23 @@ async def test_nonsense_behind_a_known_prompt_is_answered_in_the_dialect_of_its_
         await client.send(b"nonsense\r\n\r\n")
         reply = await client.reply()
         assert (reply.status, "error" in reply.json) == (400, True)
+
+
+@on_both_loops
+async def test_the_client_of_openai_is_parsed_once():
+    chat = b'{"id": "c", "object": "chat.completion", "created": 1, "model": "m", "choices": []}'
+    answer = OK.replace(b"Length: 2\r\n\r\n{}", b"Length: %d\r\n\r\n%b" % (len(chat), chat))
+    models = {"models": ("flan-t5",)}
+    async with upstream(answering(answer)) as model, gateway(model.address, **models) as meter:
+        base = f"http://127.0.0.1:{meter.port}/v1"
+        async with openai.AsyncOpenAI(base_url=base, api_key="t-invoke") as client:
+            for number in range(3):
+                said: Any = [{"role": "user", "content": "x" * number}]
+                await client.chat.completions.create(model="flan-t5", messages=said)
+                (connection,) = meter.connections
+                if not number:
+                    connection.parser = parser = CountedParser(connection.parser)
+        assert parser.fed == b""
 
 
 # ── What may change ──────────────────────────────────────────────────────────────────────────────

@@ -35,6 +35,10 @@ from parkmeter.proxy.client_server import ClientServer
 from parkmeter.service.audit import BY_HAND
 from parkmeter.state_folder import StateFolder
 
+_SWITCH_SECONDS = 0.0005
+"""For which a thread keeps others from running Python: after Python's own 5 ms, a top-up beside a
+busy data plane waits that long each time it comes back from the disk."""
+
 
 class Gateway:
     """One run of the local gateway, on the main thread until a signal or `stop` ends it.
@@ -74,6 +78,7 @@ class Gateway:
         folder.lock()
         open_files = descriptors.raise_limit()
         protect()
+        sys.setswitchinterval(_SWITCH_SECONDS)
         try:
             with contextlib.closing(bound(gateway.host, gateway.port)) as listener:
                 url = url_of(gateway.host, listener.getsockname()[1])

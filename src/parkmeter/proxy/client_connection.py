@@ -147,7 +147,7 @@ class ClientConnection(asyncio.Protocol):
     @property
     def active(self) -> bool:
         """See `Connection`."""
-        return self._active is not None
+        return self._active is not None or bool(self.pipeline)
 
     @property
     def ends_at(self) -> float:
@@ -183,7 +183,7 @@ class ClientConnection(asyncio.Protocol):
             self.timer.restart(self.LINGER_SECONDS)
         elif self.pipeline:
             # Not at once: a thousand may wait behind one another.
-            self.loop.call_soon(self._begin_next)
+            self._await_turn()
         elif self._last_problem is not None:
             self._send_problem(self._last_problem)
         else:
@@ -221,14 +221,15 @@ class ClientConnection(asyncio.Protocol):
         return self.cycle is not None and not self.cycle.response_complete
 
     def _take_turn(self, request: ClientRequest, *, at_once: bool) -> None:
-        """Begin a request that was read, or queue it; `at_once`: in this turn of the loop."""
+        """Begin a request that was read, or queue it; `at_once`: in this round of the loop."""
         waits = self._busy or self.flow.write_paused
         self.cycle = request
         if waits or not at_once:
             self.flow.pause_reading()
             self.pipeline.appendleft(request)
             if not waits:
-                self.loop.call_soon(self._begin_next)
+                self.timer.restart(self.HEAD_SECONDS)
+                self._await_turn()
         else:
             self._active = request
             request.begin()
@@ -243,6 +244,11 @@ class ClientConnection(asyncio.Protocol):
         self.flow.resume_reading()
         request.begin()
         request.client_sent()
+
+    def _await_turn(self) -> None:
+        """Have the oldest request in the pipeline begun when it is its token's turn."""
+        token = self.cached_token.token
+        self._server.turns.wait("" if token is None else token.id, self._begin_next)
 
     def _read_behind(self) -> None:
         """Read what came behind the requests that waited."""

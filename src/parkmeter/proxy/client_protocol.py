@@ -259,7 +259,10 @@ class GatewayProtocol(KnownRequests):
             self.parser.should_upgrade() and not self._upgrade_declined
         ):
             relay.keep_alive = False
-        self._take_turn(relay, at_once=self._heads_begun <= _AT_ONCE)
+        at_once = self._heads_begun <= _AT_ONCE and self._server.turns.take()
+        if not at_once:  # the turns are those of its token
+            self._plane.recognize(request.authorization, self.cached_token)
+        self._take_turn(relay, at_once=at_once)
 
     def _pass_to_application(self, request: RequestHead) -> None:
         plane = self._plane

@@ -8,9 +8,14 @@ import socket
 from collections.abc import Callable
 from typing import Protocol
 
+from parkmeter.proxy.turns import Turns
 from parkmeter.web.asgi import Application
 
 _BACKLOG = 2048
+
+_LISTENERS = 8
+"""Descriptors of the listening socket. Of each, the loop accepts one connection a round: with only
+one, a connection that an eject comes on waits behind a burst of 500 for as many rounds."""
 
 _LOOK_SECONDS = 0.01
 """Between two looks, at the end, at whether all is answered."""
@@ -34,7 +39,7 @@ class ClientServer:
 
     `keep_alive_seconds`: the time between two requests of one connection; longer than load
     balancers keep theirs. `connections`: the open ones. `tasks`: the application's requests under
-    way, also those whose client has left.
+    way, also those whose client has left. `turns`: those of prompts that are ready at once.
     """
 
     def __init__(
@@ -49,14 +54,16 @@ class ClientServer:
         self.connections: set[OpenConnection] = set()
         self.tasks: set[asyncio.Task[None]] = set()
         self._speak = speak
-        self._listening: asyncio.Server | None = None
+        self.turns = Turns()
+        self._listening: list[asyncio.Server] = []
         self._hurry = False
 
     async def listen(self, listener: socket.socket) -> None:
         """Accept connections from now on; the socket is closed by `close`."""
-        self._listening = await asyncio.get_running_loop().create_server(
-            lambda: self._speak(self), sock=listener, backlog=_BACKLOG
-        )
+        loop = asyncio.get_running_loop()
+        for one in (listener, *(listener.dup() for _ in range(_LISTENERS - 1))):
+            server = await loop.create_server(lambda: self._speak(self), sock=one, backlog=_BACKLOG)
+            self._listening.append(server)
 
     def hurry(self) -> None:
         """Wait no longer for requests under way; from a signal's handler too."""
@@ -64,8 +71,8 @@ class ClientServer:
 
     async def close(self, seconds: float) -> None:
         """Accept nothing more, let requests under way end for at most `seconds`, drop the rest."""
-        if self._listening is not None:
-            self._listening.close()
+        for server in self._listening:
+            server.close()
         for connection in tuple(self.connections):
             connection.shut_down()
         give_up = asyncio.get_running_loop().time() + seconds

@@ -57,7 +57,7 @@ class FrontRelay(Relay):
         client: ClientSide,
         request: RequestHead,
         target: Target,
-        length: bytes | None,
+        length: bytes | int | None,
     ) -> None:
         super().__init__(plane, client, request, target, length)
         self._held_bytes = 0

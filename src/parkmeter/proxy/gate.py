@@ -199,7 +199,8 @@ class LocalGate:
 
     def _release(self, slot: "_Slot", *, prompt: bool = False) -> None:
         if prompt:
-            slot.used_at = self._now()  # before the count: a reader that sees no prompt sees this
+            if slot.prompts == 1:  # before the count: a reader that sees no prompt sees this
+                slot.used_at = self._now()
             slot.prompts -= 1
         slot.in_flight -= 1
         if slot.in_flight:

@@ -14,7 +14,8 @@ The rules, and why each holds:
    one; a bare CR or LF, NUL, a folded line, blanks before a colon, a trailer are read in two ways.
 4. *Only after their token was accepted*, so a stranger cannot have us keep or compare anything.
 5. *Only POST with HTTP/1.1, exactly one Content-Length, and none of `_NOT_KEPT`*: these fields
-   change how a request is framed, or what is done before its body comes.
+   change how a request is framed, or what is done before its body comes. `Connection: keep-alive`,
+   which most Python clients send, changes nothing.
 6. *The length has to be written as we would write it*, so `070`, `+70` and all that two readers
    could take for different numbers goes to the parser. So does a head in pieces, and a read with
    more than its body behind it. The body may be still to come, as many clients send it: then its
@@ -30,7 +31,7 @@ The rules, and why each holds:
 
 import re
 
-from parkmeter.proxy.request_head import RequestHead
+from parkmeter.proxy.request_head import RequestHead, mark_of
 
 _MOST = 2
 """Heads of one connection."""
@@ -49,7 +50,6 @@ _LONGEST_LENGTH = 19
 
 _NOT_KEPT = frozenset(
     {
-        b"connection",
         b"expect",
         b"http2-settings",
         b"keep-alive",
@@ -61,6 +61,9 @@ _NOT_KEPT = frozenset(
         b"upgrade",
     }
 )
+
+_CONNECTIONS: tuple[list[bytes], ...] = ([], [b"keep-alive"])
+"""What the fields `Connection` may say."""
 
 _TRACING = frozenset(
     {
@@ -134,6 +137,9 @@ class HeadMemo:
         self._tries += 1
         if not _NOT_KEPT.isdisjoint(request.named):
             return
+        options = [value.lower() for name, value in request.fields if name == b"connection"]
+        if options not in _CONNECTIONS:
+            return
         known = _known(data, request)
         if known is not None:
             self._heads = (known, *self._heads[: _MOST - 1])
@@ -154,7 +160,7 @@ class _KnownHead:
     than the length.
     """
 
-    __slots__ = ("_after", "_at", "_gaps", "_request", "start", "traced")
+    __slots__ = ("_after", "_at", "_gaps", "_marked", "_request", "start", "traced")
 
     def __init__(
         self, start: bytes, gaps: tuple[tuple[int, bytes], ...], request: RequestHead
@@ -165,6 +171,8 @@ class _KnownHead:
         self._request = request
         self._at = len(start)
         self._after = gaps[0][1]
+        traced = [(index, mark_of(index)) for index, _ in gaps if index != _LENGTH]
+        self._marked = request.varied(traced) if traced else None
 
     def read_plain(self, data: bytes) -> "Found | None":
         """Return what `read` does, where the length is the only gap."""
@@ -181,7 +189,7 @@ class _KnownHead:
     def read(self, data: bytes) -> "Found | None":
         """Return what a read brings that begins with `start`; None if it is odd."""
         request, at, length = self._request, self._at, b""
-        changes = []
+        values, differs = [], False
         for index, after in self._gaps:
             end = data.find(b"\r", at, at + _LONGEST_VALUE)
             if end < 0 or not data.startswith(after, end):
@@ -189,16 +197,19 @@ class _KnownHead:
             value = data[at:end]
             if index == _LENGTH:
                 length = value
-            elif value != request.fields[index][1]:
-                if not _VALUE.fullmatch(value):
-                    return None
-                changes.append((index, value))
+            else:
+                values.append((index, value))
+                differs = differs or value != request.fields[index][1]
             at = end + len(after)
         body = data[at:]
         left = _left(length, body)
         if left is None:
             return None
-        return request.varied(changes) if changes else request, length, body, left
+        if differs:
+            if not all(map(_VALUE.fullmatch, [value for _, value in values])):
+                return None
+            request = request.varied(values, self._marked)
+        return request, length, body, left
 
 
 def _left(length: bytes, body: bytes) -> int | None:

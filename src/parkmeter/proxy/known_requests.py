@@ -75,9 +75,13 @@ class KnownRequests(ClientConnection):
         self.url, self.headers, self._length = request.url, request.fields, length
         self._earlier_size = 0
         self._reading = _BODY
-        relay = (FrontRelay if target.front else Relay)(plane, self, request, target, length)
-        self.cycle = self._active = relay
-        relay.begin()
+        kind = FrontRelay if target.front else Relay
+        relay = kind(plane, self, request, target, left + len(body))
+        if self._server.turns.take():
+            self.cycle = self._active = relay
+            relay.begin()
+        else:
+            self._take_turn(relay, at_once=False)
         if self._reading is not _BODY:
             return True  # the connection has ended
         if not left:
@@ -87,7 +91,8 @@ class KnownRequests(ClientConnection):
         self._left = left
         if body:
             relay.add(body)
-        relay.client_sent()
+        if relay is self._active:
+            relay.client_sent()
         return True
 
     def _take_body(self, data: bytes) -> None:

@@ -63,7 +63,7 @@ class Relay(HeldStage):
         client: ClientSide,
         request: RequestHead,
         target: Target,
-        length: bytes | None,
+        length: bytes | int | None,
     ) -> None:
         self._plane = plane
         self._client = client

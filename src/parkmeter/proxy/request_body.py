@@ -27,9 +27,10 @@ Piece = bytes | bytearray | memoryview
 class RequestBody:
     """Takes pieces as the client sends them and frames them for the model server.
 
-    `length` is the value of the request's Content-Length, None if it has none. `unsized`: it comes
-    without a length. `complete`: its last piece came. `waiting`: bytes that came and were not taken
-    yet. `awaits_continue`: the client sends nothing of it before a 100 (`Expect: 100-continue`).
+    `length` is the value of the request's Content-Length, None if it has none; a number if it was
+    read already, with a head that frames its body in no other way. `unsized`: it comes without one.
+    `complete`: its last piece came. `waiting`: bytes that came and were not taken yet.
+    `awaits_continue`: the client sends nothing of it before a 100 (`Expect: 100-continue`).
     """
 
     __slots__ = (
@@ -45,7 +46,7 @@ class RequestBody:
         "waiting",
     )
 
-    def __init__(self, length: bytes | None, awaits_continue: bool = False) -> None:  # noqa: FBT001, FBT002 (a keyword doubles the time)
+    def __init__(self, length: bytes | int | None, awaits_continue: bool = False) -> None:  # noqa: FBT001, FBT002 (a keyword doubles the time)
         self._length = length
         self._declared: int | None = None
         self._chunked = False
@@ -66,6 +67,13 @@ class RequestBody:
         """
         self._limit = limit
         length = self._length
+        if not isinstance(length, int):
+            length = self._framed_length(named, length)
+        self._declared = length
+        if length is not None and length > limit:
+            raise TooLargeError(limit)
+
+    def _framed_length(self, named: Mapping[bytes, bytes], length: bytes | None) -> int | None:
         coding = named.get(b"transfer-encoding")
         if coding is not None:
             if length is not None:
@@ -73,11 +81,7 @@ class RequestBody:
             if coding.strip().lower() != b"chunked":
                 raise unknown_coding()
             self._chunked = self.unsized = True
-        elif length is not None:
-            plain = length.isdigit() and len(length) <= _MOST_DIGITS
-            self._declared = declared = int(length) if plain else _number(length)
-            if declared > limit:
-                raise TooLargeError(limit)
+        return None if length is None else _number(length)
 
     def add(self, piece: bytes) -> None:
         """Take a piece from the client; call `check_size` before it is sent on."""

@@ -4,9 +4,10 @@ What follows from the head alone is computed once: on a kept connection most req
 head as the one before, but for the length of their body, which is therefore not part of it.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from secrets import token_hex
 
 from parkmeter.errors import InvalidRequestError, ParkmeterError
 from parkmeter.proxy.answer_reader import COUNTING
@@ -33,9 +34,19 @@ from parkmeter.web.routes import Route, Routes, Target
 from parkmeter.web.server_paths import SHORT, needs_admin, needs_admin_cached, plain_path
 from parkmeter.web.stage import Location, locate
 
+Values = Sequence[tuple[int, bytes]]
+"""Values of fields, each with the index of its field."""
+
+_MARK = token_hex(16).encode() + b"-%d-"
+
 _NOT_FORWARDED = frozenset({"CONNECT", "TRACE"})
 _OF_THE_BODY = (b"content-type", b"content-encoding")
 """Headers that say how to read a body. Where that is ours to do, they stand once."""
+
+
+def mark_of(index: int) -> bytes:
+    """Return the bytes that stand for a field's value; no client can know them."""
+    return _MARK % index
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,22 +96,26 @@ class RequestHead:
         self.target: Target | None = None
         self.routed: Target | None = None
         self.reads_usage = self.gives_ids = False
+        self._values: Values = ()
+        self._marked: RequestHead | None = None
         self._head_target: Target | None = None
         self._head_authority = b""
         self._head = b""
 
-    def varied(self, changes: Iterable[tuple[int, bytes]]) -> "RequestHead":
+    def varied(self, values: Values, marked: "RequestHead | None" = None) -> "RequestHead":
         """Return this head with other values of some fields, by index, that only pass.
 
-        What follows from all other fields stays known.
+        What follows from all other fields stays known. `marked`: the same with `mark_of` each index
+        as its value, so that the head for a server is written once, and not for each of them.
         """
         made = RequestHead.__new__(RequestHead)
         made.__dict__.update(self.__dict__)
         made.fields = fields = self.fields.copy()
-        for index, value in changes:
+        for index, value in values:
             fields[index] = fields[index][0], value
         made.named = dict(fields)
         made._head_target = None  # noqa: SLF001 (its own class)
+        made._values, made._marked = values, marked  # noqa: SLF001
         return made
 
     def check_names(self) -> None:
@@ -192,9 +207,14 @@ class RequestHead:
     def head_to(self, target: Target, route: Route, authority: bytes) -> bytes:
         """Return the head for a target at its server; written once for each. See `head_for`."""
         if self._head_target is not target or self._head_authority != authority:
-            self._head = self.head_for(
-                target.path, authority, cookies=route.cookies, own_headers=route.own_headers
-            )
+            head = b"" if self._marked is None else self._marked.head_to(target, route, authority)
+            for index, value in self._values:
+                head = head.replace(mark_of(index), value)
+            if not 0 < len(head) <= HEAD_LIMIT:
+                head = self.head_for(
+                    target.path, authority, cookies=route.cookies, own_headers=route.own_headers
+                )
+            self._head = head
             self._head_target, self._head_authority = target, authority
         return self._head
 

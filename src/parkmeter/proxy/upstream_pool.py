@@ -18,7 +18,7 @@ from parkmeter.proxy.upstream_connection import UpstreamConnection
 IDLE_SECONDS = 4.0
 """Shorter than the 5 s after which uvicorn (vLLM) and llama.cpp close an idle connection: where the
 server closes first, a request sent at that moment is lost."""
-IDLE_LIMIT = 64
+IDLE_LIMIT = 512
 _IDLE = State.IDLE
 _NONE: deque[UpstreamConnection] = deque(maxlen=0)
 
