@@ -10,8 +10,10 @@ from tests.support.memory_plane import Deed, MemoryPlane, What
 from tests.support.scripted_upstream import OK
 from tests.support.wound_loop import on_wound_time
 
+PROMPT = (
     b"POST /flan HTTP/1.1\r\nHost: a.test\r\nAuthorization: Bearer %b\r\n"
     b"%bContent-Length: 2\r\n\r\n{}"
+)
 SECRET = b"t-invoke"
 
 
