@@ -9,7 +9,16 @@ from random import Random
 
 import pytest
 
-from tests.proxy.test_conformance import ANSWERS, BEGUN, FIVE, HEAD, READ, REFUSALS, REFUSED
+from tests.proxy.test_conformance import (
+    ANSWERS,
+    BEGUN,
+    CHUNKED,
+    FIVE,
+    HEAD,
+    READ,
+    REFUSALS,
+    REFUSED,
+)
 from tests.support.memory_plane import Deed, MemoryPlane, Seen, What
 from tests.support.random_input import SEED
 from tests.support.scripted_upstream import OK
@@ -138,3 +147,14 @@ def _joined(data: bytes, *, chunked: bool) -> bytes:
         line, _, data = data.partition(b"\r\n")
         body, data = body + data[: int(line, 16)], data[int(line, 16) + 2 :]
     return body if chunked else data
+
+
+def test_a_control_request_whose_body_is_malformed_is_over_for_its_application_too():
+    plane = MemoryPlane()
+    control = PLAIN.replace(b"/flan", b"/elsewhere").replace(b"Content-Length: 5", b"X: y")
+    plane.play(Deed(What.SEND, control.replace(b"X: y\r\n\r\nhello", CHUNKED + b"2\r\nab\r\n")))
+    plane.play(Deed(What.SEND, b"x\r\n"))
+    _, tasks, *_ = plane.end()
+    assert tasks == 0
+    ((_, path, _, *received),) = plane.application.calls
+    assert (path, received) == (b"/elsewhere", [b"ab", "http.disconnect"])

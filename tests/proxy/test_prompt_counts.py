@@ -10,6 +10,8 @@ import pytest
 from tests.support.prompt_counts import KINDS, counted, stored
 from tests.support.wound_loop import on_wound_time
 
+CALLS_MORE = 2
+
 BYTES_MORE = 1.1
 """Sizes of objects differ between releases of Python; calls do not, but for comprehensions."""
 
@@ -20,7 +22,7 @@ WRITTEN_WITH = (3, 11)
 def test_a_prompt_costs_no_more_than_is_stored(kind, monkeypatch):
     on_wound_time(monkeypatch, "parkmeter")
     now, then = counted(kind), stored()[kind]
-    assert now.calls <= then.calls
+    assert now.calls <= then.calls + CALLS_MORE
     assert (now.writes, now.timers, now.kept) == (then.writes, then.timers, then.kept)
     if sys.version_info[:2] == WRITTEN_WITH:
         assert now.peak_bytes <= then.peak_bytes * BYTES_MORE
