@@ -124,7 +124,7 @@ def counted(name: str) -> Counts:
             for prompt in prompts[2:]:
                 scene.play(prompt)
                 scene.clear()
-            kept = sys.getallocatedblocks() - blocks
+            kept = max(0, sys.getallocatedblocks() - blocks)
             writes, timers = (
                 (now - then) // _TIMES for now, then in zip(scene.steps, before, strict=True)
             )
