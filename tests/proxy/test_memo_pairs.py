@@ -30,17 +30,23 @@ def twins() -> tuple[MemoryPlane, MemoryPlane]:
     return MemoryPlane(memo=True), MemoryPlane(memo=False)
 
 
+def few_and_many(few: int, many: int):
+    """Return scenes of a test: some in `make test`, many in `make test-all`."""
+    extended = [pytest.mark.extended, pytest.mark.timeout(1800)]
+    return pytest.mark.parametrize("scenes", [few, pytest.param(many, marks=extended)])
+
+
+@few_and_many(20, 300)
 @pytest.mark.parametrize("number", range(4))
-def test_pairs_behind_plain_prompts_come_out_the_same(number, record_property):
-    scenes = 12 * TIMES
-    for scene in range(scenes):
+def test_pairs_behind_plain_prompts_come_out_the_same(number, scenes, record_property):
+    for scene in range(scenes * TIMES):
         check_scene(twins, pairs(Random(f"{SEED} pairs {number} {scene}"), OF_A_SCENE))
-    record_property(CASES + "pairs with and without the memo", scenes * OF_A_SCENE)
+    record_property(CASES + "pairs with and without the memo", scenes * TIMES * OF_A_SCENE)
 
 
+@few_and_many(10, 100)
 @pytest.mark.parametrize("number", range(2))
-def test_changes_among_prompts_have_effect_at_once(number, record_property):
-    scenes = 8 * TIMES
-    for scene in range(scenes):
+def test_changes_among_prompts_have_effect_at_once(number, scenes, record_property):
+    for scene in range(scenes * TIMES):
         check_scene(twins, changes(Random(f"{SEED} changes {number} {scene}"), OF_A_SCENE))
-    record_property(CASES + "changes with and without the memo", scenes * OF_A_SCENE)
+    record_property(CASES + "changes with and without the memo", scenes * TIMES * OF_A_SCENE)

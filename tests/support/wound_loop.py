@@ -32,6 +32,8 @@ class WoundLoop(asyncio.AbstractEventLoop):
         self._timers: list[asyncio.TimerHandle] = []
         self._connect = connect
         self.faults: list[str] = []
+        self.timers = 0
+        """Timers that were set."""
 
     # ── For tests ───────────────────────────────────────────────────────────────────────────────
 
@@ -77,6 +79,7 @@ class WoundLoop(asyncio.AbstractEventLoop):
     def call_at(
         self, when: float, callback: Any, *args: Any, context: Context | None = None
     ) -> asyncio.TimerHandle:
+        self.timers += 1
         timer = asyncio.TimerHandle(when, callback, args, self, context)
         heapq.heappush(self._timers, timer)
         return timer
