@@ -53,7 +53,7 @@ chaos: .venv/.developing       ## random faults on a real gateway, for ten minut
 	$(BIN)/python -m tests.chaos --minutes $(MINUTES)
 	$(BIN)/python -m tests.chaos.cloud
 
-bench: .venv/.developing       ## every benchmark, one table, written to benchmarks/RESULTS.md
+bench: .venv/.developing       ## every promise of speed, beside its peers: benchmarks/RESULTS.md; a quarter of an hour
 	$(BIN)/python -m benchmarks
 
 docs: .venv/.developing        ## write the generated references and pictures

@@ -4,10 +4,6 @@ import json
 import sys
 from pathlib import Path
 
-from typer import Context
-from typer.cli import get_docs_for_click
-from typer.main import get_command
-
 from parkmeter.api.app import control_app
 from parkmeter.api.dependencies import ApiContext
 from parkmeter.api.event_routes import add_event_routes, feed_of
@@ -15,6 +11,8 @@ from parkmeter.api.log_routes import add_log_routes
 from parkmeter.api.model_routes import add_model_routes
 from parkmeter.api.token_routes import add_audit_route, add_token_routes
 from parkmeter.cli import app
+from parkmeter.cli.command import Command, Group
+from parkmeter.cli.help import page_of
 from parkmeter.config.schema import config_schema
 from parkmeter.core.meter import Status
 from parkmeter.drivers.fake import FakeDriver
@@ -99,9 +97,21 @@ def metrics() -> str:
 
 def cli() -> str:
     """Return the help of every command."""
-    command = get_command(app)
-    text = get_docs_for_click(obj=command, ctx=Context(command), name="parkmeter")
-    return "\n".join(line.rstrip() for line in text.splitlines()).rstrip() + "\n"
+    return "\n".join(_help_of(("parkmeter",), app))
+
+
+def _help_of(path: tuple[str, ...], node: Command | Group) -> list[str]:
+    page = page_of(path, node)
+    lines = [f"{'#' * len(path)} `{' '.join(path)}`", "", page.text, ""]
+    lines += ["```console", f"$ {page.usage}", "```", ""]
+    for section in page.sections:
+        lines += [f"**{section.heading}**:", ""]
+        lines += [f"* `{f'{row.name} {row.metavar}'.strip()}`: {row.text}" for row in section.rows]
+        lines.append("")
+    lines += [page.epilog, ""] if page.epilog else []
+    for name, below in node.commands.items() if isinstance(node, Group) else ():
+        lines += _help_of((*path, name), below)
+    return lines
 
 
 def schema() -> str:

@@ -1,1 +1,1 @@
-"""Modules that `benchmarks.lambda_start` runs in fresh processes, and does not import."""
+"""Modules that `scenes/lambda_start.py` runs in fresh processes, and does not import."""

@@ -209,7 +209,14 @@ class ScopeMissingError(ParkmeterError):
         self, scope: str, endpoint: str | None = None, *, everywhere: bool = False
     ) -> None:
         where = f" on endpoint {endpoint!r}" if endpoint else " on all endpoints" * everywhere
-        super().__init__(f"The scope '{scope}' is needed{where}.", scope=str(scope))
+        # "status" is in no list of scopes: any scope on the endpoint gives it.
+        wanted = "" if scope == "status" else f" --scope {scope}"
+        wanted += f" --endpoint {endpoint}" if endpoint else ""
+        super().__init__(
+            f"The scope '{scope}' is needed{where}. A holder of the scope 'admin' makes a token "
+            f"that has it: parkmeter token create NAME{wanted}",
+            scope=str(scope),
+        )
 
 
 class NameTakenError(ParkmeterError):

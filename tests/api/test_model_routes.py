@@ -13,12 +13,13 @@ from parkmeter.api.app import control_app
 from parkmeter.api.dependencies import ApiContext
 from parkmeter.api.model_routes import add_model_routes
 from parkmeter.core.meter import LOCAL, MAKE_BELIEVE, Price, Spec
+from parkmeter.core.time_text import iso
 from parkmeter.core.tokens import Scope
 from parkmeter.web.auth import TokenBook
 from parkmeter.web.model_ids import LearnedIds
 from parkmeter.web.routes import Route, Routes
 from tests.support.control_routes import ADMIN, FALCONER, LOOKER, Front, problem, token
-from tests.support.world import MINUTE, SECOND, World, spec
+from tests.support.world import MINUTE, NOON, SECOND, World, spec
 
 
 @pytest.fixture
@@ -77,11 +78,11 @@ def test_a_closed_endpoint_is_listed_by_each_of_its_ids_with_its_meter(front):
     assert listed["data"][1] == {
         "id": "gpt-4o-mini",
         "object": "model",
-        "created": 0,
+        "created": int(NOON.timestamp()),
         "owned_by": "parkmeter",
         "type": "model",
         "display_name": "gpt-4o-mini (flan-t5)",
-        "created_at": "1970-01-01T00:00:00Z",
+        "created_at": iso(NOON),
         "parkmeter": {
             "endpoint": "flan-t5",
             "status": "stopped",
@@ -163,4 +164,4 @@ def test_openais_client_reads_the_list(front):
     assert [model.id for model in models][:2] == ["flan-t5", "gpt-4o-mini"]
     assert models[0].owned_by == "parkmeter"
     assert client.models.retrieve("google/flan-t5-xl").model_extra["parkmeter"]["endpoint"]
-    assert json.loads(models[0].model_dump_json())["created"] == 0
+    assert json.loads(models[0].model_dump_json())["created"] == int(NOON.timestamp())

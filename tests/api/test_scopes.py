@@ -29,6 +29,7 @@ def test_a_token_may_come_bare_or_as_bearer(front):
 def test_scopes_are_enforced_and_the_missing_one_is_named(front):
     assert front.get("/endpoints", LOOKER).status_code == 200
     body = problem(front.post("/endpoint-expiry", {"minutes": 1}, LOOKER), 403, "scope_missing")
+    assert body["detail"].endswith(": parkmeter token create NAME --scope top-up")
     assert body["scope"] == "top-up"
     assert front.post("/endpoint-expiry", {"minutes": 1}, SEED).status_code == 200
     body = problem(front.post("/endpoints/flan-t5/eject", None, SEED), 403, "scope_missing")
@@ -38,7 +39,8 @@ def test_scopes_are_enforced_and_the_missing_one_is_named(front):
 def test_a_token_for_one_endpoint_reaches_no_other(two):
     names = [one["name"] for one in two.get("/endpoints", FALCONER).json()["endpoints"]]
     assert names == ["falcon"]
-    problem(two.get("/endpoints/flan-t5", FALCONER), 403, "scope_missing")
+    refused = problem(two.get("/endpoints/flan-t5", FALCONER), 403, "scope_missing")
+    assert refused["detail"].endswith(": parkmeter token create NAME --endpoint flan-t5")
     problem(two.get("/endpoints/flan-t5/journal", FALCONER), 403, "scope_missing")
     top_up = two.post("/endpoints/flan-t5/top-ups", {"minutes": 1}, FALCONER)
     problem(top_up, 403, "scope_missing")

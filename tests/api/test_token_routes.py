@@ -153,7 +153,10 @@ def test_an_admin_of_one_endpoint_cannot_issue_itself_the_others(front):
     secret = front.issue(name="some", scopes=["admin"], endpoints=["falcon"]).json()["token"]
     refused = front.as_holder(secret, "/tokens", name="mine", scopes=["admin"])
     assert refused.status_code == 403
-    assert refused.json()["detail"] == "The scope 'admin' is needed on all endpoints."
+    assert refused.json()["detail"] == (
+        "The scope 'admin' is needed on all endpoints. A holder of the scope 'admin' makes a token "
+        "that has it: parkmeter token create NAME --scope admin"
+    )
 
 
 def test_a_rotated_secret_replaces_the_one_before_at_once(front):

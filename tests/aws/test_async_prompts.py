@@ -131,6 +131,8 @@ def test_a_metered_queue_takes_prompts_while_its_meter_is_open_only(cloud: Cloud
     assert refused.status == 402
     assert refused.document["code"] == "meter_closed"
     assert refused.document["top_up"]["url"] == f"{BASE}/endpoints/flan-t5/top-ups"
+    assert "a token that has the scope 'top-up'" not in refused.document["detail"]
+    assert "a token that has the scope 'top-up'" in cloud.send(by=BOB).document["detail"]
     assert cloud.jobs == []
     added = cloud.gateway.ask("POST", "/endpoints/flan-t5/top-ups", {"minutes": 10})
     assert added.status == 201

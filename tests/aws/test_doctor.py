@@ -6,13 +6,12 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 
 import pytest
-from typer.testing import CliRunner
 
 from parkmeter.aws.doctor.account import Account
-from parkmeter.cli import app
 from parkmeter.core.finding import Level
 from parkmeter.drivers.sagemaker import TAG
 from simulator.sagemaker import refusals
+from tests.support.command import run_command
 from tests.support.examined import ARTIFACT, BUCKET, PROJECT, Examined, FewRegions, examined
 from tests.support.wound_sagemaker import Wound
 
@@ -279,7 +278,7 @@ def test_the_command_says_what_is_wrong_and_exits_with_1(cloud: Examined, monkey
     monkeypatch.setattr(Account, "regions", FewRegions.regions)
 
     def run(*words: str):
-        return CliRunner().invoke(app, ["doctor", "--aws", *words])
+        return run_command("doctor", "--aws", *words)
 
     cloud.wound.time = datetime.now(UTC)
     cloud.beat()
@@ -298,10 +297,10 @@ def test_without_boto3_or_a_region_the_command_says_what_to_do(monkeypatch):
     for name in ("AWS_REGION", "AWS_DEFAULT_REGION", "AWS_PROFILE"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("AWS_CONFIG_FILE", os.devnull)
-    done = CliRunner().invoke(app, ["doctor", "--aws"])
+    done = run_command("doctor", "--aws")
     assert done.exit_code == 2
     assert "No region is configured" in done.output
     monkeypatch.setattr("importlib.util.find_spec", lambda _name: None)
-    done = CliRunner().invoke(app, ["doctor", "--aws"])
+    done = run_command("doctor", "--aws")
     assert done.exit_code == 1
     assert "pip install -e '.[aws]'" in done.output

@@ -191,6 +191,15 @@ def test_a_meter_that_was_never_topped_up_is_closed(prompts: Prompts) -> None:
     assert said.document["code"] == "meter_closed"
 
 
+@pytest.mark.parametrize(("scopes", "hints"), [("invoke", 1), ("invoke,top-up", 0)])
+def test_a_closed_meter_says_whether_this_token_opens_it(
+    prompts: Prompts, scopes: str, hints: int
+) -> None:
+    said = prompts.prompt(token=TOKEN | {"scopes": scopes})
+    assert said.status == 402
+    assert said.document["detail"].count("a token that has the scope") == hints
+
+
 def test_a_closed_meter_names_the_price_and_the_exact_call(prompts: Prompts) -> None:
     prompts.serve()
     prompts.put_meter(minutes=0)

@@ -8,9 +8,8 @@ import time
 
 import pytest
 
-from benchmarks.exact.disk import watched_disk
-from benchmarks.exact.inside import inside
 from tests.support.gateway_process import eventually
+from tests.support.service_at_work import service_at_work, watched_disk
 
 COUNT = 20
 
@@ -18,7 +17,7 @@ COUNT = 20
 @pytest.fixture(scope="module")
 def lived():
     """Twenty lives: what was asked, when each was started and stopped, the slowest write."""
-    with watched_disk() as writes, inside(COUNT) as world:
+    with watched_disk() as writes, service_at_work(COUNT) as world:
         begun = time.time()
         asked = {name: world.top_up(name, 1 + at / 10) for at, name in enumerate(world.names)}
         eventually(lambda: len(world.first("stop", begun)) == COUNT)

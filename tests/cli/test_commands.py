@@ -9,12 +9,11 @@ import sys
 from collections.abc import Callable, Iterator
 
 import pytest
-from typer.testing import CliRunner, Result
 
-from parkmeter.cli import app
+from tests.support.command import Done, run_command
 from tests.support.gateway_process import TOKEN, GatewayProcess, ping_config
 
-Run = Callable[..., Result]
+Run = Callable[..., Done]
 
 TWO = "\n".join(
     [
@@ -45,10 +44,8 @@ def run(monkeypatch: pytest.MonkeyPatch) -> Run:
     for name in ("PARKMETER_URL", "PARKMETER_TOKEN", "PARKMETER_STATE"):
         monkeypatch.delenv(name, raising=False)
 
-    def invoke(gateway: GatewayProcess, *arguments: str, **given: object) -> Result:
-        return CliRunner().invoke(
-            app, list(arguments), env={"PARKMETER_STATE": str(gateway.state)}, **given
-        )
+    def invoke(gateway: GatewayProcess, *arguments: str, **given: object) -> Done:
+        return run_command(*arguments, env={"PARKMETER_STATE": str(gateway.state)}, **given)
 
     return invoke
 
@@ -206,8 +203,14 @@ def test_names_are_completed_from_the_gateway(two, monkeypatch):
         "COMP_WORDS": "parkmeter status q",
         "COMP_CWORD": "2",
     }
-    done = CliRunner().invoke(app, [], env=environment, prog_name="parkmeter")
-    assert done.stdout.split() == ["qwen"]
+    done = subprocess.run(
+        [sys.executable, "-m", "parkmeter"],
+        env={**os.environ, **environment},
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    assert done.stdout == "qwen\n"
 
 
 # ── What goes wrong ─────────────────────────────────────────────────────────────────────────────
@@ -215,7 +218,7 @@ def test_names_are_completed_from_the_gateway(two, monkeypatch):
 
 def test_without_a_gateway_the_error_names_the_command_that_starts_one(tmp_path, monkeypatch):
     monkeypatch.delenv("PARKMETER_URL", raising=False)
-    done = CliRunner().invoke(app, ["status"], env={"PARKMETER_STATE": str(tmp_path)})
+    done = run_command("status", env={"PARKMETER_STATE": str(tmp_path)})
     assert done.exit_code == 3
     assert "parkmeter up" in done.stderr
 
@@ -247,6 +250,6 @@ def test_no_command_takes_a_token_as_an_argument_or_prints_one(run, one):
 
 
 def test_help_lists_the_exit_codes():
-    done = CliRunner().invoke(app, ["--help"], env={"COLUMNS": "200"})
+    shown = " ".join(run_command("--help").stdout.split())
     for code in ("3 gateway not reachable", "5 meter closed", "7 conflict"):
-        assert code in done.stdout
+        assert code in shown

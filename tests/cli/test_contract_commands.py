@@ -4,9 +4,8 @@ import json
 from collections.abc import Iterator
 
 import pytest
-from typer.testing import CliRunner, Result
 
-from parkmeter.cli import app
+from tests.support.command import run_command as run
 from tests.support.contract_server import ADMIN, RECEIPT, ContractServer, endpoint, problem
 
 
@@ -17,10 +16,6 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[ContractServer]:
         monkeypatch.setenv("PARKMETER_URL", f"{made.url}/prod")
         monkeypatch.setenv("PARKMETER_TOKEN", ADMIN)
         yield made
-
-
-def run(*arguments: str, **given: object) -> Result:
-    return CliRunner().invoke(app, list(arguments), **given)
 
 
 def test_a_new_token_is_all_of_standard_output(server):

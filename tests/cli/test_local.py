@@ -1,15 +1,12 @@
 """The commands for files of this machine."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner, Result
 
-from parkmeter.cli import app
 from parkmeter.config.schema import config_schema
+from tests.support.command import run_command as run
 
 RIGHT = """
 [gateway]
@@ -30,10 +27,6 @@ def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         monkeypatch.delenv(f"PARKMETER_{name}", raising=False)
     monkeypatch.setenv("COLUMNS", "90")
     return tmp_path / "parkmeter.toml"
-
-
-def run(*words: object) -> Result:
-    return CliRunner().invoke(app, list(map(str, words)))
 
 
 def test_config_check_shows_the_settings_one_line_per_endpoint(file):
@@ -129,12 +122,3 @@ def test_a_reload_finds_the_folder_that_a_file_names(file, tmp_path):
     assert f"{tmp_path}/there" in run("reload", "--config", file).stderr
     file.write_text(WRONG)
     assert "parkmeter.toml:3" in run("reload", "--config", file).stderr
-
-
-def test_help_imports_nothing_that_a_command_needs():
-    code = (
-        "import sys, parkmeter.cli.local\n"
-        "heavy = {'pydantic', 'sqlite3', 'fastapi', 'parkmeter.config', 'parkmeter.doctor'}\n"
-        "assert not heavy & set(sys.modules)"
-    )
-    subprocess.run([sys.executable, "-c", code], check=True)

@@ -1,8 +1,11 @@
 """The page of proxies: nginx and Caddy with TLS and a prefix, as it prints them."""
 
 import shutil
+import socket
+import ssl
 import subprocess
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,6 +32,17 @@ class Proxy:
     @property
     def url(self) -> str:
         return f"https://{HOST}:{self.port}/meter"
+
+    def serves(self) -> bool:
+        """Return True once it has its certificate: Caddy listens before it has made one."""
+        if not (listens(self.port) and self.authority.exists()):
+            return False
+        with suppress(OSError):
+            believed = ssl.create_default_context(cafile=self.authority)
+            plain = socket.create_connection(("127.0.0.1", self.port), timeout=10)
+            with plain, believed.wrap_socket(plain, server_hostname=HOST):
+                return True
+        return False
 
 
 @pytest.fixture(scope="module")
@@ -76,7 +90,7 @@ def proxy(request, tmp_path, door, monkeypatch) -> Iterator[Proxy]:
     command, made = request.param(tmp_path, door.url)
     running = Running.of(command)
     try:
-        eventually(lambda: running.ended() or (listens(made.port) and made.authority.exists()))
+        eventually(lambda: running.ended() or made.serves())
         assert not running.ended(), running.result().text
         yield made
     finally:

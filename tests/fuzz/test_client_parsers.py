@@ -3,12 +3,12 @@
 import json
 from typing import Any
 
-import httpx2
 import pytest
 from hypothesis import strategies as st
 
 from parkmeter.cli.prompts import _texts
 from parkmeter.client.calls import made
+from parkmeter.client.connections import Response
 from parkmeter.client.errors import ParkmeterProblem, problem_of
 from parkmeter.client.models import Endpoint, JournalLine, NewToken, Receipt
 from parkmeter.client.prompts import Event
@@ -17,7 +17,7 @@ from tests.support.random_input import JSON_PIECES, damaged, json_values
 FEW_AND_MANY = pytest.mark.parametrize(
     "cases", [150, pytest.param(2_000, marks=[pytest.mark.extended, pytest.mark.timeout(900)])]
 )
-REQUEST = httpx2.Request("GET", "http://gateway.test/endpoints/a")
+URL = "http://gateway.test/endpoints/a"
 ENDPOINT = {
     "name": "a",
     "status": "running",
@@ -37,7 +37,7 @@ def test_an_answer_is_what_it_should_be_or_no_gateway_s(run, cases):
     def check(body: bytes) -> None:
         for model in MODELS:
             try:
-                made(model, httpx2.Response(200, content=body, request=REQUEST))
+                made(model, Response(200, {}, URL, [body]))
             except ParkmeterProblem as problem:
                 assert problem.code == "unexpected_answer"
 
@@ -50,7 +50,7 @@ def test_a_member_of_any_value_is_taken_or_no_gateway_s(run, cases):
     def check(changed: dict[str, Any]) -> None:
         body = json.dumps({**ENDPOINT, **changed}).encode()
         try:
-            made(Endpoint.of, httpx2.Response(200, content=body, request=REQUEST))
+            made(Endpoint.of, Response(200, {}, URL, [body]))
         except ParkmeterProblem as problem:
             assert problem.code == "unexpected_answer"
 
@@ -94,9 +94,8 @@ STREAMS = damaged(
 @FEW_AND_MANY
 def test_a_stream_of_events_is_printed_whatever_is_in_it(run, cases):
     def check(body: bytes) -> None:
-        headers = {"content-type": "text/event-stream"}
-        response = httpx2.Response(200, headers=headers, content=body, request=REQUEST)
-        events = [Event(event.event, event.data) for event in httpx2.EventSource(response)]
+        halves = [body[: len(body) // 2], body[len(body) // 2 :]]
+        events = [Event(*event) for event in Response(200, {}, URL, halves).events()]
         shown = [event for event in events if event.event != "error"]
         assert "".join(_texts(iter(shown))).encode() is not None
 

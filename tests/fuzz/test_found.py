@@ -1,12 +1,11 @@
 """Defects that random input found, or a reader on its way there: each under its own name."""
 
-import httpx2
 import pytest
-import typer
 
 from parkmeter.aws.api_events import guess_content_type
 from parkmeter.cli.prompts import _model_failed, _texts
 from parkmeter.client.calls import made
+from parkmeter.client.connections import Response
 from parkmeter.client.errors import ParkmeterProblem
 from parkmeter.client.models import Endpoint
 from parkmeter.client.prompts import Event, Reply
@@ -64,9 +63,8 @@ def test_a_configuration_nested_too_deep_is_refused_in_words(tmp_path):
     ids=["endless", "no number", "deep"],
 )
 def test_an_answer_that_cannot_be_read_is_no_gateway_s(body):
-    request = httpx2.Request("GET", "http://gateway.test/endpoints/a")
     with pytest.raises(ParkmeterProblem) as refused:
-        made(Endpoint.of, httpx2.Response(200, content=body, request=request))
+        made(Endpoint.of, Response(200, {}, "http://gateway.test/endpoints/a", [body]))
     assert refused.value.code == "unexpected_answer"
 
 
@@ -78,7 +76,7 @@ def test_a_model_s_answer_nested_too_deep_is_not_json_and_is_printed_as_it_is():
         Reply(DEEP, "application/json", None, None).json()
     assert list(_texts(iter([Event("message", text, whole=True)]))) == [text]
     assert list(_texts(iter([Event("message", text)]))) == []
-    with pytest.raises(typer.Exit):
+    with pytest.raises(SystemExit):
         _model_failed(text)
 
 

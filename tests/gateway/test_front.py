@@ -116,12 +116,44 @@ async def test_a_preflight_of_an_allowed_page_needs_no_token(path):
 @pytest.mark.parametrize("path", PATHS)
 @pytest.mark.parametrize("origin", ["https://evil.example", "null"])
 @on_uvloop
-async def test_a_preflight_of_any_other_page_is_a_request_like_others(path, origin):
+async def test_a_preflight_of_any_other_page_is_refused_with_the_setting_that_allows_it(
+    path, origin
+):
     async with house(**ALLOWED) as gateway:
         reply = await gateway.ask(f"OPTIONS {path}", f"Origin: {origin}", *PREFLIGHT)
-    assert reply.status in {401, 404, 405}
+    assert (reply.status, reply.json["code"]) == (403, "origin_not_allowed")
+    assert "allow_origins" in reply.json["detail"]
     assert not any(name.startswith("access-control") for name in reply.fields)
     assert reply.fields["vary"] == "Origin"
+
+
+@on_uvloop
+async def test_a_request_with_a_token_is_no_preflight_of_a_browser():
+    async with house(**ALLOWED) as gateway:
+        origin = "Origin: https://evil.example"
+        reply = await gateway.ask("OPTIONS /flan/x", WITH_TOKEN, origin, *PREFLIGHT)
+    assert reply.status == 402
+
+
+@pytest.mark.parametrize(
+    ("call", "fields", "status"),
+    [
+        ("POST /flan", ["Host: elsewhere.example"], 421),
+        ("POST /flan", [WITH_TOKEN, "X-Api-Key: another"], 400),
+        ("GET /whoami", ["Host: elsewhere.example"], 421),
+        ("GET /whoami", [WITH_TOKEN, "X-Api-Key: another"], 400),
+        ("POST /flan", [WITH_TOKEN, "Transfer-Encoding: odd"], 400),
+        ("GET /whoami", [WITH_TOKEN, "X: " + "x" * 70_000], 431),
+    ],
+)
+@on_both_loops
+async def test_a_page_can_read_what_is_refused_by_its_head_alone(call, fields, status):
+    async with house(**ALLOWED) as gateway:
+        reply = await gateway.ask(call, f"Origin: {PAGE}", *fields)
+        other = await gateway.ask(call, "Origin: https://evil.example", *fields)
+    assert (reply.status, other.status) == (status, status)
+    assert reply.fields[MAY_READ] == PAGE
+    assert (other.fields.get(MAY_READ), other.fields["vary"]) == (None, "Origin")
 
 
 @pytest.mark.parametrize(
@@ -156,7 +188,7 @@ async def test_without_allowed_origins_nothing_is_said_and_a_reload_changes_that
         asked = ("POST /flan", WITH_TOKEN, f"Origin: {PAGE}")
         assert not {"vary", MAY_READ} & set((await gateway.ask(*asked)).fields)
         preflight = ("OPTIONS /flan/x", f"Origin: {PAGE}", *PREFLIGHT)
-        assert (await gateway.ask(*preflight)).status == 401
+        assert (await gateway.ask(*preflight)).status == 403
         gateway.reload(**ALLOWED)
         assert (await gateway.ask(*asked)).fields[MAY_READ] == PAGE
         assert (await gateway.ask(*preflight)).status == 204

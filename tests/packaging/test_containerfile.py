@@ -8,7 +8,6 @@ import sys
 from pathlib import Path
 
 import pytest
-from typer.main import get_command
 
 from parkmeter.cli import app
 from parkmeter.config.load import load_settings
@@ -91,7 +90,7 @@ def test_it_runs_without_privileges_on_a_state_folder_of_its_own(instructions):
     assert settings.host == "0.0.0.0"
     words = json.loads(last(instructions, "ENTRYPOINT")) + json.loads(last(instructions, "CMD"))
     assert words == ["parkmeter", "up"]
-    get_command(app).commands["up"].make_context("up", words[2:])
+    app.commands["up"].parse(words[2:])
 
 
 def test_its_health_check_detects_a_gateway_that_does_not_answer(instructions, tmp_path):

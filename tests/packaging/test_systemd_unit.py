@@ -13,7 +13,6 @@ import sys
 from pathlib import Path
 
 import pytest
-from typer.main import get_command
 
 from parkmeter.cli import app
 from tests.support import filtered
@@ -93,9 +92,10 @@ def test_the_command_line_accepts_its_commands(service, key, command):
     program, *words = shlex.split(service[key])
     assert Path(program).name == "parkmeter"
     assert words[0] == command
-    found = get_command(app).commands[command]
-    parsed = found.make_context(command, words[1:])
-    assert parsed.params["state"] == Path("/var/lib") / service["StateDirectory"]
+    assert (
+        app.commands[command].parse(words[1:])["state"]
+        == Path("/var/lib") / service["StateDirectory"]
+    )
 
 
 def test_a_crash_leaves_the_leashes_and_a_stop_has_the_time_it_needs(service):

@@ -1,18 +1,22 @@
 """The data plane whole: a server on its own thread, a stock client, prompts after a top-up."""
 
+import asyncio
 import http.client
+import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 import uvicorn
+import uvloop
 
 from parkmeter.core.meter import Status
 from parkmeter.core.status import View
 from parkmeter.proxy.client_protocol import protocol_for
+from parkmeter.proxy.client_server import ClientServer
 from parkmeter.proxy.data_plane import DataPlane
 from parkmeter.proxy.gate import LocalGate
 from parkmeter.web.routes import Route, Routes
@@ -22,41 +26,68 @@ from tests.support.scripted_upstream import OK, answering, upstream
 HEADERS = {"Authorization": "t-invoke"}
 
 
-class NotifyingServer(uvicorn.Server):
-    """A server that notifies its starter when it is ready and when it is about to end."""
+@contextmanager
+def on_a_thread(
+    new_loop: Callable[[], asyncio.AbstractEventLoop],
+    serve: Callable[[asyncio.Event], Awaitable[None]],
+    ready: threading.Event,
+) -> Iterator[None]:
+    """Run a server on a loop of its own until the event it is given is set."""
+    ending = asyncio.Event()
+    loops: list[asyncio.AbstractEventLoop] = []
 
-    def __init__(self, config: uvicorn.Config, ending: Callable[[], None]) -> None:
-        super().__init__(config)
-        self.ready = threading.Event()
-        self._ending = ending
+    async def served() -> None:
+        loops.append(asyncio.get_running_loop())
+        await serve(ending)
 
-    async def startup(self, sockets=None) -> None:
-        await super().startup(sockets)
-        self.ready.set()
+    def run() -> None:
+        with asyncio.Runner(loop_factory=new_loop) as runner:
+            runner.run(served())
 
-    async def shutdown(self, sockets=None) -> None:
-        self._ending()  # before the loop ends, and with it every connection
-        await super().shutdown(sockets)
+    thread = threading.Thread(target=run)
+    thread.start()
+    try:
+        assert ready.wait(20)
+        yield
+    finally:
+        loops[0].call_soon_threadsafe(ending.set)
+        thread.join(20)
+        assert not thread.is_alive()
 
 
 @contextmanager
-def serving(
-    application, loop: str, ending: Callable[[], None] = lambda: None, http: Any = "httptools"
-) -> Iterator[int]:
-    """Run a uvicorn server on a thread of its own; yield its port."""
-    config = uvicorn.Config(
-        application, port=0, loop=loop, http=http, lifespan="off", log_level="critical"
-    )
-    server = NotifyingServer(config, ending)
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    try:
-        assert server.ready.wait(20)
-        yield server.servers[0].sockets[0].getsockname()[1]
-    finally:
+def gateway_of(plane: DataPlane, new_loop: Callable[[], Any]) -> Iterator[int]:
+    """Serve a data plane; yield its port."""
+    listener, ready = socket.create_server(("127.0.0.1", 0)), threading.Event()
+
+    async def serve(ending: asyncio.Event) -> None:
+        server = ClientServer(protocol_for(plane), not_found)
+        await server.listen(listener)
+        ready.set()
+        await ending.wait()
+        plane.close()  # before the loop ends, and with it every connection
+        await server.close(20)
+
+    with on_a_thread(new_loop, serve, ready):
+        yield listener.getsockname()[1]
+
+
+@contextmanager
+def uvicorn_of(application: Any, new_loop: Callable[[], Any]) -> Iterator[int]:
+    """Serve an application in the server that vLLM has; yield its port."""
+    listener, ready = socket.create_server(("127.0.0.1", 0)), threading.Event()
+    config = uvicorn.Config(application, lifespan="off", log_level="critical")
+
+    async def serve(ending: asyncio.Event) -> None:
+        server = uvicorn.Server(config)
+        serving = asyncio.create_task(server.serve([listener]))
+        ready.set()
+        await ending.wait()
         server.should_exit = True
-        thread.join(20)
-        assert not thread.is_alive()
+        await serving
+
+    with on_a_thread(new_loop, serve, ready):
+        yield listener.getsockname()[1]
 
 
 async def model(scope, receive, send) -> None:
@@ -71,8 +102,10 @@ async def model(scope, receive, send) -> None:
     await send({"type": "http.response.body", "body": said})
 
 
-@pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
-def test_a_prompt_is_answered_after_the_top_up_that_its_402_asked_for(loop):
+@pytest.mark.parametrize(
+    "new_loop", [asyncio.new_event_loop, uvloop.new_event_loop], ids=["asyncio", "uvloop"]
+)
+def test_a_prompt_is_answered_after_the_top_up_that_its_402_asked_for(new_loop):
     def now() -> datetime:
         return datetime.now(UTC)
 
@@ -82,10 +115,7 @@ def test_a_prompt_is_answered_after_the_top_up_that_its_402_asked_for(loop):
     def show(version: int, close: datetime, status: Status, address: str | None) -> None:
         gate.show(View("flan-t5", version, close, close, status, "", address))
 
-    with (
-        serving(model, loop) as upstream_port,
-        serving(not_found, loop, plane.close, http=protocol_for(plane)) as port,
-    ):
+    with uvicorn_of(model, new_loop) as upstream_port, gateway_of(plane, new_loop) as port:
         client = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
 
         def prompt(body: bytes) -> tuple[int, bytes]:

@@ -178,16 +178,22 @@ async def test_a_meter_that_runs_out_closes_also_without_a_new_view():
         assert (await client.reply()).status == 402
 
 
+@pytest.mark.parametrize("fields", ["", "Prefer: wait=50\r\n"])
+@pytest.mark.parametrize(("next_try", "retry_after"), [(None, None), (50, "50"), (300, "60")])
 @on_both_loops
-async def test_an_endpoint_that_fails_for_good_lets_its_requests_wait_for_their_time():
-    async with gateway() as meter:
+async def test_a_failure_without_another_try_in_time_is_answered_at_once(
+    fields, next_try, retry_after
+):
+    retry_at = None if next_try is None else NOON + timedelta(seconds=next_try)
+    async with gateway(limits=Limits(wait_seconds=50, max_waiting=9)) as meter:
         meter.show(Status.STARTING)
         client = await meter.client()
-        await client.ask(fields="Prefer: wait=1\r\n")
+        await client.ask(fields=fields)
         await held(meter)
-        meter.show(Status.FAILED, reason="no such model")
-        reply = await client.reply()
-    assert (reply.status, reply.fields.get("retry-after")) == (503, None)
+        meter.show(Status.FAILED, reason="no such model", retry_at=retry_at)
+        for reply in (await client.reply(), await meter.exchange(fields=fields)):
+            assert (reply.status, reply.fields.get("retry-after")) == (503, retry_after)
+            assert "no such model" in reply.json["detail"]
 
 
 @on_both_loops

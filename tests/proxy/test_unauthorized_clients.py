@@ -156,7 +156,7 @@ async def test_empty_lines_do_not_keep_a_connection():
 
 @on_both_loops
 async def test_answers_that_are_not_taken_do_not_hold_a_connection(monkeypatch):
-    monkeypatch.setattr(f"{CONNECTION}.TAKING_SECONDS", 0.3)
+    monkeypatch.setattr("parkmeter.proxy.application_cycle.ApplicationCycle.TAKING_SECONDS", 0.3)
     async with control() as house:
         client = await house.client()
         client.writer.transport.pause_reading()

@@ -7,7 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from parkmeter.errors import UpstreamError
-from parkmeter.proxy.upstream_connection import State, UpstreamConnection
+from parkmeter.proxy.answer_parser import State
+from parkmeter.proxy.upstream_connection import UpstreamConnection
 from parkmeter.proxy.upstream_pool import UpstreamPool, address_of
 from tests.support.gateway_at_work import on_both_loops, until
 from tests.support.scripted_upstream import OK, ServerEnd, answering, upstream

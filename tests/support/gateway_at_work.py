@@ -1,9 +1,10 @@
-"""A data plane behind a real uvicorn server on loopback, its clients, and a wound clock."""
+"""A data plane behind a real server on loopback, its clients, and a wound clock."""
 
 import asyncio
 import functools
 import inspect
 import json
+import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -12,13 +13,13 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-import uvicorn
 import uvloop
 
 from parkmeter.core.meter import Status
 from parkmeter.core.status import View
 from parkmeter.core.tokens import Scope, Token, digest_of
 from parkmeter.proxy.client_protocol import protocol_for
+from parkmeter.proxy.client_server import ClientServer
 from parkmeter.proxy.data_plane import DataPlane
 from parkmeter.proxy.gate import LocalGate
 from parkmeter.proxy.upstream_pool import UpstreamPool
@@ -273,37 +274,22 @@ def tokens() -> list[Token]:
 async def served(
     app: Any,
     *,
-    http: Any = "httptools",
+    http: Any,
     keep_alive: int = 5,
     part: Callable[[], None] = lambda: None,
 ) -> AsyncIterator[int]:
-    """Yield the port of a uvicorn that serves this application; `part` ends its clients."""
-    config = uvicorn.Config(
-        app,
-        port=0,
-        http=http,
-        lifespan="off",
-        log_level="critical",
-        server_header=False,
-        date_header=False,
-        proxy_headers=False,
-        timeout_keep_alive=keep_alive,
-    )
-    config.load()
-    server = uvicorn.Server(config)
-    server.lifespan = config.lifespan_class(config)
-    await server.startup()
+    """Yield the port of a server of this application and protocol; `part` ends its clients."""
+    server = ClientServer(http, app, keep_alive_seconds=keep_alive)
+    listener = socket.create_server(("127.0.0.1", 0))
+    await server.listen(listener)
     try:
-        yield server.servers[0].sockets[0].getsockname()[1]
+        yield listener.getsockname()[1]
     except BaseException:
-        for task in server.server_state.tasks:
-            task.cancel()  # a failed test must not wait for what it left
+        server.hurry()  # a failed test must not wait for what it left
         raise
     finally:
         part()
-        for listening in server.servers:
-            listening.close()
-        await until(lambda: not server.server_state.tasks and not server.server_state.connections)
+        await server.close(LONGEST)
 
 
 @asynccontextmanager
@@ -325,10 +311,10 @@ async def gateway(
     )
     if address is not None:
         made.show(address=address)
-    speak: Any = protocol_for(made.plane)
+    speak = protocol_for(made.plane)
 
-    def seen(**named: Any) -> Any:
-        made.connections.append(speak(**named))
+    def seen(server: ClientServer) -> Any:
+        made.connections.append(speak(server))
         return made.connections[-1]
 
     async with served(not_found, http=seen, part=made.part) as made.port:

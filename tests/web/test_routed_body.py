@@ -1,4 +1,4 @@
-"""The `model` of a body, read in the short way and in the long one alike."""
+"""The `model` of a body, short ones and long ones alike."""
 
 import json
 
@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from parkmeter.errors import InvalidRequestError
-from parkmeter.web import routed_body
+from parkmeter.web import top_level
 from parkmeter.web.refusals import Refusal
-from parkmeter.web.routed_body import NOTHING, Asked, asked_in, form_type_of
+from parkmeter.web.routed_body import asked_in, form_type_of
 
 
 def _object(pairs: list[tuple[str, str]]) -> str:
@@ -32,9 +32,19 @@ _BODIES = st.lists(st.tuples(_NAMES, _VALUES), max_size=4).map(
 )
 
 
-def outcome(body: bytes) -> Asked | str:
+Read = tuple[str | None, tuple[str, ...], int, int]
+
+
+def read(body: bytes) -> Read:
+    """Return the model of a body, its ids, and where the model stands."""
+    asked = asked_in(body, b"")
+    begin, end = (0, 0) if asked.model is None else asked.renamed("")[:2]
+    return asked.model, asked.ids, begin, end
+
+
+def outcome(body: bytes) -> Read | str:
     try:
-        return asked_in(body, b"")
+        return read(body)
     except InvalidRequestError as error:
         return error.detail
 
@@ -43,27 +53,29 @@ def outcome(body: bytes) -> Asked | str:
 def test_a_short_body_is_read_as_a_long_one_is(body):
     found = outcome(body)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(routed_body, "_SHORT", 0)
+        patch.setattr(top_level, "_SHORT", 0)
         assert outcome(body) == found
-    if isinstance(found, Asked) and found.model is not None:
-        assert json.loads(body[found.begin : found.end]) == found.model
-        assert json.loads(body)["model"] == found.model
+    if not isinstance(found, str) and found[0] is not None:
+        model, _, begin, end = found
+        assert json.loads(body[begin:end]) == model
+        assert json.loads(body)["model"] == model
 
 
 @pytest.mark.parametrize(
     ("body", "expected"),
     [
-        (b"", NOTHING),
-        (b"{}", NOTHING),
-        (b'{"tools":[{"model":"x"}]}', NOTHING),
-        (b'{"role":"model"}', NOTHING),
-        (b'{"model":"q","role":"model"}', Asked("q", 9, 12)),
-        (b'{"input_file_id":"f","previous_response_id":"r"}', Asked(None, ids=("r", "f"))),
-        (b'{"input_file_id":1}', NOTHING),
+        (b"", (None, (), 0, 0)),
+        (b"{}", (None, (), 0, 0)),
+        (b'{"tools":[{"model":"x"}]}', (None, (), 0, 0)),
+        (b'{"role":"model"}', (None, (), 0, 0)),
+        (b'{"model":"q","role":"model"}', ("q", (), 9, 12)),
+        (b'{"input_file_id":"f","previous_response_id":"r"}', (None, ("r", "f"), 0, 0)),
+        (b'{"input_file_id":1}', (None, (), 0, 0)),
+        (b'{"input_file_id":"f","model":"q","input_file_id":"g"}', ("q", (), 29, 32)),
     ],
 )
 def test_only_the_model_of_the_top_level_counts(body, expected):
-    assert asked_in(body, b"") == expected
+    assert read(body) == expected
 
 
 @pytest.mark.parametrize(

@@ -8,24 +8,25 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from parkmeter.errors import InvalidRequestError
-from parkmeter.web.top_level import LONGEST_NAME, MOST_MEMBERS, Container, Member, top_level
+from parkmeter.web.top_level import LONGEST_NAME, MOST_MEMBERS, Container, TopLevel, values_of
 
 
-def at(body: bytes, member: Member) -> bytes:
-    begin, end = member.place()
+def at(body: bytes, name: str) -> bytes:
+    """Return the text of the value of this member."""
+    begin, end = TopLevel(body).place(name)
     return body[begin:end]
 
 
 def test_only_wanted_members_are_decoded_with_their_places() -> None:
     body = b' {"stream": true, "messages":[{"model": "not this"}], "model" : "m\\u00e9" , "n":7.5}'
-    found = top_level(body, {"model", "stream", "messages", "n", "missing"})
-    assert {name: member.value for name, member in found.items()} == {
+    found = values_of(body, {"model", "stream", "messages", "n", "missing"})
+    assert found == {
         "stream": True,
         "messages": Container.ARRAY,
         "model": "mé",
         "n": 7.5,
     }
-    assert {name: at(body, one) for name, one in found.items()} == {
+    assert {name: at(body, name) for name in found} == {
         "stream": b"true",
         "messages": b'[{"model": "not this"}]',
         "model": b'"m\\u00e9"',
@@ -36,25 +37,24 @@ def test_only_wanted_members_are_decoded_with_their_places() -> None:
 @pytest.mark.parametrize("spelled", ["model", "mod\\u0065l", "\\u006d\\u006f\\u0064\\u0065\\u006c"])
 def test_a_name_counts_however_it_is_spelled(spelled: str) -> None:
     body = f'{{"{spelled}":"a"}}'.encode()
-    found = top_level(body, {"model"})["model"]
-    assert (found.value, found.place()) == ("a", (len(body) - 4, len(body) - 1))
+    assert (values_of(body, {"model"}), at(body, "model")) == ({"model": "a"}, b'"a"')
 
 
 @pytest.mark.parametrize("second", ["model", "mod\\u0065l"])
 def test_a_wanted_name_may_stand_once_only(second: str) -> None:
     body = f'{{"model":"a","{second}":"a"}}'.encode()
     with pytest.raises(InvalidRequestError, match="more than once") as caught:
-        top_level(body, {"model"})
+        values_of(body, {"model"})
     assert caught.value.data == {"field": "model"}
-    assert not top_level(body, {"stream"}), "another name may, it is the model server's business"
+    assert not values_of(body, {"stream"}), "another name may, it is the model server's business"
 
 
 @pytest.mark.parametrize("number", ["1e999", "-1.5e400", "1" * 5000])
 def test_a_number_out_of_range_is_refused_where_it_is_wanted(number: str) -> None:
     body = f'{{"stream":{number}}}'.encode()
     with pytest.raises(InvalidRequestError, match="out of range"):
-        top_level(body, {"stream"})
-    assert not top_level(body, {"model"})
+        values_of(body, {"stream"})
+    assert not values_of(body, {"model"})
 
 
 @pytest.mark.parametrize(
@@ -80,14 +80,14 @@ def test_a_number_out_of_range_is_refused_where_it_is_wanted(number: str) -> Non
 )
 def test_what_is_no_json_object_is_refused(body: bytes) -> None:
     with pytest.raises(InvalidRequestError):
-        top_level(body, {"model"})
+        values_of(body, {"model"})
 
 
 @pytest.mark.parametrize("broken", [b"\xff", b"\xc0\xaf", b"\xed\xa0\x80"])
 @pytest.mark.parametrize("template", [b'{"model":"%b"}', b'{"model":"a","x":"%b"}', b'{"%b":1}'])
 def test_what_is_not_utf8_is_refused_wherever_it_stands(template: bytes, broken: bytes) -> None:
     with pytest.raises(InvalidRequestError):
-        top_level(template % broken, {"model"})
+        values_of(template % broken, {"model"})
 
 
 def test_an_unusually_large_top_level_is_refused_without_being_built() -> None:
@@ -97,7 +97,7 @@ def test_an_unusually_large_top_level_is_refused_without_being_built() -> None:
     longer = long + b" " * 100_000
     for body in (many, more, long, longer):
         with pytest.raises(InvalidRequestError, match="top level"):
-            top_level(body, {"model"})
+            values_of(body, {"model"})
 
 
 _NAMES = st.sampled_from(["model", "stream", "x", "messages", 'a"b', "a\\", "ü", ""])
@@ -133,26 +133,25 @@ def test_it_reads_what_json_reads(
     wanted = {"model", "stream", "ü", 'a"b'}
     if any(names.count(name) > 1 for name in wanted):
         with pytest.raises(InvalidRequestError, match="more than once"):
-            top_level(body, wanted)
+            values_of(body, wanted)
         return
-    found = top_level(body, wanted)
+    found = values_of(body, wanted)
     assert found.keys() == wanted & set(names)
     for name, value in json.loads(body).items():
         if name not in wanted:
             continue
-        member = found[name]
-        assert json.loads(at(body, member)) == value
+        assert json.loads(at(body, name)) == value
         if isinstance(value, list | dict):
-            assert member.value is Container[{list: "ARRAY", dict: "OBJECT"}[type(value)]]
+            assert found[name] is Container[{list: "ARRAY", dict: "OBJECT"}[type(value)]]
         else:
-            assert member.value == value
-            assert type(member.value) in {type(value), float}
+            assert found[name] == value
+            assert type(found[name]) in {type(value), float}
 
 
 @given(st.binary(max_size=60) | st.text('{}[]",:\\model01 u65', max_size=40).map(str.encode))
 def test_any_bytes_are_read_or_refused(body: bytes) -> None:
     try:
-        found = top_level(body, {"model"})
+        found = values_of(body, {"model"})
     except InvalidRequestError:
         return
     document = json.loads(body)
@@ -164,5 +163,5 @@ def test_a_large_body_is_not_built() -> None:
     """Ten million brackets would be 800 MB as lists."""
     body = b'{"x":[' + b"[]," * 300_000 + b'[]],"model":"a"}'
     before = sys.getallocatedblocks()
-    assert top_level(body, {"model"})["model"].value == "a"
+    assert values_of(body, {"model"}) == {"model": "a"}
     assert sys.getallocatedblocks() - before < 1_000

@@ -5,6 +5,7 @@ and keeps no endpoint from being idle.
 """
 
 from collections.abc import Callable, Mapping
+from datetime import datetime
 from typing import Annotated, Literal, Self
 
 from fastapi import FastAPI, HTTPException, Path
@@ -14,6 +15,7 @@ from parkmeter.api.dependencies import ApiContext, may_see, token_of
 from parkmeter.api.schemas import Money, Shape, problems
 from parkmeter.core.meter import MAKE_BELIEVE, Status
 from parkmeter.core.report import Report
+from parkmeter.core.time_text import iso
 from parkmeter.core.tokens import Token
 from parkmeter.web.model_ids import ModelIds, UnknownModelError
 
@@ -34,22 +36,28 @@ class ModelMeter(Shape):
 
 
 class Model(Shape):
-    """A model, by one of its ids. `created` is not known, so it is the epoch."""
+    """A model, by one of its ids. `created`: since when it is listed, the gateway's start."""
 
     id: str = Field(description="Send it as `model`.", examples=["flan-t5"])
     object: Literal["model"] = "model"
-    created: int = 0
+    created: int = Field(examples=[1_782_119_041])
     owned_by: str = "parkmeter"
     type: Literal["model"] = "model"
     display_name: str = Field(examples=["flan-t5"])
-    created_at: str = "1970-01-01T00:00:00Z"
+    created_at: str = Field(examples=["2026-06-22T09:04:01Z"])
     parkmeter: ModelMeter
 
     @classmethod
-    def of(cls, id_: str, meter: ModelMeter) -> Self:
+    def of(cls, id_: str, meter: ModelMeter, listed_since: datetime) -> Self:
         """Return the model with this id."""
         name = meter.endpoint
-        return cls(id=id_, display_name=id_ if id_ == name else f"{id_} ({name})", parkmeter=meter)
+        return cls(
+            id=id_,
+            created=int(listed_since.timestamp()),
+            display_name=id_ if id_ == name else f"{id_} ({name})",
+            created_at=iso(listed_since.replace(microsecond=0)),
+            parkmeter=meter,
+        )
 
 
 class Models(Shape):
@@ -71,6 +79,7 @@ class Models(Shape):
 def add_model_routes(app: FastAPI, context: ApiContext, model_ids: Callable[[], ModelIds]) -> None:
     """Add the routes to an application. `model_ids`: those in force."""
     service, known_token, lanes = context.service, token_of(context), context.lanes
+    begun = context.now()
 
     def meters(token: Token) -> Mapping[str, ModelMeter]:
         """Return the meters that a token covers, by endpoint."""
@@ -80,12 +89,12 @@ def add_model_routes(app: FastAPI, context: ApiContext, model_ids: Callable[[], 
     def listed(token: Token) -> list[Model]:
         known = meters(token)
         ids = model_ids().listed(known.__contains__, lambda name: known[name].seconds_left > 0)
-        return [Model.of(id_, known[name]) for id_, name in ids]
+        return [Model.of(id_, known[name], begun) for id_, name in ids]
 
     def found(token: Token, id_: str) -> Model:
         known = meters(token)
         place = model_ids().find(id_, known.__contains__, lambda name: known[name].seconds_left > 0)
-        return Model.of(id_, known[place.endpoint])
+        return Model.of(id_, known[place.endpoint], begun)
 
     @app.get("/v1/models", tags=["models"], responses=problems(503))
     async def list_models(token: Token = known_token) -> Models:
@@ -104,11 +113,12 @@ def _add_routes_of_one(
     app: FastAPI, context: ApiContext, model_ids: Callable[[], ModelIds]
 ) -> None:
     service, known_token, lanes = context.service, token_of(context), context.lanes
+    begun = context.now()
 
     def at_server(name: str) -> list[Model]:
         """Return the models of one endpoint: nothing is renamed there, so by its server's ids."""
         meter = _meter(context, service.report(name))
-        return [Model.of(id_, meter) for id_ in model_ids().at_server(name)]
+        return [Model.of(id_, meter, begun) for id_ in model_ids().at_server(name)]
 
     def endpoint_at(resource: str, token: Token) -> str:
         name = next((one for one in service.names if context.resources(one) == resource), None)

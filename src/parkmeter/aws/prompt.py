@@ -142,7 +142,9 @@ class Inference:
             if not is_open(meter, now):
                 self._check_not_removed(meter)
                 base = base_of(scope_of(event, headers))
-                raise refusals.meter_closed(route or self.route(meter), view, base)
+                may_top_up = token.may(Scope.TOP_UP, self.name)
+                route = route or self.route(meter)
+                raise refusals.meter_closed(route, view, base, may_top_up=may_top_up)
             if view.status is not Status.RUNNING or view.address is None:
                 raise self._not_serving(view)
             self.used(now)

@@ -1,14 +1,9 @@
 """The command line: each command calls the gateway through `parkmeter.Client` and prints.
 
-`up` runs a gateway; all others call one, here or on AWS. Slow imports belong into the command that
-needs them, so that `--help` and completion stay fast.
+`up` runs a gateway; all others call one, here or on AWS. A command's module is imported when it
+runs, so that `--help` and completion stay fast.
 """
 
-from parkmeter.cli.app import app
+from parkmeter.cli.app import app, main, run
 
-__all__ = ["app", "main"]
-
-
-def main() -> None:
-    """Run the `parkmeter` command."""
-    app(prog_name="parkmeter")
+__all__ = ["app", "main", "run"]

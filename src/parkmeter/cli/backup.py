@@ -5,14 +5,14 @@ They need neither token nor address: write access to the folder is the permissio
 
 import json
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import typer
-
+from parkmeter.cli.command import Argument, Option
 from parkmeter.cli.options import AsJson, State
 
 if TYPE_CHECKING:  # importing it takes longer than `--help` may
@@ -20,26 +20,16 @@ if TYPE_CHECKING:  # importing it takes longer than `--help` may
 
 Config = Annotated[
     Path | None,
-    typer.Option(
+    Option(
         help="parkmeter.toml that names the state folder. Also PARKMETER_CONFIG.",
-        show_default=False,
     ),
 ]
-
-links = typer.Typer(no_args_is_help=True, help="Manage the links in warnings.")
-
-
-def register(app: typer.Typer) -> None:
-    """Add these commands to the command line."""
-    app.command()(backup)
-    app.command()(restore)
-    app.add_typer(links, name="links")
 
 
 def backup(
     file: Annotated[
         Path | None,
-        typer.Argument(help="[STATE/backups/parkmeter-TIME.sqlite]", show_default=False),
+        Argument(help="[STATE/backups/parkmeter-TIME.sqlite]"),
     ] = None,
     *,
     state: State = None,
@@ -61,13 +51,13 @@ def backup(
     with _errors(as_json=as_json):
         size = back_up(folder.store, target)
     if as_json:
-        typer.echo(json.dumps({"file": str(target), "bytes": size}, ensure_ascii=False))
+        print(json.dumps({"file": str(target), "bytes": size}, ensure_ascii=False))
     else:
-        typer.echo(f"{target} ({size / 1_000_000:.1f} MB)")
+        print(f"{target} ({size / 1_000_000:.1f} MB)")
 
 
 def restore(
-    file: Annotated[Path, typer.Argument(help="A backup.")],
+    file: Annotated[Path, Argument(help="A backup.")],
     *,
     state: State = None,
     config: Config = None,
@@ -89,16 +79,15 @@ def restore(
             folder.release()
     if as_json:
         document = {"file": str(folder.store), "kept": None if kept is None else str(kept)}
-        typer.echo(json.dumps(document, ensure_ascii=False))
+        print(json.dumps(document, ensure_ascii=False))
         return
-    typer.echo(f"Restored {file} to {folder.store}.")
+    print(f"Restored {file} to {folder.store}.")
     if kept is not None:
-        typer.echo(f"The previous store is kept: {kept}")
-    typer.echo("Tokens revoked or rotated since the backup have their old state again. Next:")
-    typer.echo("  parkmeter up, then parkmeter token list in another terminal")
+        print(f"The previous store is kept: {kept}")
+    print("Tokens revoked or rotated since the backup have their old state again. Next:")
+    print("  parkmeter up, then parkmeter token list in another terminal")
 
 
-@links.command("rotate")
 def rotate_links(*, state: State = None, config: Config = None, as_json: AsJson = False) -> None:
     """Replace the secret that signs the links in warnings; links already sent stop working.
 
@@ -119,9 +108,9 @@ def rotate_links(*, state: State = None, config: Config = None, as_json: AsJson 
                 if running:
                     raise
     if as_json:
-        typer.echo(json.dumps({"rotated": True, "running": running}))
+        print(json.dumps({"rotated": True, "running": running}))
     else:
-        typer.echo("Links already sent no longer work; later warnings have new ones.")
+        print("Links already sent no longer work; later warnings have new ones.")
 
 
 @contextmanager
@@ -134,10 +123,10 @@ def _errors(*, as_json: bool) -> Iterator[None]:
     except ParkmeterError as error:
         if as_json:
             document = {"title": error.title, "detail": error.detail, "code": error.code}
-            typer.echo(json.dumps(document, ensure_ascii=False), err=True)
+            print(json.dumps(document, ensure_ascii=False), file=sys.stderr)
         else:
-            typer.echo(f"parkmeter: {error.detail}", err=True)
-        raise typer.Exit(1) from None
+            print(f"parkmeter: {error.detail}", file=sys.stderr)
+        raise SystemExit(1) from None
 
 
 def _folder(state: Path | None, config: Path | None) -> "StateFolder":
@@ -151,6 +140,6 @@ def _folder(state: Path | None, config: Path | None) -> "StateFolder":
         try:
             folder = load_settings(config=config).gateway.state or folder
         except ConfigError as error:
-            typer.echo(error.detail, err=True)
-            raise typer.Exit(1) from None
+            print(error.detail, file=sys.stderr)
+            raise SystemExit(1) from None
     return StateFolder(folder.expanduser().absolute())

@@ -8,8 +8,6 @@ from enum import IntEnum
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import typer
-
 from parkmeter.cli.output import err
 
 if TYPE_CHECKING:  # importing it takes longer than `--help` may
@@ -53,15 +51,20 @@ def gateway(
             yield client
     except ParkmeterError as error:
         _print_error(error, as_json=as_json, name=name, repeat=repeat)
-        raise typer.Exit(exit_of(error)) from None
+        raise SystemExit(exit_of(error)) from None
     except KeyboardInterrupt:
-        raise typer.Exit(Exit.INTERRUPTED) from None
+        raise SystemExit(Exit.INTERRUPTED) from None
 
 
-def wrong_usage(message: str) -> typer.Exit:
-    """Print what is wrong with the command; the caller raises what this returns."""
+def wrong_usage(message: str, step: str = "") -> SystemExit:
+    """Print what is wrong with the command; the caller raises what this returns.
+
+    `step`: a command that helps.
+    """
     _print(message)
-    return typer.Exit(Exit.USAGE)
+    if step:
+        err.print(f"  {step}", markup=False)
+    return SystemExit(Exit.USAGE)
 
 
 def only_endpoint(client: "Client", name: str | None) -> str:

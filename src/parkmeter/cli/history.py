@@ -7,9 +7,9 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Annotated
 
-import typer
 from rich.text import Text
 
+from parkmeter.cli.command import Option
 from parkmeter.cli.connection import chosen, gateway, only_endpoint, wrong_usage
 from parkmeter.cli.options import AsJson, MaybeName, State, Url
 from parkmeter.cli.output import (
@@ -40,10 +40,8 @@ _COLOURS = {"failure": "red", "warning": "yellow", "ready": "green"}
 def journal(
     name: MaybeName = None,
     *,
-    limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="Number of lines.")] = 20,
-    follow: Annotated[
-        bool, typer.Option("--follow", "-f", help="Print new lines until Ctrl-C.")
-    ] = False,
+    limit: Annotated[int, Option("--limit -n", minimum=1, help="Number of lines.")] = 20,
+    follow: Annotated[bool, Option("--follow -f", help="Print new lines until Ctrl-C.")] = False,
     as_json: AsJson = False,
     url: Url = None,
     state: State = None,
@@ -66,7 +64,7 @@ def journal(
 
 
 _To = Annotated[
-    str | None, typer.Option("--to", metavar="TIME", help="Date or ISO 8601 time. Default: now.")
+    str | None, Option("--to", metavar="TIME", help="Date or ISO 8601 time. Default: now.")
 ]
 
 
@@ -75,10 +73,10 @@ def receipt(
     *,
     begin: Annotated[
         str | None,
-        typer.Option("--from", metavar="TIME", help="Date or ISO 8601 time. Default: first entry."),
+        Option("--from", metavar="TIME", help="Date or ISO 8601 time. Default: first entry."),
     ] = None,
     end: _To = None,
-    as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV for spreadsheets.")] = False,
+    as_csv: Annotated[bool, Option("--csv", help="Print CSV for spreadsheets.")] = False,
     as_json: AsJson = False,
     url: Url = None,
     state: State = None,
@@ -112,9 +110,7 @@ def usage(
     *,
     begin: Annotated[
         str | None,
-        typer.Option(
-            "--from", metavar="TIME", help="Date or ISO 8601 time. Default: the first counted."
-        ),
+        Option("--from", metavar="TIME", help="Date or ISO 8601 time. Default: the first counted."),
     ] = None,
     end: _To = None,
     as_json: AsJson = False,
@@ -149,14 +145,10 @@ def logs(
     name: MaybeName = None,
     *,
     lines: Annotated[
-        int, typer.Option("--lines", "-n", min=1, max=10_000, help="Number of lines to begin with.")
+        int, Option("--lines -n", minimum=1, maximum=10_000, help="Number of lines to begin with.")
     ] = 200,
-    follow: Annotated[
-        bool, typer.Option("--follow", "-f", help="Print new lines until Ctrl-C.")
-    ] = False,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print each line as a JSON text.")
-    ] = False,
+    follow: Annotated[bool, Option("--follow -f", help="Print new lines until Ctrl-C.")] = False,
+    as_json: Annotated[bool, Option("--json", help="Print each line as a JSON text.")] = False,
     url: Url = None,
     state: State = None,
 ) -> None:

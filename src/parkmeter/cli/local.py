@@ -1,45 +1,30 @@
 """The commands without a token or an address: `config`, `reload`, `doctor`.
 
-The work is done by `config`, `gateway.reload`, `doctor` and `aws.doctor`, imported
-when a command runs, so that `--help` stays fast.
+The work is done by `config`, `gateway.reload`, `doctor` and `aws.doctor`, each imported by the
+command that needs it.
 """
 
 import json
 import os
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-import typer
-
+from parkmeter.cli.command import Argument, Option
+from parkmeter.cli.connection import Exit, wrong_usage
 from parkmeter.cli.options import AsJson, State
 
 if TYPE_CHECKING:
     from parkmeter.config.settings import EndpointSettings
     from parkmeter.core.finding import Finding
 
-Config = Annotated[
-    Path | None, typer.Option(help="parkmeter.toml. Also PARKMETER_CONFIG.", show_default=False)
-]
-
-config_commands = typer.Typer(
-    no_args_is_help=True, help="Check parkmeter.toml, or print its schema."
-)
+Config = Annotated[Path | None, Option(help="parkmeter.toml. Also PARKMETER_CONFIG.")]
 
 
-def register(app: typer.Typer) -> None:
-    """Add these commands to the command line."""
-    app.add_typer(config_commands, name="config")
-    app.command()(reload)
-    app.command()(doctor)
-
-
-@config_commands.command()
 def check(
-    file: Annotated[
-        Path | None, typer.Argument(help="[PARKMETER_CONFIG, else parkmeter.toml]")
-    ] = None,
+    file: Annotated[Path | None, Argument(help="[PARKMETER_CONFIG, else parkmeter.toml]")] = None,
     *,
-    config: Annotated[Path | None, typer.Option(help="The same, as for `up`.")] = None,
+    config: Annotated[Path | None, Option(help="The same, as for `up`.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Show a file's settings or its mistakes."""
@@ -49,7 +34,7 @@ def check(
     from parkmeter.gateway.notifications import check_receivers
 
     if file and config:
-        raise typer.BadParameter("Name one file: either FILE or --config.")
+        raise wrong_usage("Name one file: either FILE or --config.")
     named = file or config or Path(os.environ.get("PARKMETER_CONFIG") or "parkmeter.toml")
     try:
         settings = load_settings(config=named)
@@ -58,8 +43,8 @@ def check(
         if as_json:
             _print_json({"file": str(named), "valid": False, "detail": error.detail, **error.data})
         else:
-            typer.echo(error.detail, err=True)
-        raise typer.Exit(1) from None
+            print(error.detail, file=sys.stderr)
+        raise SystemExit(1) from None
     if as_json:
         document = settings.model_dump(mode="json")
         _print_json(
@@ -121,7 +106,6 @@ def _automation(endpoint: "EndpointSettings") -> str:
     return ", ".join(text)
 
 
-@config_commands.command()
 def schema() -> None:
     """Print the JSON schema, for editors.
 
@@ -140,7 +124,6 @@ def reload(state: State = None, config: Config = None, *, as_json: AsJson = Fals
     Endpoints with an unchanged section keep running. A file with mistakes changes nothing. The
     gateway is found by its state folder, with --config by the one named in that file.
     """
-    from parkmeter.cli.connection import Exit
     from parkmeter.config.load import load_settings, state_folder
     from parkmeter.errors import ConfigError, NoGatewayError
     from parkmeter.gateway.reload import Outcome, reload_gateway
@@ -158,11 +141,11 @@ def reload(state: State = None, config: Config = None, *, as_json: AsJson = Fals
         _print_json({"applied": outcome.applied, "code": outcome.code, "lines": outcome.lines})
     else:
         for line in outcome.lines:
-            typer.echo(line, err=not outcome.applied)
+            print(line, file=sys.stdout if outcome.applied else sys.stderr)
         if not outcome.applied and outcome.code == "config_invalid":
-            typer.echo("Nothing was changed.", err=True)
+            print("Nothing was changed.", file=sys.stderr)
     if not outcome.applied:
-        raise typer.Exit(Exit.UNREACHABLE if outcome.code == NoGatewayError.code else Exit.ERROR)
+        raise SystemExit(Exit.UNREACHABLE if outcome.code == NoGatewayError.code else Exit.ERROR)
 
 
 def doctor(
@@ -170,12 +153,12 @@ def doctor(
     config: Config = None,
     *,
     aws: Annotated[
-        bool, typer.Option("--aws", help="Check a deployment on AWS instead, in all regions.")
+        bool, Option("--aws", help="Check a deployment on AWS instead, in all regions.")
     ] = False,
-    prefix: Annotated[str, typer.Option(help="With --aws: the deployment's.")] = "parkmeter",
+    prefix: Annotated[str, Option(help="With --aws: the deployment's.")] = "parkmeter",
     region: Annotated[
         str | None,
-        typer.Option(help="With --aws: the deployment's. Default: that of your AWS settings."),
+        Option(help="With --aws: the deployment's. Default: that of your AWS settings."),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -212,15 +195,15 @@ def _examine_aws(prefix: str, region: str | None) -> "list[Finding]":
     from importlib.util import find_spec
 
     if find_spec("boto3") is None:
-        typer.echo("--aws needs boto3. In a clone: .venv/bin/pip install -e '.[aws]'", err=True)
-        raise typer.Exit(1)
+        print("--aws needs boto3. In a clone: .venv/bin/pip install -e '.[aws]'", file=sys.stderr)
+        raise SystemExit(1)
     from parkmeter.aws.doctor.account import Account
     from parkmeter.aws.doctor.examine import examine
 
     try:
         account = Account(region)
     except ValueError as error:
-        raise typer.BadParameter(str(error)) from None
+        raise wrong_usage(str(error)) from None
     return examine(account, prefix, datetime.now(UTC))
 
 
@@ -253,8 +236,8 @@ def _show(findings: "list[Finding]", *, as_json: bool) -> None:
             if finding.do:
                 console.print(Text(f"{'':<{width}}    → {finding.do}", "bold"))
     if wrong:
-        raise typer.Exit(1)
+        raise SystemExit(1)
 
 
 def _print_json(document: Any) -> None:
-    typer.echo(json.dumps(document, indent=2, ensure_ascii=False))
+    print(json.dumps(document, indent=2, ensure_ascii=False))

@@ -6,10 +6,10 @@ import sys
 import uuid
 from typing import TYPE_CHECKING, Annotated
 
-import typer
 from rich.text import Text
 
-from parkmeter.cli.connection import chosen, gateway, only_endpoint, wrong_usage
+from parkmeter.cli.command import Argument, Option
+from parkmeter.cli.connection import Exit, chosen, gateway, only_endpoint, wrong_usage
 from parkmeter.cli.options import AsJson, MaybeName, State, Url, endpoint_names
 from parkmeter.cli.output import clock_time, countdown, err, local_now, minutes, out, plain_json
 from parkmeter.core.money import written
@@ -21,9 +21,7 @@ if TYPE_CHECKING:  # importing it takes longer than `--help` may
 def status(
     name: MaybeName = None,
     *,
-    watch: Annotated[
-        bool, typer.Option("--watch", "-w", help="Live countdown until Ctrl-C.")
-    ] = False,
+    watch: Annotated[bool, Option("--watch -w", help="Live countdown until Ctrl-C.")] = False,
     as_json: AsJson = False,
     url: Url = None,
     state: State = None,
@@ -49,30 +47,27 @@ def status(
 def top_up(
     first: Annotated[
         str | None,
-        typer.Argument(
+        Argument(
             metavar="NAME",
             help="Name of the endpoint; optional if there is only one.",
-            autocompletion=endpoint_names,
-            show_default=False,
+            complete=endpoint_names,
         ),
     ] = None,
     second: Annotated[
         str | None,
-        typer.Argument(
-            metavar="MINUTES", help="Minutes to add; fractions allowed.", show_default=False
-        ),
+        Argument(metavar="MINUTES", help="Minutes to add; fractions allowed."),
     ] = None,
     *,
     dollars: Annotated[
         str | None,
-        typer.Option("--dollars", metavar="DOLLARS", help="Buy time for dollars instead."),
+        Option("--dollars", metavar="DOLLARS", help="Buy time for dollars instead."),
     ] = None,
     key: Annotated[
         str | None,
-        typer.Option(help="Idempotency key: used again, it adds nothing.", show_default=False),
+        Option(help="Idempotency key: used again, it adds nothing."),
     ] = None,
-    wait: Annotated[bool, typer.Option("--wait", help="Wait until the endpoint runs.")] = False,
-    timeout: Annotated[float, typer.Option(help="Most seconds to wait with --wait.")] = 1800,
+    wait: Annotated[bool, Option("--wait", help="Wait until the endpoint runs.")] = False,
+    timeout: Annotated[float, Option(help="Most seconds to wait with --wait.")] = 1800,
     as_json: AsJson = False,
     url: Url = None,
     state: State = None,
@@ -110,7 +105,7 @@ def top_up(
 def eject(
     name: MaybeName = None,
     *,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    yes: Annotated[bool, Option("--yes -y", help="Do not ask.")] = False,
     as_json: AsJson = False,
     url: Url = None,
     state: State = None,
@@ -123,9 +118,7 @@ def eject(
     with gateway(url, state, as_json=as_json, name=name) as client:
         seen = client.endpoint(only_endpoint(client, name))
         if not yes and not as_json and _is_interactive():
-            typer.confirm(
-                f"Stop {seen.name} now and give up {countdown(seen.left)}?", abort=True, err=True
-            )
+            _confirm(f"Stop {seen.name} now and give up {countdown(seen.left)}?")
         change = client.eject(seen.name, expires_at=seen.expires_at)
         if as_json:
             plain_json(change.raw)
@@ -149,6 +142,15 @@ def _number(text: str) -> float | None:
     except ValueError:
         return None
     return number if math.isfinite(number) else None
+
+
+def _confirm(question: str) -> None:
+    """Ask, and end the command unless the answer is yes."""
+    sys.stderr.write(f"{question} [y/N]: ")
+    sys.stderr.flush()
+    if sys.stdin.readline().strip().lower() not in {"y", "yes"}:
+        sys.stderr.write("Nothing was changed.\n")
+        raise SystemExit(Exit.ERROR)
 
 
 def _is_interactive() -> bool:

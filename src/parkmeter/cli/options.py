@@ -1,46 +1,45 @@
 """Arguments and options shared by the commands, and the completion of endpoint names."""
 
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any
 
-import typer
+from parkmeter.cli.command import Argument, Option
 
 _COMPLETION_SECONDS = 1.0
 """Completion waits no longer for the gateway."""
 
 
-def endpoint_names(context: typer.Context, incomplete: str) -> list[str]:
+def endpoint_names(given: Mapping[str, Any], beginning: str) -> list[str]:
     """Return the gateway's endpoints with this prefix; none if it does not reply at once."""
     with suppress(Exception):  # completion must print nothing into a half-typed line
         from parkmeter.client import Client
 
-        given: dict[str, Any] = context.params
         with Client(
             given.get("url"), state=given.get("state"), timeout=_COMPLETION_SECONDS, patience=0
         ) as client:
             names = [endpoint.name for endpoint in client.endpoints()]
-        return [name for name in names if name.startswith(incomplete)]
+        return [name for name in names if name.startswith(beginning)]
     return []
 
 
 MaybeName = Annotated[
     str | None,
-    typer.Argument(
+    Argument(
         help="Name of the endpoint.",
-        autocompletion=endpoint_names,
-        show_default=False,
+        complete=endpoint_names,
     ),
 ]
 Url = Annotated[
     str | None,
-    typer.Option(
+    Option(
         help="Address of the gateway, used with PARKMETER_TOKEN. Also PARKMETER_URL.",
-        show_default=False,
+        metavar="URL",
     ),
 ]
 State = Annotated[
     Path | None,
-    typer.Option(help="State folder of the gateway. Also PARKMETER_STATE.", show_default=False),
+    Option(help="State folder of the gateway. Also PARKMETER_STATE."),
 ]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+AsJson = Annotated[bool, Option("--json", help="Print JSON.")]

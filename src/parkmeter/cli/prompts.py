@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from contextlib import closing
 from typing import TYPE_CHECKING, Annotated, Any
 
-import typer
 from rich.text import Text
 
+from parkmeter.cli.command import Argument, Option
 from parkmeter.cli.connection import Exit, gateway, only_endpoint, without_calls, wrong_usage
 from parkmeter.cli.options import State, Url, endpoint_names
 from parkmeter.cli.output import err, harmless
@@ -20,36 +20,27 @@ if TYPE_CHECKING:  # importing it takes longer than `--help` may
 def invoke(
     first: Annotated[
         str | None,
-        typer.Argument(
+        Argument(
             metavar="NAME",
             help="Name of the endpoint; optional if there is only one.",
-            autocompletion=endpoint_names,
-            show_default=False,
+            complete=endpoint_names,
         ),
     ] = None,
     second: Annotated[
         str | None,
-        typer.Argument(
-            metavar="PROMPT", help="The prompt; - reads standard input.", show_default=False
-        ),
+        Argument(metavar="PROMPT", help="The prompt; - reads standard input."),
     ] = None,
     *,
-    chat: Annotated[
-        bool, typer.Option("--chat", help="Send an OpenAI chat, not text_inputs.")
-    ] = False,
-    model: Annotated[
-        str | None, typer.Option(help="Model name for --chat.", show_default=False)
-    ] = None,
+    chat: Annotated[bool, Option("--chat", help="Send an OpenAI chat, not text_inputs.")] = False,
+    model: Annotated[str | None, Option(help="Model name for --chat.")] = None,
     json_body: Annotated[
-        bool, typer.Option("--json-body", help="PROMPT is the whole JSON body.")
+        bool, Option("--json-body", help="PROMPT is the whole JSON body.")
     ] = False,
     raw: Annotated[
-        bool, typer.Option("--raw", "--json", help="Print the model's answer unchanged.")
+        bool, Option("--raw --json", help="Print the model's answer unchanged.")
     ] = False,
-    wait: Annotated[
-        bool, typer.Option("--wait", help="Wait for an endpoint that is starting.")
-    ] = False,
-    timeout: Annotated[float, typer.Option(help="Most seconds to wait with --wait.")] = 1800,
+    wait: Annotated[bool, Option("--wait", help="Wait for an endpoint that is starting.")] = False,
+    timeout: Annotated[float, Option(help="Most seconds to wait with --wait.")] = 1800,
     url: Url = None,
     state: State = None,
 ) -> None:
@@ -176,4 +167,4 @@ def _model_failed(data: str) -> None:
             detail = None
     why = harmless(str(detail or data))
     err.print(Text.assemble(("\nThe model stopped with an error: ", "bold red"), why))
-    raise typer.Exit(Exit.ERROR)
+    raise SystemExit(Exit.ERROR)

@@ -4,9 +4,9 @@ import re
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Annotated
 
-import typer
 from rich.text import Text
 
+from parkmeter.cli.command import Argument, Option
 from parkmeter.cli.connection import gateway, wrong_usage
 from parkmeter.cli.options import AsJson, State, Url, endpoint_names
 from parkmeter.cli.output import columns, day_time, err, local_now, out, plain_json
@@ -14,42 +14,35 @@ from parkmeter.cli.output import columns, day_time, err, local_now, out, plain_j
 if TYPE_CHECKING:  # importing it takes longer than `--help` may
     from parkmeter.client import Client, Token
 
-app = typer.Typer(no_args_is_help=True, help="Create, list, rotate and revoke tokens.")
-
-Cut = Annotated[
-    bool, typer.Option("--cut", help="Also break off answers that this token is receiving.")
-]
+Cut = Annotated[bool, Option("--cut", help="Also break off answers that this token is receiving.")]
 
 
-@app.command()
 def create(
-    name: Annotated[str, typer.Argument(help="Name of its owner, shown in the journal.")],
+    name: Annotated[str, Argument(help="Name of its owner, shown in the journal.")],
     *,
     scope: Annotated[
         list[str] | None,
-        typer.Option(
+        Option(
             help="invoke, top-up or admin; repeatable. Default: invoke and top-up.",
-            show_default=False,
         ),
     ] = None,
     endpoint: Annotated[
         list[str] | None,
-        typer.Option(
+        Option(
             help="Only for this endpoint; repeatable. Default: all.",
-            autocompletion=endpoint_names,
-            show_default=False,
+            complete=endpoint_names,
         ),
     ] = None,
     expires: Annotated[
         str | None,
-        typer.Option(metavar="TIME", help="Expiry: 12h, 30d, 8w from now, or an ISO 8601 time."),
+        Option(metavar="TIME", help="Expiry: 12h, 30d, 8w from now, or an ISO 8601 time."),
     ] = None,
     minutes_per_day: Annotated[
-        float | None, typer.Option(help="Most minutes it may top up in a day (UTC).")
+        float | None, Option(help="Most minutes it may top up in a day (UTC).")
     ] = None,
     speaks_for_others: Annotated[
         bool,
-        typer.Option(
+        Option(
             "--speaks-for-others",
             help="It is an application's, such as Open WebUI's, that names the person who asks.",
         ),
@@ -79,7 +72,6 @@ def create(
         err.print(Text(f"Shown only once; parkmeter keeps its digest. Id: {made.id}.", "dim"))
 
 
-@app.command("list")
 def list_tokens(*, as_json: AsJson = False, url: Url = None, state: State = None) -> None:
     """List all tokens, without their secrets."""
     with gateway(url, state, as_json=as_json) as client:
@@ -92,9 +84,8 @@ def list_tokens(*, as_json: AsJson = False, url: Url = None, state: State = None
             out.print(line)
 
 
-@app.command()
 def rotate(
-    token: Annotated[str, typer.Argument(help="Id or name of the token.")],
+    token: Annotated[str, Argument(help="Id or name of the token.")],
     *,
     cut: Cut = False,
     as_json: AsJson = False,
@@ -115,9 +106,8 @@ def rotate(
         err.print(Text(f"New secret of {made.name} ({made.id}), shown only once.", "dim"))
 
 
-@app.command()
 def revoke(
-    token: Annotated[str, typer.Argument(help="Id or name of the token.")],
+    token: Annotated[str, Argument(help="Id or name of the token.")],
     *,
     cut: Cut = False,
     as_json: AsJson = False,
@@ -137,7 +127,7 @@ def revoke(
 def audit(
     *,
     limit: Annotated[
-        int, typer.Option("--limit", "-n", min=1, max=500, help="Number of lines.")
+        int, Option("--limit -n", minimum=1, maximum=500, help="Number of lines.")
     ] = 50,
     as_json: AsJson = False,
     url: Url = None,

@@ -8,11 +8,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Annotated
 
-import typer
 from rich.text import Text
 
 from parkmeter._version import __version__
+from parkmeter.cli.command import Option
 from parkmeter.cli.output import clock_time, countdown, err, out, status_word
 from parkmeter.config.load import config_file, load_settings
 from parkmeter.config.settings import Settings
@@ -29,10 +30,20 @@ _BANNER_WAITS_SECONDS = 5.0
 _PROMPT = '{"text_inputs": "write a story about beautiful weather on a tropical island."}'
 
 
-def run(
-    *, host: str | None, port: int | None, state: Path | None, config: Path | None, keep: bool
+def up(
+    host: Annotated[str | None, Option(help="Address to listen on. [127.0.0.1]")] = None,
+    port: Annotated[int | None, Option(help="Port; 0: any free one. [8080]")] = None,
+    state: Annotated[
+        Path | None, Option(help="Folder for the store, logs and client.json.")
+    ] = None,
+    config: Annotated[Path | None, Option(help="parkmeter.toml.")] = None,
+    *,
+    keep: Annotated[bool, Option(help="On exit leave servers running on their leashes.")] = False,
 ) -> None:
-    """Run the gateway until a signal."""
+    """Run the local gateway until Ctrl-C.
+
+    Settings may also come from PARKMETER_HOST, PARKMETER_PORT, PARKMETER_STATE, PARKMETER_CONFIG.
+    """
     _log_to_stderr()
 
     def read() -> Settings:
@@ -43,11 +54,11 @@ def run(
         ended = gateway.run(_banner)
     except ParkmeterError as error:
         err.print(Text.assemble(("parkmeter: ", "bold red"), error.detail))
-        raise typer.Exit(1) from None
+        raise SystemExit(1) from None
     if ended.lost:
         message = f"{ended.lost}. Nothing can be kept there, so it has ended; start it again."
         err.print(Text.assemble(("parkmeter: ", "bold red"), message))
-        raise typer.Exit(1)
+        raise SystemExit(1)
     out.print(farewell(ended, datetime.now(UTC).astimezone(), keep=keep))
 
 
@@ -207,5 +218,3 @@ def _log_to_stderr() -> None:
     # Collected from the start: the first screen may take seconds, and acts do not wait for it. On a
     # terminal JSON is noise: most acts have a line of their own, `parkmeter audit` shows all.
     audit.setLevel(logging.WARNING if err.is_terminal else logging.INFO)
-    # It warns of every malformed request, without its sender; the answer says what was wrong.
-    logging.getLogger("uvicorn.error").setLevel(logging.ERROR)

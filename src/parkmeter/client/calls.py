@@ -5,8 +5,7 @@ from datetime import date, datetime
 from typing import Any, TypeVar
 from urllib.parse import quote
 
-import httpx2
-
+from parkmeter.client.connections import Response
 from parkmeter.client.transport import Transport, always, document_of, unexpected
 
 Answer = TypeVar("Answer")
@@ -27,12 +26,12 @@ class Calls:
         return made(make, self._transport.send("GET", path, retry=always, query=query))
 
 
-def made(make: Callable[[Any], Answer], response: httpx2.Response) -> Answer:
+def made(make: Callable[[Any], Answer], response: Response) -> Answer:
     """Return the value of an answer; raise ParkmeterProblem if it is none of this API."""
     try:
         return make(document_of(response))
     except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
-        raise unexpected(response.status_code, str(response.request.url)) from error
+        raise unexpected(response.status, response.url) from error
 
 
 def quoted(segment: str) -> str:

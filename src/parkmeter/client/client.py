@@ -14,11 +14,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-import httpx2
-
 from parkmeter.client.access_calls import AccessCalls
 from parkmeter.client.address import address_of
 from parkmeter.client.calls import iso, made, quoted
+from parkmeter.client.connections import RequestError
 from parkmeter.client.errors import NotServingProblem
 from parkmeter.client.models import Change, Endpoint, Health, JournalLine, Receipt, Usage
 from parkmeter.client.prompts import Event, Patience, Payload, Prompts, Reply
@@ -219,8 +218,8 @@ class Client(AccessCalls):
         )
         with closing(response):
             try:
-                yield from response.iter_lines()
-            except httpx2.RequestError as error:
+                yield from response.lines()
+            except RequestError as error:
                 raise self._transport.failure(error) from error
 
     # ── Prompts ─────────────────────────────────────────────────────────────────────────────────

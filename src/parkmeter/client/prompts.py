@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-import httpx2
-
+from parkmeter.client.connections import RequestError, Response
 from parkmeter.client.errors import NotServingProblem, ParkmeterProblem, problem_in
 from parkmeter.client.transport import Transport, if_not_forwarded, if_unsent, timeout_of
 from parkmeter.errors import ParkmeterError
@@ -108,8 +107,8 @@ class Prompts:
                 yield Event("message", self._read(response).decode("utf-8", "replace"), whole=True)
                 return
             try:
-                for received in httpx2.EventSource(response):
-                    event = Event(received.event, received.data)
+                for kind, data in response.events():
+                    event = Event(kind, data)
                     if (problem := _problem_of(event)) is None:
                         begun = begun or _PROGRESS not in event.data
                         yield event
@@ -122,12 +121,12 @@ class Prompts:
                     rest = Patience(left, patience.on_wait)
                     yield from self.pieces(path, payload, rest, content_type)
                     return
-            except httpx2.RequestError as error:
+            except RequestError as error:
                 raise self._transport.failure(error) from error
 
     def _send(
         self, path: str, payload: Payload, patience: Patience, content_type: str, accept: str
-    ) -> httpx2.Response:
+    ) -> Response:
         # The gateway holds it if it can, else it is retried as the gateway advises.
         wait = min(int(patience.seconds), _HELD_SECONDS)
         headers = {"Accept": accept, "Prefer": f"wait={wait}"}
@@ -147,10 +146,10 @@ class Prompts:
             **body,
         )
 
-    def _read(self, response: httpx2.Response) -> bytes:
+    def _read(self, response: Response) -> bytes:
         try:
             return response.read()
-        except httpx2.RequestError as error:
+        except RequestError as error:
             raise self._transport.failure(error) from error
 
 
@@ -171,9 +170,9 @@ def _json(text: str | bytes) -> Any:
         raise ValueError("it is nested too deep") from None
 
 
-def _reply(response: httpx2.Response, body: bytes) -> Reply:
-    left = response.headers.get("Parkmeter-Seconds-Left")
-    expires_at = response.headers.get("Parkmeter-Expires-At")
+def _reply(response: Response, body: bytes) -> Reply:
+    left = response.headers.get("parkmeter-seconds-left")
+    expires_at = response.headers.get("parkmeter-expires-at")
     return Reply(
         body=body,
         content_type=response.headers.get("content-type", ""),

@@ -3,15 +3,24 @@
 Knows HTTP, addresses and problems, but not the routes.
 """
 
+import json as jsonlib
 import random
 import time
 from collections.abc import Callable, Mapping
+from contextlib import closing
 from typing import Any
-
-import httpx2
+from urllib.parse import urlencode
 
 from parkmeter._version import __version__
 from parkmeter.client.address import Address
+from parkmeter.client.connections import (
+    Connections,
+    NotConnectedError,
+    RequestError,
+    Response,
+    SilentError,
+    Timeout,
+)
 from parkmeter.client.errors import ParkmeterProblem, UnreachableError, problem_of
 from parkmeter.client.models import Written
 from parkmeter.errors import ParkmeterError
@@ -48,10 +57,10 @@ NOT_SERVING = "not_serving"
 _NOT_FORWARDED = frozenset({NOT_SERVING, "too_many_in_flight"})
 
 
-def timeout_of(seconds: float | None) -> httpx2.Timeout:
+def timeout_of(seconds: float | None) -> Timeout:
     """Return the timeout after this much silence; None: never."""
     connect = _CONNECT_SECONDS if seconds is None else min(seconds, _CONNECT_SECONDS)
-    return httpx2.Timeout(seconds, connect=connect)
+    return Timeout(connect, seconds)
 
 
 class Transport:
@@ -65,17 +74,11 @@ class Transport:
         self.address = address
         self._patience = patience
         self._timeout = timeout_of(timeout)
-        headers = {"User-Agent": f"parkmeter/{__version__}"}
+        headers = {"User-Agent": f"parkmeter/{__version__}", "Accept": "*/*"}
         if address.token is not None:
             headers["Authorization"] = f"Bearer {address.token}"
-        self._http = httpx2.Client(
-            headers=headers,
-            timeout=self._timeout,
-            # A proxy from the environment would get the token for a gateway that it cannot reach.
-            trust_env=not address.is_local,
-            # Without TLS no certificates are needed, and loading them takes longer than the answer.
-            verify=not address.url.startswith("http://"),
-        )
+        # A proxy from the environment would get the token for a gateway that it cannot reach.
+        self._http = Connections(address.url, headers, proxies=not address.is_local)
 
     def close(self) -> None:
         """Close the connections."""
@@ -92,10 +95,10 @@ class Transport:
         json: Any = None,
         body: bytes | None = None,
         stream: bool = False,
-        timeout: httpx2.Timeout | None = None,
+        timeout: Timeout | None = None,
         patience: float | None = None,
         on_pause: Callable[[ParkmeterError], None] = lambda _error: None,
-    ) -> httpx2.Response:
+    ) -> Response:
         """Return the answer; with `stream` the caller reads and closes its body.
 
         `timeout` and `patience` override those of the transport. `on_pause` gets the reason before
@@ -106,20 +109,24 @@ class Transport:
             UnreachableError: there is no answer.
 
         """
-        request = self._http.build_request(
-            method,
-            self.address.url + path,
-            params=dict(query) if query else None,
-            headers=dict(headers) if headers else None,
-            json=json,
-            content=body,
-            timeout=timeout or self._timeout,
-        )
+        headers = dict(headers or {})
+        if json is not None:
+            body = jsonlib.dumps(json, ensure_ascii=False, allow_nan=False).encode()
+            headers["Content-Type"] = "application/json"
+        target = f"{path}?{urlencode(query)}" if query else path
+
+        def ask() -> Response:
+            response = self._http.send(method, target, headers, body, timeout or self._timeout)
+            if not stream or not response.is_success:
+                with closing(response):
+                    response.read()
+            return response
+
         deadline = time.monotonic() + (self._patience if patience is None else patience)
         sent = False
         for attempt in range(1_000_000):
-            error, pause = self._attempt(request, stream=stream, attempt=attempt)
-            if isinstance(error, httpx2.Response):
+            error, pause = self._attempt(ask, attempt)
+            if isinstance(error, Response):
                 return error
             if isinstance(error, UnreachableError):
                 error = error.after_one_sent() if sent else error
@@ -132,56 +139,52 @@ class Transport:
             time.sleep(pause)
         raise AssertionError  # patience ends first
 
-    def failure(self, error: httpx2.RequestError) -> UnreachableError:
+    def failure(self, error: RequestError) -> UnreachableError:
         """Return the error for a request or an answer that broke off."""
         url = self.address.url
-        sent = not isinstance(error, httpx2.ConnectError | httpx2.ConnectTimeout)
+        sent = not isinstance(error, NotConnectedError)
         match error:
-            case httpx2.ConnectError() | httpx2.ConnectTimeout() if self.address.is_local:
+            case NotConnectedError() if self.address.is_local:
                 advice = "Is the gateway running? `parkmeter up` starts one."
                 detail = f"No answer at {url}. {advice}"
-            case httpx2.ConnectError() | httpx2.ConnectTimeout():
+            case NotConnectedError():
                 reason = f": {error}" if str(error) else ""
                 detail = f"No answer at {url}{reason}. Check PARKMETER_URL and the network."
-            case httpx2.TimeoutException():
+            case SilentError():
                 detail = f"{url} accepted the request and did not answer in time."
             case _:
                 detail = f"The connection to {url} broke off before the answer was complete."
         return UnreachableError(detail, url, sent=sent)
 
     def _attempt(
-        self, request: httpx2.Request, *, stream: bool, attempt: int
-    ) -> tuple[httpx2.Response, None] | tuple[ParkmeterError, float | None]:
+        self, ask: Callable[[], Response], attempt: int
+    ) -> tuple[Response, None] | tuple[ParkmeterError, float | None]:
         """Return an answer, or the error and the seconds until a retry (None: no retry)."""
         backoff = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2 ** min(attempt, 10))
         backoff *= random.uniform(0.5, 1.0)  # noqa: S311 (spreads clients out; no secret)
         began = time.monotonic()
         try:
-            response = self._http.send(request, stream=stream)
-            if response.is_success:
-                return response, None
-            try:
-                response.read()
-            finally:
-                response.close()
-        except httpx2.RequestError as error:
+            response = ask()
+        except RequestError as error:
             return self.failure(error), backoff
-        problem = problem_of(response.status_code, _document(response), response.text)
-        if response.status_code not in _TEMPORARY or problem.code in _FINAL:
+        if response.is_success:
+            return response, None
+        problem = problem_of(response.status, _document(response), response.text)
+        if response.status not in _TEMPORARY or problem.code in _FINAL:
             return problem, None
-        seconds = response.headers.get("Retry-After", "")
+        seconds = response.headers.get("retry-after", "")
         if seconds.isascii() and seconds.isdigit():
             # One that was held has waited already; the next attempt is held again.
             held = time.monotonic() - began >= _LONGEST_PAUSE and _HELD in response.headers
             return problem, backoff if held else float(seconds[:9])
-        return problem, backoff if response.status_code == _TOO_MANY else None
+        return problem, backoff if response.status == _TOO_MANY else None
 
 
 _TOO_MANY = 429
-_HELD = "Preference-Applied"
+_HELD = "preference-applied"
 
 
-def document_of(response: httpx2.Response) -> Any:
+def document_of(response: Response) -> Any:
     """Return the JSON of a successful answer.
 
     Raises:
@@ -190,7 +193,7 @@ def document_of(response: httpx2.Response) -> Any:
     """
     document = _document(response)
     if document is None:
-        raise unexpected(response.status_code, str(response.request.url))
+        raise unexpected(response.status, response.url)
     return document
 
 
@@ -206,8 +209,8 @@ def unexpected(status: int, url: str) -> ParkmeterProblem:
     )
 
 
-def _document(response: httpx2.Response) -> Any:
+def _document(response: Response) -> Any:
     try:
-        return response.json(parse_float=Written)
+        return jsonlib.loads(response.read(), parse_float=Written)
     except (ValueError, RecursionError):
         return None

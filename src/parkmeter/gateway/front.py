@@ -4,8 +4,10 @@ from email.utils import formatdate
 
 from parkmeter.proxy.edge import Edge
 from parkmeter.web.asgi import Application, Message, Receive, Scope, Send
+from parkmeter.web.cross_origin import NO_ORIGINS
 from parkmeter.web.headers import base_of
 from parkmeter.web.public_address import public_base
+from parkmeter.web.refusals import origin_not_allowed
 from parkmeter.web.stage import locate
 
 
@@ -20,8 +22,8 @@ class Front:
         """See ASGI."""
         if stage := locate(scope["raw_path"]).stage:
             scope["root_path"] = stage
-        rule, named = self._edge.cross_origin, dict(scope["headers"])
-        preflight = rule.preflight(scope["method"], named) if rule is not None else None
+        rule, named, method = self._edge.cross_origin, dict(scope["headers"]), scope["method"]
+        preflight = rule.preflight(method, named) if rule is not None else None
 
         async def completed(message: Message) -> None:
             if message["type"] == "http.response.start":
@@ -32,11 +34,18 @@ class Front:
                 message["headers"] += fields
             await send(message)
 
-        if preflight is None:
-            await self._control(scope, receive, completed)
-            return
-        await completed({"type": "http.response.start", "status": 204, "headers": preflight})
-        await send({"type": "http.response.body", "body": b""})
+        status, headers, body = 204, preflight, b""
+        if headers is None:
+            if not (rule or NO_ORIGINS).answers(method, named):
+                await self._control(scope, receive, completed)
+                return
+            problem = origin_not_allowed().problem
+            status, body = problem.status, problem.body
+            headers = [
+                (name.lower().encode(), one.encode()) for name, one in problem.headers.items()
+            ]
+        await completed({"type": "http.response.start", "status": status, "headers": headers})
+        await send({"type": "http.response.body", "body": body})
 
     def _redirected(self, scope: Scope, name: bytes, value: bytes) -> tuple[bytes, bytes]:
         """Return a header; the router's redirects lead to the address that clients know."""

@@ -14,7 +14,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import FrameType
 
-import uvicorn
 import uvloop
 
 from parkmeter.config.diff import Changes, compare
@@ -32,6 +31,7 @@ from parkmeter.gateway.shutdown import Ended, Shutdown
 from parkmeter.gateway.state_guard import StateGuard
 from parkmeter.gateway.wiring import Parts, wire
 from parkmeter.proxy.client_protocol import protocol_for
+from parkmeter.proxy.client_server import ClientServer
 from parkmeter.service.audit import BY_HAND
 from parkmeter.state_folder import StateFolder
 
@@ -96,7 +96,7 @@ class Gateway:
     def stop(self) -> None:
         """End the run as SIGTERM does; from any thread."""
         if self._server is not None:
-            self._server.should_exit = True
+            self._server.stop()
 
     def _reload(self, parts: Parts) -> list[str]:
         """Read the settings and put them in force; return what changed, for people.
@@ -117,8 +117,6 @@ class Gateway:
             parts.audit.note(Action.RELOAD_REFUSED, BY_HAND, error.title)
             raise
         self._settings = settings
-        if self._server is not None:
-            self._server.config.timeout_graceful_shutdown = round(settings.gateway.shutdown_seconds)
         retry = "its first minutes could not be written; reload again"
         if not lines or changes != Changes():
             lines += changes.lines()
@@ -158,36 +156,20 @@ class Gateway:
         service, shutdown = parts.service, Shutdown(parts)
         parts.clock.start(service.reconcile, service.sweep, service.clock_jumped, watch=guard.check)
         parts.upkeep.start()
-        config = uvicorn.Config(
-            Front(parts.control, parts.edge),
-            http=protocol_for(parts.data_plane),
-            ws="none",
-            lifespan="off",
-            access_log=False,
-            log_config=None,
-            log_level="warning",
-            server_header=False,
-            # The model's own Date passes; uvicorn would add a second one.
-            date_header=False,
-            # The peer is the client: a header that any client can send proves nothing.
-            proxy_headers=False,
-            # Between two requests; longer than load balancers keep a connection. How long a head
-            # may take is limited by `ClientConnection`.
-            timeout_keep_alive=75,
-            timeout_graceful_shutdown=round(self._settings.gateway.shutdown_seconds),
-        )
+        clients = ClientServer(protocol_for(parts.data_plane), Front(parts.control, parts.edge))
 
         def starting() -> None:
             parts.requests.start()
-            parts.data_plane.serve(server.server_state.connections)
+            parts.data_plane.serve(clients.connections)
             parts.data_plane.views_changed()  # those that were shown before
 
         self._server = server = _Server(
-            config,
+            clients,
             starting=starting,
             started=started,
             ending=shutdown.begin,
             watchdog=systemd.Watchdog(parts.clock.alive),
+            patience=lambda: self._settings.gateway.shutdown_seconds,
         )
         reloader.start()
         parts.health.start()
@@ -195,7 +177,7 @@ class Gateway:
         try:
             with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
                 try:
-                    runner.run(self._server.serve(sockets=[listener]))
+                    runner.run(server.serve(listener))
                 finally:
                     # Without its folder nothing can be recorded: leashes then stop the servers.
                     # Before the loop is closed, which waits for every thread of its requests.
@@ -225,50 +207,69 @@ class Started:
         return self._parts.service.reports()
 
 
-class _Server(uvicorn.Server):
-    """uvicorn's server with our own end: signals stop it and are not raised again afterwards."""
+class _Server:
+    """One run of the server of clients, from the start to the end that a signal or `stop` asks for.
 
-    def __init__(
+    `starting` is called on the loop before the first connection, `started` on a thread behind it,
+    `ending` on the loop: held requests are answered first, or they would use up the `patience`,
+    seconds for requests under way.
+    """
+
+    def __init__(  # noqa: PLR0913 (the steps of a run)
         self,
-        config: uvicorn.Config,
+        clients: ClientServer,
         *,
         starting: Callable[[], None],
         started: Callable[[], None],
         ending: Callable[[], None],
         watchdog: systemd.Watchdog,
+        patience: Callable[[], float],
     ) -> None:
-        super().__init__(config)
+        self._clients = clients
         self._watchdog = watchdog
         self._on_starting = starting
         self._on_started = started
         self._on_ending = ending
+        self._patience = patience
+        self._stopped = False
+        self._end = asyncio.Event()
+        self._loop: asyncio.AbstractEventLoop | None = None
 
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """See uvicorn."""
-        self._on_starting()
-        await super().startup(sockets)
-        systemd.notify(systemd.READY)
-        self._watchdog.start()
-        asyncio.get_running_loop().run_in_executor(None, self._on_started)
+    def stop(self) -> None:
+        """End the run; from any thread, and from a signal's handler."""
+        self._stopped = True
+        if self._loop is not None:
+            with contextlib.suppress(RuntimeError):  # it has ended
+                self._loop.call_soon_threadsafe(self._end.set)
 
-    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """See uvicorn. Held requests are answered first, or they would use up the time to end."""
-        systemd.notify(systemd.STOPPING)
-        self._on_ending()
-        await super().shutdown(sockets)
+    async def serve(self, listener: socket.socket) -> None:
+        """Serve until the end."""
+        self._loop = loop = asyncio.get_running_loop()
+        with self._signals():
+            self._on_starting()
+            await self._clients.listen(listener)
+            systemd.notify(systemd.READY)
+            self._watchdog.start()
+            loop.run_in_executor(None, self._on_started)
+            if not self._stopped:
+                await self._end.wait()
+            systemd.notify(systemd.STOPPING)
+            self._on_ending()
+            await self._clients.close(self._patience())
 
     @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        """See uvicorn. A second signal cuts requests in flight short, never the parking."""
-        before = {
-            number: signal.signal(number, self._signalled)
-            for number in (signal.SIGINT, signal.SIGTERM)
-        }
+    def _signals(self) -> Iterator[None]:
+        """Let signals end the run. A second one cuts requests short, never the parking."""
+        numbers = signal.SIGINT, signal.SIGTERM
+        for number in numbers:
+            signal.signal(number, self._signalled)
         try:
             yield
         finally:
-            for number in before:
+            for number in numbers:
                 signal.signal(number, signal.SIG_IGN)
 
-    def _signalled(self, number: int, frame: FrameType | None) -> None:
-        self.handle_exit(signal.SIGINT if self.should_exit else number, frame)
+    def _signalled(self, _number: int, _frame: FrameType | None) -> None:
+        if self._stopped:
+            self._clients.hurry()
+        self.stop()

@@ -1,24 +1,21 @@
 """One client's connection: its requests are answered in the order they came, and it ends in order.
 
-uvicorn's HTTP protocol, adapted so that prompts and the application share the connection. It may
-not know how requests are read, nor tokens, meters or model servers.
+Prompts and the application's requests share it. It may not know how requests are read, nor tokens,
+meters or model servers.
 """
 
 import asyncio
 import socket
 import struct
-from collections.abc import Callable
+from collections import deque
 from enum import Enum, auto
-from functools import partial
-from typing import Any, ClassVar
+from typing import ClassVar
 
-from uvicorn.protocols.http.flow_control import FlowControl
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
-
+from parkmeter.proxy.client_flow import ClientFlow
+from parkmeter.proxy.client_request import ClientRequest
+from parkmeter.proxy.client_server import ClientServer
 from parkmeter.proxy.connections import Connections
 from parkmeter.proxy.lazy_timer import LazyTimer
-from parkmeter.proxy.relay import Relay
-from parkmeter.web.asgi import ABORT, Application, Message, Receive, Scope, Send
 from parkmeter.web.auth import CachedToken
 from parkmeter.web.problems import Problem, problem_answer
 from parkmeter.web.refusals import too_many_connections
@@ -36,10 +33,9 @@ class Reading(Enum):
 
 
 _HEAD, _STOPPED = Reading.HEAD, Reading.STOPPED
-_FRAMING = frozenset({b"content-length", b"transfer-encoding"})
 
 
-class ClientConnection(HttpToolsProtocol):
+class ClientConnection(asyncio.Protocol):
     """Answers requests one after the other; `GatewayProtocol` reads them.
 
     ::
@@ -50,11 +46,10 @@ class ClientConnection(HttpToolsProtocol):
         answering   pipeline ──▶ active ──▶ nothing, if the client takes what is written
                     read, not begun         ──▶ the next of the pipeline, or rest
 
-    Implements `ClientSide`. Of the requests that were read, the last is uvicorn's `cycle`; the one
-    that is being answered is `_active`, a `Relay` or a cycle of uvicorn's. While others wait in the
-    `pipeline`, or the client does not read, nothing more is read than one read brought; and of
-    that, what stands behind them is kept as bytes (`_behind`): as requests it takes a hundred times
-    the room.
+    Implements `ClientSide`. Of the requests that were read, the last is `cycle`; the one that is
+    being answered is `_active`. While others wait in the `pipeline`, or the client does not read,
+    nothing more is read than one read brought; and of that, what stands behind them is kept as
+    bytes (`_behind`): as requests it takes a hundred times the room.
     """
 
     HEAD_SECONDS: ClassVar[float] = 30.0
@@ -69,74 +64,83 @@ class ClientConnection(HttpToolsProtocol):
     """Bytes that are read and dropped behind the last answer; three of the largest bodies allowed
     by default, for a client that reads its answer only after its last byte."""
 
-    TAKING_SECONDS: ClassVar[float] = 60.0
-    """For a client to take some of an answer of the application, which has no limit of its own."""
+    transport: asyncio.Transport
+    flow: ClientFlow
 
-    def __init__(self, connections: Connections, *arguments: Any, **named: Any) -> None:
-        super().__init__(*arguments, **named)
+    def __init__(self, connections: Connections, server: ClientServer) -> None:
+        self.loop = asyncio.get_running_loop()
         self.timer = LazyTimer(self.loop, self._timed_out)
         self.cached_token = CachedToken(lambda: connections.recognize(self))
+        self.client: tuple[str, int] | None = None
         self.address = ""
         self.made_at = 0.0
+        self.cycle: ClientRequest | None = None
+        self.pipeline: deque[ClientRequest] = deque()
+        """Requests that wait; the oldest stands last."""
         self._connections = connections
+        self._server = server
         self._reading = Reading.BETWEEN
-        self._active: Any = None
+        self._active: ClientRequest | None = None
         self._behind = b""
         self._last_problem: Problem | None = None
         """To be sent once all requests before it are answered."""
-        self._ended = False
-        """Nothing more is written."""
 
     # ── asyncio.Protocol ────────────────────────────────────────────────────────────────────────
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """See uvicorn."""
-        super().connection_made(transport)
-        self.flow = _Flow(transport, lambda: bool(self.pipeline or self._behind))
+        """See asyncio."""
+        self.transport = transport
+        self.flow = ClientFlow(transport, lambda: bool(self.pipeline or self._behind))
         self.timer.restart(self.HEAD_SECONDS)
-        self.address = self.client[0] if self.client else ""
+        peer = transport.get_extra_info("peername")
+        if isinstance(peer, tuple):
+            self.client = (peer[0], peer[1])
+            self.address = peer[0]
         self.made_at = self.loop.time()
+        self._server.connections.add(self)
         if not self._connections.add(self):
             self.write(problem_answer(too_many_connections().problem, keep=False))
             self._reading = _STOPPED
-            self._ended = True
             transport.close()
 
-    def connection_lost(self, exc: Exception | None) -> None:
-        """See uvicorn, which would notify the last request read, not the one being answered."""
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
+        """See asyncio."""
         self.timer.close()
         self._connections.remove(self)
+        self._server.connections.discard(self)
         self.cached_token = CachedToken()  # the old one refers to this connection
         self.pipeline.clear()
         self._behind = b""
-        active, self._active = self._active, None
-        if isinstance(active, Relay):
+        active, self._active, self.cycle = self._active, None, None
+        if active is not None:
             active.client_left()
-            active = None
-        self.cycle = active
-        super().connection_lost(exc)
 
     def pause_writing(self) -> None:
-        """See uvicorn."""
-        super().pause_writing()
-        if isinstance(self._active, Relay):
+        """See asyncio."""
+        self.flow.write_paused = True
+        if self._active is not None:
             self._active.client_full()
-        else:
-            self.timer.restart(self.TAKING_SECONDS)
 
     def resume_writing(self) -> None:
-        """See uvicorn."""
-        super().resume_writing()
-        if isinstance(self._active, Relay):
+        """See asyncio."""
+        self.flow.write_paused = False
+        if self._active is not None:
             self._active.client_free()
-        elif self._active is not None:
-            self.timer.stop()
         self._begin_next()
+
+    # ── OpenConnection ──────────────────────────────────────────────────────────────────────────
 
     def cut(self, token_id: str) -> None:
         """End the prompt that is being answered or held, if it is of this token."""
-        if isinstance(self._active, Relay):
+        if self._active is not None:
             self._active.cut(token_id)
+
+    def shut_down(self) -> None:
+        """See `OpenConnection`."""
+        if self._busy and self.cycle is not None:
+            self.cycle.keep_alive = False
+        else:
+            self.transport.close()
 
     # ── Connection ──────────────────────────────────────────────────────────────────────────────
 
@@ -170,18 +174,29 @@ class ClientConnection(HttpToolsProtocol):
         self.flow.resume_reading()
 
     def answered(self, *, keep: bool) -> None:
-        """Go on to the next request, or end."""
-        if keep:
-            self.on_response_complete()
-        else:
+        """Go on to the next request, rest, or end."""
+        if not keep:
             self.disconnect(at_once=False)
+            return
+        self._active = None
+        if self.transport.is_closing():
+            self.timer.restart(self.LINGER_SECONDS)
+        elif self.pipeline:
+            # Not at once: a thousand may wait behind one another.
+            self.loop.call_soon(self._begin_next)
+        elif self._last_problem is not None:
+            self._send_problem(self._last_problem)
+        else:
+            if self.flow.read_paused:
+                self.flow.resume_reading()
+            in_head = self._reading is _HEAD
+            self.timer.restart(self.HEAD_SECONDS if in_head else self._server.keep_alive_seconds)
 
     def disconnect(self, *, at_once: bool) -> None:
         """End the connection; send what is left within `LINGER_SECONDS`, unless `at_once`."""
         unread = self._unread
         self._active = None
         self._reading = _STOPPED
-        self._ended = True
         self.pipeline.clear()
         self._behind = b""
         if at_once:
@@ -198,58 +213,36 @@ class ClientConnection(HttpToolsProtocol):
             self.transport.close()
             self.timer.restart(self.LINGER_SECONDS)
 
-    # ── uvicorn's own hooks ─────────────────────────────────────────────────────────────────────
-
-    def on_response_complete(self) -> None:
-        """Go on to the next request, or rest."""
-        self.server_state.total_requests += 1
-        self._active = None
-        if self._ended or self.transport.is_closing():
-            self.timer.restart(self.LINGER_SECONDS)
-        elif self.pipeline:
-            # Not at once: a thousand may wait behind one another.
-            self.loop.call_soon(self._begin_next)
-        elif self._last_problem is not None:
-            self._send_problem(self._last_problem)
-        else:
-            if self.flow.read_paused:
-                self.flow.resume_reading()
-            in_head = self._reading is _HEAD
-            self.timer.restart(self.HEAD_SECONDS if in_head else self.timeout_keep_alive)
-
-    def _start_asgi_task(self, cycle: Any, app: Any) -> None:
-        self._active = cycle
-        self.timer.stop()
-        cycle.scope["extensions"] = {ABORT: self.transport.abort}
-        cycle.transport = _Outlet(self.transport, partial(self.disconnect, at_once=False))
-        if any(name in _FRAMING for name, _ in cycle.scope["headers"]):
-            app = _closing_if_early(cycle, app)
-        if cycle.scope["http_version"] == "1.0":
-            app = _without_chunks(cycle, app)
-        super()._start_asgi_task(cycle, app)
-
     # ── Within ──────────────────────────────────────────────────────────────────────────────────
 
     @property
     def _busy(self) -> bool:
         """True while a request that was read is not answered."""
-        cycle: Any = self.cycle
-        return cycle is not None and not cycle.response_complete
+        return self.cycle is not None and not self.cycle.response_complete
+
+    def _take_turn(self, request: ClientRequest, *, at_once: bool) -> None:
+        """Begin a request that was read, or queue it; `at_once`: in this turn of the loop."""
+        waits = self._busy or self.flow.write_paused
+        self.cycle = request
+        if waits or not at_once:
+            self.flow.pause_reading()
+            self.pipeline.appendleft(request)
+            if not waits:
+                self.loop.call_soon(self._begin_next)
+        else:
+            self._active = request
+            request.begin()
 
     def _begin_next(self) -> None:
         """Begin the oldest request in the pipeline, once nothing is active or waits to be sent."""
         if self._active is not None or self.flow.write_paused or not self.pipeline:
             return
-        cycle, app = self.pipeline.pop()
+        self._active = request = self.pipeline.pop()
         if self._behind and not self.pipeline:
             self.loop.call_soon(self._read_behind)
         self.flow.resume_reading()
-        if isinstance(cycle, Relay):
-            self._active = cycle
-            cycle.begin()
-            cycle.client_sent()
-        else:
-            self._start_asgi_task(cycle, app)
+        request.begin()
+        request.client_sent()
 
     def _read_behind(self) -> None:
         """Read what came behind the requests that waited."""
@@ -270,70 +263,3 @@ class ClientConnection(HttpToolsProtocol):
     def _unread(self) -> bool:
         """True while bytes of a body are still to come."""
         raise NotImplementedError
-
-
-class _Flow(FlowControl):
-    """uvicorn's flow control, which reads on only when no request waits behind another."""
-
-    def __init__(self, transport: asyncio.Transport, waits: Callable[[], bool]) -> None:
-        super().__init__(transport)
-        self._waits = waits
-
-    def resume_reading(self) -> None:
-        """See uvicorn."""
-        if not self._waits():
-            super().resume_reading()
-
-
-class _Outlet:
-    """A client's transport as a request of uvicorn's uses it, except for how it is closed."""
-
-    def __init__(self, transport: asyncio.Transport, close: Callable[[], None]) -> None:
-        self.write = transport.write
-        self.is_closing = transport.is_closing
-        self.close = close
-
-
-def _closing_if_early(cycle: Any, app: Application) -> Application:
-    """Return the application with `Connection: close` on an answer that precedes the body's end.
-
-    The rest of that body is not waited for: it may never come. `cycle` is uvicorn's request.
-    """
-
-    async def run(scope: Scope, receive: Receive, send: Send) -> None:
-        async def send_closing(message: Message) -> None:
-            if message["type"] == "http.response.start" and cycle.more_body:
-                others = (
-                    field for field in message["headers"] if field[0].lower() != b"connection"
-                )
-                message["headers"] = [*others, (b"connection", b"close")]
-            await send(message)
-
-        await app(scope, receive, send_closing)
-
-    return run
-
-
-def _without_chunks(cycle: Any, app: Application) -> Application:
-    """Return the application for a client of HTTP/1.0, which cannot read chunks.
-
-    An answer of unknown length ends where its connection ends. `cycle` is uvicorn's request.
-    """
-
-    async def run(scope: Scope, receive: Receive, send: Send) -> None:
-        has_length = True
-
-        async def send_unchunked(message: Message) -> None:
-            nonlocal has_length
-            if message["type"] == "http.response.start":
-                names = (name.lower() for name, _ in message["headers"])
-                has_length = b"content-length" in names
-                if not has_length:
-                    cycle.chunked_encoding = False
-            elif not has_length:
-                cycle.expected_content_length = len(message.get("body", b""))
-            await send(message)
-
-        await app(scope, receive, send_unchunked)
-
-    return run

@@ -1,34 +1,39 @@
 """Reading of a client's requests: heads, bodies and their bounds.
 
-A prompt becomes a `Relay` as soon as its head is read; every other request goes to the application
-as uvicorn reads it. Malformed requests and the bounds on heads and waiting are answered here, for
+As soon as its head is read a prompt becomes a `Relay`, and every other request an
+`ApplicationCycle`. Malformed requests and the bounds on heads and waiting are answered here, for
 they never reach an application. It may not know tokens, meters or model servers.
 """
 
 import asyncio
+from collections.abc import Callable
 from functools import partial
-from typing import Any, cast
+from typing import Any
 
 import httptools
 
 from parkmeter.errors import ParkmeterError
-from parkmeter.proxy.client_connection import ClientConnection, Reading
+from parkmeter.proxy.application_cycle import ApplicationCycle
+from parkmeter.proxy.client_connection import Reading
+from parkmeter.proxy.client_server import ClientServer
 from parkmeter.proxy.data_plane import DataPlane
 from parkmeter.proxy.front_relay import FrontRelay
+from parkmeter.proxy.known_requests import KnownRequests
 from parkmeter.proxy.parser_within import parser_within
 from parkmeter.proxy.relay import Relay
 from parkmeter.proxy.request_head import Peer, RequestHead
+from parkmeter.web.cross_origin import NO_ORIGINS
 from parkmeter.web.dialect import dialect_at
 from parkmeter.web.headers import HEAD_LIMIT, wants_upgrade
-from parkmeter.web.problems import Problem, problem_answer, problem_of
+from parkmeter.web.problems import Problem, problem_of
 from parkmeter.web.refusals import Refusal, head_stalled, head_too_large, malformed
 from parkmeter.web.routes import Target
 from parkmeter.web.stage import locate
 
 
-def protocol_for(plane: DataPlane) -> type[asyncio.Protocol]:
-    """Return the value of uvicorn's `http` setting that serves this data plane with an app."""
-    return cast("type[asyncio.Protocol]", partial(GatewayProtocol, plane))
+def protocol_for(plane: DataPlane) -> Callable[[ClientServer], "GatewayProtocol"]:
+    """Return what makes the connections of a server that serves this data plane with an app."""
+    return partial(GatewayProtocol, plane)
 
 
 _BETWEEN, _HEAD, _BODY, _STOPPED = Reading
@@ -43,22 +48,20 @@ _AT_ONCE = 4
 with those of other connections."""
 
 
-class GatewayProtocol(ClientConnection):
+class GatewayProtocol(KnownRequests):
     """Reads requests one after the other; the states are drawn at `ClientConnection`."""
 
-    def __init__(self, plane: DataPlane, *arguments: Any, **named: Any) -> None:
-        super().__init__(plane.edge.connections, *arguments, **named)
-        self._plane = plane
+    def __init__(self, plane: DataPlane, server: ClientServer) -> None:
+        super().__init__(plane, server)
+        self.parser: Any = httptools.HttpRequestParser(self)
+        # What comes behind a last request is dropped, not malformed.
+        self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
         self._peer = Peer("", None, "http")
         self._head_problem: Problem | None = None
         """The fault of a head that was read; nothing is read behind it."""
-        self._length: bytes | None = None
         self._last_head: RequestHead | None = None
         self._read_size = 0
         """Bytes of the present read."""
-        self._earlier_size = 0
-        """Bytes of the head, of what follows a body, or of what is dropped, in reads before it."""
-        self._heads_begun = 0
         self._body_came = False
         """Of the present read."""
         self._upgrade_declined = False
@@ -67,12 +70,18 @@ class GatewayProtocol(ClientConnection):
     # ── asyncio.Protocol ────────────────────────────────────────────────────────────────────────
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """See uvicorn."""
+        """See asyncio."""
         super().connection_made(transport)
-        edge = self._plane.edge
-        self._peer = Peer(self.address, self.server, self.scheme or "http", lambda: edge.public)
+        edge, own = self._plane.edge, transport.get_extra_info("sockname")
+        server = (own[0], own[1]) if isinstance(own, tuple) else None
+        self._peer = Peer(self.address, server, "http", lambda: edge.public)
 
-    def data_received(self, data: bytes) -> None:
+    def connection_lost(self, exc: Exception | None) -> None:
+        """See asyncio."""
+        super().connection_lost(exc)
+        self.parser = None  # they refer to each other
+
+    def _read(self, data: bytes) -> None:
         """Read on; a prompt is notified once of everything that came for it."""
         if self._reading is _STOPPED:
             self._drain(len(data))
@@ -98,8 +107,8 @@ class GatewayProtocol(ClientConnection):
             self._refuse(self._head_problem or malformed().problem)
             return
         reading = self._reading
-        if reading is _BODY and self.cycle is self._active and isinstance(self._active, Relay):
-            self._active.client_sent()
+        if reading is _BODY and (active := self._active) is not None and self.cycle is active:
+            active.client_sent()
         if self._heads_begun and reading is _HEAD:
             self._limit(self.HEAD_SECONDS)
             self._earlier_size = self._head_size()
@@ -123,11 +132,11 @@ class GatewayProtocol(ClientConnection):
         self._length = None
 
     def on_url(self, url: bytes) -> None:
-        """See uvicorn."""
+        """See httptools."""
         self.url += url
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """See uvicorn. Not counted here: most heads come in one read, and that was bounded."""
+        """See httptools. Not counted here: most heads come in one read, and that was bounded."""
         if self._reading is not _HEAD:
             return  # a trailer: taken for a header, it could become any of them
         name = name.lower()
@@ -147,8 +156,8 @@ class GatewayProtocol(ClientConnection):
         routes = self._plane.routes
         if request.routes is not routes:
             request.routes, request.target = routes, routes.match(request.location.path)
-            rule = self._plane.edge.cross_origin
-            if rule is not None and rule.preflight(request.method, request.named) is not None:
+            rule = self._plane.edge.cross_origin or NO_ORIGINS
+            if rule.answers(request.method, request.named):
                 request.target = None  # the application answers it, whatever it is for
         target = request.target
         self._earlier_size = 0
@@ -164,26 +173,20 @@ class GatewayProtocol(ClientConnection):
             self._relay(request, target)
 
     def on_body(self, body: bytes) -> None:
-        """See uvicorn."""
+        """See httptools."""
         self._body_came = True
         self._earlier_size = 0
-        cycle: Any = self.cycle
-        if isinstance(cycle, Relay):
-            cycle.add(body)
-        else:
-            super().on_body(body)
+        if self.cycle is not None:
+            self.cycle.add(body)
 
     def on_message_complete(self) -> None:
-        """See uvicorn."""
+        """See httptools."""
         if self._upgrade_declined:
             return  # not yet: to the parser, what follows the head is another protocol
         if self._reading is not _STOPPED:
             self._reading = _BETWEEN
-        cycle: Any = self.cycle
-        if isinstance(cycle, Relay):
-            cycle.end()
-        else:
-            super().on_message_complete()
+        if self.cycle is not None:
+            self.cycle.end()
 
     # ── Within ──────────────────────────────────────────────────────────────────────────────────
 
@@ -256,19 +259,9 @@ class GatewayProtocol(ClientConnection):
             self.parser.should_upgrade() and not self._upgrade_declined
         ):
             relay.keep_alive = False
-        waits = self._busy or self.flow.write_paused
-        self.cycle = relay
-        if waits or self._heads_begun > _AT_ONCE:
-            self.flow.pause_reading()
-            self.pipeline.appendleft((relay, self.app))
-            if not waits:
-                self.loop.call_soon(self._begin_next)
-        else:
-            self._active = relay
-            relay.begin()
+        self._take_turn(relay, at_once=self._heads_begun <= _AT_ONCE)
 
     def _pass_to_application(self, request: RequestHead) -> None:
-        """Let uvicorn read the head again, and go on as it does."""
         plane = self._plane
         try:
             request.check_names()
@@ -282,17 +275,10 @@ class GatewayProtocol(ClientConnection):
                 plane.edge.refuse_token(self.address, request.fields)
             self._head_problem = refusal.problem
             raise _EndOfReadingError from None
-        url, headers = self.url, self.headers
-        super().on_message_begin()
-        super().on_url(url)
-        for name, value in headers:
-            super().on_header(name, value)
-        if self._length is not None:
-            super().on_header(b"content-length", self._length)
-        super().on_headers_complete()
-        if self.expect_100_continue:
-            # It may be answered without the invitation; its body may or may not follow then.
-            self.cycle.keep_alive = False
+        cycle = ApplicationCycle(self._server, self, request, self._length, self.client)
+        if not self.parser.should_keep_alive():
+            cycle.keep_alive = False
+        self._take_turn(cycle, at_once=True)
 
     def _limit(self, seconds: float) -> None:
         """Limit the client's time, if it is its turn: nothing is being answered."""
@@ -300,7 +286,7 @@ class GatewayProtocol(ClientConnection):
             self.timer.restart(seconds)
 
     def _timed_out(self) -> None:
-        if isinstance(self._active, Relay):
+        if self._active is not None:
             self._active.timed_out()
         elif self.transport.is_closing() or self.flow.write_paused:
             self.transport.abort()  # nothing that is written now would be taken either
@@ -318,17 +304,16 @@ class GatewayProtocol(ClientConnection):
     def _refuse(self, problem: Problem) -> None:
         """Stop reading, and answer with the problem: in its turn, and once for each request."""
         in_body, self._reading = self._reading is _BODY, _STOPPED
-        cycle: Any = self.cycle
-        if in_body and cycle is self._active and isinstance(cycle, Relay):
+        cycle = self.cycle
+        if in_body and cycle is not None and cycle is self._active:
             cycle.refuse(problem)
             return
-        problem = problem.in_dialect(dialect_at(locate(self.url).path))
-        if in_body and (cycle.response_complete or cycle is self._active):
-            # It has its answer, or the application is about to find that its client left.
-            if not (cycle.response_complete or cycle.response_started):
-                self.write(problem_answer(problem, keep=False))
-            self.disconnect(at_once=False)
+        if in_body and not self._busy:
+            self.disconnect(at_once=False)  # it has its answer
             return
+        problem = problem.in_dialect(dialect_at(locate(self.url).path))
+        if (rule := self._plane.edge.cross_origin) is not None:
+            problem = problem.with_fields(rule.fields(dict(self.headers)))
         if in_body:
             self.pipeline.popleft()  # the broken one itself, the last that came
         if self._active is not None or self.pipeline:

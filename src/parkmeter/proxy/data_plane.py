@@ -5,6 +5,7 @@ It asks only the gate and the token book, both in memory, and never waits for th
 
 import asyncio
 import contextlib
+from collections import defaultdict
 from collections.abc import Callable, Collection, Mapping
 from datetime import datetime, timedelta
 from typing import Any
@@ -23,6 +24,7 @@ from parkmeter.proxy.upstream_pool import UpstreamPool
 from parkmeter.proxy.waker import WakeAttempt, Waker
 from parkmeter.web.auth import CachedToken, TokenBook
 from parkmeter.web.headers import Fields
+from parkmeter.web.meter_headers import MeterStamp
 from parkmeter.web.model_ids import LearnedIds, ModelIds
 from parkmeter.web.refusals import PathClosedError
 from parkmeter.web.routes import Route, Routes, Target
@@ -33,8 +35,10 @@ class DataPlane:
 
     `routes` may be replaced at any time, from any thread; requests under way keep what they began
     with. `now` reads the clock (aware, UTC). `traffic` counts the outcomes of requests for known
-    endpoints; to be read on the loop. `edge`: the rules for requests without a valid token.
-    `usual_starts`: the usual duration of a start by endpoint, where it is known.
+    endpoints; to be read on the loop. `stamps`: the lines of a head that show each meter. `edge`:
+    the rules for requests without a valid token. `usual_starts`: the usual duration of a start by
+    endpoint, where it is known. `memo`: heads that were read before, of requests and of answers,
+    are not parsed again; without it every byte goes through the parsers, and all else is the same.
     """
 
     def __init__(  # noqa: PLR0913 (what prompts share)
@@ -48,19 +52,24 @@ class DataPlane:
         waker: Waker | None = None,
         edge: Edge | None = None,
         usual_starts: Mapping[str, timedelta] | None = None,
+        memo: bool = True,
     ) -> None:
         self.routes = routes
+        self.memo = memo
         self.gate = gate
         self.now = now
         self.pool = pool or UpstreamPool()
+        if not memo:
+            self.pool.heads = None
         self.traffic = TrafficByEndpoint()
+        self.stamps = defaultdict[str, MeterStamp](MeterStamp)
         self.edge = edge or Edge()
         self.usual_starts: Mapping[str, timedelta] = {} if usual_starts is None else usual_starts
         self.held_bytes = HeldBytes()
         self.given_ids = GivenIds()
         self._learned = LearnedIds()
         self.model_lister = ModelLister(gate, self.pool, self._learned.learn, self._own_lines)
-        self._book = book
+        self.book = book
         self._waker = waker
         self._loop: asyncio.AbstractEventLoop | None = None
         self._connections: Collection[Any] = ()
@@ -79,7 +88,7 @@ class DataPlane:
         if (
             token is not None
             and cached.header == header
-            and cached.edition is self._book.edition
+            and cached.edition is self.book.edition
             and target.name in cached.invokes
             and target.route is not None
             and (token.expires_at is None or token.alive(self.now()))
@@ -111,12 +120,11 @@ class DataPlane:
             TokenMissingError, TokenRefusedError: there is none that is valid.
 
         """
-        now, edition = self.now(), self._book.edition
-        token = cached.token
+        edition, token = self.book.edition, cached.token
         if token is None or cached.header != header or cached.edition is not edition:
-            token = self._book.check(header.decode("latin-1"), now)
+            token = self.book.check(header.decode("latin-1"), self.now())
             cached.remember(header, edition, token)
-        elif not token.alive(now):
+        elif token.expires_at is not None and not token.alive(self.now()):
             raise TokenRefusedError
         return token
 
@@ -145,12 +153,12 @@ class DataPlane:
         """Return True if this Authorization header has a valid token; it is cached as well."""
         if not header:
             return False
-        now, edition = self.now(), self._book.edition
+        now, edition = self.now(), self.book.edition
         token = cached.token
         if token is not None and cached.header == header and cached.edition is edition:
             return token.alive(now)
         try:
-            token = self._book.check(header.decode("latin-1"), now)
+            token = self.book.check(header.decode("latin-1"), now)
         except ParkmeterError:
             return False
         cached.remember(header, edition, token)

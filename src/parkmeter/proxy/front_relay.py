@@ -7,7 +7,7 @@ on it is a request like any other. It may not know how bodies or ids are read.
 import asyncio
 from time import perf_counter
 
-from parkmeter.core.tokens import Scope, require
+from parkmeter.core.tokens import Scope, Token, require
 from parkmeter.errors import TokenMissingError, TokenRefusedError, TooLargeError
 from parkmeter.proxy.client_side import ClientSide
 from parkmeter.proxy.data_plane import DataPlane
@@ -69,11 +69,13 @@ class FrontRelay(Relay):
 
     def _begin(self) -> None:
         request, plane = self._request, self._plane
-        if request.routed is None:
+        first = request.routed is None
+        if first:
             request.check_names()
         if not self._authenticate():
             return
-        request.check_upgrade()
+        if first:
+            request.check_upgrade()
         token = self._token
         assert token is not None  # noqa: S101 (it was authenticated)
         if not self._client.cached_token.invokes:
@@ -89,7 +91,7 @@ class FrontRelay(Relay):
         _ = request.form_type  # may refuse it
         most = min(plane.routes.most_body_bytes, plane.held_bytes.per_token)
         self._body.frame(request.named, most)
-        self._take_room()
+        self._take_room(token)
         self._stage = _ROUTING
         self._timeouts = _TIMEOUTS
         self._upload_from = perf_counter()
@@ -108,8 +110,8 @@ class FrontRelay(Relay):
 
     def _proceed(self) -> None:
         if self._stage is _ROUTING:
-            if self._body.unsized:
-                self._take_room()
+            if self._body.unsized and self._token is not None:
+                self._take_room(self._token)
             if not self._body.complete:
                 self._await_body()
                 return
@@ -132,9 +134,8 @@ class FrontRelay(Relay):
             if name is None:
                 raise self._not_named()
         else:
-            found = plane.model_ids().find(asked.model, token.covers, plane.holds_time)
-            name = found.endpoint
-            if not found.served:
+            name, served = plane.model_ids().find(asked.model, token.covers, plane.holds_time)
+            if not served:
                 self._asked = asked
         self._go_to(name)
         if body.waiting > (most := self._route.limits.max_body_bytes):
@@ -185,13 +186,14 @@ class FrontRelay(Relay):
         Not while the server is being asked for its ids, just after it became ready.
         """
         plane, name = self._plane, self._target.name
-        if self._listing is None and not self._route.models:
-            self._listing = plane.model_lister.listing(name, self._address)
-            if self._listing is not None:
-                self._listing.add_done_callback(lambda _done: self._guarded(self._proceed))
-                self._allow(2 * LISTING_SECONDS, refusals.no_answer)  # it ends before
-        if self._listing is not None and not self._listing.done():
-            return False
+        if not self._route.models:
+            listing = self._listing or plane.model_lister.listing(name, self._address)
+            if not listing.done():
+                if self._listing is None:
+                    self._listing = listing
+                    listing.add_done_callback(lambda _done: self._guarded(self._proceed))
+                    self._allow(2 * LISTING_SECONDS, refusals.no_answer)  # it ends before
+                return False
         self._asked = None
         if (served := plane.model_ids().served_id(name)) is not None:
             self._body.replace(*asked.renamed(served))
@@ -200,8 +202,9 @@ class FrontRelay(Relay):
     def _send(self, connection: UpstreamConnection) -> None:
         self._full = False
         super()._send(connection)
-        for piece in self._body.rest():
-            connection.write(piece)
+        if self._body.waiting:
+            for piece in self._body.rest():
+                connection.write(piece)
             self._first = b""  # without the rest it cannot be sent again
         if not self._full:
             self._let_go()
@@ -219,19 +222,20 @@ class FrontRelay(Relay):
         super().server_free()
 
     def _release(self) -> None:
-        self._let_go()
+        if self._held_bytes:
+            self._let_go()
         super()._release()
 
     # ── The memory for its body ─────────────────────────────────────────────────────────────────
 
-    def _take_room(self) -> None:
+    def _take_room(self, token: Token) -> None:
         """Take room for what is announced of the body, or has come."""
         body = self._body
         if body.unsized:
             body.check_size()
         if more := body.size - self._held_bytes:
-            self._held_for = self._holder()
-            self._plane.held_bytes.hold(self._held_for, more)
+            self._plane.held_bytes.hold(token.id, more)
+            self._held_for = token.id
             self._held_bytes += more
 
     def _let_go(self) -> None:

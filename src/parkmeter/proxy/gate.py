@@ -136,10 +136,11 @@ class LocalGate:
         slot.in_flight += 1
         now = self._now()
         view = slot.view
-        if now < view.open_until and view.status is _RUNNING and view.address is not None:
+        address = view.address
+        if now < view.open_until and view.status is _RUNNING and address is not None:
             if prompt:
                 slot.prompts += 1
-            return Permit(self, slot, view.address, prompt=prompt)
+            return Permit(self, slot, address, prompt)
         self._release(slot)
         return None
 
@@ -162,7 +163,7 @@ class LocalGate:
         if permit is None:
             places.shares.give_back(holder)
             return None
-        return SharedPermit(self, slot, permit.address, prompt=prompt, holder=holder)
+        return SharedPermit(permit, holder)
 
     def add_waiter(
         self, name: str, at_most: int, changed: Callable[[], None], holder: str = ""
@@ -201,8 +202,10 @@ class LocalGate:
             slot.used_at = self._now()  # before the count: a reader that sees no prompt sees this
             slot.prompts -= 1
         slot.in_flight -= 1
+        if slot.in_flight:
+            return
         view = slot.view
-        if not slot.in_flight and view is not None and self._now() >= view.open_until:
+        if view is not None and self._now() >= view.open_until:
             self._on_idle(view.name)
 
 
@@ -214,7 +217,7 @@ class Permit:
 
     __slots__ = ("_gate", "_prompt", "_released", "_slot", "address")
 
-    def __init__(self, gate: LocalGate, slot: "_Slot", address: str, *, prompt: bool) -> None:
+    def __init__(self, gate: LocalGate, slot: "_Slot", address: str, prompt: bool) -> None:  # noqa: FBT001 (a keyword takes twice the time)
         self._gate = gate
         self._slot = slot
         self._prompt = prompt
@@ -240,10 +243,8 @@ class SharedPermit(Permit):
 
     __slots__ = ("_holder",)
 
-    def __init__(
-        self, gate: LocalGate, slot: "_Slot", address: str, *, prompt: bool, holder: str
-    ) -> None:
-        super().__init__(gate, slot, address, prompt=prompt)
+    def __init__(self, permit: Permit, holder: str) -> None:
+        super().__init__(permit._gate, permit._slot, permit.address, permit._prompt)  # noqa: SLF001 (its own kind)
         self._holder = holder
 
     def release(self) -> None:

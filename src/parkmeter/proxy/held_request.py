@@ -5,6 +5,7 @@ from collections.abc import Callable
 from datetime import datetime
 
 from parkmeter.core.meter import Status
+from parkmeter.core.status import View
 from parkmeter.proxy.gate import LocalGate, Standing
 from parkmeter.proxy.waker import TIMEOUT_SECONDS, WakeAttempt
 from parkmeter.web import refusals
@@ -27,6 +28,11 @@ def waits_unasked(gate: LocalGate, name: str, wake: Callable[[], WakeAttempt] | 
         case Standing.WAITING:
             view = gate.view(name)
             return view is None or view.status is not Status.FAILED or view.retry_at is not None
+
+
+def _tried_within(view: View, seconds: float, now: datetime) -> bool:
+    """Return whether a start that failed is tried again within these seconds."""
+    return view.retry_at is not None and (view.retry_at - now).total_seconds() < seconds
 
 
 class HeldRequest:
@@ -96,8 +102,11 @@ class HeldRequest:
         left = self._until - self._loop.time()
         view = gate.view(name)
         if view is not None:
+            now = self._now()
+            if view.status is Status.FAILED and not _tried_within(view, left, now):
+                return 0
             # It closes at that time, also if no new view comes.
-            closes = (view.open_until - self._now()).total_seconds()
+            closes = (view.open_until - now).total_seconds()
             left = min(left, max(closes, _SHORTEST))
         return left
 

@@ -9,8 +9,9 @@ import logging
 from collections.abc import Callable
 
 from parkmeter.errors import UpstreamError
+from parkmeter.proxy.answer_parser import State
 from parkmeter.proxy.gate import LocalGate, Standing
-from parkmeter.proxy.upstream_connection import State, UpstreamConnection
+from parkmeter.proxy.upstream_connection import UpstreamConnection
 from parkmeter.proxy.upstream_pool import Address, UpstreamPool, address_of
 from parkmeter.web.model_ids import listed_ids
 
@@ -108,6 +109,11 @@ class _Answer:
             self.failed(UpstreamError("The list is too long."))
         elif self._connection.state is State.DONE and not self.whole.done():
             self.whole.set_result(None)
+
+    def chunk_received(self, framed: bytes, data: bytes) -> bool:
+        """See `Requester`."""
+        del framed, data
+        return False
 
     def failed(self, error: UpstreamError) -> None:
         """See `Requester`."""

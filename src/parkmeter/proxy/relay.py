@@ -70,9 +70,7 @@ class Relay(HeldStage):
         self._request = request
         self._target = target
         self._stage = _NEW
-        self._body = self._body_type(
-            length, awaits_continue=request.http11 and request.expects_continue
-        )
+        self._body = self._body_type(length, request.http11 and request.expects_continue)
         self._held = None
         self._loading = None
         self._token = None
@@ -87,9 +85,22 @@ class Relay(HeldStage):
         self.keep_alive = request.http11
         self.response_complete = False
 
+    @property
+    def request(self) -> RequestHead:
+        """The head of the request."""
+        return self._request
+
+    @property
+    def may_repeat(self) -> bool:
+        """True if its token is valid and its connection stays: its like may come again."""
+        return self._token is not None and self.keep_alive
+
     def begin(self) -> None:
         """Go as far as the head allows. Every request before this one has been answered."""
-        self._guarded(self._begin)
+        try:
+            self._begin()
+        except Exception as error:  # noqa: BLE001 (as `_guarded`)
+            self._fail_with(error)
 
     def client_left(self) -> None:
         """End without an answer."""
@@ -185,8 +196,12 @@ class Relay(HeldStage):
     def _meter_headers(self) -> bytes:
         plane, lines = self._plane, b""
         if self._permitted:  # else the client learns nothing of the meter
-            waited = None if self._request.prefer.wait is None else self._wait_seconds()
-            lines = meter_header_lines(plane.gate.view(self._route.name), plane.now(), waited)
+            name = self._route.name
+            view, now = plane.gate.view(name), plane.now()
+            if self._request.prefer.wait is None:
+                lines = plane.stamps[name].lines(view, now)
+            else:
+                lines = meter_header_lines(view, now, self._wait_seconds())
         if (rule := plane.edge.cross_origin) is not None:
             lines += rule.lines(self._request.named)
         return lines

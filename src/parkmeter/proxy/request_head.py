@@ -89,6 +89,20 @@ class RequestHead:
         self._head_authority = b""
         self._head = b""
 
+    def varied(self, changes: Iterable[tuple[int, bytes]]) -> "RequestHead":
+        """Return this head with other values of some fields, by index, that only pass.
+
+        What follows from all other fields stays known.
+        """
+        made = RequestHead.__new__(RequestHead)
+        made.__dict__.update(self.__dict__)
+        made.fields = fields = self.fields.copy()
+        for index, value in changes:
+            fields[index] = fields[index][0], value
+        made.named = dict(fields)
+        made._head_target = None  # noqa: SLF001 (its own class)
+        return made
+
     def check_names(self) -> None:
         """Reject a head that two readers could take for different requests.
 

@@ -107,10 +107,11 @@ class Traffic:
         """Count an answer of the model."""
         self.statuses[status // 100] += 1
         histogram = self.first_byte
-        histogram.buckets[bisect_left(BOUNDS, first_byte)] += 1
+        bucket = bisect_left(BOUNDS, first_byte)
+        histogram.buckets[bucket] += 1
         histogram.total += first_byte
         histogram = self.whole
-        histogram.buckets[bisect_left(BOUNDS, whole)] += 1
+        histogram.buckets[bisect_left(BOUNDS, whole, bucket)] += 1
         histogram.total += whole
 
     def refused(self, status: int) -> None:

@@ -11,12 +11,15 @@ from time import monotonic
 from urllib.parse import urlsplit
 
 from parkmeter.errors import UpstreamError
-from parkmeter.proxy.upstream_connection import State, UpstreamConnection
+from parkmeter.proxy.answer_heads import AnswerHeads
+from parkmeter.proxy.answer_parser import State
+from parkmeter.proxy.upstream_connection import UpstreamConnection
 
 IDLE_SECONDS = 4.0
 """Shorter than the 5 s after which uvicorn (vLLM) and llama.cpp close an idle connection: where the
 server closes first, a request sent at that moment is lost."""
 IDLE_LIMIT = 64
+_IDLE = State.IDLE
 _NONE: deque[UpstreamConnection] = deque(maxlen=0)
 
 
@@ -51,7 +54,8 @@ class UpstreamPool:
     """Lends connections, the most recently used first. For one event loop.
 
     At most `idle_limit` connections per address are kept for another request, for about
-    `idle_seconds`. `opened` counts the connections ever opened.
+    `idle_seconds`. `opened` counts the connections ever opened. `heads`: heads of
+    answers that are known; None has every byte of connections that are opened from then on parsed.
     """
 
     def __init__(self, *, idle_limit: int = IDLE_LIMIT, idle_seconds: float = IDLE_SECONDS) -> None:
@@ -60,6 +64,7 @@ class UpstreamPool:
         self._idle: dict[bytes, deque[UpstreamConnection]] = {}
         self._sweeper: asyncio.TimerHandle | None = None
         self.opened = 0
+        self.heads: AnswerHeads | None = AnswerHeads()
 
     def reuse(self, address: Address) -> UpstreamConnection | None:
         """Return an idle connection to this address that is still usable, or None."""
@@ -69,7 +74,7 @@ class UpstreamPool:
         oldest = monotonic() - self._idle_seconds
         while idle:
             connection = idle.pop()
-            if connection.idle_since > oldest and connection.state is State.IDLE:
+            if connection.idle_since > oldest and connection.state is _IDLE:
                 return connection
             connection.abort()
         return None
@@ -82,7 +87,7 @@ class UpstreamPool:
 
         """
         loop = asyncio.get_running_loop()
-        connection = UpstreamConnection()
+        connection = UpstreamConnection(self.heads)
         try:
             await loop.create_connection(lambda: connection, address.host, address.port)
         except asyncio.CancelledError:
@@ -125,7 +130,7 @@ class UpstreamPool:
         loop = asyncio.get_running_loop()
         oldest = monotonic() - self._idle_seconds
         for authority, idle in list(self._idle.items()):
-            while idle and (idle[0].idle_since <= oldest or idle[0].state is not State.IDLE):
+            while idle and (idle[0].idle_since <= oldest or idle[0].state is not _IDLE):
                 idle.popleft().abort()
             if not idle:
                 del self._idle[authority]

@@ -18,6 +18,7 @@ _MAX_AGE = b"600"
 """Seconds for which a browser keeps the answer to a preflight."""
 
 _NAMES = re.compile(rb"[A-Za-z0-9_-]{1,64}( *, *[A-Za-z0-9_-]{1,64}){0,63}")
+_CREDENTIALS = (b"authorization", b"x-api-key", b"api-key")
 _VARY = [(b"vary", b"Origin")]
 _VARY_PREFLIGHT = (
     b"vary",
@@ -50,17 +51,22 @@ class CrossOrigin:
         """Return the same as lines of a head, each with its end."""
         return self._lines.get(named.get(b"origin", b""), b"vary: Origin\r\n")
 
+    def answers(self, method: str, named: Mapping[bytes, bytes]) -> bool:
+        """Return whether the gateway itself answers, for this is a browser's preflight.
+
+        That of a page that is not allowed has no token, which a preflight never has.
+        """
+        if not _is_preflight(method, named):
+            return False
+        return named[b"origin"] in self._fields or not any(name in named for name in _CREDENTIALS)
+
     def preflight(self, method: str, named: Mapping[bytes, bytes]) -> Fields | None:
         """Return the fields of the answer to a preflight of an allowed origin; else None.
 
         A preflight never has a token, so any route answers it, whether it exists or not.
         """
         origin = named.get(b"origin", b"")
-        if (
-            method != "OPTIONS"
-            or origin not in self._fields
-            or b"access-control-request-method" not in named
-        ):
+        if origin not in self._fields or not _is_preflight(method, named):
             return None
         found = [
             (b"access-control-allow-origin", origin),
@@ -72,3 +78,11 @@ class CrossOrigin:
         if _NAMES.fullmatch(wanted):
             found.append((b"access-control-allow-headers", wanted))
         return found
+
+
+def _is_preflight(method: str, named: Mapping[bytes, bytes]) -> bool:
+    return method == "OPTIONS" and b"origin" in named and b"access-control-request-method" in named
+
+
+NO_ORIGINS = CrossOrigin(())
+"""The rule of a gateway whose answers no page of another origin may read."""

@@ -295,14 +295,11 @@ def request_head(  # noqa: PLR0913 (what a head is made of)
 def answer_head(
     status: int, fields: Fields, *, cookies: bool = False, document: bool = False
 ) -> bytes:
-    """Return the status line and the header lines that may pass, without the last line.
+    """Return the status line and the header lines that may pass: no framing, nor the last line.
 
     `document`: its type is one that a browser could run; see `is_document`.
     """
-    dropped: frozenset[bytes] | set[bytes]
     dropped = _NOT_RETURNED if cookies else _NOT_RETURNED_NOR_COOKIES
-    if status in BODILESS:
-        dropped = dropped | {b"content-length"}  # many clients would wait for a body
     lines = [b"%b: %b\r\n" % field for field in fields if field[0] not in dropped]
     if len(lines) != len(fields) and (listed := _listed(fields)):
         lines = [b"%b: %b\r\n" % field for field in fields if field[0] not in dropped | listed]

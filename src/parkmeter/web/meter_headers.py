@@ -1,6 +1,6 @@
 """`Parkmeter-*` response headers: how the meter stood when the data plane answered. Pure."""
 
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 
 from parkmeter.core.meter import NEVER
@@ -20,6 +20,30 @@ def meter_headers(view: View | None, now: datetime, waited: int | None) -> dict[
 def meter_header_lines(view: View | None, now: datetime, waited: int | None) -> bytes:
     """Return the same as lines of an HTTP/1.1 head, each with its end."""
     return _lines(*_standing(view, now), waited)
+
+
+class MeterStamp:
+    """The lines of one endpoint, kept for the second in which they are the same."""
+
+    __slots__ = ("_after", "_lines", "_until", "_view")
+
+    def __init__(self) -> None:
+        self._view: View | None = None
+        self._after = self._until = datetime.min.replace(tzinfo=UTC)
+        self._lines = b""
+
+    def lines(self, view: View | None, now: datetime) -> bytes:
+        """Return `meter_header_lines`, where no `wait` was applied."""
+        if view is not self._view or not self._after < now <= self._until:
+            left, expires_at = _standing(view, now)
+            self._lines = _lines(left, expires_at, None)
+            self._view = view
+            self._until = (expires_at or now) - timedelta(seconds=left)
+            self._after = self._until - _SECOND
+        return self._lines
+
+
+_SECOND = timedelta(seconds=1)
 
 
 def _standing(view: View | None, now: datetime) -> tuple[int, datetime | None]:

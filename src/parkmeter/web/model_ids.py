@@ -117,6 +117,11 @@ class ModelIds:
                 if id_ not in self._explicit:
                     self._learned[id_] = (*self._learned.get(id_, ()), route.name)
 
+        self._destinations = {
+            id_: Destination(name, id_ in self._served[name])
+            for id_, name in self._explicit.items()
+        }
+
     def find(self, id_: str, covers: Covers, is_open: Covers) -> Destination:
         """Return the endpoint that an id means to a token that `covers` some of them.
 
@@ -127,10 +132,10 @@ class ModelIds:
             AmbiguousModelError: there are several, and not just one is open.
 
         """
-        name = self._explicit.get(id_)
-        if name is not None:
-            if covers(name):
-                return Destination(name, id_ in self._served[name])
+        found = self._destinations.get(id_)
+        if found is not None:
+            if covers(found.endpoint):
+                return found
             raise UnknownModelError(id_, self.covered(covers))
         serving = [name for name in self._learned.get(id_, ()) if covers(name)]
         if not serving:

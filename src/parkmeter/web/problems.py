@@ -7,7 +7,7 @@ A problem also has the members that clients of model APIs show: `message` (AWS's
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, assert_never
@@ -15,7 +15,7 @@ from typing import Any, assert_never
 from parkmeter.core.time_text import iso
 from parkmeter.errors import ParkmeterError, TokenMissingError, TooLargeError, UploadStalledError
 from parkmeter.web.dialect import Dialect
-from parkmeter.web.headers import STATUS_LINES
+from parkmeter.web.headers import STATUS_LINES, Fields
 
 CONTENT_TYPE = "application/problem+json"
 TYPE_BASE = "urn:parkmeter:problem:"
@@ -109,6 +109,11 @@ class Problem:
         """The JSON to send."""
         text = json.dumps(self.members, default=_plain, ensure_ascii=False)
         return text.encode("utf-8", "replace") + b"\n"
+
+    def with_fields(self, fields: Fields) -> "Problem":
+        """Return this problem with further header fields."""
+        more = {name.decode(): value.decode("latin-1") for name, value in fields}
+        return replace(self, headers={**self.headers, **more})
 
     def in_dialect(self, dialect: Dialect) -> "Problem":
         """Return the problem in the form that clients of this dialect read.

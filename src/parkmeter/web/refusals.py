@@ -289,6 +289,17 @@ def misdirected() -> Refusal:
     )
 
 
+def origin_not_allowed() -> Refusal:
+    """Return a 403: a browser asks for a page of another origin, which is not allowed."""
+    return _refusal(
+        403,
+        "origin_not_allowed",
+        "The page's origin is not allowed",
+        "Pages of this origin may not use the gateway. Add the origin, as it stands in this "
+        "request, to allow_origins in the [gateway] section of the configuration.",
+    )
+
+
 def too_many_connections() -> Refusal:
     """Return a 503: every connection that may be open is, and each is being answered."""
     return _refusal(

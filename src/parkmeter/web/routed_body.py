@@ -2,47 +2,43 @@
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from typing import NamedTuple
 
-import msgspec
-
 from parkmeter.errors import InvalidRequestError
-from parkmeter.web.multipart import form_field, is_form
+from parkmeter.web.multipart import Field, form_field, is_form
 from parkmeter.web.problems import problem
 from parkmeter.web.refusals import Refusal
-from parkmeter.web.top_level import Member, top_level
+from parkmeter.web.top_level import TopLevel
 
 _IDS = ("previous_response_id", "input_file_id")
 """Members whose value is an id that an endpoint gave."""
 
-_NAMES = frozenset({"model", *_IDS})
-_NAME = b'"model"'
-_COLON = re.compile(rb"\s*:\s*")
-_SHORT = 64 * 1024
 _CHARSET = re.compile(rb';\s*charset\s*=\s*"?([^";\s]*)', re.IGNORECASE)
 _UTF8 = frozenset({b"utf-8", b"utf8", b"us-ascii"})
 
 
 class Asked(NamedTuple):
-    """What a body asks for: its `model`, at `body[begin:end]`, or None; ids in a body without.
+    """What a body asks for: its `model`, or None; `ids` in a body without.
 
-    `form`: it is a multipart form, else JSON.
+    `model` is a member of `members`, or of a multipart form the `field`.
     """
 
-    model: str | None
-    begin: int = 0
-    end: int = 0
-    form: bool = False
+    model: str | None = None
+    members: TopLevel | None = None
+    field: Field | None = None
     ids: tuple[str, ...] = ()
 
     def renamed(self, model: str) -> tuple[int, int, bytes]:
         """Return the place of `model` in the body, and what is to stand there instead."""
-        return self.begin, self.end, model.encode() if self.form else _quoted(model)
+        if self.field is not None:
+            return self.field.begin, self.field.end, model.encode()
+        assert self.members is not None  # noqa: S101 (there is a model)
+        return *self.members.place("model"), _quoted(model)
 
 
-NOTHING = Asked(None)
+NOTHING = Asked()
 
 
 def form_type_of(named: Mapping[bytes, bytes]) -> bytes:
@@ -71,53 +67,27 @@ def asked_in(body: bytes, form_type: bytes) -> Asked:
     """
     if form_type:
         field = form_field(body, form_type, "model")
-        return NOTHING if field is None else Asked(*field, form=True)
+        return NOTHING if field is None else Asked(field.value, field=field)
     if not body:
         return NOTHING
-    if (simple := _simple(body)) is not None:
-        return simple
-    found = top_level(body, _NAMES)
-    model = found.get("model")
-    if model is None:
-        return Asked(None, ids=tuple(filter(None, (_text(found.get(name)) for name in _IDS))))
-    if not isinstance(model.value, str):
+    members = TopLevel(body)
+    if "model" not in members.names:
+        return Asked(ids=tuple(_ids_in(members)))
+    model = members.value("model")
+    if not isinstance(model, str):
         raise InvalidRequestError("`model` must be a string.", field="model")
-    return Asked(model.value, *model.place())
+    return Asked(model, members)
 
 
-class _Simple(msgspec.Struct):
-    model: msgspec.Raw = msgspec.Raw()
-
-
-_simple_bodies = msgspec.json.Decoder(_Simple)
-_texts = msgspec.json.Decoder(str)
-
-
-def _simple(body: bytes) -> Asked | None:
-    """Return what nearly every short body asks for, at a fifth of the cost; None: read it closely.
-
-    The name stands in it once. In a text its quotation marks would be escaped, and to be spelled in
-    another way it needs an escape in hexadecimal: so that is the only `model` on any level.
-    """
-    if len(body) > _SHORT or body.count(_NAME) != 1 or b"\\u00" in body or not body.isascii():
-        return None
-    try:
-        raw = _simple_bodies.decode(body).model
-        model = _texts.decode(raw)
-    except (msgspec.DecodeError, RecursionError):
-        return None
-    colon = _COLON.match(body, body.find(_NAME) + len(_NAME))
-    assert colon is not None  # noqa: S101 (msgspec has read it)
-    return Asked(model, colon.end(), colon.end() + len(raw))
+def _ids_in(members: TopLevel) -> Iterator[str]:
+    for name in _IDS:
+        if name in members.names and isinstance(id_ := members.value(name), str) and id_:
+            yield id_
 
 
 @lru_cache(maxsize=256)
 def _quoted(model: str) -> bytes:
     return json.dumps(model).encode()
-
-
-def _text(member: Member | None) -> str | None:
-    return member.value if member is not None and isinstance(member.value, str) else None
 
 
 def _unsupported(detail: str) -> Refusal:

@@ -17,7 +17,7 @@ from parkmeter.web.dialect import Dialect, dialect_of
 from parkmeter.web.headers import Fields
 from parkmeter.web.problems import Problem, problem
 from parkmeter.web.routes import Loading
-from parkmeter.web.top_level import Member, top_level
+from parkmeter.web.top_level import values_of
 
 _CHAT = b"/v1/chat/completions"
 _READ = frozenset({"functions", "model", "response_format", "stream", "tools"})
@@ -50,16 +50,16 @@ def loading_form(mode: Loading, server_path: bytes, body: bytes) -> LoadingForm 
     if mode is Loading.OFF:
         return None
     try:
-        members = top_level(body, _READ)
+        members = values_of(body, _READ)
     except InvalidRequestError:
         return None  # the model server will say so
-    if _value(members, "stream") is not True:
+    if members.get("stream") is not True:
         return None
     path, dialect = server_path.partition(b"?")[0], dialect_of(server_path)
     shown = mode is Loading.MESSAGES and path.rstrip(b"/") == _CHAT
-    if not shown or any(_value(members, name) is not None for name in _STRICT):
+    if not shown or any(members.get(name) is not None for name in _STRICT):
         return LoadingForm(dialect)
-    model = _value(members, "model")
+    model = members.get("model")
     return LoadingForm(dialect, model if isinstance(model, str) else "")
 
 
@@ -172,11 +172,6 @@ def _json_object(body: bytes) -> dict[str, Any]:
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
         return {}
     return found if isinstance(found, dict) else {}
-
-
-def _value(members: Mapping[str, Member], name: str) -> object:
-    member = members.get(name)
-    return None if member is None else member.value
 
 
 def _clock(length: timedelta) -> str:

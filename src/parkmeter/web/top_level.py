@@ -6,8 +6,8 @@ msgspec checks all of it and hands out each member as a slice; only the wanted o
 
 import itertools
 import re
-from codecs import getincrementaldecoder
-from collections.abc import Callable, Collection
+from codecs import utf_8_decode
+from collections.abc import Callable, Iterable
 from enum import Enum, auto
 from typing import Any
 
@@ -30,68 +30,91 @@ class Container(Enum):
 Scalar = str | int | float | bool | None
 
 
-class Member:
-    """A top-level member. `value`: decoded, unless it is a container."""
+class TopLevel:
+    """The members of one JSON object; `names`: theirs, in order, with escapes undone.
 
-    __slots__ = ("_body", "_members", "value")
+    Raises:
+        InvalidRequestError: this is not one JSON object in UTF-8, or its top level is unusually
+            large.
 
-    def __init__(self, value: Scalar | Container, body: bytes, members: list[msgspec.Raw]) -> None:
-        self.value = value
+    """
+
+    __slots__ = ("_body", "_values", "names")
+
+    def __init__(self, body: bytes) -> None:
+        if not body.isascii():
+            _check_utf8(body)
+        pairs = _pairs(body)
         self._body = body
-        self._members = members
+        self._values = list(pairs.values())
+        self.names: list[str] = list(pairs)
 
-    def place(self) -> tuple[int, int]:
-        """Return where the value stands: `body[begin:end]`."""
-        end = self._body.find(b"{") + 1
+    def value(self, name: str) -> Scalar | Container:
+        """Return the value of one of `names`; it is not decoded if it is a container.
+
+        Raises:
+            InvalidRequestError: there are two, and two readers could take different ones; or it is
+                a number out of range.
+
+        """
+        names = self.names
+        if names.count(name) > 1:
+            raise InvalidRequestError(
+                f"{name!r} stands in the body more than once; send it once.", field=name
+            )
+        raw = self._values[names.index(name)]
+        try:
+            return _texts.decode(raw)
+        except msgspec.DecodeError:  # no text, as nearly all are that are asked for
+            pass
+        if (container := _CONTAINERS.get(memoryview(raw)[0])) is not None:
+            return container
+        try:
+            value: Any = msgspec.json.decode(raw)
+        except msgspec.DecodeError:
+            raise InvalidRequestError(f"{name!r} is a number out of range.", field=name) from None
+        return value  # type: ignore[no-any-return]
+
+    def place(self, name: str) -> tuple[int, int]:
+        """Return where the value of one of `names` stands: `body[begin:end]`."""
+        body = self._body
+        end = body.find(b"{") + 1
         begin = end
-        for raw in self._members:
-            match = _UP_TO_VALUE.match(self._body, end)
+        for value in self._values[: self.names.index(name) + 1]:
+            match = _UP_TO_VALUE.match(body, end)
             assert match is not None  # noqa: S101 (msgspec has read it)
             begin = match.end()
-            end = begin + len(raw)
+            end = begin + len(value)
         return begin, end
 
 
-def top_level(body: bytes, names: Collection[str]) -> dict[str, Member]:
-    """Return the members of a JSON object that have one of these names; escapes are undone.
+def values_of(body: bytes, names: Iterable[str]) -> dict[str, Scalar | Container]:
+    """Return the values of those members of a JSON object that have one of these names.
 
     Raises:
-        InvalidRequestError: this is not one JSON object in UTF-8, or one of the names stands in it
-            twice, and two readers could take different ones; or it is a number out of range; or the
-            top level is unusually large.
+        InvalidRequestError: see `TopLevel`.
 
     """
-    if not body.isascii():
-        _check_utf8(body)
-    found: dict[str, Member] = {}
-    pairs = _pairs(body)
-    for index, name in enumerate(pairs):
-        text = name.text
-        if text in names:
-            if text in found:
-                raise InvalidRequestError(
-                    f"{text!r} stands in the body more than once; send it once.", field=text
-                )
-            raws = list(pairs.values())[: index + 1]
-            found[text] = Member(_decoded(raws[-1], text), body, raws)
-    return found
+    members = TopLevel(body)
+    return {name: members.value(name) for name in names if name in members.names}
 
 
-class _Name:
-    """A member's name. No two are equal, so that a repeated one is kept too."""
+class _Name(str):
+    """A member's name. No two are the same key, so that a repeated one is kept too.
 
-    __slots__ = ("text",)
+    Compared with any other text it is that text.
+    """
 
-    def __init__(self, text: str) -> None:
-        self.text = text
+    __slots__ = ()
+    __eq__ = object.__eq__
+    __hash__ = object.__hash__
 
 
 _PAIRS = dict[_Name, msgspec.Raw]
 _UP_TO_VALUE = re.compile(rb'[\s,]*+"[^"\\]*+(?:\\.[^"\\]*+)*+"\s*+:\s*+', re.DOTALL)
-_Decoder = getincrementaldecoder("utf-8")
-_PIECE = 64 * 1024
+_PIECE = 32 * 1024
 _SHORT = 64 * 1024
-"""Bytes too few for more members than are allowed; longer bodies are counted on the way."""
+"""Bytes too few for members that cost much; of longer bodies they are counted on the way."""
 
 _CONTAINERS = {ord("{"): Container.OBJECT, ord("["): Container.ARRAY}
 
@@ -99,35 +122,34 @@ _CONTAINERS = {ord("{"): Container.OBJECT, ord("["): Container.ARRAY}
 def _pairs(body: bytes) -> dict[_Name, msgspec.Raw]:
     """Return all members in order, each value as the slice of the body it stands in."""
     try:
-        if len(body) <= _SHORT:
-            pairs = _short.decode(body)
-            if len(pairs) > MOST_MEMBERS:
-                raise _too_large()
-            return pairs
-        return msgspec.json.decode(body, type=_PAIRS, dec_hook=_counting_names())
+        if len(body) > _SHORT:
+            return msgspec.json.decode(body, type=_PAIRS, dec_hook=_counting_names())
+        pairs = _short.decode(body)
     except (msgspec.DecodeError, RecursionError):
         raise InvalidRequestError("The body is not a JSON object, or is nested too deep.") from None
+    if len(body) > LONGEST_NAME:
+        _check_size(len(pairs), max(map(len, pairs), default=0))
+    return pairs
 
 
-def _named(_type: type, text: str) -> _Name:
-    if len(text) > LONGEST_NAME:
-        raise _too_large()
-    return _Name(text)
-
-
-_short = msgspec.json.Decoder(_PAIRS, dec_hook=_named)
+_short = msgspec.json.Decoder(_PAIRS, dec_hook=str.__new__)
+"""It is called with `_Name` and a text, and is no function of Python: that costs a third less."""
 
 
 def _counting_names() -> Callable[[type, str], _Name]:
     """Return what makes names, and ends the reading after the last that is taken."""
     names = itertools.count(1)
 
-    def named(type_: type, text: str) -> _Name:
-        if next(names) > MOST_MEMBERS:
-            raise _too_large()
-        return _named(type_, text)
+    def named(_type: type, text: str) -> _Name:
+        _check_size(next(names), len(text))
+        return _Name(text)
 
     return named
+
+
+def _check_size(members: int, longest: int) -> None:
+    if members > MOST_MEMBERS or longest > LONGEST_NAME:
+        raise _too_large()
 
 
 def _too_large() -> InvalidRequestError:
@@ -137,23 +159,15 @@ def _too_large() -> InvalidRequestError:
     )
 
 
-def _decoded(raw: msgspec.Raw, name: str) -> Scalar | Container:
-    first = memoryview(raw)[0]
-    if (container := _CONTAINERS.get(first)) is not None:
-        return container
-    try:
-        value: Any = msgspec.json.decode(raw)
-    except msgspec.DecodeError:
-        raise InvalidRequestError(f"{name!r} is a number out of range.", field=name) from None
-    return value  # type: ignore[no-any-return]
+_texts = msgspec.json.Decoder(str)
 
 
 def _check_utf8(body: bytes) -> None:
     """Raise InvalidRequestError if this is not UTF-8. In pieces: as one text it may take 40 MiB."""
-    decoder, view = _Decoder(), memoryview(body)
+    view, begin = memoryview(body), 0
     try:
-        for begin in range(0, len(body), _PIECE):
-            decoder.decode(view[begin : begin + _PIECE])
-        decoder.decode(b"", final=True)
+        while begin < len(body):
+            end = begin + _PIECE
+            begin += utf_8_decode(view[begin:end], "strict", end >= len(body))[1]
     except UnicodeDecodeError:
         raise InvalidRequestError("The body is not UTF-8, which JSON has to be.") from None

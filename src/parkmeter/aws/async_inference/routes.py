@@ -86,14 +86,19 @@ def add_async_routes(
         require(token, Scope.INVOKE, queues[resource].name)
         return queues[resource]
 
-    def require_time(queue: Queue, request: Request) -> None:
+    def require_time(queue: Queue, request: Request, token: Token) -> None:
         """Raise MeterClosedError if a closed meter leaves this queue without an instance."""
         if queue.metered_instances is None:
             return
         seen, now = meter(queue.name), control.now()
         if not is_open(seen, now):
             route = route_of(definitions[queue.name], seen)
-            raise refusals.meter_closed(route, View.of(seen, now), base_of(request.scope))
+            raise refusals.meter_closed(
+                route,
+                View.of(seen, now),
+                base_of(request.scope),
+                may_top_up=token.may(Scope.TOP_UP, queue.name),
+            )
 
     def running(request: Request, resource: str, prompt_id: str) -> dict[str, str]:
         url = f"{base_of(request.scope)}/{resource}-async/{prompt_id}"
@@ -121,7 +126,7 @@ def add_async_routes(
         With an `Idempotency-Key`, a repeated request gets the same answer and runs once.
         """
         queue = queue_of(api_resource, token)
-        require_time(queue, request)
+        require_time(queue, request, token)
         event = request.scope["aws.event"]
         prompt = prompt_in(event, headers_of(event))
         wanted = idempotency_key(key)

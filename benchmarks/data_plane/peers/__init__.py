@@ -1,1 +1,0 @@
-"""The peers, each in a module of its own: where it comes from and its leanest configuration."""

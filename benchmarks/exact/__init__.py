@@ -1,1 +1,0 @@
-"""Tools of `benchmarks.exactness`: a gateway that takes notes, servers, load, clients."""

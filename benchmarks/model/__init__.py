@@ -1,1 +1,0 @@
-"""Parts of benchmarks/model_server.py: the server under load, and Hugging Face beside it."""

@@ -1,1 +1,0 @@
-"""The runner of `make bench`: runs the scripts, writes their results. Knows no script by name."""
