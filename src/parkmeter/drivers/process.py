@@ -9,6 +9,7 @@ import contextlib
 import threading
 import time
 import uuid
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -27,7 +28,16 @@ from parkmeter.drivers.process_watch import LeashWatch, Watch
 from parkmeter.errors import DriverError
 from parkmeter.leash.deadline import deadline_of, is_same
 from parkmeter.leash.elapsed import boot_id
-from parkmeter.leash.files import REFUSED, STUCK, Content, Files, read_json, ring, write_json
+from parkmeter.leash.files import (
+    REFUSED,
+    STUCK,
+    Content,
+    Files,
+    read_json,
+    ring,
+    write_json,
+    write_over,
+)
 
 _HUNG = "its supervisor does not respond"
 
@@ -57,7 +67,8 @@ class ProcessDriver:
         self._health = HealthCheck(self._reserve)
         self._answers = Watch()
         self._leashes = LeashWatch()
-        self._deadline_lock = threading.Lock()
+        # One each, or endpoints would queue up for the disk of another one.
+        self._deadline_locks: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
 
     # ── Observing ────────────────────────────────────────────────────────────────────────────────
 
@@ -176,9 +187,9 @@ class ProcessDriver:
         settings = child_settings(launch)
         files.make_folders()
         deadline = deadline_of(until.timestamp(), version)
-        with self._deadline_lock:
+        with self._deadline_locks[spec.name]:
             # Not compared with the version in the file, which belongs to an earlier run.
-            write_json(files.deadline, deadline)
+            write_over(files.deadline, deadline)
         return start_leash(
             spec.name,
             {
@@ -212,15 +223,16 @@ class ProcessDriver:
 
     def _keep(self, name: str, until: datetime, version: int) -> None:
         files = self._files(name)
-        with self._deadline_lock:
-            if take_snapshot(files).state in (State.NOTHING, State.FAILED):
-                return
+        with self._deadline_locks[name]:
             deadline = deadline_of(until.timestamp(), version)
             known = read_json(files.deadline) or {}
             # The clock calls this every second; an unchanged deadline is not written.
-            if known.get("version", 0) <= version and not is_same(known, deadline):
-                write_json(files.deadline, deadline)
-                ring(files.bell, b"deadline\n")
+            if known.get("version", 0) > version or is_same(known, deadline):
+                return
+            if take_snapshot(files).state in (State.NOTHING, State.FAILED):
+                return
+            write_over(files.deadline, deadline)
+            ring(files.bell, b"deadline\n")
 
     def stop(self, spec: Spec) -> None:
         """Request the stop from the leash, or clear what a failed run left.

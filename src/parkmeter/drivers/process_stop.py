@@ -13,6 +13,7 @@ from parkmeter.leash.files import (
     ring,
     take_lock,
     write_json,
+    write_over,
 )
 from parkmeter.leash.processes import kill, kill_leftovers, process_of
 
@@ -27,7 +28,7 @@ def request_stop(files: Files, record: Content) -> None:
     run = record["run"]
     if record.get("damaged"):  # its id is not known, but the leash knows its deadline
         version = (read_json(files.deadline) or {}).get("version", 1 << 62)
-        write_json(files.deadline, deadline_of(time.time(), version))
+        write_over(files.deadline, deadline_of(time.time(), version))
         ring(files.bell, b"deadline\n")
         return
     try:

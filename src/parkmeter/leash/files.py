@@ -32,6 +32,9 @@ LOG_MARK = "--- parkmeter run "
 Content = dict[str, Any]
 
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
+_LARGEST = 1_000_000
+_ROOM = 256
+"""Bytes of a file that is written over in place: the next content is never longer."""
 
 
 class Files:
@@ -81,14 +84,27 @@ def write_json(path: str, content: Content) -> None:
             raise
 
 
-def _replace(path: str, text: bytes) -> None:
+def write_over(path: str, content: Content) -> None:
+    """Write a small file over in place, or create it; readable to its owner only.
+
+    For what matters only while processes of this boot live: it is not made durable, and so takes
+    neither room nor the file system's journal. A reader may see part of a write; it has to read
+    again soon, as a leash does every second and before it stops anything.
+    """
+    text = json.dumps(content).encode().ljust(_ROOM)
+    if not _overwrite(path, text, durable=False):
+        _replace(path, text, durable=False)
+
+
+def _replace(path: str, text: bytes, *, durable: bool = True) -> None:
     temporary = f"{path}.{os.getpid()}.{time.monotonic_ns()}"
     handle = os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
     try:
         try:
             if os.write(handle, text) < len(text):
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), path)
-            os.fsync(handle)
+            if durable:
+                os.fsync(handle)
         finally:
             os.close(handle)
         os.replace(temporary, path)
@@ -97,7 +113,7 @@ def _replace(path: str, text: bytes) -> None:
         raise
 
 
-def _overwrite(path: str, text: bytes) -> bool:
+def _overwrite(path: str, text: bytes, *, durable: bool = True) -> bool:
     """Write into the blocks that a file has already; return whether all of it was written."""
     with contextlib.suppress(OSError):
         handle = os.open(path, os.O_WRONLY)
@@ -105,7 +121,8 @@ def _overwrite(path: str, text: bytes) -> bool:
             # To the old length: JSON permits blanks at its end.
             text = text.ljust(os.fstat(handle).st_size)
             written = os.pwrite(handle, text, 0)
-            os.fsync(handle)
+            if durable:
+                os.fsync(handle)
         finally:
             os.close(handle)
         return written == len(text)
@@ -124,7 +141,8 @@ def _read(path: str) -> Content | None:
     except FileNotFoundError:
         return None
     try:
-        content = json.loads(os.read(handle, 1_000_000))
+        # Not a large buffer for a small file: the system maps and unmaps it each time.
+        content = json.loads(os.read(handle, min(os.fstat(handle).st_size, _LARGEST)))
     except (ValueError, RecursionError):
         return {}
     finally:
