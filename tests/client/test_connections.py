@@ -166,9 +166,16 @@ def test_chunks_are_joined_and_an_answer_without_a_length_ends_with_its_connecti
         b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\no\r\n1;x=y\r\nk\r\n0\r\n\r\n"
     )
     endless = b"HTTP/1.1 200 OK\r\n\r\nok"
-    ours = to(peer(chunked, endless).url)
-    assert asked(ours).read() == b"ok"
-    assert asked(ours).text == "ok"
+    assert asked(to(peer(chunked).url)).read() == b"ok"
+    assert asked(to(peer(endless).url)).text == "ok"
+
+
+@pytest.mark.parametrize("value", ["ключ", "a\r\nX: b"])
+def test_a_header_that_cannot_be_sent_is_no_broken_connection(to, peer, value):
+    server = peer(WHOLE)
+    with pytest.raises(ValueError, match=r"encode|header"):
+        to(server.url).send("GET", "/a", {"Idempotency-Key": value}, None, PATIENT)
+    assert server.heads == []
 
 
 def test_an_interim_answer_is_not_the_answer(to, peer):

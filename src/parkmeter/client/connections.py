@@ -310,5 +310,5 @@ def _request_errors() -> Iterator[None]:
         yield
     except TimeoutError as error:
         raise SilentError(str(error)) from error
-    except (OSError, ValueError, http.client.HTTPException) as error:
+    except (OSError, http.client.HTTPException) as error:
         raise BrokenOffError(str(error)) from error
