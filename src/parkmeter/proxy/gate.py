@@ -54,7 +54,7 @@ class LocalGate:
     everything else only on the loop.
     `now` reads the clock (aware, UTC). `on_idle(name)` is called on the loop when the last request
     in flight of an endpoint ends whose meter is closed: it must not block, nor may
-    `on_change(name)`, which is called from any thread after a view that differs from the one before.
+    `on_change(name)`, which is called from any thread after a view that differs from the last one.
     """
 
     def __init__(
