@@ -10,7 +10,7 @@ from parkmeter.api.dependencies import ApiContext
 from parkmeter.api.event_routes import Snapshot
 from parkmeter.api.schemas import Endpoint
 from parkmeter.core.hours import Hours
-from parkmeter.core.meter import Price, Spec
+from parkmeter.core.meter import Meter, Price, Spec
 from parkmeter.core.money import Minutes
 from parkmeter.stores import sqlite_rows
 from parkmeter.stores.sqlite import SqliteStore
@@ -64,7 +64,8 @@ def test_a_second_look_at_many_makes_no_meter_and_no_shape_of_those_that_stayed(
     read, shape = sqlite_rows.read, Endpoint.of.__func__
 
     def counted_read(kind, *row, **known):
-        made.append(kind)
+        if kind is Meter:  # a journal is read again after a top-up
+            made.append(kind)
         return read(kind, *row, **known)
 
     def counted_shape(kind, *given):
