@@ -10,7 +10,7 @@ from contextlib import suppress
 
 import pytest
 
-from parkmeter.client import connections
+from parkmeter.client import Client, UnreachableError, connections
 from parkmeter.client.connections import (
     BrokenOffError,
     Connections,
@@ -239,10 +239,21 @@ def test_tls_goes_through_a_proxy_as_a_tunnel_and_checks_the_certificate(
         asked(to("https://gateway.test", proxies=True))
 
 
-def test_a_proxy_that_cannot_be_used_is_named(to, monkeypatch):
-    monkeypatch.setenv("https_proxy", "socks5://127.0.0.1:9")
-    with pytest.raises(NotConnectedError, match="socks5"):
-        to("https://gateway.test", proxies=True)
+@pytest.mark.parametrize(
+    ("proxy", "reason"),
+    [("socks5://127.0.0.1:9", "socks5"), ("http://us:secret@127.0.0.1:port", "has no address")],
+)
+def test_a_proxy_that_cannot_be_used_is_an_error_with_the_next_step(monkeypatch, proxy, reason):
+    monkeypatch.setenv("https_proxy", proxy)
+    with pytest.raises(UnreachableError, match=f"{reason}.*Check PARKMETER_URL") as refused:
+        Client("https://gateway.test", token="t")
+    assert not refused.value.sent
+    assert "secret" not in str(refused.value)
+
+
+def test_a_host_that_is_no_name_is_not_connected(to):
+    with pytest.raises(NotConnectedError):
+        asked(to("http://a..b"), PATIENT)
 
 
 def split(body: bytes, size: int) -> Response:

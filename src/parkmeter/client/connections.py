@@ -129,6 +129,10 @@ class Connections:
     """Connections to one address, used again. Thread-safe.
 
     `headers`: of every request. `proxies`: use those that the environment names.
+
+    Raises:
+        NotConnectedError: the proxy for this address cannot be used.
+
     """
 
     def __init__(self, url: str, headers: Mapping[str, str], *, proxies: bool) -> None:
@@ -243,8 +247,8 @@ class Connections:
         connection.response_class = _Answer
         try:
             connection.connect()
-        except (OSError, http.client.HTTPException) as error:
-            connection.close()
+        except (OSError, ValueError, http.client.HTTPException) as error:
+            connection.close()  # a ValueError: the host is no name
             raise NotConnectedError(str(error)) from error
         return connection
 
@@ -286,21 +290,30 @@ class _Proxy:
 
 
 def _proxy_of(scheme: str, host: str) -> _Proxy | None:
-    """Return the proxy that the environment names for an address; None: none."""
+    """Return the proxy that the environment names for an address; None: none.
+
+    Raises:
+        NotConnectedError: it cannot be used.
+
+    """
     from urllib.request import getproxies, proxy_bypass  # noqa: PLC0415 (slow, and seldom needed)
 
     proxies = getproxies()
     address = proxies.get(scheme) or proxies.get("all")
     if not address or proxy_bypass(host):
         return None
-    parts = urlsplit(address if "://" in address else f"http://{address}")
+    try:
+        parts = urlsplit(address if "://" in address else f"http://{address}")
+        port = parts.port or 80
+    except ValueError:  # not shown: it may have a password
+        raise NotConnectedError("the proxy that the environment names has no address") from None
     if parts.scheme != "http":
         raise NotConnectedError(f"a proxy of the scheme {parts.scheme} is not supported")
     headers = {}
     if parts.username is not None:
         pair = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
         headers["Proxy-Authorization"] = f"Basic {b64encode(pair.encode()).decode()}"
-    return _Proxy(parts.hostname or "", parts.port or 80, headers)
+    return _Proxy(parts.hostname or "", port, headers)
 
 
 @contextmanager
