@@ -276,7 +276,7 @@ class _Answer(http.client.HTTPResponse):
             super().begin()
             if self.status >= _OK:
                 return
-            self.headers = self.msg = None  # type: ignore[assignment] (as before the first)
+            self.headers = self.msg = None  # type: ignore[assignment]  # as before the first
         raise http.client.HTTPException("too many interim answers")
 
 
