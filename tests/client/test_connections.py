@@ -171,6 +171,18 @@ def test_chunks_are_joined_and_an_answer_without_a_length_ends_with_its_connecti
     assert asked(ours).text == "ok"
 
 
+def test_an_interim_answer_is_not_the_answer(to, peer):
+    hints = b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n"
+    server = peer(b"HTTP/1.1 100 Continue\r\n\r\n" + hints * 2 + WHOLE, WHOLE, hints * 99)
+    ours = to(server.url)
+    for _ in range(2):
+        answer = asked(ours)
+        assert (answer.status, answer.read()) == (200, b"ok")
+    with pytest.raises(BrokenOffError):
+        asked(ours)
+    assert server.connections == 1
+
+
 def test_silence_and_no_connection_are_different(to, peer):
     quick = Timeout(5, 0.05)
     with pytest.raises(SilentError):

@@ -23,6 +23,8 @@ _PLAIN = "identity"
 """The encoding of bodies that `http.client` asks for."""
 
 _OK, _REDIRECTION = 200, 300
+_MOST_INTERIM = 16
+"""Answers before the one that counts, itself included."""
 _LINE_END = re.compile(r"\r\n|\n|\r")
 
 
@@ -242,6 +244,7 @@ class Connections:
             )
             if self._proxy is not None:
                 connection.set_tunnel(self._host, self._port, self._proxy.headers)
+        connection.response_class = _Answer
         try:
             connection.connect()
         except (OSError, ValueError, http.client.HTTPException) as error:
@@ -258,6 +261,23 @@ class Connections:
 
             self._tls = truststore.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         return self._tls
+
+
+class _Answer(http.client.HTTPResponse):
+    """An answer, past the interim ones before it, such as Early Hints of a proxy on the way.
+
+    The standard library passes over status 100 alone, and takes another one for the whole answer:
+    the next request on its connection would get the real one.
+    """
+
+    def begin(self) -> None:
+        """Read the head."""
+        for _ in range(_MOST_INTERIM):
+            super().begin()
+            if self.status >= _OK:
+                return
+            self.headers = self.msg = None  # type: ignore[assignment] (as before the first)
+        raise http.client.HTTPException("too many interim answers")
 
 
 @dataclass(frozen=True, slots=True)
