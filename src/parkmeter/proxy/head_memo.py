@@ -36,7 +36,7 @@ from parkmeter.proxy.request_head import RequestHead, mark_of
 _MOST = 2
 """Heads of one connection."""
 
-_LONGEST = 4096
+LONGEST = 4096
 """Bytes of one of them."""
 
 _TRIES = 16
@@ -226,7 +226,7 @@ def _left(length: bytes, body: bytes) -> int | None:
 
 def _known(data: bytes, request: RequestHead) -> _KnownHead | None:
     """Return the head of a request as it may be compared; None if rule 3, 5 or 6 is against it."""
-    end = data.find(b"\r\n\r\n", 0, _LONGEST)
+    end = data.find(b"\r\n\r\n", 0, LONGEST)
     if end < 0:
         return None
     line, *lines = data[:end].split(b"\r\n")

@@ -8,7 +8,7 @@ from parkmeter.proxy.client_connection import ClientConnection, Reading
 from parkmeter.proxy.client_server import ClientServer
 from parkmeter.proxy.data_plane import DataPlane
 from parkmeter.proxy.front_relay import FrontRelay
-from parkmeter.proxy.head_memo import HeadMemo
+from parkmeter.proxy.head_memo import LONGEST, HeadMemo
 from parkmeter.proxy.relay import Relay
 from parkmeter.web.headers import Fields
 
@@ -29,7 +29,7 @@ class KnownRequests(ClientConnection):
         self._left = 0
         """Bytes still to come of the body behind a known head."""
         self._waiting = b""
-        """The read of a request that waits for its turn: its token is known only then."""
+        """The begin of a read whose request waits for its turn; learnt from once it is let in."""
         self._earlier_size = 0
         """Bytes of the head, of what follows a body, or of what is dropped, in reads before it."""
         self.url = b""
@@ -57,7 +57,7 @@ class KnownRequests(ClientConnection):
         self._read(data)
         if between and self._heads_begun == 1 and not self._behind:
             if self.pipeline:
-                self._waiting = data
+                self._waiting = data[:LONGEST]
             else:
                 self._learn(memo, data)
 
