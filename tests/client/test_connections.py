@@ -224,6 +224,16 @@ def test_a_proxy_that_cannot_be_used_is_named(to, monkeypatch):
     monkeypatch.setenv("https_proxy", "socks5://127.0.0.1:9")
     with pytest.raises(NotConnectedError, match="socks5"):
         to("https://gateway.test", proxies=True)
+    monkeypatch.setenv("https_proxy", "http://127.0.0.1:none")
+    with pytest.raises(NotConnectedError, match=r"proxy.*none"):
+        to("https://gateway.test", proxies=True)
+
+
+@pytest.mark.parametrize("name", ["a b", "a..b", "a" * 70 + ".test"])
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_a_name_that_no_machine_can_have_is_no_connection(to, scheme, name):
+    with pytest.raises(NotConnectedError):
+        asked(to(f"{scheme}://{name}"))
 
 
 def split(body: bytes, size: int) -> Response:

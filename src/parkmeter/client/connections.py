@@ -231,17 +231,21 @@ class Connections:
         host, port = self._host, self._port
         if self._proxy is not None:
             host, port = self._proxy.host, self._proxy.port
-        connection = http.client.HTTPConnection(host, port, timeout=timeout.connect)
-        if self._secure:
-            connection = http.client.HTTPSConnection(
-                host, port, timeout=timeout.connect, context=self._context()
-            )
-            if self._proxy is not None:
-                connection.set_tunnel(self._host, self._port, self._proxy.headers)
+        connection: http.client.HTTPConnection | None = None
         try:
+            if self._secure:
+                connection = http.client.HTTPSConnection(
+                    host, port, timeout=timeout.connect, context=self._context()
+                )
+                if self._proxy is not None:
+                    connection.set_tunnel(self._host, self._port, self._proxy.headers)
+            else:
+                connection = http.client.HTTPConnection(host, port, timeout=timeout.connect)
             connection.connect()
-        except (OSError, http.client.HTTPException) as error:
-            connection.close()
+        # ValueError: a name that no machine can have.
+        except (OSError, ValueError, http.client.HTTPException) as error:
+            if connection is not None:
+                connection.close()
             raise NotConnectedError(str(error)) from error
         return connection
 
@@ -273,14 +277,18 @@ def _proxy_of(scheme: str, host: str) -> _Proxy | None:
     address = proxies.get(scheme) or proxies.get("all")
     if not address or proxy_bypass(host):
         return None
-    parts = urlsplit(address if "://" in address else f"http://{address}")
+    try:
+        parts = urlsplit(address if "://" in address else f"http://{address}")
+        port = parts.port or 80
+    except ValueError as error:
+        raise NotConnectedError(f"the environment names a proxy, but {error}") from None
     if parts.scheme != "http":
         raise NotConnectedError(f"a proxy of the scheme {parts.scheme} is not supported")
     headers = {}
     if parts.username is not None:
         pair = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
         headers["Proxy-Authorization"] = f"Basic {b64encode(pair.encode()).decode()}"
-    return _Proxy(parts.hostname or "", parts.port or 80, headers)
+    return _Proxy(parts.hostname or "", port, headers)
 
 
 @contextmanager

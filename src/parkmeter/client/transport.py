@@ -78,7 +78,10 @@ class Transport:
         if address.token is not None:
             headers["Authorization"] = f"Bearer {address.token}"
         # A proxy from the environment would get the token for a gateway that it cannot reach.
-        self._http = Connections(address.url, headers, proxies=not address.is_local)
+        try:
+            self._http = Connections(address.url, headers, proxies=not address.is_local)
+        except NotConnectedError as error:
+            raise self.failure(error) from error
 
     def close(self) -> None:
         """Close the connections."""
