@@ -10,7 +10,7 @@ from contextlib import suppress
 
 import pytest
 
-from parkmeter.client import connections
+from parkmeter.client import Client, UnreachableError, connections
 from parkmeter.client.connections import (
     BrokenOffError,
     Connections,
@@ -171,6 +171,18 @@ def test_chunks_are_joined_and_an_answer_without_a_length_ends_with_its_connecti
     assert asked(ours).text == "ok"
 
 
+def test_an_interim_answer_is_not_the_answer(to, peer):
+    hints = b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n"
+    server = peer(b"HTTP/1.1 100 Continue\r\n\r\n" + hints * 2 + WHOLE, WHOLE, hints * 99)
+    ours = to(server.url)
+    for _ in range(2):
+        answer = asked(ours)
+        assert (answer.status, answer.read()) == (200, b"ok")
+    with pytest.raises(BrokenOffError):
+        asked(ours)
+    assert server.connections == 1
+
+
 def test_silence_and_no_connection_are_different(to, peer):
     quick = Timeout(5, 0.05)
     with pytest.raises(SilentError):
@@ -220,20 +232,21 @@ def test_tls_goes_through_a_proxy_as_a_tunnel_and_checks_the_certificate(
         asked(to("https://gateway.test", proxies=True))
 
 
-def test_a_proxy_that_cannot_be_used_is_named(to, monkeypatch):
-    monkeypatch.setenv("https_proxy", "socks5://127.0.0.1:9")
-    with pytest.raises(NotConnectedError, match="socks5"):
-        to("https://gateway.test", proxies=True)
-    monkeypatch.setenv("https_proxy", "http://127.0.0.1:none")
-    with pytest.raises(NotConnectedError, match=r"proxy.*none"):
-        to("https://gateway.test", proxies=True)
+@pytest.mark.parametrize(
+    ("proxy", "reason"),
+    [("socks5://127.0.0.1:9", "socks5"), ("http://us:secret@127.0.0.1:port", "has no address")],
+)
+def test_a_proxy_that_cannot_be_used_is_an_error_with_the_next_step(monkeypatch, proxy, reason):
+    monkeypatch.setenv("https_proxy", proxy)
+    with pytest.raises(UnreachableError, match=f"{reason}.*Check PARKMETER_URL") as refused:
+        Client("https://gateway.test", token="t")
+    assert not refused.value.sent
+    assert "secret" not in str(refused.value)
 
 
-@pytest.mark.parametrize("name", ["a b", "a..b", "a" * 70 + ".test"])
-@pytest.mark.parametrize("scheme", ["http", "https"])
-def test_a_name_that_no_machine_can_have_is_no_connection(to, scheme, name):
+def test_a_host_that_is_no_name_is_not_connected(to):
     with pytest.raises(NotConnectedError):
-        asked(to(f"{scheme}://{name}"))
+        asked(to("http://a..b"), PATIENT)
 
 
 def split(body: bytes, size: int) -> Response:

@@ -112,7 +112,7 @@ async def test_what_a_server_lists_is_an_id_too_and_stays_one_when_it_is_closed(
     server = ListingServer("meta/llama")
     async with upstream(server) as served, gateway(served.address) as meter:
         assert (await meter.exchange(CHAT, chat("meta/llama"))).status == 404
-        meter.plane.views_changed()
+        meter.plane.view_changed("flan-t5")
         await until(lambda: server.lists == 1)
         await until(lambda: meter.plane.model_ids().served_id("flan-t5") is not None)
         assert (await meter.exchange(CHAT, chat("meta/llama"))).status == 200

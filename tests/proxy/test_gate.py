@@ -69,14 +69,14 @@ def test_a_lower_version_is_ignored_and_the_same_one_replaces():
 
 def test_a_view_causes_a_notification_only_if_it_differs():
     notified = []
-    gate = LocalGate(lambda: NOON, on_change=lambda: notified.append("changed"))
+    gate = LocalGate(lambda: NOON, on_change=notified.append)
     gate.show(view(2))
     gate.show(view(2))
     gate.show(view(1))
-    assert len(notified) == 1
+    assert notified == ["flan"]
     gate.show(view(2, reason="seen again"))
     gate.show(view(3, reason="seen again"))
-    assert len(notified) == 3
+    assert notified == ["flan"] * 3
 
 
 def test_an_endpoint_without_a_view_admits_and_counts_nothing():

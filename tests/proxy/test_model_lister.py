@@ -5,6 +5,7 @@ import json
 
 import pytest
 
+from parkmeter.core.meter import Status
 from parkmeter.proxy import model_lister
 from tests.support.gateway_at_work import gateway, on_both_loops, until
 from tests.support.listing_server import CHAT, ListingServer, chat
@@ -98,7 +99,7 @@ async def test_a_server_that_loads_models_later_is_asked_again_within_its_run(mo
             seen.append(meter.plane.model_ids().served_id("flan-t5"))
             return seen[-1]
 
-        meter.plane.views_changed()
+        meter.plane.view_changed("flan-t5")
         await until(lambda: id_() == "r")
         assert None not in seen[seen.index("q") :], "an empty list is no news"
 
@@ -144,13 +145,30 @@ async def test_every_server_that_serves_is_asked_when_views_change_and_none_afte
     server = ListingServer("q")
     async with upstream(server) as served, gateway(served.address) as meter:
         meter.show(address=served.address, name="other")
-        for _ in range(3):
-            meter.plane.views_changed()
+        for name in ["flan-t5", "other"] * 3:
+            meter.plane.view_changed(name)
         await until(lambda: meter.plane.model_ids().served_id("other") == "q")
         await until(lambda: server.lists == 2)
         meter.plane.model_lister.close()
         meter.show(address=None, name="other")
         meter.show(address=served.address, name="other")
-        meter.plane.views_changed()
+        meter.plane.view_changed("other")
         await asyncio.sleep(0)
     assert server.lists == 2
+
+
+@on_both_loops
+async def test_a_view_that_changes_costs_no_look_at_another_and_one_that_stops_none_at_all():
+    server = ListingServer("q")
+    async with upstream(server) as served, gateway(served.address) as meter:
+        for number in range(50):
+            meter.show(address=served.address, name=f"other-{number}")
+        looked = []
+        look = meter.plane.model_lister.look
+        meter.plane.model_lister.look = lambda name: (looked.append(name), look(name))
+        meter.plane.view_changed("other-7")
+        await until(lambda: server.lists == 1)
+        meter.show(Status.STOPPED, address=None, name="other-7")
+        meter.plane.view_changed("other-7")
+        await asyncio.sleep(0)
+        assert looked == ["other-7"]

@@ -11,11 +11,10 @@ from fastapi.security import APIKeyHeader
 from pydantic import Field
 from pydantic.json_schema import SkipJsonSchema
 
+from parkmeter.api.endpoint_json import EndpointJson
 from parkmeter.api.lanes import Lanes
 from parkmeter.api.request_body import KEY
-from parkmeter.api.schemas import Endpoint
 from parkmeter.core.receipt import QueueUse
-from parkmeter.core.report import Report
 from parkmeter.core.reserved import ENDPOINT_NAME
 from parkmeter.core.tokens import Token
 from parkmeter.errors import ParkmeterError, ScopeMissingError, TokenRefusedError
@@ -123,9 +122,13 @@ class ApiContext:
     base: Callable[[Scope], str] = base_of
     speaking: Callable[[str, Fields, Token], Token] = Persons().speaking
     run_stats: RunStats = field(init=False)
+    endpoints: EndpointJson = field(init=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "run_stats", RunStats(self.service))
+        run_stats = RunStats(self.service)
+        endpoints = EndpointJson(run_stats, self.resources, self.invocations)
+        object.__setattr__(self, "run_stats", run_stats)
+        object.__setattr__(self, "endpoints", endpoints)
 
     def credential(self, request: Request) -> str | None:
         """Return the credential of a request as the value of an Authorization header.
@@ -140,11 +143,6 @@ class ApiContext:
         """Count a change that a token is about to make; raise TooManyChangesError if it may not."""
         if self.rate is not None:
             self.rate.take(token.id, kind)
-
-    def shape(self, report: Report) -> Endpoint:
-        """Return the JSON shape of an endpoint."""
-        summary, name = self.run_stats.of(report), report.spec.name
-        return Endpoint.of(report, summary, self.resources(name), self.invocations(name))
 
 
 def token_of(context: ApiContext, *, as_person: bool = True) -> Any:

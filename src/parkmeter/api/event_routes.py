@@ -6,7 +6,7 @@ The token is sent in the header as everywhere, never in the URL, so browsers rea
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import timedelta
 
 from fastapi import FastAPI, Request, Response
@@ -33,8 +33,29 @@ _KEEP_ALIVE = 5.0
 _STUCK = 20.0
 """Seconds that a client may read nothing while something is to be sent."""
 
-Snapshot = Mapping[str, bytes]
-"""JSON of each endpoint by its name."""
+
+class Snapshot:
+    """The JSON of each endpoint by its name, and the events made of it.
+
+    Listeners that may see the same get the same event: it is put together once for all of them.
+    """
+
+    def __init__(self, shapes: Mapping[str, bytes]) -> None:
+        self._shapes = shapes
+        self._events: dict[frozenset[str] | None, bytes] = {}
+
+    def __iter__(self) -> Iterator[str]:
+        """Return the names of its endpoints."""
+        return iter(self._shapes)
+
+    def event(self, token: Token) -> bytes:
+        """Return the event for a token."""
+        found = self._events.get(token.endpoints)
+        if found is None:
+            covered = [shape for name, shape in self._shapes.items() if token.covers(name)]
+            found = b'event: endpoints\ndata: {"endpoints":[%b]}\n\n' % b",".join(covered)
+            self._events[token.endpoints] = found
+        return found
 
 
 class TooManyListenersError(ParkmeterError):
@@ -61,10 +82,10 @@ def feed_of(context: ApiContext) -> Feed[Snapshot]:
         for report in context.service.reports():
             name = report.spec.name
             try:
-                shapes[name] = context.shape(report).model_dump_json().encode()
+                shapes[name] = context.endpoints.text(report)
             except Exception:
                 log.exception("%s cannot be shown; /events has the others", name)
-        return shapes
+        return Snapshot(shapes)
 
     async def gather() -> Snapshot:
         return await context.lanes.feed.run("", snapshot)
@@ -155,15 +176,11 @@ class _EventStream(Response):
             # Checked again: the token may have been revoked during the wait.
             if self._left() <= 0 or self._subscription.ended:
                 break
-            frame = b": keep-alive\n\n" if snapshot is None else self._event(snapshot)
+            frame = b": keep-alive\n\n" if snapshot is None else snapshot.event(self._token)
             body = {"type": "http.response.body", "body": frame, "more_body": True}
             await self._subscription.sent(send(body), _STUCK)
         end = {"type": "http.response.body", "body": b"", "more_body": False}
         await self._subscription.sent(send(end), _STUCK)
-
-    def _event(self, snapshot: Snapshot) -> bytes:
-        covered = [shape for name, shape in snapshot.items() if self._token.covers(name)]
-        return b'event: endpoints\ndata: {"endpoints":[%b]}\n\n' % b",".join(covered)
 
     def _left(self) -> float:
         """Return the seconds until the token expires, at most a day; 0 if it is no longer valid."""

@@ -39,7 +39,8 @@ class Feed(Generic[Snapshot]):
     def notify(self) -> None:
         """Report a change. From any thread; never blocks."""
         loop = self._loop
-        if loop is None or not self._subscriptions:
+        # Clear only before a snapshot is gathered: while set, one that has this change will follow.
+        if loop is None or not self._subscriptions or self._changed.is_set():
             return
         try:
             loop.call_soon_threadsafe(self._changed.set)

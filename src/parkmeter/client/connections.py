@@ -23,6 +23,8 @@ _PLAIN = "identity"
 """The encoding of bodies that `http.client` asks for."""
 
 _OK, _REDIRECTION = 200, 300
+_MOST_INTERIM = 16
+"""Answers before the one that counts, itself included."""
 _LINE_END = re.compile(r"\r\n|\n|\r")
 
 
@@ -127,6 +129,10 @@ class Connections:
     """Connections to one address, used again. Thread-safe.
 
     `headers`: of every request. `proxies`: use those that the environment names.
+
+    Raises:
+        NotConnectedError: the proxy for this address cannot be used.
+
     """
 
     def __init__(self, url: str, headers: Mapping[str, str], *, proxies: bool) -> None:
@@ -231,21 +237,18 @@ class Connections:
         host, port = self._host, self._port
         if self._proxy is not None:
             host, port = self._proxy.host, self._proxy.port
-        connection: http.client.HTTPConnection | None = None
+        connection = http.client.HTTPConnection(host, port, timeout=timeout.connect)
+        if self._secure:
+            connection = http.client.HTTPSConnection(
+                host, port, timeout=timeout.connect, context=self._context()
+            )
+            if self._proxy is not None:
+                connection.set_tunnel(self._host, self._port, self._proxy.headers)
+        connection.response_class = _Answer
         try:
-            if self._secure:
-                connection = http.client.HTTPSConnection(
-                    host, port, timeout=timeout.connect, context=self._context()
-                )
-                if self._proxy is not None:
-                    connection.set_tunnel(self._host, self._port, self._proxy.headers)
-            else:
-                connection = http.client.HTTPConnection(host, port, timeout=timeout.connect)
             connection.connect()
-        # ValueError: a name that no machine can have.
         except (OSError, ValueError, http.client.HTTPException) as error:
-            if connection is not None:
-                connection.close()
+            connection.close()  # a ValueError: the host is no name
             raise NotConnectedError(str(error)) from error
         return connection
 
@@ -260,6 +263,23 @@ class Connections:
         return self._tls
 
 
+class _Answer(http.client.HTTPResponse):
+    """An answer, past the interim ones before it, such as Early Hints of a proxy on the way.
+
+    The standard library passes over status 100 alone, and takes another one for the whole answer:
+    the next request on its connection would get the real one.
+    """
+
+    def begin(self) -> None:
+        """Read the head."""
+        for _ in range(_MOST_INTERIM):
+            super().begin()
+            if self.status >= _OK:
+                return
+            self.headers = self.msg = None  # type: ignore[assignment] (as before the first)
+        raise http.client.HTTPException("too many interim answers")
+
+
 @dataclass(frozen=True, slots=True)
 class _Proxy:
     """A proxy, and the headers it wants."""
@@ -270,7 +290,12 @@ class _Proxy:
 
 
 def _proxy_of(scheme: str, host: str) -> _Proxy | None:
-    """Return the proxy that the environment names for an address; None: none."""
+    """Return the proxy that the environment names for an address; None: none.
+
+    Raises:
+        NotConnectedError: it cannot be used.
+
+    """
     from urllib.request import getproxies, proxy_bypass  # noqa: PLC0415 (slow, and seldom needed)
 
     proxies = getproxies()
@@ -280,8 +305,8 @@ def _proxy_of(scheme: str, host: str) -> _Proxy | None:
     try:
         parts = urlsplit(address if "://" in address else f"http://{address}")
         port = parts.port or 80
-    except ValueError as error:
-        raise NotConnectedError(f"the environment names a proxy, but {error}") from None
+    except ValueError:  # not shown: it may have a password
+        raise NotConnectedError("the proxy that the environment names has no address") from None
     if parts.scheme != "http":
         raise NotConnectedError(f"a proxy of the scheme {parts.scheme} is not supported")
     headers = {}

@@ -68,6 +68,10 @@ class Transport:
 
     `timeout`: seconds of silence after which a request fails. `patience`: seconds within which it
     may be retried.
+
+    Raises:
+        UnreachableError: the proxy that the environment names for the address cannot be used.
+
     """
 
     def __init__(self, address: Address, timeout: float, patience: float) -> None:
@@ -80,7 +84,7 @@ class Transport:
         # A proxy from the environment would get the token for a gateway that it cannot reach.
         try:
             self._http = Connections(address.url, headers, proxies=not address.is_local)
-        except NotConnectedError as error:
+        except RequestError as error:
             raise self.failure(error) from error
 
     def close(self) -> None:

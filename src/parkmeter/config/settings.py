@@ -296,8 +296,15 @@ class Settings(Section):
 
         Of their servers only prompts are reached, at `/endpoints/NAME/invocations`.
         """
-        resources = {name: one.api_resource or name for name, one in self.endpoints.items()}
-        return {name: path for name, path in resources.items() if path in RESERVED_LATER}
+        return {
+            name: one.api_resource or name
+            for name, one in self.endpoints.items()
+            if self.is_by_name_only(name)
+        }
+
+    def is_by_name_only(self, name: str) -> bool:
+        """Return whether an endpoint is one of `by_name_only`."""
+        return (self.endpoints[name].api_resource or name) in RESERVED_LATER
 
     def spec(self, name: str) -> Spec:
         """Return the core's view of an endpoint; of one not configured, only its name."""

@@ -166,7 +166,8 @@ class Gateway:
         def starting() -> None:
             parts.requests.start()
             parts.data_plane.serve(clients.connections)
-            parts.data_plane.views_changed()  # those that were shown before
+            for name in parts.service.names:  # those that were shown before
+                parts.data_plane.view_changed(name)
 
         self._server = server = _Server(
             clients,

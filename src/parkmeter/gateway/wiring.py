@@ -79,7 +79,7 @@ class InForce:
     def invocations_of(self, name: str) -> str | None:
         """Return the path at which a server takes prompts; None if no other path is reached."""
         settings = self.settings
-        if name not in settings.endpoints or name in settings.by_name_only:
+        if name not in settings.endpoints or settings.is_by_name_only(name):
             return None
         return settings.endpoints[name].invocations_path
 
@@ -183,11 +183,11 @@ def wire(settings: Settings, folder: StateFolder, url: str, open_files: int | No
     """
     clock = LocalClock()
 
-    def views_changed() -> None:
+    def view_changed(name: str) -> None:
         feed.notify()
-        data_plane.views_changed()
+        data_plane.view_changed(name)
 
-    gate = LocalGate(clock.now, on_idle=clock.wake, on_change=views_changed)
+    gate = LocalGate(clock.now, on_idle=clock.wake, on_change=view_changed)
     store = opened_store(folder.store)
     audit = Audit(store, clock.now)
     new_token = owner_token(settings, folder, store, audit, url)

@@ -141,13 +141,18 @@ class DataPlane:
         serving = self.gate.standing(target.name) is Standing.SERVING
         return serving or bool(request.prefer.wait) or request.method not in {"GET", "HEAD"}
 
-    def views_changed(self) -> None:
-        """Take note of new views of the gate; from any thread."""
-        if self._loop is None or self._loop.is_closed():
+    def view_changed(self, name: str) -> None:
+        """Take note of an endpoint's new view in the gate; from any thread."""
+        view = self.gate.view(name)
+        if (
+            self._loop is None
+            or self._loop.is_closed()
+            or (view is not None and view.address is None)  # many that stop do not wake the loop
+        ):
             return
         # Closed between the two lines, it asks no servers either.
         with contextlib.suppress(RuntimeError):
-            self._loop.call_soon_threadsafe(self.model_lister.look)
+            self._loop.call_soon_threadsafe(self.model_lister.look, name)
 
     def recognize(self, header: bytes, cached: CachedToken) -> bool:
         """Return True if this Authorization header has a valid token; it is cached as well."""

@@ -53,15 +53,15 @@ class LocalGate:
     `show`, `view`, `names`, `runs`, `in_flight` and `last_prompt` may be called from any thread;
     everything else only on the loop.
     `now` reads the clock (aware, UTC). `on_idle(name)` is called on the loop when the last request
-    in flight of an endpoint ends whose meter is closed: it must not block, nor may `on_change()`,
-    which is called from any thread after a view that differs from the one before.
+    in flight of an endpoint ends whose meter is closed: it must not block, nor may
+    `on_change(name)`, which is called from any thread after a view that differs from the last one.
     """
 
     def __init__(
         self,
         now: Callable[[], datetime],
         on_idle: Callable[[str], None] = lambda _name: None,
-        on_change: Callable[[], None] = lambda: None,
+        on_change: Callable[[str], None] = lambda _name: None,
     ) -> None:
         self._now = now
         self._on_idle = on_idle
@@ -84,7 +84,7 @@ class LocalGate:
             slot.view = view
         slot.notify()
         if changed:
-            self._on_change()
+            self._on_change(view.name)
 
     def view(self, name: str) -> View | None:
         """Return the newest view of this endpoint, None if none was shown yet."""

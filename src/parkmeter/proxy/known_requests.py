@@ -28,6 +28,8 @@ class KnownRequests(ClientConnection):
         """Of the present read, by the parser."""
         self._left = 0
         """Bytes still to come of the body behind a known head."""
+        self._waiting = b""
+        """The read of a request that waits for its turn: its token is known only then."""
         self._earlier_size = 0
         """Bytes of the head, of what follows a body, or of what is dropped, in reads before it."""
         self.url = b""
@@ -36,6 +38,7 @@ class KnownRequests(ClientConnection):
     def connection_lost(self, exc: Exception | None) -> None:
         """See asyncio."""
         super().connection_lost(exc)
+        self._waiting = b""
         if self._memo is not None:
             self._memo.forget()
 
@@ -53,7 +56,18 @@ class KnownRequests(ClientConnection):
             return
         self._read(data)
         if between and self._heads_begun == 1 and not self._behind:
-            self._learn(memo, data)
+            if self.pipeline:
+                self._waiting = data
+            else:
+                self._learn(memo, data)
+
+    def _begin_next(self) -> None:
+        """See `ClientConnection`; what has waited is learnt from as what has not."""
+        super()._begin_next()
+        if self._waiting and not self.pipeline:
+            data, self._waiting = self._waiting, b""
+            if self._memo is not None:
+                self._learn(self._memo, data)
 
     def _begin_known(self, memo: HeadMemo, data: bytes) -> bool:
         """Begin the request that a read brings, if its head is known and nothing is behind it.

@@ -55,14 +55,11 @@ class ModelLister:
         self._again: dict[str, asyncio.TimerHandle | asyncio.Task[None]] = {}
         """By endpoint: the next asking within the run, or the present one."""
 
-    def look(self) -> None:
-        """Ask every server that has become ready since."""
-        if self._closed:
-            return
-        for name in self._gate.names():
-            view = self._gate.view(name)
-            if view is not None and view.address and self._gate.standing(name) is Standing.SERVING:
-                self.listing(name, address_of(view.address))
+    def look(self, name: str) -> None:
+        """Ask an endpoint's server if it has become ready since."""
+        view = None if self._closed else self._gate.view(name)
+        if view is not None and view.address and self._gate.standing(name) is Standing.SERVING:
+            self.listing(name, address_of(view.address))
 
     def listing(self, name: str, address: Address) -> "asyncio.Future[None]":
         """Return the asking of the present run's server, which may be done."""

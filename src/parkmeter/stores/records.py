@@ -62,9 +62,15 @@ def _plain(value: Any) -> Any:
         case frozenset():
             return sorted(value)
         case _ if is_dataclass(value):
-            return {field.name: getattr(value, field.name) for field in fields(value)}
+            return {name: getattr(value, name) for name in _names(type(value))}
         case _:
             raise TypeError(f"{type(value).__name__} has no stored form")
+
+
+@cache
+def _names(kind: Any) -> tuple[str, ...]:
+    """Return the names of a dataclass's fields; looking them up took longer than writing them."""
+    return tuple(field.name for field in fields(kind))
 
 
 _encoder = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), default=_plain)

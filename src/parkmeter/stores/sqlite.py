@@ -40,6 +40,9 @@ _PASSED_BY_ALL = (
     " (SELECT coalesce(min(place), ?) FROM followers) ORDER BY place LIMIT 4)"
 )
 
+_Read = tuple[str, Meter]
+"""The text of a row, and the meter that it is: most are read again far more often than changed."""
+
 
 class SqliteStore:
     """Implements `ports.Store` and `ports.Outbox` on one file, created with mode 0600.
@@ -55,6 +58,7 @@ class SqliteStore:
         self._file = SqliteFile(path)
         self._access = SqliteAccess(self._file)
         self._marks = SqliteMarks(self._file)
+        self._read: dict[str, _Read] = {}
         self.requests = SqliteRequests(self._file)
 
     def probe(self) -> None:
@@ -64,7 +68,7 @@ class SqliteStore:
     def load(self, name: str) -> Meter:
         """See `ports.Store`."""
         row = self._file.one("SELECT body, version FROM meters WHERE name = ?", name)
-        return _meter(*row) if row else Meter(name)
+        return self._meter(name, *row) if row else Meter(name)
 
     def meters(self, names: Collection[str]) -> dict[str, Meter]:
         """See `ports.Store`."""
@@ -73,7 +77,7 @@ class SqliteStore:
             "SELECT name, body, version FROM meters WHERE name IN (SELECT value FROM json_each(?))",
             json.dumps(list(names)),
         )
-        found = {name: _meter(body, version) for name, body, version in rows}
+        found = {row[0]: self._meter(*row) for row in rows}
         return {name: found.get(name) or Meter(name) for name in names}
 
     def holder(self, device: str) -> str | None:
@@ -94,11 +98,12 @@ class SqliteStore:
     ) -> Meter:
         """See `ports.Store`."""
         committed = replace(meter, version=meter.version + 1)
+        body = written(committed)
 
         def change(connection: sqlite3.Connection) -> None:
             for entry in entries:
                 _refuse_duplicate(connection, entry)
-            _put_meter(connection, committed)
+            _put_meter(connection, committed, body)
             if claim is not None:
                 _take_device(connection, claim, meter.name)
             if budget is not None:
@@ -107,6 +112,7 @@ class SqliteStore:
                 _append(connection, entry)
 
         self._file.write(change)
+        self._read[meter.name] = body, committed
         return committed
 
     def entry(self, name: str, key: str, since: datetime) -> Entry | None:
@@ -219,6 +225,13 @@ class SqliteStore:
         """See `ports.Store`."""
         self._file.close()
 
+    def _meter(self, name: str, body: str, version: int) -> Meter:
+        """Return the meter of a row; the one that was made of the same row before, if any."""
+        known = self._read.get(name)
+        if known is None or known[0] != body or known[1].version != version:
+            self._read[name] = known = body, value_of(Meter, body, version=version)
+        return known[1]
+
 
 # ── Inside a transaction ────────────────────────────────────────────────────────────────────────
 
@@ -230,19 +243,19 @@ def _refuse_duplicate(connection: sqlite3.Connection, entry: Entry) -> None:
         raise DuplicateError(known)
 
 
-def _put_meter(connection: sqlite3.Connection, committed: Meter) -> None:
+def _put_meter(connection: sqlite3.Connection, committed: Meter, body: str) -> None:
     """Write a meter over its previous version."""
     if committed.version == 1:
         done = connection.execute(
             "INSERT INTO meters (name, version, settled, body) VALUES (?, 1, ?, ?)"
             " ON CONFLICT DO NOTHING",
-            (committed.name, committed.settled, written(committed)),
+            (committed.name, committed.settled, body),
         )
     else:
         done = connection.execute(
             "UPDATE meters SET version = version + 1, settled = ?, body = ?"
             " WHERE name = ? AND version = ?",
-            (committed.settled, written(committed), committed.name, committed.version - 1),
+            (committed.settled, body, committed.name, committed.version - 1),
         )
     if done.rowcount != 1:
         raise StaleError(committed.name)
@@ -309,10 +322,6 @@ def _append(connection: sqlite3.Connection, entry: Entry) -> None:
 
 
 # ── Rows ────────────────────────────────────────────────────────────────────────────────────────
-
-
-def _meter(body: str, version: int) -> Meter:
-    return value_of(Meter, body, version=version)
 
 
 def _entry_of_key(
