@@ -210,13 +210,10 @@ class ScopeMissingError(ParkmeterError):
     ) -> None:
         where = f" on endpoint {endpoint!r}" if endpoint else " on all endpoints" * everywhere
         # "status" is in no list of scopes: any scope on the endpoint gives it.
-        wanted = "" if scope == "status" else f" --scope {scope}"
-        wanted += f" --endpoint {endpoint}" if endpoint else ""
-        super().__init__(
-            f"The scope '{scope}' is needed{where}. A holder of the scope 'admin' makes a token "
-            f"that has it: parkmeter token create NAME{wanted}",
-            scope=str(scope),
-        )
+        call = "parkmeter token create NAME" + (f" --scope {scope}" if scope != "status" else "")
+        call += f" --endpoint {endpoint}" if endpoint else ""
+        next_step = f"A holder of the scope 'admin' makes a token that has it: {call}"
+        super().__init__(f"The scope '{scope}' is needed{where}. {next_step}", scope=str(scope))
 
 
 class NameTakenError(ParkmeterError):

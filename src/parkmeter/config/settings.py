@@ -296,11 +296,8 @@ class Settings(Section):
 
         Of their servers only prompts are reached, at `/endpoints/NAME/invocations`.
         """
-        return {
-            name: one.api_resource or name
-            for name, one in self.endpoints.items()
-            if self.is_by_name_only(name)
-        }
+        ours = filter(self.is_by_name_only, self.endpoints)
+        return {name: self.endpoints[name].api_resource or name for name in ours}
 
     def is_by_name_only(self, name: str) -> bool:
         """Return whether an endpoint is one of `by_name_only`."""
