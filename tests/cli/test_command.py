@@ -57,6 +57,8 @@ def parsed(*words: str) -> dict[str, object]:
             {"follow": True, "first": "a", "second": Path("--count")},
         ),
         ([""], {"first": ""}),
+        (["a", "-5"], {"first": "a", "second": Path("-5")}),
+        (["- a list", "-.5"], {"first": "- a list", "second": Path("-.5")}),
     ],
 )
 def test_options_stand_anywhere_and_arguments_in_order(words, values):
@@ -69,7 +71,7 @@ def test_options_stand_anywhere_and_arguments_in_order(words, values):
         ([], "FIRST is missing."),
         (["a", "b", "c"], "Nothing is known to do with 'c'."),
         (["a", "--cuont", "3"], "There is no option --cuont. Did you mean --count?"),
-        (["a", "-5"], "There is no option -5."),
+        (["a", "-x"], "There is no option -x."),
         (["a", "--count"], "--count needs a value: --count NUMBER"),
         (["a", "--count", "x"], "--count: 'x' is not a whole number."),
         (["a", "--count", "0"], "--count: 0 is less than 1."),
@@ -95,6 +97,8 @@ def test_help_is_wanted_whatever_else_is_there(words):
     ("words", "mistake", "helped_by"),
     [
         (["statu"], "command statu. Did you mean status?", "parkmeter --help"),
+        (["stop"], "command stop. Did you mean eject?", "parkmeter --help"),
+        (["start"], "command start. Did you mean top-up?", "parkmeter --help"),
         (["token", "reate"], "command reate. Did you mean create?", "parkmeter token --help"),
         (["--vresion"], "option --vresion. Did you mean --version?", "parkmeter --help"),
         (["status", "--jsn"], "option --jsn. Did you mean --json?", "parkmeter status --help"),
@@ -104,6 +108,11 @@ def test_a_mistake_ends_with_2_and_the_command_that_helps(words, mistake, helped
     done = run_command(*words)
     assert (done.exit_code, done.stdout) == (2, "")
     assert done.stderr == f"parkmeter: There is no {mistake}\n  {helped_by}\n"
+
+
+def test_words_of_other_tools_mean_commands_that_exist():
+    assert set(app.meant.values()) <= set(app.commands)
+    assert not set(app.meant) & set(app.commands)
 
 
 def commands(group: Group, path: tuple[str, ...] = ()) -> Iterator[tuple[str, Command]]:

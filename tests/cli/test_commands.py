@@ -230,6 +230,18 @@ def test_a_gateway_that_does_not_answer_is_named(run, one, monkeypatch):
     assert "http://127.0.0.1:9" in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("url", "proxy"), [("http://a..b", ""), ("http://gateway.test", "socks5://127.0.0.1:9")]
+)
+def test_an_address_or_a_proxy_that_cannot_work_is_named(run, one, monkeypatch, url, proxy):
+    monkeypatch.setattr("parkmeter.cli.connection._PATIENCE_SECONDS", 0.1)
+    monkeypatch.setenv("http_proxy", proxy)
+    done = run(one, "status", "--url", url)
+    assert done.exit_code == 3
+    assert done.stderr.startswith(f"parkmeter: No answer at {url}: ")
+    assert proxy.partition(":")[0] in done.stderr
+
+
 def test_a_refused_token_and_an_unknown_endpoint_have_codes_of_their_own(run, one, monkeypatch):
     assert run(one, "status", "nope").exit_code == 1
     monkeypatch.setenv("PARKMETER_TOKEN", "wrong")

@@ -45,7 +45,17 @@ def test_without_a_gateway_it_says_how_to_get_one(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "url", ["127.0.0.1:8080", "ftp://a.example", "http://", "http://a:b", "http://a/?b=c", "x"]
+    "url",
+    [
+        "127.0.0.1:8080",
+        "ftp://a.example",
+        "http://",
+        "http://a:b",
+        "http://a/?b=c",
+        "x",
+        "http://a b",
+        "http://a\x7f",
+    ],
 )
 def test_what_is_no_address_is_refused(url, tmp_path):
     with pytest.raises(NoAddressError, match="not the address"):

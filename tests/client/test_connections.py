@@ -10,7 +10,7 @@ from contextlib import suppress
 
 import pytest
 
-from parkmeter.client import connections
+from parkmeter.client import Client, UnreachableError, connections
 from parkmeter.client.connections import (
     BrokenOffError,
     Connections,
@@ -166,9 +166,28 @@ def test_chunks_are_joined_and_an_answer_without_a_length_ends_with_its_connecti
         b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\no\r\n1;x=y\r\nk\r\n0\r\n\r\n"
     )
     endless = b"HTTP/1.1 200 OK\r\n\r\nok"
-    ours = to(peer(chunked, endless).url)
-    assert asked(ours).read() == b"ok"
-    assert asked(ours).text == "ok"
+    assert asked(to(peer(chunked).url)).read() == b"ok"
+    assert asked(to(peer(endless).url)).text == "ok"
+
+
+@pytest.mark.parametrize("value", ["ключ", "a\r\nX: b"])
+def test_a_header_that_cannot_be_sent_is_no_broken_connection(to, peer, value):
+    server = peer(WHOLE)
+    with pytest.raises(ValueError, match=r"encode|header"):
+        to(server.url).send("GET", "/a", {"Idempotency-Key": value}, None, PATIENT)
+    assert server.heads == []
+
+
+def test_an_interim_answer_is_not_the_answer(to, peer):
+    hints = b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n"
+    server = peer(b"HTTP/1.1 100 Continue\r\n\r\n" + hints * 2 + WHOLE, WHOLE, hints * 99)
+    ours = to(server.url)
+    for _ in range(2):
+        answer = asked(ours)
+        assert (answer.status, answer.read()) == (200, b"ok")
+    with pytest.raises(BrokenOffError):
+        asked(ours)
+    assert server.connections == 1
 
 
 def test_silence_and_no_connection_are_different(to, peer):
@@ -220,10 +239,21 @@ def test_tls_goes_through_a_proxy_as_a_tunnel_and_checks_the_certificate(
         asked(to("https://gateway.test", proxies=True))
 
 
-def test_a_proxy_that_cannot_be_used_is_named(to, monkeypatch):
-    monkeypatch.setenv("https_proxy", "socks5://127.0.0.1:9")
-    with pytest.raises(NotConnectedError, match="socks5"):
-        to("https://gateway.test", proxies=True)
+@pytest.mark.parametrize(
+    ("proxy", "reason"),
+    [("socks5://127.0.0.1:9", "socks5"), ("http://us:secret@127.0.0.1:port", "has no address")],
+)
+def test_a_proxy_that_cannot_be_used_is_an_error_with_the_next_step(monkeypatch, proxy, reason):
+    monkeypatch.setenv("https_proxy", proxy)
+    with pytest.raises(UnreachableError, match=f"{reason}.*Check PARKMETER_URL") as refused:
+        Client("https://gateway.test", token="t")
+    assert not refused.value.sent
+    assert "secret" not in str(refused.value)
+
+
+def test_a_host_that_is_no_name_is_not_connected(to):
+    with pytest.raises(NotConnectedError):
+        asked(to("http://a..b"), PATIENT)
 
 
 def split(body: bytes, size: int) -> Response:

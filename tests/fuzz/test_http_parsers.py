@@ -279,6 +279,9 @@ class Exchange:
     def received(self) -> None:
         self.body += self.connection.take()
 
+    def may_end(self) -> bool:
+        return True
+
     def failed(self, error: ParkmeterError) -> None:
         self.failure = error.detail
 

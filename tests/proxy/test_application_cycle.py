@@ -235,6 +235,21 @@ async def test_a_body_that_is_refused_is_not_invited():
 
 
 @on_both_loops
+async def test_a_body_is_not_invited_in_the_middle_of_an_answer():
+    async def listening(_scope: Any, receive: Any, send: Any) -> None:
+        await send(start())
+        await send(piece(b"one", more=True))
+        gone = asyncio.create_task(receive())
+        await asyncio.sleep(0)
+        await send(piece(b"two"))
+        assert (await gone)["type"] == "http.disconnect"
+
+    async with client_of(listening) as client:
+        await client.send(POST + b"Expect: 100-continue\r\nContent-Length: 2\r\n\r\n")
+        assert (await client.reply()).body == b"onetwo"
+
+
+@on_both_loops
 async def test_of_a_body_that_is_not_read_little_is_kept():
     go_on = asyncio.Event()
     sizes: list[int] = []

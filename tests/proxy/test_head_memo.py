@@ -252,6 +252,14 @@ def test_a_long_head_is_not_kept():
     assert len(memo_of(request(*FIELDS, b"X: " + b"y" * 4_096))) == 0
 
 
+def test_a_head_in_which_many_values_may_differ_is_not_kept():
+    def traced(times: int) -> bytes:
+        return request(*FIELDS, *[b"b3: %d" % number for number in range(times)])
+
+    assert len(memo_of(traced(11))) == 1
+    assert len(memo_of(traced(12))) == len(memo_of(traced(400))) == 0
+
+
 def test_learning_stops_where_heads_do_not_repeat():
     heads = [request(*FIELDS, b"X: %d" % number) for number in range(40)]
     memo = memo_of(*heads)

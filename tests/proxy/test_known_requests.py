@@ -10,6 +10,7 @@ import openai
 import pytest
 
 from parkmeter.core.meter import Status
+from parkmeter.proxy.turns import Turns
 from parkmeter.web.headers import OwnHeaders
 from parkmeter.web.public_address import PublicAddress
 from parkmeter.web.routes import Limits, Routes, Timeouts
@@ -89,6 +90,44 @@ async def test_a_repeated_prompt_is_not_parsed_and_arrives_as_the_first():
         assert third["Content-Length"] == str(len(longer))
         traffic = meter.plane.traffic["flan-t5"]
         assert (traffic.admitted, traffic.statuses[2]) == (3, 3)
+
+
+class NoTurnAtOnce(Turns):
+    """Turns that each request has to wait for, as in a crowd."""
+
+    def take(self) -> bool:
+        self._schedule()
+        return False
+
+
+@on_both_loops
+async def test_a_head_is_known_although_its_request_had_to_wait_for_its_turn():
+    async with upstream(answering(OK)) as model, gateway(model.address) as meter:
+        client = await meter.client()
+        await until(lambda: meter.connections)
+        connection: Any = meter.connections[-1]
+        connection._server.turns = NoTurnAtOnce()
+        await client.send(PROMPT)
+        assert (await client.reply()).status == 200
+        connection.parser = parser = CountedParser(connection.parser)
+        await client.send(PROMPT)
+        assert (await client.reply()).status == 200
+        assert parser.fed == b""
+        assert not connection._waiting
+
+
+@on_both_loops
+async def test_a_stranger_who_had_to_wait_for_a_turn_fills_no_memo():
+    async with upstream(answering(OK)) as model, gateway(model.address) as meter:
+        client = await meter.client()
+        await until(lambda: meter.connections)
+        connection: Any = meter.connections[-1]
+        connection._server.turns = NoTurnAtOnce()
+        for token in (b"t-unknown", b"t-purse"):
+            await client.send(PROMPT.replace(b"t-invoke", token))
+            assert (await client.reply()).status in {401, 403}
+        assert not len(connection._memo)
+        assert not connection._waiting
 
 
 @on_both_loops

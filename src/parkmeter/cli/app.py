@@ -127,6 +127,19 @@ app = Group(
         ),
         "--show-completion": ("Print the completion script of that shell.", _show_completion),
     },
+    # By letters alone, `stop` is most like `top-up`, which does the opposite.
+    meant={
+        "stop": "eject",
+        "kill": "eject",
+        "start": "top-up",
+        "add": "top-up",
+        "extend": "top-up",
+        "list": "status",
+        "ls": "status",
+        "ps": "status",
+        "run": "up",
+        "serve": "up",
+    },
     epilog=_EXIT_CODES,
 )
 
@@ -178,7 +191,7 @@ def _run_group(chosen: Chosen, group: Group) -> None:
     elif word.startswith("-"):
         unknown("option", word, group.flags)
     else:
-        unknown("command", word, group.commands)
+        unknown("command", word, group.commands, group.meant)
 
 
 def _print_help(chosen: Chosen) -> None:

@@ -167,7 +167,7 @@ class Command:
             word = words.popleft()
             if word == "--":
                 return rest + words
-            if word == "-" or not word.startswith("-"):
+            if not is_option(word):
                 rest.append(word)
                 continue
             flag, value = _split(word)
@@ -194,11 +194,15 @@ class Command:
 
 @dataclass(frozen=True)
 class Group:
-    """Commands below one word. `flags`: what each flag of the group does in place of a command."""
+    """Commands below one word. `flags`: what each flag of the group does in place of a command.
+
+    `meant`: by words of other tools, the command that does what they say.
+    """
 
     text: str
     commands: Mapping[str, "Command | Group"]
     flags: Mapping[str, tuple[str, Callable[[], None]]] = field(default_factory=dict)
+    meant: Mapping[str, str] = field(default_factory=dict)
     epilog: str = ""
 
     @property
@@ -227,11 +231,18 @@ def choose(name: str, group: Group, words: Sequence[str]) -> Chosen:
     return chosen
 
 
-def unknown(what: str, word: str, known: Mapping[str, Any]) -> NoReturn:
-    """Raise the error for an unknown command or option, with the known one most like it."""
+def is_option(word: str) -> bool:
+    """Return whether a word names an option. A negative number and `- text` are arguments."""
+    return word.startswith("-") and (word[1:2] == "-" or word[1:2].isalpha())
+
+
+def unknown(
+    what: str, word: str, known: Mapping[str, Any], meant: Mapping[str, str] | None = None
+) -> NoReturn:
+    """Raise the error for an unknown command or option, with the one it means or is most like."""
     from difflib import get_close_matches
 
-    like = get_close_matches(word, known, 1)
+    like = [meant[word]] if meant and word in meant else get_close_matches(word, known, 1)
     hint = f" Did you mean {like[0]}?" if like else ""
     raise UsageError(f"There is no {what} {word}.{hint}")
 

@@ -21,6 +21,7 @@ from parkmeter.cli.command import (
     Parameter,
     UsageError,
     choose,
+    is_option,
 )
 
 ASKED = "_PARKMETER_COMPLETE"
@@ -143,7 +144,7 @@ def _of_command(chosen: Chosen, command: Command, last: str) -> list[tuple[str, 
     for word in chosen.words:
         if waiting is not None:
             given[waiting.name], waiting = word, None
-        elif word.startswith("-") and word != "-":
+        elif is_option(word):
             named = next((p for p in options if word in p.flags), None)
             waiting = named if named is not None and named.metavar else None
         else:

@@ -70,9 +70,10 @@ def _origin(url: str) -> tuple[str, str, int | None]:
         port = parts.port or _PORTS.get(parts.scheme)
     except ValueError:
         parts, port = urlsplit(""), None
-    if parts.scheme not in _PORTS or not parts.hostname or parts.query or parts.fragment:
+    named = parts.hostname and parts.hostname.isprintable() and " " not in parts.hostname
+    if parts.scheme not in _PORTS or not named or parts.query or parts.fragment:
         raise NoAddressError(
             f"{url!r} is not the address of a gateway, such as http://127.0.0.1:8080 or "
             "https://….execute-api.eu-west-1.amazonaws.com/prod."
         )
-    return parts.scheme, parts.hostname, port
+    return parts.scheme, parts.hostname or "", port

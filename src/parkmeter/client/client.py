@@ -41,6 +41,7 @@ class Client(AccessCalls):
 
     Raises:
         NoAddressError: no gateway is known, or the url is not valid.
+        UnreachableError: the environment names a proxy that cannot be used.
 
     """
 

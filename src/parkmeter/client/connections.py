@@ -23,6 +23,8 @@ _PLAIN = "identity"
 """The encoding of bodies that `http.client` asks for."""
 
 _OK, _REDIRECTION = 200, 300
+_MOST_INTERIM = 16
+"""Answers before the one that counts, itself included."""
 _LINE_END = re.compile(r"\r\n|\n|\r")
 
 
@@ -127,6 +129,10 @@ class Connections:
     """Connections to one address, used again. Thread-safe.
 
     `headers`: of every request. `proxies`: use those that the environment names.
+
+    Raises:
+        NotConnectedError: the proxy for this address cannot be used.
+
     """
 
     def __init__(self, url: str, headers: Mapping[str, str], *, proxies: bool) -> None:
@@ -238,10 +244,11 @@ class Connections:
             )
             if self._proxy is not None:
                 connection.set_tunnel(self._host, self._port, self._proxy.headers)
+        connection.response_class = _Answer
         try:
             connection.connect()
-        except (OSError, http.client.HTTPException) as error:
-            connection.close()
+        except (OSError, ValueError, http.client.HTTPException) as error:
+            connection.close()  # a ValueError: the host is no name
             raise NotConnectedError(str(error)) from error
         return connection
 
@@ -256,6 +263,23 @@ class Connections:
         return self._tls
 
 
+class _Answer(http.client.HTTPResponse):
+    """An answer, past the interim ones before it, such as Early Hints of a proxy on the way.
+
+    The standard library passes over status 100 alone, and takes another one for the whole answer:
+    the next request on its connection would get the real one.
+    """
+
+    def begin(self) -> None:
+        """Read the head."""
+        for _ in range(_MOST_INTERIM):
+            super().begin()
+            if self.status >= _OK:
+                return
+            self.headers = self.msg = None  # type: ignore[assignment]  # as before the first
+        raise http.client.HTTPException("too many interim answers")
+
+
 @dataclass(frozen=True, slots=True)
 class _Proxy:
     """A proxy, and the headers it wants."""
@@ -266,21 +290,30 @@ class _Proxy:
 
 
 def _proxy_of(scheme: str, host: str) -> _Proxy | None:
-    """Return the proxy that the environment names for an address; None: none."""
+    """Return the proxy that the environment names for an address; None: none.
+
+    Raises:
+        NotConnectedError: it cannot be used.
+
+    """
     from urllib.request import getproxies, proxy_bypass  # noqa: PLC0415 (slow, and seldom needed)
 
     proxies = getproxies()
     address = proxies.get(scheme) or proxies.get("all")
     if not address or proxy_bypass(host):
         return None
-    parts = urlsplit(address if "://" in address else f"http://{address}")
+    try:
+        parts = urlsplit(address if "://" in address else f"http://{address}")
+        port = parts.port or 80
+    except ValueError:  # not shown: it may have a password
+        raise NotConnectedError("the proxy that the environment names has no address") from None
     if parts.scheme != "http":
         raise NotConnectedError(f"a proxy of the scheme {parts.scheme} is not supported")
     headers = {}
     if parts.username is not None:
         pair = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
         headers["Proxy-Authorization"] = f"Basic {b64encode(pair.encode()).decode()}"
-    return _Proxy(parts.hostname or "", parts.port or 80, headers)
+    return _Proxy(parts.hostname or "", port, headers)
 
 
 @contextmanager
@@ -290,5 +323,5 @@ def _request_errors() -> Iterator[None]:
         yield
     except TimeoutError as error:
         raise SilentError(str(error)) from error
-    except (OSError, ValueError, http.client.HTTPException) as error:
+    except (OSError, http.client.HTTPException) as error:
         raise BrokenOffError(str(error)) from error

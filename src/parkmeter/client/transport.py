@@ -68,6 +68,10 @@ class Transport:
 
     `timeout`: seconds of silence after which a request fails. `patience`: seconds within which it
     may be retried.
+
+    Raises:
+        UnreachableError: the proxy that the environment names for the address cannot be used.
+
     """
 
     def __init__(self, address: Address, timeout: float, patience: float) -> None:
@@ -78,7 +82,10 @@ class Transport:
         if address.token is not None:
             headers["Authorization"] = f"Bearer {address.token}"
         # A proxy from the environment would get the token for a gateway that it cannot reach.
-        self._http = Connections(address.url, headers, proxies=not address.is_local)
+        try:
+            self._http = Connections(address.url, headers, proxies=not address.is_local)
+        except RequestError as error:
+            raise self.failure(error) from error
 
     def close(self) -> None:
         """Close the connections."""

@@ -13,6 +13,10 @@ SLACK = 2.0
 """Seconds that elapsed time may differ from wall time. The gateway rewrites a deadline whose bound
 has drifted by more than half of it."""
 
+_LAST = "version_again"
+"""The last member. Of a file that is read while it is written over, the first bytes may be new and
+the last ones old: two versions, of which a mixture could be higher than both, and then stay."""
+
 
 def deadline_of(until: float, version: int) -> Content:
     """Return the content of a deadline file: `until` in wall time, and its bound as of now."""
@@ -20,7 +24,7 @@ def deadline_of(until: float, version: int) -> Content:
     elapsed = since_boot()
     if elapsed is not None:
         content |= {"boot": boot_id(), "elapsed": elapsed + until - time.time()}
-    return content
+    return content | {_LAST: version}
 
 
 def is_same(one: Content, other: Content) -> bool:
@@ -41,11 +45,12 @@ class Deadline:
         self._bound = _bound_in(content)
 
     def adopt(self, content: Content) -> None:
-        """Take a deadline from the file, unless its version is lower.
+        """Take a deadline from the file, unless its version is lower, or it was read half written.
 
         The same version may have a new deadline: a drain moves it without a commit.
         """
-        if content["version"] >= self._version:
+        version = content["version"]
+        if version >= self._version and content.get(_LAST, version) == version:
             self._version, self._until = content["version"], content["until"]
             self._bound = _bound_in(content)
 

@@ -231,6 +231,7 @@ class ApplicationCycle:
                 raise RuntimeError(f"{other} is out of turn")
 
     def _start(self, message: Message) -> None:
+        self._awaits_continue = False  # it would stand in the middle of the answer
         status = message["status"]
         lines = [STATUS_LINES[status]]
         closing = self._more_body

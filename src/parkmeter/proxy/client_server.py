@@ -13,9 +13,10 @@ from parkmeter.web.asgi import Application
 
 _BACKLOG = 2048
 
-_LISTENERS = 8
+_LISTENERS = 2
 """Descriptors of the listening socket. Of each, the loop accepts one connection a round: with only
-one, a connection that an eject comes on waits behind a burst of 500 for as many rounds."""
+one, a connection that an eject comes on waits behind a burst of 500 for as many rounds. With eight,
+a small limit of connections for a peer closed some before they had shown their token."""
 
 _LOOK_SECONDS = 0.01
 """Between two looks, at the end, at whether all is answered."""

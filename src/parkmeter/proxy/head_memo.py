@@ -25,8 +25,8 @@ The rules, and why each holds:
 8. *What may change is not kept here:* routes, tokens, limits, meters and addresses are asked by the
    request itself. The holder compares `request.routes` with those in force.
 9. *A head holds a credential:* `find` forgets all of them when the token book is another edition.
-10. *It is bounded:* a few heads, each of a few KiB. And where heads do not repeat, learning stops:
-    it costs as much as parsing.
+10. *It is bounded:* a few heads, each of a few KiB, with a few values that may differ. And where
+    heads do not repeat, learning stops: it costs as much as parsing.
 """
 
 import re
@@ -36,7 +36,7 @@ from parkmeter.proxy.request_head import RequestHead, mark_of
 _MOST = 2
 """Heads of one connection."""
 
-_LONGEST = 4096
+LONGEST = 4096
 """Bytes of one of them."""
 
 _TRIES = 16
@@ -44,6 +44,10 @@ _TRIES = 16
 
 _LONGEST_VALUE = 256
 """Bytes of a value that may differ, and its end."""
+
+_MOST_GAPS = 12
+"""Values of one head that may differ. Each is searched for and written in all of the head: with
+hundreds of them a prompt would take fifty times as long as by the parser."""
 
 _LONGEST_LENGTH = 19
 """Digits of a length, and their end; fits 64 bits."""
@@ -222,7 +226,7 @@ def _left(length: bytes, body: bytes) -> int | None:
 
 def _known(data: bytes, request: RequestHead) -> _KnownHead | None:
     """Return the head of a request as it may be compared; None if rule 3, 5 or 6 is against it."""
-    end = data.find(b"\r\n\r\n", 0, _LONGEST)
+    end = data.find(b"\r\n\r\n", 0, LONGEST)
     if end < 0:
         return None
     line, *lines = data[:end].split(b"\r\n")
@@ -252,7 +256,7 @@ def _known(data: bytes, request: RequestHead) -> _KnownHead | None:
             literals.append(literal[: -len(value)])
             gaps.append(gap)
             literal = b""
-    if gaps.count(_LENGTH) != 1:
+    if gaps.count(_LENGTH) != 1 or len(gaps) > _MOST_GAPS:
         return None
     start, *rest = (*literals, literal + b"\r\n\r\n")
     return _KnownHead(start, tuple(zip(gaps, rest, strict=True)), request)

@@ -8,7 +8,7 @@ from parkmeter.proxy.client_connection import ClientConnection, Reading
 from parkmeter.proxy.client_server import ClientServer
 from parkmeter.proxy.data_plane import DataPlane
 from parkmeter.proxy.front_relay import FrontRelay
-from parkmeter.proxy.head_memo import HeadMemo
+from parkmeter.proxy.head_memo import LONGEST, HeadMemo
 from parkmeter.proxy.relay import Relay
 from parkmeter.web.headers import Fields
 
@@ -28,6 +28,8 @@ class KnownRequests(ClientConnection):
         """Of the present read, by the parser."""
         self._left = 0
         """Bytes still to come of the body behind a known head."""
+        self._waiting = b""
+        """The begin of a read whose request waits for its turn; learnt from once it is let in."""
         self._earlier_size = 0
         """Bytes of the head, of what follows a body, or of what is dropped, in reads before it."""
         self.url = b""
@@ -36,6 +38,7 @@ class KnownRequests(ClientConnection):
     def connection_lost(self, exc: Exception | None) -> None:
         """See asyncio."""
         super().connection_lost(exc)
+        self._waiting = b""
         if self._memo is not None:
             self._memo.forget()
 
@@ -53,7 +56,18 @@ class KnownRequests(ClientConnection):
             return
         self._read(data)
         if between and self._heads_begun == 1 and not self._behind:
-            self._learn(memo, data)
+            if self.pipeline:
+                self._waiting = data[:LONGEST]
+            else:
+                self._learn(memo, data)
+
+    def _begin_next(self) -> None:
+        """See `ClientConnection`; what has waited is learnt from as what has not."""
+        super()._begin_next()
+        if self._waiting and not self.pipeline:
+            data, self._waiting = self._waiting, b""
+            if self._memo is not None:
+                self._learn(self._memo, data)
 
     def _begin_known(self, memo: HeadMemo, data: bytes) -> bool:
         """Begin the request that a read brings, if its head is known and nothing is behind it.

@@ -19,6 +19,7 @@ IDLE_SECONDS = 4.0
 """Shorter than the 5 s after which uvicorn (vLLM) and llama.cpp close an idle connection: where the
 server closes first, a request sent at that moment is lost."""
 IDLE_LIMIT = 256
+"""Per address. Of more prompts in flight than this, the rest open a connection each time."""
 _IDLE = State.IDLE
 _NONE: deque[UpstreamConnection] = deque(maxlen=0)
 

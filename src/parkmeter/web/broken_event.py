@@ -25,7 +25,7 @@ def rest_of_event(last: bytes, error: bytes) -> bytes:
     """Return what completes an event that ends in `last`, the last bytes of its stream.
 
     `error`: a JSON object. Where the event's data is the beginning of another object, the members
-    of `error` become its own, so that a client which reads this event is told at once.
+    of `error` become its own, so that a client which reads this event has the error at once.
     """
     event = _BLANK_LINE.split(last)[-1]
     lines = _LINE_END.split(event)

@@ -1,1 +1,0 @@
-"""Measurements of the control plane; each module returns one frozen dataclass of figures."""
