@@ -1,5 +1,7 @@
 """Requests of one kind keep no others waiting, and tokens take turns."""
 
+import subprocess
+import sys
 import threading
 
 import anyio
@@ -167,3 +169,22 @@ def test_a_timeline_of_the_first_day_of_all_is_refused(front):
     answer = front.get("/endpoints/flan-t5/timeline?to=0001-01-01T00:00:00-14:00", headers=LOOKER)
     assert problem(answer, 400, "invalid_request")["field"] == "to"
     assert front.get("/whoami", headers=ADMIN).status_code == 200
+
+
+def test_the_first_call_loads_nothing_once_it_is_prepared():
+    program = """
+import asyncio, sys
+from parkmeter.api.lanes import Lane, prepare
+
+async def main():
+    await prepare()
+    before = set(sys.modules)
+    await Lane(1).run("a1", len, "")
+    print(sorted(set(sys.modules) - before))
+
+asyncio.run(main())
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True
+    )
+    assert done.stdout == "[]\n"

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import ParamSpec, TypeVar
 
+import anyio.lowlevel
 from anyio import CapacityLimiter, Event
 from anyio.to_thread import run_sync
 
@@ -24,6 +25,11 @@ MOST_WAITING = 1000
 
 MOST_OF_ONE = 200
 """Of these, requests with one token."""
+
+
+async def prepare() -> None:
+    """Load what anyio needs on this loop; without it the first request would wait for that."""
+    await anyio.lowlevel.checkpoint()
 
 
 class GatewayBusyError(ParkmeterError):

@@ -16,6 +16,7 @@ from types import FrameType
 
 import uvloop
 
+from parkmeter.api.lanes import prepare
 from parkmeter.config.diff import Changes, compare
 from parkmeter.config.settings import Settings
 from parkmeter.core.audit import Action
@@ -253,6 +254,7 @@ class _Server:
         self._loop = loop = asyncio.get_running_loop()
         with self._signals():
             self._on_starting()
+            await prepare()
             await self._clients.listen(listener)
             systemd.notify(systemd.READY)
             self._watchdog.start()

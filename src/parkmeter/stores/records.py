@@ -62,7 +62,9 @@ def _plain(value: Any) -> Any:
         case frozenset():
             return sorted(value)
         case _ if is_dataclass(value):
-            return {name: getattr(value, name) for name in _names(type(value))}
+            return {
+                name: getattr(value, name) for name in _names(typing.cast("Hashable", type(value)))
+            }
         case _:
             raise TypeError(f"{type(value).__name__} has no stored form")
 
