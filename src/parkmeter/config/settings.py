@@ -1,6 +1,6 @@
 """The settings of parkmeter.toml, frozen and validated, and the core's view of an endpoint.
 
-Nothing here starts anything: `gateway.wiring` builds objects from settings.
+They start nothing: `gateway.wiring` builds objects from them.
 """
 
 import re
@@ -292,12 +292,9 @@ class Settings(Section):
 
     @property
     def by_name_only(self) -> dict[str, str]:
-        """The endpoints whose `api_resource` has become a path of the gateway's own, with it.
-
-        Of their servers only prompts are reached, at `/endpoints/NAME/invocations`.
-        """
-        ours = filter(self.is_by_name_only, self.endpoints)
-        return {name: self.endpoints[name].api_resource or name for name in ours}
+        """The endpoints whose `api_resource` is a path of the gateway's own by now, with it."""
+        names = [name for name in self.endpoints if self.is_by_name_only(name)]
+        return {name: self.endpoints[name].api_resource or name for name in names}
 
     def is_by_name_only(self, name: str) -> bool:
         """Return whether an endpoint is one of `by_name_only`."""
