@@ -40,5 +40,4 @@ def test_a_busy_year_takes_a_tenth_of_a_gigabyte(tmp_path):
     assert len(world.lines()) - begun == LINES * SIMULATED // 2
     a_life = (size() - before) / (SIMULATED // 2)
     year = a_life * LIVES * DAYS / 2**20
-    print(f"{a_life:.0f} bytes a life, {year:.1f} MB a year")
     assert year < 100
