@@ -56,10 +56,10 @@ class Pinned:
 
 PINNED = (
     Pinned(None, frozenset()),
-    Pinned(_HERE / "requirements" / "pydantic.txt", frozenset({"pydantic"})),
+    Pinned(_HERE / "requirements" / "pydantic.txt", frozenset({"pydantic", "pydantic_core"})),
     Pinned(
         _HERE / "requirements" / "web.txt",
-        frozenset({"anyio", "pydantic", "fastapi", "starlette", "mangum"}),
+        frozenset({"anyio", "pydantic", "pydantic_core", "fastapi", "starlette", "mangum"}),
     ),
 )
 """Smallest first: a function gets the first one with everything it imports."""
