@@ -57,7 +57,7 @@ class Side:
         self._look(seen)
 
     def warm(self) -> None:
-        """Come anew, and have the plain prompt and its answer be known."""
+        """Reconnect, and send the plain prompt until its head and its answer are known."""
         self.play(What.RENEW)
         for _ in range(2):
             self.play(What.SEND, PLAIN)

@@ -41,7 +41,7 @@ class Silent:
 
 @pytest.fixture
 def statements_of_a_pass(tmp_path, monkeypatch):
-    """The number of SQL statements of one pass over the unsettled of so many meters."""
+    """A function that counts the SQL statements of one pass among `meters` meters."""
     seen = []
     connect = sqlite3.connect
 

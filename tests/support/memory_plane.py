@@ -63,7 +63,7 @@ class What(StrEnum):
     SERVER_TAKE = "the model server takes all"
     PASS = "seconds pass"
     CHANGE = "a change"
-    RENEW = "a client comes anew"
+    RENEW = "a client reconnects"
 
 
 class Deed(NamedTuple):
@@ -120,7 +120,7 @@ class MemoryPlane:
         *,
         minutes: float = 600,
     ) -> None:
-        """Show the gate a view; it serves unless something else is said."""
+        """Show the gate a view: a serving one by default."""
         self._version += 1
         close = self.now() + timedelta(minutes=minutes)
         if address is None and status is Status.RUNNING:

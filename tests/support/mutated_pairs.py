@@ -38,7 +38,7 @@ _LAST = (b"0\r\n\r\n",) * 4 + (b"0;z\r\n\r\n", b"000\r\nX-Shown: no\r\n\r\n")
 
 
 def pairs(rng: Random, count: int) -> Scene:
-    """Yield so many pairs among plain prompts, all for one client that keeps its connection."""
+    """Yield `count` pairs among plain prompts, all for one client that keeps its connection."""
     pairs = _Pairs(rng)
     yield from pairs.warm()
     left = count
@@ -47,7 +47,7 @@ def pairs(rng: Random, count: int) -> Scene:
 
 
 def changes(rng: Random, count: int) -> Scene:
-    """Yield so many changes of what is in force, among plain prompts of several clients."""
+    """Yield `count` configuration changes among plain prompts of several clients."""
     pairs = _Pairs(rng, clients=3)
     for _ in range(count):
         for _ in range(rng.randint(0, 3)):

@@ -102,7 +102,7 @@ class ModelLister:
             self._ask_later(name, address, run, times)
 
     async def _ask(self, name: str, address: Address, least: int = 0) -> None:
-        """Ask, and pass on a list of at least so many ids."""
+        """Ask, and pass on the list if it has at least this many ids."""
         try:
             async with asyncio.timeout(LISTING_SECONDS):
                 ids = listed_ids(await self._list(name, address))

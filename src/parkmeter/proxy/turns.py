@@ -43,7 +43,7 @@ class Turns:
     def wait(self, holder: str, begin: Callable[[], None]) -> None:
         """Have `begin` called in a later round, when it is the turn of the holder's oldest.
 
-        It is called even if there is nothing to begin any more.
+        It is also called when nothing is left to begin.
         """
         line = self._lines.get(holder)
         if line is None:
